@@ -1,0 +1,59 @@
+"""
+One call, one study: pictures in, tables out.
+
+    snakemake --workflow-profile workflow/profiles/local                  the demo
+    snakemake --configfile config/X.yaml --workflow-profile ...           another study
+
+Where everything lies:
+
+    results/{study}/prepare/{data}/                    shards, manifest.parquet, dataset.json
+    results/{study}/split/{split}/                     keys.parquet
+    results/{study}/pretrain/{run}/                    encoder.safetensors; a run is ROW-sSEED
+    results/{study}/finetune/{run}/{evaluation}/       predictions.parquet, metrics.json
+    results/{study}/probe/{run}/{evaluation}/          the same, on frozen features
+    results/{study}/segment/{run}/{evaluation}/        the same, pixel by pixel
+    results/{study}/report.html, tables/, cells.parquet
+
+Beside each of them: record.json (the evidence), recipe.yaml (all values), a log and a benchmark.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+include: "workflow/rules/common.smk"
+
+
+wildcard_constraints:
+    data="[a-z0-9-]+",
+    split="[a-z0-9-]+",
+    run="[a-z0-9-]+-s[0-9]+",
+    evaluation="[a-z0-9-]+",
+
+
+localrules:
+    all,
+    report,
+    track,
+
+
+# A root file needs a target of its own: one that only includes others builds nothing.
+rule all:
+    default_target: True
+    input:
+        report=f"results/{study.name}/report.html",
+        tracked=f"results/{study.name}/tracked.json",
+
+
+include: "workflow/rules/prepare.smk"
+include: "workflow/rules/split.smk"
+include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/finetune.smk"
+include: "workflow/rules/probe.smk"
+include: "workflow/rules/segment.smk"
+include: "workflow/rules/report.smk"
+
+
+onsuccess:
+    shell("{PYTHON} -m folk seal {study_file}")

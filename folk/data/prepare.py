@@ -1,0 +1,301 @@
+"""Make a prepared data set: shards, manifest and description, all of it or nothing."""
+
+import contextlib
+import hashlib
+import io
+import shutil
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from os import cpu_count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import UInt8
+from PIL import Image
+
+from folk.data import scenes
+from folk.data.decode import decode_picture
+from folk.data.shards import FORMAT
+from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter
+from folk.errors import InputError, nearest
+from folk.files import whole_file, write_json
+
+MAX_ROWS_PER_SHARD = 65536
+# Rows of the manifest that are written at once.
+_MANIFEST_ROWS = 65536
+
+
+class Picture(NamedTuple):
+    """One picture on its way into a shard; `image` and `annotation` are encoded."""
+
+    key: str
+    label: int
+    split: str
+    image: bytes
+    annotation: bytes | None = None
+
+
+def prepare_scenes(folder: Path, *, name: str = "scenes", **values: Any) -> dict[str, int]:
+    """Compose scenes and store them as a prepared data set.
+
+    Args:
+        folder: where the data set shall stand.
+        name: of the data set, as tables show it.
+        values: the keyword arguments of `folk.data.scenes.compose_scenes`.
+
+    Returns:
+        number of pictures by split.
+
+    Raises:
+        InputError: a value that `compose_scenes` refuses.
+    """
+    composed = scenes.compose_scenes(**values)
+    first = next(composed)  # so that wrong values are refused before anything is written
+    pictures = (
+        Picture(s.key, s.label, s.split, _png(s.image), _png(s.annotation))
+        for s in _chained(first, composed)
+    )
+    with _all_or_nothing(folder) as aside:
+        shards, counts = _write(aside, pictures)
+        counts = {split: counts.get(split, 0) for split in scenes.SPLITS}
+        sources = [
+            {"name": source.name, "sha256": source.sha256, "bytes": source.num_bytes}
+            for source in scenes.scene_sources()
+        ]
+        height, width = first.annotation.shape
+        description = _description(
+            name, "scenes", scenes.CLASSES, scenes.SEGMENTATION_CLASSES, counts, sources, shards
+        )
+        write_json(aside / "dataset.json", description | {"image_size": [height, width]})
+    return counts
+
+
+def prepare_image_folder(
+    source: Path,
+    folder: Path,
+    *,
+    name: str | None = None,
+    limit: int | None = None,
+    threads: int | None = None,
+) -> dict[str, int]:
+    """Store a folder of pictures as a prepared data set; the pictures' bytes stay as they are.
+
+    Every picture is decoded once, so that training never meets one that cannot be read. Memory use
+    does not grow with the number of pictures, but for their names.
+
+    Args:
+        source: has `train/<class>/<picture>` and `val/<class>/<picture>`; names that start with a
+            dot are passed over. Classes are the sub-folders of `train`, in alphabetical order.
+        folder: where the data set shall stand.
+        name: of the data set, as tables show it; the name of `source` when absent.
+        limit: at most so many pictures of each split, the same number of each class where it has
+            them, first names first; absent takes all.
+        threads: that read and decode; absent takes one for each core.
+
+    Returns:
+        number of pictures by split.
+
+    Raises:
+        InputError: a missing or empty folder, a file that is not a picture, a class of `val` that
+            `train` lacks, a limit too small for one picture of each class.
+    """
+    files = {split: _files_by_class(source / split) for split in ("train", "val")}
+    classes = list(files["train"])
+    label_of = {cls: label for label, cls in enumerate(classes)}
+    for cls in files["val"]:
+        if cls not in files["train"]:
+            hint = nearest(cls, classes)
+            raise InputError(f"{source / 'val' / cls}: class '{cls}' is not in train{hint}")
+    chosen = {split: _limited(source / split, by, limit) for split, by in files.items()}
+    digest, num_bytes = hashlib.sha256(), 0
+
+    def pictures() -> Iterator[Picture]:
+        nonlocal num_bytes
+        for split, names in chosen.items():
+            keys = sorted(f"{split}/{cls}/{file}" for cls, of in names.items() for file in of)
+            for key, image in zip(keys, _read_checked(source, keys, threads), strict=True):
+                digest.update(f"{key}\0{hashlib.sha256(image).hexdigest()}\n".encode())
+                num_bytes += len(image)
+                yield Picture(key, label_of[key.split("/")[1]], split, image)
+
+    name = name or source.resolve().name
+    with _all_or_nothing(folder) as aside:
+        shards, counts = _write(aside, pictures())
+        sources = [{"name": name, "sha256": digest.hexdigest(), "bytes": num_bytes}]
+        description = _description(name, "folder", classes, None, counts, sources, shards)
+        write_json(aside / "dataset.json", description)
+    return counts
+
+
+def _write(aside: Path, pictures: Iterable[Picture]) -> tuple[dict[str, ShardInfo], dict[str, int]]:
+    """Write shards and manifest, split after split; returns the shards and the counts."""
+    shards: dict[str, ShardInfo] = {}
+    counts: dict[str, int] = {}
+    rows: list[tuple[Any, ...]] = []
+    with (
+        whole_file(aside / "manifest.parquet") as path,
+        pq.ParquetWriter(path, MANIFEST_SCHEMA) as manifest,
+        contextlib.ExitStack() as current,
+    ):
+        writer: ShardWriter | None = None
+        for picture in pictures:
+            if picture.split not in counts:  # the next split begins
+                current.close()
+                if writer is not None:
+                    shards |= writer.shards
+                writer = current.enter_context(
+                    ShardWriter(
+                        aside / "shards", picture.split, max_rows_per_shard=MAX_ROWS_PER_SHARD
+                    )
+                )
+                counts[picture.split] = 0
+            assert writer is not None
+            shard, row = writer.add(picture.key, picture.label, picture.image, picture.annotation)
+            counts[picture.split] += 1
+            marks = None if picture.annotation is None else _sha256(picture.annotation)
+            size, digest = len(picture.image), _sha256(picture.image)
+            rows.append(
+                (picture.key, picture.label, picture.split, size, digest, marks, shard, row)
+            )
+            if len(rows) == _MANIFEST_ROWS:
+                manifest.write_table(_manifest_rows(rows))
+                rows.clear()
+        current.close()
+        assert writer is not None  # both callers refuse empty splits
+        shards |= writer.shards
+        if rows:
+            manifest.write_table(_manifest_rows(rows))
+    return shards, counts
+
+
+def _manifest_rows(rows: Sequence[tuple[Any, ...]]) -> Any:
+    columns = zip(*rows, strict=True)
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, MANIFEST_SCHEMA, strict=True)]
+    return pa.table(arrays, schema=MANIFEST_SCHEMA)
+
+
+def _description(
+    name: str,
+    kind: str,
+    classes: Sequence[str],
+    segmentation_classes: Sequence[str] | None,
+    counts: dict[str, int],
+    sources: list[dict[str, Any]],
+    shards: dict[str, ShardInfo],
+) -> dict[str, Any]:
+    """What `dataset.json` says."""
+    return {
+        "format": FORMAT,
+        "name": name,
+        "kind": kind,
+        "classes": list(classes),
+        "segmentation_classes": None if segmentation_classes is None else [*segmentation_classes],
+        "counts": counts,
+        "image_size": None,
+        "sources": sources,
+        "shards": {shard: asdict(info) for shard, info in shards.items()},
+    }
+
+
+@contextlib.contextmanager
+def _all_or_nothing(folder: Path) -> Iterator[Path]:
+    """Give a folder beside `folder`; what is made in it moves to `folder` when all went well.
+
+    Other files in `folder`, such as the log of this job, stay. The description moves last: without
+    it a data set cannot be opened, so nobody reads one that is half new and half old.
+    """
+    aside = folder.parent / f".{folder.name}.partial"
+    shutil.rmtree(aside, ignore_errors=True)  # left by a job that was killed
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "dataset.json").unlink(missing_ok=True)
+        shutil.rmtree(folder / "shards", ignore_errors=True)
+        for made in ("shards", "manifest.parquet", "dataset.json"):
+            (aside / made).replace(folder / made)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _files_by_class(split: Path) -> dict[str, list[str]]:
+    """Names of the pictures of each class, both sorted."""
+    if not split.is_dir():
+        raise InputError(
+            f"{split}: no such folder; a folder of pictures has train/<class>/ and val/<class>/"
+        )
+    classes = sorted(p.name for p in split.iterdir() if p.is_dir() and p.name[0] != ".")
+    if not classes:
+        raise InputError(f"{split}: no class in it; make one sub-folder for each class")
+    files = {
+        cls: sorted(p.name for p in (split / cls).iterdir() if p.name[0] != ".") for cls in classes
+    }
+    for cls, names in files.items():
+        if not names:
+            raise InputError(f"{split / cls}: no picture in it; add some or remove the class")
+    return files
+
+
+def _limited(split: Path, files: dict[str, list[str]], limit: int | None) -> dict[str, list[str]]:
+    """Take turns among the classes until `limit` pictures are chosen."""
+    if limit is None:
+        return files
+    if limit < len(files):
+        raise InputError(
+            f"{split}: limit {limit} leaves classes without a picture; give at least {len(files)}"
+        )
+    taken = dict.fromkeys(files, 0)
+    left = limit
+    while left:
+        open_classes = [cls for cls, names in files.items() if taken[cls] < len(names)]
+        if not open_classes:
+            break
+        for cls in open_classes[:left]:
+            taken[cls] += 1
+        left -= min(left, len(open_classes))
+    return {cls: names[: taken[cls]] for cls, names in files.items()}
+
+
+def _read_checked(source: Path, keys: Sequence[str], threads: int | None) -> Iterator[bytes]:
+    """Read and decode in threads (Pillow lets go of the interpreter), hand out in order."""
+    num_threads = threads or cpu_count() or 1
+    with ThreadPoolExecutor(num_threads) as pool:
+        waiting: deque[Future[bytes]] = deque()
+        try:
+            for key in keys:
+                waiting.append(pool.submit(_checked_bytes, source / key))
+                if len(waiting) == 4 * num_threads:  # so much is in memory, whatever the data set
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _checked_bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise InputError(f"{path}: not a file; a class folder holds pictures only")
+    data = path.read_bytes()
+    decode_picture(data, where=str(path))
+    return data
+
+
+def _chained(first: scenes.Scene, rest: Iterator[scenes.Scene]) -> Iterator[scenes.Scene]:
+    yield first
+    yield from rest
+
+
+def _png(pixels: UInt8[np.ndarray, "..."]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,260 @@
+"""Prepared pictures on disk: few large Arrow files, read by memory map.
+
+A shard is an Arrow IPC file, so a picture is found without reading the others and any number of
+processes share one copy in the page cache. Pictures stay encoded as they were given.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Int, Int32
+
+from folk.data.writer import MANIFEST_SCHEMA, SHARD_SCHEMA, ShardInfo, ShardWriter, split_of
+from folk.errors import InputError, nearest
+
+__all__ = ["FORMAT", "PictureTable", "PreparedData", "ShardWriter"]
+
+FORMAT = 1
+
+
+class PictureTable:
+    """Rows of some shards, in order, by memory map.
+
+    Cheap to hand to another process: only paths and row numbers travel, and the files are opened
+    again on first use.
+    """
+
+    def __init__(self, shards: Sequence[Path], rows: Int[np.ndarray, "n"] | None = None) -> None:
+        """Show `rows` of the shards.
+
+        Args:
+            shards: Arrow IPC files, read as one after the other.
+            rows: which rows, and in which order; all of them when absent.
+
+        Raises:
+            InputError: a shard is missing, cut short or something else.
+        """
+        self.shards = tuple(shards)
+        self._rows = rows
+        self._open_shards()
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if self._rows is None else len(self._rows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"shards": self.shards, "rows": self._rows}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["shards"], state["rows"])  # type: ignore[misc]
+
+    def key(self, index: int) -> str:
+        """Name of a picture."""
+        return str(self._value(index, "key").as_py())
+
+    def label(self, index: int) -> int:
+        """Class of a picture, -1 when unlabelled."""
+        return int(self._value(index, "label").as_py())
+
+    def image_bytes(self, index: int) -> bytes:
+        """The encoded picture."""
+        return self._value(index, "image").as_buffer().to_pybytes()  # type: ignore[no-any-return]
+
+    def annotation_bytes(self, index: int) -> bytes | None:
+        """The encoded annotation, None where there is none."""
+        value = self._value(index, "annotation")
+        return value.as_buffer().to_pybytes() if value.is_valid else None
+
+    def shard(self, index: int) -> Path:
+        """The file that holds a picture."""
+        batch, _ = self._place(index)
+        return self._batch_shards[batch]
+
+    def labels(self) -> Int32[np.ndarray, "n"]:
+        """All labels, in the order of the table."""
+        labels = np.concatenate([batch.column("label").to_numpy() for batch in self._batches])
+        return labels if self._rows is None else labels[self._rows]
+
+    def keys(self) -> list[str]:
+        """All keys, in the order of the table."""
+        keys = pa.chunked_array([batch.column("key") for batch in self._batches])
+        if self._rows is not None:
+            keys = keys.take(pa.array(self._rows))
+        return keys.to_pylist()  # type: ignore[no-any-return]
+
+    def select(self, rows: Int[np.ndarray, "m"]) -> "PictureTable":
+        """The same table with these of its rows only, in this order."""
+        return PictureTable(self.shards, rows if self._rows is None else self._rows[rows])
+
+    def _open_shards(self) -> None:
+        self._batches: list[Any] = []
+        self._batch_shards: list[Path] = []
+        for path in self.shards:
+            batches = _map_shard(path)
+            self._batches += batches
+            self._batch_shards += [path] * len(batches)
+        if not self._batches:
+            raise InputError(f"{', '.join(map(str, self.shards))}: no picture in it")
+        self._ends = np.cumsum([batch.num_rows for batch in self._batches])
+
+    def _place(self, index: int) -> tuple[int, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"picture {index} of {len(self)}")
+        row = index if self._rows is None else int(self._rows[index])
+        batch = int(np.searchsorted(self._ends, row, side="right"))
+        return batch, row - int(self._ends[batch]) + self._batches[batch].num_rows
+
+    def _value(self, index: int, column: str) -> Any:
+        batch, row = self._place(index)
+        return self._batches[batch].column(column)[row]
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """A prepared data set: what `dataset.json` says, and its pictures.
+
+    Attributes:
+        folder: where it stands.
+        name: of the data set.
+        kind: "scenes" or "folder".
+        classes: names, in the order of the labels.
+        segmentation_classes: names of the ids in annotations, None without annotations.
+        counts: pictures by split.
+        image_size: (height, width) in pixels when all pictures share it, else None.
+        shards: what each shard should be.
+    """
+
+    folder: Path
+    name: str
+    kind: str
+    classes: tuple[str, ...]
+    segmentation_classes: tuple[str, ...] | None
+    counts: dict[str, int]
+    image_size: tuple[int, int] | None
+    shards: dict[str, ShardInfo]
+
+    @classmethod
+    def open(cls, folder: Path) -> "PreparedData":
+        """Open a folder that `folk prepare` made.
+
+        The sizes of the shards and the rows of the manifest are compared with `dataset.json`;
+        digests of gigabytes are left to `folk verify`.
+
+        Raises:
+            InputError: a file is missing, cut short or does not belong to the others.
+        """
+        data = _read_description(folder)
+        for name, shard in data.shards.items():
+            path = folder / "shards" / name
+            if not path.is_file():
+                raise InputError(f"{path}: this shard is missing; run prepare again")
+            if path.stat().st_size != shard.bytes:
+                raise InputError(
+                    f"{path}: {path.stat().st_size} bytes where {folder / 'dataset.json'} says "
+                    f"{shard.bytes}; run prepare again"
+                )
+        _check_manifest(folder / "manifest.parquet", data)
+        return data
+
+    def split(self, names: str | Sequence[str]) -> PictureTable:
+        """The pictures of a split, or of several one after the other.
+
+        Raises:
+            InputError: there is no such split, or nothing is in it.
+        """
+        wanted = [names] if isinstance(names, str) else list(names)
+        paths = []
+        for name in wanted:
+            if name not in self.counts:
+                hint = nearest(name, self.counts)
+                raise InputError(
+                    f"{self.folder}: data set '{self.name}' has no split '{name}'{hint}"
+                )
+            if self.counts[name] == 0:
+                raise InputError(f"{self.folder}: split '{name}' of '{self.name}' is empty")
+            paths += [
+                self.folder / "shards" / s for s in sorted(self.shards) if split_of(s) == name
+            ]
+        return PictureTable(paths)
+
+
+def _map_shard(path: Path) -> list[Any]:
+    if not path.is_file():
+        raise InputError(f"{path}: this shard is missing; run prepare again")
+    try:
+        # One thread: a loader's process decodes pictures, and Arrow's pool does not survive a fork.
+        reader = pa.ipc.open_file(
+            pa.memory_map(str(path)), options=pa.ipc.IpcReadOptions(use_threads=False)
+        )
+        batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(
+            f"{path}: not a whole shard ({_brief(error)}); run prepare again"
+        ) from error
+    if not reader.schema.equals(SHARD_SCHEMA):
+        raise InputError(
+            f"{path}: not a shard of pictures; its columns are {', '.join(reader.schema.names)}"
+        )
+    return batches
+
+
+def _read_description(folder: Path) -> PreparedData:
+    path = folder / "dataset.json"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; make the data set with `folk prepare` first")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["format"] != FORMAT:
+            raise InputError(
+                f"{path}: format {values['format']!r}, this version reads {FORMAT}; prepare again"
+            )
+        segmentation, size = values["segmentation_classes"], values["image_size"]
+        return PreparedData(
+            folder=folder,
+            name=values["name"],
+            kind=values["kind"],
+            classes=tuple(values["classes"]),
+            segmentation_classes=None if segmentation is None else tuple(segmentation),
+            counts=dict(values["counts"]),
+            image_size=None if size is None else (size[0], size[1]),
+            shards={name: ShardInfo(**shard) for name, shard in values["shards"].items()},
+        )
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not the description of a data set ({_brief(error)})") from error
+
+
+def _check_manifest(path: Path, data: PreparedData) -> None:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run prepare again")
+    try:
+        schema = pq.read_schema(path)
+        columns = pq.read_table(
+            path, columns=["split", "shard"], read_dictionary=["split", "shard"]
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a manifest ({_brief(error)}); run prepare again") from error
+    if not schema.equals(MANIFEST_SCHEMA):
+        raise InputError(f"{path}: not a manifest; its columns are {', '.join(schema.names)}")
+    expected = {name: shard.rows for name, shard in data.shards.items()}
+    counts = {name: count for name, count in data.counts.items() if count}
+    for column, said in (("split", counts), ("shard", expected)):
+        found = dict(_counted(columns.column(column)))
+        if found != said:
+            raise InputError(
+                f"{path}: pictures by {column} are {found}, {data.folder / 'dataset.json'} says "
+                f"{said}; run prepare again"
+            )
+
+
+def _counted(column: Any) -> Iterator[tuple[str, int]]:
+    for entry in column.value_counts():
+        yield entry["values"].as_py(), entry["counts"].as_py()
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

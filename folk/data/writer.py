@@ -1,0 +1,170 @@
+"""Write shards: large Arrow files of encoded pictures, each of them whole or not at all."""
+
+import contextlib
+import hashlib
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from folk.errors import InputError
+from folk.files import whole_file
+
+ROWS_PER_BATCH = 1024
+# A batch is also ended by its size, so that large pictures do not pile up in memory.
+BYTES_PER_BATCH = 64 * 2**20
+
+SHARD_SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("label", pa.int32(), nullable=False),
+        pa.field("image", pa.binary(), nullable=False),
+        pa.field("annotation", pa.binary()),
+    ]
+)
+MANIFEST_SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("label", pa.int32(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),
+        pa.field("annotation_sha256", pa.string()),
+        pa.field("shard", pa.string(), nullable=False),
+        pa.field("row", pa.int64(), nullable=False),
+    ]
+)
+_SHARD_NAME = re.compile(r"(?P<split>.+)-\d{5}\.arrow")
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """What `dataset.json` says of one shard: pictures, size of the file, its sha256."""
+
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class ShardWriter:
+    """Writes the shards of one split, each of them whole or not at all.
+
+    Use as a context manager; `shards` is complete after it. A shard takes its name when it is full,
+    and one that an exception cuts short is removed.
+    """
+
+    def __init__(self, folder: Path, split: str, *, max_rows_per_shard: int = 65536) -> None:
+        """Prepare to write `<folder>/<split>-00000.arrow` and so on.
+
+        Args:
+            folder: where the shards go; made when missing.
+            split: name of the split.
+            max_rows_per_shard: pictures after which the next shard begins.
+        """
+        assert max_rows_per_shard > 0
+        self.shards: dict[str, ShardInfo] = {}
+        self._folder = folder
+        self._split = split
+        self._max_rows = max_rows_per_shard
+        self._rows: list[tuple[str, int, bytes, bytes | None]] = []
+        self._rows_bytes = 0
+        self._rows_in_shard = 0
+        self._open = contextlib.ExitStack()
+        self._writer: Any = None
+        self._hashed: _HashedFile | None = None
+
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if error[0] is None:
+            self._finish_shard()
+        else:
+            self._open.__exit__(*error)
+
+    def add(
+        self, key: str, label: int, image: bytes, annotation: bytes | None = None
+    ) -> tuple[str, int]:
+        """Append one picture.
+
+        Args:
+            key: unique name of the picture in the data set.
+            label: class, -1 when unlabelled.
+            image: the encoded picture, stored as it is.
+            annotation: an encoded picture of class ids, 255 = ignore.
+
+        Returns:
+            name of the shard and row in it.
+        """
+        if self._rows_in_shard == self._max_rows:
+            self._finish_shard()
+        place = (self._name(), self._rows_in_shard)
+        self._rows.append((key, label, image, annotation))
+        self._rows_bytes += len(image) + len(annotation or b"")
+        self._rows_in_shard += 1
+        if len(self._rows) == ROWS_PER_BATCH or self._rows_bytes >= BYTES_PER_BATCH:
+            self._write_batch()
+        return place
+
+    def _name(self) -> str:
+        return f"{self._split}-{len(self.shards):05d}.arrow"
+
+    def _write_batch(self) -> None:
+        if self._writer is None:
+            aside = self._open.enter_context(whole_file(self._folder / self._name()))
+            self._hashed = _HashedFile(self._open.enter_context(aside.open("wb")))
+            sink = pa.PythonFile(self._hashed, mode="w")
+            self._writer = self._open.enter_context(pa.ipc.new_file(sink, SHARD_SCHEMA))
+        columns = zip(*self._rows, strict=True)
+        arrays = [
+            pa.array(column, field.type)
+            for column, field in zip(columns, SHARD_SCHEMA, strict=True)
+        ]
+        self._writer.write_batch(pa.record_batch(arrays, schema=SHARD_SCHEMA))
+        self._rows.clear()
+        self._rows_bytes = 0
+
+    def _finish_shard(self) -> None:
+        if self._rows:
+            self._write_batch()
+        if self._hashed is None:
+            return
+        name, hashed = self._name(), self._hashed
+        self._open.close()  # end of the Arrow file, then of the file, then its name
+        self.shards[name] = ShardInfo(self._rows_in_shard, hashed.num_bytes, hashed.hexdigest())
+        self._writer, self._hashed, self._rows_in_shard = None, None, 0
+
+
+def split_of(shard: str) -> str:
+    """Name of the split that a shard's file name speaks of."""
+    match = _SHARD_NAME.fullmatch(shard)
+    if match is None:
+        raise InputError(f"'{shard}' is not the name of a shard; expected <split>-00000.arrow")
+    return match["split"]
+
+
+class _HashedFile(io.RawIOBase):
+    """A file that digests what is written to it: shards are too big to read twice."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._sha256 = hashlib.sha256()
+        self.num_bytes = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        written = self._file.write(data)
+        self._sha256.update(data)
+        self.num_bytes += written
+        return int(written)
+
+    def tell(self) -> int:
+        return self.num_bytes
+
+    def hexdigest(self) -> str:
+        return self._sha256.hexdigest()

@@ -1,0 +1,121 @@
+"""The parts of self-distillation: projection head, centring, and a teacher that follows."""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, distributed, nn
+from torch.nn.functional import linear, normalize
+
+
+class NormedLinear(nn.Module):
+    """A linear layer without bias whose rows have length `gain`.
+
+    The same function as weight normalisation, written as one normalisation of the weight.
+
+    Attributes:
+        gain: learned length of each row; None when all lengths are fixed to 1.
+    """
+
+    def __init__(self, in_features: int, out_features: int, learn_gain: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        nn.init.trunc_normal_(self.weight, std=0.02)
+        self.gain = nn.Parameter(torch.ones(out_features)) if learn_gain else None
+
+    def forward(self, x: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
+        """Project onto the rows."""
+        scores: Tensor = linear(x, normalize(self.weight, dim=-1))
+        return scores if self.gain is None else scores * self.gain
+
+
+class DistillationHead(nn.Module):
+    """An encoder's feature -> logits over names that nobody gave.
+
+    Three-layer perceptron with GELU, bottleneck, L2 normalisation, weight-normed last layer.
+
+    Args:
+        in_features: length of the encoder's feature.
+        out_features: number of outputs.
+        hidden: width of the perceptron.
+        bottleneck: width before the last layer.
+        learn_gain: let the rows of the last layer change their length.
+
+    Source: DINO, arXiv:2104.14294, appendix C: hidden 2048, bottleneck 256, 65,536 outputs, last
+        layer without bias, its gain fixed by default.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int = 65536,
+        hidden: int = 2048,
+        bottleneck: int = 256,
+        learn_gain: bool = False,
+    ) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(in_features, hidden),
+            nn.GELU(),
+            nn.Linear(hidden, hidden),
+            nn.GELU(),
+            nn.Linear(hidden, bottleneck),
+        )
+        for layer in self.mlp:
+            if isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+        self.last_layer = NormedLinear(bottleneck, out_features, learn_gain)
+
+    def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
+        """Return one logit per output."""
+        # Lengths are taken in float32: the squares of half precision overflow or vanish.
+        direction = normalize(self.mlp(features).float(), dim=-1)
+        logits: Tensor = self.last_layer(direction)
+        return logits
+
+    def hold_last_layer(self) -> None:
+        """Drop the last layer's gradients; called between `backward` and the optimiser's step.
+
+        Source: DINO's code freezes the last layer during the first epoch, which keeps the outputs
+            from collapsing before the features mean anything.
+        """
+        for parameter in self.last_layer.parameters():
+            parameter.grad = None
+
+
+class Centering(nn.Module):
+    """Running mean of the teacher's outputs, the same on every process.
+
+    Attributes:
+        center: [k], subtracted from the teacher's logits so that no output wins for all pictures.
+
+    Source: DINO, arXiv:2104.14294, Eq. 4; momentum 0.9.
+    """
+
+    center: Tensor
+
+    def __init__(self, out_features: int, momentum: float = 0.9) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("center", torch.zeros(out_features))
+
+    @torch.no_grad()
+    def update(self, teacher_logits: Float[Tensor, "b k"]) -> None:
+        """Move towards the mean of this batch over all processes (equal batches assumed)."""
+        mean = teacher_logits.float().mean(dim=0)
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(mean)
+            mean /= distributed.get_world_size()
+        self.center.lerp_(mean, 1.0 - self.momentum)
+
+
+@torch.no_grad()
+def ema_update(
+    teacher: Iterable[nn.Parameter], student: Iterable[nn.Parameter], momentum: float
+) -> None:
+    """Move each parameter of the teacher towards the student's: m * teacher + (1 - m) * student."""
+    followers: list[Tensor] = list(teacher)
+    leaders: list[Tensor] = [parameter.detach() for parameter in student]
+    assert len(followers) == len(leaders), "teacher and student differ"
+    torch._foreach_lerp_(followers, leaders, 1.0 - momentum)

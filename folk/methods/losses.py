@@ -1,0 +1,81 @@
+"""What the student is punished for: missing frequencies, and another name than the teacher's."""
+
+from typing import Literal
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import log_softmax, softmax
+
+from folk.methods.spectrum import half_spectrum, multiplicity
+
+
+def masked_frequency_loss(
+    prediction: Float[Tensor, "b c h w"],
+    target: Float[Tensor, "b c h w"],
+    keep: Bool[Tensor, "b m h w_half"],
+    normalise: Literal["batch", "image"] = "batch",
+    gamma: float = 1.0,
+    region: Literal["masked", "all"] = "masked",
+) -> Float[Tensor, ""]:
+    """Compare two batches of pictures on the frequencies that the filter removed.
+
+    The distance of one coefficient is the modulus of the complex difference of the orthonormal
+    spectra, to the power `gamma`. The transform is linear, so the difference of the pictures is
+    transformed once; the average runs over the full spectrum although half of it is computed.
+
+    Args:
+        prediction: the reconstructed pictures.
+        target: the unfiltered pictures, normalised like the prediction.
+        keep: what the student saw; m is 1 or c.
+        normalise: "batch" divides the sum over the batch by the number of removed coefficients of
+            the batch, so a picture counts by how much was removed from it; "image" averages each
+            picture first.
+        gamma: exponent.
+        region: "all" compares kept frequencies too.
+
+    Returns:
+        the mean distance, in float32 or better; 0 where nothing at all was removed.
+
+    Source: MFM, arXiv:2206.07706; Jiahao000/MFM@c9194b1, models/frequency_loss.py L55-65 and
+        models/mfm.py L237-239, which normalises by batch.
+    """
+    width = target.shape[-1]
+    # Cast before the subtraction: in half precision it would round away the small differences.
+    difference = half_spectrum(_wide(prediction) - _wide(target), norm="ortho")
+    squared = difference.real.square() + difference.imag.square()
+    distance = (squared + 1e-12) ** (gamma / 2.0)
+    removed = ~keep if region == "masked" else keep | True
+    weights = removed * multiplicity(width, target.device)
+    weights = weights.to(distance.dtype).expand_as(distance)
+    dims = (0, 1, 2, 3) if normalise == "batch" else (1, 2, 3)
+    # At least 1: a picture of which a filter keeps all would divide 0 by 0.
+    loss: Tensor = (weights * distance).sum(dims) / weights.sum(dims).clamp(min=1.0)
+    return loss.mean()
+
+
+def distillation_loss(
+    student_logits: Float[Tensor, "b k"],
+    teacher_logits: Float[Tensor, "b k"],
+    center: Float[Tensor, "k"],
+    student_temperature: float,
+    teacher_temperature: float,
+) -> Float[Tensor, ""]:
+    """Cross-entropy between the teacher's centred, sharpened distribution and the student's.
+
+    Args:
+        student_logits: outputs for one view.
+        teacher_logits: outputs for the other view of the same pictures; gets no gradient.
+        center: running mean of the teacher's outputs.
+        student_temperature: divides the student's logits.
+        teacher_temperature: divides the teacher's centred logits; smaller is sharper.
+
+    Source: DINO, arXiv:2104.14294, Algorithm 1.
+    """
+    name = softmax((_wide(teacher_logits.detach()) - center) / teacher_temperature, dim=-1)
+    guess = log_softmax(_wide(student_logits) / student_temperature, dim=-1)
+    loss: Tensor = -(name * guess).sum(dim=-1).mean()
+    return loss
+
+
+def _wide(values: Tensor) -> Tensor:
+    return values if values.itemsize == 8 else values.float()

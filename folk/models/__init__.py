@@ -1,0 +1,1 @@
+"""Networks: encoders by timm name, heads, classifier and segmenter."""

@@ -1,0 +1,301 @@
+"""Encoders by timm name: make, run, save and load them.
+
+A stored encoder is `encoder.safetensors`, with the keys of a plain
+`timm.create_model(timm_name, num_classes=0, **timm_args)`, and `encoder.json`, which says the rest.
+"""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import timm
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from folk.errors import InputError, nearest
+from folk.files import whole_file, write_json
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an encoder says about a batch of pictures.
+
+    Attributes:
+        map: [b, c, h', w'], one vector per patch or position, after the encoder's last norm.
+        class_token: [b, c], or None where the encoder has none.
+    """
+
+    map: Tensor
+    class_token: Tensor | None
+
+    def pooled(self, which: Literal["cls", "mean"]) -> Float[Tensor, "b c"]:
+        """Return one vector per picture; the mean of the map where there is no class token."""
+        if which == "cls" and self.class_token is not None:
+            return self.class_token
+        return self.map.mean(dim=(2, 3))
+
+
+@dataclass(frozen=True)
+class EncoderInfo:
+    """What `encoder.json` says.
+
+    Attributes:
+        timm_name: name of the architecture.
+        timm_args: further arguments of `timm.create_model`, beside `num_classes=0`.
+        mean: of each colour, for pictures in [0, 1].
+        std: of each colour.
+        input_size: colours, height and width of the pictures it was trained on.
+        num_features: length of a pooled feature.
+        method: how it was trained.
+        run: which run made it.
+        sha256: of `encoder.safetensors`.
+    """
+
+    timm_name: str
+    timm_args: dict[str, Any]
+    mean: list[float]
+    std: list[float]
+    input_size: list[int]
+    num_features: int
+    method: str
+    run: str
+    sha256: str
+
+
+def create_encoder(timm_name: str, timm_args: dict[str, Any]) -> nn.Module:
+    """Make an encoder without classifier; its weights follow torch's global generator.
+
+    Raises:
+        InputError: timm knows no such name, or the architecture takes no such argument.
+    """
+    return create_model(timm_name, {**timm_args, "num_classes": 0})
+
+
+def create_model(timm_name: str, timm_args: dict[str, Any]) -> nn.Module:
+    """Make a timm model, never with downloaded weights.
+
+    Raises:
+        InputError: timm knows no such name, or the architecture takes no such argument.
+    """
+    if not timm.is_model(timm_name):
+        raise InputError(
+            f"encoder.timm_name: timm knows no '{timm_name}'{_nearest_model(timm_name)}"
+        )
+    try:
+        model: nn.Module = timm.create_model(timm_name, pretrained=False, **timm_args)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise InputError(
+            f"encoder.timm_args: '{timm_name}' refuses {timm_args}: {error}"
+        ) from error
+    return model
+
+
+def encode(encoder: nn.Module, images: Float[Tensor, "b 3 h w"]) -> Features:
+    """Run an encoder on normalised pictures.
+
+    ViTs (patch tokens), networks with channels first (ResNet) and last (Swin) all give a map.
+    """
+    features: Tensor = encoder.forward_features(images)  # type: ignore[operator]
+    if is_vit(encoder):
+        num_prefix = int(encoder.num_prefix_tokens)  # type: ignore[arg-type]
+        has_class = getattr(encoder, "cls_token", None) is not None
+        grid = encoder.patch_embed.dynamic_feat_size(images.shape[-2:])  # type: ignore[operator,union-attr]
+        patches = features[:, num_prefix:].transpose(1, 2)
+        patches = patches.reshape(*patches.shape[:2], *grid)
+        return Features(patches, features[:, 0] if has_class else None)
+    if getattr(encoder, "output_fmt", "NCHW") == "NHWC":
+        return Features(features.permute(0, 3, 1, 2), None)
+    return Features(features, None)
+
+
+def feature_map(encoder: nn.Module, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h2 w2"]:
+    """Return one vector per patch or position."""
+    return encode(encoder, images).map
+
+
+def pooled(
+    encoder: nn.Module, images: Float[Tensor, "b 3 h w"], which: Literal["cls", "mean"]
+) -> Float[Tensor, "b c"]:
+    """Return one vector per picture."""
+    return encode(encoder, images).pooled(which)
+
+
+def is_vit(encoder: nn.Module) -> bool:
+    """Tell whether the encoder is a plain ViT: patch tokens of one width through all blocks."""
+    return isinstance(encoder, timm.models.VisionTransformer)
+
+
+def stride_of(encoder: nn.Module) -> int:
+    """Return the pixels per position of the last feature map, along one side."""
+    return int(encoder.feature_info[-1]["reduction"])  # type: ignore[index]
+
+
+def init_like_beit(encoder: nn.Module, std: float = 0.02) -> None:
+    """Initialise a ViT as MFM does before pre-training, from torch's global generator.
+
+    Weights, class token and position embedding follow a normal distribution cut at one standard
+    deviation, biases are 0; the output projections of block l (from 1) are divided by sqrt(2 l), so
+    that deep blocks start near the identity.
+
+    MFM's blocks have no key bias. timm's have; it shifts all scores of a query alike, and softmax
+    does not see that, so the functions are the same.
+
+    Source: MFM, arXiv:2206.07706, Jiahao000/MFM@c9194b1, models/vision_transformer.py, after BEiT.
+
+    Raises:
+        InputError: the encoder is not a ViT.
+    """
+    if not is_vit(encoder):
+        raise InputError(f"encoder.init: 'beit' is for ViTs, not for {type(encoder).__name__}")
+    for module in encoder.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            _trunc_normal(module.weight, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+    for name in ("cls_token", "pos_embed"):
+        token = getattr(encoder, name, None)
+        if token is not None:
+            _trunc_normal(token, std)
+    with torch.no_grad():
+        for number, block in enumerate(encoder.blocks, start=1):  # type: ignore[arg-type]
+            block.attn.proj.weight /= math.sqrt(2.0 * number)
+            block.mlp.fc2.weight /= math.sqrt(2.0 * number)
+
+
+def save_encoder(
+    folder: Path,
+    encoder: nn.Module,
+    *,
+    timm_name: str,
+    timm_args: dict[str, Any],
+    mean: list[float],
+    std: list[float],
+    input_size: list[int],
+    method: str,
+    run: str,
+) -> EncoderInfo:
+    """Write `encoder.safetensors` and `encoder.json` into `folder`, each whole or not at all."""
+    weights = folder / "encoder.safetensors"
+    state = {key: value.detach().cpu().contiguous() for key, value in encoder.state_dict().items()}
+    with whole_file(weights) as aside:
+        save_file(state, aside)
+    info = EncoderInfo(
+        timm_name=timm_name,
+        timm_args=timm_args,
+        mean=mean,
+        std=std,
+        input_size=input_size,
+        num_features=int(encoder.num_features),  # type: ignore[arg-type]
+        method=method,
+        run=run,
+        sha256=_sha256(weights),
+    )
+    write_json(folder / "encoder.json", {"format": FORMAT, **vars(info)})
+    return info
+
+
+def read_encoder_info(folder: Path) -> EncoderInfo:
+    """Read `encoder.json`.
+
+    Raises:
+        InputError: it is missing, or not what `save_encoder` writes.
+    """
+    path = folder / "encoder.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("format") != FORMAT:
+            raise InputError(f"{path}: not format {FORMAT}; export the encoder again")
+        return EncoderInfo(**content)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run the pre-training that makes it") from None
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not an encoder's description: {error}") from error
+
+
+def load_weights(folder: Path) -> tuple[EncoderInfo, dict[str, Tensor]]:
+    """Read a stored encoder's description and weights and check that they belong together.
+
+    Raises:
+        InputError: a file is missing, or the weights are not those that were described.
+    """
+    info = read_encoder_info(folder)
+    weights = folder / "encoder.safetensors"
+    if not weights.is_file():
+        raise InputError(f"{weights}: no such file; run the pre-training that makes it")
+    found = _sha256(weights)
+    if found != info.sha256:
+        raise InputError(
+            f"{weights}: its sha256 is {found[:12]}..., encoder.json says {info.sha256[:12]}...;"
+            " fetch or make it again"
+        )
+    return info, load_file(weights)
+
+
+def load_encoder(folder: Path) -> tuple[nn.Module, EncoderInfo]:
+    """Make the encoder that `folder` holds; every key must fit.
+
+    Raises:
+        InputError: a file is missing, damaged or for another architecture.
+    """
+    info, state = load_weights(folder)
+    encoder = create_encoder(info.timm_name, info.timm_args)
+    load_state(encoder, state, where=folder / "encoder.safetensors")
+    return encoder, info
+
+
+def load_state(
+    model: nn.Module,
+    state: dict[str, Tensor],
+    where: Path,
+    may_miss: frozenset[str] = frozenset(),
+    may_ignore: frozenset[str] = frozenset(),
+) -> None:
+    """Load weights, naming exactly which keys may differ.
+
+    Args:
+        model: gets the weights.
+        state: the weights.
+        where: their file, for the error.
+        may_miss: keys that the model has and the file need not have.
+        may_ignore: keys that the file may have although the model has not.
+
+    Raises:
+        InputError: a key or a shape beyond those does not fit.
+    """
+    own = model.state_dict()
+    missing = sorted(own.keys() - state.keys() - may_miss)
+    unknown = sorted(state.keys() - own.keys() - may_ignore)
+    misfits = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
+    for problem, keys in (("lacks", missing), ("has unknown", unknown), ("misfits at", misfits)):
+        if keys:
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            raise InputError(
+                f"{where}: {problem} {', '.join(keys[:3])}{more};"
+                " it belongs to another architecture or input size"
+            )
+    model.load_state_dict({key: state[key] for key in own.keys() & state.keys()}, strict=False)
+
+
+def _trunc_normal(tensor: Tensor, std: float) -> None:
+    nn.init.trunc_normal_(tensor, std=std, a=-std, b=std)
+
+
+def _nearest_model(name: str) -> str:
+    hint = nearest(name, timm.list_models())
+    # More than a thousand names are no help.
+    return hint if hint.startswith("; did") else "; see timm.list_models()"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,127 @@
+"""Semantic segmentation: encoder -> four levels -> UperNet -> one logit per class and pixel."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from folk.errors import InputError
+from folk.models.encoder import is_vit
+
+NUM_LEVELS = 4
+
+
+class Rescale(nn.ModuleList):
+    """Make a pyramid from four maps of one resolution: x4, x2, as it is, / 2.
+
+    With patches of 16 px the levels have strides 4, 8, 16 and 32 px.
+
+    Source: BEiT's UperNet on ADE20K (microsoft/unilm): transposed convolutions for the finer
+        levels, max pooling for the coarsest.
+    """
+
+    def __init__(self, channels: int) -> None:
+        def twice() -> nn.Module:
+            return nn.ConvTranspose2d(channels, channels, kernel_size=2, stride=2)
+
+        super().__init__(
+            [
+                nn.Sequential(twice(), nn.BatchNorm2d(channels), nn.GELU(), twice()),
+                twice(),
+                nn.Identity(),
+                # ceil_mode: a map of 1 x 1 stays one.
+                nn.MaxPool2d(kernel_size=2, stride=2, ceil_mode=True),
+            ]
+        )
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """Rescale each map by its own module."""
+        return [module(level) for module, level in zip(self, maps, strict=True)]
+
+
+class Segmenter(nn.Module):
+    """An encoder with a UperNet decoder and, for training, an auxiliary head.
+
+    Args:
+        encoder: a timm encoder without classifier; blocks after the last level and the last norm
+            are taken off it.
+        num_classes: of the annotation.
+        blocks: which four blocks of a ViT make the levels, 0-based, rising. ResNet and Swin give
+            their own four last levels and ignore it.
+        channels: of the decoder.
+        auxiliary: whether there is a second, convolutional head on the third level.
+
+    Source: UperNet, arXiv:1807.10221; blocks 3, 5, 7, 11 of ViT-B and the auxiliary loss's weight
+        0.4 as in BEiT's configuration for ADE20K.
+
+    Raises:
+        InputError: a block that the encoder does not have, or blocks that do not rise.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        num_classes: int,
+        blocks: Sequence[int],
+        channels: int,
+        auxiliary: bool,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.levels = _levels(encoder, blocks)
+        infos = encoder.feature_info
+        widths = [int(infos[level]["num_chs"]) for level in self.levels]  # type: ignore[index]
+        # What no level uses must go: DDP waits for the gradient of every parameter.
+        encoder.prune_intermediate_layers(list(self.levels), prune_norm=True)  # type: ignore[operator]
+        self.pyramid = Rescale(widths[-1]) if is_vit(encoder) else nn.ModuleList()
+        # The decoder's list starts with strides 1 and 2, which UperNet does not use.
+        self.decoder = UPerNetDecoder([0, 0, *widths], decoder_channels=channels)
+        self.head = nn.Conv2d(channels, num_classes, kernel_size=1)
+        self.auxiliary_head = (
+            _auxiliary_head(widths[2], channels, num_classes) if auxiliary else None
+        )
+
+    def forward(
+        self, images: Float[Tensor, "b 3 h w"]
+    ) -> tuple[Float[Tensor, "b k h w"], Float[Tensor, "b k h w"] | None]:
+        """Return logits at the size of the normalised pictures: main, and auxiliary in training."""
+        maps: list[Tensor] = self.encoder.forward_intermediates(  # type: ignore[operator]
+            images, indices=list(self.levels), intermediates_only=True
+        )
+        levels = self.pyramid(maps) if len(self.pyramid) else maps
+        size = images.shape[-2:]
+        auxiliary = None
+        if self.auxiliary_head is not None and self.training:
+            auxiliary = _resize(self.auxiliary_head(levels[2]), size)
+        # The decoder overwrites its list, so it gets its own.
+        main = self.head(self.decoder([images, images, *levels]))
+        return _resize(main, size), auxiliary
+
+
+def _levels(encoder: nn.Module, blocks: Sequence[int]) -> tuple[int, ...]:
+    available = len(encoder.feature_info)  # type: ignore[arg-type]
+    if not is_vit(encoder):
+        return tuple(range(available - NUM_LEVELS, available))
+    rising = sorted(set(blocks)) == list(blocks)
+    if len(blocks) != NUM_LEVELS or not rising or blocks[0] < 0 or blocks[-1] >= available:
+        raise InputError(
+            f"decoder.blocks: {list(blocks)} must be four rising block numbers from 0 to"
+            f" {available - 1}"
+        )
+    return tuple(blocks)
+
+
+def _auxiliary_head(in_channels: int, channels: int, num_classes: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, channels, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+        nn.Conv2d(channels, num_classes, kernel_size=1),
+    )
+
+
+def _resize(logits: Tensor, size: torch.Size) -> Tensor:
+    return interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)

@@ -1,0 +1,1 @@
+"""What made each number: digests, code fingerprints, environments and the records of jobs."""

@@ -1,0 +1,83 @@
+"""Digests of files and of values.
+
+Two digests of each file: sha256 is what records and the audit rely on, md5 is the name DVC gives
+to the same bytes. Both come from one reading.
+"""
+
+import hashlib
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from folk.errors import InputError
+
+BLOCK_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class FileDigest:
+    """What identifies the bytes of one file; `path` is written with forward slashes."""
+
+    path: str
+    size: int  # bytes
+    sha256: str
+    md5: str
+
+
+def digest_file(path: Path) -> FileDigest:
+    """Read a file once, in blocks, into both digests.
+
+    Args:
+        path: a file of any size; memory stays at one block.
+
+    Raises:
+        InputError: the file is missing, is a folder or cannot be read.
+    """
+    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+    block = memoryview(bytearray(BLOCK_BYTES))
+    try:
+        with path.open("rb", buffering=0) as stream:
+            while count := stream.readinto(block):
+                sha256.update(block[:count])
+                md5.update(block[:count])
+                size += count
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"{path}: cannot be read for its digest: {reason}") from error
+    return FileDigest(path.as_posix(), size, sha256.hexdigest(), md5.hexdigest())
+
+
+def digest_tree(folder: Path) -> list[FileDigest]:
+    """Digest every file below a folder, in the order of their paths.
+
+    Paths are relative to `folder`. Links are followed to their bytes.
+
+    Raises:
+        InputError: the folder is missing or a file cannot be read.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:  # hashing frees the GIL
+        digests = pool.map(digest_file, files)
+        found = [
+            replace(digest, path=path.relative_to(folder).as_posix())
+            for path, digest in zip(files, digests, strict=True)
+        ]
+    return sorted(found, key=lambda digest: digest.path)
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one spelling of a JSON value: sorted keys, no spaces, UTF-8; NaN is refused."""
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode("utf-8")
+
+
+def sha256_of_json(value: Any) -> str:
+    """Digest of a JSON value that does not depend on the order of keys or on white space."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()

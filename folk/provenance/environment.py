@@ -1,0 +1,174 @@
+"""Where a job ran: commit, package versions, machine and scheduler, without importing torch.
+
+Nothing here fails: what cannot be found out is None, for a record with a gap is better than no
+record. Environment variables enter by an allow-list only, so that no secret ever does.
+"""
+
+import hashlib
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from folk.errors import InputError
+from folk.provenance.digest import digest_file
+
+PACKAGES = (
+    "numpy", "pillow", "pyarrow", "safetensors", "scikit-image", "scikit-learn", "scipy",
+    "segmentation-models-pytorch", "snakemake", "timm", "torch", "torchvision",
+)  # fmt: skip
+ALLOWED_VARIABLES = (
+    "CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "LOCAL_WORLD_SIZE", "MKL_NUM_THREADS",
+    "NCCL_ALGO", "NCCL_PROTO", "NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS",
+    "PYTHONHASHSEED", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "WORLD_SIZE",
+)  # fmt: skip
+SCHEDULER_VARIABLES = {
+    "job_id": "SLURM_JOB_ID",
+    "job_name": "SLURM_JOB_NAME",
+    "array_job_id": "SLURM_ARRAY_JOB_ID",
+    "array_task_id": "SLURM_ARRAY_TASK_ID",
+    "node": "SLURMD_NODENAME",
+    "node_list": "SLURM_JOB_NODELIST",
+    "partition": "SLURM_JOB_PARTITION",
+    "cluster": "SLURM_CLUSTER_NAME",
+    "restart_count": "SLURM_RESTART_COUNT",
+}
+DIFF_CAP_BYTES = 1_000_000
+LARGE_FILE_BYTES = 16_000_000
+# Written by the workflow itself: they differ from the last commit because jobs ran, not because
+# somebody edited what the jobs run.
+PRODUCTS = (":(top,exclude)results", ":(top,exclude)dvc.lock")
+
+
+def code_state(root: Path) -> tuple[dict[str, Any], str | None]:
+    """Which commit the working tree stands on, and how it differs.
+
+    Args:
+        root: a folder inside the working tree.
+
+    Returns:
+        `{"commit", "dirty", "dirty_diff_sha256"}`, each None outside a repository (`commit` alone
+        is None before the first one), and the text of the differences to keep beside the record,
+        None when there are none. The digest is that of the whole text; the text itself is cut at
+        1 MB. New files that git does not ignore count by name and digest. Results and dvc.lock do
+        not count: the workflow writes them.
+    """
+    if _git(root, "rev-parse", "--is-inside-work-tree") != b"true\n":
+        return {"commit": None, "dirty": None, "dirty_diff_sha256": None}, None
+    head = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    commit = head.decode().strip() if head else None
+    options = ("--no-ext-diff", "--no-color", "--no-textconv", "--binary")
+    diff = _git(root, "diff", *options, "HEAD", "--", ":(top)", *PRODUCTS) or b""
+    diff += _new_files(root)
+    if commit is not None and not diff:
+        return {"commit": commit, "dirty": False, "dirty_diff_sha256": None}, None
+    digest = hashlib.sha256(diff).hexdigest()
+    text = diff[:DIFF_CAP_BYTES].decode("utf-8", errors="replace")
+    if len(diff) > DIFF_CAP_BYTES:
+        text += f"\n[cut here: {len(diff)} bytes in all, sha256 {digest}]\n"
+    return {"commit": commit, "dirty": True, "dirty_diff_sha256": digest}, text
+
+
+def environment(root: Path, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Python, package versions, digest of the lock, and the allowed environment variables.
+
+    Args:
+        root: the folder that holds requirements.lock.
+        variables: the environment; that of this process when left out.
+    """
+    variables = os.environ if variables is None else variables
+    lock = root / "requirements.lock"
+    return {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "lock_sha256": digest_file(lock).sha256 if lock.is_file() else None,
+        "platform": platform.platform(),
+        "variables": {name: variables[name] for name in ALLOWED_VARIABLES if name in variables},
+    }
+
+
+def hardware() -> dict[str, Any]:
+    """Host name, processor, cores this process may use, memory in bytes, names of the GPUs."""
+    return {
+        "host": socket.gethostname(),
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "memory_bytes": _memory_bytes(),
+        "gpus": _gpus(),
+    }
+
+
+def scheduler(variables: Mapping[str, str] | None = None) -> dict[str, str | None] | None:
+    """The SLURM job, or None when there is none."""
+    variables = os.environ if variables is None else variables
+    if not variables.get("SLURM_JOB_ID"):
+        return None
+    found: dict[str, str | None] = {"kind": "slurm"}
+    return found | {key: variables.get(name) for key, name in SCHEDULER_VARIABLES.items()}
+
+
+def _new_files(root: Path) -> bytes:
+    top = _git(root, "rev-parse", "--show-toplevel")
+    folder = Path(os.fsdecode(top.rstrip(b"\n"))) if top else root
+    listing = ("ls-files", "--others", "--exclude-standard", "-z", "--", ":(top)", *PRODUCTS)
+    names = _git(folder, *listing) or b""
+    lines = []
+    for name in filter(None, names.split(b"\0")):
+        path = folder / os.fsdecode(name)
+        try:
+            size = path.stat().st_size
+            # A data set left in the tree must not cost its reading at the start of every job.
+            digest = "not read" if size > LARGE_FILE_BYTES else digest_file(path).sha256
+        except (OSError, InputError):
+            continue  # gone, or a folder that is a repository of its own
+        lines.append(b"new file %s %d bytes sha256 %s\n" % (name, size, digest.encode()))
+    return b"".join(sorted(lines))
+
+
+def _git(root: Path, *arguments: str) -> bytes | None:
+    command = ["git", "-C", str(root), *arguments]
+    # GIT_OPTIONAL_LOCKS: many jobs may ask at once, and none of them may touch the index.
+    quiet = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
+    return _output(command, env=quiet)
+
+
+def _output(command: list[str], env: Mapping[str, str] | None = None) -> bytes | None:
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=60, env=env, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str | None:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or None
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _gpus() -> list[str]:
+    listed = _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]) or b""
+    return [line.strip() for line in listed.decode(errors="replace").splitlines() if line.strip()]

@@ -1,0 +1,100 @@
+"""What the recipes of all stages share."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from folk.yaml_model import Section
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NotNegative = Annotated[float, Field(ge=0.0)]
+Count = Annotated[int, Field(ge=1)]
+Precision = Literal["fp32", "bf16"]
+
+
+class About(Section):
+    """The header of a recipe, for people: what it reproduces and what to expect of it."""
+
+    reproduces: str
+    hardware: str
+    expected: str
+
+
+class Recipe(Section):
+    """Base of all recipes.
+
+    `source` and `assume` map a dotted key to where its value comes from: a place in a paper or
+    repository, or, where the sources are silent, the basis of our assumption.
+    """
+
+    about: About
+    source: dict[str, str] = Field(default_factory=dict)
+    assume: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _marks_name_real_keys(self) -> "Recipe":
+        for mark in ("source", "assume"):
+            for dotted in getattr(self, mark):
+                at: Any = self
+                for key in dotted.split("."):
+                    at = at.get(key) if isinstance(at, dict) else getattr(at, key, _MISSING)
+                    if at is _MISSING:
+                        raise ValueError(f"{mark} speaks of '{dotted}', which this recipe lacks")
+        return self
+
+
+_MISSING = object()
+
+
+class Encoder(Section):
+    """Which network is trained."""
+
+    timm_name: str
+    timm_args: dict[str, Any] = Field(default_factory=dict)
+    init: Literal["timm", "beit"]
+
+
+class Optim(Section):
+    """Optimiser and schedule of a stage that counts in epochs.
+
+    Rates are for `lr_batch` pictures and are scaled by `batch / lr_batch`. `batch` is the number of
+    pictures behind one update, whatever the number of processes; see `runtime.max_batch`.
+    """
+
+    optimizer: Literal["adamw", "lamb", "sgd"]
+    epochs: Count
+    batch: Count
+    lr: Positive
+    lr_batch: Count
+    lr_min: NotNegative
+    lr_warmup_start: NotNegative
+    warmup_epochs: NotNegative
+    warmup_prefix: bool  # whether the cosine starts after the warm-up, or counts from step 0
+    betas: list[Fraction] = Field(min_length=2, max_length=2)
+    eps: Positive
+    weight_decay: NotNegative
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)]
+    clip_grad: Positive | None
+    precision: Precision
+
+    @model_validator(mode="after")
+    def _warm_up_fits(self) -> "Optim":
+        if self.warmup_epochs > self.epochs:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs} exceeds epochs {self.epochs}")
+        return self
+
+
+class Runtime(Section):
+    """How a job runs; nothing here may change a result."""
+
+    workers: Annotated[int, Field(ge=0)]  # data loading processes
+    checkpoint_seconds: NotNegative  # at least this long between two checkpoints
+    cache_pictures: bool  # keep decoded pictures in memory
+
+
+class TrainingRuntime(Runtime):
+    """Runtime of a training stage."""
+
+    max_batch: Count | None  # pictures per process at once; more are accumulated
+    log_every: Count  # updates between two lines of metrics.jsonl

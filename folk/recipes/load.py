@@ -1,0 +1,95 @@
+"""Read a recipe: its file, the recipes it is based on, and a row's own values on top."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from folk.errors import InputError
+from folk.provenance.digest import sha256_of_json
+from folk.recipes.base import Recipe
+from folk.recipes.evaluate import FinetuneRecipe, ProbeRecipe, SegmentRecipe
+from folk.recipes.prepare import PrepareRecipe, SplitRecipe
+from folk.recipes.pretrain import PretrainRecipe
+from folk.yaml_model import Document, checked, merged, nested
+
+RECIPES: dict[str, type[Recipe]] = {
+    "prepare": PrepareRecipe,
+    "split": SplitRecipe,
+    "pretrain": PretrainRecipe,
+    "finetune": FinetuneRecipe,
+    "probe": ProbeRecipe,
+    "segment": SegmentRecipe,
+}
+
+# Sections that may not change a result: prose, and how the job runs.
+_NOT_RESULTS = ("about", "source", "assume", "runtime")
+
+
+def load_recipe(stage: str, path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read and check the recipe of a stage.
+
+    Args:
+        stage: a stage with recipes, such as "pretrain".
+        path: the YAML file. Its `base:` names a recipe beside it that it changes.
+        overrides: dotted keys and values laid on top, such as `{"optim.epochs": 3}`.
+
+    Returns:
+        the typed recipe of that stage.
+
+    Raises:
+        InputError: file, line and key of everything that is wrong.
+    """
+    document = Document(path)
+    values = _with_bases(document, (path.stem,))
+    values = merged(values, nested(overrides or {}))
+    return checked(RECIPES[stage], values, document)
+
+
+def result_values(recipe: Recipe) -> dict[str, Any]:
+    """The values that may change a result, without prose and `runtime`."""
+    return recipe.model_dump(mode="json", exclude=set(_NOT_RESULTS))
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """One sha256 for everything in a recipe that may change a result."""
+    return sha256_of_json(result_values(recipe))
+
+
+def _with_bases(document: Document, seen: tuple[str, ...]) -> dict[str, Any]:
+    values = dict(document.values)
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if base in seen:
+        raise InputError(
+            f"{document.where(('base',))}: base: '{base}' leads back to itself "
+            f"({' -> '.join((*seen, base))})"
+        )
+    below = _with_bases(Document(document.path.parent / f"{base}.yaml"), (*seen, base))
+    # What a recipe changes is no longer what its base had a source for.
+    for mark in ("source", "assume"):
+        changed = _leaves(values)
+        below[mark] = {
+            key: text
+            for key, text in below.get(mark, {}).items()
+            if not any(
+                key == c or c.startswith(f"{key}.") or key.startswith(f"{c}.") for c in changed
+            )
+        }
+    return merged(below, values)
+
+
+def _overlap(one: str, other: str) -> bool:
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> set[str]:
+    found: set[str] = set()
+    for key, value in values.items():
+        if key in _NOT_RESULTS and not prefix:
+            continue
+        if isinstance(value, Mapping):
+            found |= _leaves(value, f"{prefix}{key}.")
+        else:
+            found.add(f"{prefix}{key}")
+    return found

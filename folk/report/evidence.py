@@ -1,0 +1,238 @@
+"""What the runs of a study left behind, read without trust: metrics, predictions, records."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow.parquet as pq
+from pyarrow import ArrowException
+
+from folk.errors import InputError, nearest
+from folk.study import Study, run_name
+
+Status = Literal["ok", "failed", "not run", "not planned"]
+
+# metrics.json and the predictions are written by the same job in double precision.
+_AGREE = 1e-6
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One evaluation of one encoder; `metrics` is empty unless `status` is "ok"."""
+
+    name: str  # such as folk-s0/few-a
+    folder: Path
+    status: Status
+    metrics: dict[str, float] = field(default_factory=dict)
+    record: str = ""  # path of the record, as it is shown
+    record_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that did not end well, and whether a later one did."""
+
+    job: str
+    outcome: str
+    reason: str
+    started: str
+    record: str
+    completed_later: bool
+
+
+class Evidence:
+    """The results folder of one study, such as `results/demo`; each file is read once."""
+
+    def __init__(self, study: Study, results: Path) -> None:
+        """Look at `results`; nothing is read yet.
+
+        Raises:
+            InputError: there is no such folder.
+        """
+        if not results.is_dir():
+            raise InputError(f"{results}: no such folder; run the study '{study.name}' first")
+        self.study = study
+        self.results = results
+        self._measurements: dict[tuple[str, int, str], Measurement] = {}
+        self._checked: set[tuple[Path, str]] = set()
+
+    def measurement(self, row: str, seed: int, evaluation: str) -> Measurement:
+        """What `evaluation` found for the encoder of `row` and `seed`."""
+        key = (row, seed, evaluation)
+        if key not in self._measurements:
+            self._measurements[key] = self._read(*key)
+        return self._measurements[key]
+
+    def value(self, measurement: Measurement, metric: str) -> float:
+        """One finished number, agreed upon by metrics.json and the stored predictions.
+
+        Raises:
+            InputError: metrics.json has no such metric, or disagrees with the predictions.
+        """
+        path = measurement.folder / "metrics.json"
+        if metric not in measurement.metrics:
+            close = nearest(metric, measurement.metrics)
+            raise InputError(f"{path}: no metric is named '{metric}'{close}")
+        stated = measurement.metrics[metric]
+        if (path, metric) not in self._checked:
+            again = recompute(measurement.folder, metric)
+            if again is not None and abs(again - stated) > _AGREE:
+                raise InputError(
+                    f"{path}: {metric} is {stated!r}, the predictions beside it give {again!r}; "
+                    "one of the two files was changed: run this evaluation again"
+                )
+            self._checked.add((path, metric))
+        return stated
+
+    def failures(self) -> list[Failure]:
+        """Jobs whose records say that they failed or were interrupted, in order of path."""
+        found = []
+        for path in sorted(self.results.glob("work/**/record-*.failed.json")):
+            record = read_json(path)
+            job = path.parent.relative_to(self.results / "work")
+            done = (self.results / job / "record.json").is_file()
+            found.append(
+                Failure(
+                    job=job.as_posix(),
+                    outcome=str(record.get("outcome", "failed")),
+                    reason=_reason(record.get("error")),
+                    started=str(record.get("started", "")),
+                    record=shown_path(path),
+                    completed_later=done,
+                )
+            )
+        return found
+
+    def records(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Every published record of the study."""
+        for path in sorted(self.results.glob("**/record.json")):
+            if "work" not in path.relative_to(self.results).parts:
+                yield path, read_json(path)
+
+    def folders(self) -> Iterator[tuple[str, Path]]:
+        """Stage and result folder of every run that was made, pre-training first."""
+        stages = sorted({evaluation.stage for evaluation in self.study.evaluations.values()})
+        for stage, pattern in [("pretrain", "*"), *((stage, "*/*") for stage in stages)]:
+            for folder in sorted((self.results / stage).glob(pattern)):
+                if folder.is_dir():
+                    yield stage, folder
+
+    def _read(self, row: str, seed: int, evaluation: str) -> Measurement:
+        run, stage = run_name(row, seed), self.study.evaluations[evaluation].stage
+        name = f"{run}/{evaluation}"
+        folder = self.results / stage / run / evaluation
+        if row not in self.study.rows_of(evaluation):
+            return Measurement(name, folder, "not planned")
+        if not (folder / "metrics.json").is_file():
+            work = self.results / "work"
+            places = (work / stage / run / evaluation, work / "pretrain" / run)
+            failed = any(list(place.glob("record-*.failed.json")) for place in places)
+            return Measurement(name, folder, "failed" if failed else "not run")
+        record = folder / "record.json"
+        return Measurement(
+            name,
+            folder,
+            "ok",
+            read_metrics(folder / "metrics.json"),
+            shown_path(record),
+            read_json(record).get("id") if record.is_file() else None,
+        )
+
+
+def read_metrics(path: Path) -> dict[str, float]:
+    """The numbers of a metrics.json.
+
+    Raises:
+        InputError: not JSON, or a value that is not a finite number.
+    """
+    metrics = read_json(path)
+    for name, value in metrics.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value):
+            raise InputError(f"{path}: {name} is {value!r}, not a finite number; run it again")
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file that holds keys with values.
+
+    Raises:
+        InputError: it cannot be read or holds something else.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: expected keys with values, found {type(value).__name__}")
+    return value
+
+
+def recompute(folder: Path, metric: str) -> float | None:
+    """Derive a metric from the predictions in `folder`; None when they cannot tell.
+
+    Raises:
+        InputError: the predictions that should be there are missing or unreadable.
+    """
+    if metric in ("miou", "macc", "aacc"):
+        return _segmentation(folder / "predictions.parquet", metric)
+    if match := re.fullmatch(r"(?:(linear)_)?top([15])_last", metric):
+        name = f"predictions-{match[1]}.parquet" if match[1] else "predictions.parquet"
+        return _top_k(folder / name, int(match[2]))
+    if match := re.fullmatch(r"knn_top([15])_k(\d+)", metric):
+        path = folder / "predictions-knn.parquet"
+        return _top_k(path, int(match[1])) if _stored_k(path) == int(match[2]) else None
+    return None
+
+
+def shown_path(path: Path) -> str:
+    """`path` as records write it: from the folder snakemake runs in, with forward slashes."""
+    here = Path.cwd()
+    return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
+
+
+def _reason(error: Any) -> str:
+    if isinstance(error, dict):
+        return ": ".join(str(error[key]) for key in ("type", "message") if error.get(key))
+    return str(error or "")
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, ArrowException) as error:
+        raise InputError(
+            f"{path}: the predictions cannot be read ({error}); without them no number "
+            "of this evaluation can be checked: run it again"
+        ) from error
+
+
+def _top_k(path: Path, k: int) -> float:
+    file = _open(path)
+    labels = file.read(columns=["label"])["label"].to_numpy()
+    guesses = np.stack(file.read(columns=["top5"])["top5"].to_numpy(zero_copy_only=False))
+    return float((guesses[:, :k] == labels[:, None]).any(axis=1).mean())
+
+
+def _stored_k(path: Path) -> int | None:
+    metadata = _open(path).schema_arrow.metadata or {}
+    return int(metadata[b"k"]) if b"k" in metadata else None
+
+
+def _segmentation(path: Path, metric: str) -> float:
+    file = _open(path)
+    column = file.read(columns=["confusion"])["confusion"].to_numpy(zero_copy_only=False)
+    total = np.sum(np.stack(column), axis=0)
+    side = math.isqrt(total.size)
+    confusion = total.reshape(side, side).astype(float)
+    hit, true, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    if metric == "aacc":
+        return float(hit.sum() / confusion.sum())
+    against = true + predicted - hit if metric == "miou" else true
+    seen = against > 0  # a class that neither appears nor is predicted has no score
+    return float((hit[seen] / against[seen]).mean())

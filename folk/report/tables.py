@@ -1,0 +1,173 @@
+"""A study's tables as Markdown, LaTeX and CSV, made of cells and of nothing else."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from folk.report.cells import Cell
+from folk.report.escape import latex_templates, markdown_templates
+from folk.report.published import Published
+from folk.study import Study
+
+EMPTY = "—"
+_SYMBOLS = "†‡§¶"
+_CSV_HEADER = "id,method,column,mean,std,low,high,n,unit,published,certainty,verdict,note"
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True)
+class CellView:
+    """A cell as strings; `marks` and `published_marks` refer to the notes under the table."""
+
+    id: str
+    ours: str
+    marks: str
+    published: str
+    published_marks: str
+    verdict: str
+    cell: Cell
+
+
+@dataclass(frozen=True)
+class ColumnView:
+    """A column heading; `compared` when anybody published a number for one of its cells."""
+
+    name: str
+    label: str
+    compared: bool
+
+
+@dataclass(frozen=True)
+class RowView:
+    """A row: an encoder's label and its cells in the order of the columns."""
+
+    name: str
+    label: str
+    cells: list[CellView]
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A whole table as strings, ready for any template."""
+
+    name: str
+    title: str
+    caption: str
+    reproduces: str
+    columns: list[ColumnView]
+    rows: list[RowView]
+    notes: list[tuple[str, str]]  # mark (empty for the first) and text
+
+
+class _Notes:
+    """Footnotes in order of first use; the same text keeps its mark."""
+
+    def __init__(self, marks: str) -> None:
+        self.found: dict[str, str] = {}
+        self._marks = marks
+
+    def mark(self, text: str) -> str:
+        if text not in self.found:
+            turn, place = divmod(len(self.found), len(self._marks))
+            self.found[text] = self._marks[place] * (turn + 1)
+        return self.found[text]
+
+
+def table_views(study: Study, cells: Iterable[Cell], published: Published) -> list[TableView]:
+    """Arrange the cells as the study's tables."""
+    by_id = {cell.id: cell for cell in cells}
+    return [_view(study, name, by_id, published) for name in study.tables]
+
+
+def render_markdown(table: TableView) -> str:
+    """The table for a README."""
+    return markdown_templates().get_template("table.md.jinja").render(table=table)
+
+
+def render_latex(table: TableView) -> str:
+    """The table for a paper; needs `booktabs`."""
+    return latex_templates().get_template("table.tex.jinja").render(table=table)
+
+
+def render_csv(table: TableView) -> str:
+    """The table for another program: one line per cell, numbers as printed."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_CSV_HEADER.split(","))
+    for row in table.rows:
+        for view, column in zip(row.cells, table.columns, strict=True):
+            cell = view.cell
+            spread = [cell.printed_mean, cell.printed_std, cell.printed_low, cell.printed_high]
+            others = [cell.published_printed or "", cell.published_certainty or "", view.verdict]
+            start = [cell.id, _inert(row.label), _inert(column.label)]
+            writer.writerow([*start, *spread, cell.n, cell.unit, *others, cell.note])
+    return out.getvalue()
+
+
+def _inert(text: str) -> str:
+    # A spreadsheet would run a label that starts like a formula.
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _view(study: Study, name: str, by_id: dict[str, Cell], published: Published) -> TableView:
+    table = study.tables[name]
+    grid = {
+        (row, column): by_id[f"{name}/{row}/{column}"]
+        for row in table.rows
+        for column in table.columns
+    }
+    counts = Counter(cell.n for cell in grid.values() if cell.value is not None)
+    usual = max(counts, key=lambda n: (counts[n], n), default=0)
+    letters, symbols = _Notes(_LETTERS), _Notes(_SYMBOLS)
+
+    def view(cell: Cell) -> CellView:
+        return CellView(
+            id=cell.id,
+            ours=cell.printed or EMPTY,
+            marks=_mark(cell, usual, letters),
+            published=cell.published_printed or EMPTY,
+            published_marks=_certainty(cell, published, symbols),
+            verdict=cell.verdict or "",
+            cell=cell,
+        )
+
+    compared = {c: any(grid[r, c].published_printed for r in table.rows) for c in table.columns}
+    return TableView(
+        name=name,
+        title=table.title,
+        caption=table.caption,
+        reproduces=table.reproduces,
+        rows=[
+            RowView(row, study.encoders[row].label, [view(grid[row, c]) for c in table.columns])
+            for row in table.rows
+        ],
+        columns=[ColumnView(c, table.columns[c].label, compared[c]) for c in table.columns],
+        notes=[("", text) for text in _spread_note(usual)]
+        + [(mark, text) for notes in (letters, symbols) for text, mark in notes.found.items()],
+    )
+
+
+def _spread_note(usual: int) -> list[str]:
+    if usual > 1:
+        return [f"Mean ± standard deviation over n = {usual} seeds."]
+    return ["One seed (n = 1), so no deviation."] if usual == 1 else []
+
+
+def _mark(cell: Cell, usual: int, notes: _Notes) -> str:
+    if cell.value is None:
+        return notes.mark(f"No number, because not every run is there. {_sentence(cell.note)}")
+    return notes.mark(f"n = {cell.n}") if cell.n != usual else ""
+
+
+def _certainty(cell: Cell, published: Published, notes: _Notes) -> str:
+    # What stands in the official code needs no warning; everything else is said.
+    code = cell.published_certainty
+    if cell.published_printed is None or code is None or code == "code":
+        return ""
+    return notes.mark(f"Published number known as {code}: {published.certainty[code]}.")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,0 +1,202 @@
+"""A study: one file that names a set of runs, how they are measured, and the tables made of it.
+
+The file says *what*; the recipes it names say *how*. Nothing here computes anything.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from folk.errors import InputError, nearest
+from folk.yaml_model import Document, Section, checked
+
+
+def _path_safe(name: str) -> str:
+    # Names become folder names, wildcards and shell words: nothing there may need a quote.
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise ValueError("a name may hold only a-z, 0-9 and '-', and starts with a letter or digit")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_path_safe)]
+Stage = Literal["prepare", "split", "pretrain", "finetune", "probe", "segment", "report"]
+Overrides = dict[str, Any]
+
+
+class Resources(Section):
+    """What one job of a stage asks of the machine or the cluster."""
+
+    threads: Annotated[int, Field(ge=1)] = 1  # of each process; part of a repeatable result on CPUs
+    gpu: Annotated[int, Field(ge=0)] = 0
+    mem_mb: Annotated[int, Field(ge=1)] = 2000
+    runtime: Annotated[int, Field(ge=1)] = 60  # minutes
+
+
+class DataEntry(Section):
+    """A data set to prepare."""
+
+    recipe: Name
+    source: str | None = None  # folder of pictures, for recipes that read one
+    overrides: Overrides = Field(default_factory=dict, alias="set")
+
+
+class SplitEntry(Section):
+    """A subset of the labelled training pictures of a data set."""
+
+    data: Name
+    recipe: Name
+    list_file: str | None = Field(default=None, alias="list")
+    overrides: Overrides = Field(default_factory=dict, alias="set")
+
+
+class EncoderRow(Section):
+    """A row of the tables: one recipe, pre-trained once for each seed."""
+
+    label: str
+    recipe: Name
+    data: Name
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    overrides: Overrides = Field(default_factory=dict, alias="set")
+
+
+class Evaluation(Section):
+    """One way to measure an encoder; `encoders` is every row when left out."""
+
+    stage: Literal["finetune", "probe", "segment"]
+    recipe: Name
+    data: Name
+    split: Name | None = None
+    encoders: list[Name] = Field(default_factory=list)
+    overrides: Overrides = Field(default_factory=dict, alias="set")
+
+
+class Column(Section):
+    """A column of a table: a metric of one evaluation, or of several combined seed by seed."""
+
+    label: str
+    evaluations: list[Name] = Field(min_length=1)
+    metric: str
+    combine: Literal["mean", "max"] = "mean"
+    percent: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_or_many(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "evaluation" in values:
+            if "evaluations" in values:
+                raise ValueError("give either 'evaluation' or 'evaluations', not both")
+            values = {**values, "evaluations": [values["evaluation"]]}
+            del values["evaluation"]
+        return values
+
+
+class Table(Section):
+    """A table of the report; `published` maps `row/column` to an id of published.yaml."""
+
+    title: str
+    caption: str = ""
+    reproduces: str = ""
+    rows: list[Name] = Field(min_length=1)
+    columns: dict[Name, Column] = Field(min_length=1)
+    published: dict[str, str] = Field(default_factory=dict)
+
+
+class Study(Section):
+    """A whole study file."""
+
+    name: Name = Field(alias="study")
+    title: str
+    scale: Literal["demo", "paper"]
+    code_change: dict[Stage | Literal["default"], Literal["rerun", "report"]] = Field(
+        default_factory=dict
+    )
+    resources: dict[Stage, Resources] = Field(default_factory=dict)
+    data: dict[Name, DataEntry] = Field(min_length=1)
+    splits: dict[Name, SplitEntry] = Field(default_factory=dict)
+    encoders: dict[Name, EncoderRow] = Field(min_length=1)
+    evaluations: dict[Name, Evaluation] = Field(default_factory=dict)
+    tables: dict[Name, Table] = Field(default_factory=dict)
+
+    def runs(self) -> Iterator[tuple[str, str, int]]:
+        """Every pre-training run as `(run, row, seed)`; `run` is the name used in paths."""
+        for row, encoder in self.encoders.items():
+            for seed in encoder.seeds:
+                yield run_name(row, seed), row, seed
+
+    def rows_of(self, evaluation: str) -> list[str]:
+        """The rows that an evaluation measures."""
+        return self.evaluations[evaluation].encoders or list(self.encoders)
+
+    def resources_of(self, stage: Stage) -> Resources:
+        """What a job of this stage asks for; small when the study does not say."""
+        return self.resources.get(stage, Resources())
+
+    def reruns_on_code_change(self, stage: Stage) -> bool:
+        """Whether edited code runs a stage again, or is only reported by the audit."""
+        default = self.code_change.get("default", "rerun")
+        return self.code_change.get(stage, default) == "rerun"
+
+
+def run_name(row: str, seed: int) -> str:
+    """The name of a run in every path, such as `folk-s0`."""
+    return f"{row}-s{seed}"
+
+
+def load_study(path: Path) -> Study:
+    """Read and check a study file.
+
+    Raises:
+        InputError: one line for each problem: unknown key, wrong type, or a dangling name.
+    """
+    document = Document(path)
+    study = checked(Study, document.values, document)
+    problems = list(_dangling(study, document))
+    if problems:
+        raise InputError("\n".join(problems))
+    return study
+
+
+def _dangling(study: Study, document: Document) -> Iterator[str]:
+    def lost(keys: tuple[str | int, ...], name: str, known: Any, noun: str) -> Iterator[str]:
+        if name not in known:
+            dotted = ".".join(map(str, keys))
+            where = document.where(keys)
+            yield f"{where}: {dotted}: no {noun} is named '{name}'{nearest(name, known)}"
+
+    for name, split in study.splits.items():
+        yield from lost(("splits", name, "data"), split.data, study.data, "data set")
+    for name, row in study.encoders.items():
+        yield from lost(("encoders", name, "data"), row.data, study.data, "data set")
+        if len(set(row.seeds)) < len(row.seeds):
+            yield f"{document.where(('encoders', name, 'seeds'))}: a seed stands there twice"
+    for name, evaluation in study.evaluations.items():
+        here = ("evaluations", name)
+        yield from lost((*here, "data"), evaluation.data, study.data, "data set")
+        if evaluation.split is not None:
+            yield from lost((*here, "split"), evaluation.split, study.splits, "split")
+            split_data = study.splits.get(evaluation.split)
+            if split_data is not None and split_data.data != evaluation.data:
+                yield (
+                    f"{document.where((*here, 'split'))}: split '{evaluation.split}' belongs to "
+                    f"data set '{split_data.data}', the evaluation reads '{evaluation.data}'"
+                )
+        for index, row_name in enumerate(evaluation.encoders):
+            yield from lost((*here, "encoders", index), row_name, study.encoders, "encoder row")
+    for name, table in study.tables.items():
+        yield from _dangling_in_table(study, name, table, lost)
+
+
+def _dangling_in_table(study: Study, name: str, table: Table, lost: Any) -> Iterator[str]:
+    here = ("tables", name)
+    for index, row in enumerate(table.rows):
+        yield from lost((*here, "rows", index), row, study.encoders, "encoder row")
+    for column_name, column in table.columns.items():
+        for index, evaluation in enumerate(column.evaluations):
+            keys = (*here, "columns", column_name, "evaluations", index)
+            yield from lost(keys, evaluation, study.evaluations, "evaluation")
+    cells = [f"{row}/{column}" for row in table.rows for column in table.columns]
+    for cell in table.published:
+        yield from lost((*here, "published", cell), cell, cells, "cell")

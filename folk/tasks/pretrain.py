@@ -1,0 +1,325 @@
+"""Pre-training: FOLK, MFM, or any filter with or without distillation."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from folk.data.dataset import PictureDataset, training_batches
+from folk.data.shards import PreparedData
+from folk.data.transforms import view_transform
+from folk.methods.distillation import DistillationHead
+from folk.methods.masking import ComRComFilter, FrequencyFilter, RadialFilter
+from folk.methods.student_teacher import (
+    Distillation,
+    MaskedFrequencyModel,
+    Reconstruction,
+    StudentTeacher,
+)
+from folk.models.encoder import create_encoder, init_like_beit, save_encoder
+from folk.recipes.pretrain import ComRCom, Method, PretrainRecipe, Radial
+from folk.tasks.examples import save_examples
+from folk.tasks.pictures import (
+    MEAN,
+    STD,
+    autocast,
+    micro_batches,
+    share_of_batch,
+    whole_batches,
+)
+from folk.training.distributed import World
+from folk.training.loop import Plan, Resumable, forget, train
+from folk.training.optimizer import create_optimizer, weight_decay_groups
+from folk.training.randomness import derived_seed, seed_all
+from folk.training.schedules import (
+    cosine,
+    cosine_rate,
+    current_rate,
+    linear_warmup,
+    scaled_rates,
+)
+
+Live = Callable[[int, dict[str, float]], None]
+Batch = dict[str, Any]
+
+
+@dataclass
+class Parts:
+    """Everything that one update touches."""
+
+    model: nn.Module  # wrapped for several processes
+    inner: MaskedFrequencyModel
+    frequency_filter: FrequencyFilter
+    optimizer: torch.optim.Optimizer
+    schedule: Any  # timm's Scheduler
+    updates: int
+    updates_per_epoch: int
+
+
+def pretrain(
+    recipe: PretrainRecipe,
+    *,
+    dataset: Path,
+    work: Path,
+    run: str,
+    seed: int,
+    identity: str,
+    world: World,
+    live: Live,
+) -> dict[str, float]:
+    """Train one encoder and leave it in `work` as encoder.safetensors with encoder.json.
+
+    Args:
+        recipe: how.
+        dataset: folder of the prepared data set; labels are not read.
+        work: folder of the growing state; the results are left there too.
+        run: name of the run, for encoder.json.
+        seed: feeds every random number of the run.
+        identity: digest of everything that decides the result.
+        world: this process among those of its job.
+        live: told every line of the history.
+
+    Returns:
+        final metrics.
+    """
+    data = PreparedData.open(dataset)
+    seed_all(seed, "initial weights")
+    encoder = create_encoder(recipe.encoder.timm_name, recipe.encoder.timm_args)
+    if recipe.encoder.init == "beit":
+        init_like_beit(encoder)
+    metrics = {"parameters": float(sum(p.numel() for p in encoder.parameters()))}
+    model: MaskedFrequencyModel | None = None
+
+    if recipe.method is not None:
+        model = build_model(recipe.method, encoder)
+        metrics |= _train(recipe, model, data, work, seed, identity, world, live)
+    else:
+        (work / "metrics.jsonl").touch()
+
+    if world.is_main:
+        method = "none" if recipe.method is None else method_name(recipe.method)
+        save_encoder(
+            work,
+            encoder,
+            timm_name=recipe.encoder.timm_name,
+            timm_args=recipe.encoder.timm_args,
+            mean=MEAN,
+            std=STD,
+            input_size=[3, recipe.views.size, recipe.views.size],
+            method=method,
+            run=run,
+        )
+        frequency_filter = None if recipe.method is None else build_filter(recipe.method)
+        save_examples(work / "examples.npz", data, recipe.views.size, frequency_filter, model)
+        forget(work)
+    return metrics
+
+
+def method_name(method: Method) -> str:
+    """What is learned, in a few words, such as `com-rcom + reconstruction + distillation`."""
+    parts = [method.filter.kind, "reconstruction"]
+    if method.distillation is not None:
+        parts.append("distillation")
+    return " + ".join(parts)
+
+
+def build_filter(method: Method) -> FrequencyFilter:
+    """The filter that a recipe describes."""
+    match method.filter:
+        case Radial() as section:
+            return RadialFilter(**section.model_dump(exclude={"kind"}))
+        case ComRCom() as section:
+            values = section.model_dump(exclude={"kind"})
+            return ComRComFilter(**{**values, "thresholds": tuple(values["thresholds"])})
+
+
+def build_model(method: Method, encoder: nn.Module) -> MaskedFrequencyModel:
+    """One or two branches around an encoder, as a recipe describes them."""
+    reconstruction = Reconstruction(**method.reconstruction.model_dump())
+    section = method.distillation
+    if section is None:
+        return MaskedFrequencyModel(encoder, MEAN, STD, reconstruction)
+    head = DistillationHead(
+        int(encoder.num_features),  # type: ignore[arg-type]
+        out_features=section.out_dim,
+        hidden=section.hidden_dim,
+        bottleneck=section.bottleneck_dim,
+    )
+    distillation = Distillation(section.weight, section.feature, section.student_temperature)
+    return StudentTeacher(
+        encoder, MEAN, STD, reconstruction, distillation, head, section.center_momentum
+    )
+
+
+def pretrain_update(
+    parts: Parts, recipe: PretrainRecipe, world: World, seed: int, step: int, batch: Batch
+) -> dict[str, Tensor]:
+    """Update the student once, then let the teacher follow it.
+
+    Returns:
+        scalars for the history, still on the device.
+
+    Source: FOLK, arXiv:2409.10362, Fig. 3: views u and v, student, teacher by EMA; with one view
+        and no teacher this is MFM, arXiv:2206.07706, Fig. 2.
+    """
+    assert recipe.method is not None
+    assert recipe.optim is not None
+    section = recipe.method.distillation
+    views = [view.to(world.device, non_blocking=True) for view in batch["image"]]
+    slices = list(micro_batches(len(views[0]), recipe.runtime.max_batch))
+
+    # Schedule. Random numbers depend on the update alone, so a resumed run repeats them.
+    parts.schedule.step_update(step)
+    seed_all(seed, "update", step, world.rank)
+    draws = torch.Generator().manual_seed(derived_seed(seed, "filter", step, world.rank))
+    temperature = 0.0
+    if section is not None:
+        temperature = linear_warmup(
+            step,
+            round(section.teacher_temperature_warmup_epochs * parts.updates_per_epoch),
+            section.teacher_temperature_start,
+            section.teacher_temperature,
+        )
+
+    # Loss and gradient, in as many parts as memory asks for.
+    parts.optimizer.zero_grad(set_to_none=True)
+    total: dict[str, Tensor] = {}
+    for number, part in enumerate(slices, start=1):
+        wait = number < len(slices) and world.size > 1
+        with parts.model.no_sync() if wait else contextlib.nullcontext():  # type: ignore[operator]
+            with autocast(world, recipe.optim.precision):
+                losses = _losses(parts, [view[part] for view in views], draws, temperature)
+            (losses["loss"] / len(slices)).backward()
+        for name, value in losses.items():
+            total[name] = total.get(name, torch.zeros_like(value)) + value.detach() / len(slices)
+
+    # Update; the last layer of the distillation head waits for its turn.
+    student_teacher = parts.inner if isinstance(parts.inner, StudentTeacher) else None
+    epoch = step / parts.updates_per_epoch
+    if student_teacher and section and epoch < section.freeze_last_layer_epochs:
+        student_teacher.distillation_head.hold_last_layer()
+    if recipe.optim.clip_grad is not None:
+        trained = [p for p in parts.model.parameters() if p.requires_grad]
+        total["grad_norm"] = nn.utils.clip_grad_norm_(trained, recipe.optim.clip_grad)
+    parts.optimizer.step()
+
+    # The teacher follows.
+    if student_teacher and section and (step + 1) % section.ema_every == 0:
+        momentum = cosine(step, parts.updates, section.ema_start, section.ema_end)
+        student_teacher.update_teacher(momentum)
+    total["lr"] = torch.tensor(current_rate(parts.optimizer.param_groups))
+    return total
+
+
+def _losses(
+    parts: Parts, views: list[Tensor], draws: torch.Generator, temperature: float
+) -> dict[str, Tensor]:
+    if isinstance(parts.inner, StudentTeacher):
+        u, v = views
+        keep_u, keep_v = parts.frequency_filter.draw_pair(u, v, draws)
+        return parts.model(u, v, keep_u, keep_v, temperature)  # type: ignore[no-any-return]
+    (view,) = views
+    return parts.model(view, parts.frequency_filter(view, draws))  # type: ignore[no-any-return]
+
+
+def _train(
+    recipe: PretrainRecipe,
+    inner: MaskedFrequencyModel,
+    data: PreparedData,
+    work: Path,
+    seed: int,
+    identity: str,
+    world: World,
+    live: Live,
+) -> dict[str, float]:
+    assert recipe.method is not None
+    assert recipe.optim is not None
+    optim = recipe.optim
+    splits = [name for name in ("train", "unlabelled") if data.counts.get(name)]
+    pictures = PictureDataset(
+        data.split(splits),
+        view_transform(**recipe.views.model_dump()),
+        num_views=1 if recipe.method.distillation is None else 2,
+        seed=derived_seed(seed, "views"),
+        cache=recipe.runtime.cache_pictures,
+    )
+    updates_per_epoch = whole_batches(
+        len(pictures), optim.batch, f"{data.folder}: training pictures"
+    )
+    updates = updates_per_epoch * optim.epochs
+
+    inner.to(world.device).train()
+    rates = scaled_rates(
+        optim.batch,
+        optim.lr_batch,
+        lr=optim.lr,
+        rate_min=optim.lr_min,
+        rate_warmup_start=optim.lr_warmup_start,
+    )
+    trained = [module for module in inner.children() if _is_trained(module)]
+    optimizer = create_optimizer(
+        optim.optimizer,
+        weight_decay_groups(trained, optim.weight_decay),
+        lr=rates.pop("lr"),
+        betas=optim.betas,
+        eps=optim.eps,
+    )
+    schedule = cosine_rate(
+        optimizer,
+        updates=updates,
+        warmup_updates=round(optim.warmup_epochs * updates_per_epoch),
+        warmup_prefix=optim.warmup_prefix,
+        **rates,
+    )
+    parts = Parts(
+        world.wrap(inner),
+        inner,
+        build_filter(recipe.method),
+        optimizer,
+        schedule,
+        updates,
+        updates_per_epoch,
+    )
+    state: dict[str, Resumable] = {"model": inner, "optimizer": optimizer}
+    plan = Plan(
+        work=work,
+        identity=identity,
+        updates=updates,
+        updates_per_epoch=updates_per_epoch,
+        log_every=recipe.runtime.log_every,
+        checkpoint_seconds=recipe.runtime.checkpoint_seconds,
+        live=live,
+    )
+    history = train(
+        plan,
+        world,
+        state,
+        lambda start: training_batches(
+            pictures,
+            share_of_batch(optim.batch, world),
+            seed=derived_seed(seed, "order"),
+            epochs=optim.epochs,
+            start_update=start,
+            rank=world.rank,
+            world=world.size,
+            workers=recipe.runtime.workers,
+        ),
+        lambda step, batch: pretrain_update(parts, recipe, world, seed, step, batch),
+    )
+    inner.cpu().eval()
+    last = history.lines[-1] if history.lines else {}
+    final = {name: value for name, value in last.items() if name.startswith("loss")}
+    return {
+        **final,
+        "updates": float(updates),
+        "epochs": float(optim.epochs),
+        "pictures": float(len(pictures)),
+    }
+
+
+def _is_trained(module: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in module.parameters())

@@ -1,0 +1,1 @@
+"""What every trained stage shares: loop, schedules, optimiser groups, checkpoints, processes."""

@@ -1,0 +1,49 @@
+"""The state of a training that is not finished: one file, whole or not there."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from folk.errors import InputError
+from folk.files import whole_file
+
+
+def save_checkpoint(path: Path, identity: str, update: int, state: dict[str, Any]) -> None:
+    """Write a checkpoint aside and rename it, so that a kill leaves the previous one.
+
+    Args:
+        path: the checkpoint.
+        identity: digest of everything that decides the result; see `load_checkpoint`.
+        update: number of updates made.
+        state: nested dictionaries of tensors and numbers.
+    """
+    with whole_file(path) as aside:
+        torch.save({"identity": identity, "update": update, "state": state}, aside)
+
+
+def load_checkpoint(path: Path, identity: str) -> tuple[int, dict[str, Any]] | None:
+    """Read a checkpoint if it belongs to this very training.
+
+    Args:
+        path: the checkpoint.
+        identity: recipe, seed, data and code, as one digest. A checkpoint with another identity is
+            the rest of another training and is not continued.
+
+    Returns:
+        the number of updates made, and the state; None if there is nothing to continue.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        # Tensors and plain containers only: nothing in a checkpoint may run when it is read.
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        found, update, state = content["identity"], content["update"], content["state"]
+    except Exception as error:
+        raise InputError(
+            f"{path}: damaged checkpoint ({type(error).__name__}); delete it to start anew"
+        ) from error
+    return (int(update), state) if found == identity else None

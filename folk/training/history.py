@@ -1,0 +1,61 @@
+"""How a training went: one line of JSON for each logged update."""
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+
+class History:
+    """A metrics.jsonl that grows, and that a resumed training cuts back to its checkpoint."""
+
+    def __init__(self, path: Path, from_update: int) -> None:
+        """Open the file at `path`, keeping only the lines up to `from_update` updates."""
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = [line for line in read_history(path) if line["step"] <= from_update]
+        if from_update == 0:
+            kept = []
+        self._file = path.open("w", encoding="utf-8")
+        self.lines: list[dict[str, Any]] = []
+        for line in kept:
+            self._append(line)
+
+    def add(self, update: int, epoch: float, values: dict[str, float]) -> None:
+        """Append one line after `update` updates; non-finite values are left out."""
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        self._append({"step": update, "epoch": epoch, "time": time.time(), **finite})
+
+    def values(self, name: str) -> list[tuple[float, float]]:
+        """Every logged (epoch, value) of one metric."""
+        return [(line["epoch"], line[name]) for line in self.lines if name in line]
+
+    def flush(self) -> None:
+        """Bring everything written so far to the disk; called before each checkpoint."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.flush()
+        self._file.close()
+
+    def _append(self, line: dict[str, Any]) -> None:
+        self.lines.append(line)
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl; a last line cut short by a kill is dropped."""
+    if not path.is_file():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            break
+    return lines

@@ -1,0 +1,189 @@
+"""YAML files checked against typed models: every problem at once, each with file, line and key."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
+
+from folk.errors import InputError, nearest
+
+Keys = tuple[str | int, ...]
+
+
+class Section(BaseModel):
+    """A part of a file: unknown keys and wrong types are refused, values never change later."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Document:
+    """One YAML file: its plain values, and on which line each key stands."""
+
+    def __init__(self, path: Path) -> None:
+        """Read `path`.
+
+        Raises:
+            InputError: the file is missing, is not YAML, repeats a key, or is no mapping.
+        """
+        self.path = path
+        if not path.is_file():
+            here = [p.stem for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+            raise InputError(f"{path}: no such file{nearest(path.stem, here)}")
+        try:
+            tree = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+        except (YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: not readable as YAML: {_one_line(error)}") from error
+        if not isinstance(tree, CommentedMap):
+            raise InputError(f"{path}: expected keys with values, found {type(tree).__name__}")
+        self.values: dict[str, Any] = _plain(tree)
+        self._lines = dict(_lines(tree, ()))
+
+    def where(self, keys: Keys) -> str:
+        """`file:line` of the deepest of `keys` that stands in this file."""
+        for end in range(len(keys), 0, -1):
+            if keys[:end] in self._lines:
+                return f"{self.path}:{self._lines[keys[:end]]}"
+        return str(self.path)
+
+
+def parse_value(text: str) -> Any:
+    """Read one value as YAML 1.2 does: `2e-4` is a number, `true` a boolean, `[1, 2]` a list.
+
+    Raises:
+        InputError: the text is not YAML.
+    """
+    try:
+        return _plain(YAML(typ="rt").load(text))
+    except YAMLError as error:
+        raise InputError(f"'{text}' is not a YAML value: {_one_line(error)}") from error
+
+
+def checked(model: type[Model], values: Mapping[str, Any], document: Document) -> Model:
+    """Turn `values` into `model`.
+
+    Args:
+        model: the typed form.
+        values: plain values, usually `document.values`.
+        document: the file they came from, for the error lines.
+
+    Raises:
+        InputError: one line for each problem, with file, line, key and the nearest valid name.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        # Every member of a union complains about every key: one line a problem is enough.
+        lines = [_explained(detail, model, document) for detail in error.errors()]
+        raise InputError("\n".join(dict.fromkeys(lines))) from error
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay `above` over `below`; mappings are merged key by key, everything else is replaced.
+
+    A mapping of another `kind` is replaced too: its keys mean other things.
+    """
+    if below.get("kind") != above.get("kind", below.get("kind")):
+        return dict(above)
+    result = dict(below)
+    for key, value in above.items():
+        under = result.get(key)
+        both = isinstance(under, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(under, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"optim.epochs": 3}` as `{"optim": {"epochs": 3}}`."""
+    result: dict[str, Any] = {}
+    for name, value in dotted.items():
+        for key in reversed(name.split(".")):
+            value = {key: value}
+        result = merged(result, value)
+    return result
+
+
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"optim": {"epochs": 3}}` as `{"optim.epochs": 3}`; lists and empty mappings stay whole."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            result |= flattened(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = value
+    return result
+
+
+def _explained(detail: ErrorDetails, model: type[BaseModel], document: Document) -> str:
+    keys = tuple(detail["loc"])
+    dotted = ".".join(str(key) for key in keys)
+    where = document.where(keys)
+    if detail["type"] == "extra_forbidden":
+        known = _fields(model, keys[:-1])
+        return f"{where}: {dotted}: unknown key{nearest(str(keys[-1]), known)}"
+    if detail["type"] == "missing":
+        return f"{where}: {dotted}: this key is missing"
+    shown = repr(detail["input"])
+    found = f" (found {shown})" if len(shown) < 80 else ""
+    return f"{where}: {dotted}: {detail['msg'].removeprefix('Value error, ')}{found}"
+
+
+def _fields(model: Any, keys: Sequence[str | int]) -> list[str]:
+    """Names of the fields that a model has under `keys`, looked up through optional and mapped."""
+    models = [model]
+    for key in keys:
+        found: list[Any] = []
+        for candidate in models:
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                field = candidate.model_fields.get(str(key))
+                if field is not None:
+                    found += _models_in(field.annotation)
+                elif str(key) in _tags(candidate):
+                    found.append(candidate)  # a union's tag stands in the location, not in the file
+        models = found or models
+    return sorted({name for m in models if hasattr(m, "model_fields") for name in m.model_fields})
+
+
+def _tags(model: type[BaseModel]) -> set[str]:
+    kind = model.model_fields.get("kind")
+    return set(getattr(kind.annotation, "__args__", ())) if kind is not None else set()
+
+
+def _models_in(annotation: Any) -> list[Any]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for part in getattr(annotation, "__args__", ()) for m in _models_in(part)]
+
+
+def _plain(tree: Any) -> Any:
+    if isinstance(tree, CommentedMap):
+        return {str(key): _plain(value) for key, value in tree.items()}
+    if isinstance(tree, CommentedSeq):
+        return [_plain(value) for value in tree]
+    # ruamel keeps how a number was written in a subclass; strict models want the plain type.
+    for kind in (bool, int, float, str):
+        if isinstance(tree, kind) and type(tree) is not kind:
+            return kind(tree)
+    return tree
+
+
+def _lines(tree: Any, keys: Keys) -> Iterator[tuple[Keys, int]]:
+    if isinstance(tree, CommentedMap):
+        for key, value in tree.items():
+            yield (*keys, str(key)), tree.lc.key(key)[0] + 1
+            yield from _lines(value, (*keys, str(key)))
+    elif isinstance(tree, CommentedSeq):
+        for index, value in enumerate(tree):
+            yield (*keys, index), tree.lc.item(index)[0] + 1
+            yield from _lines(value, (*keys, index))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

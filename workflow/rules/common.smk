@@ -1,0 +1,206 @@
+"""
+What every rule asks: which study this is, which recipe a job follows, and whether it is stale.
+
+INPUTS
+    study    config/demo.yaml, or the file given with --configfile
+"""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from folk.errors import InputError
+from folk.provenance.fingerprint import code_fingerprint
+from folk.recipes import load_recipe, result_values
+from folk.study import load_study
+from snakemake.exceptions import WorkflowError
+
+PYTHON = shlex.quote(sys.executable)
+DEFAULT_STUDY = "config/demo.yaml"
+CODE_OF_STAGE = {
+    stage: f"folk.tasks.{stage}"
+    for stage in ("prepare", "split", "pretrain", "finetune", "probe", "segment")
+} | {"report": "folk.report.render"}
+
+
+def refuse(error):
+    """End before any job starts, with the lines of the error alone."""
+    raise WorkflowError(f"the study cannot run:\n{error}")
+
+
+def single_study_file():
+    """The one study of this call."""
+    if workflow.config_settings.config:
+        keys = ", ".join(workflow.config_settings.config)
+        refuse(f"--config {keys}: values stand in the study file; change them there")
+    files = [str(path) for path in workflow.configfiles] or [DEFAULT_STUDY]
+    if len(files) > 1:
+        refuse(
+            f"--configfile: one study a call, found {len(files)}: {', '.join(files)}"
+        )
+    return files[0]
+
+
+def recipe_file(stage, name):
+    """Where the recipe of a stage stands: beside the study file, in recipes/STAGE/."""
+    return str(Path(study_file).parent / "recipes" / stage / f"{name}.yaml")
+
+
+def checked_recipes():
+    """Every recipe the study names, read and checked before anything runs."""
+    named = [("prepare", name, entry) for name, entry in study.data.items()]
+    named += [("split", name, entry) for name, entry in study.splits.items()]
+    named += [("pretrain", name, entry) for name, entry in study.encoders.items()]
+    named += [(entry.stage, name, entry) for name, entry in study.evaluations.items()]
+    recipes, problems = {}, []
+    for stage, name, entry in named:
+        try:
+            path = Path(recipe_file(stage, entry.recipe))
+            recipes[stage, name] = load_recipe(stage, path, entry.overrides)
+        except InputError as error:
+            problems.append(f"{study_file}: '{name}': {error}")
+    if problems:
+        refuse("\n".join(problems))
+    return recipes
+
+
+study_file = single_study_file()
+try:
+    study = load_study(Path(study_file))
+except InputError as error:
+    refuse(error)
+recipes = checked_recipes()
+fingerprints = {
+    stage: code_fingerprint(code, Path(".")) for stage, code in CODE_OF_STAGE.items()
+}
+
+
+def entry_of(stage, name):
+    """The study's entry that a job of this stage belongs to."""
+    if stage == "prepare":
+        return study.data[name]
+    if stage == "split":
+        return study.splits[name]
+    return study.encoders[name] if stage == "pretrain" else study.evaluations[name]
+
+
+def entry_name(stage, wildcards):
+    """The name of that entry, from the wildcards of the job."""
+    if stage == "pretrain":
+        return row_of(wildcards)
+    return getattr(
+        wildcards, {"prepare": "data", "split": "split"}.get(stage, "evaluation")
+    )
+
+
+def row_of(wildcards):
+    return wildcards.run.rpartition("-s")[0]
+
+
+def seed(wildcards):
+    """The one seed of a run, the last part of its name."""
+    return int(wildcards.run.rpartition("-s")[2])
+
+
+def recipe_path(stage):
+    """Input function: the recipe file. Its time stamp means nothing, `values` tells of changes."""
+
+    def path(wildcards):
+        return ancient(
+            recipe_file(stage, entry_of(stage, entry_name(stage, wildcards)).recipe)
+        )
+
+    return path
+
+
+def values(stage):
+    """Params function: what decides the result. A changed value reruns, a reworded comment not."""
+
+    def text(wildcards):
+        name = entry_name(stage, wildcards)
+        decisive = [result_values(recipes[stage, name])]
+        if stage != "prepare":
+            decisive.append(
+                result_values(recipes["prepare", entry_of(stage, name).data])
+            )
+        return json.dumps(decisive, sort_keys=True)
+
+    return text
+
+
+def overrides(stage):
+    """Params function: the study's own values, as options of the command."""
+
+    def options(wildcards):
+        entry = entry_of(stage, entry_name(stage, wildcards))
+        return " ".join(
+            f"--set {shlex.quote(f'{key}={json.dumps(value)}')}"
+            for key, value in sorted(entry.overrides.items())
+        )
+
+    return options
+
+
+def code(stage):
+    """The code a stage uses; `reported` where the study has changes reported and not rerun."""
+    return fingerprints[stage] if study.reruns_on_code_change(stage) else "reported"
+
+
+def dataset(stage):
+    """Input function: the prepared data set that a job reads."""
+
+    def path(wildcards):
+        name = entry_of(stage, entry_name(stage, wildcards)).data
+        return f"results/{study.name}/prepare/{name}/dataset.json"
+
+    return path
+
+
+def split_file(wildcards):
+    """Input function: the few-label subset of an evaluation, or nothing for all labels."""
+    split = study.evaluations[wildcards.evaluation].split
+    return [] if split is None else f"results/{study.name}/split/{split}/keys.parquet"
+
+
+def source(wildcards):
+    """Params function: the user's folder of pictures, where a data set is made from one."""
+    folder = study.data[wildcards.data].source
+    return "" if folder is None else f"--source {shlex.quote(folder)}"
+
+
+def list_file(wildcards):
+    """Params function: the user's list of pictures, where a split is read from one."""
+    path = study.splits[wildcards.split].list_file
+    return "" if path is None else f"--list {shlex.quote(path)}"
+
+
+def asked(stage, resource):
+    """What the study lets a job of this stage ask for."""
+    return getattr(study.resources_of(stage), resource)
+
+
+def measured(wildcards):
+    """Input function: the records of everything that the tables and the audit read."""
+    found = [f"results/{study.name}/prepare/{name}/record.json" for name in study.data]
+    found += [f"results/{study.name}/split/{name}/record.json" for name in study.splits]
+    found += [
+        f"results/{study.name}/pretrain/{run}/record.json" for run, _, _ in study.runs()
+    ]
+    for name, evaluation in study.evaluations.items():
+        rows = study.rows_of(name)
+        found += [
+            f"results/{study.name}/{evaluation.stage}/{run}/{name}/record.json"
+            for run, row, _ in study.runs()
+            if row in rows
+        ]
+    return found
+
+
+def table_values():
+    """Params value: what the study says about rows, columns and published numbers."""
+    said = study.model_dump(
+        mode="json", include={"title", "scale", "encoders", "tables"}
+    )
+    published = Path("config/published.yaml").read_text(encoding="utf-8")
+    return json.dumps([said, published], sort_keys=True)

@@ -1,0 +1,57 @@
+"""
+Fine-tuning: an encoder and labels, all or few -> a classifier's predictions.
+
+INPUTS
+    encoder  results/{study}/pretrain/{run}/encoder.safetensors
+    dataset  results/{study}/prepare/{data}/dataset.json
+    split    results/{study}/split/{split}/keys.parquet, where labels are few
+    recipe   config/recipes/finetune/*.yaml
+
+OUTPUTS
+    predictions  results/{study}/finetune/{run}/{evaluation}/predictions.parquet
+    metrics      results/{study}/finetune/{run}/{evaluation}/metrics.json, metrics.jsonl
+    record       results/{study}/finetune/{run}/{evaluation}/record.json
+"""
+
+
+rule finetune:
+    input:
+        recipe=recipe_path("finetune"),
+        encoder=f"results/{study.name}/pretrain/{{run}}/encoder.safetensors",
+        dataset=dataset("finetune"),
+        split=split_file,
+    output:
+        predictions=f"results/{study.name}/finetune/{{run}}/{{evaluation}}/predictions.parquet",
+        metrics=f"results/{study.name}/finetune/{{run}}/{{evaluation}}/metrics.json",
+        history=f"results/{study.name}/finetune/{{run}}/{{evaluation}}/metrics.jsonl",
+        resolved=f"results/{study.name}/finetune/{{run}}/{{evaluation}}/recipe.yaml",
+        record=f"results/{study.name}/finetune/{{run}}/{{evaluation}}/record.json",
+    log:
+        f"results/{study.name}/finetune/{{run}}/{{evaluation}}/finetune.log",
+    benchmark:
+        f"results/{study.name}/finetune/{{run}}/{{evaluation}}/benchmark.jsonl"
+    conda:
+        "../envs/folk.yaml"
+    threads: asked("finetune", "threads")
+    resources:
+        gpu=asked("finetune", "gpu"),
+        mem_mb=asked("finetune", "mem_mb"),
+        runtime=asked("finetune", "runtime"),
+    params:
+        values=values("finetune"),
+        code=code("finetune"),
+        seed=seed,
+        overrides=overrides("finetune"),
+    message:
+        "Fine-tuning {wildcards.run}: {wildcards.evaluation}"
+    shell:
+        "{PYTHON} -m folk finetune"
+        " --study {study.name} --run {wildcards.run} --seed {params.seed}"
+        " --evaluation {wildcards.evaluation}"
+        " --recipe {input.recipe} {params.overrides}"
+        " --encoder {input.encoder}"
+        " --dataset {input.dataset}"
+        " --split '{input.split}'"
+        " --code {params.code}"
+        " --threads {threads}"
+        " > {log} 2>&1"

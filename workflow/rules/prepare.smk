@@ -1,0 +1,48 @@
+"""
+Preparation: pictures, embedded or in a folder -> shards that every later stage reads.
+
+INPUTS
+    recipe   config/recipes/prepare/*.yaml
+
+OUTPUTS
+    dataset  results/{study}/prepare/{data}/dataset.json
+    shards   results/{study}/prepare/{data}/shards/
+    record   results/{study}/prepare/{data}/record.json
+"""
+
+
+rule prepare:
+    input:
+        recipe=recipe_path("prepare"),
+    output:
+        dataset=f"results/{study.name}/prepare/{{data}}/dataset.json",
+        manifest=f"results/{study.name}/prepare/{{data}}/manifest.parquet",
+        shards=directory(f"results/{study.name}/prepare/{{data}}/shards"),
+        samples=f"results/{study.name}/prepare/{{data}}/samples.npz",
+        record=f"results/{study.name}/prepare/{{data}}/record.json",
+    log:
+        f"results/{study.name}/prepare/{{data}}/prepare.log",
+    benchmark:
+        f"results/{study.name}/prepare/{{data}}/benchmark.jsonl"
+    conda:
+        "../envs/folk.yaml"
+    threads: asked("prepare", "threads")
+    resources:
+        gpu=asked("prepare", "gpu"),
+        mem_mb=asked("prepare", "mem_mb"),
+        runtime=asked("prepare", "runtime"),
+    params:
+        values=values("prepare"),
+        code=code("prepare"),
+        source=source,
+        overrides=overrides("prepare"),
+    message:
+        "Preparing {wildcards.data}"
+    shell:
+        "{PYTHON} -m folk prepare"
+        " --study {study.name} --name {wildcards.data}"
+        " --recipe {input.recipe} {params.overrides}"
+        " {params.source}"
+        " --code {params.code}"
+        " --threads {threads}"
+        " > {log} 2>&1"

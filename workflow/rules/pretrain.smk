@@ -1,0 +1,52 @@
+"""
+Pre-training: pictures without labels -> one encoder for each row and seed of the study.
+
+INPUTS
+    dataset  results/{study}/prepare/{data}/dataset.json
+    recipe   config/recipes/pretrain/*.yaml
+
+OUTPUTS
+    encoder  results/{study}/pretrain/{run}/encoder.safetensors, encoder.json
+    metrics  results/{study}/pretrain/{run}/metrics.json, metrics.jsonl
+    record   results/{study}/pretrain/{run}/record.json
+"""
+
+
+rule pretrain:
+    input:
+        recipe=recipe_path("pretrain"),
+        dataset=dataset("pretrain"),
+    output:
+        encoder=f"results/{study.name}/pretrain/{{run}}/encoder.safetensors",
+        card=f"results/{study.name}/pretrain/{{run}}/encoder.json",
+        examples=f"results/{study.name}/pretrain/{{run}}/examples.npz",
+        metrics=f"results/{study.name}/pretrain/{{run}}/metrics.json",
+        history=f"results/{study.name}/pretrain/{{run}}/metrics.jsonl",
+        resolved=f"results/{study.name}/pretrain/{{run}}/recipe.yaml",
+        record=f"results/{study.name}/pretrain/{{run}}/record.json",
+    log:
+        f"results/{study.name}/pretrain/{{run}}/pretrain.log",
+    benchmark:
+        f"results/{study.name}/pretrain/{{run}}/benchmark.jsonl"
+    conda:
+        "../envs/folk.yaml"
+    threads: asked("pretrain", "threads")
+    resources:
+        gpu=asked("pretrain", "gpu"),
+        mem_mb=asked("pretrain", "mem_mb"),
+        runtime=asked("pretrain", "runtime"),
+    params:
+        values=values("pretrain"),
+        code=code("pretrain"),
+        seed=seed,
+        overrides=overrides("pretrain"),
+    message:
+        "Pre-training {wildcards.run}"
+    shell:
+        "{PYTHON} -m folk pretrain"
+        " --study {study.name} --run {wildcards.run} --seed {params.seed}"
+        " --recipe {input.recipe} {params.overrides}"
+        " --dataset {input.dataset}"
+        " --code {params.code}"
+        " --threads {threads}"
+        " > {log} 2>&1"

@@ -1,0 +1,58 @@
+"""
+Frozen features: an encoder and labels -> nearest neighbours and a linear classifier.
+
+INPUTS
+    encoder  results/{study}/pretrain/{run}/encoder.safetensors
+    dataset  results/{study}/prepare/{data}/dataset.json
+    split    results/{study}/split/{split}/keys.parquet, where labels are few
+    recipe   config/recipes/probe/*.yaml
+
+OUTPUTS
+    predictions  results/{study}/probe/{run}/{evaluation}/predictions-{knn,linear}.parquet
+    metrics      results/{study}/probe/{run}/{evaluation}/metrics.json, metrics.jsonl
+    record       results/{study}/probe/{run}/{evaluation}/record.json
+"""
+
+
+rule probe:
+    input:
+        recipe=recipe_path("probe"),
+        encoder=f"results/{study.name}/pretrain/{{run}}/encoder.safetensors",
+        dataset=dataset("probe"),
+        split=split_file,
+    output:
+        knn=f"results/{study.name}/probe/{{run}}/{{evaluation}}/predictions-knn.parquet",
+        linear=f"results/{study.name}/probe/{{run}}/{{evaluation}}/predictions-linear.parquet",
+        metrics=f"results/{study.name}/probe/{{run}}/{{evaluation}}/metrics.json",
+        history=f"results/{study.name}/probe/{{run}}/{{evaluation}}/metrics.jsonl",
+        resolved=f"results/{study.name}/probe/{{run}}/{{evaluation}}/recipe.yaml",
+        record=f"results/{study.name}/probe/{{run}}/{{evaluation}}/record.json",
+    log:
+        f"results/{study.name}/probe/{{run}}/{{evaluation}}/probe.log",
+    benchmark:
+        f"results/{study.name}/probe/{{run}}/{{evaluation}}/benchmark.jsonl"
+    conda:
+        "../envs/folk.yaml"
+    threads: asked("probe", "threads")
+    resources:
+        gpu=asked("probe", "gpu"),
+        mem_mb=asked("probe", "mem_mb"),
+        runtime=asked("probe", "runtime"),
+    params:
+        values=values("probe"),
+        code=code("probe"),
+        seed=seed,
+        overrides=overrides("probe"),
+    message:
+        "Probing {wildcards.run}: {wildcards.evaluation}"
+    shell:
+        "{PYTHON} -m folk probe"
+        " --study {study.name} --run {wildcards.run} --seed {params.seed}"
+        " --evaluation {wildcards.evaluation}"
+        " --recipe {input.recipe} {params.overrides}"
+        " --encoder {input.encoder}"
+        " --dataset {input.dataset}"
+        " --split '{input.split}'"
+        " --code {params.code}"
+        " --threads {threads}"
+        " > {log} 2>&1"

@@ -1,0 +1,68 @@
+"""
+Report: every record of the study -> cells, tables, figures, one page; and a mirror in MLflow.
+
+INPUTS
+    records  results/{study}/**/record.json
+
+OUTPUTS
+    cells    results/{study}/cells.parquet
+    tables   results/{study}/tables/*.md, *.tex, *.csv
+    page     results/{study}/report.html
+    tracked  results/{study}/tracked.json
+"""
+
+
+rule report:
+    input:
+        records=measured,
+        published=ancient("config/published.yaml"),
+    output:
+        cells=f"results/{study.name}/cells.parquet",
+        page=report(
+            f"results/{study.name}/report.html",
+            category="Report",
+            labels={"study": study.name},
+        ),
+        tables=report(
+            expand(
+                f"results/{study.name}/tables/{{table}}.{{form}}",
+                table=study.tables,
+                form=["md", "tex", "csv"],
+            ),
+            category="Tables",
+        ),
+    log:
+        f"results/{study.name}/report.log",
+    benchmark:
+        f"results/{study.name}/report.benchmark.jsonl"
+    conda:
+        "../envs/folk.yaml"
+    threads: asked("report", "threads")
+    resources:
+        gpu=asked("report", "gpu"),
+        mem_mb=asked("report", "mem_mb"),
+        runtime=asked("report", "runtime"),
+    params:
+        values=table_values(),
+        code=code("report"),
+    message:
+        "Rendering the tables of {study.name}"
+    shell:
+        "{PYTHON} -m folk report {study_file} --published {input.published} > {log} 2>&1"
+
+
+rule track:
+    input:
+        records=measured,
+    output:
+        tracked=f"results/{study.name}/tracked.json",
+    log:
+        f"results/{study.name}/track.log",
+    benchmark:
+        f"results/{study.name}/track.benchmark.jsonl"
+    conda:
+        "../envs/folk.yaml"
+    message:
+        "Mirroring {study.name} into MLflow"
+    shell:
+        "{PYTHON} -m folk mlflow-sync {study_file} --report {output.tracked} > {log} 2>&1"

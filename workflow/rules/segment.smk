@@ -1,0 +1,57 @@
+"""
+Segmentation transfer: an encoder and annotated pictures -> UperNet's confusion matrices.
+
+INPUTS
+    encoder  results/{study}/pretrain/{run}/encoder.safetensors
+    dataset  results/{study}/prepare/{data}/dataset.json
+    split    results/{study}/split/{split}/keys.parquet, where labels are few
+    recipe   config/recipes/segment/*.yaml
+
+OUTPUTS
+    predictions  results/{study}/segment/{run}/{evaluation}/predictions.parquet
+    metrics      results/{study}/segment/{run}/{evaluation}/metrics.json, metrics.jsonl
+    record       results/{study}/segment/{run}/{evaluation}/record.json
+"""
+
+
+rule segment:
+    input:
+        recipe=recipe_path("segment"),
+        encoder=f"results/{study.name}/pretrain/{{run}}/encoder.safetensors",
+        dataset=dataset("segment"),
+        split=split_file,
+    output:
+        predictions=f"results/{study.name}/segment/{{run}}/{{evaluation}}/predictions.parquet",
+        metrics=f"results/{study.name}/segment/{{run}}/{{evaluation}}/metrics.json",
+        history=f"results/{study.name}/segment/{{run}}/{{evaluation}}/metrics.jsonl",
+        resolved=f"results/{study.name}/segment/{{run}}/{{evaluation}}/recipe.yaml",
+        record=f"results/{study.name}/segment/{{run}}/{{evaluation}}/record.json",
+    log:
+        f"results/{study.name}/segment/{{run}}/{{evaluation}}/segment.log",
+    benchmark:
+        f"results/{study.name}/segment/{{run}}/{{evaluation}}/benchmark.jsonl"
+    conda:
+        "../envs/folk.yaml"
+    threads: asked("segment", "threads")
+    resources:
+        gpu=asked("segment", "gpu"),
+        mem_mb=asked("segment", "mem_mb"),
+        runtime=asked("segment", "runtime"),
+    params:
+        values=values("segment"),
+        code=code("segment"),
+        seed=seed,
+        overrides=overrides("segment"),
+    message:
+        "Segmenting with {wildcards.run}: {wildcards.evaluation}"
+    shell:
+        "{PYTHON} -m folk segment"
+        " --study {study.name} --run {wildcards.run} --seed {params.seed}"
+        " --evaluation {wildcards.evaluation}"
+        " --recipe {input.recipe} {params.overrides}"
+        " --encoder {input.encoder}"
+        " --dataset {input.dataset}"
+        " --split '{input.split}'"
+        " --code {params.code}"
+        " --threads {threads}"
+        " > {log} 2>&1"

@@ -1,0 +1,47 @@
+"""
+Few labels: the labelled pictures of a data set -> the keys a few-label run may see.
+
+INPUTS
+    dataset  results/{study}/prepare/{data}/dataset.json
+    recipe   config/recipes/split/*.yaml
+
+OUTPUTS
+    keys     results/{study}/split/{split}/keys.parquet
+    record   results/{study}/split/{split}/record.json
+"""
+
+
+rule split:
+    input:
+        recipe=recipe_path("split"),
+        dataset=dataset("split"),
+    output:
+        keys=f"results/{study.name}/split/{{split}}/keys.parquet",
+        record=f"results/{study.name}/split/{{split}}/record.json",
+    log:
+        f"results/{study.name}/split/{{split}}/split.log",
+    benchmark:
+        f"results/{study.name}/split/{{split}}/benchmark.jsonl"
+    conda:
+        "../envs/folk.yaml"
+    threads: asked("split", "threads")
+    resources:
+        gpu=asked("split", "gpu"),
+        mem_mb=asked("split", "mem_mb"),
+        runtime=asked("split", "runtime"),
+    params:
+        values=values("split"),
+        code=code("split"),
+        list_file=list_file,
+        overrides=overrides("split"),
+    message:
+        "Choosing the labels of {wildcards.split}"
+    shell:
+        "{PYTHON} -m folk split"
+        " --study {study.name} --name {wildcards.split}"
+        " --recipe {input.recipe} {params.overrides}"
+        " --dataset {input.dataset}"
+        " {params.list_file}"
+        " --code {params.code}"
+        " --threads {threads}"
+        " > {log} 2>&1"
