@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
 
 from folk.errors import InputError, nearest
 
@@ -44,13 +45,17 @@ class Document:
         if not isinstance(tree, CommentedMap):
             raise InputError(f"{path}: expected keys with values, found {type(tree).__name__}")
         self.values: dict[str, Any] = _plain(tree)
+        self.base: Document | None = None  # the file whose values lie under this one's
         self._lines = dict(_lines(tree, ()))
 
     def where(self, keys: Keys) -> str:
-        """`file:line` of the deepest of `keys` that stands in this file."""
+        """`file:line` of the deepest of `keys` that stands in this file or in its bases."""
         for end in range(len(keys), 0, -1):
-            if keys[:end] in self._lines:
-                return f"{self.path}:{self._lines[keys[:end]]}"
+            document: Document | None = self
+            while document is not None:
+                if keys[:end] in document._lines:
+                    return f"{document.path}:{document._lines[keys[:end]]}"
+                document = document.base
         return str(self.path)
 
 
@@ -167,9 +172,11 @@ def _plain(tree: Any) -> Any:
         return {str(key): _plain(value) for key, value in tree.items()}
     if isinstance(tree, CommentedSeq):
         return [_plain(value) for value in tree]
-    # ruamel keeps how a number was written in a subclass; strict models want the plain type.
-    for kind in (bool, int, float, str):
-        if isinstance(tree, kind) and type(tree) is not kind:
+    # ruamel keeps how a value was written in a subclass; strict models want the plain type.
+    if isinstance(tree, ScalarBoolean):
+        return bool(tree)
+    for kind in (int, float, str):
+        if isinstance(tree, kind) and type(tree) not in (kind, bool):
             return kind(tree)
     return tree
 

@@ -3,6 +3,7 @@
 import io
 import struct
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -24,14 +25,14 @@ _UNREADABLE = (
 )
 
 
-def decode_picture(data: bytes, *, where: str) -> Image.Image:
+def decode_picture(data: bytes, *, where: Callable[[], str]) -> Image.Image:
     """Decode a picture of any format Pillow reads to upright RGB.
 
     CMYK, palettes and grey become RGB; transparency is dropped; the EXIF orientation is applied.
 
     Args:
         data: the encoded picture.
-        where: file, or key and shard, for the error.
+        where: says file, or key and shard, for the error; called only then.
 
     Raises:
         InputError: the bytes are not a whole picture.
@@ -41,10 +42,10 @@ def decode_picture(data: bytes, *, where: str) -> Image.Image:
         picture.load()
         return ImageOps.exif_transpose(picture).convert("RGB")
     except _UNREADABLE as error:
-        raise InputError(_refusal(where, "a whole picture", error)) from error
+        raise InputError(_refusal(where(), "a whole picture", error)) from error
 
 
-def decode_annotation(data: bytes, *, where: str) -> Image.Image:
+def decode_annotation(data: bytes, *, where: Callable[[], str]) -> Image.Image:
     """Decode a picture of class ids, one byte a pixel.
 
     Raises:
@@ -54,10 +55,10 @@ def decode_annotation(data: bytes, *, where: str) -> Image.Image:
         annotation = Image.open(io.BytesIO(data))
         annotation.load()
     except _UNREADABLE as error:
-        raise InputError(_refusal(where, "a whole annotation", error)) from error
+        raise InputError(_refusal(where(), "a whole annotation", error)) from error
     if annotation.mode not in ("L", "P"):  # a palette only colours the ids
         raise InputError(
-            f"{where}: an annotation is a grey picture of class ids, this one is {annotation.mode}"
+            f"{where()}: an annotation is a grey picture of class ids, this is {annotation.mode}"
         )
     if annotation.mode == "P":
         return Image.fromarray(np.asarray(annotation))

@@ -3,12 +3,12 @@
 import contextlib
 import hashlib
 import io
+import os
 import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
-from os import cpu_count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -263,7 +263,7 @@ def _limited(split: Path, files: dict[str, list[str]], limit: int | None) -> dic
 
 def _read_checked(source: Path, keys: Sequence[str], threads: int | None) -> Iterator[bytes]:
     """Read and decode in threads (Pillow lets go of the interpreter), hand out in order."""
-    num_threads = threads or cpu_count() or 1
+    num_threads = threads or _num_cores()
     with ThreadPoolExecutor(num_threads) as pool:
         waiting: deque[Future[bytes]] = deque()
         try:
@@ -278,11 +278,16 @@ def _read_checked(source: Path, keys: Sequence[str], threads: int | None) -> Ite
                 future.cancel()
 
 
+def _num_cores() -> int:
+    # A scheduler may lend a job fewer cores than the machine has; not every system can tell.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _checked_bytes(path: Path) -> bytes:
     if not path.is_file():
         raise InputError(f"{path}: not a file; a class folder holds pictures only")
     data = path.read_bytes()
-    decode_picture(data, where=str(path))
+    decode_picture(data, where=lambda: str(path))
     return data
 
 
@@ -293,7 +298,9 @@ def _chained(first: scenes.Scene, rest: Iterator[scenes.Scene]) -> Iterator[scen
 
 def _png(pixels: UInt8[np.ndarray, "..."]) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
+    Image.fromarray(pixels).save(
+        buffer, "PNG", compress_level=1
+    )  # as small as 6 here, half the time
     return buffer.getvalue()
 
 

@@ -5,11 +5,8 @@ generator. Pictures leave as uint8 tensors, not normalised: the frequency filter
 the model normalises. `unit_range` makes [0, 1] of a batch, on its device.
 """
 
-import math
-import random
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -19,124 +16,30 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from folk.data.augment import (
+    ColourJitter,
+    Pixels,
+    RandAugment,
+    RandomCrop,
+    RandomErasing,
+    to_pixels,
+)
 from folk.errors import InputError
 
-Pixels = UInt8[Tensor, "3 h w"]
-
-# DINO's blur radius and the like are meant for pictures of this side, in pixels.
+# DINO's blur radius is meant for pictures of this side, in pixels.
 REFERENCE_SIZE = 224
 
 
 class Transform(Protocol):
     """Makes one picture, or several views of it, ready for a batch."""
 
-    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Pixels | list[Pixels]: ...
-
-
-class JointTransform(Protocol):
-    """Makes a picture and its annotation ready; both are moved alike."""
-
-    def __call__(
-        self, picture: Image.Image, annotation: Image.Image, rng: np.random.Generator
-    ) -> tuple[Pixels, UInt8[Tensor, "h w"]]: ...
+    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Pixels | list[Pixels]:
+        """Draw from `rng` only."""
 
 
 def unit_range(pictures: UInt8[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
     """uint8 pictures as float32 in [0, 1]."""
     return pictures.to(torch.float32) / 255.0
-
-
-def to_pixels(picture: Image.Image) -> Pixels:
-    """An RGB picture as a tensor of its own."""
-    return torch.from_numpy(np.array(picture).transpose(2, 0, 1)).contiguous()
-
-
-@dataclass(frozen=True)
-class RandomCrop:
-    """A random part of the picture, resized to a square, mirrored half of the time.
-
-    Attributes:
-        size: side of the result in pixels.
-        scale: smallest and largest share of the picture's area, in (0, 1].
-        flip: probability of mirroring.
-        ratio: smallest and largest width over height of the part.
-
-    Source: torchvision's RandomResizedCrop, whose draw this follows (area uniform, ratio uniform in
-        its logarithm, ten tries, else the largest central part), with a generator of our own.
-    """
-
-    size: int
-    scale: tuple[float, float]
-    flip: float = 0.5
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.scale[0] <= self.scale[1] <= 1.0:
-            raise InputError(
-                f"views: crop scale is {list(self.scale)}; give 0 < smallest <= largest <= 1"
-            )
-
-    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-        top, left, height, width = self._part(picture.height, picture.width, rng)
-        side = [self.size, self.size]
-        crop = F.resized_crop(
-            picture, top, left, height, width, side, interpolation=InterpolationMode.BICUBIC
-        )
-        if rng.random() < self.flip:
-            crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return crop
-
-    def _part(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
-        low, high = math.log(self.ratio[0]), math.log(self.ratio[1])
-        for _ in range(10):
-            area = height * width * rng.uniform(*self.scale)
-            ratio = math.exp(rng.uniform(low, high))
-            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-            if 0 < w <= width and 0 < h <= height:
-                return int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1)), h, w
-        w = min(width, round(height * self.ratio[1]))
-        h = min(height, round(width / self.ratio[0]))
-        return (height - h) // 2, (width - w) // 2, h, w
-
-
-@dataclass(frozen=True)
-class ColourJitter:
-    """Brightness, contrast, saturation and hue in random order.
-
-    Attributes:
-        brightness, contrast, saturation: factors are uniform in 1 +- this.
-        hue: shift uniform in +- this, in turns of the colour circle.
-        probability: of doing anything.
-    """
-
-    brightness: float
-    contrast: float
-    saturation: float
-    hue: float
-    probability: float
-
-    @classmethod
-    def dino(cls, strength: float) -> "ColourJitter":
-        """DINO's jitter, its strengths multiplied by `strength`.
-
-        Source: DINO, arXiv:2104.14294; facebookresearch/dino@7c446df, main_dino.py,
-            DataAugmentationDINO.
-        """
-        return cls(0.4 * strength, 0.4 * strength, 0.2 * strength, 0.1 * strength, 0.8)
-
-    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-        if rng.random() >= self.probability:
-            return picture
-        for step in rng.permutation(4):
-            if step == 0 and self.brightness:
-                picture = F.adjust_brightness(picture, _factor(rng, self.brightness))
-            elif step == 1 and self.contrast:
-                picture = F.adjust_contrast(picture, _factor(rng, self.contrast))
-            elif step == 2 and self.saturation:
-                picture = F.adjust_saturation(picture, _factor(rng, self.saturation))
-            elif step == 3 and self.hue:
-                picture = F.adjust_hue(picture, float(rng.uniform(-self.hue, self.hue)))
-        return picture
 
 
 @dataclass(frozen=True)
@@ -159,6 +62,7 @@ class View:
     solarise: float = 0.0
 
     def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Pixels:
+        """Make the view."""
         picture = self.crop(picture, rng)
         if self.jitter is not None:
             picture = self.jitter(picture, rng)
@@ -179,6 +83,7 @@ class Views:
     views: tuple[View, ...]
 
     def __call__(self, picture: Image.Image, rng: np.random.Generator) -> list[Pixels]:
+        """Make all views, in order."""
         return [view(picture, rng) for view in self.views]
 
 
@@ -214,3 +119,89 @@ def view_transforms(
     first = View(crop, colour, grey=0.2, blur=1.0)
     second = View(crop, colour, grey=0.2, blur=0.1, solarise=0.2)
     return Views(tuple((first, second)[i % 2] for i in range(num_views)))
+
+
+@dataclass(frozen=True)
+class FinetunePicture:
+    """A training picture of a classifier: crop and mirror, RandAugment or jitter, erasing."""
+
+    crop: RandomCrop
+    rand_augment: RandAugment | None
+    jitter: ColourJitter | None
+    erasing: RandomErasing | None
+
+    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Pixels:
+        """Augment."""
+        picture = self.crop(picture, rng)
+        if self.rand_augment is not None:
+            picture = self.rand_augment(picture, rng)
+        if self.jitter is not None:
+            picture = self.jitter(picture, rng)
+        pixels = to_pixels(picture)
+        return pixels if self.erasing is None else self.erasing(pixels, rng)
+
+
+def finetune_transform(
+    *,
+    size: int,
+    min_scale: float,
+    flip: float = 0.5,
+    rand_augment: str | None = None,
+    color_jitter: float = 0.0,
+    random_erasing: float = 0.0,
+) -> FinetunePicture:
+    """The pictures that a classifier is trained on; mixup and cutmix belong to the batch.
+
+    Args:
+        size: side in pixels.
+        min_scale: smallest share of the picture's area.
+        flip: probability of mirroring.
+        rand_augment: timm's notation, such as "rand-m9-mstd0.5-inc1"; None for none.
+        color_jitter: of brightness, contrast and saturation; as in timm, only without RandAugment.
+        random_erasing: probability of erasing a rectangle.
+
+    Raises:
+        InputError: RandAugment's notation is wrong, or min_scale is out of (0, 1].
+    """
+    jitter = None
+    if color_jitter and rand_augment is None:
+        jitter = ColourJitter(color_jitter, color_jitter, color_jitter, 0.0, 1.0)
+    return FinetunePicture(
+        RandomCrop(size, (min_scale, 1.0), flip),
+        None if rand_augment is None else RandAugment(rand_augment, size),
+        jitter,
+        RandomErasing(random_erasing) if random_erasing else None,
+    )
+
+
+@dataclass(frozen=True)
+class EvalPicture:
+    """The centre of a picture: shorter side to `resize` pixels, then `crop` by `crop`."""
+
+    resize: int
+    crop: int
+
+    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Pixels:
+        """Resize and crop; nothing is drawn."""
+        if min(picture.size) != self.resize:
+            picture = F.resize(
+                picture, [self.resize], interpolation=InterpolationMode.BICUBIC, antialias=True
+            )
+        if picture.size != (self.crop, self.crop):
+            picture = F.center_crop(picture, [self.crop, self.crop])
+        return to_pixels(picture)
+
+
+def eval_transform(*, resize: int, crop: int) -> EvalPicture:
+    """The pictures that a classifier is measured on.
+
+    Args:
+        resize: shorter side in pixels, bicubic.
+        crop: side of the centre crop in pixels.
+
+    Raises:
+        InputError: the crop is larger than what it is cut from.
+    """
+    if crop > resize:
+        raise InputError(f"evaluate: crop {crop} px is larger than resize {resize} px")
+    return EvalPicture(resize, crop)

@@ -61,7 +61,9 @@ def digest_tree(folder: Path) -> list[FileDigest]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     files = [path for path in folder.rglob("*") if path.is_file()]
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:  # hashing frees the GIL
+    with ThreadPoolExecutor(
+        max_workers=min(8, os.cpu_count() or 1)
+    ) as pool:  # hashing frees the GIL
         digests = pool.map(digest_file, files)
         found = [
             replace(digest, path=path.relative_to(folder).as_posix())

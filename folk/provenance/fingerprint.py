@@ -92,7 +92,9 @@ def _parse(path: Path, name: str, mtime_ns: int, size: int) -> _Parsed:
         raise InputError(f"{where}: not readable as Python: {reason}") from error
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     mentions = tuple(m for m in _mentioned(tree, package) if m.split(".")[0] == PACKAGE)
-    return _Parsed(hashlib.sha256("".join(_spelt(tree)).encode()).hexdigest(), mentions)
+    words: list[str] = []
+    _spell(tree, words)
+    return _Parsed(hashlib.sha256("".join(words).encode()).hexdigest(), mentions)
 
 
 def _mentioned(node: ast.AST, package: str) -> Iterator[str]:
@@ -119,30 +121,33 @@ def _is_type_checking(test: ast.expr) -> bool:
     return name == "TYPE_CHECKING"
 
 
-def _spelt(node: ast.AST) -> Iterator[str]:
+def _spell(node: ast.AST, words: list[str]) -> None:
     """Write a tree so that only what it does counts, in the same way in every Python version.
 
     `ast.dump` will not do: Python 3.12 and 3.13 added fields and left out empty ones.
     """
-    yield f"({type(node).__name__}"
+    words.append(f"({node.__class__.__name__}")
     for field in node._fields:
         if field in ("ctx", "kind", "type_comment"):  # implied by the place, or no meaning
             continue
         value = getattr(node, field, None)
+        if value is None or value == []:
+            continue
+        words.append(f" {field}=")
         if isinstance(value, list):
-            if field == "body":
-                value = [child for child in value if not _says_nothing(child)]
-            if value:
-                yield f" {field}=["
-                for child in value:
-                    yield from _spelt(child) if isinstance(child, ast.AST) else (f" {child!r}",)
-                yield "]"
+            words.append("[")
+            for child in value:
+                if isinstance(child, ast.AST):
+                    if field != "body" or not _says_nothing(child):
+                        _spell(child, words)
+                else:
+                    words.append(f" {child!r}")
+            words.append("]")
         elif isinstance(value, ast.AST):
-            yield f" {field}="
-            yield from _spelt(value)
-        elif value is not None:
-            yield f" {field}={value!r}"
-    yield ")"
+            _spell(value, words)
+        else:
+            words.append(repr(value))
+    words.append(")")
 
 
 def _says_nothing(node: ast.AST) -> bool:

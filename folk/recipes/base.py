@@ -90,7 +90,7 @@ class Runtime(Section):
 
     workers: Annotated[int, Field(ge=0)]  # data loading processes
     checkpoint_seconds: NotNegative  # at least this long between two checkpoints
-    cache_pictures: bool  # keep decoded pictures in memory
+    cache_mb: Annotated[int, Field(ge=0)]  # decoded pictures kept in memory, if all of them fit
 
 
 class TrainingRuntime(Runtime):

@@ -75,8 +75,8 @@ class ProbeRecipe(Recipe):
 
     feature: Literal["cls", "mean", "cls-and-mean"]
     evaluate: Evaluate
-    knn: Knn | None
-    linear: Linear | None
+    knn: Knn
+    linear: Linear
     precision: Precision
     runtime: Runtime
 

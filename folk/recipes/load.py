@@ -65,7 +65,8 @@ def _with_bases(document: Document, seen: tuple[str, ...]) -> dict[str, Any]:
             f"{document.where(('base',))}: base: '{base}' leads back to itself "
             f"({' -> '.join((*seen, base))})"
         )
-    below = _with_bases(Document(document.path.parent / f"{base}.yaml"), (*seen, base))
+    document.base = Document(document.path.parent / f"{base}.yaml")
+    below = _with_bases(document.base, (*seen, base))
     # What a recipe changes is no longer what its base had a source for.
     for mark in ("source", "assume"):
         changed = _leaves(values)

@@ -6,13 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy import stats
 
 from folk.errors import InputError
 from folk.files import whole_file
+from folk.metrics import intervals
 from folk.report.evidence import Evidence, Measurement
 from folk.report.published import Published, PublishedNumber
 from folk.report.verdicts import verdict
@@ -175,16 +174,22 @@ def _measured(study: Study, evidence: Evidence, row: str, column: Column) -> dic
         if absent:
             continue
         numbers = [evidence.value(part, column.metric) for part in parts]
-        combined = max(numbers) if column.combine == "max" else float(np.mean(numbers))
+        combined = max(numbers) if column.combine == "max" else intervals.mean(numbers)
         seeds.append(seed)
         values.append(100 * combined if column.percent else combined)
         used += parts
     # The mean over the seeds that happened to survive would be another quantity.
-    mean = float(np.mean(values)) if values and not missing else None
-    std, low, high = _spread(values) if mean is not None else (None, None, None)
+    whole = values if not missing else []
+    mean = intervals.mean(whole) if whole else None
+    std = intervals.deviation(whole)
+    interval = intervals.seed_interval(whole)
+    low, high = (interval.low, interval.high) if interval is not None else (None, None)
+
+    # Deviation, interval and seeds are printed as finely as the mean, not finer.
+    digits = 1 if column.percent else digits_of(values)
 
     def show(value: float | None) -> str:
-        return "" if value is None else printed(value, percent=column.percent)
+        return "" if value is None else f"{value:.{digits}f}"
 
     deviation = f" ± {show(std)}" if std is not None else ""
     return {
@@ -232,22 +237,10 @@ def _judged(study: Study, found: dict[str, Any], number: PublishedNumber | None)
     }
 
 
-def printed(value: float, *, percent: bool) -> str:
-    """A number as tables print it: percent with one decimal, others with three digits."""
-    if percent:
-        return f"{value:.1f}"
-    digits = 2 - math.floor(math.log10(abs(value))) if value else 0
-    return f"{value:.{max(digits, 0)}f}"
-
-
-def _spread(values: list[float]) -> tuple[float | None, float | None, float | None]:
-    """Standard deviation (ddof = 1) and 95 % t-interval of the mean; Nones for one value."""
-    if len(values) < 2:
-        return None, None, None
-    std = float(np.std(values, ddof=1))
-    reach = float(stats.t.ppf(0.975, len(values) - 1)) * std / math.sqrt(len(values))
-    mean = float(np.mean(values))
-    return std, mean - reach, mean + reach
+def digits_of(values: list[float]) -> int:
+    """Decimals that give the largest of `values` three digits."""
+    largest = max((abs(value) for value in values), default=0.0)
+    return max(2 - math.floor(math.log10(largest)), 0) if largest else 0
 
 
 def _formula(column: Column) -> str:

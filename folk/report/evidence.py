@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import pyarrow.parquet as pq
-from pyarrow import ArrowException
-
 from folk.errors import InputError, nearest
+from folk.metrics.classification import top_k_of_file
+from folk.metrics.segmentation import scores_of_file
 from folk.study import Study, run_name
 
 Status = Literal["ok", "failed", "not run", "not planned"]
@@ -180,13 +178,16 @@ def recompute(folder: Path, metric: str) -> float | None:
         InputError: the predictions that should be there are missing or unreadable.
     """
     if metric in ("miou", "macc", "aacc"):
-        return _segmentation(folder / "predictions.parquet", metric)
+        again: float = getattr(scores_of_file(folder / "predictions.parquet"), metric)
+        return again
     if match := re.fullmatch(r"(?:(linear)_)?top([15])_last", metric):
         name = f"predictions-{match[1]}.parquet" if match[1] else "predictions.parquet"
-        return _top_k(folder / name, int(match[2]))
+        return top_k_of_file(folder / name, int(match[2]))
     if match := re.fullmatch(r"knn_top([15])_k(\d+)", metric):
-        path = folder / "predictions-knn.parquet"
-        return _top_k(path, int(match[1])) if _stored_k(path) == int(match[2]) else None
+        # One file holds the votes of one k; with several k it does not say whose they are.
+        others = [name for name in read_metrics(folder / "metrics.json") if name != metric]
+        if not any(name.startswith(f"knn_top{match[1]}_k") for name in others):
+            return top_k_of_file(folder / "predictions-knn.parquet", int(match[1]))
     return None
 
 
@@ -200,39 +201,3 @@ def _reason(error: Any) -> str:
     if isinstance(error, dict):
         return ": ".join(str(error[key]) for key in ("type", "message") if error.get(key))
     return str(error or "")
-
-
-def _open(path: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path)
-    except (OSError, ArrowException) as error:
-        raise InputError(
-            f"{path}: the predictions cannot be read ({error}); without them no number "
-            "of this evaluation can be checked: run it again"
-        ) from error
-
-
-def _top_k(path: Path, k: int) -> float:
-    file = _open(path)
-    labels = file.read(columns=["label"])["label"].to_numpy()
-    guesses = np.stack(file.read(columns=["top5"])["top5"].to_numpy(zero_copy_only=False))
-    return float((guesses[:, :k] == labels[:, None]).any(axis=1).mean())
-
-
-def _stored_k(path: Path) -> int | None:
-    metadata = _open(path).schema_arrow.metadata or {}
-    return int(metadata[b"k"]) if b"k" in metadata else None
-
-
-def _segmentation(path: Path, metric: str) -> float:
-    file = _open(path)
-    column = file.read(columns=["confusion"])["confusion"].to_numpy(zero_copy_only=False)
-    total = np.sum(np.stack(column), axis=0)
-    side = math.isqrt(total.size)
-    confusion = total.reshape(side, side).astype(float)
-    hit, true, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    if metric == "aacc":
-        return float(hit.sum() / confusion.sum())
-    against = true + predicted - hit if metric == "miou" else true
-    seen = against > 0  # a class that neither appears nor is predicted has no score
-    return float((hit[seen] / against[seen]).mean())

@@ -1,6 +1,6 @@
 """Figures as SVG text: the same input gives the same bytes, and words stay words.
 
-Every figure is drawn 360 pt wide with 10 pt type, so it can be read on a phone as it is. Ink, paper
+Every figure is drawn 360 pt wide with 11 pt type, so it can be read on a phone as it is. Ink, paper
 and grid are three fixed colours that `inline` turns into colours of the page, light or dark.
 """
 
@@ -29,10 +29,11 @@ _STYLE: Any = {
     "svg.hashsalt": "folk",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.titlesize": 10,
+    "font.size": 11,
+    "text.parse_math": False,  # a class may be called "$x"
+    "axes.titlesize": 11,
     "axes.titlelocation": "left",
-    "axes.labelsize": 10,
+    "axes.labelsize": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": INK,
@@ -57,7 +58,8 @@ _STYLE: Any = {
 class Curve:
     """One quantity of one run over training."""
 
-    panel: str  # such as "FOLK: distillation"
+    row: str  # label of the encoder's row
+    part: str  # such as "distillation"
     seed: int
     epochs: list[float]
     values: list[float]
@@ -107,7 +109,7 @@ def figure_filters(
             above, below = grid[2 * p], grid[2 * p + 1]
             _picture(above[0], picture, "picture" if p == 0 else "")
             below[0].set_axis_off()
-            below[0].text(1.0, 0.5, "kept\nfrequencies", ha="right", va="center", fontsize=9)
+            below[0].text(1.0, 0.5, "kept\nfrequencies", ha="right", va="center", fontsize=10)
             for f, name in enumerate(names):
                 _picture(above[f + 1], filtered[f, p], name if p == 0 else "")
                 _picture(below[f + 1], keep[f, p].astype(np.float64), "")
@@ -119,23 +121,24 @@ def figure_curves(curves: Sequence[Curve], colours: Mapping[str, str]) -> str:
     """Training losses in small multiples: their scales differ from method to method.
 
     Args:
-        curves: of all runs; curves of one panel share its axes.
-        colours: panel to colour.
+        curves: of all runs; curves of one row and part share their axes.
+        colours: row label to colour.
     """
-    panels = list(dict.fromkeys(curve.panel for curve in curves))
+    panels = list(dict.fromkeys((curve.row, curve.part) for curve in curves))
     lines = -(-len(panels) // 2)
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, 0.25 + 1.65 * lines), layout="constrained")
+        figure = Figure(figsize=(_WIDTH, 0.25 + 1.8 * lines), layout="constrained")
         grid = np.atleast_1d(figure.subplots(lines, 2, squeeze=False))
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
         for axes, panel in zip(grid.flat, panels, strict=False):
-            axes.set_title(panel)
-            for curve in (c for c in curves if c.panel == panel):
-                axes.plot(curve.epochs, curve.values, color=colours[panel], linewidth=1.4)
+            row, part = panel
+            axes.set_title(f"{row}\n{part}", fontsize=10)
+            for curve in (c for c in curves if (c.row, c.part) == panel):
+                axes.plot(curve.epochs, curve.values, color=colours[row], linewidth=1.4)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.yaxis.set_major_locator(MaxNLocator(4))
-        figure.supxlabel("epoch", fontsize=10)
+        figure.supxlabel("epoch", fontsize=11)
         return _svg(figure)
 
 
@@ -158,9 +161,11 @@ def figure_labels(points: Sequence[Point], colours: Mapping[str, str]) -> str:
             at = [count for count in counts if any(p.labels == count for p in own)]
             means = [np.mean([100 * p.accuracy for p in own if p.labels == n]) for n in at]
             marker = MARKERS[place % len(MARKERS)]
-            axes.plot(at, means, color=colour, linewidth=1.6)
+            # Side by side (the axis is logarithmic), or dots of equal accuracy would hide others.
+            aside = 1.05 ** (place - (len(colours) - 1) / 2)
+            axes.plot([aside * n for n in at], means, color=colour, linewidth=1.6)
             axes.plot(
-                [p.labels for p in own],
+                [aside * p.labels for p in own],
                 [100 * p.accuracy for p in own],
                 marker,
                 color=colour,
@@ -261,7 +266,7 @@ def _picture(axes: Axes, picture: np.ndarray, title: str) -> None:
     axes.imshow(picture, vmin=0.0, vmax=1.0)
     axes.set_axis_off()
     if title:
-        axes.set_title(title, loc="center", fontsize=9, pad=3)
+        axes.set_title(title, loc="center", fontsize=10, pad=3)
 
 
 def _frame(side: int) -> Rectangle:
@@ -272,12 +277,17 @@ def _direct_labels(
     axes: Axes, ends: Sequence[tuple[float, str]], colours: Mapping[str, str]
 ) -> None:
     """Name the lines at their right ends, pushed apart where they would overlap."""
-    gap, last = 7.0, -np.inf  # axis units, of 100
-    for height, row in sorted(ends):
-        last = max(height, last + gap)
+    gap = 7.0  # axis units, of 100
+    ends = sorted(ends)
+    heights = [ends[0][0]]
+    for height, _ in ends[1:]:
+        heights.append(max(height, heights[-1] + gap))
+    # Pushing went upwards only: let the names straddle the ends they belong to.
+    shift = float(np.mean([height for height, _ in ends]) - np.mean(heights))
+    for height, (_, row) in zip(heights, ends, strict=True):
         axes.annotate(
             row,
-            (1.02, last / 100),
+            (1.02, (height + shift) / 100),
             xycoords="axes fraction",
             color=colours[row],
             va="center",

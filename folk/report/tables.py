@@ -58,6 +58,8 @@ class TableView:
     reproduces: str
     columns: list[ColumnView]
     rows: list[RowView]
+    verdicts_differ: bool  # else `one_verdict` says it, and no column is needed
+    one_verdict: str
     notes: list[tuple[str, str]]  # mark (empty for the first) and text
 
 
@@ -133,6 +135,7 @@ def _view(study: Study, name: str, by_id: dict[str, Cell], published: Published)
             cell=cell,
         )
 
+    verdicts = sorted({cell.verdict for cell in grid.values() if cell.verdict})
     compared = {c: any(grid[r, c].published_printed for r in table.rows) for c in table.columns}
     return TableView(
         name=name,
@@ -144,6 +147,8 @@ def _view(study: Study, name: str, by_id: dict[str, Cell], published: Published)
             for row in table.rows
         ],
         columns=[ColumnView(c, table.columns[c].label, compared[c]) for c in table.columns],
+        verdicts_differ=len(verdicts) > 1,
+        one_verdict=verdicts[0] if len(verdicts) == 1 else "",
         notes=[("", text) for text in _spread_note(usual)]
         + [(mark, text) for notes in (letters, symbols) for text, mark in notes.found.items()],
     )
@@ -166,7 +171,7 @@ def _certainty(cell: Cell, published: Published, notes: _Notes) -> str:
     code = cell.published_certainty
     if cell.published_printed is None or code is None or code == "code":
         return ""
-    return notes.mark(f"Published number known as {code}: {published.certainty[code]}.")
+    return notes.mark(f"Published number, {code}: {published.certainty[code]}.")
 
 
 def _sentence(text: str) -> str:

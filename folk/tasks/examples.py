@@ -10,7 +10,7 @@ from torch import Tensor
 
 from folk.data.dataset import PictureDataset
 from folk.data.shards import PreparedData
-from folk.data.transforms import evaluation_transform
+from folk.data.transforms import eval_transform, unit_range
 from folk.files import whole_file
 from folk.methods.masking import ComRComFilter, FrequencyFilter, RadialFilter, apply_filter
 from folk.methods.student_teacher import MaskedFrequencyModel
@@ -31,10 +31,10 @@ def save_examples(
     filter named in `names` [k], `keep` [k, n, h, w] bool with the mean colour in the middle,
     `filtered` and `reconstructed` [k, n, h, w, 3] uint8. Without a filter k is 0.
     """
-    pictures = PictureDataset(data.split("val"), evaluation_transform(size, size), seed=0)
+    pictures = PictureDataset(data.split("val"), eval_transform(resize=size, crop=size))
     count = min(NUM_EXAMPLES, len(pictures))
     chosen = np.linspace(0, len(pictures) - 1, count).round().astype(int)
-    images = torch.stack([pictures[int(index)]["image"][0] for index in chosen])
+    images = unit_range(torch.stack([pictures[int(index)]["image"] for index in chosen]))
     names: list[str] = []
     keeps, filtered, reconstructed = [], [], []
     for name, one_sided in _sides(frequency_filter):
@@ -66,12 +66,10 @@ def centred(keep: Bool[Tensor, "b h w_half"], width: int) -> Bool[Tensor, "b h w
     rows = torch.arange(height)[:, None]
     columns = torch.arange(width)[None, :]
     mirrored = columns > width // 2
-    whole = keep[
-        :,
-        torch.where(mirrored, -rows % height, rows),
-        torch.where(mirrored, width - columns, columns),
-    ]
-    return torch.fft.fftshift(whole, dim=(-2, -1))
+    stored_row = torch.where(mirrored, -rows % height, rows)
+    stored_column = torch.where(mirrored, width - columns, columns)
+    whole: Tensor = torch.fft.fftshift(keep[:, stored_row, stored_column], dim=(-2, -1))
+    return whole
 
 
 def _sides(frequency_filter: FrequencyFilter | None) -> list[tuple[str, FrequencyFilter]]:

@@ -1,17 +1,18 @@
 """What every stage that reads pictures does with a recipe's words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
-from folk.data.shards import PictureTable, PreparedData
+from folk.data.dataset import EpochSampler, PictureDataset, loader
 from folk.errors import InputError
 from folk.training.distributed import World
 
@@ -31,24 +32,12 @@ def autocast(world: World, precision: str) -> AbstractContextManager[Any]:
     return torch.autocast(world.device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
-def labelled(data: PreparedData, keys_file: Path | None) -> PictureTable:
-    """The labelled training pictures: all, or those whose keys a split kept.
-
-    Raises:
-        InputError: the split names a picture that the data set does not have.
-    """
-    table = data.split("train")
-    if keys_file is None:
-        return table
-    wanted = pq.read_table(keys_file, columns=["key"]).column("key").to_pylist()
-    row_of = {key: row for row, key in enumerate(table.keys())}
-    lost = [key for key in wanted if key not in row_of]
-    if lost:
-        raise InputError(
-            f"{keys_file}: {len(lost)} pictures are not in the training split of '{data.name}', "
-            f"such as '{lost[0]}'; make the split again"
-        )
-    return table.select(torch.tensor([row_of[key] for key in wanted]).numpy())
+def keys_of(split: Path | None) -> list[str] | None:
+    """The pictures that a few-label split kept; None means all."""
+    if split is None:
+        return None
+    keys: list[str] = pq.read_table(split, columns=["key"]).column("key").to_pylist()
+    return keys
 
 
 def whole_batches(count: int, batch: int, what: str) -> int:
@@ -80,15 +69,72 @@ def micro_batches(local_batch: int, max_batch: int | None) -> Iterator[slice]:
     yield from (slice(start, start + size) for start in range(0, local_batch, size))
 
 
-def share_of_batch(batch: int, world: World) -> int:
-    """How many pictures of each batch this process sees.
+def training_batches(
+    dataset: PictureDataset,
+    *,
+    batch: int,
+    seed: int,
+    epochs: int,
+    start_update: int,
+    world: World,
+    workers: int,
+) -> Iterator[dict[str, Any]]:
+    """This process's share of every batch of a training, from some update on.
 
-    Raises:
-        InputError: the batch cannot be shared equally.
+    Args:
+        dataset: the pictures.
+        batch: pictures of all processes together.
+        seed: of the order.
+        epochs: whole training.
+        start_update: updates that are done already.
+        world: this process among those of its job.
+        workers: loading processes.
     """
-    if batch % world.size:
-        raise InputError(
-            f"optim.batch: {batch} cannot be shared equally by {world.size} processes; "
-            "choose a multiple or another number of processes"
-        )
-    return batch // world.size
+    sampler = EpochSampler(len(dataset), batch=batch, seed=seed, rank=world.rank, world=world.size)
+    batches = loader(dataset, sampler, workers=workers, pin_memory=world.device.type == "cuda")
+    first, done = divmod(start_update, sampler.batches_per_epoch)
+    for epoch in range(first, epochs):
+        sampler.set_epoch(epoch, done if epoch == first else 0)
+        yield from batches
+
+
+def over_all(
+    dataset: PictureDataset,
+    of_batch: Callable[[dict[str, Any]], np.ndarray],
+    *,
+    batch: int,
+    world: World,
+    workers: int,
+) -> np.ndarray:
+    """Compute something for every picture exactly once, shared by all processes.
+
+    Args:
+        dataset: the pictures.
+        of_batch: gives one row per picture of a batch.
+        batch: pictures at once, of all processes together.
+        world: this process among those of its job.
+        workers: loading processes.
+
+    Returns:
+        the rows in the order of the data set, the same on every process.
+    """
+    sampler = EpochSampler(
+        len(dataset),
+        batch=batch,
+        rank=world.rank,
+        world=world.size,
+        shuffle=False,
+        drop_last=False,
+    )
+    own: list[tuple[np.ndarray, np.ndarray]] = []
+    with torch.inference_mode():
+        for pictures in loader(dataset, sampler, workers=workers):
+            own.append((pictures["index"].numpy(), of_batch(pictures)))
+    parts = [part for share in world.gather(own) for part in share]
+    order = np.argsort(np.concatenate([places for places, _ in parts]))
+    return np.concatenate([rows for _, rows in parts])[order]
+
+
+def cache_bytes(megabytes: int) -> int:
+    """Size of a cache of decoded pictures in bytes."""
+    return megabytes * 2**20

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from folk.data.dataset import PictureDataset, training_batches
+from folk.data.dataset import PictureDataset
 from folk.data.shards import PreparedData
-from folk.data.transforms import view_transform
+from folk.data.transforms import unit_range, view_transforms
 from folk.methods.distillation import DistillationHead
 from folk.methods.masking import ComRComFilter, FrequencyFilter, RadialFilter
 from folk.methods.student_teacher import (
@@ -27,8 +27,9 @@ from folk.tasks.pictures import (
     MEAN,
     STD,
     autocast,
+    cache_bytes,
     micro_batches,
-    share_of_batch,
+    training_batches,
     whole_batches,
 )
 from folk.training.distributed import World
@@ -169,7 +170,7 @@ def pretrain_update(
     assert recipe.method is not None
     assert recipe.optim is not None
     section = recipe.method.distillation
-    views = [view.to(world.device, non_blocking=True) for view in batch["image"]]
+    views = [unit_range(view.to(world.device, non_blocking=True)) for view in batch["image"]]
     slices = list(micro_batches(len(views[0]), recipe.runtime.max_batch))
 
     # Schedule. Random numbers depend on the update alone, so a resumed run repeats them.
@@ -242,10 +243,13 @@ def _train(
     splits = [name for name in ("train", "unlabelled") if data.counts.get(name)]
     pictures = PictureDataset(
         data.split(splits),
-        view_transform(**recipe.views.model_dump()),
-        num_views=1 if recipe.method.distillation is None else 2,
+        view_transforms(
+            recipe.views.augment,
+            **recipe.views.model_dump(exclude={"augment"}),
+            num_views=1 if recipe.method.distillation is None else 2,
+        ),
         seed=derived_seed(seed, "views"),
-        cache=recipe.runtime.cache_pictures,
+        cache_bytes=cache_bytes(recipe.runtime.cache_mb),
     )
     updates_per_epoch = whole_batches(
         len(pictures), optim.batch, f"{data.folder}: training pictures"
@@ -300,12 +304,11 @@ def _train(
         state,
         lambda start: training_batches(
             pictures,
-            share_of_batch(optim.batch, world),
+            batch=optim.batch,
             seed=derived_seed(seed, "order"),
             epochs=optim.epochs,
             start_update=start,
-            rank=world.rank,
-            world=world.size,
+            world=world,
             workers=recipe.runtime.workers,
         ),
         lambda step, batch: pretrain_update(parts, recipe, world, seed, step, batch),

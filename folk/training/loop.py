@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from folk.files import write_json
 from folk.training.checkpoint import load_checkpoint, save_checkpoint
 from folk.training.distributed import World
 from folk.training.history import History
@@ -112,6 +113,7 @@ def train(
                     history.flush()
                     state = {name: part.state_dict() for name, part in parts.items()}
                     save_checkpoint(path, plan.identity, done, state)
+                    write_json(plan.work / "progress.json", {"step": done})
                 world.wait()
                 saved, saved_at = done, time.monotonic()
             if stopping and done < plan.updates:
@@ -126,7 +128,8 @@ def train(
 
 def forget(work: Path) -> None:
     """Remove the growing state of a finished training; its results stand elsewhere now."""
-    (work / "checkpoint.pt").unlink(missing_ok=True)
+    for name in ("checkpoint.pt", "progress.json"):
+        (work / name).unlink(missing_ok=True)
 
 
 def _resume(path: Path, plan: Plan, parts: dict[str, Resumable]) -> int:

@@ -17,7 +17,7 @@ def weight_decay_groups(modules: Sequence[nn.Module], weight_decay: float) -> li
     decayed: list[nn.Parameter] = []
     spared: list[nn.Parameter] = []
     for module in modules:
-        names = module.no_weight_decay() if hasattr(module, "no_weight_decay") else ()
+        names = _never_decayed(module)
         for group in param_groups_weight_decay(module, weight_decay, no_weight_decay_list=names):
             (decayed if group["weight_decay"] > 0.0 else spared).extend(group["params"])
     return [
@@ -36,11 +36,16 @@ def layer_decay_groups(
 
     Source: Jiahao000/MFM@c9194b1 configs (0.8); mfm.md section 2.2.
     """
-    names = encoder.no_weight_decay() if hasattr(encoder, "no_weight_decay") else ()
+    names = _never_decayed(encoder)
     groups: list[dict[str, Any]] = param_groups_layer_decay(
         encoder, weight_decay, no_weight_decay_list=names, layer_decay=layer_decay
     )
     return groups
+
+
+def _never_decayed(module: nn.Module) -> Sequence[str]:
+    names: Any = getattr(module, "no_weight_decay", tuple)
+    return tuple(names())
 
 
 def create_optimizer(

@@ -163,6 +163,12 @@ def split_file(wildcards):
     return [] if split is None else f"results/{study.name}/split/{split}/keys.parquet"
 
 
+def split_option(wildcards):
+    """Params function: the same subset, as an option of the command."""
+    path = split_file(wildcards)
+    return f"--split {path}" if path else ""
+
+
 def source(wildcards):
     """Params function: the user's folder of pictures, where a data set is made from one."""
     folder = study.data[wildcards.data].source

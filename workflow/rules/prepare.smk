@@ -36,13 +36,16 @@ rule prepare:
         code=code("prepare"),
         source=source,
         overrides=overrides("prepare"),
+        out=f"results/{study.name}/prepare/{{data}}",
+        work=f"results/{study.name}/work/prepare/{{data}}",
     message:
         "Preparing {wildcards.data}"
     shell:
         "{PYTHON} -m folk prepare"
-        " --study {study.name} --name {wildcards.data}"
+        " --study {study.name} --scale {study.scale} --name {wildcards.data}"
         " --recipe {input.recipe} {params.overrides}"
         " {params.source}"
+        " --out {params.out} --work {params.work}"
         " --code {params.code}"
         " --threads {threads}"
         " > {log} 2>&1"

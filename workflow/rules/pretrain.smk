@@ -40,13 +40,17 @@ rule pretrain:
         code=code("pretrain"),
         seed=seed,
         overrides=overrides("pretrain"),
+        out=f"results/{study.name}/pretrain/{{run}}",
+        # Not an output: outputs of a failed job are deleted, the checkpoint must survive.
+        work=f"results/{study.name}/work/pretrain/{{run}}",
     message:
         "Pre-training {wildcards.run}"
     shell:
         "{PYTHON} -m folk pretrain"
-        " --study {study.name} --run {wildcards.run} --seed {params.seed}"
+        " --study {study.name} --scale {study.scale} --run {wildcards.run} --seed {params.seed}"
         " --recipe {input.recipe} {params.overrides}"
         " --dataset {input.dataset}"
+        " --out {params.out} --work {params.work}"
         " --code {params.code}"
         " --threads {threads}"
         " > {log} 2>&1"

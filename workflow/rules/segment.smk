@@ -42,16 +42,21 @@ rule segment:
         code=code("segment"),
         seed=seed,
         overrides=overrides("segment"),
+        split=split_option,
+        out=f"results/{study.name}/segment/{{run}}/{{evaluation}}",
+        # Not an output: outputs of a failed job are deleted, what has grown there must survive.
+        work=f"results/{study.name}/work/segment/{{run}}/{{evaluation}}",
     message:
         "Segmenting with {wildcards.run}: {wildcards.evaluation}"
     shell:
         "{PYTHON} -m folk segment"
-        " --study {study.name} --run {wildcards.run} --seed {params.seed}"
+        " --study {study.name} --scale {study.scale} --run {wildcards.run} --seed {params.seed}"
         " --evaluation {wildcards.evaluation}"
         " --recipe {input.recipe} {params.overrides}"
         " --encoder {input.encoder}"
         " --dataset {input.dataset}"
-        " --split '{input.split}'"
+        " {params.split}"
+        " --out {params.out} --work {params.work}"
         " --code {params.code}"
         " --threads {threads}"
         " > {log} 2>&1"

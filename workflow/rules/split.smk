@@ -16,7 +16,7 @@ rule split:
         recipe=recipe_path("split"),
         dataset=dataset("split"),
     output:
-        keys=f"results/{study.name}/split/{{split}}/keys.parquet",
+        subset=f"results/{study.name}/split/{{split}}/keys.parquet",
         record=f"results/{study.name}/split/{{split}}/record.json",
     log:
         f"results/{study.name}/split/{{split}}/split.log",
@@ -34,14 +34,17 @@ rule split:
         code=code("split"),
         list_file=list_file,
         overrides=overrides("split"),
+        out=f"results/{study.name}/split/{{split}}",
+        work=f"results/{study.name}/work/split/{{split}}",
     message:
         "Choosing the labels of {wildcards.split}"
     shell:
         "{PYTHON} -m folk split"
-        " --study {study.name} --name {wildcards.split}"
+        " --study {study.name} --scale {study.scale} --name {wildcards.split}"
         " --recipe {input.recipe} {params.overrides}"
         " --dataset {input.dataset}"
         " {params.list_file}"
+        " --out {params.out} --work {params.work}"
         " --code {params.code}"
         " --threads {threads}"
         " > {log} 2>&1"

@@ -1,0 +1,55 @@
+# Every target makes the environment first when it is missing or older than its lock.
+PYTHON ?= python3
+BIN := .venv/bin
+STUDY ?= config/demo.yaml
+SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/local --configfile $(STUDY)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test check format lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+setup: .venv/ready ## the environment, from hash-pinned packages
+
+demo: setup ## the main job: pictures in, tables out, about ten minutes on two cores
+	@$(SNAKEMAKE) --quiet reason host
+	@echo
+	@cat results/demo/tables/few-labels.md
+	@echo
+	@echo "Done. Open results/demo/report.html; the tables are in results/demo/tables/."
+
+test: setup ## the tests, a whole tiny study among them
+	@$(BIN)/python -m pytest $(TESTS)
+	@echo "Done. All tests passed; tests/ mirrors folk/, and tests/workflow/ runs a whole study."
+
+check: setup ## formatting, lint, types, workflow
+	$(BIN)/ruff format --check folk tests
+	$(BIN)/ruff check folk tests
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+	@echo "Done. Nothing to mend."
+
+format: setup ## rewrite the code in the one format
+	$(BIN)/ruff format folk tests
+	$(BIN)/ruff check --fix folk tests
+	$(BIN)/snakefmt Snakefile workflow
+
+lock: setup ## choose package versions again, after an edit of pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-annotate --upgrade -o requirements.lock
+
+clean: ## remove the demo's results; the environment stays
+	rm -rf results/demo .snakemake
+
+# uv installs quickly; it comes by pip, from the same lock and held to the same hashes.
+.venv/ready: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 setup"; exit 1; }
+	@echo "Making the environment in .venv: a few minutes and 6 GB the first time."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@awk '/^[^ #]/ { of_uv = /^uv==/ } of_uv' requirements.lock > .venv/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --require-hashes --compile-bytecode requirements.lock
+	@touch $@

@@ -1,0 +1,5 @@
+"""`python -m folk`."""
+
+from folk.cli.app import main
+
+main()

@@ -1,0 +1,1 @@
+"""The command line: a sub-command per stage, and those that read what the stages left."""

@@ -1,0 +1,35 @@
+"""All sub-commands under one roof, and the one place where an error becomes a line and a status."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from folk.cli.read import mlflow_sync, seal
+from folk.cli.report import report
+from folk.cli.stages import finetune, prepare, pretrain, probe, segment, split
+from folk.errors import InputError
+
+app = typer.Typer(
+    name="python -m folk",
+    help="Regenerate, and question, every number of FOLK and MFM.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for stage in (prepare, split, pretrain, finetune, probe, segment, report):
+    app.command(rich_help_panel="Stages")(stage)
+app.command("mlflow-sync")(mlflow_sync)
+app.command()(seal)
+
+
+def main() -> None:
+    """Run a sub-command; wrong input ends with one line and status 2, without a traceback."""
+    try:
+        app()
+    except InputError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(
+            f"error: {error}", style="red", markup=False
+        )
+        sys.exit(2)

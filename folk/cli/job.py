@@ -1,0 +1,173 @@
+"""What every stage does around its task: check, record, run, publish."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ruamel.yaml import YAML
+
+from folk.errors import InputError
+from folk.files import whole_file, write_json
+from folk.provenance.digest import digest_file, sha256_of_json
+from folk.provenance.fingerprint import code_fingerprint
+from folk.provenance.record import open_record
+from folk.recipes import load_recipe, recipe_digest, result_values
+from folk.recipes.base import Recipe
+from folk.yaml_model import parse_value
+
+if TYPE_CHECKING:
+    from folk.training.distributed import World
+
+RecipeType = TypeVar("RecipeType", bound=Recipe)
+Live = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call of one stage, as the command line described it."""
+
+    stage: str
+    study: str
+    scale: str
+    run: str  # run, data set or split: the name in the result's path
+    evaluation: str | None
+    seed: int | None
+    recipe: Recipe
+    inputs: dict[str, Path]
+    out: Path
+    work: Path
+    code: str  # fingerprint given by the caller, or "reported"
+    threads: int
+
+    @property
+    def identity(self) -> str:
+        """Digest of everything that decides the result; a checkpoint with another one is not ours.
+
+        A study that only reports changed code lets a checkpoint outlive such a change; the record
+        lists the restart.
+        """
+        files = {
+            name: digest_file(path).sha256 for name, path in self.inputs.items() if path.is_file()
+        }
+        return sha256_of_json(
+            {
+                "recipe": recipe_digest(self.recipe),
+                "seed": self.seed,
+                "inputs": files,
+                "code": self.code,
+                "threads": self.threads,
+            }
+        )
+
+
+def make_job(
+    stage: str,
+    kind: type[RecipeType],
+    recipe: Path,
+    settings: list[str],
+    *,
+    study: str,
+    scale: str,
+    run: str,
+    inputs: Mapping[str, Path | None],
+    out: Path,
+    work: Path | None,
+    code: str,
+    threads: int,
+    evaluation: str | None = None,
+    seed: int | None = None,
+) -> tuple[Job, RecipeType]:
+    """Read the recipe and check that the inputs are there.
+
+    Raises:
+        InputError: what is wrong with the recipe, a setting or an input.
+    """
+    checked = load_recipe(stage, recipe, dict(_setting(text) for text in settings))
+    assert isinstance(checked, kind)
+    given = {name: path for name, path in inputs.items() if path is not None}
+    for name, path in given.items():
+        if not path.exists():
+            raise InputError(f"--{name} {path}: no such file or folder")
+    job = Job(
+        stage=stage,
+        study=study,
+        scale=scale,
+        run=run,
+        evaluation=evaluation,
+        seed=seed,
+        recipe=checked,
+        inputs=given,
+        out=out,
+        work=work or out.with_name(f"{out.name}.work"),
+        code=code or code_fingerprint(f"folk.tasks.{stage}", Path()),
+        threads=threads,
+    )
+    return job, checked
+
+
+def run_job(
+    job: Job,
+    outputs: list[str],
+    task: Callable[["World", str, Live], dict[str, float]],
+) -> None:
+    """Run the task under its record and publish what it left in the work folder.
+
+    Args:
+        job: what is run.
+        outputs: names of the files and folders that the task leaves in `job.work`.
+        task: does the work; called with this process's world, the identity, and a listener for the
+            lines of the history.
+    """
+    from folk.tracking import LiveMirror
+    from folk.training.distributed import open_world
+
+    with open_world(job.threads) as world:
+        identity = job.identity
+        if not world.is_main:
+            task(world, identity, lambda _step, _values: None)
+            return
+        values = job.recipe.model_dump(mode="json")
+        with open_record(
+            job.work,
+            study=job.study,
+            stage=job.stage,
+            run=job.run,
+            evaluation=job.evaluation,
+            argv=["python", "-m", "folk", *sys.argv[1:]],
+            recipe=values,
+            recipe_digest=recipe_digest(job.recipe),
+            seed=job.seed,
+            inputs=job.inputs,
+            code=code_fingerprint(f"folk.tasks.{job.stage}", Path()),
+            scale=job.scale,
+        ) as record:
+            name = "/".join(filter(None, (job.stage, job.run, job.evaluation)))
+            with LiveMirror(os.environ.get("MLFLOW_TRACKING_URI"), job.study, name) as mirror:
+                metrics = task(world, identity, mirror.log)
+            write_json(job.work / "metrics.json", metrics)
+            _write_recipe(job.work / "recipe.yaml", job.recipe)
+            names = [*outputs, "metrics.json", "recipe.yaml"]
+            record.finish(
+                outputs={name: job.out / name for name in names},
+                metrics=metrics,
+                path=job.out / "record.json",
+                moves={job.work / name: job.out / name for name in names},
+            )
+    print(json.dumps(metrics, indent=2))
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set {text}: write KEY=VALUE, such as --set optim.epochs=3")
+    return key, parse_value(value)
+
+
+def _write_recipe(path: Path, recipe: Recipe) -> None:
+    prose = recipe.model_dump(mode="json", include={"about", "source", "assume"})
+    with whole_file(path) as aside, aside.open("w", encoding="utf-8") as file:
+        YAML().dump(prose | result_values(recipe), file)

@@ -1,0 +1,235 @@
+"""The single steps of augmentation; everything random is drawn from the given generator."""
+
+import math
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from folk.errors import InputError
+
+Pixels = UInt8[Tensor, "3 h w"]
+
+# ImageNet's mean and deviation in [0, 1], the neutral colour of what augmentation fills in.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def to_pixels(picture: Image.Image) -> Pixels:
+    """An RGB picture as a tensor of its own."""
+    return torch.from_numpy(np.array(picture).transpose(2, 0, 1)).contiguous()
+
+
+@dataclass(frozen=True)
+class RandomCrop:
+    """A random part of the picture, resized to a square, mirrored half of the time.
+
+    Attributes:
+        size: side of the result in pixels.
+        scale: smallest and largest share of the picture's area, in (0, 1].
+        flip: probability of mirroring.
+        ratio: smallest and largest width over height of the part.
+
+    Source: torchvision's RandomResizedCrop, whose draw this follows (area uniform, ratio uniform in
+        its logarithm, ten tries, else the largest central part), with a generator of our own.
+    """
+
+    size: int
+    scale: tuple[float, float]
+    flip: float = 0.5
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.scale[0] <= self.scale[1] <= 1.0:
+            raise InputError(
+                f"views: crop scale is {list(self.scale)}; give 0 < smallest <= largest <= 1"
+            )
+
+    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """Cut, resize, perhaps mirror."""
+        top, left, height, width = self._part(picture.height, picture.width, rng)
+        side = [self.size, self.size]
+        crop: Image.Image = F.resized_crop(
+            picture, top, left, height, width, side, interpolation=InterpolationMode.BICUBIC
+        )
+        if rng.random() < self.flip:
+            crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return crop
+
+    def _part(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
+        low, high = math.log(self.ratio[0]), math.log(self.ratio[1])
+        for _ in range(10):
+            area = height * width * rng.uniform(*self.scale)
+            ratio = math.exp(rng.uniform(low, high))
+            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                return int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1)), h, w
+        w = min(width, round(height * self.ratio[1]))
+        h = min(height, round(width / self.ratio[0]))
+        return (height - h) // 2, (width - w) // 2, h, w
+
+
+@dataclass(frozen=True)
+class ColourJitter:
+    """Brightness, contrast, saturation and hue in random order.
+
+    Attributes:
+        brightness, contrast, saturation: factors are uniform in 1 +- this.
+        hue: shift uniform in +- this, in turns of the colour circle.
+        probability: of doing anything.
+    """
+
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+    probability: float
+
+    @classmethod
+    def dino(cls, strength: float) -> "ColourJitter":
+        """DINO's jitter, its strengths multiplied by `strength`.
+
+        Source: DINO, arXiv:2104.14294; facebookresearch/dino@7c446df, main_dino.py,
+            DataAugmentationDINO.
+        """
+        return cls(0.4 * strength, 0.4 * strength, 0.2 * strength, 0.1 * strength, 0.8)
+
+    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """Shift the colours."""
+        if rng.random() >= self.probability:
+            return picture
+        for step in rng.permutation(4):
+            if step == 0 and self.brightness:
+                picture = F.adjust_brightness(picture, _factor(rng, self.brightness))
+            elif step == 1 and self.contrast:
+                picture = F.adjust_contrast(picture, _factor(rng, self.contrast))
+            elif step == 2 and self.saturation:
+                picture = F.adjust_saturation(picture, _factor(rng, self.saturation))
+            elif step == 3 and self.hue:
+                picture = F.adjust_hue(picture, float(rng.uniform(-self.hue, self.hue)))
+        return picture
+
+
+@dataclass(frozen=True)
+class RandAugment:
+    """timm's RandAugment.
+
+    Attributes:
+        notation: timm's, such as "rand-m9-mstd0.5-inc1".
+        size: side of the picture in pixels, which scales translations.
+
+    Raises:
+        InputError: timm does not understand the notation.
+    """
+
+    notation: str
+    size: int
+    _steps: Any = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # timm costs seconds to import, and only fine-tuning needs it here.
+        from timm.data.auto_augment import rand_augment_transform
+
+        settings = {
+            "translate_const": int(self.size * 0.45),
+            "img_mean": tuple(round(255 * value) for value in MEAN),
+            "interpolation": Image.Resampling.BICUBIC,
+        }
+        try:
+            steps = rand_augment_transform(self.notation, settings)
+        except (AssertionError, ValueError, KeyError) as error:
+            raise InputError(
+                f"augment: '{self.notation}' is not RandAugment in timm's notation; "
+                "write for example 'rand-m9-mstd0.5-inc1'"
+            ) from error
+        for step in steps.ops:
+            if step.name.startswith("Posterize"):
+                step.aug_fn = _posterize
+        object.__setattr__(self, "_steps", steps)
+
+    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """Apply timm's drawn operations."""
+        with global_generators(rng):
+            augmented: Image.Image = self._steps(picture)
+        return augmented
+
+
+@dataclass(frozen=True)
+class RandomErasing:
+    """Replace a rectangle by noise, pixel by pixel.
+
+    Attributes:
+        probability: of doing anything.
+
+    Source: Random Erasing, arXiv:1708.04896, with the ranges of timm's RandomErasing in pixel mode:
+        area 2-33 %, ratio 0.3-3.3, noise of the normalised picture's mean and deviation. We differ
+        in that pictures are still uint8, so the noise is cut off at black and white.
+    """
+
+    probability: float
+
+    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
+        """Erase, perhaps."""
+        if rng.random() >= self.probability:
+            return pixels
+        _, height, width = pixels.shape
+        for _ in range(10):
+            area = height * width * rng.uniform(0.02, 1 / 3)
+            ratio = math.exp(rng.uniform(math.log(0.3), math.log(1 / 0.3)))
+            h, w = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < h < height and 0 < w < width:
+                top, left = rng.integers(height - h + 1), rng.integers(width - w + 1)
+                noise = rng.standard_normal((3, h, w), dtype=np.float32)
+                noise = noise * _column(STD) + _column(MEAN)
+                erased = pixels.clone()
+                erased[:, top : top + h, left : left + w] = torch.from_numpy(
+                    (noise.clip(0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+                )
+                return erased
+        return pixels
+
+
+@contextmanager
+def global_generators(rng: np.random.Generator) -> Iterator[None]:
+    """Let a library that draws from Python's, NumPy's and torch's global generators draw from ours.
+
+    Inside the block the three are seeded from `rng`; afterwards they are as they were.
+    """
+    python, numpy, torch_ = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    seed = int(rng.integers(2**32))
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(torch_)
+
+
+def _posterize(picture: Image.Image, bits: int, **_: Any) -> Image.Image:
+    """Keep the highest `bits` of each channel.
+
+    timm asks for 0 bits at its largest magnitude, which newer Pillow refuses and older made black.
+    """
+    if bits < 1:
+        return Image.new(picture.mode, picture.size)
+    return picture if bits >= 8 else ImageOps.posterize(picture, bits)
+
+
+def _factor(rng: np.random.Generator, strength: float) -> float:
+    return float(rng.uniform(max(0.0, 1.0 - strength), 1.0 + strength))
+
+
+def _column(values: tuple[float, float, float]) -> Any:
+    return np.asarray(values, dtype=np.float32)[:, None, None]

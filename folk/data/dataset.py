@@ -1,0 +1,268 @@
+"""Pictures as training sees them: decoded, transformed, one dictionary each."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from folk.data.augment import Pixels
+from folk.data.decode import decode_annotation, decode_picture
+from folk.data.joint import IGNORE, JointTransform
+from folk.data.sampler import Draw, EpochSampler
+from folk.data.shards import PictureTable
+from folk.data.transforms import Transform
+from folk.errors import InputError
+
+__all__ = ["Batches", "EpochSampler", "PictureDataset", "collate", "loader"]
+
+Item = dict[str, Any]
+
+
+class PictureDataset(Dataset[Item]):
+    """Map-style data set whose randomness depends on (seed, epoch, index) alone.
+
+    Neither the number of loading processes, nor their order, nor a resumed run changes what a
+    picture looks like. An item is `{"image": uint8 tensor or list of views, "label": int,
+    "index": int}`, with "annotation" where one is asked for; the index counts in this data set.
+    """
+
+    def __init__(
+        self,
+        table: PictureTable,
+        transform: Transform | JointTransform,
+        *,
+        seed: int = 0,
+        num_classes: int | None = None,
+        num_segmentation_classes: int | None = None,
+        keep_keys: Collection[str] | None = None,
+        cache_bytes: int = 0,
+    ) -> None:
+        """Wrap a table of pictures.
+
+        Args:
+            table: the encoded pictures.
+            transform: a joint one when `num_segmentation_classes` is given, else a simple one.
+            seed: of everything random.
+            num_classes: each label must lie in [0, num_classes); None lets all labels pass.
+            num_segmentation_classes: annotations are read, and their ids must lie in
+                [0, num_segmentation_classes) or be 255.
+            keep_keys: keep these pictures only, in the order of the table.
+            cache_bytes: pictures of one common size are decoded once, here, and kept in memory as
+                uint8 when all of them (annotations included) fit in so many bytes. Loading
+                processes made by fork share that memory; others decode again at their start.
+
+        Raises:
+            InputError: a label outside the classes, a missing annotation, a key that does not
+                exist, no picture left; with a cache, a picture that cannot be decoded.
+        """
+        if keep_keys is not None:
+            table = _kept(table, keep_keys)
+        if num_classes is not None:
+            _check_labels(table, num_classes)
+        self.table = table
+        self.epoch = 0
+        self._transform: Any = transform
+        self._seed = seed
+        self._num_segmentation_classes = num_segmentation_classes
+        self._labels = table.labels()
+        self._cache_bytes = cache_bytes
+        self._fill_cache()
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch of plain integer indices; an `EpochSampler` brings its own along."""
+        self.epoch = epoch
+
+    def __getitem__(self, index: int | Draw) -> Item:
+        """Read one picture.
+
+        Raises:
+            InputError: the bytes are not a whole picture; names key and shard.
+        """
+        epoch, place = index if isinstance(index, Draw) else (self.epoch, index)
+        rng = np.random.default_rng((self._seed, epoch, place))
+        item: Item = {"label": int(self._labels[place]), "index": place}
+        if self._num_segmentation_classes is None:
+            item["image"] = self._transform(self._picture(place), rng)
+        else:
+            item["image"], item["annotation"] = self._transform(
+                self._picture(place), self._annotation(place), rng
+            )
+        return item
+
+    def labels(self) -> np.ndarray:
+        """All labels, in the order of the indices."""
+        return self._labels
+
+    def keys(self) -> list[str]:
+        """All keys, in the order of the indices."""
+        return self.table.keys()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy for another process: bytes travel as paths, the cache is filled there.
+        return self.__dict__ | {"_pictures": None, "_annotations": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._fill_cache()
+
+    def _picture(self, index: int) -> Image.Image:
+        if self._pictures is not None:
+            return Image.fromarray(self._pictures[index])
+        return self._decoded_picture(index)
+
+    def _annotation(self, index: int) -> Image.Image:
+        if self._annotations is not None:
+            return Image.fromarray(self._annotations[index])
+        return self._decoded_annotation(index)
+
+    def _decoded_picture(self, index: int) -> Image.Image:
+        return decode_picture(self.table.image_bytes(index), where=lambda: self._where(index))
+
+    def _decoded_annotation(self, index: int) -> Image.Image:
+        data = self.table.annotation_bytes(index)
+        if data is None:
+            raise InputError(
+                f"{self._where(index)}: no annotation; segmentation needs one for each"
+            )
+        annotation = decode_annotation(data, where=lambda: self._where(index))
+        ids = np.asarray(annotation)
+        wrong = ids[(ids >= (self._num_segmentation_classes or 0)) & (ids != IGNORE)]
+        if wrong.size:
+            raise InputError(
+                f"{self._where(index)}: annotation has class id {wrong.max()}; known are 0 to "
+                f"{(self._num_segmentation_classes or 0) - 1} and {IGNORE}"
+            )
+        return annotation
+
+    def _where(self, index: int) -> str:
+        return f"{self.table.shard(index)}: {self.table.key(index)}"
+
+    def _fill_cache(self) -> None:
+        self._pictures: UInt8[np.ndarray, "n h w 3"] | None = None
+        self._annotations: UInt8[np.ndarray, "n h w"] | None = None
+        if not self._cache_bytes:
+            return
+        width, height = self._decoded_picture(0).size
+        channels = 3 if self._num_segmentation_classes is None else 4
+        if len(self) * height * width * channels > self._cache_bytes:
+            return
+        pictures = np.empty((len(self), height, width, 3), dtype=np.uint8)
+        annotations = np.empty((len(self), height, width), dtype=np.uint8)
+        for index in range(len(self)):
+            picture = self._decoded_picture(index)
+            if picture.size != (width, height):
+                return
+            pictures[index] = np.asarray(picture)
+            if channels == 4:
+                annotation = self._decoded_annotation(index)
+                if annotation.size != (width, height):
+                    return
+                annotations[index] = np.asarray(annotation)
+        self._pictures = pictures
+        self._annotations = annotations if channels == 4 else None
+
+
+def collate(items: Sequence[Item]) -> dict[str, Any]:
+    """Stack items to a batch: "image" a tensor or a list of views, the others tensors."""
+    first = items[0]["image"]
+    image: Tensor | list[Tensor]
+    if isinstance(first, list):
+        image = [_stacked([item["image"][view] for item in items]) for view in range(len(first))]
+    else:
+        image = _stacked([item["image"] for item in items])
+    batch: dict[str, Any] = {
+        "image": image,
+        "label": torch.tensor([item["label"] for item in items]),
+        "index": torch.tensor([item["index"] for item in items]),
+    }
+    if "annotation" in items[0]:
+        batch["annotation"] = torch.stack([item["annotation"] for item in items])
+    return batch
+
+
+class Batches:
+    """The batches of an epoch; iterate again after `sampler.set_epoch` for the next."""
+
+    def __init__(self, batches: Any, sampler: EpochSampler) -> None:
+        self._batches = batches
+        self.sampler = sampler
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        try:
+            yield from self._batches
+        except InputError as error:
+            # torch puts the traceback of the loading process in front of the one line we want.
+            line = str(error).strip().splitlines()[-1]
+            raise InputError(line.removeprefix(f"{InputError.__module__}.InputError: ")) from error
+
+
+def loader(
+    dataset: PictureDataset,
+    sampler: EpochSampler,
+    *,
+    workers: int = 0,
+    pin_memory: bool = False,
+) -> Batches:
+    """Load the batches that a sampler orders; what is in them does not depend on `workers`.
+
+    Args:
+        dataset: the pictures.
+        sampler: the order.
+        workers: loading processes, kept over epochs; 0 loads in this process.
+        pin_memory: for a GPU that copies while it computes.
+    """
+    return Batches(
+        DataLoader(
+            dataset,
+            batch_sampler=sampler,
+            num_workers=workers,
+            collate_fn=collate,
+            pin_memory=pin_memory,
+            persistent_workers=workers > 0,
+            # Its own generator: the loader must not draw from the one that a checkpoint stores.
+            generator=torch.Generator().manual_seed(0),
+        ),
+        sampler,
+    )
+
+
+def _stacked(pictures: list[Pixels]) -> UInt8[Tensor, "b 3 h w"]:
+    return torch.stack(pictures)
+
+
+def _kept(table: PictureTable, keep_keys: Collection[str]) -> PictureTable:
+    wanted = set(keep_keys)
+    keys = table.keys()
+    rows = np.flatnonzero([key in wanted for key in keys])
+    unknown = sorted(wanted - {keys[row] for row in rows})
+    if unknown:
+        shown = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
+        raise InputError(
+            f"{table.shards[0].parent}: {len(unknown)} keys of the split are not in the data: "
+            f"{shown}; draw the split from this data set"
+        )
+    if not len(rows):
+        raise InputError(f"{table.shards[0].parent}: the split is empty, no picture is left")
+    return table.select(rows)
+
+
+def _check_labels(table: PictureTable, num_classes: int) -> None:
+    labels = table.labels()
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if len(wrong):
+        index = int(wrong[0])
+        raise InputError(
+            f"{table.shard(index)}: {table.key(index)}: label {labels[index]} is outside the "
+            f"{num_classes} classes, which are 0 to {num_classes - 1}"
+        )

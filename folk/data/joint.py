@@ -1,0 +1,122 @@
+"""What happens to a picture together with its annotation, for segmentation."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from folk.data.augment import MEAN, ColourJitter, Pixels, to_pixels
+from folk.errors import InputError
+
+# Value of pixels in an annotation that count for nothing.
+IGNORE = 255
+
+_MEAN_COLOUR = [round(255 * value) for value in MEAN]
+
+
+class JointTransform(Protocol):
+    """Makes a picture and its annotation ready; both are moved alike."""
+
+    def __call__(
+        self, picture: Image.Image, annotation: Image.Image, rng: np.random.Generator
+    ) -> tuple[Pixels, UInt8[Tensor, "h w"]]:
+        """Draw from `rng` only."""
+
+
+@dataclass(frozen=True)
+class SegmentPicture:
+    """A random square of a randomly resized picture, mirrored half of the time, and its ids.
+
+    Where the picture is smaller than the square, it is filled with the mean colour and the
+    annotation with `IGNORE`.
+    """
+
+    crop: int
+    scale: tuple[float, float]
+    flip: float
+    jitter: ColourJitter | None
+
+    def __call__(
+        self, picture: Image.Image, annotation: Image.Image, rng: np.random.Generator
+    ) -> tuple[Pixels, UInt8[Tensor, "h w"]]:
+        """Move both alike; colours change in the picture only."""
+        side = max(1, round(self.crop * rng.uniform(*self.scale)))
+        picture = _resized(picture, side, InterpolationMode.BICUBIC)
+        annotation = _resized(annotation, side, InterpolationMode.NEAREST)
+        right = max(0, self.crop - picture.width)
+        below = max(0, self.crop - picture.height)
+        if right or below:
+            picture = F.pad(picture, [0, 0, right, below], fill=_MEAN_COLOUR)
+            annotation = F.pad(annotation, [0, 0, right, below], fill=IGNORE)
+        left = int(rng.integers(picture.width - self.crop + 1))
+        top = int(rng.integers(picture.height - self.crop + 1))
+        box = (left, top, left + self.crop, top + self.crop)
+        picture, annotation = picture.crop(box), annotation.crop(box)
+        if rng.random() < self.flip:
+            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            annotation = annotation.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        if self.jitter is not None:
+            picture = self.jitter(picture, rng)
+        return to_pixels(picture), _ids(annotation)
+
+
+def segment_transform(
+    *, crop: int, scale: tuple[float, float], flip: float = 0.5, jitter: float = 0.0
+) -> SegmentPicture:
+    """The pictures that a segmenter is trained on.
+
+    Args:
+        crop: side of the square in pixels.
+        scale: smallest and largest shorter side of the resized picture, over `crop`.
+        flip: probability of mirroring.
+        jitter: of brightness, contrast and saturation; a quarter of it of hue.
+
+    Raises:
+        InputError: the scale is not a range of positive numbers.
+    """
+    if not 0.0 < scale[0] <= scale[1]:
+        raise InputError(f"augment: scale is {list(scale)}; give 0 < smallest <= largest")
+    colour = ColourJitter(jitter, jitter, jitter, jitter / 4, 1.0) if jitter else None
+    return SegmentPicture(crop, scale, flip, colour)
+
+
+@dataclass(frozen=True)
+class SegmentEvalPicture:
+    """The whole picture, its shorter side resized; the annotation stays as it is."""
+
+    size: int | None
+
+    def __call__(
+        self, picture: Image.Image, annotation: Image.Image, rng: np.random.Generator
+    ) -> tuple[Pixels, UInt8[Tensor, "h2 w2"]]:
+        """Resize the picture; nothing is drawn."""
+        if self.size is not None:
+            picture = _resized(picture, self.size, InterpolationMode.BICUBIC)
+        return to_pixels(picture), _ids(annotation)
+
+
+def segment_eval_transform(*, size: int | None = None) -> SegmentEvalPicture:
+    """The pictures that a segmenter is measured on.
+
+    Args:
+        size: shorter side in pixels, bicubic; None keeps the picture. The annotation keeps its own
+            size, at which predictions are to be compared.
+    """
+    return SegmentEvalPicture(size)
+
+
+def _resized(picture: Image.Image, side: int, how: InterpolationMode) -> Image.Image:
+    if min(picture.size) == side:
+        return picture
+    resized: Image.Image = F.resize(picture, [side], interpolation=how, antialias=True)
+    return resized
+
+
+def _ids(annotation: Image.Image) -> UInt8[Tensor, "h w"]:
+    return torch.from_numpy(np.array(annotation))

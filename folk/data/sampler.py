@@ -1,0 +1,103 @@
+"""In which order pictures are seen: a pure function of seed and epoch."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+from torch.utils.data import Sampler
+
+from folk.errors import InputError
+
+
+class Draw(NamedTuple):
+    """A place in the data set, with its epoch: loading processes outlive an epoch."""
+
+    epoch: int
+    place: int
+
+
+class EpochSampler(Sampler[list[Draw]]):
+    """Batches of one process, cut out of batches that are the same whatever the world size.
+
+    Batch `b` of epoch `e` is a fixed set of pictures; rank `r` of `world` gets its `r`-th part. A
+    run can go on in the middle of an epoch, and on another number of processes.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        *,
+        batch: int,
+        seed: int = 0,
+        epoch: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        start_batch: int = 0,
+        shuffle: bool = True,
+        drop_last: bool = True,
+    ) -> None:
+        """Describe the order.
+
+        Args:
+            length: pictures in the data set.
+            batch: pictures in a batch of all processes together.
+            seed: of the order.
+            epoch: the order of this epoch.
+            rank: of this process.
+            world: number of processes.
+            start_batch: batches of this epoch that are done already.
+            shuffle: False keeps the order of the data set.
+            drop_last: drop an incomplete last batch; False shows every picture exactly once, so
+                the last batches of the processes may differ in size and even in number.
+
+        Raises:
+            InputError: a batch that the processes cannot share equally, or one larger than the
+                data set.
+        """
+        if drop_last and batch % world:
+            raise InputError(
+                f"batch {batch} cannot be shared by {world} processes; give a multiple of {world}"
+            )
+        if drop_last and length < batch:
+            raise InputError(
+                f"the data set has {length} pictures, fewer than one batch of {batch}; "
+                "choose a smaller batch"
+            )
+        assert 0 <= rank < world
+        self._length = length
+        self._batch = batch
+        self._seed = seed
+        self._rank = rank
+        self._world = world
+        self._shuffle = shuffle
+        self.batches_per_epoch = length // batch if drop_last else -(-length // batch)
+        self.set_epoch(epoch, start_batch)
+
+    def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
+        """Choose the epoch of the next iteration, and how much of it to leave out."""
+        assert 0 <= start_batch <= self.batches_per_epoch
+        self._epoch = epoch
+        self._start_batch = start_batch
+
+    def __len__(self) -> int:
+        """Batches that the next iteration gives this process."""
+        left = self.batches_per_epoch - self._start_batch
+        last = self._length - (self.batches_per_epoch - 1) * self._batch
+        whole = left if last >= self._batch else left - 1
+        count = max(whole, 0) * (self._batch > self._rank)
+        return count + (left > 0 and last < self._batch and last > self._rank)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        epoch = self._epoch
+        for batch in self._batches():
+            if len(batch):
+                yield [Draw(epoch, int(index)) for index in batch]
+
+    def _batches(self) -> Iterator[Int[np.ndarray, "n"]]:
+        order = np.arange(self._length)
+        if self._shuffle:
+            np.random.default_rng((self._seed, self._epoch)).shuffle(order)
+        for number in range(self._start_batch, self.batches_per_epoch):
+            whole = order[number * self._batch : (number + 1) * self._batch]
+            yield np.array_split(whole, self._world)[self._rank]

@@ -1,0 +1,66 @@
+"""Reading and writing records, each checked against record.schema.json."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from folk.errors import InputError
+from folk.files import write_json
+from folk.provenance.digest import sha256_of_json
+
+SCHEMA_PATH = Path(__file__).with_name("record.schema.json")
+
+
+def record_id(record: dict[str, Any]) -> str:
+    """The id a record must have: the sha256 of everything in it but its id."""
+    return sha256_of_json({key: value for key, value in record.items() if key != "id"})
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a record whole or not at all.
+
+    Raises:
+        AssertionError: it does not follow the schema: a mistake of ours.
+    """
+    problem = schema_problem(record)
+    assert problem is None, f"{path}: {problem}"
+    write_json(path, record)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a record and check its form; whether its id is right is a question for the audit.
+
+    Raises:
+        InputError: the file is missing, is not JSON or does not follow the schema.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: record cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: record is not JSON: {error}") from error
+    problem = schema_problem(record)
+    if problem is not None:
+        raise InputError(f"{path}: not a record: {problem}")
+    assert isinstance(record, dict)
+    return record
+
+
+def schema_problem(record: Any) -> str | None:
+    """The first way in which a value does not follow the schema, or None."""
+    # Imported here: a quarter of a second that only readers and writers of records pay.
+    from jsonschema.exceptions import best_match  # type: ignore[import-untyped]
+
+    error = best_match(_validator().iter_errors(record))
+    if error is None:
+        return None
+    where = ".".join(map(str, error.absolute_path)) or "record"
+    return f"{where}: {error.message[:300]}"
+
+
+@cache
+def _validator() -> Any:
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+    return Draft202012Validator(json.loads(SCHEMA_PATH.read_text(encoding="utf-8")))

@@ -1,0 +1,1 @@
+"""Tables, figures and the page: every printed number comes from cells.parquet."""

@@ -1,0 +1,157 @@
+"""The report as one offline page: tables first, and behind each number what it was made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from folk.report.assumptions import Assumption
+from folk.report.drawings import Drawing
+from folk.report.escape import html_templates
+from folk.report.evidence import Evidence, Failure
+from folk.report.figures import inline
+from folk.report.published import Published
+from folk.report.tables import CellView, TableView
+from folk.report.verdicts import RULES
+from folk.study import Study
+
+_SHORT = 12  # characters of a digest that a person compares
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the panel of one cell says."""
+
+    id: str
+    anchor: str
+    title: str
+    ours: str
+    unit: str
+    interval: str
+    formula: str
+    seeds: list[tuple[int, str]]
+    parents: list[tuple[str, str]]  # record path and id
+    published: str
+    published_place: str
+    published_source: str
+    verdict: str
+    verdict_class: str
+    rule: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What stands at the foot of the page: (name, value) of digests, commits and records."""
+
+    rows: list[tuple[str, str]]
+    commit: str  # empty when the records do not know one single commit
+
+
+def render_html(
+    study: Study,
+    study_path: Path,
+    tables: Sequence[TableView],
+    drawings: Sequence[Drawing],
+    assumptions: Sequence[Assumption],
+    failures: Sequence[Failure],
+    facts: Facts,
+    published: Published,
+) -> str:
+    """Render the whole page."""
+    cells = [view.cell for table in tables for row in table.rows for view in row.cells]
+    return (
+        html_templates()
+        .get_template("report.html.jinja")
+        .render(
+            study=study,
+            study_path=study_path.as_posix(),
+            tables=tables,
+            proofs={
+                table.name: [
+                    _proof(view, f"{row.label}, {column.label}", published)
+                    for row in table.rows
+                    for view, column in zip(row.cells, table.columns, strict=True)
+                ]
+                for table in tables
+            },
+            anchor=anchor,
+            verdict_class=verdict_class,
+            figures=[
+                (d.name, d.title, d.caption, Markup(inline(d.svg, d.name, d.title)))
+                for d in drawings
+            ],
+            assumptions=assumptions,
+            assumed={t.name: [a for a in assumptions if t.name in a.tables] for t in tables},
+            failures=failures,
+            empty=[cell for cell in cells if cell.value is None],
+            num_cells=len(cells),
+            num_runs=len(list(study.runs())),
+            rules=list(RULES.items()),
+            compared=any(cell.verdict for cell in cells),
+            facts=facts,
+        )
+    )
+
+
+def anchor(cell_id: str) -> str:
+    """The id of the element that proves a cell."""
+    return "evidence-" + cell_id.replace("/", ".")
+
+
+def verdict_class(word: str) -> str:
+    """The style of a verdict."""
+    return "verdict-" + word.split("(")[0].strip().replace(" ", "-")
+
+
+def collect_facts(evidence: Evidence, digests: Sequence[tuple[str, str]]) -> Facts:
+    """Digests given by the caller, then what all records of the study say they were made with."""
+    commits, locks, ends, count = set(), set(), [], 0
+    for _, record in evidence.records():
+        count += 1
+        code, environment = record.get("code") or {}, record.get("environment") or {}
+        if code.get("commit"):
+            commits.add(code["commit"] + (" with uncommitted changes" if code.get("dirty") else ""))
+        if environment.get("lock_sha256"):
+            locks.add(environment["lock_sha256"])
+        if record.get("ended"):
+            ends.append(str(record["ended"]))
+    rows = [(name, value) for name, value in digests]
+    rows += [("commit", commit) for commit in sorted(commits)]
+    rows += [("requirements.lock", lock) for lock in sorted(locks)]
+    rows += [("records", str(count))]
+    rows += [("last record ended", max(ends))] if ends else []
+    return Facts(rows=rows, commit=commits.pop().split()[0] if len(commits) == 1 else "")
+
+
+def _proof(view: CellView, title: str, published: Published) -> Proof:
+    cell = view.cell
+    number = published.numbers.get(cell.published_id or "")
+    known = number is not None and number.printed is not None
+    ids = [found[:_SHORT] if found else "no record" for found in cell.parent_ids]
+    place = source = ""
+    if number is not None:
+        paper = published.papers[number.paper]
+        place = f"{paper.title} ({paper.venue}), {number.table}, {number.row}, {number.column}"
+        meaning = published.certainty[number.certainty]
+        source = f"Known as {number.certainty} ({meaning}). Source: {number.source}."
+        source += f" {number.note}." if number.note else ""
+    return Proof(
+        id=cell.id,
+        anchor=anchor(cell.id),
+        title=title,
+        ours=view.ours,
+        unit=cell.unit,
+        interval=f"{cell.printed_low} to {cell.printed_high}" if cell.printed_low else "",
+        formula=cell.formula,
+        seeds=list(zip(cell.seeds, cell.printed_seeds, strict=True)),
+        parents=list(zip(cell.parents, ids, strict=True)),
+        published=view.published if known else "",
+        published_place=place,
+        published_source=source,
+        verdict=view.verdict,
+        verdict_class=verdict_class(view.verdict),
+        rule=next((rule for word, rule in RULES.items() if word == cell.verdict), ""),
+        note=cell.note,
+    )

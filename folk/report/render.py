@@ -1,0 +1,73 @@
+"""From a study's results to its report: cells, tables, figures and one page."""
+
+import hashlib
+from pathlib import Path
+
+from folk.files import write_text
+from folk.report.assumptions import assumptions_in_force
+from folk.report.cells import collect_cells, read_cells, write_cells
+from folk.report.drawings import draw
+from folk.report.evidence import Evidence, shown_path
+from folk.report.html import collect_facts, render_html
+from folk.report.published import load_published
+from folk.report.tables import render_csv, render_latex, render_markdown, table_views
+from folk.study import Study
+
+
+def render_report(
+    study: Study, study_path: Path, results: Path, published: Path, *, strict: bool = False
+) -> list[Path]:
+    """Write cells.parquet, tables/, figures/ and report.html of a study.
+
+    Args:
+        study: the study.
+        study_path: the file it was read from.
+        results: the study's own folder, such as `results/demo`; read and written.
+        published: the file of published numbers, `config/published.yaml`.
+        strict: refuse a table with an empty cell instead of marking the cell.
+
+    Returns:
+        the files written, in the order they were written; report.html is last.
+
+    Raises:
+        InputError: see `collect_cells`; nothing is written then.
+    """
+    numbers = load_published(published)
+    evidence = Evidence(study, results)
+    table = collect_cells(study, results, numbers, strict=strict)
+    drawings, assumptions = draw(evidence), assumptions_in_force(evidence)
+
+    cells_path = results / "cells.parquet"
+    write_cells(table, cells_path)
+    written = [cells_path]
+    # Read back: tables show what the file says, not what memory held.
+    views = table_views(study, read_cells(cells_path), numbers)
+    for view in views:
+        texts = {"md": render_markdown, "tex": render_latex, "csv": render_csv}
+        for suffix, render in texts.items():
+            written.append(_write(results / "tables" / f"{view.name}.{suffix}", render(view)))
+    for drawing in drawings:
+        written.append(_write(results / "figures" / f"{drawing.name}.svg", drawing.svg))
+
+    digests = [(shown_path(p), _sha256(p)) for p in (study_path, published, cells_path)]
+    page = render_html(
+        study,
+        Path(shown_path(study_path)),
+        views,
+        drawings,
+        assumptions,
+        evidence.failures(),
+        collect_facts(evidence, digests),
+        numbers,
+    )
+    return [*written, _write(results / "report.html", page)]
+
+
+def _write(path: Path, text: str) -> Path:
+    write_text(path, text)
+    return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

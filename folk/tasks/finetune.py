@@ -1,0 +1,255 @@
+"""Fine-tuning: the whole network learns from labels, all of them or a few."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from timm.data.mixup import Mixup, mixup_target
+from timm.loss import BinaryCrossEntropy, SoftTargetCrossEntropy
+from torch import Tensor, nn
+
+from folk.data.dataset import PictureDataset
+from folk.data.shards import PreparedData
+from folk.data.transforms import eval_transform, finetune_transform, unit_range
+from folk.metrics.classification import top_k_accuracy, top_k_of_file, write_predictions
+from folk.models.classifier import create_classifier
+from folk.models.encoder import read_encoder_info
+from folk.recipes.evaluate import Augment, FinetuneRecipe
+from folk.tasks.pictures import (
+    autocast,
+    cache_bytes,
+    keys_of,
+    micro_batches,
+    normalise,
+    over_all,
+    training_batches,
+    whole_batches,
+)
+from folk.training.distributed import World
+from folk.training.history import History
+from folk.training.loop import Plan, forget, train
+from folk.training.optimizer import create_optimizer, layer_decay_groups
+from folk.training.randomness import derived_seed, seed_all
+from folk.training.schedules import cosine_rate, current_rate, scaled_rates
+
+Batch = dict[str, Any]
+Normalise = Callable[[Tensor], Tensor]
+
+
+def finetune(
+    recipe: FinetuneRecipe,
+    *,
+    encoder: Path,
+    dataset: Path,
+    split: Path | None,
+    work: Path,
+    seed: int,
+    identity: str,
+    world: World,
+    live: Callable[[int, dict[str, float]], None],
+) -> dict[str, float]:
+    """Train a classifier from an encoder; leave its predictions for the validation pictures.
+
+    Args:
+        recipe: how.
+        encoder: folder of the stored encoder.
+        dataset: folder of the prepared data set.
+        split: which labelled pictures may be seen; None for all.
+        work: folder of the growing state; predictions.parquet is left there too.
+        seed: feeds every random number of the run.
+        identity: digest of everything that decides the result.
+        world: this process among those of its job.
+        live: told every line of the history.
+
+    Returns:
+        last-epoch and best-epoch accuracy, in [0, 1], and counts. The predictions are the last
+        epoch's; the best epoch is chosen on the validation pictures, so it flatters.
+    """
+    data, info = PreparedData.open(dataset), read_encoder_info(encoder)
+    num_classes = len(data.classes)
+    training, validation = _pictures(recipe, data, split, seed)
+    optim = recipe.optim
+    updates_per_epoch = whole_batches(len(training), optim.batch, "labelled pictures")
+    updates = updates_per_epoch * optim.epochs
+
+    seed_all(seed, "classifier")
+    model = create_classifier(encoder, num_classes, recipe.drop_path).to(world.device)
+    rates = scaled_rates(
+        optim.batch,
+        optim.lr_batch,
+        lr=optim.lr,
+        rate_min=optim.lr_min,
+        rate_warmup_start=optim.lr_warmup_start,
+    )
+    optimizer = create_optimizer(
+        optim.optimizer,
+        layer_decay_groups(model, optim.weight_decay, optim.layer_decay),
+        lr=rates.pop("lr"),
+        betas=optim.betas,
+        eps=optim.eps,
+    )
+    schedule = cosine_rate(
+        optimizer,
+        updates=updates,
+        warmup_updates=round(optim.warmup_epochs * updates_per_epoch),
+        warmup_prefix=optim.warmup_prefix,
+        **rates,
+    )
+    wrapped = world.wrap(model)
+    to_normal = partial(normalise, mean=info.mean, std=info.std)
+    mix, loss_of = _mixer(recipe.augment, num_classes), _loss(recipe.loss)
+
+    def update(step: int, batch: Batch) -> dict[str, Tensor]:
+        schedule.step_update(step)
+        seed_all(seed, "update", step, world.rank)
+        images = to_normal(unit_range(batch["image"].to(world.device, non_blocking=True)))
+        images, targets = mix(images, batch["label"].to(world.device, non_blocking=True))
+
+        optimizer.zero_grad(set_to_none=True)
+        parts = list(micro_batches(len(images), recipe.runtime.max_batch))
+        loss = torch.zeros((), device=world.device)
+        for part in parts:
+            with autocast(world, optim.precision):
+                logits = wrapped(images[part])
+            share = loss_of(logits.float(), targets[part]) / len(parts)
+            share.backward()
+            loss += share.detach()
+        scalars = {"loss": loss, "lr": torch.tensor(current_rate(optimizer.param_groups))}
+        if optim.clip_grad is not None:
+            scalars["grad_norm"] = nn.utils.clip_grad_norm_(model.parameters(), optim.clip_grad)
+        optimizer.step()
+        return scalars
+
+    def logits_of_all() -> np.ndarray:
+        model.eval()
+        logits = over_all(
+            validation,
+            lambda batch: _logits(model, to_normal, batch, world, optim.precision),
+            batch=recipe.evaluate.batch,
+            world=world,
+            workers=recipe.runtime.workers,
+        )
+        model.train()
+        return logits
+
+    def after_epoch(epoch: int) -> dict[str, float]:
+        if epoch % recipe.evaluate_every and epoch != optim.epochs:
+            return {}
+        ranked = np.argsort(-logits_of_all(), axis=1, kind="stable")
+        return {"top1": top_k_accuracy(validation.labels(), ranked[:, :1].astype(np.int32))}
+
+    model.train()
+    history = train(
+        Plan(
+            work=work,
+            identity=identity,
+            updates=updates,
+            updates_per_epoch=updates_per_epoch,
+            log_every=recipe.runtime.log_every,
+            checkpoint_seconds=recipe.runtime.checkpoint_seconds,
+            live=live,
+        ),
+        world,
+        {"model": model, "optimizer": optimizer},
+        lambda start: training_batches(
+            training,
+            batch=optim.batch,
+            seed=derived_seed(seed, "order"),
+            epochs=optim.epochs,
+            start_update=start,
+            world=world,
+            workers=recipe.runtime.workers,
+        ),
+        update,
+        after_epoch,
+    )
+    predictions = work / "predictions.parquet"
+    logits = logits_of_all()
+    if world.is_main:
+        write_predictions(predictions, validation.keys(), validation.labels(), logits)
+        forget(work)
+    world.wait()
+    return _final(history, predictions) | {
+        "num_train": float(len(training)),
+        "num_val": float(len(validation)),
+        "epochs": float(optim.epochs),
+        "updates": float(updates),
+    }
+
+
+def _pictures(
+    recipe: FinetuneRecipe, data: PreparedData, split: Path | None, seed: int
+) -> tuple[PictureDataset, PictureDataset]:
+    augment, cache = recipe.augment, cache_bytes(recipe.runtime.cache_mb)
+    training = PictureDataset(
+        data.split("train"),
+        finetune_transform(
+            size=augment.size,
+            min_scale=augment.min_scale,
+            flip=augment.flip,
+            rand_augment=augment.rand_augment,
+            color_jitter=augment.color_jitter,
+            random_erasing=augment.random_erasing,
+        ),
+        seed=derived_seed(seed, "augmentation"),
+        num_classes=len(data.classes),
+        keep_keys=keys_of(split),
+        cache_bytes=cache,
+    )
+    validation = PictureDataset(
+        data.split("val"),
+        eval_transform(resize=recipe.evaluate.resize, crop=recipe.evaluate.crop),
+        num_classes=len(data.classes),
+        cache_bytes=cache,
+    )
+    return training, validation
+
+
+def _mixer(augment: Augment, num_classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Pictures and labels -> pictures, mixed perhaps, and a probability for each class."""
+    if augment.mixup or augment.cutmix:
+        mixup: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = Mixup(
+            mixup_alpha=augment.mixup,
+            cutmix_alpha=augment.cutmix,
+            label_smoothing=augment.smoothing,
+            num_classes=num_classes,
+        )
+        return mixup
+    return lambda images, labels: (
+        images,
+        mixup_target(labels, num_classes, smoothing=augment.smoothing),
+    )
+
+
+def _loss(name: str) -> nn.Module:
+    loss: nn.Module = (
+        SoftTargetCrossEntropy() if name == "ce" else BinaryCrossEntropy(smoothing=0.0)
+    )
+    return loss
+
+
+def _logits(
+    model: nn.Module, to_normal: Normalise, batch: Batch, world: World, precision: str
+) -> np.ndarray:
+    images = to_normal(unit_range(batch["image"].to(world.device)))
+    with autocast(world, precision):
+        logits = model(images)
+    return logits.float().cpu().numpy()  # type: ignore[no-any-return]
+
+
+def _final(history: History, predictions: Path) -> dict[str, float]:
+    measured = history.values("top1")
+    if not measured:
+        return {}  # another process than the main one keeps no history
+    best_epoch, best = max(measured, key=lambda pair: (pair[1], -pair[0]))
+    return {
+        # From the file, so that the number and the evidence cannot differ.
+        "top1_last": top_k_of_file(predictions, 1),
+        "top5_last": top_k_of_file(predictions, 5),
+        "top1_best": best,
+        "best_epoch": best_epoch,
+        "loss_last": history.values("loss")[-1][1],
+    }

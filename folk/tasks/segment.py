@@ -1,0 +1,240 @@
+"""Segmentation transfer: an encoder with a UperNet decoder learns one class per pixel."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate
+
+from folk.data.dataset import PictureDataset
+from folk.data.joint import IGNORE, segment_eval_transform, segment_transform
+from folk.data.shards import PreparedData
+from folk.data.transforms import unit_range
+from folk.errors import InputError
+from folk.metrics.segmentation import confusion_of_picture, scores_of_file, write_confusions
+from folk.models.encoder import create_model, load_state, load_weights
+from folk.models.segmenter import Segmenter
+from folk.recipes.evaluate import SegmentRecipe
+from folk.tasks.pictures import (
+    autocast,
+    cache_bytes,
+    keys_of,
+    micro_batches,
+    normalise,
+    over_all,
+    training_batches,
+    whole_batches,
+)
+from folk.tasks.windows import sliding_logits
+from folk.training.distributed import World
+from folk.training.loop import Plan, forget, train
+from folk.training.optimizer import (
+    create_optimizer,
+    layer_decay_groups,
+    weight_decay_groups,
+)
+from folk.training.randomness import derived_seed, seed_all
+from folk.training.schedules import current_rate, polynomial_rate
+
+Batch = dict[str, Any]
+
+
+def segment(
+    recipe: SegmentRecipe,
+    *,
+    encoder: Path,
+    dataset: Path,
+    split: Path | None,
+    work: Path,
+    seed: int,
+    identity: str,
+    world: World,
+    live: Callable[[int, dict[str, float]], None],
+) -> dict[str, float]:
+    """Train a segmenter from an encoder; leave a confusion matrix for each validation picture.
+
+    Args:
+        recipe: how.
+        encoder: folder of the stored encoder.
+        dataset: folder of the prepared data set, with annotations.
+        split: which annotated pictures may be seen; None for all.
+        work: folder of the growing state; predictions.parquet is left there too.
+        seed: feeds every random number of the run.
+        identity: digest of everything that decides the result.
+        world: this process among those of its job.
+        live: told every line of the history.
+
+    Returns:
+        miou, macc and aacc in [0, 1], of the last update.
+
+    Raises:
+        InputError: the data set has no annotations.
+    """
+    data = PreparedData.open(dataset)
+    if data.segmentation_classes is None:
+        raise InputError(f"{dataset}: data set '{data.name}' has no annotations to segment")
+    num_classes = len(data.segmentation_classes)
+    training, validation = _pictures(recipe, data, num_classes, split, seed)
+    optim = recipe.optim
+    updates_per_epoch = whole_batches(len(training), optim.batch, "annotated pictures")
+
+    seed_all(seed, "segmenter")
+    model, to_normal = _segmenter(recipe, encoder, num_classes)
+    model.to(world.device).train()
+    others = [module for module in model.children() if module is not model.encoder]
+    optimizer = create_optimizer(
+        optim.optimizer,
+        layer_decay_groups(model.encoder, optim.weight_decay, optim.layer_decay)
+        + weight_decay_groups(others, optim.weight_decay),
+        lr=optim.lr,
+        betas=optim.betas,
+        eps=optim.eps,
+    )
+    schedule = polynomial_rate(
+        optimizer,
+        updates=optim.updates,
+        warmup_updates=optim.warmup_updates,
+        rate_warmup_start=optim.lr_warmup_start,
+        power=optim.power,
+    )
+    wrapped = world.wrap(model)
+
+    def update(step: int, batch: Batch) -> dict[str, Tensor]:
+        schedule.step_update(step)
+        seed_all(seed, "update", step, world.rank)
+        images = to_normal(unit_range(batch["image"].to(world.device, non_blocking=True)))
+        targets = batch["annotation"].to(world.device, non_blocking=True).long()
+
+        optimizer.zero_grad(set_to_none=True)
+        parts = list(micro_batches(len(images), recipe.runtime.max_batch))
+        loss = torch.zeros((), device=world.device)
+        for part in parts:
+            with autocast(world, optim.precision):
+                logits, auxiliary = wrapped(images[part])
+            share = _pixel_loss(logits, targets[part])
+            if auxiliary is not None:
+                weight = recipe.decoder.auxiliary_weight
+                share = share + weight * _pixel_loss(auxiliary, targets[part])
+            (share / len(parts)).backward()
+            loss += share.detach() / len(parts)
+        scalars = {"loss": loss, "lr": torch.tensor(current_rate(optimizer.param_groups))}
+        if optim.clip_grad is not None:
+            scalars["grad_norm"] = nn.utils.clip_grad_norm_(model.parameters(), optim.clip_grad)
+        optimizer.step()
+        return scalars
+
+    history = train(
+        Plan(
+            work=work,
+            identity=identity,
+            updates=optim.updates,
+            updates_per_epoch=updates_per_epoch,
+            log_every=recipe.runtime.log_every,
+            checkpoint_seconds=recipe.runtime.checkpoint_seconds,
+            live=live,
+        ),
+        world,
+        {"model": model, "optimizer": optimizer},
+        lambda start: training_batches(
+            training,
+            batch=optim.batch,
+            seed=derived_seed(seed, "order"),
+            epochs=-(-optim.updates // updates_per_epoch),
+            start_update=start,
+            world=world,
+            workers=recipe.runtime.workers,
+        ),
+        update,
+    )
+    model.eval()
+    confusions = over_all(
+        validation,
+        lambda batch: _confusions(recipe, model, to_normal, batch, num_classes, world),
+        batch=1 if data.image_size is None else optim.batch,
+        world=world,
+        workers=recipe.runtime.workers,
+    )
+    metrics = {"num_train": float(len(training)), "num_val": float(len(validation))}
+    if world.is_main:
+        path = work / "predictions.parquet"
+        write_confusions(path, validation.keys(), confusions)
+        scores = scores_of_file(path)
+        metrics |= {"miou": scores.miou, "macc": scores.macc, "aacc": scores.aacc}
+        metrics["loss_last"] = history.values("loss")[-1][1]
+        forget(work)
+    return metrics
+
+
+def _pictures(
+    recipe: SegmentRecipe, data: PreparedData, num_classes: int, split: Path | None, seed: int
+) -> tuple[PictureDataset, PictureDataset]:
+    augment, cache = recipe.augment, cache_bytes(recipe.runtime.cache_mb)
+    training = PictureDataset(
+        data.split("train"),
+        segment_transform(
+            crop=augment.crop,
+            scale=(augment.scale[0], augment.scale[1]),
+            flip=augment.flip,
+            jitter=augment.jitter,
+        ),
+        seed=derived_seed(seed, "augmentation"),
+        num_segmentation_classes=num_classes,
+        keep_keys=keys_of(split),
+        cache_bytes=cache,
+    )
+    validation = PictureDataset(
+        data.split("val"),
+        segment_eval_transform(size=recipe.window.size),
+        num_segmentation_classes=num_classes,
+        cache_bytes=cache,
+    )
+    return training, validation
+
+
+def _segmenter(
+    recipe: SegmentRecipe, folder: Path, num_classes: int
+) -> tuple[Segmenter, Callable[[Tensor], Tensor]]:
+    info, state = load_weights(folder)
+    args = {**info.timm_args, "num_classes": 0, "drop_path_rate": recipe.drop_path}
+    encoder = create_model(info.timm_name, args)
+    load_state(encoder, state, where=folder / "encoder.safetensors")
+    model = Segmenter(
+        encoder,
+        num_classes,
+        blocks=recipe.decoder.blocks,
+        channels=recipe.decoder.channels,
+        auxiliary=recipe.decoder.auxiliary_weight > 0.0,
+    )
+    return model, partial(normalise, mean=info.mean, std=info.std)
+
+
+def _pixel_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean over the annotated pixels; 0 where a batch has none, which `mean` would make NaN."""
+    total = cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="sum")
+    return total / (targets != IGNORE).sum().clamp(min=1)
+
+
+def _confusions(
+    recipe: SegmentRecipe,
+    model: Segmenter,
+    to_normal: Callable[[Tensor], Tensor],
+    batch: Batch,
+    num_classes: int,
+    world: World,
+) -> np.ndarray:
+    images = to_normal(unit_range(batch["image"].to(world.device)))
+    with autocast(world, recipe.optim.precision):
+        logits = sliding_logits(
+            lambda part: model(part)[0], images, recipe.window.size, recipe.window.stride
+        )
+    truth = batch["annotation"].numpy()
+    if logits.shape[-2:] != truth.shape[-2:]:  # pictures were resized, annotations never are
+        logits = interpolate(logits, size=truth.shape[-2:], mode="bilinear", align_corners=False)
+    predicted = logits.argmax(dim=1).cpu().numpy()
+    return np.stack(
+        [confusion_of_picture(t, p, num_classes) for t, p in zip(truth, predicted, strict=True)]
+    )

@@ -1,0 +1,148 @@
+"""The losses agree with the published formulas, and with spectra worked out by hand."""
+
+import math
+
+import pytest
+import torch
+
+from folk.methods.losses import distillation_loss, masked_frequency_loss
+from folk.methods.masking import ComRComFilter, RadialFilter, radial_keep
+
+
+def published_masked_loss(prediction, target, keep, gamma=1.0):
+    """The loss of Jiahao000/MFM@c9194b1, mfm.md 1.7, on the full plane, batch-normalised.
+
+    L = sum over n,c,u,v of (1 - M') D / (sum over n,u,v of (1 - M')) / 3.
+    """
+    spectra = [torch.fft.fft2(x, norm="ortho") for x in (prediction, target)]
+    difference = spectra[0] - spectra[1]
+    distance = (difference.real**2 + difference.imag**2 + 1e-12) ** (gamma / 2)
+    width = target.shape[-1]
+    rows = -torch.arange(width) % width
+    mirrored = keep[..., rows, :][..., -torch.arange(width // 2 + 1, width) % width]
+    removed = ~torch.cat([keep, mirrored], dim=-1)
+    return (distance * removed).sum() / removed.sum() / 3
+
+
+@pytest.mark.parametrize("gamma", [1.0, 2.0])
+@pytest.mark.parametrize("chooses", [RadialFilter(16.0), ComRComFilter(thresholds=(0.05, 0.3))])
+@pytest.mark.parametrize("size", [32, 33])
+def test_the_half_plane_loss_equals_the_published_full_plane_loss(chooses, gamma, size):
+    generator = torch.Generator().manual_seed(0)
+    prediction, target = torch.randn(2, 5, 3, size, size, generator=generator).double()
+    keep = chooses(target, generator)
+
+    ours = masked_frequency_loss(prediction, target, keep, gamma=gamma)
+
+    torch.testing.assert_close(ours, published_masked_loss(prediction, target, keep, gamma))
+
+
+def test_a_wave_of_known_amplitude_costs_what_the_hand_computes():
+    # a cos(2 pi 3 x / N) has two orthonormal coefficients of modulus a N / 2, at x = 3 and x = -3.
+    size, amplitude = 16, 0.5
+    wave = amplitude * torch.cos(2 * math.pi * 3 * torch.arange(size) / size).expand(size, size)
+    prediction, target = wave.expand(1, 3, -1, -1), torch.zeros(1, 3, size, size)
+    hides_the_wave = radial_keep((size, size), 3.0)[None, None]  # exactly on the line is hidden
+    num_hidden = size * size - 25  # 25 bins lie inside radius 3
+
+    loss = masked_frequency_loss(prediction, target, hides_the_wave)
+
+    expected = 2 * amplitude * size / 2 / num_hidden
+    assert loss.item() == pytest.approx(expected, rel=1e-4)
+    keeps_the_wave = radial_keep((size, size), 4.0)[None, None]
+    assert masked_frequency_loss(prediction, target, keeps_the_wave).item() < 1e-5
+    everywhere = masked_frequency_loss(prediction, target, keeps_the_wave, region="all")
+    assert everywhere.item() == pytest.approx(2 * amplitude * size / 2 / size**2, rel=1e-4)
+
+
+def test_batch_normalisation_weighs_pictures_by_what_was_removed_and_image_does_not():
+    size = 224
+    low = radial_keep((size, size), 16.0)
+    keep = torch.stack([low, ~low])[:, None]
+    target = torch.zeros(2, 3, size, size)
+    # An impulse has modulus 1 / N in every orthonormal coefficient.
+    impulse = torch.zeros(2, 3, size, size)
+    impulse[0, :, 0, 0] = 1.0 * size  # distance 1 everywhere
+    impulse[1, :, 0, 0] = 3.0 * size  # distance 3 everywhere
+
+    by_batch = masked_frequency_loss(impulse, target, keep, normalise="batch")
+    by_image = masked_frequency_loss(impulse, target, keep, normalise="image")
+
+    # A low-pass input has 49,383 targets, a high-pass input 793: 1.6 % of the denominator.
+    share = 793 / (793 + 49383)
+    assert share == pytest.approx(0.016, abs=0.0005)
+    assert by_batch.item() == pytest.approx(1 * (1 - share) + 3 * share, rel=1e-4)
+    assert by_image.item() == pytest.approx(2.0, rel=1e-4)
+
+
+def test_parseval_with_gamma_two_the_loss_is_the_mean_squared_error():
+    generator = torch.Generator().manual_seed(0)
+    prediction, target = torch.randn(2, 4, 3, 32, 32, generator=generator)
+    nothing = torch.zeros(4, 1, 32, 17, dtype=torch.bool)
+
+    loss = masked_frequency_loss(prediction, target, nothing, gamma=2.0)
+
+    torch.testing.assert_close(loss, (prediction - target).square().mean())
+
+
+def test_kept_frequencies_do_not_matter():
+    generator = torch.Generator().manual_seed(0)
+    prediction, target = torch.randn(2, 4, 3, 32, 32, generator=generator)
+    keep = RadialFilter(16.0)(target, generator)
+    change = torch.fft.irfft2(torch.fft.rfft2(torch.randn(4, 3, 32, 32)) * keep, s=(32, 32))
+
+    before = masked_frequency_loss(prediction, target, keep)
+    after = masked_frequency_loss(prediction + change, target, keep)
+
+    torch.testing.assert_close(before, after)
+
+
+def test_where_nothing_was_removed_the_loss_is_zero_and_finite():
+    prediction = torch.ones(2, 3, 8, 8, requires_grad=True)
+    everything = torch.ones(2, 1, 8, 5, dtype=torch.bool)
+
+    loss = masked_frequency_loss(prediction, torch.zeros(2, 3, 8, 8), everything)
+    loss.backward()
+
+    assert loss.item() == 0.0
+    assert prediction.grad.isfinite().all()
+
+
+def test_the_loss_is_float32_for_half_precision_predictions():
+    target = torch.rand(2, 3, 16, 16)
+    keep = radial_keep((16, 16), 2.0).expand(2, 1, -1, -1)
+
+    assert masked_frequency_loss(target.bfloat16(), target, keep).dtype == torch.float32
+
+
+def test_distillation_equals_the_cross_entropy_worked_out_by_hand():
+    # Teacher: logits (ln 3, 0) / 1 after the centre -> (3/4, 1/4). Student: (ln 1, ln 1) -> 1/2.
+    student = torch.tensor([[0.0, 0.0]])
+    teacher = torch.tensor([[math.log(3.0) + 5.0, 0.0]])
+    center = torch.tensor([5.0, 0.0])
+
+    even = distillation_loss(student, teacher, center, 0.1, 1.0)
+    # Student logits (0.1 ln 4, 0) at temperature 0.1 -> (4/5, 1/5).
+    sure = distillation_loss(torch.tensor([[0.1 * math.log(4.0), 0.0]]), teacher, center, 0.1, 1.0)
+
+    assert even.item() == pytest.approx(math.log(2.0))
+    assert sure.item() == pytest.approx(-(0.75 * math.log(0.8) + 0.25 * math.log(0.2)))
+
+
+def test_a_smaller_teacher_temperature_asks_for_surer_names():
+    teacher = torch.tensor([[1.0, 0.0]])
+    agrees = torch.tensor([[10.0, 0.0]])
+
+    losses = [distillation_loss(agrees, teacher, torch.zeros(2), 1.0, t).item() for t in (1.0, 0.1)]
+
+    assert losses[1] < losses[0]
+
+
+def test_no_gradient_reaches_the_teachers_logits():
+    student = torch.randn(3, 4, requires_grad=True)
+    teacher = torch.randn(3, 4, requires_grad=True)
+
+    distillation_loss(student, teacher, torch.zeros(4), 0.1, 0.04).backward()
+
+    assert teacher.grad is None
+    assert student.grad.abs().sum() > 0

@@ -1,0 +1,244 @@
+"""Preparing makes all or nothing, twice the same, and refuses what is not a picture."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from folk.data import prepare, scenes
+from folk.data.prepare import prepare_image_folder, prepare_scenes
+from folk.data.shards import PreparedData
+from folk.errors import InputError
+
+SMALL = {"num_train": 20, "num_val": 10, "num_unlabelled": 0}
+
+
+def encoded(colour=(200, 30, 60), mode="RGB", kind="JPEG", size=(20, 12), **options):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).convert(mode).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "photos"
+    for split, count in (("train", 5), ("val", 2)):
+        for cls, colour in (("ant", (200, 0, 0)), ("bee", (0, 200, 0))):
+            (folder / split / cls).mkdir(parents=True)
+            for i in range(count):
+                (folder / split / cls / f"{i}.jpg").write_bytes(encoded(colour, size=(20 + i, 12)))
+    return folder
+
+
+def digests(folder):
+    return json.loads((folder / "dataset.json").read_text())["shards"]
+
+
+def test_two_runs_make_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        prepare_scenes(tmp_path / name, **SMALL)
+
+    assert digests(tmp_path / "a") == digests(tmp_path / "b")
+    assert (tmp_path / "a/manifest.parquet").read_bytes() == (
+        tmp_path / "b/manifest.parquet"
+    ).read_bytes()
+
+
+def test_scenes_without_unlabelled_ones_say_so(tmp_path):
+    assert prepare_scenes(tmp_path / "a", **SMALL) == {"train": 20, "val": 10, "unlabelled": 0}
+    assert PreparedData.open(tmp_path / "a").counts["unlabelled"] == 0
+
+
+def test_the_description_names_what_the_scenes_were_made_from(scenes_folder):
+    sources = json.loads((scenes_folder / "dataset.json").read_text())["sources"]
+
+    assert [s["name"] for s in sources][:2] == ["sklearn load_digits", "china.jpg"]
+    assert all(len(s["sha256"]) == 64 and s["bytes"] > 0 for s in sources)
+
+
+def test_an_interrupted_prepare_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(**values):
+        for i, scene in enumerate(scenes.compose_scenes(**values)):
+            if i == 15:
+                raise KeyboardInterrupt
+            yield scene
+
+    monkeypatch.setattr(prepare.scenes, "compose_scenes", _bind(interrupted, monkeypatch))
+    with pytest.raises(KeyboardInterrupt):
+        prepare_scenes(tmp_path / "a", **SMALL)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def _bind(function, monkeypatch):
+    original = scenes.compose_scenes
+
+    def bound(**values):
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(scenes, "compose_scenes", original)
+            yield from function(**values)
+
+    return bound
+
+
+def test_a_failed_prepare_leaves_an_older_data_set_as_it_was(source, tmp_path):
+    prepare_image_folder(source, tmp_path / "out")
+    before = digests(tmp_path / "out")
+    (source / "val/bee/9.jpg").write_bytes(b"no picture")
+
+    with pytest.raises(InputError):
+        prepare_image_folder(source, tmp_path / "out")
+
+    assert digests(tmp_path / "out") == before
+    assert len(PreparedData.open(tmp_path / "out").split("val")) == 4
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "photos"]
+
+
+def test_what_a_killed_prepare_left_is_swept_and_a_log_beside_it_stays(tmp_path):
+    (tmp_path / ".a.partial/shards").mkdir(parents=True)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/prepare.log").write_text("started")
+
+    prepare_scenes(tmp_path / "a", **SMALL)
+
+    assert not (tmp_path / ".a.partial").exists()
+    assert (tmp_path / "a/prepare.log").read_text() == "started"
+    PreparedData.open(tmp_path / "a")
+
+
+def test_preparing_again_replaces_every_shard(tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare, "MAX_ROWS_PER_SHARD", 8)
+    prepare_scenes(tmp_path / "a", **SMALL)
+    assert len(list((tmp_path / "a/shards").iterdir())) == 3 + 2
+    assert len(PreparedData.open(tmp_path / "a").split("train")) == 20
+
+    monkeypatch.setattr(prepare, "MAX_ROWS_PER_SHARD", 100)
+    prepare_scenes(tmp_path / "a", **SMALL)
+    assert sorted(p.name for p in (tmp_path / "a/shards").iterdir()) == [
+        "train-00000.arrow",
+        "val-00000.arrow",
+    ]
+    PreparedData.open(tmp_path / "a")
+
+
+def test_a_folder_keeps_bytes_classes_and_names(source, tmp_path):
+    assert prepare_image_folder(source, tmp_path / "out") == {"train": 10, "val": 4}
+    data = PreparedData.open(tmp_path / "out")
+    table = data.split("train")
+
+    assert (data.name, data.kind, data.classes) == ("photos", "folder", ("ant", "bee"))
+    assert data.segmentation_classes is None
+    assert data.image_size is None
+    assert table.keys() == [f"train/{c}/{i}.jpg" for c in ("ant", "bee") for i in range(5)]
+    assert table.labels().tolist() == [0] * 5 + [1] * 5
+    for i, key in enumerate(table.keys()):
+        assert table.image_bytes(i) == (source / key).read_bytes()
+        assert table.annotation_bytes(i) is None
+
+
+def test_the_source_digest_follows_names_and_contents(source, tmp_path):
+    def digest(name):
+        prepare_image_folder(source, tmp_path / name, name="x")
+        (entry,) = json.loads((tmp_path / name / "dataset.json").read_text())["sources"]
+        return entry["sha256"]
+
+    first = digest("a")
+    assert digest("b") == first
+    (source / "val/ant/0.jpg").rename(source / "val/ant/7.jpg")
+    renamed = digest("c")
+    (source / "val/ant/7.jpg").write_bytes(encoded((1, 2, 3)))
+    assert len({first, renamed, digest("d")}) == 3
+
+
+def test_the_number_of_threads_changes_nothing(source, tmp_path):
+    prepare_image_folder(source, tmp_path / "one", threads=1)
+    prepare_image_folder(source, tmp_path / "many", threads=7)
+
+    assert digests(tmp_path / "one") == digests(tmp_path / "many")
+
+
+def test_a_limit_takes_turns_among_the_classes(source, tmp_path):
+    counts = prepare_image_folder(source, tmp_path / "out", limit=3)
+    data = PreparedData.open(tmp_path / "out")
+
+    assert counts == {"train": 3, "val": 3}
+    assert data.split("train").keys() == ["train/ant/0.jpg", "train/ant/1.jpg", "train/bee/0.jpg"]
+    with pytest.raises(InputError, match="limit 1"):
+        prepare_image_folder(source, tmp_path / "out", limit=1)
+
+
+def test_hidden_files_are_passed_over(source, tmp_path):
+    (source / "train/ant/.DS_Store").write_bytes(b"x")
+    (source / "train/.cache").mkdir()
+
+    assert prepare_image_folder(source, tmp_path / "out")["train"] == 10
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"hello",
+        encoded()[:200],
+        encoded(kind="PNG")[:60],
+        encoded(kind="PNG").replace(b"IDAT", b"IDAX"),
+    ],
+    ids=["empty", "text", "half a JPEG", "half a PNG", "no pixels"],
+)
+def test_a_picture_that_is_not_a_picture_is_refused_by_name(source, tmp_path, data):
+    (source / "train/bee/3.jpg").write_bytes(data)
+
+    with pytest.raises(InputError, match=r"train/bee/3\.jpg: not a whole picture") as error:
+        prepare_image_folder(source, tmp_path / "out")
+    assert "\n" not in str(error.value)
+    assert "0x" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_cmyk_grey_palette_and_turned_pictures_are_accepted(source, tmp_path):
+    folder = source / "train/ant"
+    (folder / "cmyk.jpg").write_bytes(encoded(mode="CMYK"))
+    (folder / "grey.png").write_bytes(encoded(mode="L", kind="PNG"))
+    (folder / "palette.gif").write_bytes(encoded(mode="P", kind="GIF"))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (folder / "turned.jpg").write_bytes(encoded(exif=exif))
+
+    assert prepare_image_folder(source, tmp_path / "out")["train"] == 14
+
+
+def test_a_missing_folder_is_refused(tmp_path):
+    with pytest.raises(InputError, match="train: no such folder"):
+        prepare_image_folder(tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_an_empty_split_folder_is_refused(source, tmp_path):
+    for path in sorted((source / "val").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+
+    with pytest.raises(InputError, match="val: no class in it"):
+        prepare_image_folder(source, tmp_path / "out")
+
+
+def test_an_empty_class_is_refused(source, tmp_path):
+    (source / "train/cow").mkdir()
+
+    with pytest.raises(InputError, match="train/cow: no picture in it"):
+        prepare_image_folder(source, tmp_path / "out")
+
+
+def test_a_class_that_training_lacks_is_refused(source, tmp_path):
+    (source / "val/ants").mkdir()
+    (source / "val/ants/0.jpg").write_bytes(encoded())
+
+    with pytest.raises(InputError, match="class 'ants' is not in train; did you mean 'ant'"):
+        prepare_image_folder(source, tmp_path / "out")
+
+
+def test_scene_pixels_are_not_shared_with_the_source_arrays():
+    first = next(scenes.compose_scenes(**SMALL))
+    first.image[:] = 0
+
+    assert np.any(next(scenes.compose_scenes(**SMALL)).image)

@@ -1,0 +1,205 @@
+"""Shards give back what was written, in any process, and anything else is refused."""
+
+import hashlib
+import io
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from folk.data.scenes import compose_scenes
+from folk.data.shards import PictureTable, PreparedData, ShardWriter
+from folk.errors import InputError
+
+
+def write(folder, count, **options):
+    with ShardWriter(folder, "train", **options) as writer:
+        places = [
+            writer.add(f"k{i}", i % 3, b"p%d" % i, b"a" if i % 2 else None) for i in range(count)
+        ]
+    return writer, places
+
+
+@pytest.fixture
+def copy(scenes_folder, tmp_path):
+    return shutil.copytree(scenes_folder, tmp_path / "copy")
+
+
+def test_rows_come_back_as_written_over_batches_and_shards(tmp_path):
+    writer, places = write(tmp_path, 2500, max_rows_per_shard=2000)
+    table = PictureTable([tmp_path / name for name in writer.shards])
+
+    assert [info.rows for info in writer.shards.values()] == [2000, 500]
+    assert len(table) == 2500
+    for i in (0, 1023, 1024, 1999, 2000, 2499):
+        assert (table.key(i), table.label(i)) == (f"k{i}", i % 3)
+        assert table.image_bytes(i) == b"p%d" % i
+        assert table.annotation_bytes(i) == (b"a" if i % 2 else None)
+        assert places[i] == (table.shard(i).name, i % 2000)
+    assert table.keys() == [f"k{i}" for i in range(2500)]
+    assert table.labels().tolist() == [i % 3 for i in range(2500)]
+
+
+def test_a_shard_is_described_by_the_digest_of_its_file(tmp_path):
+    writer, _ = write(tmp_path, 10)
+    ((name, info),) = writer.shards.items()
+    data = (tmp_path / name).read_bytes()
+
+    assert info.sha256 == hashlib.sha256(data).hexdigest()
+    assert info.bytes == len(data)
+    with pa.ipc.open_file(pa.BufferReader(data)) as reader:
+        assert reader.schema.names == ["key", "label", "image", "annotation"]
+
+
+def test_a_failed_writer_leaves_no_file(tmp_path):
+    with pytest.raises(RuntimeError), ShardWriter(tmp_path, "train") as writer:
+        for i in range(3000):
+            writer.add(f"k{i}", 0, b"x")
+        raise RuntimeError
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_index_outside_the_table_is_an_error_not_another_picture(tmp_path):
+    writer, _ = write(tmp_path, 3)
+    table = PictureTable([tmp_path / name for name in writer.shards])
+
+    for index in (-1, 3):
+        with pytest.raises(IndexError):
+            table.key(index)
+
+
+def test_a_selection_keeps_its_order_and_can_be_selected_again(scenes):
+    table = scenes.split("train")
+    chosen = table.select(np.array([5, 2, 40])).select(np.array([2, 0]))
+
+    assert chosen.keys() == ["train/00040", "train/00005"]
+    assert chosen.labels().tolist() == [0, 5]
+    assert chosen.image_bytes(1) == table.image_bytes(5)
+
+
+def test_a_pickled_table_carries_paths_and_no_pictures(scenes):
+    table = scenes.split(["train", "unlabelled"])
+    data = pickle.dumps(table)
+    again = pickle.loads(data)
+
+    assert len(data) < 2000
+    assert again.keys() == table.keys()
+    assert again.image_bytes(70) == table.image_bytes(70)
+
+
+def test_a_prepared_data_set_says_what_is_in_it(scenes):
+    assert scenes.name == "scenes"
+    assert scenes.classes == tuple("0123456789")
+    assert scenes.segmentation_classes == ("background", *"0123456789")
+    assert scenes.counts == {"train": 60, "val": 20, "unlabelled": 30}
+    assert scenes.image_size == (32, 32)
+    assert len(scenes.split(["train", "unlabelled"])) == 90
+
+
+def test_a_scene_survives_its_shard(scenes):
+    table = scenes.split("val")
+    composed = [
+        s for s in compose_scenes(num_train=60, num_val=20, num_unlabelled=0) if s.split == "val"
+    ]
+
+    for i, scene in enumerate(composed):
+        image = np.asarray(Image.open(io.BytesIO(table.image_bytes(i))))
+        annotation = Image.open(io.BytesIO(table.annotation_bytes(i)))
+        assert (table.key(i), table.label(i)) == (scene.key, scene.label)
+        assert np.array_equal(image, scene.image)
+        assert annotation.mode == "L"
+        assert np.array_equal(np.asarray(annotation), scene.annotation)
+
+
+def test_the_manifest_names_the_digest_and_the_place_of_each_picture(scenes_folder, scenes):
+    rows = pq.read_table(scenes_folder / "manifest.parquet").to_pylist()
+
+    assert len(rows) == 110
+    for row in rows:
+        table = PictureTable([scenes_folder / "shards" / row["shard"]])
+        image = table.image_bytes(row["row"])
+        assert table.key(row["row"]) == row["key"]
+        assert hashlib.sha256(image).hexdigest() == row["sha256"]
+        assert len(image) == row["bytes"]
+        marks = table.annotation_bytes(row["row"])
+        assert hashlib.sha256(marks).hexdigest() == row["annotation_sha256"]
+
+
+def test_an_unknown_split_is_refused_with_the_nearest_name(scenes):
+    with pytest.raises(InputError, match="no split 'vall'; did you mean 'val'"):
+        scenes.split("vall")
+
+
+def test_an_empty_split_is_refused(copy):
+    path = copy / "dataset.json"
+    values = json.loads(path.read_text())
+    values["counts"]["test"] = 0
+    path.write_text(json.dumps(values))
+
+    with pytest.raises(InputError, match="split 'test' of 'scenes' is empty"):
+        PreparedData.open(copy).split("test")
+
+
+def test_a_missing_shard_is_refused(copy):
+    (copy / "shards" / "val-00000.arrow").unlink()
+
+    with pytest.raises(InputError, match=r"val-00000\.arrow: this shard is missing"):
+        PreparedData.open(copy)
+
+
+def test_a_truncated_shard_is_refused(copy):
+    path = copy / "shards" / "val-00000.arrow"
+    path.write_bytes(path.read_bytes()[:-100])
+
+    with pytest.raises(InputError, match=r"val-00000\.arrow: \d+ bytes where"):
+        PreparedData.open(copy)
+    with pytest.raises(InputError, match=r"val-00000\.arrow: not a whole shard"):
+        PictureTable([path])
+
+
+def test_an_arrow_file_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "train-00000.arrow"
+    table = pa.table({"x": [1]})
+    with pa.ipc.new_file(path, table.schema) as writer:
+        writer.write_table(table)
+
+    with pytest.raises(InputError, match="not a shard of pictures; its columns are x"):
+        PictureTable([path])
+
+
+def test_a_manifest_of_another_data_set_is_refused(copy):
+    path = copy / "manifest.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.slice(0, 50), path)
+
+    with pytest.raises(InputError, match=r"manifest\.parquet: pictures by split are"):
+        PreparedData.open(copy)
+
+
+@pytest.mark.parametrize("damage", ["gone", "text", "columns"])
+def test_a_damaged_manifest_is_refused(copy, damage):
+    path = copy / "manifest.parquet"
+    if damage == "gone":
+        path.unlink()
+    elif damage == "text":
+        path.write_text("key label")
+    else:
+        pq.write_table(pa.table({"split": ["train"], "shard": ["x"]}), path)
+
+    with pytest.raises(InputError, match=r"manifest\.parquet"):
+        PreparedData.open(copy)
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"format": 1}', '{"format": 99}'])
+def test_a_damaged_description_is_refused(copy, text):
+    path = copy / "dataset.json"
+    path.unlink() if text is None else path.write_text(text)
+
+    with pytest.raises(InputError, match=r"dataset\.json"):
+        PreparedData.open(copy)

@@ -1,0 +1,86 @@
+"""Intervals agree with published tables and with their own promise of coverage."""
+
+import numpy as np
+import pytest
+
+from folk.errors import InputError
+from folk.metrics.intervals import (
+    bootstrap_interval,
+    deviation,
+    mean,
+    seed_interval,
+    wilson_interval,
+)
+
+
+def test_deviation_divides_by_one_less_than_the_number_of_seeds():
+    assert mean([1.0, 2.0, 4.0]) == pytest.approx(7 / 3)
+    assert deviation([1.0, 3.0]) == pytest.approx(2**0.5)
+
+
+def test_one_seed_has_neither_deviation_nor_interval():
+    assert deviation([0.5]) is None
+    assert seed_interval([0.5]) is None
+
+
+@pytest.mark.parametrize(("n", "quantile"), [(2, 12.706), (3, 4.303), (5, 2.776)])
+def test_seed_interval_uses_the_tabulated_t_quantiles(n, quantile):
+    values = [float(v) for v in range(n)]
+    spread = deviation(values)
+
+    found = seed_interval(values)
+
+    assert found.high - mean(values) == pytest.approx(quantile * spread / n**0.5, rel=5e-4)
+    assert found.low + found.high == pytest.approx(2 * mean(values))
+
+
+def test_seed_interval_holds_the_true_mean_about_95_times_in_100():
+    draw = np.random.default_rng(1)
+    samples = draw.normal(3.0, 0.5, size=(1000, 3))
+
+    found = [seed_interval(list(map(float, sample))) for sample in samples]
+
+    covered = sum(i.low <= 3.0 <= i.high for i in found)
+    assert 930 <= covered <= 970
+
+
+def test_wilson_interval_is_the_textbook_value_for_81_of_263():
+    # Newcombe 1998, Stat. Med. 17, 857-872, table I, method 3.
+    found = wilson_interval(81, 263)
+
+    assert (round(found.low, 4), round(found.high, 4)) == (0.2553, 0.3662)
+
+
+def test_wilson_interval_stays_inside_zero_and_one():
+    assert 0.0 <= wilson_interval(0, 10).low < 1e-12
+    assert 1.0 - 1e-12 < wilson_interval(10, 10).high <= 1.0
+
+
+def test_half_width_on_the_imagenet_validation_set_is_a_third_of_a_point_at_83_percent():
+    found = wilson_interval(41_500, 50_000)
+
+    assert 100 * (found.high - found.low) / 2 == pytest.approx(0.33, abs=0.005)
+
+
+def test_bootstrap_repeats_with_its_seed_and_moves_with_another():
+    right = (np.arange(200) % 4 > 0).astype(np.int64)
+
+    first = bootstrap_interval(right, seed=0)
+
+    assert first == bootstrap_interval(right, seed=0)
+    assert first != bootstrap_interval(right, seed=1)
+
+
+def test_bootstrap_and_wilson_agree_on_a_thousand_pictures():
+    right = (np.arange(1000) < 700).astype(np.int64)
+
+    boot, wilson = bootstrap_interval(right, seed=0), wilson_interval(700, 1000)
+
+    assert boot.low == pytest.approx(wilson.low, abs=0.004)
+    assert boot.high == pytest.approx(wilson.high, abs=0.004)
+
+
+@pytest.mark.parametrize(("hits", "total"), [(1, 0), (-1, 5), (6, 5)])
+def test_what_is_no_fraction_is_refused(hits, total):
+    with pytest.raises(InputError, match="not a fraction"):
+        wilson_interval(hits, total)

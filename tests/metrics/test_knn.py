@@ -1,0 +1,98 @@
+"""k-NN votes as the DINO protocol says, however many pictures are compared at once."""
+
+import numpy as np
+import pytest
+
+from folk.errors import InputError
+from folk.metrics import knn
+from folk.metrics.knn import knn_class_scores
+
+
+def votes_one_by_one(train, labels, test, k, temperature, num_classes):
+    """The published rule, picture by picture: sum of exp(cosine / T) over the k nearest."""
+    result = np.zeros((len(test), num_classes))
+    for row, feature in enumerate(test):
+        cosines = [feature @ t / np.linalg.norm(feature) / np.linalg.norm(t) for t in train]
+        for index in np.argsort(cosines)[::-1][:k]:
+            result[row, labels[index]] += np.exp(cosines[index] / temperature)
+    return result
+
+
+@pytest.fixture
+def features():
+    draw = np.random.default_rng(0)
+    train, test = draw.normal(size=(60, 8)), draw.normal(size=(25, 8))
+    return train, draw.integers(0, 5, 60), test
+
+
+@pytest.mark.parametrize(("k", "temperature"), [(1, 0.07), (20, 0.07), (20, 1.0), (60, 0.2)])
+def test_votes_equal_the_published_rule(features, k, temperature):
+    train, labels, test = features
+
+    found = knn_class_scores(train, labels, test, k, temperature, 5)
+
+    expected = votes_one_by_one(train, labels, test, k, temperature, 5)
+    voted = expected > 0
+    np.testing.assert_allclose(found[voted], np.log(expected[voted]), rtol=1e-4, atol=1e-4)
+    assert (found[~voted] < np.log(expected[voted].min())).all()
+
+
+def test_length_of_features_does_not_matter(features):
+    train, labels, test = features
+
+    found = knn_class_scores(7.0 * train, labels, 0.1 * test, 20, 0.07)
+
+    np.testing.assert_allclose(found, knn_class_scores(train, labels, test, 20, 0.07), atol=1e-4)
+
+
+def test_blocks_give_the_same_votes_as_one_piece(features, monkeypatch):
+    train, labels, test = features
+    whole = knn_class_scores(train, labels, test, 20, 0.07)
+
+    monkeypatch.setattr(knn, "BLOCK_SCORES", 3 * len(train))
+
+    np.testing.assert_allclose(whole, knn_class_scores(train, labels, test, 20, 0.07), rtol=1e-5)
+
+
+def test_a_picture_finds_its_own_copy_first(features):
+    train, labels, _ = features
+
+    found = knn_class_scores(train, labels, train, 1, 0.07)
+
+    assert (found.argmax(axis=1) == labels).all()
+
+
+def test_a_tiny_temperature_neither_overflows_nor_hides_the_nearest(features):
+    train, labels, test = features
+
+    found = knn_class_scores(train, labels, test, 20, 1e-4)
+
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(
+        found.argmax(axis=1), knn_class_scores(train, labels, test, 1, 0.07).argmax(axis=1)
+    )
+
+
+def test_of_equal_neighbours_the_first_ones_vote():
+    train = np.ones((4, 2))
+
+    found = knn_class_scores(train, np.array([2, 0, 1, 1]), np.ones((1, 2)), 1, 0.07)
+
+    assert found.argmax() == 2
+
+
+def test_a_feature_of_zeros_is_refused(features):
+    train, labels, test = features
+    test[3] = 0.0
+
+    with pytest.raises(InputError, match="test feature 3"):
+        knn_class_scores(train, labels, test, 5, 0.07)
+
+
+def test_no_neighbours_and_no_temperature_are_refused(features):
+    train, labels, test = features
+
+    with pytest.raises(InputError, match="k >= 1"):
+        knn_class_scores(train, labels, test, 0, 0.07)
+    with pytest.raises(InputError, match="no labelled picture"):
+        knn_class_scores(train[:0], labels[:0], test, 5, 0.07)

@@ -1,0 +1,73 @@
+"""Segmentation scores are what their definitions say, and survive the stored file."""
+
+import numpy as np
+import pytest
+
+from folk.errors import InputError
+from folk.metrics.segmentation import (
+    confusion_of_picture,
+    read_confusions,
+    scores,
+    scores_of_file,
+    write_confusions,
+)
+
+TRUTH = np.array([[0, 0, 0, 1], [1, 1, 255, 255]])
+GUESS = np.array([[0, 0, 1, 1], [1, 0, 0, 1]])
+
+
+def test_pixels_are_counted_by_true_class_then_guess_and_ignored_ones_are_not():
+    assert confusion_of_picture(TRUTH, GUESS, 2).tolist() == [[2, 1], [1, 2]]
+
+
+def test_scores_of_a_small_matrix_are_those_worked_out_by_hand():
+    found = scores(np.array([[2, 2], [0, 4]]))
+
+    assert found.iou.tolist() == pytest.approx([2 / 4, 4 / 6])
+    assert found.miou == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert found.macc == pytest.approx((2 / 4 + 4 / 4) / 2)
+    assert found.aacc == pytest.approx(6 / 8)
+
+
+def test_a_class_nobody_drew_or_guessed_does_not_count():
+    found = scores(np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
+
+    assert np.isnan(found.iou[2])
+    assert found.miou == pytest.approx((3 / 4 + 4 / 5) / 2)
+
+
+def test_a_class_that_is_guessed_but_never_true_lowers_the_mean():
+    found = scores(np.array([[3, 1], [0, 0]]))
+
+    assert found.miou == pytest.approx((3 / 4 + 0) / 2)
+    assert found.macc == pytest.approx(3 / 4)
+
+
+def test_a_perfect_prediction_scores_one():
+    found = scores(confusion_of_picture(TRUTH, np.where(TRUTH == 255, 0, TRUTH), 2))
+
+    assert (found.miou, found.macc, found.aacc) == (1.0, 1.0, 1.0)
+
+
+def test_the_file_gives_the_sum_over_pictures_and_not_the_mean_of_ratios(tmp_path):
+    matrices = np.array([[[8, 0], [0, 0]], [[0, 1], [0, 1]]])
+    write_confusions(tmp_path / "p.parquet", ["a", "b"], matrices)
+
+    assert read_confusions(tmp_path / "p.parquet").tolist() == matrices.tolist()
+    assert scores_of_file(tmp_path / "p.parquet").aacc == pytest.approx(9 / 10)
+
+
+def test_a_guess_outside_the_classes_is_refused():
+    with pytest.raises(InputError, match="prediction holds class 2"):
+        confusion_of_picture(np.array([[0]]), np.array([[2]]), 2)
+
+
+def test_annotations_may_be_bytes_as_pictures_store_them():
+    truth = TRUTH.astype(np.uint8)
+
+    assert confusion_of_picture(truth, GUESS, 2).tolist() == [[2, 1], [1, 2]]
+
+
+def test_a_data_set_without_an_annotated_pixel_has_no_score():
+    with pytest.raises(InputError, match="no pixel is annotated"):
+        scores(np.zeros((2, 2), dtype=np.int64))

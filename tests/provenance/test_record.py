@@ -1,0 +1,238 @@
+"""A job leaves exactly one record, whatever its end, and a restart remembers its beginnings."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from folk.errors import InputError
+from folk.provenance.record import OPEN_NAME
+from folk.provenance.schema import read_record, record_id, write_record
+
+ROOT = Path(__file__).parents[2]
+WORK = Path("results/demo/work/pretrain/folk-s0")
+RESULT = Path("results/demo/pretrain/folk-s0")
+
+
+def finish(record, content="weights", **metrics):
+    made = record.work / "encoder.safetensors"
+    made.write_text(content)
+    declared = RESULT / "encoder.safetensors"
+    outputs = {"encoder": declared}
+    return record.finish(outputs, metrics, RESULT / "record.json", {made: declared})
+
+
+def failures():
+    return [read_record(path) for path in sorted(WORK.glob("record-*.failed.json"))]
+
+
+def test_a_finished_job_is_recorded_with_what_it_made(job):
+    with job() as record:
+        assert (WORK / OPEN_NAME).is_file()
+        finish(record, "weights", loss=0.5)
+
+    found = read_record(RESULT / "record.json")
+    assert found["outcome"] == "finished"
+    assert found["metrics"] == {"loss": 0.5}
+    assert found["outputs"] == [
+        {
+            "name": "encoder",
+            "path": "results/demo/pretrain/folk-s0/encoder.safetensors",
+            "size": 7,
+            "sha256": hashlib.sha256(b"weights").hexdigest(),
+            "md5": hashlib.md5(b"weights").hexdigest(),
+        }
+    ]
+    assert (RESULT / "encoder.safetensors").read_text() == "weights"
+    assert not (WORK / OPEN_NAME).exists()
+    assert failures() == []
+
+
+def test_the_id_is_the_digest_of_the_rest_and_moves_with_any_edit(job):
+    with job() as record:
+        given = finish(record, loss=0.5)
+
+    found = read_record(RESULT / "record.json")
+    assert given == found["id"] == record_id(found)
+    found["metrics"]["loss"] = 0.4
+    assert record_id(found) != found["id"]
+
+
+def test_a_failed_job_keeps_its_evidence_and_raises_on(job):
+    with pytest.raises(InputError, match="no such class"), job():
+        raise InputError("no such class")
+
+    (failed,) = failures()
+    assert failed["outcome"] == "failed"
+    assert failed["error"] == {"type": "InputError", "message": "no such class"}
+    assert failed["id"] == record_id(failed)
+    assert not (RESULT / "record.json").exists()
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(75)])
+def test_a_stop_from_outside_is_interrupted_and_not_failed(job, stop):
+    with pytest.raises(type(stop)), job():
+        raise stop
+
+    assert failures()[0]["outcome"] == "interrupted"
+
+
+def test_a_missing_output_leaves_no_record_of_success(job):
+    with pytest.raises(InputError, match="cannot be read"), job() as record:
+        record.finish({"encoder": RESULT / "encoder.safetensors"}, {}, RESULT / "record.json")
+
+    assert not (RESULT / "record.json").exists()
+    assert failures()[0]["outcome"] == "failed"
+
+
+def test_a_block_that_forgets_to_finish_is_a_mistake_of_ours(job):
+    with pytest.raises(AssertionError, match="must call finish"), job():
+        pass
+
+
+def test_a_metric_that_is_not_finite_is_refused(job):
+    with pytest.raises(ValueError, match="JSON compliant"), job() as record:
+        finish(record, loss=float("nan"))
+
+    assert not (RESULT / "encoder.safetensors").exists()
+
+
+def test_a_restart_lists_the_start_that_was_killed_with_its_last_step(job):
+    first = job()
+    first.__enter__()  # and never leaves, as after kill -9
+    started = json.loads((WORK / OPEN_NAME).read_text())["started"]
+    (WORK / "progress.json").write_text('{"step": 120}')
+
+    with job() as record:
+        finish(record)
+
+    (restart,) = read_record(RESULT / "record.json")["restarts"]
+    assert (restart["started"], restart["reason"], restart["ended"]) == (started, "unknown", None)
+    assert restart["last_step"] == 120
+
+
+def test_restarts_are_listed_oldest_first_with_their_reasons(job, monkeypatch):
+    for number, error in enumerate([RuntimeError("lost"), SystemExit(75)]):
+        monkeypatch.setenv("SLURM_JOB_ID", str(number))
+        with pytest.raises(type(error)), job():
+            raise error
+    with job() as record:
+        finish(record)
+
+    restarts = read_record(RESULT / "record.json")["restarts"]
+    assert [(r["reason"], r["job_id"]) for r in restarts] == [("failed", "0"), ("interrupted", "1")]
+    assert [f["outcome"] for f in failures()] == ["failed", "interrupted"]
+    assert all(r["ended"] for r in restarts)
+
+
+def test_a_finished_job_has_no_restarts_when_it_is_run_again(job):
+    for _ in range(2):
+        with job() as record:
+            finish(record)
+
+    assert read_record(RESULT / "record.json")["restarts"] == []
+
+
+def test_another_recipe_does_not_inherit_a_start_but_the_start_is_kept(job):
+    killed = job(recipe_digest="old")
+    killed.__enter__()
+
+    with job(recipe_digest="new") as record:
+        finish(record)
+
+    assert read_record(RESULT / "record.json")["restarts"] == []
+    (abandoned,) = failures()
+    assert (abandoned["recipe_digest"], abandoned["outcome"]) == ("old", "interrupted")
+    assert abandoned["ended"] is None
+
+
+def test_a_half_written_open_record_does_not_stop_the_next_start(job):
+    WORK.mkdir(parents=True)
+    (WORK / OPEN_NAME).write_text('{"started": "2026')
+
+    with job() as record:
+        finish(record)
+
+    assert read_record(RESULT / "record.json")["restarts"] == []
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
+def test_a_job_killed_from_outside_leaves_its_trace(here, sign):
+    code = f"""
+import time
+from pathlib import Path
+from folk.provenance.record import open_record
+with open_record(Path("{WORK}"), study="demo", stage="pretrain", run="folk-s0", evaluation=None,
+                 argv=[], recipe={{}}, recipe_digest="d", seed=0, inputs={{}}, code="c" * 64,
+                 scale="demo"):
+    print("open", flush=True)
+    time.sleep(60)
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout.readline() == b"open\n"
+        time.sleep(0.1)
+        process.send_signal(sign)
+
+    assert (WORK / OPEN_NAME).is_file()
+    if sign == signal.SIGTERM:
+        assert process.returncode == 128 + signal.SIGTERM
+        assert failures()[0]["outcome"] == "interrupted"
+    else:
+        assert failures() == []
+
+
+def test_the_answer_to_sigterm_is_put_back(job):
+    before = signal.getsignal(signal.SIGTERM)
+    with job() as record:
+        assert signal.getsignal(signal.SIGTERM) is not before
+        finish(record)
+
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_uncommitted_code_is_kept_beside_the_record(here, job):
+    subprocess.run(["git", "init", "-q"], check=True)
+    (here / "code.py").write_text("x = 1\n")
+    with job() as record:
+        finish(record)
+    assert read_record(RESULT / "record.json")["code"]["dirty"] is True
+    assert "new file code.py" in (RESULT / "uncommitted.diff").read_text()
+
+    subprocess.run(["git", "add", "code.py"], check=True)
+    commit = ["git", "-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "x"]
+    subprocess.run(commit, check=True)
+    with job() as record:
+        finish(record)
+
+    assert read_record(RESULT / "record.json")["code"]["dirty"] is False
+    assert not (RESULT / "uncommitted.diff").exists()
+
+
+def test_a_record_that_breaks_the_schema_is_refused_with_its_field(job):
+    with job() as record:
+        finish(record)
+    found = read_record(RESULT / "record.json")
+    found["outcome"] = "splendid"
+    (RESULT / "record.json").write_text(json.dumps(found))
+
+    with pytest.raises(InputError, match=r"record\.json: not a record: outcome: 'splendid'"):
+        read_record(RESULT / "record.json")
+    with pytest.raises(AssertionError, match="outcome"):
+        write_record(RESULT / "record.json", found)
+
+
+def test_a_file_that_is_no_json_is_refused_by_name(here):
+    (here / "record.json").write_text("{")
+
+    with pytest.raises(InputError, match=r"record\.json: record is not JSON"):
+        read_record(here / "record.json")
+    with pytest.raises(InputError, match=r"none\.json: record cannot be read"):
+        read_record(here / "none.json")

@@ -1,0 +1,257 @@
+"""A small study whose results are made up, file by file, so that every number is known."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from folk.study import Study, load_study
+
+CLASSES = ["zero", "one", "two", "three", "four"]
+ROWS = {"scratch": "from scratch", "mfm": "MFM", "mfm-com": "MFM + Com/RCom", "folk": "FOLK"}
+SEEDS = (0, 1)
+FEW = ("few-a", "few-b", "few-c")
+NUM_VAL = 200
+
+STUDY = """
+study: toy
+title: {title}
+scale: {scale}
+data: {{scenes: {{recipe: scenes}}}}
+splits: {{few: {{data: scenes, recipe: few}}}}
+encoders:
+  scratch: {{label: from scratch, recipe: scratch, data: scenes, seeds: [0, 1]}}
+  mfm: {{label: MFM, recipe: mfm, data: scenes, seeds: [0, 1]}}
+  mfm-com: {{label: "MFM + Com/RCom", recipe: mfm-com, data: scenes, seeds: [0, 1]}}
+  folk: {{label: {label}, recipe: folk, data: scenes, seeds: [0, 1]}}
+evaluations:
+  full: {{stage: finetune, recipe: full, data: scenes}}
+  few-a: {{stage: finetune, recipe: few-a, data: scenes, split: few}}
+  few-b: {{stage: finetune, recipe: few-b, data: scenes, split: few}}
+  few-c: {{stage: finetune, recipe: few-c, data: scenes, split: few}}
+  frozen: {{stage: probe, recipe: frozen, data: scenes}}
+  segment: {{stage: segment, recipe: upernet, data: scenes}}
+tables:
+  finetune:
+    title: Full fine-tuning
+    caption: All labels of the training pictures, the whole network trained.
+    reproduces: FOLK Table 1
+    rows: [scratch, mfm, mfm-com, folk]
+    columns:
+      top1: {{label: top-1 %, evaluation: full, metric: top1_last}}
+      top5: {{label: top-5 %, evaluation: full, metric: top5_last}}
+      miou: {{label: mIoU %, evaluation: segment, metric: miou}}
+    published:
+      mfm/top1: folk-t1-mfm-300-vitb
+      mfm-com/top1: folk-t1-mfm-com-300-vitb
+      folk/top1: folk-t1-folk-300-vitb
+  few:
+    title: Few labels
+    caption: Ten labels of each class; three settings of rate and warm-up.
+    reproduces: FOLK Table 2
+    rows: [scratch, mfm, mfm-com, folk]
+    columns:
+      a: {{label: A, evaluation: few-a, metric: top1_last}}
+      b: {{label: B, evaluation: few-b, metric: top1_last}}
+      c: {{label: C, evaluation: few-c, metric: top1_last}}
+      avg: {{label: AVG, evaluations: [few-a, few-b, few-c], metric: top1_last, combine: mean}}
+      max: {{label: MAX, evaluations: [few-a, few-b, few-c], metric: top1_last, combine: max}}
+    published:
+      mfm/a: folk-t2-mfm-300-2e-4-0
+      mfm/avg: folk-t2-mfm-300-avg
+      mfm/max: folk-t2-mfm-300-max
+      mfm-com/avg: folk-t2-mfm-com-300-avg
+      mfm-com/max: folk-t2-mfm-com-300-max
+      folk/a: folk-t2-folk-300-2e-4-0
+      folk/b: folk-t2-folk-300-2e-4-100
+      folk/c: folk-t2-folk-300-2e-3-5
+      folk/avg: folk-t2-folk-300-avg
+      folk/max: folk-t2-folk-300-max
+  frozen:
+    title: Frozen features
+    rows: [scratch, mfm, mfm-com, folk]
+    columns:
+      knn: {{label: k-NN %, evaluation: frozen, metric: knn_top1_k20}}
+      linear: {{label: linear %, evaluation: frozen, metric: linear_top1_last}}
+      speed: {{label: pictures/s, evaluation: full, metric: images_per_second, percent: false}}
+"""
+
+# Correct predictions out of 200, by row: full, few-a, few-b, few-c, k-NN, linear.
+HITS = {
+    "scratch": (166, 84, 80, 60, 24, 38),
+    "mfm": (164, 60, 72, 44, 30, 52),
+    "mfm-com": (170, 70, 76, 50, 40, 66),
+    "folk": (178, 112, 96, 88, 78, 104),
+}
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A made-up results folder with its study."""
+
+    study: Study
+    study_path: Path
+    results: Path
+    published: Path
+
+    def predict(self, folder: str, hits: int) -> None:
+        """Replace the predictions and metrics of a fine-tuning: so many of 200 are right."""
+        write_classification(self.results / folder, "", "top{}_last", hits)
+
+
+@pytest.fixture
+def published_path() -> Path:
+    return Path(__file__).parents[2] / "config" / "published.yaml"
+
+
+@pytest.fixture
+def make_tree(tmp_path: Path, published_path: Path) -> Callable[..., Tree]:
+    """Build the tree; keywords fill the study's title, label and scale."""
+
+    def make(*, title: str = "Toy study", label: str = "FOLK", scale: str = "demo") -> Tree:
+        path = tmp_path / "toy.yaml"
+        words = {"title": json.dumps(title), "label": json.dumps(label), "scale": scale}
+        path.write_text(STUDY.format(**words), encoding="utf-8")
+        results = tmp_path / "results" / "toy"
+        fill(results)
+        return Tree(load_study(path), path, results, published_path)
+
+    return make
+
+
+@pytest.fixture
+def tree(make_tree: Callable[..., Tree]) -> Tree:
+    return make_tree()
+
+
+def fill(results: Path, classes: list[str] | None = None) -> None:
+    write_data(results / "prepare" / "scenes", classes or CLASSES)
+    for row, hits in HITS.items():
+        for seed in SEEDS:
+            run = f"{row}-s{seed}"
+            write_pretraining(results / "pretrain" / run, row)
+            for evaluation, hit in zip(("full", *FEW), hits, strict=False):
+                folder = results / "finetune" / run / evaluation
+                write_classification(folder, "", "top{}_last", hit + 2 * seed)
+                extra = {"num_train": 1400 if evaluation == "full" else 140, "top1_best": 0.99}
+                add_metrics(folder, extra | {"images_per_second": 1234.5 + seed})
+                write_beside(folder, run, evaluation, {"optim.layer_decay": "as MFM's ViT-B"})
+            folder = results / "probe" / run / "frozen"
+            write_classification(folder, "-knn", "knn_top{}_k20", hits[4] + seed, k=20)
+            write_classification(folder, "-linear", "linear_top{}_last", hits[5] + seed)
+            write_beside(folder, run, "frozen", {})
+            folder = results / "segment" / run / "segment"
+            write_segmentation(folder, hits[5] + seed)
+            write_beside(folder, run, "segment", {})
+
+
+def add_metrics(folder: Path, metrics: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "metrics.json"
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(before | metrics))
+
+
+def write_classification(
+    folder: Path, suffix: str, metric: str, hits: int, k: int | None = None
+) -> None:
+    """Predictions with `hits` of 200 right at once and ten more in the top five."""
+    labels = np.arange(NUM_VAL, dtype=np.int32) % 10
+    ranks = np.where(np.arange(NUM_VAL) < hits, 0, np.where(np.arange(NUM_VAL) < hits + 10, 3, 9))
+    top5 = np.stack([(labels - ranks + place) % 10 for place in range(5)], axis=1)
+    table = pa.table(
+        {
+            "key": [f"val/{i:05d}" for i in range(NUM_VAL)],
+            "label": labels,
+            "top5": pa.FixedSizeListArray.from_arrays(top5.astype(np.int32).ravel(), 5),
+            "logits": pa.FixedSizeListArray.from_arrays(np.zeros(5 * NUM_VAL, np.float32), 5),
+        }
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    table = table.replace_schema_metadata({"k": str(k)} if k else {})
+    pq.write_table(table, folder / f"predictions{suffix}.parquet")
+    numbers = {metric.format(1): hits / NUM_VAL, metric.format(5): (hits + 10) / NUM_VAL}
+    add_metrics(folder, numbers)
+
+
+def write_segmentation(folder: Path, hits: int) -> None:
+    """Two pictures, two classes: IoU is hits / (200 + wrong) for both."""
+    wrong = NUM_VAL - hits
+    confusion = [[hits, wrong, wrong, hits]] * 2
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pa.table({"key": ["val/0", "val/1"], "confusion": confusion})
+    pq.write_table(
+        table.replace_schema_metadata({"num_classes": "2"}), folder / "predictions.parquet"
+    )
+    miou = hits / (hits + 2 * wrong)
+    add_metrics(folder, {"miou": miou, "macc": hits / NUM_VAL, "aacc": hits / NUM_VAL})
+
+
+def write_beside(folder: Path, run: str, evaluation: str | None, assume: dict[str, str]) -> None:
+    """The record and the resolved recipe that stand beside results."""
+    record = {
+        "format": 1,
+        "id": f"{abs(hash((run, evaluation))):064x}",
+        "code": {"commit": "c0ffee" * 6 + "abcd", "dirty": False},
+        "environment": {"lock_sha256": "ab" * 32},
+        "ended": "2026-01-02T03:04:05Z",
+    }
+    (folder / "record.json").write_text(json.dumps(record))
+    lines = ["optim: {layer_decay: 0.8}", "filter: {thresholds: [0.005, 0.01, 0.05]}"]
+    lines += [f"assume: {json.dumps(assume)}"] if assume else []
+    (folder / "recipe.yaml").write_text("\n".join(lines) + "\n")
+
+
+def write_pretraining(folder: Path, row: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = {"folk": ("reconstruction", "distillation"), "scratch": ()}.get(
+        row, ("reconstruction",)
+    )
+    wobble = np.random.default_rng(len(folder.name) + int(folder.name[-1])).normal(size=60)
+    with (folder / "metrics.jsonl").open("w") as lines:
+        for step in range(60 if parts else 0):
+            entry = {"step": step, "epoch": step / 4, "time": 0.0, "lr": 1e-3}
+            for part in parts:
+                start = 5.5 if part == "distillation" else 0.4
+                decay = 0.5 + 0.5 * np.exp(-step / 15) + 0.01 * wobble[step]
+                entry[f"loss/{part}"] = float(start * decay)
+            lines.write(json.dumps(entry | {"loss": 1.0}) + "\n")
+    assume = {"filter.thresholds": "three values named by a reviewer; drawn uniformly"}
+    write_beside(folder, folder.name, None, assume if row in ("folk", "mfm-com") else {})
+
+
+def write_data(folder: Path, classes: list[str]) -> None:
+    rows: dict[str, list[Any]] = {"key": [], "label": [], "image": [], "annotation": []}
+    rng = np.random.default_rng(0)
+    for index in range(20):
+        label = index % len(classes)
+        picture = rng.integers(0, 80, (32, 32, 3), dtype=np.uint8)
+        picture[8:24, 4 + 5 * label : 9 + 5 * label] = 230
+        out = io.BytesIO()
+        Image.fromarray(picture).save(out, format="PNG")
+        for name, value in zip(rows, (f"train/{index}", label, out.getvalue(), None), strict=True):
+            rows[name].append(value)
+    (folder / "shards").mkdir(parents=True)
+    table = pa.table(rows).cast(
+        pa.schema(
+            [
+                ("key", pa.string()),
+                ("label", pa.int32()),
+                ("image", pa.binary()),
+                ("annotation", pa.binary()),
+            ]
+        )
+    )
+    with pa.ipc.new_file(folder / "shards" / "train-00000.arrow", table.schema) as writer:
+        writer.write_table(table)
+    about = {"classes": classes, "shards": {"train-00000.arrow": {"rows": 20}}}
+    (folder / "dataset.json").write_text(json.dumps(about))
+    (folder / "record.json").write_text(json.dumps({"id": "d" * 64}))
