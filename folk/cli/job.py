@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from ruamel.yaml import YAML
 
@@ -18,9 +18,6 @@ from folk.provenance.record import open_record
 from folk.recipes import load_recipe, recipe_digest, result_values
 from folk.recipes.base import Recipe
 from folk.yaml_model import parse_value
-
-if TYPE_CHECKING:
-    from folk.training.distributed import World
 
 RecipeType = TypeVar("RecipeType", bound=Recipe)
 Live = Callable[[int, dict[str, float]], None]
@@ -112,51 +109,48 @@ def make_job(
 def run_job(
     job: Job,
     outputs: list[str],
-    task: Callable[["World", str, Live], dict[str, float]],
+    task: Callable[[Live], dict[str, float]],
+    is_main: bool = True,
 ) -> None:
     """Run the task under its record and publish what it left in the work folder.
 
     Args:
         job: what is run.
         outputs: names of the files and folders that the task leaves in `job.work`.
-        task: does the work; called with this process's world, the identity, and a listener for the
-            lines of the history.
+        task: does the work; told where to send the lines of the history.
+        is_main: whether this process, of all those of a job, is the one that keeps the record.
     """
+    if not is_main:
+        task(lambda _step, _values: None)
+        return
     from folk.tracking import LiveMirror
-    from folk.training.distributed import open_world
 
-    with open_world(job.threads) as world:
-        identity = job.identity
-        if not world.is_main:
-            task(world, identity, lambda _step, _values: None)
-            return
-        values = job.recipe.model_dump(mode="json")
-        with open_record(
-            job.work,
-            study=job.study,
-            stage=job.stage,
-            run=job.run,
-            evaluation=job.evaluation,
-            argv=["python", "-m", "folk", *sys.argv[1:]],
-            recipe=values,
-            recipe_digest=recipe_digest(job.recipe),
-            seed=job.seed,
-            inputs=job.inputs,
-            code=code_fingerprint(f"folk.tasks.{job.stage}", Path()),
-            scale=job.scale,
-        ) as record:
-            name = "/".join(filter(None, (job.stage, job.run, job.evaluation)))
-            with LiveMirror(os.environ.get("MLFLOW_TRACKING_URI"), job.study, name) as mirror:
-                metrics = task(world, identity, mirror.log)
-            write_json(job.work / "metrics.json", metrics)
-            _write_recipe(job.work / "recipe.yaml", job.recipe)
-            names = [*outputs, "metrics.json", "recipe.yaml"]
-            record.finish(
-                outputs={name: job.out / name for name in names},
-                metrics=metrics,
-                path=job.out / "record.json",
-                moves={job.work / name: job.out / name for name in names},
-            )
+    with open_record(
+        job.work,
+        study=job.study,
+        stage=job.stage,
+        run=job.run,
+        evaluation=job.evaluation,
+        argv=["python", "-m", "folk", *sys.argv[1:]],
+        recipe=job.recipe.model_dump(mode="json"),
+        recipe_digest=recipe_digest(job.recipe),
+        seed=job.seed,
+        inputs=job.inputs,
+        code=code_fingerprint(f"folk.tasks.{job.stage}", Path()),
+        scale=job.scale,
+    ) as record:
+        name = "/".join(filter(None, (job.stage, job.run, job.evaluation)))
+        with LiveMirror(os.environ.get("MLFLOW_TRACKING_URI"), job.study, name) as mirror:
+            metrics = task(mirror.log)
+        write_json(job.work / "metrics.json", metrics)
+        _write_recipe(job.work / "recipe.yaml", job.recipe)
+        names = [*outputs, "metrics.json", "recipe.yaml"]
+        record.finish(
+            outputs={name: job.out / name for name in names},
+            metrics=metrics,
+            path=job.out / "record.json",
+            moves={job.work / name: job.out / name for name in names},
+        )
     print(json.dumps(metrics, indent=2))
 
 

@@ -49,8 +49,8 @@ def prepare(
 
     run_job(
         job,
-        ["shards", "manifest.parquet", "samples.npz", "dataset.json"],
-        lambda _world, _identity, _live: run_prepare(checked, source, job.work, name),
+        ["shards", "manifest.parquet", "dataset.json"],
+        lambda _live: run_prepare(checked, source, job.work, name),
     )
 
 
@@ -90,7 +90,7 @@ def split(
     run_job(
         job,
         ["keys.parquet"],
-        lambda _world, _identity, _live: run_split(checked, dataset.parent, job.work, list_file),
+        lambda _live: run_split(checked, dataset.parent, job.work, list_file),
     )
 
 
@@ -125,21 +125,24 @@ def pretrain(
     )
 
     from folk.tasks.pretrain import pretrain as task
+    from folk.training.distributed import open_world
 
-    run_job(
-        job,
-        ["encoder.safetensors", "encoder.json", "examples.npz", "metrics.jsonl"],
-        lambda world, identity, live: task(
-            checked,
-            dataset=dataset.parent,
-            work=job.work,
-            run=run,
-            seed=seed,
-            identity=identity,
-            world=world,
-            live=live,
-        ),
-    )
+    with open_world(job.threads) as world:
+        run_job(
+            job,
+            ["encoder.safetensors", "encoder.json", "examples.npz", "metrics.jsonl"],
+            lambda live: task(
+                checked,
+                dataset=dataset.parent,
+                work=job.work,
+                run=run,
+                seed=seed,
+                identity=job.identity,
+                world=world,
+                live=live,
+            ),
+            world.is_main,
+        )
 
 
 def _evaluation(
@@ -187,22 +190,26 @@ def _evaluation(
             threads=threads,
         )
 
-        module = importlib.import_module(f"folk.tasks.{stage}")
-        run_job(
-            job,
-            [*predictions, "metrics.jsonl"],
-            lambda world, identity, live: getattr(module, stage)(
-                checked,
-                encoder=encoder.parent,
-                dataset=dataset.parent,
-                split=split,
-                work=job.work,
-                seed=seed,
-                identity=identity,
-                world=world,
-                live=live,
-            ),
-        )
+        from folk.training.distributed import open_world
+
+        task = getattr(importlib.import_module(f"folk.tasks.{stage}"), stage)
+        with open_world(job.threads) as world:
+            run_job(
+                job,
+                [*predictions, "metrics.jsonl"],
+                lambda live: task(
+                    checked,
+                    encoder=encoder.parent,
+                    dataset=dataset.parent,
+                    split=split,
+                    work=job.work,
+                    seed=seed,
+                    identity=job.identity,
+                    world=world,
+                    live=live,
+                ),
+                world.is_main,
+            )
 
     command.__name__, command.__doc__ = stage, summary
     return command

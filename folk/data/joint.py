@@ -1,7 +1,7 @@
 """What happens to a picture together with its annotation, for segmentation."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ IGNORE = 255
 _MEAN_COLOUR = [round(255 * value) for value in MEAN]
 
 
+@runtime_checkable
 class JointTransform(Protocol):
     """Makes a picture and its annotation ready; both are moved alike."""
 

@@ -6,7 +6,7 @@ the model normalises. `unit_range` makes [0, 1] of a batch, on its device.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from folk.errors import InputError
 REFERENCE_SIZE = 224
 
 
+@runtime_checkable
 class Transform(Protocol):
     """Makes one picture, or several views of it, ready for a batch."""
 

@@ -8,7 +8,7 @@ All random draws come from a generator on the CPU, in an order that does not dep
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -24,6 +24,7 @@ Pairing = Literal["independent", "one_of_each"]
 BT601 = (0.299, 0.587, 0.114)  # luma weights of red, green, blue
 
 
+@runtime_checkable
 class FrequencyFilter(Protocol):
     """Decides, picture by picture, which coefficients are kept."""
 

@@ -80,6 +80,7 @@ def write_metrics_summary(results: Path) -> list[Path]:
         if stage not in ("prepare", "split"):
             runs.setdefault(run, {})["/".join(evaluation) or stage] = kept
     folder = results / "metrics"
+    folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.json"):
         if old.stem not in runs:
             old.unlink()

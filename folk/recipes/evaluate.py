@@ -55,7 +55,7 @@ class FinetuneRecipe(Recipe):
 class Knn(Section):
     """Weighted nearest neighbours."""
 
-    k: list[Count] = Field(min_length=1)
+    k: Count
     temperature: Positive
 
 

@@ -18,6 +18,7 @@ class Scenes(Section):
     contrast: Fraction  # of the photograph
     digit_scale: list[Positive] = Field(min_length=2, max_length=2)  # side over scene side
     digit_brightness: list[Fraction] = Field(min_length=2, max_length=2)
+    colour: Fraction  # largest saturation of the ink
     seed: Annotated[int, Field(ge=0)]
 
 

@@ -29,6 +29,7 @@ def assumptions_in_force(evidence: Evidence) -> list[Assumption]:
     study = evidence.study
     rows = {run_name(row, seed): row for run, row, seed in study.runs()}
     users: dict[tuple[str, str, str, str], set[str]] = {}
+    parsed: dict[str, dict[str, Any]] = {}  # one recipe lies beside the results of many runs
     for stage, folder in evidence.folders():
         path = folder / "recipe.yaml"
         if not path.is_file():
@@ -36,7 +37,10 @@ def assumptions_in_force(evidence: Evidence) -> list[Assumption]:
         user = rows.get(folder.name) if stage == "pretrain" else folder.name
         if user is None or (stage != "pretrain" and user not in study.evaluations):
             continue  # left over from an earlier version of the study
-        values = Document(path).values
+        text = path.read_text(encoding="utf-8")
+        if text not in parsed:
+            parsed[text] = Document(path).values
+        values = parsed[text]
         flat = flattened({k: v for k, v in values.items() if k != "assume"})
         for key, basis in (values.get("assume") or {}).items():
             said = (stage, str(key), _shown(flat.get(key, "")), str(basis))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -98,7 +99,7 @@ def _filters(evidence: Evidence) -> Iterator[Drawing]:
         with np.load(path, allow_pickle=False) as file:
             pictures, filtered = (_colours(file[name]) for name in ("pictures", "filtered"))
             keep, names = file["keep"].astype(bool), [str(name) for name in file["names"]]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InputError(f"{path}: not the arrays of a filter figure: {error}") from error
     yield Drawing(
         name="filters",

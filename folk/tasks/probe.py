@@ -51,7 +51,7 @@ def probe(
         live: told every line of the history.
 
     Returns:
-        accuracies in [0, 1]: `knn_top1_k<k>` for each k, `linear_top1_last`, `linear_top1_best`.
+        accuracies in [0, 1]: `knn_top1_k<k>`, `linear_top1_last`, `linear_top1_best`.
 
     Source: DINO, arXiv:2104.14294, for both protocols. We differ in that the line is trained on
         the features of whole pictures, not of random crops.
@@ -90,13 +90,12 @@ def probe(
     keys, labels = validation.keys(), validation.labels()
     metrics = {"num_train": float(len(training)), "num_val": float(len(validation))}
     history = History(work / "metrics.jsonl", 0)
-    for k in recipe.knn.k:
-        scores = knn_class_scores(
-            seen, training.labels(), unseen, k, recipe.knn.temperature, num_classes
-        )
-        path = work / ("predictions-knn.parquet" if k == recipe.knn.k[0] else f"knn-{k}.parquet")
-        write_predictions(path, keys, labels, scores)
-        metrics[f"knn_top1_k{k}"] = top_k_of_file(path, 1)
+    scores = knn_class_scores(
+        seen, training.labels(), unseen, recipe.knn.k, recipe.knn.temperature, num_classes
+    )
+    path = work / "predictions-knn.parquet"
+    write_predictions(path, keys, labels, scores)
+    metrics[f"knn_top1_k{recipe.knn.k}"] = top_k_of_file(path, 1)
     path = work / "predictions-linear.parquet"
     logits = _linear(
         recipe.linear, seen, training.labels(), unseen, labels, num_classes, seed, history, live
@@ -163,7 +162,7 @@ def _linear(
         with torch.no_grad():
             logits = line(held_out).numpy()
         ranked = np.argsort(-logits, axis=1, kind="stable")[:, :1].astype(np.int32)
-        values = {"loss": float(loss), "top1": top_k_accuracy(unseen_labels, ranked)}
+        values = {"loss": float(loss.detach()), "top1": top_k_accuracy(unseen_labels, ranked)}
         history.add((epoch + 1) * per_epoch, epoch + 1.0, values)
         live((epoch + 1) * per_epoch, values)
     return logits  # type: ignore[no-any-return]

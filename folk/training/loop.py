@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ Batch = TypeVar("Batch")
 STOPPED = 75  # exit status of a planned stop: "try again", and the next start continues
 
 
+@runtime_checkable
 class Resumable(Protocol):
     """Anything whose state goes into the checkpoint: modules, optimisers."""
 
@@ -100,7 +101,8 @@ def train(
                 _log(history, plan, done, values)
             if epoch_ends and after_epoch is not None:
                 measured = after_epoch(done // plan.updates_per_epoch)
-                _log(history, plan, done, measured)
+                if measured:
+                    _log(history, plan, done, measured)
                 window_start = time.monotonic()
 
             # Processes must agree, and agreeing costs a message: several ask only when they log.

@@ -59,28 +59,19 @@ def test_the_description_names_what_the_scenes_were_made_from(scenes_folder):
 
 
 def test_an_interrupted_prepare_leaves_nothing(tmp_path, monkeypatch):
+    whole = scenes.compose_scenes
+
     def interrupted(**values):
-        for i, scene in enumerate(scenes.compose_scenes(**values)):
-            if i == 15:
+        for i, scene in enumerate(whole(**values)):
+            if i == 25:  # the first split is written, the second begun
                 raise KeyboardInterrupt
             yield scene
 
-    monkeypatch.setattr(prepare.scenes, "compose_scenes", _bind(interrupted, monkeypatch))
+    monkeypatch.setattr(scenes, "compose_scenes", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare_scenes(tmp_path / "a", **SMALL)
 
     assert list(tmp_path.iterdir()) == []
-
-
-def _bind(function, monkeypatch):
-    original = scenes.compose_scenes
-
-    def bound(**values):
-        with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(scenes, "compose_scenes", original)
-            yield from function(**values)
-
-    return bound
 
 
 def test_a_failed_prepare_leaves_an_older_data_set_as_it_was(source, tmp_path):

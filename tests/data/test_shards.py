@@ -57,10 +57,14 @@ def test_a_shard_is_described_by_the_digest_of_its_file(tmp_path):
 
 
 def test_a_failed_writer_leaves_no_file(tmp_path):
-    with pytest.raises(RuntimeError), ShardWriter(tmp_path, "train") as writer:
-        for i in range(3000):
-            writer.add(f"k{i}", 0, b"x")
-        raise RuntimeError
+    def broken_off():
+        with ShardWriter(tmp_path, "train") as writer:
+            for i in range(3000):
+                writer.add(f"k{i}", 0, b"x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        broken_off()
 
     assert list(tmp_path.iterdir()) == []
 

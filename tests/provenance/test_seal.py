@@ -40,8 +40,10 @@ def study(here, job, monkeypatch):
     for name in ("dvc.yaml", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
         (here / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, here / name)
-    for name in ("Snakefile", "workflow/a.smk", "folk/a.py", "config/demo.yaml",
-                 "config/recipes/a.yaml", "config/published.yaml", "requirements.lock"):  # fmt: skip
+    inputs = [path.replace("${item.study}", "demo") for path in STAGE["deps"]]
+    for path in inputs:
+        is_file = Path(path).suffix or path == "Snakefile"
+        name = path if is_file else f"{path}/a.py"
         (here / name).parent.mkdir(parents=True, exist_ok=True)
         (here / name).write_text(name)
     (here / ".gitignore").write_text("/results/demo/\n")
@@ -152,6 +154,7 @@ def test_where_dvc_cannot_or_need_not_keep_bytes_one_line_says_so(study, capsys,
 
 def test_the_summary_of_a_run_that_is_gone_is_removed(study):
     stale = study / "results/demo/metrics/old-s0.json"
+    stale.parent.mkdir()
     stale.write_text("{}")
 
     written = write_metrics_summary(study / "results/demo")

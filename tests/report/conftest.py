@@ -1,7 +1,11 @@
 """A small study whose results are made up, file by file, so that every number is known."""
 
+import atexit
+import functools
 import io
 import json
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +17,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from folk.report.render import render_report
 from folk.study import Study, load_study
 
 CLASSES = ["zero", "one", "two", "three", "four"]
-ROWS = {"scratch": "from scratch", "mfm": "MFM", "mfm-com": "MFM + Com/RCom", "folk": "FOLK"}
 SEEDS = (0, 1)
 FEW = ("few-a", "few-b", "few-c")
 NUM_VAL = 200
+PUBLISHED = Path(__file__).parents[2] / "config" / "published.yaml"
 
 STUDY = """
 study: toy
@@ -102,29 +107,46 @@ class Tree:
     results: Path
     published: Path
 
+    def render(self) -> tuple[list[Path], str]:
+        """Write the report; gives the files written and the text of the page."""
+        written = render_report(self.study, self.study_path, self.results, self.published)
+        return written, self.page
+
+    @property
+    def page(self) -> str:
+        """The page as it was rendered last."""
+        return (self.results / "report.html").read_text(encoding="utf-8")
+
     def predict(self, folder: str, hits: int) -> None:
         """Replace the predictions and metrics of a fine-tuning: so many of 200 are right."""
         write_classification(self.results / folder, "", "top{}_last", hits)
 
+    def prepare(self, classes: list[str]) -> None:
+        """Replace the data set by one with these classes."""
+        shutil.rmtree(self.results / "prepare")
+        write_data(self.results / "prepare" / "scenes", classes)
+
+
+def build(
+    folder: Path, *, title: str = "Toy study", label: str = "FOLK", scale: str = "demo"
+) -> Tree:
+    """Make the whole tree in `folder`."""
+    path = folder / "toy.yaml"
+    words = {"title": json.dumps(title), "label": json.dumps(label), "scale": scale}
+    path.write_text(STUDY.format(**words), encoding="utf-8")
+    shutil.copytree(pattern(), folder / "results" / "toy")
+    return Tree(load_study(path), path, folder / "results" / "toy", PUBLISHED)
+
 
 @pytest.fixture
 def published_path() -> Path:
-    return Path(__file__).parents[2] / "config" / "published.yaml"
+    return PUBLISHED
 
 
 @pytest.fixture
-def make_tree(tmp_path: Path, published_path: Path) -> Callable[..., Tree]:
+def make_tree(tmp_path: Path) -> Callable[..., Tree]:
     """Build the tree; keywords fill the study's title, label and scale."""
-
-    def make(*, title: str = "Toy study", label: str = "FOLK", scale: str = "demo") -> Tree:
-        path = tmp_path / "toy.yaml"
-        words = {"title": json.dumps(title), "label": json.dumps(label), "scale": scale}
-        path.write_text(STUDY.format(**words), encoding="utf-8")
-        results = tmp_path / "results" / "toy"
-        fill(results)
-        return Tree(load_study(path), path, results, published_path)
-
-    return make
+    return functools.partial(build, tmp_path)
 
 
 @pytest.fixture
@@ -132,8 +154,16 @@ def tree(make_tree: Callable[..., Tree]) -> Tree:
     return make_tree()
 
 
-def fill(results: Path, classes: list[str] | None = None) -> None:
-    write_data(results / "prepare" / "scenes", classes or CLASSES)
+@pytest.fixture(scope="session")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """A tree, for tests that only read it, with its report rendered."""
+    made = build(tmp_path_factory.mktemp("untouched"))
+    made.render()
+    return made
+
+
+def fill(results: Path) -> None:
+    write_data(results / "prepare" / "scenes", CLASSES)
     for row, hits in HITS.items():
         for seed in SEEDS:
             run = f"{row}-s{seed}"

@@ -79,4 +79,4 @@ def test_a_cell_that_asks_for_an_unknown_id_hears_the_nearest_one(published_path
     published = load_published(published_path)
 
     with pytest.raises(InputError, match="did you mean 'folk-t1-folk-300-vitb'"):
-        published.number("folk-t1-folk-300-vit", "finetune/folk/top1")
+        published.number("folk-t1-folk-300-vitbb", "finetune/folk/top1")

@@ -18,7 +18,6 @@ rule prepare:
         dataset=f"results/{study.name}/prepare/{{data}}/dataset.json",
         manifest=f"results/{study.name}/prepare/{{data}}/manifest.parquet",
         shards=directory(f"results/{study.name}/prepare/{{data}}/shards"),
-        samples=f"results/{study.name}/prepare/{{data}}/samples.npz",
         record=f"results/{study.name}/prepare/{{data}}/record.json",
     log:
         f"results/{study.name}/prepare/{{data}}/prepare.log",

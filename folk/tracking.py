@@ -1,0 +1,296 @@
+"""The window on MLflow: what the records say, replayed; and live curves while a job runs.
+
+The files are the truth. MLflow can be thrown away and filled again, nothing reads a number back
+from it, and no job fails because MLflow did. This is the only module that imports mlflow, and it
+does so inside functions, for that costs seconds.
+"""
+
+import contextlib
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from folk.provenance.replay import history_of, milliseconds, records_of, spelt, tags_of
+from folk.yaml_model import flattened
+
+# Limits of MLflow 3.17, mlflow/utils/validation.py.
+METRICS_A_BATCH = 1000
+ENTRIES_A_BATCH = 100
+DIGEST_LENGTH = 36
+
+STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+RECORD_TAG, COMPLETE_TAG, OLD_TAG = "folk.record_id", "folk.complete", "folk.superseded"
+DATA_FILES = ("dataset.json", "keys.parquet")
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What a replay did; all counts are of records."""
+
+    uri: str
+    found: int = 0  # readable records of the study, those of failed jobs included
+    created: int = 0  # runs that MLflow did not have
+    superseded: int = 0  # runs of MLflow whose record is gone: the job was run again
+    unreadable: list[str] = field(default_factory=list)  # one line a record
+    error: str | None = None  # what MLflow said when it could not be filled
+
+    def __str__(self) -> str:
+        text = f"MLflow {self.uri}: {self.found} records, {self.created} new"
+        if self.superseded:
+            text += f", {self.superseded} superseded"
+        text += "".join(f"\nnot mirrored: {line}" for line in self.unreadable)
+        return f"{text}\nMLflow failed: {self.error}" if self.error else text
+
+
+def sync_study(study_dir: Path, uri: str | None, study: str) -> SyncReport:
+    """Replay every record of a study into MLflow: one experiment, one run a record.
+
+    Run twice, it changes nothing. Only one process may call it at a time on the same store.
+
+    Args:
+        study_dir: results of the study, such as `results/demo`.
+        uri: MLflow store or server; `sqlite:///<study_dir>/mlflow.db` when left out.
+        study: name of the study and of the experiment.
+
+    Returns:
+        what was done. A failure of MLflow stands in its `error`, for it must not stop a workflow;
+        what had been replayed stays, and the next call goes on.
+    """
+    uri = uri or f"sqlite:///{study_dir.resolve().as_posix()}/mlflow.db"
+    records, unreadable = records_of(study_dir)
+    try:
+        created, superseded = _replay(records, uri, study)
+    except Exception as error:  # noqa: BLE001 - mlflow, sqlalchemy, alembic and requests raise their own
+        reason = next(iter(str(error).splitlines()), "")
+        return SyncReport(
+            uri, len(records), 0, 0, unreadable, f"{type(error).__name__}: {reason[:500]}"
+        )
+    return SyncReport(uri, len(records), created, superseded, unreadable)
+
+
+class LiveMirror:
+    """Sends a job's history to an MLflow server while the job runs, and never disturbs it.
+
+    Only an http(s) address is a server: anything else makes this a no-op, because jobs that open
+    the same sqlite file at the same time break it. Numbers go through a queue to a thread of its
+    own; a failure is printed once, then nothing more is sent.
+    """
+
+    LONGEST_WAIT = 10.0  # seconds at the end of a job, for what is still in the queue
+    QUEUE_LENGTH = 10_000
+
+    def __init__(self, uri: str | None, study: str, name: str) -> None:
+        """Prepare; nothing is sent before the block is entered.
+
+        Args:
+            uri: usually the value of MLFLOW_TRACKING_URI.
+            study: name of the experiment.
+            name: name of the run, such as `pretrain/folk-s0`.
+        """
+        self._uri = uri if uri and uri.startswith(("http://", "https://")) else None
+        self._study, self._name = study, name
+        self._lines: queue.Queue[tuple[int, int, dict[str, float]] | str] = queue.Queue(
+            self.QUEUE_LENGTH
+        )
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> "LiveMirror":
+        if self._uri is not None:
+            self._thread = threading.Thread(target=self._send, name="mlflow", daemon=True)
+            self._thread.start()
+        return self
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        """Send the numbers of a step, some time soon; lost when the server is too slow."""
+        if self._thread is not None and self._thread.is_alive():
+            with contextlib.suppress(queue.Full):
+                self._lines.put_nowait((step, _now_ms(), dict(values)))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            return
+        stopped = kind is not None and not issubclass(kind, Exception)
+        end = "KILLED" if stopped else "FAILED" if kind else "FINISHED"
+        with contextlib.suppress(queue.Full):
+            self._lines.put_nowait(end)
+        self._thread.join(self.LONGEST_WAIT)
+        if self._thread.is_alive():
+            self._say("the server is too slow; the job does not wait for it")
+
+    def _send(self) -> None:
+        # Fewer and shorter trials than MLflow's own five of two minutes each.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        try:
+            client = _client(str(self._uri))
+            experiment = _experiment(client, self._study)
+            tags = {"folk.study": self._study, "folk.live": "true"}
+            run = client.create_run(experiment, tags=tags, run_name=self._name).info.run_id
+            while True:
+                metrics, end = self._gathered()
+                if metrics:
+                    client.log_batch(run, metrics=metrics[:METRICS_A_BATCH], synchronous=True)
+                if end is not None:
+                    client.set_terminated(run, status=end)
+                    return
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job goes on
+            self._say(f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}")
+
+    def _gathered(self) -> tuple[list[Any], str | None]:
+        """Wait for a line, then take what else is there, up to a batch."""
+        metrics: list[Any] = []
+        line: tuple[int, int, dict[str, float]] | str | None = self._lines.get()
+        while line is not None:
+            if isinstance(line, str):
+                return metrics, line
+            step, moment, values = line
+            metrics += _metrics(step, moment, values)
+            if len(metrics) > METRICS_A_BATCH // 2:
+                break
+            try:
+                line = self._lines.get_nowait()
+            except queue.Empty:
+                line = None
+        return metrics, None
+
+    def _say(self, what: str) -> None:
+        print(f"MLflow at {self._uri}: no live curves: {what}", file=sys.stderr)
+
+
+def _replay(records: list[tuple[Path, dict[str, Any]]], uri: str, study: str) -> tuple[int, int]:
+    client = _client(uri)
+    experiment = _experiment(client, study)
+    known = {}
+    for run in _runs(client, experiment):
+        if COMPLETE_TAG in run.data.tags:
+            known[run.data.tags[RECORD_TAG]] = run
+        else:
+            client.delete_run(run.info.run_id)  # an earlier replay was cut off inside it
+    created = 0
+    for path, record in records:
+        if record["id"] not in known:
+            _create_run(client, experiment, path, record)
+            created += 1
+    present = {record["id"] for _, record in records}
+    for record_id, run in known.items():
+        if record_id not in present and OLD_TAG not in run.data.tags:
+            client.set_tag(run.info.run_id, OLD_TAG, "true")
+        elif record_id in present and OLD_TAG in run.data.tags:
+            client.delete_tag(run.info.run_id, OLD_TAG)
+    return created, len(known.keys() - present)
+
+
+def _create_run(client: Any, experiment: str, path: Path, record: dict[str, Any]) -> None:
+    from mlflow.entities import Param, RunTag
+
+    started = milliseconds(record["started"])
+    ended = milliseconds(record["ended"]) if record["ended"] else started
+    name = "/".join(filter(None, (record["stage"], record["run"], record["evaluation"])))
+    run = client.create_run(
+        experiment, start_time=started, run_name=name, tags={RECORD_TAG: record["id"]}
+    ).info.run_id
+    recipe = flattened(record["recipe"])
+    params = [Param(key, spelt(value)) for key, value in recipe.items()]
+    tags = [RunTag(key, spelt(value)) for key, value in tags_of(record).items()]
+    for some in _batches(params, ENTRIES_A_BATCH):
+        client.log_batch(run, params=some, synchronous=True)
+    for some in _batches(tags, ENTRIES_A_BATCH):
+        client.log_batch(run, tags=some, synchronous=True)
+    last_step, metrics = 0, []
+    for step, moment, values in history_of(path, record):
+        last_step = max(last_step, step)
+        metrics += _metrics(step, moment, values)
+    metrics += _metrics(last_step, ended, record["metrics"])
+    for some in _batches(metrics, METRICS_A_BATCH):
+        client.log_batch(run, metrics=some, synchronous=True)
+    client.log_inputs(run, datasets=_datasets(record))
+    client.set_terminated(run, status=STATUS[record["outcome"]], end_time=ended)
+    client.set_tag(run, COMPLETE_TAG, "true")  # last: a run without it is made again
+
+
+def _datasets(record: dict[str, Any]) -> list[Any]:
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data import meta_dataset
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    found = []
+    for entry in record["inputs"]:
+        place = Path(entry["path"])
+        if place.name not in DATA_FILES:
+            continue
+        source = CodeDatasetSource({"path": entry["path"], "record": entry["record"] or ""})
+        digest = entry["sha256"][:DIGEST_LENGTH]
+        make: Any = meta_dataset.MetaDataset  # its types say abstract, which it is not
+        meta = make(source, name=place.parent.name, digest=digest)
+        tags = {"mlflow.data.context": record["stage"], "sha256": entry["sha256"]}
+        entity: Any = Dataset.from_dictionary(meta.to_dict())
+        found.append(DatasetInput(entity, [InputTag(key, value) for key, value in tags.items()]))
+    return found
+
+
+def _client(uri: str) -> Any:
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    from mlflow import MlflowClient
+
+    if not uri.startswith(("http://", "https://")):
+        # A new database is made here and by nobody else: two at a time would break it.
+        from mlflow import db
+
+        if uri.startswith("sqlite:///"):
+            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        callback: Any = db.upgrade.callback
+        callback(uri)
+    return MlflowClient(tracking_uri=uri)
+
+
+def _experiment(client: Any, name: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return str(client.create_experiment(name))
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def _runs(client: Any, experiment: str) -> Iterator[Any]:
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            [experiment], f"tags.`{RECORD_TAG}` != ''", max_results=1000, page_token=token
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _metrics(step: int, moment_ms: int, values: dict[str, Any]) -> list[Any]:
+    from mlflow.entities import Metric
+
+    return [
+        Metric(name, float(value), moment_ms, step)
+        for name, value in values.items()
+        if isinstance(value, int | float)
+    ]
+
+
+def _batches(entries: list[Any], size: int) -> Iterator[list[Any]]:
+    for start in range(0, len(entries), size):
+        yield entries[start : start + size]
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

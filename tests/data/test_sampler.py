@@ -1,0 +1,83 @@
+"""The order of pictures depends on seed and epoch, and on nothing else."""
+
+from itertools import chain
+
+import pytest
+
+from folk.data.sampler import EpochSampler
+from folk.errors import InputError
+
+
+def places(sampler):
+    return [[draw.place for draw in batch] for batch in sampler]
+
+
+def flat(batches):
+    return list(chain.from_iterable(batches))
+
+
+@pytest.mark.parametrize("world", [1, 2, 4, 8])
+def test_global_batches_are_the_same_whatever_the_world_size(world):
+    alone = places(EpochSampler(100, batch=16, seed=5, epoch=3))
+    ranks = [
+        places(EpochSampler(100, batch=16, seed=5, epoch=3, rank=r, world=world))
+        for r in range(world)
+    ]
+
+    assert [flat(parts) for parts in zip(*ranks, strict=True)] == alone
+    assert all(len(batch) == 16 // world for rank in ranks for batch in rank)
+
+
+def test_an_epoch_shows_no_picture_twice_and_the_next_epoch_orders_them_anew():
+    sampler = EpochSampler(100, batch=10, seed=0)
+    first = flat(places(sampler))
+    sampler.set_epoch(1)
+    second = flat(places(sampler))
+
+    assert sorted(first) == sorted(second) == list(range(100))
+    assert first != second
+
+
+def test_another_seed_gives_another_order():
+    assert places(EpochSampler(50, batch=10, seed=0)) != places(EpochSampler(50, batch=10, seed=1))
+
+
+@pytest.mark.parametrize("start", [0, 1, 4, 5])
+def test_a_start_in_mid_epoch_gives_exactly_the_rest(start):
+    whole = places(EpochSampler(50, batch=10, epoch=2))
+    sampler = EpochSampler(50, batch=10, epoch=2, start_batch=start)
+
+    assert places(sampler) == whole[start:]
+    assert len(sampler) == 5 - start
+
+
+def test_every_draw_carries_its_epoch():
+    sampler = EpochSampler(20, batch=10, epoch=7)
+
+    assert {draw.epoch for batch in sampler for draw in batch} == {7}
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 5])
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 16, 17])
+def test_evaluation_shows_every_picture_once_without_padding(length, world):
+    samplers = [
+        EpochSampler(length, batch=8, rank=r, world=world, shuffle=False, drop_last=False)
+        for r in range(world)
+    ]
+    seen = [places(sampler) for sampler in samplers]
+
+    assert sorted(flat(flat(rank) for rank in seen)) == list(range(length))
+    assert [len(rank) for rank in seen] == [len(sampler) for sampler in samplers]
+    assert all(batch for rank in seen for batch in rank)
+    if world == 1:
+        assert flat(seen[0]) == list(range(length))
+
+
+def test_a_batch_that_processes_cannot_share_is_refused():
+    with pytest.raises(InputError, match="batch 10 cannot be shared by 4 processes"):
+        EpochSampler(100, batch=10, world=4)
+
+
+def test_a_batch_larger_than_the_data_set_is_refused():
+    with pytest.raises(InputError, match="7 pictures, fewer than one batch of 8"):
+        EpochSampler(7, batch=8)

@@ -1,0 +1,268 @@
+"""Transforms draw from the given generator only, and do to pictures what they say."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from folk.data.augment import ColourJitter, RandomCrop, RandomErasing, global_generators, to_pixels
+from folk.data.joint import IGNORE, segment_eval_transform, segment_transform
+from folk.data.transforms import (
+    eval_transform,
+    finetune_transform,
+    unit_range,
+    view_transforms,
+)
+from folk.errors import InputError
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def picture():
+    pixels = rng(1).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize((120, 80), Image.Resampling.BICUBIC)
+
+
+TRAINING = {
+    "mfm": view_transforms("mfm", size=32, min_scale=0.2, num_views=2),
+    "mfm, jitter": view_transforms("mfm", size=32, min_scale=0.2, jitter=1.0, num_views=1),
+    "dino": view_transforms("dino", size=32, min_scale=0.2, jitter=1.0, num_views=2),
+    "finetune": finetune_transform(
+        size=32, min_scale=0.2, rand_augment="rand-m9-mstd0.5-inc1", random_erasing=0.25
+    ),
+    "jitter": finetune_transform(size=32, min_scale=0.2, color_jitter=0.4),
+}
+
+
+@pytest.mark.parametrize("transform", TRAINING.values(), ids=TRAINING)
+def test_the_generator_alone_decides_the_picture(picture, transform):
+    def made(seed):
+        result = transform(picture, rng(seed))
+        return torch.stack(result) if isinstance(result, list) else result
+
+    first = made(0)
+    torch.manual_seed(99)
+    random.seed(99)
+    np.random.seed(99)
+
+    assert torch.equal(made(0), first)
+    assert not torch.equal(made(1), first)
+    assert first.dtype == torch.uint8
+    assert first.shape[-3:] == (3, 32, 32)
+
+
+@pytest.mark.parametrize("transform", TRAINING.values(), ids=TRAINING)
+def test_no_global_generator_is_moved(picture, transform):
+    # Python's own is not compared: beartype, on in every test, draws from it. See the next test.
+    torch.manual_seed(1)
+    np.random.seed(1)
+    expected = torch.rand(1).item(), np.random.random()
+    torch.manual_seed(1)
+    np.random.seed(1)
+
+    transform(picture, rng())
+
+    assert (torch.rand(1).item(), np.random.random()) == expected
+
+
+def test_global_generators_are_seeded_inside_and_restored_after_an_error():
+    def draw():
+        return random.random(), np.random.random(), torch.rand(1).item()
+
+    with global_generators(rng(3)):
+        first = draw()
+    with global_generators(rng(3)):
+        assert draw() == first
+    state = random.getstate()
+
+    def fails():
+        with global_generators(rng(4)):
+            draw()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails()
+    assert random.getstate() == state
+
+
+def test_a_crop_equals_the_librarys_crop_of_the_same_part(picture):
+    crop = RandomCrop(32, (0.2, 1.0), flip=0.0)
+    part = crop._part(picture.height, picture.width, rng(5))
+    expected = F.resized_crop(picture, *part, [32, 32], interpolation=InterpolationMode.BICUBIC)
+
+    assert np.array_equal(np.asarray(crop(picture, rng(5))), np.asarray(expected))
+
+
+def test_crops_have_the_areas_and_ratios_that_were_asked_for():
+    crop = RandomCrop(32, (0.3, 0.5))
+    generator = rng()
+    parts = np.array([crop._part(400, 600, generator) for _ in range(2000)])
+    top, left, height, width = parts.T
+    area, ratio = height * width / (400 * 600), width / height
+
+    assert 0.297 < area.min() < 0.31
+    assert 0.49 < area.max() < 0.503
+    assert abs(area.mean() - 0.4) < 0.005
+    assert 0.74 < ratio.min() < 0.77
+    assert 1.3 < ratio.max() < 1.345
+    assert abs(np.log(ratio).mean()) < 0.02
+    assert (top >= 0).all()
+    assert (top + height <= 400).all()
+    assert (left >= 0).all()
+    assert (left + width <= 600).all()
+
+
+def test_a_picture_too_long_for_any_ratio_gives_its_centre():
+    assert RandomCrop(8, (1.0, 1.0))._part(10, 100, rng()) == (0, 43, 10, 13)
+
+
+def test_half_of_the_crops_are_mirrored():
+    picture = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
+    crop = RandomCrop(4, (1.0, 1.0), flip=0.5, ratio=(1.0, 1.0))
+    generator = rng()
+    mirrored = [np.asarray(crop(picture, generator))[0, 0, 0] > 0 for _ in range(1000)]
+
+    assert 0.45 < np.mean(mirrored) < 0.55
+
+
+def test_two_views_of_a_picture_differ(picture):
+    u, v = view_transforms("mfm", size=32, min_scale=0.2, num_views=2)(picture, rng())
+    assert not torch.equal(u, v)
+
+
+def test_a_crop_of_everything_without_mirror_changes_nothing(picture):
+    square = picture.resize((32, 32))
+    crop = RandomCrop(32, (1.0, 1.0), flip=0.0, ratio=(1.0, 1.0))
+
+    assert np.array_equal(np.asarray(crop(square, rng())), np.asarray(square))
+
+
+def test_every_second_dino_view_may_be_solarised_and_the_first_never():
+    views = view_transforms("dino", size=32, min_scale=0.2, num_views=2).views
+
+    assert [(v.blur, v.solarise, v.grey) for v in views] == [(1.0, 0.0, 0.2), (0.1, 0.2, 0.2)]
+
+
+def test_jitter_without_strength_does_nothing_and_brightness_scales(picture):
+    nothing = ColourJitter(0.0, 0.0, 0.0, 0.0, 1.0)
+    assert np.array_equal(np.asarray(nothing(picture, rng())), np.asarray(picture))
+
+    grey = Image.new("RGB", (4, 4), (100, 100, 100))
+    jitter = ColourJitter(0.4, 0.0, 0.0, 0.0, 1.0)
+    values = [np.asarray(jitter(grey, rng(i)))[0, 0, 0] for i in range(300)]
+    assert 59 <= min(values) < 70
+    assert 130 < max(values) <= 140
+
+
+def test_erasing_changes_one_rectangle_and_only_as_often_as_asked():
+    flat = torch.zeros((3, 32, 32), dtype=torch.uint8)
+    always = RandomErasing(1.0)(flat, rng())
+    changed = (always > 0).any(0)
+    rows, columns = changed.any(1).nonzero().flatten(), changed.any(0).nonzero().flatten()
+    box = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
+
+    assert flat.sum() == 0
+    assert 0.015 < box / 1024 < 0.4
+    assert changed.sum() > 0.9 * box
+    often = [bool(RandomErasing(0.25)(flat, rng(i)).any()) for i in range(400)]
+    assert 0.19 < np.mean(often) < 0.31
+
+
+@pytest.mark.parametrize("magnitude", [9, 10])
+def test_rand_augment_survives_every_operation(magnitude):
+    transform = finetune_transform(
+        size=16, min_scale=1.0, rand_augment=f"rand-m{magnitude}-mstd2.0-inc1"
+    )
+    picture = Image.fromarray(rng().integers(0, 256, (16, 16, 3), dtype=np.uint8))
+
+    assert all(transform(picture, rng(i)).shape == (3, 16, 16) for i in range(300))
+
+
+def test_evaluation_takes_the_centre_of_the_resized_picture(picture):
+    expected = F.center_crop(F.resize(picture, [36], InterpolationMode.BICUBIC), [32, 32])
+
+    assert torch.equal(eval_transform(resize=36, crop=32)(picture, rng()), to_pixels(expected))
+
+
+def test_evaluation_leaves_a_fitting_picture_as_it_is(picture):
+    square = picture.resize((32, 32))
+
+    assert torch.equal(eval_transform(resize=32, crop=32)(square, rng()), to_pixels(square))
+
+
+def test_unit_range_maps_black_to_0_and_white_to_1():
+    pixels = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(1, 3, 1, 1)
+
+    torch.testing.assert_close(unit_range(pixels).flatten(), torch.tensor([0.0, 0.2, 1.0]))
+
+
+def joint_pair(height=40, width=60):
+    """A picture whose red value is ten times its class id."""
+    ids = rng().integers(0, 11, (height // 10, width // 10), dtype=np.uint8).repeat(10, 0)
+    ids = ids.repeat(10, 1)
+    return Image.fromarray(np.stack([ids * 10] * 3, axis=-1)), Image.fromarray(ids)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_picture_and_annotation_move_together(seed):
+    picture, annotation = joint_pair()
+    image, ids = segment_transform(crop=40, scale=(1.0, 1.0))(picture, annotation, rng(seed))
+
+    assert image.shape == (3, 40, 40)
+    assert torch.equal(image[0], ids * 10)
+
+
+@pytest.mark.parametrize("scale", [(0.5, 0.5), (0.5, 2.0), (2.0, 2.0)])
+def test_scaled_annotations_hold_known_ids_only_and_fill_with_ignore(scale):
+    picture, annotation = joint_pair()
+    image, ids = segment_transform(crop=32, scale=scale)(picture, annotation, rng())
+    inside = ids != IGNORE
+
+    assert ids.shape == (32, 32)
+    assert set(ids[inside].tolist()) <= set(range(11))
+    assert inside.sum() == (16 * 24 if scale == (0.5, 0.5) else 32 * 32)
+    assert torch.all(torch.tensor([124, 116, 104], dtype=torch.uint8) == image[:, ~inside].T)
+    # Bicubic edges and nearest ids differ at borders only.
+    near = (image[0][inside].int() - ids[inside].int() * 10).abs() <= 10
+    assert near.float().mean() > 0.6
+
+
+def test_colour_jitter_leaves_the_annotation_alone():
+    picture, annotation = joint_pair()
+    plain = segment_transform(crop=40, scale=(1.0, 1.0), flip=0.0)
+    jittered = segment_transform(crop=40, scale=(1.0, 1.0), flip=0.0, jitter=0.5)
+
+    assert torch.equal(
+        plain(picture, annotation, rng(2))[1], jittered(picture, annotation, rng(2))[1]
+    )
+
+
+def test_segmentation_evaluation_keeps_the_annotations_size():
+    image, ids = segment_eval_transform(size=20)(*joint_pair(), rng())
+    assert image.shape == (3, 20, 30)
+    assert ids.shape == (40, 60)
+
+    image, _ = segment_eval_transform()(*joint_pair(), rng())
+    assert image.shape == (3, 40, 60)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: view_transforms("mfm", size=32, min_scale=0.0, num_views=1),
+        lambda: view_transforms("mfm", size=32, min_scale=0.5, max_scale=0.4, num_views=1),
+        lambda: finetune_transform(size=32, min_scale=0.2, rand_augment="randd-m9"),
+        lambda: eval_transform(resize=16, crop=32),
+        lambda: segment_transform(crop=32, scale=(2.0, 1.0)),
+    ],
+)
+def test_wrong_settings_are_refused(wrong):
+    with pytest.raises(InputError):
+        wrong()

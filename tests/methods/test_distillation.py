@@ -1,0 +1,80 @@
+"""The head, the running mean and the follower do what self-distillation needs."""
+
+import copy
+
+import torch
+from torch import nn
+
+from folk.methods.distillation import Centering, DistillationHead, ema_update
+
+
+def test_the_last_layer_is_weight_normalisation_with_gain_one():
+    head = DistillationHead(8, out_features=20, hidden=16, bottleneck=6)
+    reference = nn.utils.parametrizations.weight_norm(nn.Linear(6, 20, bias=False))
+    with torch.no_grad():
+        reference.parametrizations.weight.original0.fill_(1.0)
+        reference.parametrizations.weight.original1.copy_(head.last_layer.weight)
+    direction = torch.randn(4, 6)
+
+    torch.testing.assert_close(head.last_layer(direction), reference(direction))
+
+
+def test_logits_are_cosines():
+    logits = DistillationHead(8, out_features=20, hidden=16, bottleneck=6)(100 * torch.randn(64, 8))
+
+    assert logits.abs().max() <= 1.0 + 1e-6
+
+
+def test_a_learned_gain_scales_the_rows():
+    head = DistillationHead(8, out_features=20, hidden=16, bottleneck=6, learn_gain=True)
+    features = torch.randn(4, 8)
+    before = head(features)
+    with torch.no_grad():
+        head.last_layer.gain.fill_(3.0)
+
+    torch.testing.assert_close(head(features), 3.0 * before)
+
+
+def test_a_held_last_layer_does_not_move_and_the_rest_does():
+    head = DistillationHead(8, out_features=20, hidden=16, bottleneck=6)
+    before = copy.deepcopy(head)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=0.1, weight_decay=0.1)
+
+    head(torch.randn(4, 8)).square().sum().backward()
+    head.hold_last_layer()
+    optimizer.step()
+
+    assert torch.equal(before.last_layer.weight, head.last_layer.weight)
+    assert not torch.equal(before.mlp[0].weight, head.mlp[0].weight)
+
+
+def test_the_centre_moves_by_a_tenth_of_the_way():
+    centering = Centering(3, momentum=0.9)
+
+    centering.update(torch.tensor([[1.0, 2.0, 0.0], [3.0, 2.0, 0.0]]))
+    centering.update(torch.tensor([[2.0, 2.0, 10.0]]))
+
+    torch.testing.assert_close(centering.center, torch.tensor([0.38, 0.38, 1.0]))
+
+
+def test_the_teacher_moves_towards_the_student_by_one_minus_the_momentum():
+    teacher, student = nn.Linear(3, 2), nn.Linear(3, 2)
+    before = copy.deepcopy(teacher)
+
+    ema_update(teacher.parameters(), student.parameters(), 0.75)
+
+    for new, old, leader in zip(
+        teacher.parameters(), before.parameters(), student.parameters(), strict=True
+    ):
+        torch.testing.assert_close(new, 0.75 * old + 0.25 * leader)
+
+
+def test_momentum_one_leaves_the_teacher_and_zero_makes_it_the_student():
+    teacher, student = nn.Linear(3, 2), nn.Linear(3, 2)
+    before = copy.deepcopy(teacher)
+
+    ema_update(teacher.parameters(), student.parameters(), 1.0)
+    assert torch.equal(before.weight, teacher.weight)
+
+    ema_update(teacher.parameters(), student.parameters(), 0.0)
+    assert torch.equal(student.weight, teacher.weight)

@@ -1,0 +1,187 @@
+"""Who sees what, who learns from what."""
+
+import copy
+
+import pytest
+import torch
+
+from folk.methods.distillation import DistillationHead
+from folk.methods.losses import distillation_loss, masked_frequency_loss
+from folk.methods.masking import ComRComFilter, RadialFilter
+from folk.methods.student_teacher import (
+    Distillation,
+    MaskedFrequencyModel,
+    Reconstruction,
+    StudentTeacher,
+)
+from folk.models.encoder import create_encoder
+
+MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
+TINY_VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
+
+
+@pytest.fixture(params=["vit", "resnet"])
+def student_teacher(request):
+    torch.manual_seed(0)
+    if request.param == "vit":
+        encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
+    else:
+        encoder = create_encoder("resnet10t", {})
+    head = DistillationHead(encoder.num_features, out_features=32, hidden=24, bottleneck=8)
+    return StudentTeacher(encoder, MEAN, STD, Reconstruction(), Distillation(), head)
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    u, v = torch.rand(2, 4, 3, 32, 32, generator=generator)
+    keep_u, keep_v = ComRComFilter(thresholds=(0.05, 0.1)).draw_pair(u, v, generator)
+    return u, v, keep_u, keep_v
+
+
+def test_every_trained_parameter_gets_a_gradient_and_the_teacher_gets_none(student_teacher, batch):
+    student_teacher(*batch, 0.04)["loss"].backward()
+
+    for name, parameter in student_teacher.named_parameters():
+        if name.startswith("teacher_"):
+            assert not parameter.requires_grad, name
+            assert parameter.grad is None, name
+        else:
+            assert parameter.grad is not None, name
+
+
+def test_the_reconstruction_head_learns_only_from_missing_frequencies(student_teacher, batch):
+    silent = StudentTeacher(
+        student_teacher.encoder,
+        MEAN,
+        STD,
+        Reconstruction(weight=0.0),
+        Distillation(),
+        student_teacher.distillation_head,
+    )
+
+    silent(*batch, 0.04)["loss"].backward()
+
+    assert all(not p.grad.any() for p in silent.reconstruction_head.parameters())
+    assert any(p.grad.any() for p in silent.encoder.parameters())
+
+
+def test_views_are_crossed(student_teacher, batch):
+    u, v, keep_u, keep_v = batch
+    student_teacher.eval()  # the reference below runs each view alone
+    parts = student_teacher(*batch, 0.04)
+
+    def guess(view, keep):
+        seen = student_teacher.filter_and_normalise(view, keep)
+        from folk.models.encoder import pooled
+
+        return student_teacher.distillation_head(pooled(student_teacher.encoder, seen, "cls"))
+
+    center = student_teacher.centering.center
+    name_u, name_v = student_teacher.teacher_logits(u), student_teacher.teacher_logits(v)
+    crossed = 0.5 * (
+        distillation_loss(guess(u, keep_u), name_v, center, 0.1, 0.04)
+        + distillation_loss(guess(v, keep_v), name_u, center, 0.1, 0.04)
+    )
+    same_view = 0.5 * (
+        distillation_loss(guess(u, keep_u), name_u, center, 0.1, 0.04)
+        + distillation_loss(guess(v, keep_v), name_v, center, 0.1, 0.04)
+    )
+
+    torch.testing.assert_close(parts["loss/distillation"], crossed.detach())
+    assert abs(crossed - same_view) > 1e-5
+
+
+def test_the_student_never_sees_what_was_removed(batch):
+    u, _, keep_u, _ = batch
+    encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
+    model = MaskedFrequencyModel(encoder, MEAN, STD, Reconstruction(clamp=False))
+    noise = torch.fft.irfft2(torch.fft.rfft2(torch.rand_like(u)) * ~keep_u, s=(32, 32))
+
+    torch.testing.assert_close(
+        model.reconstruct(u, keep_u), model.reconstruct(u + noise, keep_u), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_the_target_is_the_normalised_unfiltered_picture(batch):
+    u, _, keep_u, _ = batch
+    encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
+    model = MaskedFrequencyModel(encoder, MEAN, STD, Reconstruction(weight=3.0))
+
+    parts = model(u, keep_u)
+
+    mean, std = (torch.tensor(x)[:, None, None] for x in (MEAN, STD))
+    expected = masked_frequency_loss(model.reconstruct(u, keep_u), (u - mean) / std, keep_u)
+    torch.testing.assert_close(parts["loss/reconstruction"], expected.detach())
+    torch.testing.assert_close(parts["loss"], 3.0 * expected)
+
+
+def test_the_loss_is_the_weighted_sum_of_its_parts(batch):
+    encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
+    head = DistillationHead(24, out_features=32, hidden=24, bottleneck=8)
+    model = StudentTeacher(
+        encoder, MEAN, STD, Reconstruction(weight=2.0), Distillation(weight=0.5), head
+    )
+
+    parts = model(*batch, 0.04)
+
+    total = 2.0 * parts["loss/reconstruction"] + 0.5 * parts["loss/distillation"]
+    torch.testing.assert_close(parts["loss"].detach(), total)
+
+
+def test_the_teacher_starts_as_the_student_and_follows(student_teacher):
+    student, teacher = student_teacher.encoder, student_teacher.teacher_encoder
+    start = copy.deepcopy(student.state_dict())
+    for key, value in teacher.state_dict().items():
+        assert torch.equal(start[key], value), key
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter += 1.0
+
+    student_teacher.update_teacher(0.75)
+
+    for key, parameter in teacher.named_parameters():
+        torch.testing.assert_close(parameter, start[key] + 0.25, msg=key)
+
+
+def test_the_centre_moves_in_training_only(student_teacher, batch):
+    student_teacher.eval()
+    student_teacher(*batch, 0.04)
+    assert not student_teacher.centering.center.any()
+
+    student_teacher.train()
+    student_teacher(*batch, 0.04)
+    assert student_teacher.centering.center.any()
+
+
+def test_the_teacher_is_spared_stochastic_depth():
+    encoder = create_encoder("vit_tiny_patch16_224", {**TINY_VIT, "drop_path_rate": 0.5})
+    head = DistillationHead(24, out_features=32, hidden=24, bottleneck=8)
+    model = StudentTeacher(encoder, MEAN, STD, Reconstruction(), Distillation(), head).train()
+    pictures = torch.rand(8, 3, 32, 32)
+
+    assert torch.equal(model.teacher_logits(pictures), model.teacher_logits(pictures))
+
+
+def test_a_few_steps_of_folk_learn_and_the_teacher_moves():
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
+    encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
+    head = DistillationHead(24, out_features=32, hidden=24, bottleneck=8)
+    model = StudentTeacher(encoder, MEAN, STD, Reconstruction(), Distillation(weight=0.0), head)
+    before = copy.deepcopy(model.teacher_encoder.state_dict())
+    pictures = torch.rand(16, 3, 32, 32, generator=generator)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=3e-3)
+    chooses, losses = RadialFilter(16.0), []
+
+    for _ in range(30):
+        parts = model(pictures, pictures, *chooses.draw_pair(pictures, pictures, generator), 0.04)
+        optimizer.zero_grad()
+        parts["loss"].backward()
+        optimizer.step()
+        model.update_teacher(0.9)
+        losses.append(parts["loss"].item())
+
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+    assert any(not torch.equal(before[k], v) for k, v in model.teacher_encoder.state_dict().items())

@@ -1,0 +1,80 @@
+"""A classifier starts where the encoder ended."""
+
+import pytest
+import torch
+from torch import nn
+
+from folk.models.classifier import create_classifier
+from folk.models.encoder import create_encoder, encode, save_encoder
+
+TINY_VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
+
+
+def stored(folder, name, args):
+    encoder = create_encoder(name, args)
+    save_encoder(
+        folder,
+        encoder,
+        timm_name=name,
+        timm_args=args,
+        mean=[0.5, 0.5, 0.5],
+        std=[0.25, 0.25, 0.25],
+        input_size=[3, 32, 32],
+        method="mfm",
+        run="mfm-s0",
+    )
+    return encoder
+
+
+def test_a_vit_averages_patches_then_normalises(tmp_path):
+    encoder = stored(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
+    model = create_classifier(tmp_path, 7).eval()
+    pictures = torch.rand(2, 3, 32, 32)
+
+    encoder.norm = nn.Identity()
+    mean = encode(encoder.eval(), pictures).pooled("mean")
+
+    torch.testing.assert_close(model(pictures), model.head(model.fc_norm(mean)))
+
+
+def test_the_new_head_hardly_speaks_at_first(tmp_path):
+    stored(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
+    torch.manual_seed(0)
+    loud = create_classifier(tmp_path, 7, head_scale=1.0)
+    torch.manual_seed(0)
+    quiet = create_classifier(tmp_path, 7)
+
+    torch.testing.assert_close(quiet.head.weight, 0.001 * loud.head.weight)
+
+
+def test_all_other_weights_are_the_encoders(tmp_path):
+    encoder = stored(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
+
+    own = create_classifier(tmp_path, 7).state_dict()
+
+    kept = {key: value for key, value in encoder.state_dict().items() if "norm." not in key[:5]}
+    assert len(kept) > 20
+    for key, value in kept.items():
+        assert torch.equal(value, own[key]), key
+
+
+def test_stochastic_depth_is_set(tmp_path):
+    stored(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
+
+    model = create_classifier(tmp_path, 7, drop_path=0.5).train()
+
+    pictures = torch.rand(8, 3, 32, 32)
+    with torch.no_grad():
+        model.head.weight *= 1000.0
+    assert not torch.equal(model(pictures), model(pictures))
+
+
+@pytest.mark.parametrize("name", ["resnet10t"])
+def test_a_convolutional_network_keeps_its_pooling(tmp_path, name):
+    encoder = stored(tmp_path, name, {}).eval()
+    model = create_classifier(tmp_path, 7).eval()
+    pictures = torch.rand(2, 3, 64, 64)
+
+    torch.testing.assert_close(
+        model(pictures), model.fc(encode(encoder, pictures).pooled("mean")), atol=1e-5, rtol=1e-5
+    )

@@ -1,0 +1,209 @@
+"""The report of a whole study: complete, offline, escaped, and honest about what is missing."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from folk.errors import InputError
+from folk.report.cells import read_cells
+
+NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
+
+
+class Page(HTMLParser):
+    """Collects the text of each cell, links, ids, tags and everything that could load a file."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.cells, self.ids, self.targets, self.loads, self.tags = {}, [], [], [], []
+        self._cell = None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        known = dict(attrs)
+        self.tags.append(tag)
+        self.ids += [known["id"]] if "id" in known else []
+        if tag == "td":
+            self._cell = known.get("data-cell")
+        if tag == "a" and known.get("href", "").startswith("#"):
+            self.targets.append(known["href"][1:])
+        elif tag != "use":
+            loads = [known.get(name) for name in ("src", "href", "xlink:href")]
+            self.loads += [load for load in loads if load and not load.startswith("data:")]
+
+    def handle_endtag(self, tag):
+        if tag == "td":
+            self._cell = None
+
+    def handle_data(self, data):
+        if self._cell:
+            self.cells[self._cell] = self.cells.get(self._cell, "") + data
+
+
+def test_a_whole_report_is_written(tree):
+    written, _ = tree.render()
+
+    names = [path.relative_to(tree.results).as_posix() for path in written]
+    tables = [
+        f"tables/{t}.{s}" for t in ("finetune", "few", "frozen") for s in ["md", "tex", "csv"]
+    ]
+    drawn = [f"figures/{name}.svg" for name in ("scenes-scenes", "training", "labels", "frozen")]
+    assert names == ["cells.parquet", *tables, *drawn, "report.html"]
+    assert all(path.stat().st_size > 0 for path in written)
+
+
+def test_the_same_results_give_the_same_bytes(untouched):
+    before = {path: path.read_bytes() for path in untouched.results.rglob("*") if path.is_file()}
+
+    written, _ = untouched.render()
+
+    assert len(written) == 15
+    assert {path: path.read_bytes() for path in written} == {p: before[p] for p in written}
+
+
+def test_every_number_of_the_page_tables_stands_in_the_cells(untouched):
+    text = untouched.page
+    cells = {cell.id: cell for cell in read_cells(untouched.results / "cells.parquet")}
+
+    shown = Page(text).cells
+
+    assert shown.keys() == cells.keys()
+    for name, cell in cells.items():
+        allowed = set(NUMBER.findall(f"{cell.printed} {cell.published_printed or ''}"))
+        assert set(NUMBER.findall(shown[name])) == allowed, name
+
+
+def test_the_page_loads_nothing_and_all_its_links_lead_somewhere(untouched):
+    page = Page(untouched.page)
+
+    assert page.loads == []
+    assert len(page.ids) == len(set(page.ids))
+    assert set(page.targets) <= set(page.ids)
+
+
+def test_behind_each_number_stand_formula_seeds_and_records(untouched):
+    text = untouched.page
+
+    start = text.index('id="evidence-few.folk.max"')
+    proof = text[start : text.index("</article>", start)]
+
+    assert "mean over seeds of max over few-a, few-b, few-c of top1_last" in proof
+    assert '<span class="muted">seed 1</span> 57.0' in proof
+    assert "results/toy/finetune/folk-s1/few-c/record.json" in proof
+    assert "Known as second-hand 1+2" in proof
+    assert "not comparable (scale)" in proof
+
+
+def test_markup_in_titles_labels_and_class_names_is_shown_not_obeyed(make_tree):
+    evil = "<script>alert(1)</script>"
+    tree = make_tree(title=f"T {evil}", label=f"L {evil}")
+    tree.prepare([f"{i} {evil}" for i in range(5)])
+
+    _, text = tree.render()
+
+    assert evil not in text
+    assert "T &lt;script&gt;alert(1)" in text
+    assert "L &lt;script&gt;alert(1)" in text
+    assert "3 &lt;script&gt;alert(1)" in text
+    assert Page(text).tags.count("script") == 1
+
+
+def test_assumptions_are_listed_once_and_under_the_tables_that_depend_on_them(untouched):
+    text = untouched.page
+
+    section = text[text.index('id="assumptions"') : text.index('id="failed"')]
+    assert section.count("filter.thresholds = 0.005, 0.01, 0.05") == 1
+    assert "<td>folk, mfm-com</td>" in section
+    results = text[text.index('id="results"') : text.index('id="figures"')]
+    assert results.count("filter.thresholds") == 3
+    assert results.count("optim.layer_decay = 0.8") == 3  # frozen shows the speed of `full`
+
+
+def test_what_failed_is_said_with_its_reason_and_whether_it_completed_later(tree):
+    shutil.rmtree(tree.results / "finetune" / "mfm-s1" / "few-c")
+    for job in ("finetune/mfm-s1/few-c", "pretrain/folk-s0"):
+        work = tree.results / "work" / job
+        work.mkdir(parents=True)
+        error = {"type": "FloatingPointError", "message": "loss is not finite at step 7"}
+        record = {"outcome": "failed", "error": error, "started": "2026-01-01T00:00:00Z"}
+        (work / "record-20260101.failed.json").write_text(json.dumps(record))
+
+    _, text = tree.render()
+
+    section = text[text.index('id="failed"') : text.index('id="reproduce"')]
+    assert "3 of 44 numbers are missing." in section
+    assert "FloatingPointError: loss is not finite at step 7" in section
+    assert re.search(r"finetune/mfm-s1/few-c</td>.*<td>not completed</td>", section)
+    assert re.search(r"pretrain/folk-s0</td>.*<td>completed</td>", section)
+
+
+def test_a_complete_study_says_that_nothing_failed(untouched):
+    assert "Nothing: no job failed, and each of the 44 numbers is there." in untouched.page
+
+
+def test_the_foot_of_the_page_holds_digests_and_the_commit(untouched):
+    text = untouched.page
+
+    foot = text[text.index("<footer") :]
+    assert "c0ffee" in foot
+    assert "ab" * 32 in foot
+    assert len(re.findall(r">[0-9a-f]{64}<", foot)) == 4
+
+
+def test_the_filter_figure_is_drawn_when_the_training_side_left_its_arrays(tree):
+    rng = np.random.default_rng(0)
+    (tree.results / "figures").mkdir()
+    np.savez(
+        tree.results / "figures" / "filters.npz",
+        pictures=rng.integers(0, 255, (2, 16, 16, 3), dtype=np.uint8),
+        keep=rng.random((2, 2, 16, 16)) > 0.5,
+        filtered=rng.random((2, 2, 16, 16, 3)).astype(np.float32),
+        names=["Com", "RCom"],
+    )
+
+    written, text = tree.render()
+
+    assert tree.results / "figures" / "filters.svg" in written
+    assert "What each filter leaves of a picture" in text
+
+
+@pytest.mark.parametrize("content", [b"", b"no arrays", b"PK\x03\x04 torn"])
+def test_broken_filter_arrays_are_refused(tree, content):
+    (tree.results / "figures").mkdir()
+    (tree.results / "figures" / "filters.npz").write_bytes(content)
+
+    with pytest.raises(InputError, match=r"filters\.npz: not the arrays"):
+        tree.render()
+
+
+def test_nothing_is_written_when_a_number_is_contradicted(tree):
+    (tree.results / "finetune" / "folk-s0" / "full" / "metrics.json").write_text(
+        '{"top1_last": 0.999, "top5_last": 0.999, "images_per_second": 1.0, "num_train": 5}'
+    )
+
+    with pytest.raises(InputError, match="top1_last is"):
+        tree.render()
+
+    assert not (tree.results / "report.html").exists()
+    assert not (tree.results / "cells.parquet").exists()
+
+
+def test_the_report_never_imports_torch_or_mlflow():
+    code = "import sys, folk.report.render; print({'torch', 'mlflow', 'timm'} & set(sys.modules))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.strip() == "set()"

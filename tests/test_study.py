@@ -1,0 +1,72 @@
+"""A study says what is run, and refuses names that lead nowhere."""
+
+from pathlib import Path
+
+import pytest
+
+from folk.errors import InputError
+from folk.study import load_study
+
+STUDY = """
+study: tiny
+title: A study
+scale: demo
+data: {scenes: {recipe: demo}}
+splits: {few: {data: scenes, recipe: few}}
+encoders:
+  folk: {label: FOLK, recipe: folk, data: scenes, seeds: [0, 3]}
+evaluations:
+  full: {stage: finetune, recipe: full, data: scenes}
+  few-a: {stage: finetune, recipe: full, data: scenes, split: few}
+tables:
+  main:
+    title: Main
+    rows: [folk]
+    columns:
+      full: {label: full, evaluation: full, metric: top1_last}
+      avg: {label: AVG, evaluations: [full, few-a], metric: top1_last}
+"""
+
+
+def load(tmp_path: Path, old: str = "", new: str = ""):
+    assert old in STUDY
+    path = tmp_path / "tiny.yaml"
+    path.write_text(STUDY.replace(old, new, 1) if old else STUDY)
+    return load_study(path)
+
+
+def test_a_row_becomes_one_run_for_each_seed(tmp_path):
+    study = load(tmp_path)
+
+    assert [run for run, _, _ in study.runs()] == ["folk-s0", "folk-s3"]
+    assert study.rows_of("full") == ["folk"]
+    assert study.tables["main"].columns["full"].evaluations == ["full"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("rows: [folk]", "rows: [flok]", r":15: tables\.main\.rows\.0: no encoder row .*'folk'"),
+        ("split: few}", "split: fwe}", r"no split is named 'fwe'; did you mean 'few'"),
+        ("recipe: folk, data: scenes", "recipe: folk, data: scene", "did you mean 'scenes'"),
+        ("[full, few-a]", "[full, few]", "no evaluation is named 'few'"),
+        ("seeds: [0, 3]", "seeds: [0, 0]", "stands there twice"),
+        ("seeds: [0, 3]", "seeds: []", "at least 1 item"),
+        ("seeds: [0, 3]", "seeds: [-1]", "greater than or equal to 0"),
+        ("study: tiny", "study: ../tiny", "a name may hold only"),
+        ("folk: {label", "'a; rm -rf': {label", "a name may hold only"),
+        ("scale: demo", "scale: huge", "'demo' or 'paper'"),
+        ("stage: finetune, recipe: full, data: scenes}", "stage: fine, recipe: a, data: scenes}",
+         "'finetune', 'probe' or 'segment'"),
+        ("title: A study", "titel: A study", r"titel: unknown key; did you mean 'title'"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(tmp_path, old, new, message):
+    with pytest.raises(InputError, match=message):
+        load(tmp_path, old, new)
+
+
+def test_the_studies_of_this_repository_are_sound():
+    for path in Path("config").glob("*.yaml"):
+        if path.name != "published.yaml":
+            assert load_study(path).name == path.stem

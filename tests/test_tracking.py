@@ -1,0 +1,273 @@
+"""MLflow shows what the records say, once, and no job fails because MLflow did."""
+
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from folk.provenance.record import open_record
+from folk.provenance.schema import read_record
+from folk.tracking import LiveMirror, sync_study
+
+RESULTS = Path("results/demo")
+DATA = RESULTS / "prepare/scenes"
+RUN = RESULTS / "pretrain/folk-s0"
+STEPS = 1200
+
+
+def opened(stage, run, **changes):
+    fields = {
+        "study": "demo",
+        "stage": stage,
+        "run": run,
+        "evaluation": None,
+        "argv": [],
+        "recipe": {"optim": {"epochs": 3, "betas": [0.9, 0.95]}, "about": "x" * 9000},
+        "recipe_digest": "d1",
+        "seed": 0,
+        "inputs": {},
+        "code": "c" * 64,
+        "scale": "demo",
+    } | changes
+    return open_record(RESULTS / "work" / stage / run, **fields)
+
+
+def pretrain():
+    inputs = {"dataset": DATA / "dataset.json"}
+    with opened("pretrain", "folk-s0", inputs=inputs) as record:
+        lines = [
+            {"step": step, "epoch": step / 10, "time": 1.8e9 + step, "loss": 1 / (step + 1)}
+            for step in range(STEPS)
+        ]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (record.work / "metrics.jsonl").write_text(text)
+        (record.work / "encoder.safetensors").write_bytes(b"weights")
+        names = ("metrics.jsonl", "encoder.safetensors")
+        record.finish(
+            {name: RUN / name for name in names},
+            {"loss_last": 0.25},
+            RUN / "record.json",
+            {record.work / name: RUN / name for name in names},
+        )
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A prepared data set, a finished run with a long history, and a job that failed."""
+    folder, before = tmp_path_factory.mktemp("study"), Path.cwd()
+    os.chdir(folder)
+    with opened("prepare", "scenes") as record:
+        (record.work / "dataset.json").write_text("{}")
+        moves = {record.work / "dataset.json": DATA / "dataset.json"}
+        record.finish({"dataset": DATA / "dataset.json"}, {}, DATA / "record.json", moves)
+    pretrain()
+    with pytest.raises(RuntimeError):
+        fail()
+    yield folder
+    os.chdir(before)
+
+
+def fail():
+    with opened("finetune", "folk-s0", evaluation="few") as record:
+        lines = [
+            {"step": 1, "epoch": 0.1, "time": time.time() - 9999, "loss": 7.0},  # an earlier start
+            {"step": 2, "epoch": 0.2, "time": time.time(), "loss": 5.0},
+        ]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (record.work / "metrics.jsonl").write_text(text + '{"step": 3, "ti')
+        time.sleep(0.01)
+        raise RuntimeError("loss is not finite")
+
+
+@pytest.fixture(scope="module")
+def synced(study):
+    return sync_study(study / RESULTS, None, "demo")
+
+
+@pytest.fixture(scope="module")
+def client(synced):
+    from mlflow import MlflowClient
+
+    return MlflowClient(synced.uri)
+
+
+def runs_of(client):
+    experiment = client.get_experiment_by_name("demo").experiment_id
+    return {run.info.run_name: run for run in client.search_runs([experiment])}
+
+
+def test_every_record_becomes_a_run_and_failed_jobs_do_too(synced, client):
+    assert (synced.found, synced.created, synced.error) == (3, 3, None)
+    assert {name: run.info.status for name, run in runs_of(client).items()} == {
+        "prepare/scenes": "FINISHED",
+        "pretrain/folk-s0": "FINISHED",
+        "finetune/folk-s0/few": "FAILED",
+    }
+
+
+def test_a_second_replay_changes_nothing(synced, client, study):
+    before = {name: run.to_dictionary() for name, run in runs_of(client).items()}
+
+    again = sync_study(study / RESULTS, None, "demo")
+
+    assert (again.found, again.created) == (3, 0)
+    assert {name: run.to_dictionary() for name, run in runs_of(client).items()} == before
+
+
+def test_the_whole_history_is_there_with_its_steps_and_times(client):
+    run = runs_of(client)["pretrain/folk-s0"]
+
+    history = client.get_metric_history(run.info.run_id, "loss")
+
+    assert len(history) == STEPS
+    point = next(metric for metric in history if metric.step == 999)
+    assert (point.value, point.timestamp) == (1 / 1000, int((1.8e9 + 999) * 1000))
+    assert run.data.metrics["loss_last"] == 0.25
+
+
+def test_a_failed_job_shows_only_the_lines_of_its_own_start(client):
+    run = runs_of(client)["finetune/folk-s0/few"]
+
+    history = client.get_metric_history(run.info.run_id, "loss")
+
+    assert [(metric.step, metric.value) for metric in history] == [(2, 5.0)]
+    assert run.data.tags["folk.error"] == "RuntimeError: loss is not finite"
+
+
+def test_parameters_tags_and_data_are_those_of_the_record(client, study):
+    run = runs_of(client)["pretrain/folk-s0"]
+    record = read_record(RUN / "record.json")
+
+    assert run.data.params["optim.epochs"] == "3"
+    assert run.data.params["optim.betas"] == "[0.9, 0.95]"
+    assert len(run.data.params["about"]) == 6000
+    assert run.data.tags["folk.record_id"] == record["id"]
+    assert run.data.tags["folk.encoder"] == record["outputs"][1]["sha256"]
+    assert run.data.tags["folk.code_fingerprint"] == "c" * 64
+    (data,) = run.inputs.dataset_inputs
+    digest = record["inputs"][0]["sha256"]
+    assert (data.dataset.name, data.dataset.digest) == ("scenes", digest[:36])
+    assert {tag.key: tag.value for tag in data.tags}["sha256"] == digest
+
+
+def test_a_lost_database_is_filled_again_with_the_same_runs(client, study):
+    before = {name: run.data.to_dictionary() for name, run in runs_of(client).items()}
+    from mlflow import MlflowClient
+
+    report = sync_study(study / RESULTS, f"sqlite:///{study}/other/again.db", "demo")
+
+    again = runs_of(MlflowClient(report.uri))
+    assert {name: run.data.to_dictionary() for name, run in again.items()} == before
+
+
+def test_a_replay_that_was_cut_off_is_made_whole(client, study):
+    run = runs_of(client)["pretrain/folk-s0"]
+    client.delete_tag(run.info.run_id, "folk.complete")
+
+    report = sync_study(study / RESULTS, None, "demo")
+
+    assert report.created == 1
+    assert len(runs_of(client)) == 3
+
+
+def test_a_job_that_was_run_again_replaces_the_old_run_in_name_only(client, study):
+    old = runs_of(client)["pretrain/folk-s0"].info.run_id
+    pretrain()
+
+    report = sync_study(study / RESULTS, None, "demo")
+
+    assert (report.created, report.superseded) == (1, 1)
+    assert client.get_run(old).data.tags["folk.superseded"] == "true"
+    assert sync_study(study / RESULTS, None, "demo").created == 0
+
+
+def test_an_unreadable_record_is_named_and_the_others_are_mirrored(synced, study):
+    path = study / RESULTS / "probe/folk-s0/frozen/record.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+
+    report = sync_study(study / RESULTS, None, "demo")
+
+    path.unlink()
+    assert report.found >= 3
+    assert "frozen/record.json: not a record" in report.unreadable[0]
+    assert "not mirrored" in str(report)
+
+
+def test_a_broken_store_is_reported_and_raises_nothing(study, tmp_path):
+    (tmp_path / "mlflow.db").write_text("this is no database " * 100)
+
+    report = sync_study(study / RESULTS, f"sqlite:///{tmp_path}/mlflow.db", "demo")
+
+    assert "not a database" in report.error
+    json.dumps(vars(report))
+
+
+@pytest.mark.parametrize("uri", [None, "", "sqlite:///live.db", "file:///mlruns"])
+def test_live_curves_need_a_server(uri, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with LiveMirror(uri, "demo", "pretrain/folk-s0") as mirror:
+        mirror.log(1, {"loss": 1.0})
+
+    assert mirror._thread is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def test_a_server_that_is_down_costs_one_line_and_no_exception(capsys, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with LiveMirror(f"http://127.0.0.1:{free_port()}", "demo", "pretrain/folk-s0") as mirror:
+        start = time.perf_counter()
+        for step in range(20_000):
+            mirror.log(step, {"loss": 1.0})
+        assert time.perf_counter() - start < 2
+
+    said = capsys.readouterr().err
+    assert said.count("no live curves") == 1
+
+
+def test_a_server_shows_the_curve_of_a_running_job(tmp_path):
+    port = free_port()
+    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
+        *("--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--workers", "1"),
+        *("--default-artifact-root", str(tmp_path / "artifacts")),
+    ]
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(
+            command, stdout=log, stderr=log, env=environment, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.2)
+        with LiveMirror(f"http://127.0.0.1:{port}", "demo", "pretrain/folk-s0") as mirror:
+            for step in range(50):
+                mirror.log(step, {"loss": float(step)})
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(30)
+    with sqlite3.connect(tmp_path / "server.db") as database:
+        (count,) = database.execute("select count(*) from metrics where key = 'loss'").fetchone()
+        (status,) = database.execute("select status from runs").fetchone()
+    assert (count, status) == (50, "FINISHED")
+
+
+def test_mlflow_is_imported_by_nobody_who_does_not_use_it():
+    code = "import sys, folk.tracking; assert not {'mlflow', 'torch'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
