@@ -55,5 +55,10 @@ include: "workflow/rules/segment.smk"
 include: "workflow/rules/report.smk"
 
 
+# Jobs on a cluster read this file again; only the driver speaks.
+if workflow.is_main_process:
+    report_stale()
+
+
 onsuccess:
     shell("{PYTHON} -m folk seal {study_file}")

@@ -21,12 +21,12 @@ from folk.provenance.replay import history_of, milliseconds, records_of, spelt, 
 from folk.yaml_model import flattened
 
 # Limits of MLflow 3.17, mlflow/utils/validation.py.
-METRICS_A_BATCH = 1000
-ENTRIES_A_BATCH = 100
+ENTITIES_A_BATCH = 1000
+PARAMS_A_BATCH = 100
 DIGEST_LENGTH = 36
 
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-RECORD_TAG, COMPLETE_TAG, OLD_TAG = "folk.record_id", "folk.complete", "folk.superseded"
+RECORD_TAG, OLD_TAG = "folk.record_id", "folk.superseded"
 DATA_FILES = ("dataset.json", "keys.parquet")
 
 
@@ -141,7 +141,7 @@ class LiveMirror:
             while True:
                 metrics, end = self._gathered()
                 if metrics:
-                    client.log_batch(run, metrics=metrics[:METRICS_A_BATCH], synchronous=True)
+                    client.log_batch(run, metrics=metrics[:ENTITIES_A_BATCH], synchronous=True)
                 if end is not None:
                     client.set_terminated(run, status=end)
                     return
@@ -157,7 +157,7 @@ class LiveMirror:
                 return metrics, line
             step, moment, values = line
             metrics += _metrics(step, moment, values)
-            if len(metrics) > METRICS_A_BATCH // 2:
+            if len(metrics) > ENTITIES_A_BATCH // 2:
                 break
             try:
                 line = self._lines.get_nowait()
@@ -174,7 +174,7 @@ def _replay(records: list[tuple[Path, dict[str, Any]]], uri: str, study: str) ->
     experiment = _experiment(client, study)
     known = {}
     for run in _runs(client, experiment):
-        if COMPLETE_TAG in run.data.tags:
+        if run.info.status != "RUNNING":
             known[run.data.tags[RECORD_TAG]] = run
         else:
             client.delete_run(run.info.run_id)  # an earlier replay was cut off inside it
@@ -193,36 +193,36 @@ def _replay(records: list[tuple[Path, dict[str, Any]]], uri: str, study: str) ->
 
 
 def _create_run(client: Any, experiment: str, path: Path, record: dict[str, Any]) -> None:
-    from mlflow.entities import Param, RunTag
+    from mlflow.entities import Param
 
     started = milliseconds(record["started"])
     ended = milliseconds(record["ended"]) if record["ended"] else started
     name = "/".join(filter(None, (record["stage"], record["run"], record["evaluation"])))
-    run = client.create_run(
-        experiment, start_time=started, run_name=name, tags={RECORD_TAG: record["id"]}
-    ).info.run_id
+    tags = {key: spelt(value) for key, value in tags_of(record).items()}
+    tags[RECORD_TAG] = record["id"]
+    run = client.create_run(experiment, start_time=started, run_name=name, tags=tags).info.run_id
     recipe = flattened(record["recipe"])
     params = [Param(key, spelt(value)) for key, value in recipe.items()]
-    tags = [RunTag(key, spelt(value)) for key, value in tags_of(record).items()]
-    for some in _batches(params, ENTRIES_A_BATCH):
-        client.log_batch(run, params=some, synchronous=True)
-    for some in _batches(tags, ENTRIES_A_BATCH):
-        client.log_batch(run, tags=some, synchronous=True)
     last_step, metrics = 0, []
     for step, moment, values in history_of(path, record):
         last_step = max(last_step, step)
         metrics += _metrics(step, moment, values)
     metrics += _metrics(last_step, ended, record["metrics"])
-    for some in _batches(metrics, METRICS_A_BATCH):
-        client.log_batch(run, metrics=some, synchronous=True)
-    client.log_inputs(run, datasets=_datasets(record))
+    # Each call is a transaction, and those are what takes time: as few as the limits allow.
+    while params or metrics:
+        some_params, params = params[:PARAMS_A_BATCH], params[PARAMS_A_BATCH:]
+        room = ENTITIES_A_BATCH - len(some_params)
+        some_metrics, metrics = metrics[:room], metrics[room:]
+        client.log_batch(run, metrics=some_metrics, params=some_params, synchronous=True)
+    if datasets := _datasets(record):
+        client.log_inputs(run, datasets=datasets)
+    # Last: a run that is still marked as running was cut off, and is made again.
     client.set_terminated(run, status=STATUS[record["outcome"]], end_time=ended)
-    client.set_tag(run, COMPLETE_TAG, "true")  # last: a run without it is made again
 
 
 def _datasets(record: dict[str, Any]) -> list[Any]:
-    from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data import meta_dataset
+    from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     found = []
@@ -285,11 +285,6 @@ def _metrics(step: int, moment_ms: int, values: dict[str, Any]) -> list[Any]:
         for name, value in values.items()
         if isinstance(value, int | float)
     ]
-
-
-def _batches(entries: list[Any], size: int) -> Iterator[list[Any]]:
-    for start in range(0, len(entries), size):
-        yield entries[start : start + size]
 
 
 def _now_ms() -> int:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,7 +41,7 @@ class Job:
     code: str  # fingerprint given by the caller, or "reported"
     threads: int
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Digest of everything that decides the result; a checkpoint with another one is not ours.
 
@@ -138,6 +139,7 @@ def run_job(
         inputs=job.inputs,
         code=code_fingerprint(f"folk.tasks.{job.stage}", Path()),
         scale=job.scale,
+        identity=job.identity,
     ) as record:
         name = "/".join(filter(None, (job.stage, job.run, job.evaluation)))
         with LiveMirror(os.environ.get("MLFLOW_TRACKING_URI"), job.study, name) as mirror:

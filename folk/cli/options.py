@@ -21,7 +21,7 @@ Work = Annotated[
 ]
 Study = Annotated[str, typer.Option(help="name of the study, for the record")]
 Scale = Annotated[str, typer.Option(help="demo or paper, for the record")]
-Run = Annotated[str, typer.Option(help="name of the run, such as folk-s0")]
+Name = Annotated[str, typer.Option(help="name of the run, data set or split, such as folk-s0")]
 Seed = Annotated[int, typer.Option(min=0, help="feeds every random number of the run")]
 Evaluation = Annotated[str, typer.Option(help="name of the evaluation, for the record")]
 Dataset = Annotated[Path, typer.Option(help="dataset.json of a prepared data set")]

@@ -20,17 +20,23 @@ def mlflow_sync(
         str | None, typer.Option(help="MLflow store; results/<study>/mlflow.db when left out")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="where to write what was done, as JSON")
+        Path | None,
+        typer.Option(help="where to write what was done, MLflow's failure included, as JSON"),
     ] = None,
 ) -> None:
-    """Replay every record of a study into MLflow; run again, it changes nothing."""
+    """Replay every record of a study into MLflow; run again, it changes nothing.
+
+    With --report a failure of MLflow is only reported: no study fails because its mirror did.
+    """
     from folk.tracking import sync_study
 
     name = load_study(study).name
     done = sync_study(results / name, uri, name)
     if report is not None:
         write_json(report, vars(done))
-    Console(stderr=True).print(str(done))
+    Console(stderr=True, soft_wrap=True).print(str(done), highlight=False, markup=False)
+    if done.error and report is None:
+        raise typer.Exit(1)
 
 
 def seal(study: StudyFile, root: Path = Path()) -> None:

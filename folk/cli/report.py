@@ -20,5 +20,6 @@ def report(
     """Render the tables, figures and the page of a study from its records and predictions."""
     from folk.report.render import render_report
 
-    for path in render_report(load_study(study), study, results, published):
+    named = load_study(study)
+    for path in render_report(named, study, results / named.name, published):
         Console(stderr=True, soft_wrap=True).print(str(path), highlight=False)

@@ -18,7 +18,7 @@ from folk.recipes.pretrain import PretrainRecipe
 def prepare(
     recipe: options.Recipe,
     out: options.Out,
-    name: Annotated[str, typer.Option(help="name of the data set")],
+    name: options.Name,
     source: Annotated[
         Path | None, typer.Option(help="folder with train/<class>/* and val/<class>/*")
     ] = None,
@@ -58,7 +58,7 @@ def split(
     recipe: options.Recipe,
     dataset: options.Dataset,
     out: options.Out,
-    name: Annotated[str, typer.Option(help="name of the split")],
+    name: options.Name,
     list_file: Annotated[
         Path | None, typer.Option("--list", help="file with one picture a line")
     ] = None,
@@ -99,7 +99,7 @@ def pretrain(
     dataset: options.Dataset,
     out: options.Out,
     seed: options.Seed,
-    run: options.Run,
+    name: options.Name,
     settings: options.Settings = [],  # noqa: B006
     study: options.Study = "by-hand",
     scale: options.Scale = "demo",
@@ -115,7 +115,7 @@ def pretrain(
         settings,
         study=study,
         scale=scale,
-        run=run,
+        run=name,
         seed=seed,
         inputs={"dataset": dataset, "manifest": dataset.with_name("manifest.parquet")},
         out=out,
@@ -135,7 +135,7 @@ def pretrain(
                 checked,
                 dataset=dataset.parent,
                 work=job.work,
-                run=run,
+                run=name,
                 seed=seed,
                 identity=job.identity,
                 world=world,
@@ -156,7 +156,7 @@ def _evaluation(
         dataset: options.Dataset,
         out: options.Out,
         seed: options.Seed,
-        run: options.Run,
+        name: options.Name,
         evaluation: options.Evaluation = stage,
         split: options.Split = None,
         settings: options.Settings = [],  # noqa: B006
@@ -174,7 +174,7 @@ def _evaluation(
             settings,
             study=study,
             scale=scale,
-            run=run,
+            run=name,
             evaluation=evaluation,
             seed=seed,
             inputs={

@@ -97,7 +97,7 @@ class Record:
         return _sealed(record)
 
 
-_OPEN_ONLY = ("pid",)
+_OPEN_ONLY = ("pid", "identity")
 
 
 @contextmanager
@@ -116,6 +116,7 @@ def open_record(
     code: str,
     scale: str,
     smoke: bool = False,
+    identity: str | None = None,
     root: Path | None = None,
 ) -> Iterator[Record]:
     """Open the record of a job, and close it as failed or interrupted when the block raises.
@@ -134,6 +135,8 @@ def open_record(
         code: fingerprint of the stage's code.
         scale: "demo" or "paper".
         smoke: whether this is a trial run.
+        identity: what a checkpoint in `work` must match to be continued; an earlier start with
+            another one is no restart of this job. Recipe digest and seed when left out.
         root: folder of the repository; the current folder when left out.
 
     Yields:
@@ -162,9 +165,10 @@ def open_record(
         "scheduler": scheduler(),
         "inputs": describe_inputs(inputs),
         "pid": os.getpid(),
+        "identity": identity or f"{recipe_digest} {seed}",
     }
     fields["parents"] = sorted({e["record"] for e in fields["inputs"] if e["record"]})
-    fields["restarts"] = _earlier_starts(work, recipe_digest, seed)
+    fields["restarts"] = _earlier_starts(work, fields["identity"])
     write_json(work / OPEN_NAME, fields)
     record = Record(work, fields, diff)
     with _terminate_as_exit():
@@ -186,11 +190,11 @@ def _keep_failure(record: Record, error: BaseException) -> None:
         print(f"{record.work}: the failure could not be recorded: {second}", file=sys.stderr)
 
 
-def _earlier_starts(work: Path, recipe_digest: str, seed: int | None) -> list[dict[str, Any]]:
+def _earlier_starts(work: Path, identity: str) -> list[dict[str, Any]]:
     """Starts of the same job that did not finish, from the open record they left behind."""
     try:
         left = json.loads((work / OPEN_NAME).read_text(encoding="utf-8"))
-        if (left["recipe_digest"], left["seed"]) != (recipe_digest, seed):
+        if left["identity"] != identity:
             # Another job had this folder; nothing of it is continued, but it did happen.
             _keep_abandoned(work, left)
             return []
@@ -219,7 +223,7 @@ def _keep_abandoned(work: Path, left: dict[str, Any]) -> None:
     if "outcome" in left:
         return  # its end was written when it came
     record = {key: value for key, value in left.items() if key not in _OPEN_ONLY}
-    message = "no end was recorded; the folder was then given to a job with another recipe"
+    message = "no end was recorded; the folder was then given to a job with another recipe or code"
     record |= {"outcome": "interrupted", "error": {"type": "Unknown", "message": message}}
     record |= {"ended": None, "seconds": None, "outputs": [], "metrics": {}}
     write_record(_failed_path(work, left["started"]), _sealed(record))

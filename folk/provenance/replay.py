@@ -13,7 +13,7 @@ VALUE_LENGTH = 6000  # characters; MLflow 3.17 takes no longer value of a parame
 
 
 def records_of(study_dir: Path) -> tuple[list[tuple[Path, dict[str, Any]]], list[str]]:
-    """Every record of a study with its path, failed jobs too, and a line for each unreadable one."""
+    """Every record of a study with its path, failed jobs too, and a line for each unreadable."""
     done = [
         p for p in study_dir.glob("*/**/record.json") if p.relative_to(study_dir).parts[0] != "work"
     ]

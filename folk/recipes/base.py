@@ -81,7 +81,9 @@ class Optim(Section):
     @model_validator(mode="after")
     def _warm_up_fits(self) -> "Optim":
         if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs {self.warmup_epochs} leaves nothing of {self.epochs} epochs")
+            raise ValueError(
+                f"warmup_epochs {self.warmup_epochs} leaves nothing of {self.epochs} epochs"
+            )
         return self
 
 

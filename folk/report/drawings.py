@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from folk.errors import InputError
 from folk.report import figures
 from folk.report.evidence import Evidence, Measurement, read_json
+from folk.study import run_name
 
 _POINTS = 400  # of a training curve: more than a phone has pixels
 _SAMPLES = 12
@@ -92,27 +93,44 @@ def _samples(shard: Path, classes: list[str]) -> tuple[np.ndarray, list[str]]:
 
 
 def _filters(evidence: Evidence) -> Iterator[Drawing]:
-    path = evidence.results / "figures" / "filters.npz"
-    if not path.is_file():
-        return
+    """One figure for each set of example pictures; a filter that rows share is drawn once."""
+    groups: dict[bytes, tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray]]]] = {}
+    for row, encoder in evidence.study.encoders.items():
+        path = evidence.results / "pretrain" / run_name(row, encoder.seeds[0]) / "examples.npz"
+        if not path.is_file():
+            continue
+        pictures, keep, filtered, names = _examples(path)
+        _, known = groups.setdefault(pictures.tobytes(), (pictures, {}))
+        for name, kept, left in zip(names, keep, filtered, strict=True):
+            if name in known and not np.array_equal(known[name][0], kept):
+                name = f"{name} ({encoder.label})"  # same word, another radius or another draw
+            known.setdefault(name, (kept, left))
+    for place, (pictures, known) in enumerate(groups.values(), start=1):
+        if known:
+            keep, filtered = (np.stack(arrays) for arrays in zip(*known.values(), strict=True))
+            yield Drawing(
+                name="filters" if place == 1 else f"filters-{place}",
+                title="What each filter leaves of a picture",
+                caption="Beside each filtered picture, in white, the frequencies that were kept, "
+                "with the mean colour in the centre. MFM cuts one circle for all pictures; Com "
+                "keeps the largest coefficients of this very picture, here with the share kept, "
+                "and RCom keeps the rest.",
+                svg=figures.figure_filters(pictures, keep, filtered, list(known)),
+            )
+
+
+def _examples(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            pictures, filtered = (_colours(file[name]) for name in ("pictures", "filtered"))
-            keep, names = file["keep"].astype(bool), [str(name) for name in file["names"]]
+            pictures, keep, filtered = (file[n] for n in ("pictures", "keep", "filtered"))
+            names = [str(name) for name in file["names"]]
+        shape = (len(names), *pictures.shape)
+        if keep.shape != shape[:-1] or filtered.shape != shape or keep.dtype != np.bool_:
+            raise ValueError(f"keep is {keep.shape}, filtered {filtered.shape}, not {shape}")
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path}: not the arrays of a filter figure: {error}") from error
-    yield Drawing(
-        name="filters",
-        title="What each filter leaves of a picture",
-        caption="Under each filtered picture, in white, the frequencies that were kept, with the "
-        "mean colour in the centre. MFM cuts one circle for all pictures; Com keeps the largest "
-        "coefficients of this very picture and RCom keeps the rest.",
-        svg=figures.figure_filters(pictures, keep, filtered, names),
-    )
-
-
-def _colours(array: np.ndarray) -> np.ndarray:
-    return array / 255.0 if array.dtype == np.uint8 else np.clip(array.astype(np.float64), 0, 1)
+        raise InputError(f"{path}: not the examples of a pre-training: {error}") from error
+    few = slice(figures.MOST_FILTERED)
+    return pictures[few] / 255.0, keep[:, few], filtered[:, few] / 255.0, names
 
 
 def _curves(evidence: Evidence) -> Iterator[Drawing]:

@@ -24,6 +24,8 @@ INK, GRID, PAPER = "#1c2126", "#d5d9dd", "#ffffff"
 PALETTE = ("#7d8790", "#c98a00", "#2f86c8", "#cf5f23", "#12946f", "#b9679f", "#6a6fc4")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
+MOST_FILTERED = 3  # pictures of the filter figure, beside each other
+
 _WIDTH = 5.0  # inches, 72 points each
 _STYLE: Any = {
     "svg.hashsalt": "folk",
@@ -99,21 +101,22 @@ def figure_filters(
         pictures: colours in [0, 1].
         keep: True where a coefficient of the *centred* spectrum survives.
         filtered: colours in [0, 1], one set for each filter.
-        names: of the filters.
+        names: of the filters, one line of the figure each.
     """
-    columns = 1 + len(names)
+    columns = 2 * len(pictures)
+    lines = 1 + len(names)
     side = _WIDTH / columns
     with mpl.rc_context(_STYLE):
-        figure, grid = _grid(2 * len(pictures), columns, height=2 * len(pictures) * side + 0.3)
+        figure, grid = _grid(lines, columns, height=lines * (side + 0.2))
         for p, picture in enumerate(pictures):
-            above, below = grid[2 * p], grid[2 * p + 1]
-            _picture(above[0], picture, "picture" if p == 0 else "")
-            below[0].set_axis_off()
-            below[0].text(1.0, 0.5, "kept\nfrequencies", ha="right", va="center", fontsize=10)
-            for f, name in enumerate(names):
-                _picture(above[f + 1], filtered[f, p], name if p == 0 else "")
-                _picture(below[f + 1], keep[f, p].astype(np.float64), "")
-                below[f + 1].add_patch(_frame(keep.shape[-1]))
+            _picture(grid[0, 2 * p], picture, "")
+            grid[0, 2 * p + 1].set_axis_off()
+            for f in range(len(names)):
+                _picture(grid[f + 1, 2 * p], filtered[f, p], "")
+                _picture(grid[f + 1, 2 * p + 1], keep[f, p].astype(np.float64), "")
+                grid[f + 1, 2 * p + 1].add_patch(_frame(keep.shape[-1]))
+        for axes, name in zip(grid[:, 0], ["picture", *names], strict=True):
+            axes.set_title(name, fontsize=10, pad=3)
         return _svg(figure)
 
 

@@ -1,5 +1,6 @@
 """A job leaves exactly one record, whatever its end, and a restart remembers its beginnings."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -26,6 +27,17 @@ def finish(record, content="weights", **metrics):
     declared = RESULT / "encoder.safetensors"
     outputs = {"encoder": declared}
     return record.finish(outputs, metrics, RESULT / "record.json", {made: declared})
+
+
+def killed(job, **changes):
+    """Leave what a job killed outright leaves: the open record, and nothing about its end."""
+    with contextlib.suppress(KeyboardInterrupt), job(**changes):
+        opened, kept = (WORK / OPEN_NAME).read_text(), set(WORK.glob("record-*"))
+        raise KeyboardInterrupt
+    for path in set(WORK.glob("record-*")) - kept:
+        path.unlink()
+    (WORK / OPEN_NAME).write_text(opened)
+    return json.loads(opened)
 
 
 def failures():
@@ -104,9 +116,7 @@ def test_a_metric_that_is_not_finite_is_refused(job):
 
 
 def test_a_restart_lists_the_start_that_was_killed_with_its_last_step(job):
-    first = job()
-    first.__enter__()  # and never leaves, as after kill -9
-    started = json.loads((WORK / OPEN_NAME).read_text())["started"]
+    started = killed(job)["started"]
     (WORK / "progress.json").write_text('{"step": 120}')
 
     with job() as record:
@@ -140,8 +150,7 @@ def test_a_finished_job_has_no_restarts_when_it_is_run_again(job):
 
 
 def test_another_recipe_does_not_inherit_a_start_but_the_start_is_kept(job):
-    killed = job(recipe_digest="old")
-    killed.__enter__()
+    killed(job, recipe_digest="old")
 
     with job(recipe_digest="new") as record:
         finish(record)
@@ -150,6 +159,18 @@ def test_another_recipe_does_not_inherit_a_start_but_the_start_is_kept(job):
     (abandoned,) = failures()
     assert (abandoned["recipe_digest"], abandoned["outcome"]) == ("old", "interrupted")
     assert abandoned["ended"] is None
+
+
+def test_a_start_whose_checkpoint_is_not_continued_is_no_restart(job):
+    killed(job, identity="old code")
+    killed(job, identity="new code")
+
+    with job(identity="new code") as record:
+        finish(record)
+
+    restarts = read_record(RESULT / "record.json")["restarts"]
+    assert [restart["reason"] for restart in restarts] == ["unknown"]
+    assert "no end was recorded" in failures()[0]["error"]["message"]
 
 
 def test_a_half_written_open_record_does_not_stop_the_next_start(job):

@@ -11,7 +11,9 @@ FOLDER = Path("config/recipes")
 MFM, FOLK = FOLDER / "pretrain/demo-mfm.yaml", FOLDER / "pretrain/demo-folk.yaml"
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*/*.yaml")), ids=lambda p: f"{p.parent.name}/{p.stem}")
+@pytest.mark.parametrize(
+    "path", sorted(FOLDER.glob("*/*.yaml")), ids=lambda p: f"{p.parent.name}/{p.stem}"
+)
 def test_every_recipe_of_the_repository_is_sound(path):  # fmt: skip
     assert isinstance(load_recipe(path.parent.name, path), RECIPES[path.parent.name])
 

@@ -127,6 +127,15 @@ class Tree:
         write_data(self.results / "prepare" / "scenes", classes)
 
 
+@functools.cache
+def pattern() -> Path:
+    """The results, made once: copying small files is quicker than writing parquet again."""
+    folder = Path(tempfile.mkdtemp(prefix="folk-report-"))
+    atexit.register(shutil.rmtree, folder)
+    fill(folder)
+    return folder
+
+
 def build(
     folder: Path, *, title: str = "Toy study", label: str = "FOLK", scale: str = "demo"
 ) -> Tree:
@@ -175,7 +184,7 @@ def fill(results: Path) -> None:
                 add_metrics(folder, extra | {"images_per_second": 1234.5 + seed})
                 write_beside(folder, run, evaluation, {"optim.layer_decay": "as MFM's ViT-B"})
             folder = results / "probe" / run / "frozen"
-            write_classification(folder, "-knn", "knn_top{}_k20", hits[4] + seed, k=20)
+            write_classification(folder, "-knn", "knn_top{}_k20", hits[4] + seed)
             write_classification(folder, "-linear", "linear_top{}_last", hits[5] + seed)
             write_beside(folder, run, "frozen", {})
             folder = results / "segment" / run / "segment"
@@ -190,9 +199,7 @@ def add_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     path.write_text(json.dumps(before | metrics))
 
 
-def write_classification(
-    folder: Path, suffix: str, metric: str, hits: int, k: int | None = None
-) -> None:
+def write_classification(folder: Path, suffix: str, metric: str, hits: int) -> None:
     """Predictions with `hits` of 200 right at once and ten more in the top five."""
     labels = np.arange(NUM_VAL, dtype=np.int32) % 10
     ranks = np.where(np.arange(NUM_VAL) < hits, 0, np.where(np.arange(NUM_VAL) < hits + 10, 3, 9))
@@ -206,7 +213,6 @@ def write_classification(
         }
     )
     folder.mkdir(parents=True, exist_ok=True)
-    table = table.replace_schema_metadata({"k": str(k)} if k else {})
     pq.write_table(table, folder / f"predictions{suffix}.parquet")
     numbers = {metric.format(1): hits / NUM_VAL, metric.format(5): (hits + 10) / NUM_VAL}
     add_metrics(folder, numbers)

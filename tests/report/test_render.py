@@ -157,29 +157,47 @@ def test_the_foot_of_the_page_holds_digests_and_the_commit(untouched):
     assert len(re.findall(r">[0-9a-f]{64}<", foot)) == 4
 
 
-def test_the_filter_figure_is_drawn_when_the_training_side_left_its_arrays(tree):
-    rng = np.random.default_rng(0)
-    (tree.results / "figures").mkdir()
+def save_examples(tree, run, names, seed=0):
+    rng = np.random.default_rng(seed)
+    keep = rng.random((len(names), 4, 16, 16)) > 0.5
     np.savez(
-        tree.results / "figures" / "filters.npz",
-        pictures=rng.integers(0, 255, (2, 16, 16, 3), dtype=np.uint8),
-        keep=rng.random((2, 2, 16, 16)) > 0.5,
-        filtered=rng.random((2, 2, 16, 16, 3)).astype(np.float32),
-        names=["Com", "RCom"],
+        tree.results / "pretrain" / run / "examples.npz",
+        pictures=np.full((4, 16, 16, 3), 7, dtype=np.uint8),
+        keep=keep,
+        filtered=rng.integers(0, 255, (len(names), 4, 16, 16, 3), dtype=np.uint8),
+        names=np.array(names, dtype=np.str_),
     )
 
-    written, text = tree.render()
 
+def test_filters_that_rows_share_are_drawn_once(tree):
+    save_examples(tree, "scratch-s0", [])
+    save_examples(tree, "mfm-s0", ["low-pass", "high-pass"])
+    save_examples(tree, "mfm-com-s0", ["Com 0.01", "RCom 0.01"])
+    save_examples(tree, "folk-s0", ["Com 0.01", "RCom 0.01"])
+
+    written, _ = tree.render()
+
+    svg = (tree.results / "figures" / "filters.svg").read_text()
     assert tree.results / "figures" / "filters.svg" in written
-    assert "What each filter leaves of a picture" in text
+    assert [svg.count(f">{n}<") for n in ("low-pass", "Com 0.01", "RCom 0.01")] == [1, 1, 1]
+
+
+def test_two_filters_of_one_name_are_told_apart_by_their_row(tree):
+    save_examples(tree, "mfm-com-s0", ["Com 0.01"], seed=0)
+    save_examples(tree, "folk-s0", ["Com 0.01"], seed=1)
+
+    tree.render()
+
+    svg = (tree.results / "figures" / "filters.svg").read_text()
+    assert ">Com 0.01<" in svg
+    assert ">Com 0.01 (FOLK)<" in svg
 
 
 @pytest.mark.parametrize("content", [b"", b"no arrays", b"PK\x03\x04 torn"])
-def test_broken_filter_arrays_are_refused(tree, content):
-    (tree.results / "figures").mkdir()
-    (tree.results / "figures" / "filters.npz").write_bytes(content)
+def test_broken_examples_are_refused(tree, content):
+    (tree.results / "pretrain" / "mfm-s0" / "examples.npz").write_bytes(content)
 
-    with pytest.raises(InputError, match=r"filters\.npz: not the arrays"):
+    with pytest.raises(InputError, match=r"examples\.npz: not the examples"):
         tree.render()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from folk.errors import InputError
 from folk.provenance.fingerprint import code_fingerprint
+from folk.provenance.staleness import stale_results
 from folk.recipes import load_recipe, result_values
 from folk.study import load_study
 from snakemake.exceptions import WorkflowError
@@ -140,6 +141,13 @@ def overrides(stage):
         )
 
     return options
+
+
+def report_stale():
+    """Say which results older code made, of the stages that the study does not run again for it."""
+    kept = {s: f for s, f in fingerprints.items() if not study.reruns_on_code_change(s)}
+    for line in stale_results(Path("results") / study.name, kept):
+        print(line, file=sys.stderr)
 
 
 def code(stage):

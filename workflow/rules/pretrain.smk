@@ -47,7 +47,7 @@ rule pretrain:
         "Pre-training {wildcards.run}"
     shell:
         "{PYTHON} -m folk pretrain"
-        " --study {study.name} --scale {study.scale} --run {wildcards.run} --seed {params.seed}"
+        " --study {study.name} --scale {study.scale} --name {wildcards.run} --seed {params.seed}"
         " --recipe {input.recipe} {params.overrides}"
         " --dataset {input.dataset}"
         " --out {params.out} --work {params.work}"

@@ -51,7 +51,7 @@ rule probe:
         "Probing {wildcards.run}: {wildcards.evaluation}"
     shell:
         "{PYTHON} -m folk probe"
-        " --study {study.name} --scale {study.scale} --run {wildcards.run} --seed {params.seed}"
+        " --study {study.name} --scale {study.scale} --name {wildcards.run} --seed {params.seed}"
         " --evaluation {wildcards.evaluation}"
         " --recipe {input.recipe} {params.overrides}"
         " --encoder {input.encoder}"

@@ -50,7 +50,7 @@ rule segment:
         "Segmenting with {wildcards.run}: {wildcards.evaluation}"
     shell:
         "{PYTHON} -m folk segment"
-        " --study {study.name} --scale {study.scale} --run {wildcards.run} --seed {params.seed}"
+        " --study {study.name} --scale {study.scale} --name {wildcards.run} --seed {params.seed}"
         " --evaluation {wildcards.evaluation}"
         " --recipe {input.recipe} {params.overrides}"
         " --encoder {input.encoder}"

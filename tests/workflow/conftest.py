@@ -1,0 +1,91 @@
+"""A repository of its own for the tests that run the workflow, and a whole tiny study in it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "workflow", "folk", "config", "requirements.lock")
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of what a user clones, in which tests may change anything."""
+
+    folder: Path
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run Python with these arguments in the copy."""
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run snakemake on the tiny study."""
+        return self.run(
+            "-m", "snakemake", "--cores", "2", "--configfile", "config/tiny.yaml", *arguments
+        )
+
+    def planned(self) -> Counter[str]:
+        """How many jobs of each rule a dry run plans, the target left out."""
+        done = self.snakemake("-n")
+        assert done.returncode == 0, done.stderr + done.stdout
+        table = re.search(r"Job stats:\n.*?\n[- ]+\n(.*?)\ntotal", done.stdout, re.DOTALL)
+        rows = table.group(1).splitlines() if table else []
+        counts = {name: int(count) for name, count in map(str.split, rows)}
+        counts.pop("all", None)
+        return Counter(counts)
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace a text that must be there."""
+        file = self.folder / path
+        text = file.read_text(encoding="utf-8")
+        assert old in text, f"{path} does not hold {old!r}"
+        file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def copy_repository(folder: Path) -> Copy:
+    for name in PARTS:
+        source = ROOT / name
+        if source.is_dir():
+            skipped = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, folder / name, ignore=skipped)
+        else:
+            shutil.copy2(source, folder / name)
+    shutil.copy2(ROOT / "tests/workflow/tiny.yaml", folder / "config/tiny.yaml")
+    return Copy(folder)
+
+
+@pytest.fixture
+def clean_copy(tmp_path: Path) -> Copy:
+    """A copy without results."""
+    return copy_repository(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """A copy in which the tiny study has been run; not to be changed."""
+    copy = copy_repository(tmp_path_factory.mktemp("finished"))
+    done = copy.snakemake()
+    logs = "".join(path.read_text() for path in copy.folder.glob("results/**/*.log"))
+    assert done.returncode == 0, done.stderr + logs
+    return copy
+
+
+@pytest.fixture
+def finished_copy(finished_study: Copy, tmp_path: Path) -> Copy:
+    """A copy of the finished study, time stamps and all, in which tests may change anything."""
+    shutil.copytree(finished_study.folder, tmp_path / "copy", copy_function=shutil.copy2)
+    return Copy(tmp_path / "copy")

@@ -1,0 +1,79 @@
+"""A killed pre-training ends with the very same encoder, and many processes can train one."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from folk.provenance.schema import read_record
+
+RECIPE = "config/recipes/pretrain/demo-folk.yaml"
+SETTINGS = ["optim.epochs=3", "optim.batch=32", "runtime.log_every=1", "optim.warmup_epochs=0.5"]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("data") / "scenes"
+    few = ["num_train=64", "num_val=10", "num_unlabelled=128"]
+    options = [word for value in few for word in ("--set", f"scenes.{value}")]
+    recipe = ["--recipe", "config/recipes/prepare/demo.yaml"]
+    command = ["prepare", *recipe, "--out", str(out), "--name", "scenes", *options]
+    subprocess.run([sys.executable, "-m", "folk", *command], check=True, capture_output=True)
+    return out / "dataset.json"
+
+
+def command(dataset: Path, out: Path, **settings: object) -> list[str]:
+    values = [*SETTINGS, *(f"{key.replace('__', '.')}={value}" for key, value in settings.items())]
+    options = [word for value in values for word in ("--set", value)]
+    return [
+        "-m", "folk", "pretrain", "--recipe", RECIPE, "--dataset", str(dataset), "--out", str(out),
+        "--name", "folk-s0", "--seed", "0", *options,
+    ]  # fmt: skip
+
+
+def digest(out: Path) -> str:
+    return hashlib.sha256((out / "encoder.safetensors").read_bytes()).hexdigest()
+
+
+def finish(arguments: list[str]) -> str:
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.mark.slow
+def test_kill_9_in_the_middle_changes_nothing(dataset, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    finish(command(dataset, whole))
+
+    arguments = command(dataset, cut, runtime__checkpoint_seconds=0.0)
+    process = subprocess.Popen([sys.executable, *arguments], stderr=subprocess.DEVNULL)
+    checkpoint = cut.with_name("cut.work") / "checkpoint.pt"
+    limit = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < limit:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    said = finish(arguments)
+
+    assert "continuing after update" in said
+    assert digest(cut) == digest(whole)
+    record = read_record(cut / "record.json")
+    assert len(record["restarts"]) == 1
+    assert record["restarts"][0]["last_step"] >= 1
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_encoder(dataset, tmp_path):
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    finish([*launch, *command(dataset, tmp_path / "ddp")])
+
+    record = read_record(tmp_path / "ddp/record.json")
+    assert record["outcome"] == "finished"
+    assert record["metrics"]["updates"] == 18
+    assert 0 < record["metrics"]["loss"] < 20

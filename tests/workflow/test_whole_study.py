@@ -1,0 +1,141 @@
+"""One call makes everything; what changes is made again, and nothing else."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file
+
+from folk.provenance.schema import read_record
+
+REPORTS = {"report": 1, "track": 1}
+
+
+def results(copy) -> Path:
+    return copy.folder / "results/tiny"
+
+
+def test_a_bare_dry_run_plans_the_whole_demo(clean_copy):
+    done = clean_copy.run("-m", "snakemake", "-n", "--cores", "2")
+
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"pretrain\s+8\b", done.stdout)
+
+
+def test_every_stage_leaves_its_files(finished_study):
+    folder = results(finished_study)
+
+    assert (folder / "report.html").read_text().startswith("<!DOCTYPE html>")
+    for form in ("md", "tex", "csv"):
+        assert (folder / f"tables/main.{form}").stat().st_size > 0
+    records = sorted(folder.glob("[fps]*/**/record.json"))
+    assert Counter(read_record(path)["stage"] for path in records) == {
+        "prepare": 1, "split": 1, "pretrain": 2, "finetune": 4, "probe": 2, "segment": 2,
+    }  # fmt: skip
+    assert not list(folder.glob("work/**/checkpoint.pt"))
+    assert json.loads((folder / "tracked.json").read_text())["created"] == len(records)
+
+
+def test_a_finished_study_has_nothing_to_do(finished_study):
+    assert finished_study.planned() == Counter()
+
+
+def test_every_number_of_every_table_is_a_cell(finished_study):
+    folder = results(finished_study)
+    printed = set(pd.read_parquet(folder / "cells.parquet")["printed"])
+
+    for form in ("md", "csv"):
+        text = (folder / f"tables/main.{form}").read_text()
+        rows = [line for line in text.splitlines() if line.startswith(("| ", "from", "FOLK"))]
+        numbers = {n for row in rows for n in re.findall(r"(?<![\w-])\d+\.\d+(?![\w-])", row)}
+        assert numbers
+        assert numbers <= {n for text in printed for n in re.findall(r"\d+\.\d+", str(text))}
+
+
+def test_the_encoder_loads_into_a_plain_timm_model(finished_study):
+    folder = results(finished_study) / "pretrain/folk-s0"
+    card = json.loads((folder / "encoder.json").read_text())
+
+    model = timm.create_model(card["timm_name"], num_classes=0, **card["timm_args"])
+    model.load_state_dict(load_file(folder / "encoder.safetensors"), strict=True)
+
+    assert model(torch.zeros(1, *card["input_size"])).shape == (1, card["num_features"])
+
+
+def test_a_reworded_comment_reruns_nothing(finished_copy):
+    finished_copy.edit(
+        "config/recipes/finetune/demo-full.yaml", "about:", "# A new remark.\nabout:"
+    )
+    finished_copy.edit("config/tiny.yaml", "# The whole graph", "# The entire graph")
+    finished_copy.edit("folk/tasks/finetune.py", '"""Fine-tuning: the', '"""Fine tuning: the')
+    finished_copy.edit("folk/tasks/probe.py", "    del identity\n", "    # why\n    del identity\n")
+
+    assert finished_copy.planned() == Counter()
+
+
+def test_a_changed_recipe_value_reruns_what_depends_on_it(finished_copy):
+    finished_copy.edit("config/recipes/segment/demo.yaml", "power: 1.0", "power: 0.9")
+
+    assert finished_copy.planned() == Counter({"segment": 2, **REPORTS})
+
+
+def test_a_value_changed_in_the_study_reruns_one_row(finished_copy):
+    finished_copy.edit("config/tiny.yaml", "optim.warmup_epochs: 0.5", "optim.warmup_epochs: 0.25")
+
+    expected = {"pretrain": 1, "finetune": 2, "probe": 1, "segment": 1}
+    assert finished_copy.planned() == Counter({**expected, **REPORTS})
+
+
+def test_another_seed_runs_one_row_beside_the_others(finished_copy):
+    finished_copy.edit("config/tiny.yaml", "seeds: [0]\n    set", "seeds: [1]\n    set")
+
+    expected = {"pretrain": 1, "finetune": 2, "probe": 1, "segment": 1}
+    assert finished_copy.planned() == Counter({**expected, **REPORTS})
+
+
+def test_edited_code_reruns_the_stages_that_use_it(finished_copy):
+    finished_copy.edit("folk/metrics/knn.py", "-3.0 / temperature", "-4.0 / temperature")
+
+    # Tables do not use it, but probes are made anew and the tables read them.
+    assert finished_copy.planned() == Counter({"probe": 2, **REPORTS})
+
+
+def test_edited_code_is_reported_where_the_study_says_so(finished_copy):
+    finished_copy.edit("folk/methods/losses.py", "+ 1e-12", "+ 1e-11")
+
+    done = finished_copy.snakemake("-n")
+
+    assert "Nothing to be done" in done.stdout + done.stderr
+    assert re.search(r"results/tiny/pretrain/folk-s0: stale: made by code", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "message"),
+    [
+        ("config/tiny.yaml", "seeds: [0]", "seed: [0]", r"seed: unknown key; did you mean 'seeds'"),
+        ("config/tiny.yaml", "split: few", "split: fwe", "did you mean 'few'"),
+        ("config/tiny.yaml", "recipe: demo-folk", "recipe: demo-flok", "did you mean 'demo-folk'"),
+        ("config/tiny.yaml", "optim.updates: 3", "optim.update: 3", "did you mean 'updates'"),
+        ("config/recipes/segment/demo.yaml", "power: 1.0", "power: high", "valid number"),
+    ],
+)
+def test_a_bad_study_is_refused_before_anything_runs(clean_copy, path, old, new, message):
+    clean_copy.edit(path, old, new)
+
+    done = clean_copy.snakemake()
+
+    assert done.returncode != 0
+    assert re.search(message, done.stderr), done.stderr
+    assert not (clean_copy.folder / "results").exists()
+
+
+def test_values_on_the_command_line_are_refused(clean_copy):
+    done = clean_copy.snakemake("-n", "--config", "seeds=3")
+
+    assert done.returncode != 0
+    assert "values stand in the study file" in done.stderr
