@@ -25,7 +25,7 @@ ROOMS = [
     ("files", "errors"),
 ]
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
-WITHOUT_TORCH = ("provenance", "report", "metrics", "study", "recipes", "yaml_model", "files", "errors")  # fmt: skip
+WITHOUT_TORCH = ("recipes", "provenance", "report", "metrics", "study", "yaml_model", "files")
 
 
 def imports() -> list[tuple[str, str, str]]:

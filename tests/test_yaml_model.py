@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import Field
 
 from folk.errors import InputError
 from folk.yaml_model import Document, Section, checked, flattened, merged, nested, parse_value
@@ -15,7 +16,7 @@ class Optim(Section):
 
 class Settings(Section):
     optim: Optim
-    words: list[str] = []
+    words: list[str] = Field(default_factory=list)
 
 
 def read(tmp_path: Path, text: str) -> Settings:

@@ -53,9 +53,9 @@ def test_kill_9_in_the_middle_changes_nothing(dataset, tmp_path):
 
     arguments = command(dataset, cut, runtime__checkpoint_seconds=0.0)
     process = subprocess.Popen([sys.executable, *arguments], stderr=subprocess.DEVNULL)
-    checkpoint = cut.with_name("cut.work") / "checkpoint.pt"
+    progress = cut.with_name("cut.work") / "progress.json"  # written after each checkpoint
     limit = time.monotonic() + 120
-    while not checkpoint.exists() and time.monotonic() < limit:
+    while not progress.exists() and time.monotonic() < limit:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"

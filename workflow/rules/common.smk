@@ -37,10 +37,10 @@ def single_study_file():
         refuse(f"--config {keys}: values stand in the study file; change them there")
     files = [str(path) for path in workflow.configfiles] or [DEFAULT_STUDY]
     if len(files) > 1:
-        refuse(
-            f"--configfile: one study a call, found {len(files)}: {', '.join(files)}"
-        )
-    return files[0]
+        refuse(f"--configfile: one study a call, found {len(files)}: {', '.join(files)}")
+    # Snakemake makes it absolute; records and reruns must not depend on where a clone lies.
+    path, here = Path(files[0]), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def recipe_file(stage, name):
@@ -72,9 +72,7 @@ try:
 except InputError as error:
     refuse(error)
 recipes = checked_recipes()
-fingerprints = {
-    stage: code_fingerprint(code, Path(".")) for stage, code in CODE_OF_STAGE.items()
-}
+fingerprints = {stage: code_fingerprint(code, Path(".")) for stage, code in CODE_OF_STAGE.items()}
 
 
 def entry_of(stage, name):
@@ -90,9 +88,7 @@ def entry_name(stage, wildcards):
     """The name of that entry, from the wildcards of the job."""
     if stage == "pretrain":
         return row_of(wildcards)
-    return getattr(
-        wildcards, {"prepare": "data", "split": "split"}.get(stage, "evaluation")
-    )
+    return getattr(wildcards, {"prepare": "data", "split": "split"}.get(stage, "evaluation"))
 
 
 def row_of(wildcards):
@@ -108,9 +104,7 @@ def recipe_path(stage):
     """Input function: the recipe file. Its time stamp means nothing, `values` tells of changes."""
 
     def path(wildcards):
-        return ancient(
-            recipe_file(stage, entry_of(stage, entry_name(stage, wildcards)).recipe)
-        )
+        return ancient(recipe_file(stage, entry_of(stage, entry_name(stage, wildcards)).recipe))
 
     return path
 
@@ -122,9 +116,7 @@ def values(stage):
         name = entry_name(stage, wildcards)
         decisive = [result_values(recipes[stage, name])]
         if stage != "prepare":
-            decisive.append(
-                result_values(recipes["prepare", entry_of(stage, name).data])
-            )
+            decisive.append(result_values(recipes["prepare", entry_of(stage, name).data]))
         return json.dumps(decisive, sort_keys=True)
 
     return text
@@ -198,9 +190,7 @@ def measured(wildcards):
     """Input function: the records of everything that the tables and the audit read."""
     found = [f"results/{study.name}/prepare/{name}/record.json" for name in study.data]
     found += [f"results/{study.name}/split/{name}/record.json" for name in study.splits]
-    found += [
-        f"results/{study.name}/pretrain/{run}/record.json" for run, _, _ in study.runs()
-    ]
+    found += [f"results/{study.name}/pretrain/{run}/record.json" for run, _, _ in study.runs()]
     for name, evaluation in study.evaluations.items():
         rows = study.rows_of(name)
         found += [
@@ -213,8 +203,6 @@ def measured(wildcards):
 
 def table_values():
     """Params value: what the study says about rows, columns and published numbers."""
-    said = study.model_dump(
-        mode="json", include={"title", "scale", "encoders", "tables"}
-    )
+    said = study.model_dump(mode="json", include={"title", "scale", "encoders", "tables"})
     published = Path("config/published.yaml").read_text(encoding="utf-8")
     return json.dumps([said, published], sort_keys=True)
