@@ -67,21 +67,24 @@ def _with_bases(document: Document, seen: tuple[str, ...]) -> dict[str, Any]:
         )
     document.base = Document(document.path.parent / f"{base}.yaml")
     below = _with_bases(document.base, (*seen, base))
-    # What a recipe changes is no longer what its base had a source for.
+    result, changed = merged(below, values), _leaves(values)
     for mark in ("source", "assume"):
-        changed = _leaves(values)
-        below[mark] = {
+        # A value that is changed, or gone, no longer is what the base had a source for.
+        inherited = {
             key: text
             for key, text in below.get(mark, {}).items()
-            if not any(
-                key == c or c.startswith(f"{key}.") or key.startswith(f"{c}.") for c in changed
-            )
+            if _has(result, key) and not any(f"{key}.".startswith(f"{c}.") for c in changed)
         }
-    return merged(below, values)
+        result[mark] = inherited | values.get(mark, {})
+    return result
 
 
-def _overlap(one: str, other: str) -> bool:
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+def _has(values: Any, dotted: str) -> bool:
+    for key in dotted.split("."):
+        if not isinstance(values, Mapping) or key not in values:
+            return False
+        values = values[key]
+    return True
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> set[str]:

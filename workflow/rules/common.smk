@@ -181,6 +181,14 @@ def list_file(wildcards):
     return "" if path is None else f"--list {shlex.quote(path)}"
 
 
+def launch(stage):
+    """How a job of this stage starts: one process, or one for each GPU of a node."""
+    gpus = asked(stage, "gpu")
+    if gpus < 2:
+        return "-m folk"
+    return f"-m torch.distributed.run --standalone --nproc-per-node {gpus} -m folk"
+
+
 def asked(stage, resource):
     """What the study lets a job of this stage ask for."""
     return getattr(study.resources_of(stage), resource)

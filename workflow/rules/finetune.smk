@@ -41,6 +41,7 @@ rule finetune:
         values=values("finetune"),
         code=code("finetune"),
         seed=seed,
+        launch=launch("finetune"),
         overrides=overrides("finetune"),
         split=split_option,
         out=f"results/{study.name}/finetune/{{run}}/{{evaluation}}",
@@ -49,7 +50,7 @@ rule finetune:
     message:
         "Fine-tuning {wildcards.run}: {wildcards.evaluation}"
     shell:
-        "{PYTHON} -m folk finetune"
+        "{PYTHON} {params.launch} finetune"
         " --study {study.name} --scale {study.scale} --name {wildcards.run} --seed {params.seed}"
         " --evaluation {wildcards.evaluation}"
         " --recipe {input.recipe} {params.overrides}"

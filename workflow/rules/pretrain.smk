@@ -39,6 +39,7 @@ rule pretrain:
         values=values("pretrain"),
         code=code("pretrain"),
         seed=seed,
+        launch=launch("pretrain"),
         overrides=overrides("pretrain"),
         out=f"results/{study.name}/pretrain/{{run}}",
         # Not an output: outputs of a failed job are deleted, the checkpoint must survive.
@@ -46,7 +47,7 @@ rule pretrain:
     message:
         "Pre-training {wildcards.run}"
     shell:
-        "{PYTHON} -m folk pretrain"
+        "{PYTHON} {params.launch} pretrain"
         " --study {study.name} --scale {study.scale} --name {wildcards.run} --seed {params.seed}"
         " --recipe {input.recipe} {params.overrides}"
         " --dataset {input.dataset}"

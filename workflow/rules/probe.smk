@@ -42,6 +42,7 @@ rule probe:
         values=values("probe"),
         code=code("probe"),
         seed=seed,
+        launch=launch("probe"),
         overrides=overrides("probe"),
         split=split_option,
         out=f"results/{study.name}/probe/{{run}}/{{evaluation}}",
@@ -50,7 +51,7 @@ rule probe:
     message:
         "Probing {wildcards.run}: {wildcards.evaluation}"
     shell:
-        "{PYTHON} -m folk probe"
+        "{PYTHON} {params.launch} probe"
         " --study {study.name} --scale {study.scale} --name {wildcards.run} --seed {params.seed}"
         " --evaluation {wildcards.evaluation}"
         " --recipe {input.recipe} {params.overrides}"

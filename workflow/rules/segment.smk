@@ -41,6 +41,7 @@ rule segment:
         values=values("segment"),
         code=code("segment"),
         seed=seed,
+        launch=launch("segment"),
         overrides=overrides("segment"),
         split=split_option,
         out=f"results/{study.name}/segment/{{run}}/{{evaluation}}",
@@ -49,7 +50,7 @@ rule segment:
     message:
         "Segmenting with {wildcards.run}: {wildcards.evaluation}"
     shell:
-        "{PYTHON} -m folk segment"
+        "{PYTHON} {params.launch} segment"
         " --study {study.name} --scale {study.scale} --name {wildcards.run} --seed {params.seed}"
         " --evaluation {wildcards.evaluation}"
         " --recipe {input.recipe} {params.overrides}"
