@@ -61,4 +61,4 @@ if workflow.is_main_process:
 
 
 onsuccess:
-    shell("{PYTHON} -m folk seal {study_file}")
+    shell("python -m folk seal {study_file}")

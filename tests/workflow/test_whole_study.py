@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import timm
 import torch
-from safetensors.torch import load_file
 
 from folk.provenance.schema import read_record
 
@@ -57,14 +55,15 @@ def test_every_number_of_every_table_is_a_cell(finished_study):
     assert set(shown) <= printed
 
 
-def test_the_encoder_loads_into_a_plain_timm_model(finished_study):
-    folder = results(finished_study) / "pretrain/folk-s0"
-    card = json.loads((folder / "encoder.json").read_text())
+def test_the_encoder_loads_into_a_plain_timm_model_as_the_readme_shows(finished_study):
+    shown = re.search(r"```python\n(.*?)```", Path("README.md").read_text(), re.DOTALL).group(1)
+    names: dict = {}
+    exec(shown.replace("results/demo", str(results(finished_study))), names)
+    card = names["card"]
 
-    model = timm.create_model(card["timm_name"], num_classes=0, **card["timm_args"])
-    model.load_state_dict(load_file(folder / "encoder.safetensors"), strict=True)
+    features = names["encoder"](torch.zeros(1, *card["input_size"]))
 
-    assert model(torch.zeros(1, *card["input_size"])).shape == (1, card["num_features"])
+    assert features.shape == (1, card["num_features"])
 
 
 def test_a_reworded_comment_reruns_nothing(finished_copy):

@@ -1,5 +1,5 @@
 """
-What every rule asks: which study this is, which recipe a job follows, and whether it is stale.
+Which study this is, which recipe a job follows, what a job asks for, and what is stale.
 
 INPUTS
     study    config/demo.yaml, or the file given with --configfile
@@ -17,12 +17,15 @@ from folk.recipes import load_recipe, result_values
 from folk.study import load_study
 from snakemake.exceptions import WorkflowError
 
-PYTHON = shlex.quote(sys.executable)
 DEFAULT_STUDY = "config/demo.yaml"
 CODE_OF_STAGE = {
     stage: f"folk.tasks.{stage}"
     for stage in ("prepare", "split", "pretrain", "finetune", "probe", "segment")
 } | {"report": "folk.report.render"}
+
+
+# Jobs run the Python that runs this, found by name: a path would tie results to one machine.
+shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 
 def refuse(error):

@@ -38,6 +38,8 @@ rule finetune:
         mem_mb=asked("finetune", "mem_mb"),
         runtime=asked("finetune", "runtime"),
     params:
+        study=study.name,
+        scale=study.scale,
         values=values("finetune"),
         code=code("finetune"),
         seed=seed,
@@ -50,8 +52,8 @@ rule finetune:
     message:
         "Fine-tuning {wildcards.run}: {wildcards.evaluation}"
     shell:
-        "{PYTHON} {params.launch} finetune"
-        " --study {study.name} --scale {study.scale} --name {wildcards.run} --seed {params.seed}"
+        "python {params.launch} finetune"
+        " --study {params.study} --scale {params.scale} --name {wildcards.run} --seed {params.seed}"
         " --evaluation {wildcards.evaluation}"
         " --recipe {input.recipe} {params.overrides}"
         " --encoder {input.encoder}"

@@ -31,6 +31,8 @@ rule prepare:
         mem_mb=asked("prepare", "mem_mb"),
         runtime=asked("prepare", "runtime"),
     params:
+        study=study.name,
+        scale=study.scale,
         values=values("prepare"),
         code=code("prepare"),
         source=source,
@@ -40,8 +42,8 @@ rule prepare:
     message:
         "Preparing {wildcards.data}"
     shell:
-        "{PYTHON} -m folk prepare"
-        " --study {study.name} --scale {study.scale} --name {wildcards.data}"
+        "python -m folk prepare"
+        " --study {params.study} --scale {params.scale} --name {wildcards.data}"
         " --recipe {input.recipe} {params.overrides}"
         " {params.source}"
         " --out {params.out} --work {params.work}"

@@ -36,6 +36,8 @@ rule pretrain:
         mem_mb=asked("pretrain", "mem_mb"),
         runtime=asked("pretrain", "runtime"),
     params:
+        study=study.name,
+        scale=study.scale,
         values=values("pretrain"),
         code=code("pretrain"),
         seed=seed,
@@ -47,8 +49,8 @@ rule pretrain:
     message:
         "Pre-training {wildcards.run}"
     shell:
-        "{PYTHON} {params.launch} pretrain"
-        " --study {study.name} --scale {study.scale} --name {wildcards.run} --seed {params.seed}"
+        "python {params.launch} pretrain"
+        " --study {params.study} --scale {params.scale} --name {wildcards.run} --seed {params.seed}"
         " --recipe {input.recipe} {params.overrides}"
         " --dataset {input.dataset}"
         " --out {params.out} --work {params.work}"

@@ -39,6 +39,8 @@ rule probe:
         mem_mb=asked("probe", "mem_mb"),
         runtime=asked("probe", "runtime"),
     params:
+        study=study.name,
+        scale=study.scale,
         values=values("probe"),
         code=code("probe"),
         seed=seed,
@@ -51,8 +53,8 @@ rule probe:
     message:
         "Probing {wildcards.run}: {wildcards.evaluation}"
     shell:
-        "{PYTHON} {params.launch} probe"
-        " --study {study.name} --scale {study.scale} --name {wildcards.run} --seed {params.seed}"
+        "python {params.launch} probe"
+        " --study {params.study} --scale {params.scale} --name {wildcards.run} --seed {params.seed}"
         " --evaluation {wildcards.evaluation}"
         " --recipe {input.recipe} {params.overrides}"
         " --encoder {input.encoder}"

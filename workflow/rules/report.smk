@@ -43,12 +43,13 @@ rule report:
         mem_mb=asked("report", "mem_mb"),
         runtime=asked("report", "runtime"),
     params:
+        study=study_file,
         values=table_values(),
         code=code("report"),
     message:
         "Rendering the tables of {study.name}"
     shell:
-        "{PYTHON} -m folk report {study_file} --published {input.published} > {log} 2>&1"
+        "python -m folk report {params.study} --published {input.published} > {log} 2>&1"
 
 
 rule track:
@@ -62,7 +63,9 @@ rule track:
         f"results/{study.name}/track.benchmark.jsonl"
     conda:
         "../envs/folk.yaml"
+    params:
+        study=study_file,
     message:
         "Mirroring {study.name} into MLflow"
     shell:
-        "{PYTHON} -m folk mlflow-sync {study_file} --report {output.tracked} > {log} 2>&1"
+        "python -m folk mlflow-sync {params.study} --report {output.tracked} > {log} 2>&1"

@@ -38,6 +38,8 @@ rule segment:
         mem_mb=asked("segment", "mem_mb"),
         runtime=asked("segment", "runtime"),
     params:
+        study=study.name,
+        scale=study.scale,
         values=values("segment"),
         code=code("segment"),
         seed=seed,
@@ -50,8 +52,8 @@ rule segment:
     message:
         "Segmenting with {wildcards.run}: {wildcards.evaluation}"
     shell:
-        "{PYTHON} {params.launch} segment"
-        " --study {study.name} --scale {study.scale} --name {wildcards.run} --seed {params.seed}"
+        "python {params.launch} segment"
+        " --study {params.study} --scale {params.scale} --name {wildcards.run} --seed {params.seed}"
         " --evaluation {wildcards.evaluation}"
         " --recipe {input.recipe} {params.overrides}"
         " --encoder {input.encoder}"

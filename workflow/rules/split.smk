@@ -30,6 +30,8 @@ rule split:
         mem_mb=asked("split", "mem_mb"),
         runtime=asked("split", "runtime"),
     params:
+        study=study.name,
+        scale=study.scale,
         values=values("split"),
         code=code("split"),
         list_file=list_file,
@@ -39,8 +41,8 @@ rule split:
     message:
         "Choosing the labels of {wildcards.split}"
     shell:
-        "{PYTHON} -m folk split"
-        " --study {study.name} --scale {study.scale} --name {wildcards.split}"
+        "python -m folk split"
+        " --study {params.study} --scale {params.scale} --name {wildcards.split}"
         " --recipe {input.recipe} {params.overrides}"
         " --dataset {input.dataset}"
         " {params.list_file}"

@@ -1,0 +1,98 @@
+"""Bad input ends with one clear line and status 2, and leaves no result behind."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+RECIPES = Path("config/recipes")
+
+
+def folk(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "folk", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    line = done.stderr.strip().splitlines()[-1]
+    for word in words:
+        assert word in line, line
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Two classes of tiny pictures."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for label in ("cat", "dog"):
+            folder = tmp_path / "pictures" / split / label
+            folder.mkdir(parents=True)
+            for number in range(2):
+                pixels = rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    return tmp_path / "pictures"
+
+
+def prepare(tmp_path: Path, source: Path) -> subprocess.CompletedProcess[str]:
+    recipe = RECIPES / "prepare/image-folder.yaml"
+    out = tmp_path / "out"
+    return folk("prepare", "--recipe", recipe, "--source", source, "--out", out, "--name", "x")
+
+
+def test_an_image_folder_is_prepared_and_split(tmp_path, pictures):
+    done = prepare(tmp_path, pictures)
+    assert done.returncode == 0, done.stderr
+    dataset = tmp_path / "out/dataset.json"
+
+    recipe = RECIPES / "split/demo-few.yaml"
+    options = ["--recipe", recipe, "--dataset", dataset, "--name", "few", "--out", tmp_path / "few"]
+    assert folk("split", *options, "--set", "per_class=1").returncode == 0
+    refused(folk("split", *options, "--set", "per_class=5"), "2", "5")
+    assert not (tmp_path / "few.work/keys.parquet").exists()
+
+
+def test_a_missing_data_folder_is_named(tmp_path):
+    refused(prepare(tmp_path, tmp_path / "nowhere"), "nowhere: no such file or folder")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_that_is_no_picture_is_named(tmp_path, pictures):
+    (pictures / "train/dog/2.jpg").write_text("not a picture")
+
+    refused(prepare(tmp_path, pictures), "train/dog/2.jpg")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_class_that_only_validation_has_is_named(tmp_path, pictures):
+    (pictures / "val/dog").rename(pictures / "val/dgo")
+
+    refused(prepare(tmp_path, pictures), "dgo", "dog")
+
+
+def pretrain(tmp_path: Path, dataset: Path, *settings: str) -> subprocess.CompletedProcess[str]:
+    words = [word for text in settings for word in ("--set", text)]
+    recipe = RECIPES / "pretrain/demo-mfm.yaml"
+    options = ["--recipe", recipe, "--dataset", dataset, "--name", "mfm-s0", "--seed", 0]
+    return folk("pretrain", *options, "--out", tmp_path / "mfm", *words)
+
+
+def test_wrong_recipes_and_settings_are_named(tmp_path, pictures):
+    assert prepare(tmp_path, pictures).returncode == 0
+    dataset = tmp_path / "out/dataset.json"
+
+    refused(
+        pretrain(tmp_path, dataset, "encoder.timm_name=vit_smal_patch16_224"),
+        "timm knows no 'vit_smal_patch16_224'",
+        "did you mean 'vit_small_patch16_224'",
+    )
+    refused(pretrain(tmp_path, dataset, "optim.bacth=4"), "optim.bacth", "did you mean 'batch'")
+    refused(pretrain(tmp_path, dataset, "optim.batch"), "write KEY=VALUE")
+    refused(pretrain(tmp_path, dataset), "4 pictures do not fill one batch of 128")
+    refused(pretrain(tmp_path, tmp_path / "dataset.json"), "no such file or folder")
+    assert not (tmp_path / "mfm").exists()
+    assert list((tmp_path / "mfm.work").glob("record-*.failed.json"))
