@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
-from timm.layers import DropPath  # type: ignore[attr-defined]
+from timm.layers import DropPath
 from torch import Tensor, nn
 
 from folk.methods.distillation import Centering, DistillationHead, ema_update
