@@ -41,7 +41,12 @@ def save_examples(
         keep = one_sided(images, torch.Generator().manual_seed(0))
         names.append(name)
         keeps.append(centred(keep[:, 0], size).numpy())
-        filtered.append(_bytes(apply_filter(images, keep)))
+        if model is None:
+            seen = apply_filter(images, keep)
+        else:  # a filtered picture may leave [0, 1] where the recipe does not clip it
+            settings = model.reconstruction
+            seen = apply_filter(images, keep, settings.clamp, settings.inverse).clamp(0.0, 1.0)
+        filtered.append(_bytes(seen))
         if model is not None:
             with torch.no_grad():
                 rebuilt = model.reconstruct(images, keep) * model.std + model.mean
