@@ -232,10 +232,9 @@ def _check_manifest(path: Path, data: PreparedData) -> None:
     if not path.is_file():
         raise InputError(f"{path}: no such file; run prepare again")
     try:
-        schema = pq.read_schema(path)
-        columns = pq.read_table(
-            path, columns=["split", "shard"], read_dictionary=["split", "shard"]
-        )
+        # Not `read_table`: it imports pandas, which costs every job more than a second.
+        manifest = pq.ParquetFile(path, read_dictionary=["split", "shard"])
+        schema, columns = pq.read_schema(path), manifest.read(["split", "shard"])
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a manifest ({_brief(error)}); run prepare again") from error
     if not schema.equals(MANIFEST_SCHEMA):

@@ -106,7 +106,8 @@ def view_transforms(
         min_scale: smallest share of the picture's area.
         max_scale: largest share of the picture's area.
         flip: probability of mirroring.
-        jitter: strength of the colour jitter relative to DINO's, for both kinds; 0 is none.
+        jitter: strength of the colour jitter relative to DINO's; 0 is none. With "mfm", whose
+            authors use none, it is brightness and contrast alone, which cost a fifth of the whole.
         num_views: views of each picture; DINO's odd views differ from the even ones.
 
     Source: MFM, arXiv:2206.07706 (crop 0.2-1, bicubic, mirror); DINO, arXiv:2104.14294,
@@ -114,9 +115,10 @@ def view_transforms(
         first view, 0.1 on the second; solarise 0.2 on the second. Local crops are not made.
     """
     crop = RandomCrop(size, (min_scale, max_scale), flip)
-    colour = ColourJitter.dino(jitter) if jitter else None
     if kind == "mfm":
-        return Views((View(crop, colour),) * num_views)
+        light = ColourJitter(0.4 * jitter, 0.4 * jitter, 0.0, 0.0, 0.8) if jitter else None
+        return Views((View(crop, light),) * num_views)
+    colour = ColourJitter.dino(jitter) if jitter else None
     first = View(crop, colour, grey=0.2, blur=1.0)
     second = View(crop, colour, grey=0.2, blur=0.1, solarise=0.2)
     return Views(tuple((first, second)[i % 2] for i in range(num_views)))

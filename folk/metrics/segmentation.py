@@ -92,7 +92,7 @@ def read_confusions(path: Path) -> Integer[np.ndarray, "n c c"]:
         InputError: the file is missing or is not a file of confusion matrices.
     """
     try:
-        table = pq.read_table(path, columns=["confusion"])
+        table = pq.ParquetFile(path).read(["confusion"])
         num_classes = int(table.schema.metadata[b"num_classes"])
         flat = table["confusion"].combine_chunks().flatten().to_numpy()
         matrices = flat.reshape(table.num_rows, num_classes, num_classes)

@@ -49,8 +49,8 @@ class Segmenter(nn.Module):
         encoder: a timm encoder without classifier; blocks after the last level and the last norm
             are taken off it.
         num_classes: of the annotation.
-        blocks: which four blocks of a ViT make the levels, 0-based, rising. ResNet and Swin give
-            their own four last levels and ignore it.
+        blocks: which four blocks of a ViT make the levels, 0-based, none before its predecessor; a
+            shallow ViT repeats some. ResNet and Swin give their own four last levels and ignore it.
         channels: of the decoder.
         auxiliary: whether there is a second, convolutional head on the third level.
 
@@ -58,7 +58,7 @@ class Segmenter(nn.Module):
         0.4 as in BEiT's configuration for ADE20K.
 
     Raises:
-        InputError: a block that the encoder does not have, or blocks that do not rise.
+        InputError: a block that the encoder does not have, or blocks that fall.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Segmenter(nn.Module):
         infos = encoder.feature_info
         widths = [int(infos[level]["num_chs"]) for level in self.levels]  # type: ignore[index]
         # What no level uses must go: DDP waits for the gradient of every parameter.
-        encoder.prune_intermediate_layers(list(self.levels), prune_norm=True)  # type: ignore[operator]
+        encoder.prune_intermediate_layers(sorted(set(self.levels)), prune_norm=True)  # type: ignore[operator]
         self.pyramid = Rescale(widths[-1]) if is_vit(encoder) else nn.ModuleList()
         # The decoder's list starts with strides 1 and 2, which UperNet does not use.
         self.decoder = UPerNetDecoder([0, 0, *widths], decoder_channels=channels)
@@ -88,9 +88,11 @@ class Segmenter(nn.Module):
         self, images: Float[Tensor, "b 3 h w"]
     ) -> tuple[Float[Tensor, "b k h w"], Float[Tensor, "b k h w"] | None]:
         """Return logits at the size of the normalised pictures: main, and auxiliary in training."""
+        blocks = sorted(set(self.levels))
         maps: list[Tensor] = self.encoder.forward_intermediates(  # type: ignore[operator]
-            images, indices=list(self.levels), intermediates_only=True
+            images, indices=blocks, intermediates_only=True
         )
+        maps = [maps[blocks.index(level)] for level in self.levels]
         levels = self.pyramid(maps) if len(self.pyramid) else maps
         size = images.shape[-2:]
         auxiliary = None
@@ -105,11 +107,11 @@ def _levels(encoder: nn.Module, blocks: Sequence[int]) -> tuple[int, ...]:
     available = len(encoder.feature_info)  # type: ignore[arg-type]
     if not is_vit(encoder):
         return tuple(range(available - NUM_LEVELS, available))
-    rising = sorted(set(blocks)) == list(blocks)
-    if len(blocks) != NUM_LEVELS or not rising or blocks[0] < 0 or blocks[-1] >= available:
+    falls = sorted(blocks) != list(blocks)
+    if len(blocks) != NUM_LEVELS or falls or blocks[0] < 0 or blocks[-1] >= available:
         raise InputError(
-            f"decoder.blocks: {list(blocks)} must be four rising block numbers from 0 to"
-            f" {available - 1}"
+            f"decoder.blocks: {list(blocks)} must be four block numbers from 0 to {available - 1},"
+            " in rising order"
         )
     return tuple(blocks)
 

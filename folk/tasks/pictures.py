@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float
@@ -33,10 +34,17 @@ def autocast(world: World, precision: str) -> AbstractContextManager[Any]:
 
 
 def keys_of(split: Path | None) -> list[str] | None:
-    """The pictures that a few-label split kept; None means all."""
+    """The pictures that a few-label split kept; None means all.
+
+    Raises:
+        InputError: the file is not one that `split` writes.
+    """
     if split is None:
         return None
-    keys: list[str] = pq.read_table(split, columns=["key"]).column("key").to_pylist()
+    try:
+        keys: list[str] = pq.ParquetFile(split).read(["key"]).column("key").to_pylist()
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise InputError(f"{split}: not readable as a split: {error}; make it again") from error
     return keys
 
 

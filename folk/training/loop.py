@@ -86,7 +86,8 @@ def train(
     window_start, window_updates = time.monotonic(), 0
 
     with _stop_requested() as stop:
-        for step, batch in enumerate(batches(start), start=start):
+        # The range comes first, so that no batch is loaded that no update will see.
+        for step, batch in zip(range(start, plan.updates), batches(start), strict=False):
             scalars = update(step, batch)
             finite.watch(step, scalars["loss"])
             done, window_updates = step + 1, window_updates + 1

@@ -71,6 +71,16 @@ def test_blocks_choose_the_levels_and_later_blocks_are_taken_off():
     assert len(model.encoder.blocks) == 5
 
 
+def test_a_shallow_encoder_repeats_blocks():
+    model = Segmenter(vit(32, 8, depth=2), 11, [0, 0, 1, 1], channels=16, auxiliary=True)
+
+    main, auxiliary = model(torch.rand(2, 3, 32, 32))
+    (main.mean() + auxiliary.mean()).backward()
+
+    assert main.shape == (2, 11, 32, 32)
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
 def test_the_auxiliary_head_is_silent_in_evaluation():
     model = Segmenter(vit(32, 8), 2, [0, 1, 2, 3], channels=16, auxiliary=True).eval()
 
@@ -78,7 +88,7 @@ def test_the_auxiliary_head_is_silent_in_evaluation():
 
 
 @pytest.mark.parametrize(
-    "blocks", [[0, 1, 2, 9], [3, 2, 1, 0], [0, 1, 2], [0, 0, 1, 2], [-1, 0, 1, 2]]
+    "blocks", [[0, 1, 2, 9], [3, 2, 1, 0], [0, 1, 2], [0, 1, 0, 2], [-1, 0, 1, 2]]
 )
 def test_blocks_that_do_not_exist_or_do_not_rise_are_refused(blocks):
     with pytest.raises(InputError, match="blocks"):

@@ -32,7 +32,7 @@ class Toy:
         self.plan = Plan(work, identity, 12, 4, 2, 0.0, lambda _step, _values: None)
 
     def batches(self, start: int) -> Iterator[Tensor]:
-        for step in range(start, 12):
+        for step in range(start, 99):  # more than are wanted, as epochs give them
             generator = torch.Generator().manual_seed(derived_seed(0, "batch", step))
             yield torch.randn(8, 4, generator=generator)
 
