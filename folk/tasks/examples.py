@@ -33,7 +33,8 @@ def save_examples(
     """
     pictures = PictureDataset(data.split("val"), eval_transform(resize=size, crop=size))
     count = min(NUM_EXAMPLES, len(pictures))
-    chosen = np.linspace(0, len(pictures) - 1, count).round().astype(int)
+    # Drawn, because evenly spaced places can hit one class alone.
+    chosen = np.random.default_rng(0).permutation(len(pictures))[:count]
     images = unit_range(torch.stack([pictures[int(index)]["image"] for index in chosen]))
     names: list[str] = []
     keeps, filtered, reconstructed = [], [], []
