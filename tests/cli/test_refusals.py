@@ -92,7 +92,7 @@ def test_wrong_recipes_and_settings_are_named(tmp_path, pictures):
     )
     refused(pretrain(tmp_path, dataset, "optim.bacth=4"), "optim.bacth", "did you mean 'batch'")
     refused(pretrain(tmp_path, dataset, "optim.batch"), "write KEY=VALUE")
-    refused(pretrain(tmp_path, dataset), "4 pictures do not fill one batch of 128")
+    refused(pretrain(tmp_path, dataset), "4 pictures do not fill one batch of 64")
     refused(pretrain(tmp_path, tmp_path / "dataset.json"), "no such file or folder")
     assert not (tmp_path / "mfm").exists()
     assert list((tmp_path / "mfm.work").glob("record-*.failed.json"))
