@@ -113,8 +113,8 @@ class Archive:
                 elif not info.isdir():
                     kind = _KINDS.get(info.type, "no plain file")
                     raise InputError(f"{self.where}: '{name}' is {kind}; get the official archive")
-        # tarfile takes a damaged header, and one that is cut short, for the end, which is zeros.
-        if watched.last.strip(b"\0"):
+        # tarfile takes a damaged header, or none at all, for the end; the end is a block of zeros.
+        if watched.last != bytes(tarfile.BLOCKSIZE):
             raise InputError(f"{self.where}: damaged or cut short; get it again")
 
     def _zip_members(self, directory: zipfile.ZipFile) -> Iterator[Member]:
