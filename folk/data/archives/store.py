@@ -4,6 +4,7 @@ What grows stands in `<folder>/partial`: shards, each of them whole, and for eac
 manifest. A restarted job passes over the pictures of finished shards without reading them.
 """
 
+import contextlib
 import json
 import shutil
 from collections import Counter
@@ -20,6 +21,7 @@ from folk.data import prepare
 from folk.data.archives.members import Archive, Member
 from folk.data.decode import decode_annotation, decode_picture
 from folk.data.prepare import Picture
+from folk.data.shards import PreparedData
 from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter
 from folk.errors import InputError
 from folk.files import whole_file, write_json, write_text
@@ -91,6 +93,10 @@ def store(
         InputError: a picture that cannot be decoded, one that is there twice, other numbers of
             pictures or splits than expected.
     """
+    finished = folder / "finished"  # a job may still be killed while its record is written
+    if finished.is_file() and finished.read_text(encoding="utf-8") == identity:
+        with contextlib.suppress(InputError):  # it has been published since
+            return PreparedData.open(folder).counts
     if contents.counts is not None:  # hours before the last picture is read
         _check_counts(contents.counts, expected, num_splits)
     aside = folder / "partial"
@@ -118,6 +124,7 @@ def store(
     )
     write_json(aside / "dataset.json", said)
     prepare.move_data_set(aside, folder)
+    write_text(finished, identity)
     shutil.rmtree(aside)
     return dict(journal.counts)
 

@@ -3,6 +3,7 @@
 import io
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 
 import pytest
@@ -137,6 +138,19 @@ def test_a_damaged_member_of_a_zip_is_refused(tmp_path):
 
     with pytest.raises(InputError, match=r"1\.jpg: damaged or cut short"):
         contents(path)
+
+
+@pytest.mark.parametrize("form", ["tar", "tar.gz"])
+def test_memory_does_not_grow_with_the_number_of_files(tmp_path, form):
+    path = write(tmp_path / "archive", form, {f"{i}.jpg": b"x" for i in range(4000)})
+
+    with open_archive(path) as archive:
+        tracemalloc.start()
+        assert sum(len(archive.read(member)) for member in archive.members()) == 4000
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert peak < 2**20  # a description of each would take four times as much
 
 
 def test_a_missing_archive_is_named(tmp_path):

@@ -102,6 +102,17 @@ def test_a_killed_preparation_goes_on_after_its_last_whole_shard(
     assert len(PreparedData.open(killed).split("train")) == 9
 
 
+def test_what_is_finished_is_not_made_again_until_it_is_published(source, tmp_path, monkeypatch):
+    run(source, tmp_path / "out")
+    calls = counted_decodes(monkeypatch)
+
+    assert run(source, tmp_path / "out") == {"train": 9, "val": 4}
+    assert calls == []
+    (tmp_path / "out/dataset.json").unlink()
+    assert run(source, tmp_path / "out") == {"train": 9, "val": 4}
+    assert len(calls) == 13
+
+
 def test_unfinished_work_of_another_job_is_not_continued(killed, source, monkeypatch):
     calls = counted_decodes(monkeypatch)
 
