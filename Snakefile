@@ -60,5 +60,10 @@ if workflow.is_main_process:
     report_stale()
 
 
+# A dry run needs no data; a real one says all that is missing before its first job.
+onstart:
+    refuse_missing_files(workflow.dag.needrun_jobs())
+
+
 onsuccess:
     shell("python -m folk seal {study_file}")

@@ -40,6 +40,7 @@ class DataEntry(Section):
 
     recipe: Name
     source: str | None = None  # folder of pictures, for recipes that read one
+    archives: dict[Name, str] = Field(default_factory=dict)  # for recipes that read official ones
     overrides: Overrides = Field(default_factory=dict, alias="set")
 
 

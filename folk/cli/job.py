@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from folk.errors import InputError
 from folk.files import whole_file, write_json
-from folk.provenance.digest import digest_file, sha256_of_json
+from folk.provenance.digest import digest_input, sha256_of_json
 from folk.provenance.fingerprint import code_fingerprint
 from folk.provenance.record import open_record
 from folk.recipes import load_recipe, recipe_digest, result_values
@@ -49,7 +49,7 @@ class Job:
         lists the restart.
         """
         files = {
-            name: digest_file(path).sha256 for name, path in self.inputs.items() if path.is_file()
+            name: digest_input(path).sha256 for name, path in self.inputs.items() if path.is_file()
         }
         return sha256_of_json(
             {

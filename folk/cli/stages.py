@@ -9,6 +9,7 @@ import typer
 
 from folk.cli import options
 from folk.cli.job import make_job, run_job
+from folk.errors import InputError
 from folk.recipes.base import Recipe
 from folk.recipes.evaluate import FinetuneRecipe, ProbeRecipe, SegmentRecipe
 from folk.recipes.prepare import PrepareRecipe, SplitRecipe
@@ -22,14 +23,23 @@ def prepare(
     source: Annotated[
         Path | None, typer.Option(help="folder with train/<class>/* and val/<class>/*")
     ] = None,
-    settings: options.Settings = [],  # noqa: B006 - typer copies it
+    archives: Annotated[
+        list[str],
+        typer.Option(
+            "--archive",
+            help="NAME=PATH of an official archive, such as devkit=ILSVRC2012_devkit_t12.tar.gz",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006 - typer copies it
+    settings: options.Settings = [],  # noqa: B006
     study: options.Study = "by-hand",
     scale: options.Scale = "demo",
     work: options.Work = None,
     code: options.Code = "",
     threads: options.Threads = 1,
 ) -> None:
-    """Turn pictures, embedded or in a folder, into shards that every later stage reads."""
+    """Turn pictures, embedded, in a folder or in archives, into shards for every later stage."""
+    paths = dict(_named_path(text) for text in archives)
     job, checked = make_job(
         "prepare",
         PrepareRecipe,
@@ -38,7 +48,7 @@ def prepare(
         study=study,
         scale=scale,
         run=name,
-        inputs={"source": source},
+        inputs={"source": source} | {f"archive {name}": path for name, path in paths.items()},
         out=out,
         work=work,
         code=code,
@@ -50,8 +60,17 @@ def prepare(
     run_job(
         job,
         ["shards", "manifest.parquet", "dataset.json"],
-        lambda _live: run_prepare(checked, source, job.work, name),
+        lambda _live: run_prepare(
+            checked, source, job.work, name, archives=paths, identity=job.identity
+        ),
     )
+
+
+def _named_path(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not equals or not name or not path:
+        raise InputError(f"--archive {text}: write NAME=PATH, such as --archive val=val.tar")
+    return name, Path(path)
 
 
 def split(

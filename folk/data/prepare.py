@@ -6,11 +6,11 @@ import io
 import os
 import shutil
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from PIL import Image
 from folk.data import scenes
 from folk.data.decode import decode_picture
 from folk.data.shards import FORMAT
+from folk.data.wnids import is_wnid
 from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter
 from folk.errors import InputError, nearest
 from folk.files import whole_file, write_json
@@ -28,6 +29,9 @@ from folk.files import whole_file, write_json
 MAX_ROWS_PER_SHARD = 65536
 # Rows of the manifest that are written at once.
 _MANIFEST_ROWS = 65536
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Picture(NamedTuple):
@@ -57,7 +61,7 @@ def prepare_scenes(folder: Path, *, name: str = "scenes", **values: Any) -> dict
     composed = scenes.compose_scenes(**values)
     first = next(composed)  # so that wrong values are refused before anything is written
     pictures = (
-        Picture(s.key, s.label, s.split, _png(s.image), _png(s.annotation))
+        Picture(s.key, s.label, s.split, encoded_png(s.image), encoded_png(s.annotation))
         for s in _chained(first, composed)
     )
     with _all_or_nothing(folder) as aside:
@@ -68,10 +72,10 @@ def prepare_scenes(folder: Path, *, name: str = "scenes", **values: Any) -> dict
             for source in scenes.scene_sources()
         ]
         height, width = first.annotation.shape
-        description = _description(
+        said = description(
             name, "scenes", scenes.CLASSES, scenes.SEGMENTATION_CLASSES, counts, sources, shards
         )
-        write_json(aside / "dataset.json", description | {"image_size": [height, width]})
+        write_json(aside / "dataset.json", said | {"image_size": [height, width]})
     return counts
 
 
@@ -118,7 +122,8 @@ def prepare_image_folder(
         nonlocal num_bytes
         for split, names in chosen.items():
             keys = sorted(f"{split}/{cls}/{file}" for cls, of in names.items() for file in of)
-            for key, image in zip(keys, _read_checked(source, keys, threads), strict=True):
+            images = in_threads(_checked_bytes, (source / key for key in keys), threads)
+            for key, image in zip(keys, images, strict=True):
                 digest.update(f"{key}\0{hashlib.sha256(image).hexdigest()}\n".encode())
                 num_bytes += len(image)
                 yield Picture(key, label_of[key.split("/")[1]], split, image)
@@ -127,8 +132,9 @@ def prepare_image_folder(
     with _all_or_nothing(folder) as aside:
         shards, counts = _write(aside, pictures())
         sources = [{"name": name, "sha256": digest.hexdigest(), "bytes": num_bytes}]
-        description = _description(name, "folder", classes, None, counts, sources, shards)
-        write_json(aside / "dataset.json", description)
+        wnids = classes if all(map(is_wnid, classes)) else None
+        said = description(name, "folder", classes, None, counts, sources, shards, wnids)
+        write_json(aside / "dataset.json", said)
     return counts
 
 
@@ -157,29 +163,33 @@ def _write(aside: Path, pictures: Iterable[Picture]) -> tuple[dict[str, ShardInf
             assert writer is not None
             shard, row = writer.add(picture.key, picture.label, picture.image, picture.annotation)
             counts[picture.split] += 1
-            marks = None if picture.annotation is None else _sha256(picture.annotation)
-            size, digest = len(picture.image), _sha256(picture.image)
-            rows.append(
-                (picture.key, picture.label, picture.split, size, digest, marks, shard, row)
-            )
+            rows.append(manifest_row(picture, shard, row))
             if len(rows) == _MANIFEST_ROWS:
-                manifest.write_table(_manifest_rows(rows))
+                manifest.write_table(manifest_table(rows))
                 rows.clear()
         current.close()
         assert writer is not None  # both callers refuse empty splits
         shards |= writer.shards
         if rows:
-            manifest.write_table(_manifest_rows(rows))
+            manifest.write_table(manifest_table(rows))
     return shards, counts
 
 
-def _manifest_rows(rows: Sequence[tuple[Any, ...]]) -> Any:
+def manifest_row(picture: Picture, shard: str, row: int) -> tuple[Any, ...]:
+    """What the manifest says of a picture that stands in `row` of `shard`."""
+    marks = None if picture.annotation is None else _sha256(picture.annotation)
+    size, digest = len(picture.image), _sha256(picture.image)
+    return (picture.key, picture.label, picture.split, size, digest, marks, shard, row)
+
+
+def manifest_table(rows: Sequence[tuple[Any, ...]]) -> Any:
+    """Rows of the manifest as an Arrow table."""
     columns = zip(*rows, strict=True)
     arrays = [pa.array(c, f.type) for c, f in zip(columns, MANIFEST_SCHEMA, strict=True)]
     return pa.table(arrays, schema=MANIFEST_SCHEMA)
 
 
-def _description(
+def description(
     name: str,
     kind: str,
     classes: Sequence[str],
@@ -187,8 +197,10 @@ def _description(
     counts: dict[str, int],
     sources: list[dict[str, Any]],
     shards: dict[str, ShardInfo],
+    wnids: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """What `dataset.json` says."""
+    """What `dataset.json` says; `wnids` stand there only where the classes have them."""
+    known = {} if wnids is None else {"wnids": [*wnids]}
     return {
         "format": FORMAT,
         "name": name,
@@ -199,7 +211,7 @@ def _description(
         "image_size": None,
         "sources": sources,
         "shards": {shard: asdict(info) for shard, info in shards.items()},
-    }
+    } | known
 
 
 @contextlib.contextmanager
@@ -214,13 +226,18 @@ def _all_or_nothing(folder: Path) -> Iterator[Path]:
     aside.mkdir(parents=True)
     try:
         yield aside
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "dataset.json").unlink(missing_ok=True)
-        shutil.rmtree(folder / "shards", ignore_errors=True)
-        for made in ("shards", "manifest.parquet", "dataset.json"):
-            (aside / made).replace(folder / made)
+        move_data_set(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def move_data_set(aside: Path, folder: Path) -> None:
+    """Move a finished data set from `aside` to `folder`, in place of an older one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dataset.json").unlink(missing_ok=True)
+    shutil.rmtree(folder / "shards", ignore_errors=True)
+    for made in ("shards", "manifest.parquet", "dataset.json"):
+        (aside / made).replace(folder / made)
 
 
 def _files_by_class(split: Path) -> dict[str, list[str]]:
@@ -261,14 +278,22 @@ def _limited(split: Path, files: dict[str, list[str]], limit: int | None) -> dic
     return {cls: names[: taken[cls]] for cls, names in files.items()}
 
 
-def _read_checked(source: Path, keys: Sequence[str], threads: int | None) -> Iterator[bytes]:
-    """Read and decode in threads (Pillow lets go of the interpreter), hand out in order."""
+def in_threads(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int | None
+) -> Iterator[Result]:
+    """Apply a function in threads (Pillow lets go of the interpreter), hand out in order.
+
+    Args:
+        function: applied to each item.
+        items: drawn in this thread, only a few ahead of what is handed out.
+        threads: how many; absent takes one for each core.
+    """
     num_threads = threads or _num_cores()
     with ThreadPoolExecutor(num_threads) as pool:
-        waiting: deque[Future[bytes]] = deque()
+        waiting: deque[Future[Result]] = deque()
         try:
-            for key in keys:
-                waiting.append(pool.submit(_checked_bytes, source / key))
+            for item in items:
+                waiting.append(pool.submit(function, item))
                 if len(waiting) == 4 * num_threads:  # so much is in memory, whatever the data set
                     yield waiting.popleft().result()
             while waiting:
@@ -296,7 +321,8 @@ def _chained(first: scenes.Scene, rest: Iterator[scenes.Scene]) -> Iterator[scen
     yield from rest
 
 
-def _png(pixels: UInt8[np.ndarray, "..."]) -> bytes:
+def encoded_png(pixels: UInt8[np.ndarray, "..."]) -> bytes:
+    """Pixels, or class ids, as a PNG."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(
         buffer, "PNG", compress_level=1

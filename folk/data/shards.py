@@ -121,12 +121,13 @@ class PreparedData:
     Attributes:
         folder: where it stands.
         name: of the data set.
-        kind: "scenes" or "folder".
+        kind: "scenes", "folder", or the kind of archive it was made from.
         classes: names, in the order of the labels.
         segmentation_classes: names of the ids in annotations, None without annotations.
         counts: pictures by split.
         image_size: (height, width) in pixels when all pictures share it, else None.
         shards: what each shard should be.
+        wnids: WordNet ids of the classes, in the order of the labels, where they are known.
     """
 
     folder: Path
@@ -137,6 +138,7 @@ class PreparedData:
     counts: dict[str, int]
     image_size: tuple[int, int] | None
     shards: dict[str, ShardInfo]
+    wnids: tuple[str, ...] | None = None
 
     @classmethod
     def open(cls, folder: Path) -> "PreparedData":
@@ -214,6 +216,7 @@ def _read_description(folder: Path) -> PreparedData:
                 f"{path}: format {values['format']!r}, this version reads {FORMAT}; prepare again"
             )
         segmentation, size = values["segmentation_classes"], values["image_size"]
+        wnids = values.get("wnids")
         return PreparedData(
             folder=folder,
             name=values["name"],
@@ -223,6 +226,7 @@ def _read_description(folder: Path) -> PreparedData:
             counts=dict(values["counts"]),
             image_size=None if size is None else (size[0], size[1]),
             shards={name: ShardInfo(**shard) for name, shard in values["shards"].items()},
+            wnids=None if wnids is None else tuple(wnids),
         )
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not the description of a data set ({_brief(error)})") from error

@@ -56,18 +56,22 @@ class ShardWriter:
     and one that an exception cuts short is removed.
     """
 
-    def __init__(self, folder: Path, split: str, *, max_rows_per_shard: int = 65536) -> None:
+    def __init__(
+        self, folder: Path, split: str, *, max_rows_per_shard: int = 65536, first: int = 0
+    ) -> None:
         """Prepare to write `<folder>/<split>-00000.arrow` and so on.
 
         Args:
             folder: where the shards go; made when missing.
             split: name of the split.
             max_rows_per_shard: pictures after which the next shard begins.
+            first: number of the first shard, where others of the split stand already.
         """
         assert max_rows_per_shard > 0
         self.shards: dict[str, ShardInfo] = {}
         self._folder = folder
         self._split = split
+        self._first = first
         self._max_rows = max_rows_per_shard
         self._rows: list[tuple[str, int, bytes, bytes | None]] = []
         self._rows_bytes = 0
@@ -110,7 +114,7 @@ class ShardWriter:
         return place
 
     def _name(self) -> str:
-        return f"{self._split}-{len(self.shards):05d}.arrow"
+        return f"{self._split}-{self._first + len(self.shards):05d}.arrow"
 
     def _write_batch(self) -> None:
         if self._writer is None:

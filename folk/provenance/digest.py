@@ -9,6 +9,7 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,26 @@ def digest_file(path: Path) -> FileDigest:
         reason = error.strerror or str(error)
         raise InputError(f"{path}: cannot be read for its digest: {reason}") from error
     return FileDigest(path.as_posix(), size, sha256.hexdigest(), md5.hexdigest())
+
+
+def digest_input(path: Path) -> FileDigest:
+    """The digest of a file that nobody changes while this process runs; it is read but once.
+
+    Archives of a hundred gigabytes are asked for by the job's identity, its record and its task.
+
+    Raises:
+        InputError: as `digest_file`.
+    """
+    if not path.is_file():
+        return digest_file(path)  # which says what is wrong
+    status = path.stat()
+    return _digest_known(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _digest_known(path: Path, inode: int, size: int, mtime_ns: int) -> FileDigest:
+    # The last arguments only make a replaced file a new entry of the cache.
+    return digest_file(path)
 
 
 def digest_tree(folder: Path) -> list[FileDigest]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from folk.errors import InputError
-from folk.provenance.digest import FileDigest, digest_file, digest_tree
+from folk.provenance.digest import FileDigest, digest_file, digest_input, digest_tree
 from folk.provenance.schema import read_record
 
 # A prepared data set stands in a record as these files: dataset.json names the sha256 of every
@@ -80,7 +80,7 @@ def portable(path: Path) -> str:
 
 
 def _input(name: str, path: Path) -> dict[str, Any]:
-    digest = digest_file(path)
+    digest = digest_input(path)
     return _entry(name, path, digest) | {"record": producer_of(path, digest.sha256)}
 
 

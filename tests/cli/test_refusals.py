@@ -1,5 +1,6 @@
 """Bad input ends with one clear line and status 2, and leaves no result behind."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.data.archives import miniature
 
 RECIPES = Path("config/recipes")
 
@@ -72,6 +75,45 @@ def test_a_class_that_only_validation_has_is_named(tmp_path, pictures):
     (pictures / "val/dog").rename(pictures / "val/dgo")
 
     refused(prepare(tmp_path, pictures), "dgo", "dog")
+
+
+def prepare_imagenet(tmp_path: Path, archives: dict[str, Path], *settings: str):
+    words = [word for text in settings for word in ("--set", text)]
+    words += [word for name, path in archives.items() for word in ("--archive", f"{name}={path}")]
+    options = ["--recipe", RECIPES / "prepare/imagenet.yaml", "--name", "imagenet"]
+    return folk("prepare", *options, "--out", tmp_path / "out", *words)
+
+
+def test_archives_are_prepared_and_other_bytes_than_the_official_ones_refused(tmp_path):
+    archives = miniature.imagenet(tmp_path / "in")
+    small = ["archive.classes=3", "archive.pictures={train: 9, val: 4}"]
+    small += [f"archive.files.{name}.md5=null" for name in ("val", "devkit")]
+
+    done = prepare_imagenet(tmp_path, archives, *small)
+    refused(done, "ILSVRC2012_img_train.tar", "md5", "1d675b47d978889d74fa0da5fadfb00e")
+
+    done = prepare_imagenet(tmp_path, archives, *small, "archive.files.train.md5=null")
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "out/record.json").read_text())
+    assert {entry["name"] for entry in record["inputs"]} == {
+        "archive train", "archive val", "archive devkit",
+    }  # fmt: skip
+    assert record["metrics"] == {"num_train": 9.0, "num_val": 4.0}
+
+
+def test_archives_that_the_recipe_lacks_or_does_not_get_are_named(tmp_path):
+    archives = miniature.imagenet(tmp_path / "in")
+
+    refused(prepare_imagenet(tmp_path, {"vall": archives["val"]} | archives), "mean 'val'")
+    del archives["devkit"]
+    refused(prepare_imagenet(tmp_path, archives), "'devkit'", "ILSVRC2012_devkit_t12.tar.gz")
+    archives["devkit"] = tmp_path / "nowhere"
+    refused(prepare_imagenet(tmp_path, archives), "--archive devkit", "no such file")
+    done = folk(
+        "prepare", "--recipe", RECIPES / "prepare/demo.yaml", "--name", "x", "--out",
+        tmp_path / "out", "--archive", f"val={archives['val']}",
+    )  # fmt: skip
+    refused(done, "reads no archive")
 
 
 def pretrain(tmp_path: Path, dataset: Path, *settings: str) -> subprocess.CompletedProcess[str]:

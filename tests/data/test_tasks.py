@@ -20,6 +20,7 @@ SCENES = {
     "contrast": 0.3,
     "digit_scale": [0.6, 0.9],
     "digit_brightness": [0.8, 1.0],
+    "colour": 0.3,
     "seed": 0,
 }
 

@@ -14,6 +14,7 @@ from folk.errors import InputError
 from folk.provenance.fingerprint import code_fingerprint
 from folk.provenance.staleness import stale_results
 from folk.recipes import load_recipe, result_values
+from folk.recipes.provide import archive_problems, missing_files
 from folk.study import load_study
 from snakemake.exceptions import WorkflowError
 
@@ -61,7 +62,9 @@ def checked_recipes():
     for stage, name, entry in named:
         try:
             path = Path(recipe_file(stage, entry.recipe))
-            recipes[stage, name] = load_recipe(stage, path, entry.overrides)
+            recipe = recipes[stage, name] = load_recipe(stage, path, entry.overrides)
+            said = archive_problems(entry, recipe) if stage == "prepare" else []
+            problems += [f"{study_file}: '{name}': {line}" for line in said]
         except InputError as error:
             problems.append(f"{study_file}: '{name}': {error}")
     if problems:
@@ -176,6 +179,24 @@ def source(wildcards):
     """Params function: the user's folder of pictures, where a data set is made from one."""
     folder = study.data[wildcards.data].source
     return "" if folder is None else f"--source {shlex.quote(folder)}"
+
+
+def archives(wildcards):
+    """Params function: the user's official archives, where a data set is made from them."""
+    return " ".join(
+        f"--archive {shlex.quote(f'{name}={path}')}"
+        for name, path in study.data[wildcards.data].archives.items()
+    )
+
+
+def refuse_missing_files(jobs):
+    """End before any job starts if one of them needs a file that the user has yet to bring."""
+    jobs = list(jobs)
+    data = {job.wildcards.data for job in jobs if job.rule.name == "prepare"}
+    splits = {job.wildcards.split for job in jobs if job.rule.name == "split"}
+    lines = missing_files(study, recipes, data, splits)
+    if lines:
+        refuse("\n".join(["these files are to be provided:", *lines]))
 
 
 def list_file(wildcards):

@@ -1,5 +1,5 @@
 """
-Preparation: pictures, embedded or in a folder -> shards that every later stage reads.
+Preparation: pictures, embedded, in a folder or in official archives -> shards that every later stage reads.
 
 INPUTS
     recipe   config/recipes/prepare/*.yaml
@@ -36,6 +36,7 @@ rule prepare:
         values=values("prepare"),
         code=code("prepare"),
         source=source,
+        archives=archives,
         overrides=overrides("prepare"),
         out=f"results/{study.name}/prepare/{{data}}",
         work=f"results/{study.name}/work/prepare/{{data}}",
@@ -45,7 +46,7 @@ rule prepare:
         "python -m folk prepare"
         " --study {params.study} --scale {params.scale} --name {wildcards.data}"
         " --recipe {input.recipe} {params.overrides}"
-        " {params.source}"
+        " {params.source} {params.archives}"
         " --out {params.out} --work {params.work}"
         " --code {params.code}"
         " --threads {threads}"

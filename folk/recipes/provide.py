@@ -1,0 +1,76 @@
+"""What a person must bring before a study can run: archives, folders, lists."""
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from folk.errors import nearest
+from folk.recipes.base import Recipe
+from folk.recipes.prepare import PrepareRecipe, SplitRecipe
+from folk.study import DataEntry, Study
+
+UNPUBLISHED = "no digest is known to us"
+
+
+def archive_problems(entry: DataEntry, recipe: PrepareRecipe) -> list[str]:
+    """A line for everything that keeps a data set's entry and its recipe from fitting together."""
+    wanted = {} if recipe.archive is None else recipe.archive.files
+    problems = [
+        f"archives: a recipe of kind '{recipe.kind}' reads none named '{name}'"
+        + nearest(name, wanted)
+        for name in entry.archives
+        if name not in wanted
+    ]
+    problems += [
+        f"archives: '{name}' is missing; give the path of {file.file}"
+        for name, file in wanted.items()
+        if name not in entry.archives
+    ]
+    if recipe.kind == "folder" and entry.source is None:
+        problems.append("source is missing; give the folder of pictures")
+    if recipe.kind != "folder" and entry.source is not None:
+        problems.append(f"source: a recipe of kind '{recipe.kind}' reads no folder; leave it out")
+    return problems
+
+
+def missing_files(
+    study: Study,
+    recipes: Mapping[tuple[str, str], Recipe],
+    data: Collection[str],
+    splits: Collection[str],
+) -> list[str]:
+    """A line for each file or folder of the user that is not there.
+
+    Args:
+        study: whose paths are looked at, from the current folder.
+        recipes: by stage and name of the entry.
+        data: the data sets that are to be prepared.
+        splits: the splits that are to be made.
+
+    Returns:
+        path, what it is and, where one is known, the digest that its bytes must have.
+    """
+    lines: list[str] = []
+    for name in study.data:
+        if name in data:
+            lines += _missing_of(study, recipes, name)
+    for name, split in study.splits.items():
+        recipe = recipes["split", name]
+        assert isinstance(recipe, SplitRecipe)
+        if name in splits and split.list_file and not Path(split.list_file).is_file():
+            lines.append(f"{split.list_file}: list of split '{name}', sha256 {recipe.list_sha256}")
+    return lines
+
+
+def _missing_of(
+    study: Study, recipes: Mapping[tuple[str, str], Recipe], name: str
+) -> Iterator[str]:
+    entry, recipe = study.data[name], recipes["prepare", name]
+    assert isinstance(recipe, PrepareRecipe)
+    if entry.source is not None and not Path(entry.source).is_dir():
+        yield f"{entry.source}: folder of pictures of '{name}', train/<class>/* and val/<class>/*"
+    for key, path in entry.archives.items():
+        if not Path(path).is_file():
+            assert recipe.archive is not None
+            file = recipe.archive.files[key]
+            digest = UNPUBLISHED if file.md5 is None else f"md5 {file.md5}"
+            yield f"{path}: archive '{key}' of '{name}', officially {file.file}, {digest}"

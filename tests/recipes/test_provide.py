@@ -1,0 +1,106 @@
+"""What a person must bring is said all at once, and only where it is missing."""
+
+from pathlib import Path
+
+import pytest
+
+from folk.errors import InputError
+from folk.recipes import load_recipe, recipe_digest
+from folk.recipes.provide import archive_problems, missing_files
+from folk.study import DataEntry, load_study
+
+FOLDER = Path("config/recipes")
+IMAGENET = {"train": "a/train.tar", "val": "a/val.tar", "devkit": "a/kit.tar.gz"}
+
+
+def entry(**values):
+    return DataEntry.model_validate({"recipe": "imagenet"} | values)
+
+
+def recipe(name):
+    return load_recipe("prepare", FOLDER / f"prepare/{name}.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("demo", "a23402d511d2804013a5addc2b58e2e3727bccb0ca1fbfc8a87260141462e6b7"),
+        ("image-folder", "a0957a75bb87a7592d7b9226d844291935647403c9aa8fa0b228ffd4dfa7afc8"),
+    ],
+)
+def test_recipes_that_read_no_archive_kept_their_digests(name, digest):
+    assert recipe_digest(recipe(name)) == digest
+
+
+def test_a_recipe_must_have_the_archives_of_its_kind():
+    with pytest.raises(InputError, match=r"devkit, train, val; found devkit, extra, train, val"):
+        load_recipe(
+            "prepare",
+            FOLDER / "prepare/imagenet.yaml",
+            {"archive.files.extra": {"file": "x", "md5": None}},
+        )
+    with pytest.raises(InputError, match=r"archive\.files\.val\.md5"):
+        load_recipe(
+            "prepare", FOLDER / "prepare/imagenet.yaml", {"archive.files.val.md5": "29b22e29"}
+        )
+
+
+def test_more_corruptions_are_one_setting():
+    extra = {"archive.files.extra": {"file": "extra.tar", "md5": None}, "archive.splits": 95}
+
+    loaded = load_recipe("prepare", FOLDER / "prepare/imagenet-c.yaml", extra)
+
+    assert list(loaded.archive.files) == ["noise", "blur", "weather", "digital", "extra"]
+
+
+def test_an_entry_that_fits_its_recipe_has_no_problem():
+    assert archive_problems(entry(archives=IMAGENET), recipe("imagenet")) == []
+    assert archive_problems(entry(source="photos"), recipe("image-folder")) == []
+    assert archive_problems(entry(), recipe("demo")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("imagenet", {"archives": IMAGENET | {"kit": "x"}}, "named 'kit'; did you mean 'devkit'"),
+        ("imagenet", {}, "'devkit' is missing; give the path of ILSVRC2012_devkit_t12.tar.gz"),
+        ("imagenet", {"archives": IMAGENET, "source": "x"}, "reads no folder; leave it out"),
+        ("image-folder", {}, "source is missing; give the folder"),
+        ("image-folder", {"source": "x", "archives": {"val": "x"}}, "reads none named 'val'"),
+    ],
+)
+def test_an_entry_that_does_not_fit_its_recipe_is_explained(name, values, message):
+    assert any(message in line for line in archive_problems(entry(**values), recipe(name)))
+
+
+def test_what_is_missing_is_listed_with_official_names_and_digests(tmp_path):
+    present = tmp_path / "val.tar"
+    present.write_bytes(b"")
+    text = f"""
+study: x
+title: A study
+scale: paper
+data:
+  imagenet:
+    recipe: imagenet
+    archives: {{train: {tmp_path}/t.tar, val: {present}, devkit: {tmp_path}/k.tar.gz}}
+  hard: {{recipe: imagenet-a, archives: {{pictures: {tmp_path}/a.tar}}}}
+splits:
+  few: {{data: imagenet, recipe: ten-percent, list: {tmp_path}/list.txt}}
+encoders:
+  a: {{label: A, recipe: a, data: imagenet, seeds: [0]}}
+"""
+    (tmp_path / "x.yaml").write_text(text)
+    study = load_study(tmp_path / "x.yaml")
+    recipes = {("prepare", n): recipe(e.recipe) for n, e in study.data.items()}
+    recipes["split", "few"] = load_recipe("split", FOLDER / "split/ten-percent.yaml")
+
+    lines = missing_files(study, recipes, ["imagenet", "hard"], ["few"])
+
+    assert [line.split(": ")[0].rsplit("/", 1)[1] for line in lines] == [
+        "t.tar", "k.tar.gz", "a.tar", "list.txt",
+    ]  # fmt: skip
+    assert "officially ILSVRC2012_img_train.tar, md5 1d675b47d978889d74fa0da5fadfb00e" in lines[0]
+    assert "officially imagenet-a.tar, no digest is known to us" in lines[2]
+    assert "sha256 6d09de11e7bdaf5b1f3b1f249b6183695f97310cdd20f0c03e7235b6b9392091" in lines[3]
+    assert missing_files(study, recipes, [], []) == []

@@ -1,0 +1,62 @@
+"""A study of official archives: planned without them, refused at once, run with them."""
+
+import json
+
+from tests.data.archives import miniature
+
+SMALL = """    set:
+      archive.classes: 3
+      archive.pictures: {train: 9, val: 4}
+      archive.files.train.md5: null
+      archive.files.val.md5: null
+      archive.files.devkit.md5: null
+"""
+
+
+def paper(copy, *arguments):
+    return copy.run(
+        "-m", "snakemake", "--cores", "2", "--configfile", "config/paper.yaml", *arguments
+    )
+
+
+def test_the_paper_study_is_planned_without_data(clean_copy):
+    done = paper(clean_copy, "-n")
+
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def test_a_real_run_without_data_ends_before_its_first_job_with_all_that_is_missing(clean_copy):
+    done = paper(clean_copy)
+    said = done.stdout + done.stderr
+
+    assert done.returncode != 0
+    assert said.count("these files are to be provided") == 1
+    for words in ("train.tar, md5 1d675b47", "val.tar, md5 29b22e29", "tar.gz, md5 fa75699e"):
+        assert words in said
+    assert "data/10percent.txt: list of split 'ten-percent', sha256 6d09de11" in said
+    assert not (clean_copy.folder / "results").exists()
+
+
+def test_archives_go_through_the_rule(clean_copy):
+    miniature.imagenet(clean_copy.folder / "data")
+    kit = "      devkit: data/ILSVRC2012_devkit_t12.tar.gz\n"
+    clean_copy.edit("config/paper.yaml", kit, kit + SMALL)
+
+    done = paper(clean_copy, "--until", "prepare")
+
+    assert done.returncode == 0, done.stderr
+    folder = clean_copy.folder / "results/paper/prepare/imagenet"
+    assert json.loads((folder / "dataset.json").read_text())["wnids"] == list(miniature.WNIDS)
+    assert sorted(p.name for p in (folder / "shards").glob("*.arrow")) == [
+        "train-00000.arrow",
+        "val-00000.arrow",
+    ]
+
+
+def test_an_archive_that_the_recipe_does_not_know_is_refused_even_in_a_dry_run(clean_copy):
+    clean_copy.edit("config/paper.yaml", "      devkit: data", "      devkti: data")
+
+    done = paper(clean_copy, "-n")
+
+    assert done.returncode != 0
+    assert "did you mean 'devkit'" in done.stdout + done.stderr
