@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from folk.errors import InputError
-from folk.recipes import load_recipe, recipe_digest
+from folk.recipes import load_recipe
 from folk.recipes.provide import archive_problems, missing_files
 from folk.study import DataEntry, load_study
 
@@ -19,17 +19,6 @@ def entry(**values):
 
 def recipe(name):
     return load_recipe("prepare", FOLDER / f"prepare/{name}.yaml")
-
-
-@pytest.mark.parametrize(
-    ("name", "digest"),
-    [
-        ("demo", "a23402d511d2804013a5addc2b58e2e3727bccb0ca1fbfc8a87260141462e6b7"),
-        ("image-folder", "a0957a75bb87a7592d7b9226d844291935647403c9aa8fa0b228ffd4dfa7afc8"),
-    ],
-)
-def test_recipes_that_read_no_archive_kept_their_digests(name, digest):
-    assert recipe_digest(recipe(name)) == digest
 
 
 def test_a_recipe_must_have_the_archives_of_its_kind():
