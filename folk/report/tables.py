@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from folk.metrics.cost import OF_ONE_MACHINE
 from folk.report.cells import Cell
 from folk.report.escape import latex_templates, markdown_templates
 from folk.report.published import Published
@@ -163,7 +164,10 @@ def _spread_note(usual: int) -> list[str]:
 def _mark(cell: Cell, usual: int, notes: _Notes) -> str:
     if cell.value is None:
         return notes.mark(f"No number, because not every run is there. {_sentence(cell.note)}")
-    return notes.mark(f"n = {cell.n}") if cell.n != usual else ""
+    marks = [notes.mark(f"n = {cell.n}")] if cell.n != usual else []
+    if cell.metric in OF_ONE_MACHINE:
+        marks.append(notes.mark("Measured on one machine; on another it is another number."))
+    return ", ".join(marks)
 
 
 def _certainty(cell: Cell, published: Published, notes: _Notes) -> str:
