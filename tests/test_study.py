@@ -60,7 +60,7 @@ def test_a_row_becomes_one_run_for_each_seed(tmp_path):
         ("stage: finetune, recipe: full, data: scenes}", "stage: fine, recipe: a, data: scenes}",
          "'robustness' or 'cost'"),
         ("classifier: full", "classifier: ful", "named 'ful'; did you mean 'full'"),
-        ("classifier: full", "classifier: hard", "no evaluation with stage finetune is named 'hard'"),
+        ("classifier: full", "classifier: hard", "with stage finetune is named 'hard'"),
         (", classifier: full", "", "robustness needs 'classifier'"),
         ("split: few}", "classifier: full}", "'classifier' is for robustness, not for finetune"),
         ("data: [scenes], classifier", "data: [scenes, scene], classifier", "no data set is named"),

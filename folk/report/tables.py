@@ -10,7 +10,7 @@ from folk.metrics.cost import OF_ONE_MACHINE
 from folk.report.cells import Cell
 from folk.report.escape import latex_templates, markdown_templates
 from folk.report.published import Published
-from folk.study import Study
+from folk.study import Study, Table
 
 EMPTY = "—"
 _SYMBOLS = "†‡§¶"
@@ -151,6 +151,7 @@ def _view(study: Study, name: str, by_id: dict[str, Cell], published: Published)
         verdicts_differ=len(verdicts) > 1,
         one_verdict=verdicts[0] if len(verdicts) == 1 else "",
         notes=[("", text) for text in _spread_note(usual)]
+        + [("", text) for text in _machine_note(table)]
         + [(mark, text) for notes in (letters, symbols) for text, mark in notes.found.items()],
     )
 
@@ -161,13 +162,17 @@ def _spread_note(usual: int) -> list[str]:
     return ["One seed (n = 1), so no deviation."] if usual == 1 else []
 
 
+def _machine_note(table: Table) -> list[str]:
+    labels = [c.label for c in table.columns.values() if c.metric in OF_ONE_MACHINE]
+    if not labels:
+        return []
+    return [f"Of one machine, and another number on another: {', '.join(labels)}."]
+
+
 def _mark(cell: Cell, usual: int, notes: _Notes) -> str:
     if cell.value is None:
         return notes.mark(f"No number, because not every run is there. {_sentence(cell.note)}")
-    marks = [notes.mark(f"n = {cell.n}")] if cell.n != usual else []
-    if cell.metric in OF_ONE_MACHINE:
-        marks.append(notes.mark("Measured on one machine; on another it is another number."))
-    return ", ".join(marks)
+    return notes.mark(f"n = {cell.n}") if cell.n != usual else ""
 
 
 def _certainty(cell: Cell, published: Published, notes: _Notes) -> str:

@@ -49,7 +49,7 @@ def test_contrast_keeps_the_mean_colour_and_brightness_lifts_it_by_half_the_rang
         corrupt(picture, "contrast", 5, rng).mean((0, 1)), picture.mean((0, 1)), atol=0.5
     )
     lifted = corrupt(dark, "brightness", 5, rng).astype(int) - dark
-    assert set(np.unique(lifted)) == {128}
+    assert set(np.unique(lifted)) <= {127, 128}  # 127.5, rounded
 
 
 def test_the_deviation_of_the_noise_is_a_quarter_of_the_range_at_most():
