@@ -9,9 +9,11 @@ Where everything lies:
     results/{study}/prepare/{data}/                    shards, manifest.parquet, dataset.json
     results/{study}/split/{split}/                     keys.parquet
     results/{study}/pretrain/{run}/                    encoder.safetensors; a run is ROW-sSEED
-    results/{study}/finetune/{run}/{evaluation}/       predictions.parquet, metrics.json
+    results/{study}/finetune/{run}/{evaluation}/       predictions.parquet, metrics.json, classifier
     results/{study}/probe/{run}/{evaluation}/          the same, on frozen features
     results/{study}/segment/{run}/{evaluation}/        the same, pixel by pixel
+    results/{study}/robustness/{run}/{evaluation}/     predictions-variants.parquet, metrics.json
+    results/{study}/cost/{run}/{evaluation}/           cost.json, metrics.json
     results/{study}/report.html, tables/, cells.parquet
 
 Beside each of them: record.json (the evidence), recipe.yaml (all values), a log and a benchmark.
@@ -52,6 +54,8 @@ include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/finetune.smk"
 include: "workflow/rules/probe.smk"
 include: "workflow/rules/segment.smk"
+include: "workflow/rules/robustness.smk"
+include: "workflow/rules/cost.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -22,7 +22,17 @@ def _path_safe(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_path_safe)]
-Stage = Literal["prepare", "split", "pretrain", "finetune", "probe", "segment", "report"]
+Stage = Literal[
+    "prepare",
+    "split",
+    "pretrain",
+    "finetune",
+    "probe",
+    "segment",
+    "robustness",
+    "cost",
+    "report",
+]
 Overrides = dict[str, Any]
 
 
@@ -64,14 +74,43 @@ class EncoderRow(Section):
 
 
 class Evaluation(Section):
-    """One way to measure an encoder; `encoders` is every row when left out."""
+    """One way to measure a row; `encoders` is every row when left out.
 
-    stage: Literal["finetune", "probe", "segment"]
+    `robustness` reads the classifier that another evaluation fine-tuned, and may name several data
+    sets: the validation pictures of the first are the clean ones.
+    """
+
+    stage: Literal["finetune", "probe", "segment", "robustness", "cost"]
     recipe: Name
-    data: Name
+    data: list[Name] = Field(min_length=1)
     split: Name | None = None
+    classifier: Name | None = None
     encoders: list[Name] = Field(default_factory=list)
     overrides: Overrides = Field(default_factory=dict, alias="set")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_or_many_sets(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("data"), str):
+            return {**values, "data": [values["data"]]}
+        return values
+
+    @model_validator(mode="after")
+    def _keys_of_its_stage(self) -> "Evaluation":
+        robustness = self.stage == "robustness"
+        if robustness != (self.classifier is not None):
+            raise ValueError(
+                "robustness needs 'classifier', the name of an evaluation with stage finetune"
+                if robustness
+                else f"'classifier' is for robustness, not for {self.stage}"
+            )
+        if len(self.data) > 1 and not robustness:
+            raise ValueError(f"'data' names several sets; {self.stage} reads one")
+        if len(set(self.data)) < len(self.data):
+            raise ValueError("'data' names a set twice")
+        if self.split is not None and self.stage in ("robustness", "cost"):
+            raise ValueError(f"'split' means nothing to {self.stage}")
+        return self
 
 
 class Column(Section):
@@ -175,19 +214,37 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
             yield f"{document.where(('encoders', name, 'seeds'))}: a seed stands there twice"
     for name, evaluation in study.evaluations.items():
         here = ("evaluations", name)
-        yield from lost((*here, "data"), evaluation.data, study.data, "data set")
+        for index, data in enumerate(evaluation.data):
+            yield from lost((*here, "data", index), data, study.data, "data set")
         if evaluation.split is not None:
             yield from lost((*here, "split"), evaluation.split, study.splits, "split")
             split_data = study.splits.get(evaluation.split)
-            if split_data is not None and split_data.data != evaluation.data:
+            if split_data is not None and [split_data.data] != evaluation.data:
                 yield (
                     f"{document.where((*here, 'split'))}: split '{evaluation.split}' belongs to "
-                    f"data set '{split_data.data}', the evaluation reads '{evaluation.data}'"
+                    f"data set '{split_data.data}', the evaluation reads '{evaluation.data[0]}'"
                 )
         for index, row_name in enumerate(evaluation.encoders):
             yield from lost((*here, "encoders", index), row_name, study.encoders, "encoder row")
+        if evaluation.classifier is not None:
+            yield from _without_classifier(study, document, name, evaluation.classifier)
     for name, table in study.tables.items():
         yield from _dangling_in_table(study, name, table, lost)
+
+
+def _without_classifier(
+    study: Study, document: Document, name: str, classifier: str
+) -> Iterator[str]:
+    """Why the rows of an evaluation have no classifier to read, if so."""
+    tuned = {n for n, other in study.evaluations.items() if other.stage == "finetune"}
+    where = f"{document.where(('evaluations', name, 'classifier'))}: evaluations.{name}.classifier"
+    if classifier not in tuned:
+        hint = nearest(classifier, tuned)
+        yield f"{where}: no evaluation with stage finetune is named '{classifier}'{hint}"
+        return
+    for row in study.rows_of(name):
+        if row not in study.rows_of(classifier):
+            yield f"{where}: '{classifier}' does not fine-tune row '{row}'; name rows in 'encoders'"
 
 
 def _dangling_in_table(study: Study, name: str, table: Table, lost: Any) -> Iterator[str]:

@@ -18,6 +18,7 @@ encoders:
 evaluations:
   full: {stage: finetune, recipe: full, data: scenes}
   few-a: {stage: finetune, recipe: full, data: scenes, split: few}
+  hard: {stage: robustness, recipe: demo, data: [scenes], classifier: full}
 tables:
   main:
     title: Main
@@ -46,7 +47,7 @@ def test_a_row_becomes_one_run_for_each_seed(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("rows: [folk]", "rows: [flok]", r":15: tables\.main\.rows\.0: no encoder row .*'folk'"),
+        ("rows: [folk]", "rows: [flok]", r":16: tables\.main\.rows\.0: no encoder row .*'folk'"),
         ("split: few}", "split: fwe}", r"no split is named 'fwe'; did you mean 'few'"),
         ("recipe: folk, data: scenes", "recipe: folk, data: scene", "did you mean 'scenes'"),
         ("[full, few-a]", "[full, few]", "no evaluation is named 'few'"),
@@ -57,13 +58,34 @@ def test_a_row_becomes_one_run_for_each_seed(tmp_path):
         ("folk: {label", "'a; rm -rf': {label", "a name may hold only"),
         ("scale: demo", "scale: huge", "'demo' or 'paper'"),
         ("stage: finetune, recipe: full, data: scenes}", "stage: fine, recipe: a, data: scenes}",
-         "'finetune', 'probe' or 'segment'"),
+         "'robustness' or 'cost'"),
+        ("classifier: full", "classifier: ful", "named 'ful'; did you mean 'full'"),
+        ("classifier: full", "classifier: hard", "with stage finetune is named 'hard'"),
+        (", classifier: full", "", "robustness needs 'classifier'"),
+        ("split: few}", "classifier: full}", "'classifier' is for robustness, not for finetune"),
+        ("data: [scenes], classifier", "data: [scenes, scene], classifier", "no data set is named"),
+        ("data: [scenes], classifier", "data: [scenes, scenes], classifier", "names a set twice"),
+        ("data: [scenes], c", "data: scenes, split: few, c", "'split' means nothing to robustness"),
+        ("full, data: scenes}", "full, data: [scenes, scenes2]}", "finetune reads one"),
         ("title: A study", "titel: A study", r"titel: unknown key; did you mean 'title'"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(tmp_path, old, new, message):
     with pytest.raises(InputError, match=message):
         load(tmp_path, old, new)
+
+
+def test_a_row_without_a_classifier_is_refused(tmp_path):
+    rows = "  mfm: {label: MFM, recipe: mfm, data: scenes, seeds: [0]}\nevaluations:"
+    text = STUDY.replace("evaluations:", rows, 1)
+    text = text.replace(
+        "recipe: full, data: scenes}", "recipe: full, data: scenes, encoders: [mfm]}"
+    )
+    path = tmp_path / "tiny.yaml"
+    path.write_text(text)
+
+    with pytest.raises(InputError, match="'full' does not fine-tune row 'folk'; name rows in"):
+        load_study(path)
 
 
 def test_the_studies_of_this_repository_are_sound():

@@ -7,7 +7,16 @@ from rich.console import Console
 
 from folk.cli.read import mlflow_sync, seal
 from folk.cli.report import report
-from folk.cli.stages import finetune, prepare, pretrain, probe, segment, split
+from folk.cli.stages import (
+    cost,
+    finetune,
+    prepare,
+    pretrain,
+    probe,
+    robustness,
+    segment,
+    split,
+)
 from folk.errors import InputError
 
 app = typer.Typer(
@@ -18,7 +27,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for stage in (prepare, split, pretrain, finetune, probe, segment, report):
+for stage in (
+    prepare,
+    split,
+    pretrain,
+    finetune,
+    probe,
+    segment,
+    robustness,
+    cost,
+    report,
+):
     app.command(rich_help_panel="Stages")(stage)
 app.command("mlflow-sync")(mlflow_sync)
 app.command()(seal)

@@ -84,7 +84,7 @@ def make_job(
     Raises:
         InputError: what is wrong with the recipe, a setting or an input.
     """
-    checked = load_recipe(stage, recipe, dict(_setting(text) for text in settings))
+    checked = load_recipe(stage, recipe, parse_settings(settings))
     assert isinstance(checked, kind)
     given = {name: path for name, path in inputs.items() if path is not None}
     for name, path in given.items():
@@ -154,6 +154,15 @@ def run_job(
             moves={job.work / name: job.out / name for name in names},
         )
     print(json.dumps(metrics, indent=2))
+
+
+def parse_settings(settings: list[str]) -> dict[str, Any]:
+    """The KEY=VALUE options of a command, as dotted keys and values.
+
+    Raises:
+        InputError: an option without `=`, or a value that is not YAML.
+    """
+    return dict(_setting(text) for text in settings)
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -8,10 +8,17 @@ from typing import Annotated
 import typer
 
 from folk.cli import options
-from folk.cli.job import make_job, run_job
+from folk.cli.job import make_job, parse_settings, run_job
 from folk.errors import InputError
+from folk.recipes import load_recipe
 from folk.recipes.base import Recipe
-from folk.recipes.evaluate import FinetuneRecipe, ProbeRecipe, SegmentRecipe
+from folk.recipes.evaluate import (
+    CostRecipe,
+    FinetuneRecipe,
+    ProbeRecipe,
+    RobustnessRecipe,
+    SegmentRecipe,
+)
 from folk.recipes.prepare import PrepareRecipe, SplitRecipe
 from folk.recipes.pretrain import PretrainRecipe
 
@@ -237,14 +244,14 @@ def _evaluation(
 finetune = _evaluation(
     "finetune",
     FinetuneRecipe,
-    ["predictions.parquet"],
+    ["predictions.parquet", "classifier.safetensors", "classifier.json"],
     "Train a whole classifier from an encoder, with all labels or a few.",
 )
 probe = _evaluation(
     "probe",
     ProbeRecipe,
-    ["predictions-knn.parquet", "predictions-linear.parquet"],
-    "Measure frozen features: nearest neighbours, and a linear classifier.",
+    ["predictions-knn.parquet", "predictions-linear.parquet", "predictions-kshot.parquet"],
+    "Measure frozen features: nearest neighbours, a linear classifier, and a few labels.",
 )
 segment = _evaluation(
     "segment",
@@ -252,3 +259,131 @@ segment = _evaluation(
     ["predictions.parquet"],
     "Transfer an encoder to semantic segmentation with a UperNet decoder.",
 )
+
+
+def robustness(
+    recipe: options.Recipe,
+    classifier: Annotated[
+        Path, typer.Option(help="classifier.safetensors, with classifier.json beside it")
+    ],
+    dataset: Annotated[
+        list[Path],
+        typer.Option(
+            help="dataset.json; the first has the clean pictures, give further sets after"
+        ),
+    ],
+    out: options.Out,
+    seed: options.Seed,
+    name: options.Name,
+    evaluation: options.Evaluation = "robustness",
+    settings: options.Settings = [],  # noqa: B006
+    study: options.Study = "by-hand",
+    scale: options.Scale = "demo",
+    work: options.Work = None,
+    code: options.Code = "",
+    threads: options.Threads = 1,
+) -> None:
+    """Measure a fine-tuned classifier on other sets, corrupted pictures, and under attack."""
+    inputs = {"classifier": classifier, "card": classifier.with_name("classifier.json")}
+    for path in dataset:
+        inputs[f"dataset/{path.parent.name}"] = path
+        inputs[f"manifest/{path.parent.name}"] = path.with_name("manifest.parquet")
+    job, checked = make_job(
+        "robustness",
+        RobustnessRecipe,
+        recipe,
+        settings,
+        study=study,
+        scale=scale,
+        run=name,
+        evaluation=evaluation,
+        seed=seed,
+        inputs=inputs,
+        out=out,
+        work=work,
+        code=code,
+        threads=threads,
+    )
+    if scale == "paper" and checked.in_memory:
+        raise InputError(
+            f"{recipe}: in_memory: corruptions made in memory are for demos; at the papers' scale "
+            "prepare ImageNet-C's own JPEG files, name that set in the study, and give [] here"
+        )
+
+    from folk.tasks.robustness import robustness as task
+    from folk.training.distributed import open_world
+
+    with open_world(job.threads) as world:
+        run_job(
+            job,
+            ["predictions-variants.parquet"],
+            lambda _live: task(
+                checked,
+                classifier=classifier.parent,
+                datasets=[path.parent for path in dataset],
+                work=job.work,
+                seed=seed,
+                world=world,
+            ),
+            world.is_main,
+        )
+
+
+def cost(
+    recipe: options.Recipe,
+    pretrain_recipe: Annotated[Path, typer.Option(help="YAML file of the pre-training's recipe")],
+    dataset: options.Dataset,
+    out: options.Out,
+    seed: options.Seed,
+    name: options.Name,
+    pretrain_settings: Annotated[
+        list[str],
+        typer.Option("--pretrain-set", help="KEY=VALUE over that recipe", show_default=False),
+    ] = [],  # noqa: B006
+    evaluation: options.Evaluation = "cost",
+    settings: options.Settings = [],  # noqa: B006
+    study: options.Study = "by-hand",
+    scale: options.Scale = "demo",
+    work: options.Work = None,
+    code: options.Code = "",
+    threads: options.Threads = 1,
+) -> None:
+    """Measure what a pre-training costs: parameters, FLOPs, memory, time. Nothing is trained."""
+    job, checked = make_job(
+        "cost",
+        CostRecipe,
+        recipe,
+        settings,
+        study=study,
+        scale=scale,
+        run=name,
+        evaluation=evaluation,
+        seed=seed,
+        inputs={"pretrain-recipe": pretrain_recipe, "dataset": dataset},
+        out=out,
+        work=work,
+        code=code,
+        threads=threads,
+    )
+    row = load_recipe("pretrain", pretrain_recipe, parse_settings(pretrain_settings))
+    assert isinstance(row, PretrainRecipe)
+
+    from folk.tasks.cost import cost as task
+    from folk.training.distributed import open_world
+
+    with open_world(job.threads) as world:
+        run_job(
+            job,
+            ["cost.json", "metrics.jsonl"],
+            lambda live: task(
+                checked,
+                row,
+                name=name,
+                dataset=dataset.parent,
+                work=job.work,
+                seed=seed,
+                world=world,
+                live=live,
+            ),
+            world.is_main,
+        )

@@ -27,6 +27,19 @@ def write_predictions(
     Raises:
         InputError: a score is not a number, or a label is no class.
     """
+    table = prediction_table(path, keys, labels, logits)
+    with whole_file(path) as aside:
+        pq.write_table(table, aside, compression="zstd")
+
+
+def prediction_table(
+    path: Path, keys: list[str], labels: Integer[np.ndarray, "n"], logits: Float[np.ndarray, "n c"]
+) -> pa.Table:
+    """The table that `write_predictions` writes; `path` is named in errors only.
+
+    Raises:
+        InputError: a score is not a number, or a label is no class.
+    """
     assert len(keys) == len(labels) == len(logits)
     if not np.isfinite(logits).all():
         row = int(np.flatnonzero(~np.isfinite(logits).all(axis=1))[0])
@@ -43,7 +56,7 @@ def write_predictions(
     # A stable sort: ties must not depend on the machine, or a number would not be repeatable.
     top = np.argsort(-logits, axis=1, kind="stable")[:, :kept]
     scores = np.take_along_axis(logits, top, axis=1)
-    table = pa.table(
+    return pa.table(
         {
             "key": pa.array(keys, pa.string()),
             "label": pa.array(labels.astype(np.int32)),
@@ -51,8 +64,6 @@ def write_predictions(
             "logits": _lists(scores.astype(np.float32)),
         }
     )
-    with whole_file(path) as aside:
-        pq.write_table(table, aside, compression="zstd")
 
 
 def read_predictions(path: Path) -> tuple[Integer[np.ndarray, "n"], Integer[np.ndarray, "n k"]]:

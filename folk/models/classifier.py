@@ -1,11 +1,55 @@
-"""A classifier that starts from a stored encoder: the network of full fine-tuning."""
+"""A classifier that starts from a stored encoder: the network of full fine-tuning.
 
+A stored classifier is `classifier.safetensors`, with the keys of a plain
+`timm.create_model(timm_name, **timm_args)`, and `classifier.json`, which says the rest.
+"""
+
+import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
-from folk.models.encoder import create_model, is_vit, load_encoder, load_state
+from folk.errors import InputError
+from folk.files import whole_file, write_json
+from folk.models.encoder import (
+    EncoderInfo,
+    create_model,
+    is_vit,
+    load_encoder,
+    load_state,
+    sha256_of,
+)
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ClassifierInfo:
+    """What `classifier.json` says.
+
+    Attributes:
+        timm_name: name of the architecture.
+        timm_args: arguments of `timm.create_model` that give the keys of the weights.
+        classes: names, in the order of the logits.
+        mean: of each colour, for pictures in [0, 1].
+        std: of each colour.
+        input_size: colours, height and width of the pictures it was trained on.
+        run: which pre-training it started from.
+        sha256: of `classifier.safetensors`.
+    """
+
+    timm_name: str
+    timm_args: dict[str, Any]
+    classes: list[str]
+    mean: list[float]
+    std: list[float]
+    input_size: list[int]
+    run: str
+    sha256: str
 
 
 def create_classifier(
@@ -30,11 +74,9 @@ def create_classifier(
         InputError: the stored encoder is missing, damaged or for another architecture.
     """
     encoder, info = load_encoder(encoder_folder)
-    args = {**info.timm_args, "num_classes": num_classes}
+    args = _timm_args(info, encoder, num_classes)
     if drop_path > 0.0:
         args["drop_path_rate"] = drop_path
-    if is_vit(encoder):
-        args["global_pool"] = "avg"
     model = create_model(info.timm_name, args)
     head = model.get_classifier()  # type: ignore[operator]
     new = {key for key, value in model.state_dict(keep_vars=True).items() if _is_in(value, head)}
@@ -53,6 +95,73 @@ def create_classifier(
         may_ignore=frozenset(unused),
     )
     return model
+
+
+def save_classifier(
+    folder: Path, model: nn.Module, encoder: EncoderInfo, classes: list[str], size: int
+) -> ClassifierInfo:
+    """Write `classifier.safetensors` and `classifier.json`, each whole or not at all.
+
+    Args:
+        folder: where.
+        model: what `create_classifier` made, trained.
+        encoder: what it was made from.
+        classes: names, in the order of the logits.
+        size: side of the training pictures in pixels.
+    """
+    weights = folder / "classifier.safetensors"
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    with whole_file(weights) as aside:
+        save_file(state, aside)
+    info = ClassifierInfo(
+        timm_name=encoder.timm_name,
+        timm_args=_timm_args(encoder, model, len(classes)),
+        classes=classes,
+        mean=encoder.mean,
+        std=encoder.std,
+        input_size=[3, size, size],
+        run=encoder.run,
+        sha256=sha256_of(weights),
+    )
+    write_json(folder / "classifier.json", {"format": FORMAT, **vars(info)})
+    return info
+
+
+def load_classifier(folder: Path) -> tuple[nn.Module, ClassifierInfo]:
+    """Make the classifier that `folder` holds; every key must fit.
+
+    Raises:
+        InputError: a file is missing, damaged or for another architecture.
+    """
+    info, weights = _read_info(folder / "classifier.json"), folder / "classifier.safetensors"
+    if not weights.is_file():
+        raise InputError(f"{weights}: no such file; run the fine-tuning that makes it")
+    found = sha256_of(weights)
+    if found != info.sha256:
+        raise InputError(
+            f"{weights}: its sha256 is {found[:12]}..., classifier.json says {info.sha256[:12]}...;"
+            " fetch or make it again"
+        )
+    model = create_model(info.timm_name, info.timm_args)
+    load_state(model, load_file(weights), where=weights)
+    return model, info
+
+
+def _read_info(path: Path) -> ClassifierInfo:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("format") != FORMAT:
+            raise InputError(f"{path}: not format {FORMAT}; fine-tune again")
+        return ClassifierInfo(**content)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run the fine-tuning that makes it") from None
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not a classifier's description: {error}") from error
+
+
+def _timm_args(info: EncoderInfo, network: nn.Module, num_classes: int) -> dict[str, Any]:
+    pooling = {"global_pool": "avg"} if is_vit(network) else {}
+    return {**info.timm_args, "num_classes": num_classes, **pooling}
 
 
 def _is_in(value: object, module: nn.Module) -> bool:

@@ -198,7 +198,7 @@ def save_encoder(
         num_features=int(encoder.num_features),  # type: ignore[arg-type]
         method=method,
         run=run,
-        sha256=_sha256(weights),
+        sha256=sha256_of(weights),
     )
     write_json(folder / "encoder.json", {"format": FORMAT, **vars(info)})
     return info
@@ -232,7 +232,7 @@ def load_weights(folder: Path) -> tuple[EncoderInfo, dict[str, Tensor]]:
     weights = folder / "encoder.safetensors"
     if not weights.is_file():
         raise InputError(f"{weights}: no such file; run the pre-training that makes it")
-    found = _sha256(weights)
+    found = sha256_of(weights)
     if found != info.sha256:
         raise InputError(
             f"{weights}: its sha256 is {found[:12]}..., encoder.json says {info.sha256[:12]}...;"
@@ -286,6 +286,12 @@ def load_state(
     model.load_state_dict({key: state[key] for key in own.keys() & state.keys()}, strict=False)
 
 
+def sha256_of(path: Path) -> str:
+    """Digest of a file of weights, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _trunc_normal(tensor: Tensor, std: float) -> None:
     nn.init.trunc_normal_(tensor, std=std, a=-std, b=std)
 
@@ -294,8 +300,3 @@ def _nearest_model(name: str) -> str:
     hint = nearest(name, timm.list_models())
     # More than a thousand names are no help.
     return hint if hint.startswith("; did") else "; see timm.list_models()"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

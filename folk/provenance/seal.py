@@ -77,7 +77,7 @@ def write_metrics_summary(results: Path) -> list[Path]:
         run, *evaluation = place
         measured = json.loads(path.read_text(encoding="utf-8"))
         kept = {name: value for name, value in measured.items() if name not in NOT_MEASURED}
-        if stage not in ("prepare", "split"):
+        if stage not in ("prepare", "split", "cost"):
             runs.setdefault(run, {})["/".join(evaluation) or stage] = kept
     folder = results / "metrics"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Recipes of the stages that measure an encoder: `finetune`, `probe` and `segment`."""
+"""Recipes of the stages that measure an encoder, a classifier or a method."""
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from folk.recipes.base import (
     Count,
@@ -70,13 +70,33 @@ class Linear(Section):
     weight_decay: NotNegative
 
 
+class Kshot(Section):
+    """Logistic regression on a few labelled pictures of each class."""
+
+    shots: list[Count] = Field(min_length=1)  # pictures of each class
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)  # a split each, for every row
+    weight_decay: Positive  # lambda, divided by the number of labelled pictures as MSN does
+    centre: Literal["feature", "picture"]
+    max_iterations: Count
+    tolerance: Positive
+
+    @model_validator(mode="after")
+    def _nothing_twice(self) -> "Kshot":
+        for key in ("shots", "seeds"):
+            values = getattr(self, key)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{key} {values}: a value stands there twice")
+        return self
+
+
 class ProbeRecipe(Recipe):
-    """Frozen features, measured by neighbours and by a line."""
+    """Frozen features, measured by neighbours, by a line, and with a few labels."""
 
     feature: Literal["cls", "mean", "cls-and-mean"]
     evaluate: Evaluate
     knn: Knn
     linear: Linear
+    kshot: Kshot | None
     precision: Precision
     runtime: Runtime
 
@@ -132,3 +152,37 @@ class SegmentRecipe(Recipe):
     decoder: Decoder
     optim: SegmentOptim
     runtime: TrainingRuntime
+
+
+class Attack(Section):
+    """FGSM and PGD; sizes in grey levels, of which there are 255 between black and white."""
+
+    eps: Positive  # largest change of a pixel
+    pgd_step: Positive
+    pgd_steps: Count
+    random_start: bool  # of PGD
+
+
+class RobustnessRecipe(Recipe):
+    """A fine-tuned classifier on pictures that are not like those it was trained on."""
+
+    evaluate: Evaluate  # natural pictures
+    evaluate_corrupted: Evaluate  # stored splits such as fog-3
+    in_memory: list[str]  # corruptions made of the clean pictures; for demos only
+    attack: Attack | None
+    precision: Precision  # of forward passes; attacks run in fp32
+    runtime: Runtime
+
+
+class CostStep(Section):
+    """How a pre-training step is measured."""
+
+    batch: Count  # pictures of one update
+    warmup: Count  # updates before the clock starts
+    updates: Count  # that are timed
+
+
+class CostRecipe(Recipe):
+    """What a method costs: parameters, arithmetic, memory and time."""
+
+    step: CostStep | None  # null measures the encoder alone

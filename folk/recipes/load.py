@@ -7,7 +7,13 @@ from typing import Any
 from folk.errors import InputError
 from folk.provenance.digest import sha256_of_json
 from folk.recipes.base import Recipe
-from folk.recipes.evaluate import FinetuneRecipe, ProbeRecipe, SegmentRecipe
+from folk.recipes.evaluate import (
+    CostRecipe,
+    FinetuneRecipe,
+    ProbeRecipe,
+    RobustnessRecipe,
+    SegmentRecipe,
+)
 from folk.recipes.prepare import PrepareRecipe, SplitRecipe
 from folk.recipes.pretrain import PretrainRecipe
 from folk.yaml_model import Document, checked, merged, nested
@@ -19,6 +25,8 @@ RECIPES: dict[str, type[Recipe]] = {
     "finetune": FinetuneRecipe,
     "probe": ProbeRecipe,
     "segment": SegmentRecipe,
+    "robustness": RobustnessRecipe,
+    "cost": CostRecipe,
 }
 
 # Sections that may not change a result: prose, and how the job runs.

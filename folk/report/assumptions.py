@@ -45,7 +45,7 @@ def assumptions_in_force(evidence: Evidence) -> list[Assumption]:
         for key, basis in (values.get("assume") or {}).items():
             said = (stage, str(key), _shown(flat.get(key, "")), str(basis))
             users.setdefault(said, set()).add(user)
-    stages = ("pretrain", "finetune", "probe", "segment")
+    stages = ("pretrain", "finetune", "probe", "segment", "robustness", "cost")
     return [
         Assumption(*said, users=sorted(found), tables=_tables(study, said[0], found))
         for said, found in sorted(users.items(), key=lambda item: (stages.index(item[0][0]), item))

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from folk.errors import InputError
 from folk.files import whole_file
 from folk.metrics import intervals
+from folk.metrics.cost import OF_ONE_MACHINE
 from folk.report.evidence import Evidence, Measurement
 from folk.report.published import Published, PublishedNumber
 from folk.report.verdicts import verdict
@@ -145,6 +146,11 @@ def _cells(study: Study, evidence: Evidence, published: Published) -> Iterator[C
             for column_name, column in table.columns.items():
                 name = f"{table_name}/{row}/{column_name}"
                 wanted = table.published.get(f"{row}/{column_name}")
+                if wanted is not None and column.metric in OF_ONE_MACHINE:
+                    raise InputError(
+                        f"{study.name}: cell '{name}': {column.metric} belongs to one machine, no "
+                        f"published number can stand beside it; remove '{wanted}' from the table"
+                    )
                 number = published.number(wanted, name) if wanted is not None else None
                 found = _measured(study, evidence, row, column)
                 if number is not None and number.unit != found["unit"]:

@@ -226,7 +226,8 @@ def _frozen(evidence: Evidence) -> Iterator[Drawing]:
 
 def _chance(evidence: Evidence) -> float | None:
     """Accuracy of guessing, if all probes use one data set with equally frequent classes."""
-    data = {e.data for e in evidence.study.evaluations.values() if e.stage == "probe"}
+    probes = [e for e in evidence.study.evaluations.values() if e.stage == "probe"]
+    data = {name for probe in probes for name in probe.data}
     path = evidence.results / "prepare" / data.pop() / "dataset.json"
     if data or not path.is_file():
         return None

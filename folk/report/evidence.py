@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from folk.errors import InputError, nearest
 from folk.metrics.classification import top_k_of_file
+from folk.metrics.corruption import robustness_metrics
+from folk.metrics.kshot import kshot_metrics
 from folk.metrics.segmentation import scores_of_file
 from folk.study import Study, run_name
 
@@ -188,6 +190,10 @@ def recompute(folder: Path, metric: str) -> float | None:
         others = [name for name in read_metrics(folder / "metrics.json") if name != metric]
         if not any(name.startswith(f"knn_top{match[1]}_k") for name in others):
             return top_k_of_file(folder / "predictions-knn.parquet", int(match[1]))
+    if metric.startswith("kshot_top1_"):
+        return kshot_metrics(folder / "predictions-kshot.parquet").get(metric)
+    if (variants := folder / "predictions-variants.parquet").is_file():
+        return robustness_metrics(variants).get(metric)
     return None
 
 

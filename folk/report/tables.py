@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from folk.metrics.cost import OF_ONE_MACHINE
 from folk.report.cells import Cell
 from folk.report.escape import latex_templates, markdown_templates
 from folk.report.published import Published
-from folk.study import Study
+from folk.study import Study, Table
 
 EMPTY = "—"
 _SYMBOLS = "†‡§¶"
@@ -150,6 +151,7 @@ def _view(study: Study, name: str, by_id: dict[str, Cell], published: Published)
         verdicts_differ=len(verdicts) > 1,
         one_verdict=verdicts[0] if len(verdicts) == 1 else "",
         notes=[("", text) for text in _spread_note(usual)]
+        + [("", text) for text in _machine_note(table)]
         + [(mark, text) for notes in (letters, symbols) for text, mark in notes.found.items()],
     )
 
@@ -158,6 +160,13 @@ def _spread_note(usual: int) -> list[str]:
     if usual > 1:
         return [f"Mean ± standard deviation over n = {usual} seeds."]
     return ["One seed (n = 1), so no deviation."] if usual == 1 else []
+
+
+def _machine_note(table: Table) -> list[str]:
+    labels = [c.label for c in table.columns.values() if c.metric in OF_ONE_MACHINE]
+    if not labels:
+        return []
+    return [f"Of one machine, and another number on another: {', '.join(labels)}."]
 
 
 def _mark(cell: Cell, usual: int, notes: _Notes) -> str:

@@ -15,7 +15,7 @@ from folk.data.dataset import PictureDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import eval_transform, finetune_transform, unit_range
 from folk.metrics.classification import top_k_accuracy, top_k_of_file, write_predictions
-from folk.models.classifier import create_classifier
+from folk.models.classifier import create_classifier, save_classifier
 from folk.models.encoder import read_encoder_info
 from folk.recipes.evaluate import Augment, FinetuneRecipe
 from folk.tasks.pictures import (
@@ -51,22 +51,23 @@ def finetune(
     world: World,
     live: Callable[[int, dict[str, float]], None],
 ) -> dict[str, float]:
-    """Train a classifier from an encoder; leave its predictions for the validation pictures.
+    """Train a classifier from an encoder; leave it, and what it says of the validation pictures.
 
     Args:
         recipe: how.
         encoder: folder of the stored encoder.
         dataset: folder of the prepared data set.
         split: which labelled pictures may be seen; None for all.
-        work: folder of the growing state; predictions.parquet is left there too.
+        work: folder of the growing state; predictions.parquet, classifier.safetensors and
+            classifier.json are left there too.
         seed: feeds every random number of the run.
         identity: digest of everything that decides the result.
         world: this process among those of its job.
         live: told every line of the history.
 
     Returns:
-        last-epoch and best-epoch accuracy, in [0, 1], and counts. The predictions are the last
-        epoch's; the best epoch is chosen on the validation pictures, so it flatters.
+        last-epoch and best-epoch accuracy, in [0, 1], and counts. Predictions and classifier are
+        the last epoch's; the best epoch is chosen on the validation pictures, so it flatters.
     """
     data, info = PreparedData.open(dataset), read_encoder_info(encoder)
     num_classes = len(data.classes)
@@ -170,6 +171,7 @@ def finetune(
     logits = logits_of_all()
     if world.is_main:
         write_predictions(predictions, validation.keys(), validation.labels(), logits)
+        save_classifier(work, model, info, list(data.classes), recipe.augment.size)
         forget(work)
     world.wait()
     return _final(history, predictions) | {

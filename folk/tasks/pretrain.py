@@ -156,6 +156,48 @@ def build_model(method: Method, encoder: nn.Module) -> MaskedFrequencyModel:
     )
 
 
+def build_parts(
+    recipe: PretrainRecipe, inner: MaskedFrequencyModel, world: World, updates_per_epoch: int
+) -> Parts:
+    """What one update touches, on its device: model, filter, optimiser and schedule."""
+    assert recipe.method is not None
+    assert recipe.optim is not None
+    optim = recipe.optim
+    updates = updates_per_epoch * optim.epochs
+    inner.to(world.device).train()
+    rates = scaled_rates(
+        optim.batch,
+        optim.lr_batch,
+        lr=optim.lr,
+        rate_min=optim.lr_min,
+        rate_warmup_start=optim.lr_warmup_start,
+    )
+    trained = [module for module in inner.children() if _is_trained(module)]
+    optimizer = create_optimizer(
+        optim.optimizer,
+        weight_decay_groups(trained, optim.weight_decay),
+        lr=rates.pop("lr"),
+        betas=optim.betas,
+        eps=optim.eps,
+    )
+    schedule = cosine_rate(
+        optimizer,
+        updates=updates,
+        warmup_updates=round(optim.warmup_epochs * updates_per_epoch),
+        warmup_prefix=optim.warmup_prefix,
+        **rates,
+    )
+    return Parts(
+        world.wrap(inner),
+        inner,
+        build_filter(recipe.method),
+        optimizer,
+        schedule,
+        updates,
+        updates_per_epoch,
+    )
+
+
 def pretrain_update(
     parts: Parts, recipe: PretrainRecipe, world: World, seed: int, step: int, batch: Batch
 ) -> dict[str, Tensor]:
@@ -254,45 +296,12 @@ def _train(
     updates_per_epoch = whole_batches(
         len(pictures), optim.batch, f"{data.folder}: training pictures"
     )
-    updates = updates_per_epoch * optim.epochs
-
-    inner.to(world.device).train()
-    rates = scaled_rates(
-        optim.batch,
-        optim.lr_batch,
-        lr=optim.lr,
-        rate_min=optim.lr_min,
-        rate_warmup_start=optim.lr_warmup_start,
-    )
-    trained = [module for module in inner.children() if _is_trained(module)]
-    optimizer = create_optimizer(
-        optim.optimizer,
-        weight_decay_groups(trained, optim.weight_decay),
-        lr=rates.pop("lr"),
-        betas=optim.betas,
-        eps=optim.eps,
-    )
-    schedule = cosine_rate(
-        optimizer,
-        updates=updates,
-        warmup_updates=round(optim.warmup_epochs * updates_per_epoch),
-        warmup_prefix=optim.warmup_prefix,
-        **rates,
-    )
-    parts = Parts(
-        world.wrap(inner),
-        inner,
-        build_filter(recipe.method),
-        optimizer,
-        schedule,
-        updates,
-        updates_per_epoch,
-    )
-    state: dict[str, Resumable] = {"model": inner, "optimizer": optimizer}
+    parts = build_parts(recipe, inner, world, updates_per_epoch)
+    state: dict[str, Resumable] = {"model": inner, "optimizer": parts.optimizer}
     plan = Plan(
         work=work,
         identity=identity,
-        updates=updates,
+        updates=parts.updates,
         updates_per_epoch=updates_per_epoch,
         log_every=recipe.runtime.log_every,
         checkpoint_seconds=recipe.runtime.checkpoint_seconds,
@@ -318,7 +327,7 @@ def _train(
     final = {name: value for name, value in last.items() if name.startswith("loss")}
     return {
         **final,
-        "updates": float(updates),
+        "updates": float(parts.updates),
         "epochs": float(optim.epochs),
         "pictures": float(len(pictures)),
     }

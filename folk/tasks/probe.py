@@ -14,8 +14,10 @@ from folk.data.shards import PreparedData
 from folk.data.transforms import eval_transform, unit_range
 from folk.metrics.classification import top_k_accuracy, top_k_of_file, write_predictions
 from folk.metrics.knn import knn_class_scores
+from folk.metrics.kshot import draw_shots, kshot_metrics, logistic_scores
+from folk.metrics.variants import write_variants
 from folk.models.encoder import encode, load_encoder
-from folk.recipes.evaluate import Linear, ProbeRecipe
+from folk.recipes.evaluate import Kshot, Linear, ProbeRecipe
 from folk.tasks.pictures import autocast, cache_bytes, keys_of, normalise, over_all
 from folk.training.distributed import World
 from folk.training.history import History
@@ -37,21 +39,23 @@ def probe(
     world: World,
     live: Live,
 ) -> dict[str, float]:
-    """Extract features once; classify them by neighbours and by a line.
+    """Extract features once; classify them by neighbours, by a line, and with a few labels.
 
     Args:
         recipe: how.
         encoder: folder of the stored encoder.
         dataset: folder of the prepared data set.
         split: which labelled pictures may be seen; None for all.
-        work: where predictions-knn.parquet and predictions-linear.parquet are left.
+        work: where predictions-knn.parquet, predictions-linear.parquet and
+            predictions-kshot.parquet are left; the last is empty where the recipe has no k-shot.
         seed: feeds every random number of the run.
         identity: not used; these minutes are not worth a checkpoint.
         world: this process among those of its job.
         live: told every line of the history.
 
     Returns:
-        accuracies in [0, 1]: `knn_top1_k<k>`, `linear_top1_last`, `linear_top1_best`.
+        accuracies in [0, 1]: `knn_top1_k<k>`, `linear_top1_last`, `linear_top1_best`, and
+        `kshot_top1_<k>`, the mean over splits.
 
     Source: DINO, arXiv:2104.14294, for both protocols. We differ in that the line is trained on
         the features of whole pictures, not of random crops.
@@ -102,6 +106,11 @@ def probe(
     )
     write_predictions(path, keys, labels, logits)
     history.close()
+    path = work / "predictions-kshot.parquet"
+    metrics |= _kshot(
+        recipe.kshot, path, seen, training.labels(), unseen, keys, labels, num_classes
+    )
+    path = work / "predictions-linear.parquet"
     return metrics | {
         "linear_top1_last": top_k_of_file(path, 1),
         "linear_top1_best": max(value for _, value in history.values("top1")),
@@ -112,6 +121,35 @@ def _feature(pooled: Callable[[Any], Tensor], which: str) -> Tensor:
     if which == "cls-and-mean":
         return torch.cat([pooled("cls"), pooled("mean")], dim=-1)
     return pooled(which)
+
+
+def _kshot(
+    section: Kshot | None,
+    path: Path,
+    seen: np.ndarray,
+    seen_labels: np.ndarray,
+    unseen: np.ndarray,
+    keys: list[str],
+    unseen_labels: np.ndarray,
+    num_classes: int,
+) -> dict[str, float]:
+    """Logistic regressions on a few labels, for every k and split; mean accuracy by k."""
+    with write_variants(path) as predictions:
+        for split_seed in section.seeds if section else []:
+            assert section is not None
+            for k, chosen in draw_shots(seen_labels, section.shots, split_seed).items():
+                scores = logistic_scores(
+                    seen[chosen],
+                    seen_labels[chosen],
+                    unseen,
+                    num_classes=num_classes,
+                    weight_decay=section.weight_decay,
+                    centre=section.centre,
+                    max_iterations=section.max_iterations,
+                    tolerance=section.tolerance,
+                )
+                predictions.add(f"{k}/{split_seed}", keys, unseen_labels, scores)
+    return kshot_metrics(path)
 
 
 def _linear(

@@ -1,11 +1,16 @@
 """A classifier starts where the encoder ended."""
 
+import json
+
 import pytest
+import timm
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
-from folk.models.classifier import create_classifier
-from folk.models.encoder import create_encoder, encode, save_encoder
+from folk.errors import InputError
+from folk.models.classifier import create_classifier, load_classifier, save_classifier
+from folk.models.encoder import create_encoder, encode, read_encoder_info, save_encoder
 
 TINY_VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
 
@@ -78,3 +83,34 @@ def test_a_convolutional_network_keeps_its_pooling(tmp_path, name):
     torch.testing.assert_close(
         model(pictures), model.fc(encode(encoder, pictures).pooled("mean")), atol=1e-5, rtol=1e-5
     )
+
+
+@pytest.mark.parametrize(("name", "args"), [("vit_tiny_patch16_224", TINY_VIT), ("resnet10t", {})])
+def test_a_stored_classifier_says_the_same_and_is_a_plain_timm_model(tmp_path, name, args):
+    stored(tmp_path, name, args)
+    model = create_classifier(tmp_path, 3, drop_path=0.1).eval()
+    info = read_encoder_info(tmp_path)
+    save_classifier(tmp_path, model, info, ["a", "b", "c"], 32)
+    pictures = torch.rand(2, 3, 32, 32)
+
+    again, said = load_classifier(tmp_path)
+    card = json.loads((tmp_path / "classifier.json").read_text())
+    plain = timm.create_model(card["timm_name"], **card["timm_args"])
+    plain.load_state_dict(load_file(tmp_path / "classifier.safetensors"), strict=True)
+
+    torch.testing.assert_close(again.eval()(pictures), model(pictures))
+    torch.testing.assert_close(plain.eval()(pictures), model(pictures))
+    assert said.classes == ["a", "b", "c"]
+    assert said.run == "mfm-s0"
+
+
+def test_a_missing_or_damaged_classifier_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"classifier\.json: no such file; run the fine-tuning"):
+        load_classifier(tmp_path)
+    stored(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
+    model = create_classifier(tmp_path, 3)
+    save_classifier(tmp_path, model, read_encoder_info(tmp_path), ["a", "b", "c"], 32)
+    with (tmp_path / "classifier.safetensors").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(InputError, match="its sha256 is"):
+        load_classifier(tmp_path)

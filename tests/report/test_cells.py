@@ -8,6 +8,7 @@ import pytest
 from folk.errors import InputError
 from folk.report.cells import cells_of, collect_cells, read_cells, write_cells
 from folk.report.published import load_published
+from folk.study import load_study
 
 
 def collected(tree, **options):
@@ -199,3 +200,14 @@ def test_cells_that_cannot_be_read_are_refused(tmp_path, content):
 def test_a_study_that_never_ran_is_refused(tree, tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         collect_cells(tree.study, tmp_path / "nowhere", load_published(tree.published))
+
+
+def test_no_published_number_stands_beside_what_belongs_to_one_machine(tree):
+    text = tree.study_path.read_text()
+    column = "percent: false}\n"
+    published = "    published: {folk/speed: folk-t1-folk-300-vitb}\n"
+    tree.study_path.write_text(text.replace(column, column + published))
+    study = load_study(tree.study_path)
+
+    with pytest.raises(InputError, match="images_per_second belongs to one machine"):
+        collect_cells(study, tree.results, load_published(tree.published))

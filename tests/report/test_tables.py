@@ -149,3 +149,10 @@ def test_a_template_fails_on_what_is_missing_or_not_yet_a_string(environment, ex
     for value in (None, 83.4, True):
         with pytest.raises(TypeError, match="may print strings"):
             templates.from_string(expression % "value").render(value=value)
+
+
+def test_times_are_marked_as_those_of_one_machine(untouched):
+    tables = {path.stem: path.read_text() for path in untouched.results.glob("tables/*.md")}
+
+    assert "Of one machine, and another number on another: pictures/s." in tables["frozen"]
+    assert "machine" not in tables["finetune"]

@@ -31,9 +31,10 @@ def test_every_stage_leaves_its_files(finished_study):
     assert (folder / "report.html").read_text().startswith("<!doctype html>")
     for form in ("md", "tex", "csv"):
         assert (folder / f"tables/main.{form}").stat().st_size > 0
-    records = sorted(folder.glob("[fps]*/**/record.json"))
+    records = sorted(folder.glob("[cfprs]*/**/record.json"))
     assert Counter(read_record(path)["stage"] for path in records) == {
         "prepare": 1, "split": 1, "pretrain": 2, "finetune": 4, "probe": 2, "segment": 2,
+        "robustness": 2, "cost": 1,
     }  # fmt: skip
     assert not list(folder.glob("work/**/checkpoint.pt"))
     assert json.loads((folder / "tracked.json").read_text())["created"] == len(records)
@@ -46,12 +47,13 @@ def test_a_finished_study_has_nothing_to_do(finished_study):
 def test_every_number_of_every_table_is_a_cell(finished_study):
     folder = results(finished_study)
     cells = pd.read_parquet(folder / "cells.parquet")
+    cells = cells[cells["table"] == "main"]
     printed = {number for text in cells["printed"] for number in re.findall(r"\d+\.\d+", text)}
 
     markdown = (folder / "tables/main.md").read_text()
     rows = [line for line in markdown.splitlines() if line.startswith("| ")][2:]
     shown = [number for row in rows for number in re.findall(r"\d+\.\d+", row)]
-    assert len(shown) == len(cells) == 10
+    assert len(shown) == len(cells) == 16
     assert set(shown) <= printed
 
 
@@ -64,6 +66,24 @@ def test_the_encoder_loads_into_a_plain_timm_model_as_the_readme_shows(finished_
     features = names["encoder"](torch.zeros(1, *card["input_size"]))
 
     assert features.shape == (1, card["num_features"])
+
+
+def test_a_classifier_is_measured_as_its_fine_tuning_left_it(finished_study):
+    folder = results(finished_study)
+    tuned = json.loads((folder / "finetune/folk-s0/full/metrics.json").read_text())
+    robust = json.loads((folder / "robustness/folk-s0/robust/metrics.json").read_text())
+    record = read_record(folder / "robustness/folk-s0/robust/record.json")
+
+    assert robust["top1_clean"] == tuned["top1_last"]
+    assert read_record(folder / "finetune/folk-s0/full/record.json")["id"] in record["parents"]
+
+
+def test_another_rate_of_fine_tuning_measures_its_classifier_again(finished_copy):
+    finished_copy.edit(
+        "config/tiny.yaml", "optim.epochs: 4, optim.batch: 40", "optim.epochs: 5, optim.batch: 40"
+    )
+
+    assert finished_copy.planned() == Counter({"finetune": 2, "robustness": 2, **REPORTS})
 
 
 def test_a_reworded_comment_reruns_nothing(finished_copy):
@@ -86,14 +106,14 @@ def test_a_changed_recipe_value_reruns_what_depends_on_it(finished_copy):
 def test_a_value_changed_in_the_study_reruns_one_row(finished_copy):
     finished_copy.edit("config/tiny.yaml", "optim.warmup_epochs: 0.5", "optim.warmup_epochs: 0.25")
 
-    expected = {"pretrain": 1, "finetune": 2, "probe": 1, "segment": 1}
+    expected = {"pretrain": 1, "finetune": 2, "probe": 1, "segment": 1, "robustness": 1, "cost": 1}
     assert finished_copy.planned() == Counter({**expected, **REPORTS})
 
 
 def test_another_seed_runs_one_row_beside_the_others(finished_copy):
     finished_copy.edit("config/tiny.yaml", "seeds: [0]\n    set", "seeds: [1]\n    set")
 
-    expected = {"pretrain": 1, "finetune": 2, "probe": 1, "segment": 1}
+    expected = {"pretrain": 1, "finetune": 2, "probe": 1, "segment": 1, "robustness": 1, "cost": 1}
     assert finished_copy.planned() == Counter({**expected, **REPORTS})
 
 
@@ -121,6 +141,7 @@ def test_edited_code_is_reported_where_the_study_says_so(finished_copy):
         ("config/tiny.yaml", "recipe: demo-folk", "recipe: demo-flok", "did you mean 'demo-folk'"),
         ("config/tiny.yaml", "optim.updates: 3", "optim.update: 3", "did you mean 'updates'"),
         ("config/recipes/segment/demo.yaml", "power: 1.0", "power: high", "valid number"),
+        ("config/tiny.yaml", "classifier: full", "classifier: fll", "did you mean 'full'"),
     ],
 )
 def test_a_bad_study_is_refused_before_anything_runs(clean_copy, path, old, new, message):

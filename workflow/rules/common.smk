@@ -21,7 +21,16 @@ from snakemake.exceptions import WorkflowError
 DEFAULT_STUDY = "config/demo.yaml"
 CODE_OF_STAGE = {
     stage: f"folk.tasks.{stage}"
-    for stage in ("prepare", "split", "pretrain", "finetune", "probe", "segment")
+    for stage in (
+        "prepare",
+        "split",
+        "pretrain",
+        "finetune",
+        "probe",
+        "segment",
+        "robustness",
+        "cost",
+    )
 } | {"report": "folk.report.render"}
 
 
@@ -97,6 +106,12 @@ def entry_name(stage, wildcards):
     return getattr(wildcards, {"prepare": "data", "split": "split"}.get(stage, "evaluation"))
 
 
+def data_of(stage, name):
+    """The names of the data sets that an entry reads."""
+    data = entry_of(stage, name).data
+    return [data] if isinstance(data, str) else data
+
+
 def row_of(wildcards):
     return wildcards.run.rpartition("-s")[0]
 
@@ -122,7 +137,7 @@ def values(stage):
         name = entry_name(stage, wildcards)
         decisive = [result_values(recipes[stage, name])]
         if stage != "prepare":
-            decisive.append(result_values(recipes["prepare", entry_of(stage, name).data]))
+            decisive += [result_values(recipes["prepare", data]) for data in data_of(stage, name)]
         return json.dumps(decisive, sort_keys=True)
 
     return text
@@ -132,13 +147,32 @@ def overrides(stage):
     """Params function: the study's own values, as options of the command."""
 
     def options(wildcards):
-        entry = entry_of(stage, entry_name(stage, wildcards))
-        return " ".join(
-            f"--set {shlex.quote(f'{key}={json.dumps(value)}')}"
-            for key, value in sorted(entry.overrides.items())
-        )
+        return set_options("--set", entry_of(stage, entry_name(stage, wildcards)))
 
     return options
+
+
+def set_options(option, entry):
+    """The study's own values of an entry, as options of a command."""
+    return " ".join(
+        f"{option} {shlex.quote(f'{key}={json.dumps(value)}')}"
+        for key, value in sorted(entry.overrides.items())
+    )
+
+
+def pretrain_recipe_path(wildcards):
+    """Input function: the recipe that a row is pre-trained with."""
+    return ancient(recipe_file("pretrain", study.encoders[row_of(wildcards)].recipe))
+
+
+def pretrain_values(wildcards):
+    """Params function: what decides the pre-training of a row."""
+    return json.dumps(result_values(recipes["pretrain", row_of(wildcards)]), sort_keys=True)
+
+
+def pretrain_overrides(wildcards):
+    """Params function: the study's own values of that pre-training, as options of the command."""
+    return set_options("--pretrain-set", study.encoders[row_of(wildcards)])
 
 
 def report_stale():
@@ -157,10 +191,31 @@ def dataset(stage):
     """Input function: the prepared data set that a job reads."""
 
     def path(wildcards):
-        name = entry_of(stage, entry_name(stage, wildcards)).data
-        return f"results/{study.name}/prepare/{name}/dataset.json"
+        return datasets(stage)(wildcards)[0]
 
     return path
+
+
+def datasets(stage):
+    """Input function: all prepared data sets that a job reads."""
+
+    def paths(wildcards):
+        names = data_of(stage, entry_name(stage, wildcards))
+        return [f"results/{study.name}/prepare/{name}/dataset.json" for name in names]
+
+    return paths
+
+
+def dataset_options(wildcards):
+    """Params function: the data sets of an evaluation, as options of the command."""
+    return " ".join(f"--dataset {path}" for path in datasets("robustness")(wildcards))
+
+
+def classifier_file(wildcards):
+    """Input function: the classifier that another evaluation has fine-tuned."""
+    name = study.evaluations[wildcards.evaluation].classifier
+    folder = f"results/{study.name}/finetune/{wildcards.run}/{name}"
+    return f"{folder}/classifier.safetensors"
 
 
 def split_file(wildcards):

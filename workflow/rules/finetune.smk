@@ -1,5 +1,5 @@
 """
-Fine-tuning: an encoder and labels, all or few -> a classifier's predictions.
+Fine-tuning: an encoder and labels, all or few -> a classifier and its predictions.
 
 INPUTS
     encoder  results/{study}/pretrain/{run}/encoder.safetensors
@@ -9,6 +9,7 @@ INPUTS
 
 OUTPUTS
     predictions  results/{study}/finetune/{run}/{evaluation}/predictions.parquet
+    classifier   results/{study}/finetune/{run}/{evaluation}/classifier.safetensors, classifier.json
     metrics      results/{study}/finetune/{run}/{evaluation}/metrics.json, metrics.jsonl
     record       results/{study}/finetune/{run}/{evaluation}/record.json
 """
@@ -22,6 +23,8 @@ rule finetune:
         split=split_file,
     output:
         predictions=f"results/{study.name}/finetune/{{run}}/{{evaluation}}/predictions.parquet",
+        classifier=f"results/{study.name}/finetune/{{run}}/{{evaluation}}/classifier.safetensors",
+        card=f"results/{study.name}/finetune/{{run}}/{{evaluation}}/classifier.json",
         metrics=f"results/{study.name}/finetune/{{run}}/{{evaluation}}/metrics.json",
         history=f"results/{study.name}/finetune/{{run}}/{{evaluation}}/metrics.jsonl",
         resolved=f"results/{study.name}/finetune/{{run}}/{{evaluation}}/recipe.yaml",

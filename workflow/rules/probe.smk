@@ -1,5 +1,5 @@
 """
-Frozen features: an encoder and labels -> nearest neighbours and a linear classifier.
+Frozen features: an encoder and labels -> neighbours, a linear classifier, and a few labels.
 
 INPUTS
     encoder  results/{study}/pretrain/{run}/encoder.safetensors
@@ -8,7 +8,7 @@ INPUTS
     recipe   config/recipes/probe/*.yaml
 
 OUTPUTS
-    predictions  results/{study}/probe/{run}/{evaluation}/predictions-{knn,linear}.parquet
+    predictions  results/{study}/probe/{run}/{evaluation}/predictions-{knn,linear,kshot}.parquet
     metrics      results/{study}/probe/{run}/{evaluation}/metrics.json, metrics.jsonl
     record       results/{study}/probe/{run}/{evaluation}/record.json
 """
@@ -23,6 +23,7 @@ rule probe:
     output:
         knn=f"results/{study.name}/probe/{{run}}/{{evaluation}}/predictions-knn.parquet",
         linear=f"results/{study.name}/probe/{{run}}/{{evaluation}}/predictions-linear.parquet",
+        kshot=f"results/{study.name}/probe/{{run}}/{{evaluation}}/predictions-kshot.parquet",
         metrics=f"results/{study.name}/probe/{{run}}/{{evaluation}}/metrics.json",
         history=f"results/{study.name}/probe/{{run}}/{{evaluation}}/metrics.jsonl",
         resolved=f"results/{study.name}/probe/{{run}}/{{evaluation}}/recipe.yaml",

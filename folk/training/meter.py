@@ -1,0 +1,87 @@
+"""What a computation costs: arithmetic, memory, seconds."""
+
+import contextlib
+import re
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def count_flops(run: Callable[[], object]) -> int:
+    """Floating-point operations of matrix products and convolutions; a multiply-add is two.
+
+    FFTs and element-wise work are not counted. Attention is counted as its plain matrix products,
+    so the number is the same on every device and for every fused kernel.
+
+    Args:
+        run: the computation; it is run once.
+    """
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        run()
+    return int(counter.get_total_flops())
+
+
+def seconds_of(run: Callable[[], object], device: torch.device) -> float:
+    """Wall-clock seconds of a computation, its work on the device included.
+
+    Args:
+        run: the computation; it is run once.
+        device: is waited for before the clock starts and before it stops.
+    """
+    _wait(device)
+    start = time.perf_counter()
+    run()
+    _wait(device)
+    return time.perf_counter() - start
+
+
+class PeakMemory:
+    """The largest memory since this was made, in bytes.
+
+    On a GPU that is what torch had allocated there at once, weights included
+    (`torch.cuda.max_memory_allocated`). On a CPU it is by how much the resident set of this process
+    grew at its highest; pages that stood free before are not seen, so small things read as 0.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._before = 0
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            # Linux forgets the highest mark on request; without it, earlier peaks hide later ones.
+            with contextlib.suppress(OSError):
+                Path("/proc/self/clear_refs").write_text("5")
+            self._before = _highest_resident()
+
+    @property
+    def kind(self) -> str:
+        """Which of the two it is."""
+        cuda = self._device.type == "cuda"
+        return "torch.cuda.max_memory_allocated" if cuda else "growth of the resident set"
+
+    def bytes(self) -> int:
+        """The largest so far."""
+        if self._device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self._device))
+        return max(0, _highest_resident() - self._before)
+
+
+def _highest_resident() -> int:
+    with contextlib.suppress(OSError):
+        found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+        if found:
+            return int(found[1]) * 1024
+    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return highest if sys.platform == "darwin" else highest * 1024
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
