@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from folk.cli import options
-from folk.cli.job import make_job, run_job
+from folk.cli.job import make_job, run_job, with_input
 from folk.recipes.base import Recipe
 from folk.recipes.evaluate import FinetuneRecipe, ProbeRecipe, SegmentRecipe
 from folk.recipes.prepare import PrepareRecipe, SplitRecipe
@@ -123,6 +123,8 @@ def pretrain(
         code=code,
         threads=threads,
     )
+    if checked.encoder.checkpoint is not None:
+        job = with_input(job, "checkpoint", Path(checked.encoder.checkpoint.path))
 
     from folk.tasks.pretrain import pretrain as task
     from folk.training.distributed import open_world

@@ -198,7 +198,7 @@ def save_encoder(
         num_features=int(encoder.num_features),  # type: ignore[arg-type]
         method=method,
         run=run,
-        sha256=_sha256(weights),
+        sha256=file_sha256(weights),
     )
     write_json(folder / "encoder.json", {"format": FORMAT, **vars(info)})
     return info
@@ -232,7 +232,7 @@ def load_weights(folder: Path) -> tuple[EncoderInfo, dict[str, Tensor]]:
     weights = folder / "encoder.safetensors"
     if not weights.is_file():
         raise InputError(f"{weights}: no such file; run the pre-training that makes it")
-    found = _sha256(weights)
+    found = file_sha256(weights)
     if found != info.sha256:
         raise InputError(
             f"{weights}: its sha256 is {found[:12]}..., encoder.json says {info.sha256[:12]}...;"
@@ -296,6 +296,7 @@ def _nearest_model(name: str) -> str:
     return hint if hint.startswith("; did") else "; see timm.list_models()"
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file as 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
