@@ -9,7 +9,10 @@ import matplotlib.pyplot as plt
 import torch
 from sklearn.datasets import load_sample_image
 
-from folk.methods.masking import ComRComFilter, FrequencyFilter, RadialFilter, apply_filter
+from folk.methods.filters.apply import apply_filter
+from folk.methods.filters.base import FrequencyFilter
+from folk.methods.filters.com_rcom import ComRComFilter
+from folk.methods.filters.radial import RadialFilter
 from folk.tasks.examples import centred
 
 SIZE = 224

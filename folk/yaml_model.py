@@ -1,6 +1,6 @@
 """YAML files checked against typed models: every problem at once, each with file, line and key."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -127,11 +127,10 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _explained(detail: ErrorDetails, model: type[BaseModel], document: Document) -> str:
-    keys = tuple(detail["loc"])
+    keys, known = _in_file(model, tuple(detail["loc"]))
     dotted = ".".join(str(key) for key in keys)
     where = document.where(keys)
     if detail["type"] == "extra_forbidden":
-        known = _fields(model, keys[:-1])
         return f"{where}: {dotted}: unknown key{nearest(str(keys[-1]), known)}"
     if detail["type"] == "missing":
         return f"{where}: {dotted}: this key is missing"
@@ -140,20 +139,24 @@ def _explained(detail: ErrorDetails, model: type[BaseModel], document: Document)
     return f"{where}: {dotted}: {detail['msg'].removeprefix('Value error, ')}{found}"
 
 
-def _fields(model: Any, keys: Sequence[str | int]) -> list[str]:
-    """Names of the fields that a model has under `keys`, looked up through optional and mapped."""
-    models = [model]
-    for key in keys:
-        found: list[Any] = []
-        for candidate in models:
-            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                field = candidate.model_fields.get(str(key))
-                if field is not None:
-                    found += _models_in(field.annotation)
-                elif str(key) in _tags(candidate):
-                    found.append(candidate)  # a union's tag stands in the location, not in the file
-        models = found or models
-    return sorted({name for m in models if hasattr(m, "model_fields") for name in m.model_fields})
+def _in_file(model: Any, location: Keys) -> tuple[Keys, list[str]]:
+    """Where a problem stands in a file, and the names that its last key could have had.
+
+    The tag of a union is part of pydantic's location, but no key of the file.
+    """
+    models, keys, known = [model], [], [model]
+    for key in location:
+        known = models
+        fields = [_models_in(c.model_fields[key].annotation) for c in models if key in _names(c)]
+        tagged = [c for c in models if key in _tags(c)]
+        if fields or not tagged:
+            keys.append(key)
+        models = [m for found in fields for m in found] or tagged or models
+    return tuple(keys), sorted({name for candidate in known for name in _names(candidate)})
+
+
+def _names(model: Any) -> set[str]:
+    return set(getattr(model, "model_fields", ()))
 
 
 def _tags(model: type[BaseModel]) -> set[str]:

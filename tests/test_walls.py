@@ -22,7 +22,7 @@ ROOMS = [
     ("metrics",),
     ("study",),
     ("yaml_model",),
-    ("files", "errors"),
+    ("files", "errors", "ranges"),
 ]
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
 WITHOUT_TORCH = ("recipes", "provenance", "report", "metrics", "study", "yaml_model", "files")

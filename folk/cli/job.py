@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -105,6 +105,17 @@ def make_job(
         threads=threads,
     )
     return job, checked
+
+
+def with_input(job: Job, name: str, path: Path) -> Job:
+    """Add a file that the recipe names to what the job reads.
+
+    Raises:
+        InputError: it is missing.
+    """
+    if not path.is_file():
+        raise InputError(f"{name} {path}: no such file; put it there, nothing is downloaded")
+    return replace(job, inputs={**job.inputs, name: path})
 
 
 def run_job(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from folk.cli import options
-from folk.cli.job import make_job, parse_settings, run_job
+from folk.cli.job import make_job, parse_settings, run_job, with_input
 from folk.errors import InputError
 from folk.recipes import load_recipe
 from folk.recipes.base import Recipe
@@ -149,6 +149,8 @@ def pretrain(
         code=code,
         threads=threads,
     )
+    if checked.encoder.checkpoint is not None:
+        job = with_input(job, "checkpoint", Path(checked.encoder.checkpoint.path))
 
     from folk.tasks.pretrain import pretrain as task
     from folk.training.distributed import open_world

@@ -1,7 +1,9 @@
 """What the student is punished for: missing frequencies, and another name than the teacher's."""
 
+from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import log_softmax, softmax
@@ -9,13 +11,46 @@ from torch.nn.functional import log_softmax, softmax
 from folk.methods.spectrum import half_spectrum, multiplicity
 
 
+@dataclass(frozen=True)
+class WeightMatrix:
+    """Weigh each coefficient by how wrong it is, so that training attends to the worst ones.
+
+    A weight is the modulus of the difference to the power `alpha`, over the largest of them. It
+    gets no gradient.
+
+    Attributes:
+        alpha: exponent.
+        log: take log(1 + weight) before the division.
+        maximum: the largest of each picture's colour, or of the whole batch.
+
+    Source: focal frequency loss, arXiv:2012.12821, as Jiahao000/MFM@c9194b1,
+        models/frequency_loss.py, has it; switched off in MFM.
+    """
+
+    alpha: float = 1.0
+    log: bool = False
+    maximum: Literal["image", "batch"] = "image"
+
+    def __call__(self, squared: Float[Tensor, "b c h w_half"]) -> Float[Tensor, "b c h w_half"]:
+        """Return weights in [0, 1] for the squared moduli of the differences."""
+        weights = squared.detach() ** (self.alpha / 2.0)
+        if self.log:
+            weights = torch.log1p(weights)
+        dims = (-2, -1) if self.maximum == "image" else (0, 1, 2, 3)
+        largest = weights.amax(dims, keepdim=True)
+        # Where nothing is wrong nothing needs a weight.
+        normal: Tensor = torch.where(largest > 0.0, weights / largest, 0.0)
+        return normal.clamp(0.0, 1.0)
+
+
 def masked_frequency_loss(
     prediction: Float[Tensor, "b c h w"],
     target: Float[Tensor, "b c h w"],
-    keep: Bool[Tensor, "b m h w_half"],
+    keep: Bool[Tensor, "b m h w_half"] | None,
     normalise: Literal["batch", "image"] = "batch",
     gamma: float = 1.0,
     region: Literal["masked", "all"] = "masked",
+    weight_matrix: WeightMatrix | None = None,
 ) -> Float[Tensor, ""]:
     """Compare two batches of pictures on the frequencies that the filter removed.
 
@@ -26,12 +61,14 @@ def masked_frequency_loss(
     Args:
         prediction: the reconstructed pictures.
         target: the unfiltered pictures, normalised like the prediction.
-        keep: what the student saw; m is 1 or c.
+        keep: what the student saw; m is 1 or c. None where no frequency was removed as such: then
+            all are compared.
         normalise: "batch" divides the sum over the batch by the number of removed coefficients of
             the batch, so a picture counts by how much was removed from it; "image" averages each
             picture first.
         gamma: exponent.
         region: "all" compares kept frequencies too.
+        weight_matrix: weights of the coefficients; None weighs all alike.
 
     Returns:
         the mean distance, in float32 or better; 0 where nothing at all was removed.
@@ -44,8 +81,11 @@ def masked_frequency_loss(
     difference = half_spectrum(_wide(prediction) - _wide(target), norm="ortho")
     squared = difference.real.square() + difference.imag.square()
     distance = (squared + 1e-12) ** (gamma / 2.0)
-    removed = ~keep if region == "masked" else keep | True
-    weights = removed * multiplicity(width, target.device)
+    if weight_matrix is not None:
+        distance = distance * weight_matrix(squared)
+    weights = multiplicity(width, target.device)
+    if keep is not None and region == "masked":
+        weights = ~keep * weights
     weights = weights.to(distance.dtype).expand_as(distance)
     dims = (0, 1, 2, 3) if normalise == "batch" else (1, 2, 3)
     # At least 1: a picture of which a filter keeps all would divide 0 by 0.

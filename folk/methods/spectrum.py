@@ -37,11 +37,36 @@ def half_spectrum(pictures: Tensor, norm: str = "backward") -> Tensor:
     return spectrum
 
 
+def bin_positions(
+    height: int, width: int, device: torch.device
+) -> tuple[Float[Tensor, "h"], Float[Tensor, "w_half"]]:
+    """Return the rows and columns of the half spectrum as signed frequencies, in bins."""
+    rows = torch.fft.fftfreq(height, 1 / height, device=device).round()
+    return rows, torch.arange(half_width(width), device=device, dtype=rows.dtype)
+
+
 def bin_distance_squared(
     height: int, width: int, device: torch.device
 ) -> Float[Tensor, "h w_half"]:
     """Return the squared distance of each bin from the mean colour, in bins (1 bin = 1 cycle)."""
-    rows = torch.fft.fftfreq(height, 1 / height, device=device).round()
-    columns = torch.arange(half_width(width), device=device, dtype=rows.dtype)
+    rows, columns = bin_positions(height, width, device)
     squared: Tensor = rows[:, None].square() + columns.square()
     return squared
+
+
+def symmetrised(values: Tensor, width: int) -> Tensor:
+    """Give both partners of each stored conjugate pair the larger of their two values.
+
+    Columns 0 and, for even widths, w / 2 of a half spectrum hold both partners of a pair. A mask
+    that treats them differently leaves a picture that is not real.
+
+    Args:
+        values: [..., h, w // 2 + 1], not changed.
+        width: of the picture in pixels.
+    """
+    values = values.clone()
+    for column in (0, width // 2) if width % 2 == 0 else (0,):
+        own = values[..., column]
+        partner = own.flip(-1).roll(1, -1)  # row y meets row -y
+        values[..., column] = torch.maximum(own, partner)
+    return values

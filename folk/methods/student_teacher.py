@@ -1,5 +1,8 @@
 """The modules that a pre-training step calls: pictures and masks in, losses out.
 
+`clipped_share` beside the losses is the share of values of the filtered pictures outside [0, 1],
+which a clip changes: about half of a high-pass picture, hardly any of a low-pass one.
+
 Each is one `nn.Module` whose `forward` uses every trained parameter, as
 `DistributedDataParallel` needs. Pictures come in [0, 1]; they are filtered, then normalised, here.
 """
@@ -15,8 +18,8 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from folk.methods.distillation import Centering, DistillationHead, ema_update
-from folk.methods.losses import distillation_loss, masked_frequency_loss
-from folk.methods.masking import apply_filter
+from folk.methods.filters.apply import apply_filter, clipped_fraction
+from folk.methods.losses import WeightMatrix, distillation_loss, masked_frequency_loss
 from folk.models.encoder import encode
 from folk.models.heads import ReconstructionHead
 
@@ -25,7 +28,10 @@ Losses = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """How missing frequencies are predicted; see `apply_filter` and `masked_frequency_loss`."""
+    """How missing frequencies are predicted; see `apply_filter` and `masked_frequency_loss`.
+
+    `clamp` is for degraded pictures too, `inverse` for filtered ones alone.
+    """
 
     weight: float = 1.0
     clamp: bool = True
@@ -33,6 +39,7 @@ class Reconstruction:
     normalise: Literal["batch", "image"] = "batch"
     gamma: float = 1.0
     region: Literal["masked", "all"] = "masked"
+    weight_matrix: WeightMatrix | None = None
 
 
 @dataclass(frozen=True)
@@ -53,17 +60,14 @@ class Distillation:
     student_temperature: float = 0.1
 
 
-class MaskedFrequencyModel(nn.Module):
-    """MFM: see a filtered picture, predict the frequencies that are missing.
+class FrequencyModel(nn.Module):
+    """An encoder that sees a spoiled picture and a head that predicts its spectrum.
 
     Args:
         encoder: a timm encoder without classifier.
         mean: of each colour, for the normalisation of pictures in [0, 1].
         std: of each colour.
         reconstruction: settings of the loss.
-
-    Source: MFM, arXiv:2206.07706, Fig. 2. With the Com/RCom filter it is the row "MFM + R/Com" of
-        FOLK, arXiv:2409.10362, Table 1.
     """
 
     mean: Tensor
@@ -83,6 +87,60 @@ class MaskedFrequencyModel(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
+    def normalise(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Centre and scale the colours."""
+        return (images - self.mean) / self.std
+
+    def rebuild(self, seen: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Return the normalised picture that the model believes in after seeing `seen`."""
+        features = encode(self.encoder, self.normalise(self._clipped(seen)))
+        predicted: Tensor = self.reconstruction_head(features.map)
+        return predicted
+
+    def _clipped(self, seen: Tensor) -> Tensor:
+        return seen.clamp(0.0, 1.0) if self.reconstruction.clamp else seen
+
+    def _reconstruction_loss(
+        self, predicted: Tensor, images: Tensor, keep: Tensor | None
+    ) -> Tensor:
+        settings = self.reconstruction
+        return masked_frequency_loss(
+            predicted,
+            self.normalise(images),
+            keep,
+            normalise=settings.normalise,
+            gamma=settings.gamma,
+            region=settings.region,
+            weight_matrix=settings.weight_matrix,
+        )
+
+
+class RestorationModel(FrequencyModel):
+    """SR, Deblur, Denoise: see a degraded picture, predict the spectrum of the whole one.
+
+    Source: MFM, arXiv:2206.07706; Jiahao000/MFM@c9194b1, models/mfm.py and frequency_loss.py: the
+        restoration tasks use MFM's head and the frequency loss over the complete spectrum.
+    """
+
+    def forward(
+        self, images: Float[Tensor, "b 3 h w"], degraded: Float[Tensor, "b 3 h w"]
+    ) -> Losses:
+        """Return `loss` and its parts; both pictures in [0, 1] but for what the task adds."""
+        reconstruction = self._reconstruction_loss(self.rebuild(degraded), images, None)
+        return {
+            "loss": self.reconstruction.weight * reconstruction,
+            "loss/reconstruction": reconstruction.detach(),
+            "clipped_share": clipped_fraction(degraded),
+        }
+
+
+class MaskedFrequencyModel(FrequencyModel):
+    """MFM: see a filtered picture, predict the frequencies that are missing.
+
+    Source: MFM, arXiv:2206.07706, Fig. 2. With the Com/RCom filter it is the row "MFM + R/Com" of
+        FOLK, arXiv:2409.10362, Table 1.
+    """
+
     def forward(
         self, images: Float[Tensor, "b 3 h w"], keep: Bool[Tensor, "b m h w_half"]
     ) -> Losses:
@@ -92,40 +150,25 @@ class MaskedFrequencyModel(nn.Module):
             images: unfiltered, in [0, 1].
             keep: the frequencies that the encoder may see.
         """
-        predicted = self.reconstruct(images, keep)
-        reconstruction = self._reconstruction_loss(predicted, images, keep)
-        loss = self.reconstruction.weight * reconstruction
-        return {"loss": loss, "loss/reconstruction": reconstruction.detach()}
+        filtered = self.filtered(images, keep)
+        reconstruction = self._reconstruction_loss(self.rebuild(filtered), images, keep)
+        return {
+            "loss": self.reconstruction.weight * reconstruction,
+            "loss/reconstruction": reconstruction.detach(),
+            "clipped_share": clipped_fraction(filtered),
+        }
 
     def reconstruct(
         self, images: Float[Tensor, "b 3 h w"], keep: Bool[Tensor, "b m h w_half"]
     ) -> Float[Tensor, "b 3 h w"]:
         """Return the normalised picture that the model believes in after seeing a part of it."""
-        seen = encode(self.encoder, self.filter_and_normalise(images, keep))
-        predicted: Tensor = self.reconstruction_head(seen.map)
-        return predicted
+        return self.rebuild(self.filtered(images, keep))
 
-    def filter_and_normalise(
+    def filtered(
         self, images: Float[Tensor, "b 3 h w"], keep: Bool[Tensor, "b m h w_half"]
     ) -> Float[Tensor, "b 3 h w"]:
-        """Return what the encoder sees."""
-        settings = self.reconstruction
-        return self.normalise(apply_filter(images, keep, settings.clamp, settings.inverse))
-
-    def normalise(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """Centre and scale the colours."""
-        return (images - self.mean) / self.std
-
-    def _reconstruction_loss(self, predicted: Tensor, images: Tensor, keep: Tensor) -> Tensor:
-        settings = self.reconstruction
-        return masked_frequency_loss(
-            predicted,
-            self.normalise(images),
-            keep,
-            normalise=settings.normalise,
-            gamma=settings.gamma,
-            region=settings.region,
-        )
+        """Return what the filter leaves, before the clip."""
+        return apply_filter(images, keep, clamp=False, inverse=self.reconstruction.inverse)
 
 
 class StudentTeacher(MaskedFrequencyModel):
@@ -190,7 +233,8 @@ class StudentTeacher(MaskedFrequencyModel):
         views, keep = torch.cat([u, v]), torch.cat([keep_u, keep_v])
         name_u, name_v = self.teacher_logits(views).chunk(2)
 
-        seen = encode(self.encoder, self.filter_and_normalise(views, keep))
+        filtered = self.filtered(views, keep)
+        seen = encode(self.encoder, self.normalise(self._clipped(filtered)))
         predicted_u, predicted_v = self.reconstruction_head(seen.map).chunk(2)
         guess_u, guess_v = self.distillation_head(seen.pooled(self.distillation.feature)).chunk(2)
 
@@ -212,6 +256,7 @@ class StudentTeacher(MaskedFrequencyModel):
             "loss": loss,
             "loss/reconstruction": reconstruction.detach(),
             "loss/distillation": distillation.detach(),
+            "clipped_share": clipped_fraction(filtered),
         }
 
     @torch.no_grad()

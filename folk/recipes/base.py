@@ -4,12 +4,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from folk.ranges import Count as Count  # the recipes of all stages take them from here
+from folk.ranges import Fraction as Fraction
+from folk.ranges import NotNegative as NotNegative
+from folk.ranges import Positive as Positive
 from folk.yaml_model import Section
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-NotNegative = Annotated[float, Field(ge=0.0)]
-Count = Annotated[int, Field(ge=1)]
 Precision = Literal["fp32", "bf16"]
 
 
@@ -47,12 +47,25 @@ class Recipe(Section):
 _MISSING = object()
 
 
+class Checkpoint(Section):
+    """Somebody else's weights, taken as they are; they must fit the encoder key by key."""
+
+    path: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    entry: str | None  # dotted key of a torch file under which the weights stand
+    prefix: str  # stripped from the keys
+    ignore: list[str]  # beginnings of keys, as the file has them, that are left out
+    mean: list[Fraction] = Field(min_length=3, max_length=3)  # of each colour, pictures in [0, 1]
+    std: list[Positive] = Field(min_length=3, max_length=3)
+
+
 class Encoder(Section):
-    """Which network is trained."""
+    """Which network is trained, and where its weights start."""
 
     timm_name: str
     timm_args: dict[str, Any] = Field(default_factory=dict)
     init: Literal["timm", "beit"]
+    checkpoint: Checkpoint | None
 
 
 class Optim(Section):

@@ -1,49 +1,35 @@
 """Recipe of `pretrain`: filter, reconstruction and distillation are separate switches."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from folk.recipes.base import (
-    Count,
-    Encoder,
-    Fraction,
-    NotNegative,
-    Optim,
-    Positive,
-    Recipe,
-    TrainingRuntime,
-)
+from folk.ranges import Count, Fraction, NotNegative, Positive
+from folk.recipes.base import Encoder, Optim, Recipe, TrainingRuntime
+from folk.recipes.parts import parts_in
 from folk.yaml_model import Section
 
+_METHODS = Path(__file__).parents[1] / "methods"
 
-class Radial(Section):
-    """MFM's fixed circle."""
-
-    kind: Literal["radial"]
-    radius: Positive  # bins at `radius_size`
-    radius_size: Count  # picture side at which `radius` holds; scaled to other sizes
-    radius_outer: Positive | None
-    low_pass_prob: Fraction
+if TYPE_CHECKING:  # which parts there are is known when their files are read
+    from folk.recipes.parts import Part as Degradation
+    from folk.recipes.parts import Part as Filter
+else:
+    Filter = parts_in(sorted(_METHODS.glob("filters/*.py")))
+    Degradation = parts_in([_METHODS / "degradations.py"])
 
 
-class ComRCom(Section):
-    """FOLK's masks, chosen from each picture's own spectrum."""
+class WeightMatrix(Section):
+    """Weights of frequencies by how wrong they are."""
 
-    kind: Literal["com-rcom"]
-    thresholds: list[Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(min_length=1)
-    threshold_mode: Literal["fraction", "relative_max"]
-    threshold_draw: Literal["view", "image", "batch"]
-    p_com: Fraction
-    com_keeps: Literal["largest", "smallest"]
-    pairing: Literal["independent", "one_of_each"]
-    gray: Literal["bt601", "mean"]
-    mask_channels: Literal["shared", "per_channel"]
-    dc: Literal["by_magnitude", "always_keep"]
+    alpha: Positive
+    log: bool
+    maximum: Literal["image", "batch"]
 
 
 class Reconstruction(Section):
-    """Predict the frequencies that the filter removed."""
+    """Predict the frequencies that the filter removed, or what a degradation spoiled."""
 
     weight: NotNegative
     clamp: bool
@@ -51,6 +37,7 @@ class Reconstruction(Section):
     region: Literal["masked", "all"]
     normalise: Literal["batch", "image"]
     gamma: Positive
+    weight_matrix: WeightMatrix | None
 
 
 class Distillation(Section):
@@ -84,11 +71,30 @@ class Views(Section):
 
 
 class Method(Section):
-    """What is learned."""
+    """What is learned: from a filtered picture, or from a degraded one."""
 
-    filter: Radial | ComRCom = Field(discriminator="kind")
+    filter: Filter | None = None
+    degradation: Degradation | None = None
     reconstruction: Reconstruction
     distillation: Distillation | None
+
+    @model_validator(mode="after")
+    def _one_way_to_spoil_a_picture(self) -> "Method":
+        if (self.filter is None) == (self.degradation is None):
+            found = "none" if self.filter is None else "both"
+            raise ValueError(f"give one of 'filter' and 'degradation', found {found}")
+        return self
+
+    @model_validator(mode="after")
+    def _degradations_hide_nothing(self) -> "Method":
+        if self.degradation is not None:
+            if self.reconstruction.region != "all":
+                raise ValueError("a degradation removes no frequencies: reconstruction.region: all")
+            if self.reconstruction.inverse != "real":
+                raise ValueError("a degradation has no inverse: reconstruction.inverse: real")
+            if self.distillation is not None:
+                raise ValueError("distillation needs a filter: set distillation to null")
+        return self
 
 
 class PretrainRecipe(Recipe):
@@ -105,5 +111,9 @@ class PretrainRecipe(Recipe):
         if (self.method is None) != (self.optim is None):
             raise ValueError(
                 "give both 'method' and 'optim', or null for both (an untrained encoder)"
+            )
+        if self.encoder.checkpoint is not None and self.method is not None:
+            raise ValueError(
+                "encoder.checkpoint is taken as it is: set 'method' and 'optim' to null"
             )
         return self

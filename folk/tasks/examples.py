@@ -1,7 +1,8 @@
 """A few pictures as the student saw and rebuilt them, for the report and for the eye."""
 
-import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,8 +13,11 @@ from folk.data.dataset import PictureDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import eval_transform, unit_range
 from folk.files import whole_file
-from folk.methods.masking import ComRComFilter, FrequencyFilter, RadialFilter, apply_filter
-from folk.methods.student_teacher import MaskedFrequencyModel
+from folk.methods.degradations import Degradation
+from folk.methods.filters.apply import apply_filter
+from folk.methods.filters.base import FrequencyFilter
+from folk.methods.spectrum import half_spectrum
+from folk.methods.student_teacher import FrequencyModel
 
 NUM_EXAMPLES = 6
 
@@ -22,14 +26,15 @@ def save_examples(
     path: Path,
     data: PreparedData,
     size: int,
-    frequency_filter: FrequencyFilter | None,
-    model: MaskedFrequencyModel | None,
+    corruption: FrequencyFilter | Degradation | None,
+    model: FrequencyModel | None,
 ) -> None:
     """Write an .npz that anyone can look at without this package.
 
     It holds `pictures` [n, h, w, 3] uint8 from the validation split; and, for each side of the
     filter named in `names` [k], `keep` [k, n, h, w] bool with the mean colour in the middle,
-    `filtered` and `reconstructed` [k, n, h, w, 3] uint8. Without a filter k is 0.
+    `filtered` and `reconstructed` [k, n, h, w, 3] uint8. Without a filter k is 0; a degradation
+    has one side, which keeps every frequency.
     """
     pictures = PictureDataset(data.split("val"), eval_transform(resize=size, crop=size))
     count = min(NUM_EXAMPLES, len(pictures))
@@ -38,19 +43,15 @@ def save_examples(
     images = unit_range(torch.stack([pictures[int(index)]["image"] for index in chosen]))
     names: list[str] = []
     keeps, filtered, reconstructed = [], [], []
-    for name, one_sided in _sides(frequency_filter):
-        keep = one_sided(images, torch.Generator().manual_seed(0))
+    for name, keep, seen in _seen(
+        corruption, images, "real" if model is None else model.reconstruction.inverse
+    ):
         names.append(name)
-        keeps.append(centred(keep[:, 0], size).numpy())
-        if model is None:
-            seen = apply_filter(images, keep)
-        else:  # a filtered picture may leave [0, 1] where the recipe does not clip it
-            settings = model.reconstruction
-            seen = apply_filter(images, keep, settings.clamp, settings.inverse).clamp(0.0, 1.0)
-        filtered.append(_bytes(seen))
+        keeps.append(centred(keep, size).numpy())
+        filtered.append(_bytes(seen.clamp(0.0, 1.0)))  # what a recipe does not clip may lie outside
         if model is not None:
             with torch.no_grad():
-                rebuilt = model.reconstruct(images, keep) * model.std + model.mean
+                rebuilt = model.rebuild(seen) * model.std + model.mean
             reconstructed.append(_bytes(rebuilt.clamp(0.0, 1.0)))
     shape = (0, count, size, size)
     with whole_file(path) as aside, aside.open("wb") as file:
@@ -78,24 +79,19 @@ def centred(keep: Bool[Tensor, "b h w_half"], width: int) -> Bool[Tensor, "b h w
     return whole
 
 
-def _sides(frequency_filter: FrequencyFilter | None) -> list[tuple[str, FrequencyFilter]]:
-    """Both sides of a filter's coin, and each threshold, as filters without a coin."""
-    match frequency_filter:
-        case RadialFilter() as radial:
-            return [
-                ("low-pass", dataclasses.replace(radial, low_pass_prob=1.0)),
-                ("high-pass", dataclasses.replace(radial, low_pass_prob=0.0)),
-            ]
-        case ComRComFilter() as com_rcom:
-            return [
-                (
-                    f"{name} {threshold:g}",
-                    dataclasses.replace(com_rcom, p_com=p_com, thresholds=(threshold,)),
-                )
-                for threshold in com_rcom.thresholds
-                for name, p_com in (("Com", 1.0), ("RCom", 0.0))
-            ]
-    return []
+def _seen(
+    corruption: FrequencyFilter | Degradation | None,
+    images: Tensor,
+    inverse: Literal["real", "abs"],
+) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Name, mask of the first colour and spoiled pictures, for each side of what spoils them."""
+    if isinstance(corruption, FrequencyFilter):
+        for name, one_sided in corruption.sides():
+            keep = one_sided(images, torch.Generator().manual_seed(0))
+            yield name, keep[:, 0], apply_filter(images, keep, clamp=False, inverse=inverse)
+    elif corruption is not None:
+        everything = torch.ones_like(half_spectrum(images[:, 0]), dtype=torch.bool)
+        yield corruption.kind, everything, corruption(images, torch.Generator().manual_seed(0))
 
 
 def _bytes(images: Tensor) -> np.ndarray:

@@ -12,16 +12,22 @@ from torch import Tensor, nn
 from folk.data.dataset import PictureDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import unit_range, view_transforms
+from folk.methods.degradations import DEGRADATIONS, Degradation
 from folk.methods.distillation import DistillationHead
-from folk.methods.masking import ComRComFilter, FrequencyFilter, RadialFilter
+from folk.methods.filters import FILTERS
+from folk.methods.filters.base import FrequencyFilter
+from folk.methods.losses import WeightMatrix
 from folk.methods.student_teacher import (
     Distillation,
+    FrequencyModel,
     MaskedFrequencyModel,
     Reconstruction,
+    RestorationModel,
     StudentTeacher,
 )
 from folk.models.encoder import create_encoder, init_like_beit, save_encoder
-from folk.recipes.pretrain import ComRCom, Method, PretrainRecipe, Radial
+from folk.models.external import load_external
+from folk.recipes.pretrain import Method, PretrainRecipe
 from folk.tasks.examples import save_examples
 from folk.tasks.pictures import (
     MEAN,
@@ -53,8 +59,8 @@ class Parts:
     """Everything that one update touches."""
 
     model: nn.Module  # wrapped for several processes
-    inner: MaskedFrequencyModel
-    frequency_filter: FrequencyFilter
+    inner: FrequencyModel
+    corruption: FrequencyFilter | Degradation
     optimizer: torch.optim.Optimizer
     schedule: Any  # timm's Scheduler
     updates: int
@@ -93,7 +99,17 @@ def pretrain(
     if recipe.encoder.init == "beit":
         init_like_beit(encoder)
     metrics = {"parameters": float(sum(p.numel() for p in encoder.parameters()))}
-    model: MaskedFrequencyModel | None = None
+    model: FrequencyModel | None = None
+    checkpoint = recipe.encoder.checkpoint
+    if checkpoint is not None:
+        load_external(
+            encoder,
+            Path(checkpoint.path),
+            sha256=checkpoint.sha256,
+            entry=checkpoint.entry,
+            prefix=checkpoint.prefix,
+            ignore=tuple(checkpoint.ignore),
+        )
 
     if recipe.method is not None:
         model = build_model(recipe.method, encoder)
@@ -102,46 +118,55 @@ def pretrain(
         (work / "metrics.jsonl").touch()
 
     if world.is_main:
-        method = "none" if recipe.method is None else method_name(recipe.method)
         save_encoder(
             work,
             encoder,
             timm_name=recipe.encoder.timm_name,
             timm_args=recipe.encoder.timm_args,
-            mean=MEAN,
-            std=STD,
+            mean=MEAN if checkpoint is None else checkpoint.mean,
+            std=STD if checkpoint is None else checkpoint.std,
             input_size=[3, recipe.views.size, recipe.views.size],
-            method=method,
+            method=method_name(recipe),
             run=run,
         )
-        frequency_filter = None if recipe.method is None else build_filter(recipe.method)
-        save_examples(work / "examples.npz", data, recipe.views.size, frequency_filter, model)
+        corruption = None if recipe.method is None else build_corruption(recipe.method)
+        save_examples(work / "examples.npz", data, recipe.views.size, corruption, model)
         forget(work)
     return metrics
 
 
-def method_name(method: Method) -> str:
-    """What is learned, in a few words, such as `com-rcom + reconstruction + distillation`."""
-    parts = [method.filter.kind, "reconstruction"]
-    if method.distillation is not None:
+def method_name(recipe: PretrainRecipe) -> str:
+    """What was learned, in a few words, such as `com-rcom + reconstruction + distillation`."""
+    if recipe.method is None:
+        return "none" if recipe.encoder.checkpoint is None else "external"
+    part = recipe.method.filter or recipe.method.degradation
+    assert part is not None
+    parts = [part.kind, "reconstruction"]
+    if recipe.method.distillation is not None:
         parts.append("distillation")
     return " + ".join(parts)
 
 
-def build_filter(method: Method) -> FrequencyFilter:
-    """The filter that a recipe describes."""
-    match method.filter:
-        case Radial() as section:
-            return RadialFilter(**section.model_dump(exclude={"kind"}))
-        case ComRCom() as section:
-            values = section.model_dump(exclude={"kind"})
-            return ComRComFilter(**{**values, "thresholds": tuple(values["thresholds"])})
+def build_corruption(method: Method) -> FrequencyFilter | Degradation:
+    """The filter or the degradation that a recipe describes."""
+    if method.filter is not None:
+        return FILTERS[method.filter.kind](**method.filter.model_dump(exclude={"kind"}))
+    assert method.degradation is not None
+    values = method.degradation.model_dump(exclude={"kind"})
+    return DEGRADATIONS[method.degradation.kind](**values)
 
 
-def build_model(method: Method, encoder: nn.Module) -> MaskedFrequencyModel:
+def build_model(method: Method, encoder: nn.Module) -> FrequencyModel:
     """One or two branches around an encoder, as a recipe describes them."""
-    reconstruction = Reconstruction(**method.reconstruction.model_dump())
+    settings = method.reconstruction
+    matrix = settings.weight_matrix
+    reconstruction = Reconstruction(
+        **settings.model_dump(exclude={"weight_matrix"}),
+        weight_matrix=None if matrix is None else WeightMatrix(**matrix.model_dump()),
+    )
     section = method.distillation
+    if method.degradation is not None:
+        return RestorationModel(encoder, MEAN, STD, reconstruction)
     if section is None:
         return MaskedFrequencyModel(encoder, MEAN, STD, reconstruction)
     head = DistillationHead(
@@ -157,7 +182,7 @@ def build_model(method: Method, encoder: nn.Module) -> MaskedFrequencyModel:
 
 
 def build_parts(
-    recipe: PretrainRecipe, inner: MaskedFrequencyModel, world: World, updates_per_epoch: int
+    recipe: PretrainRecipe, inner: FrequencyModel, world: World, updates_per_epoch: int
 ) -> Parts:
     """What one update touches, on its device: model, filter, optimiser and schedule."""
     assert recipe.method is not None
@@ -190,7 +215,7 @@ def build_parts(
     return Parts(
         world.wrap(inner),
         inner,
-        build_filter(recipe.method),
+        build_corruption(recipe.method),
         optimizer,
         schedule,
         updates,
@@ -234,8 +259,9 @@ def pretrain_update(
     for number, part in enumerate(slices, start=1):
         wait = number < len(slices) and world.size > 1
         with parts.model.no_sync() if wait else contextlib.nullcontext():  # type: ignore[operator]
+            seen = _corrupted(parts, [view[part] for view in views], draws)
             with autocast(world, recipe.optim.precision):
-                losses = _losses(parts, [view[part] for view in views], draws, temperature)
+                losses = parts.model(*seen, *([] if section is None else [temperature]))
             (losses["loss"] / len(slices)).backward()
         for name, value in losses.items():
             total[name] = total.get(name, torch.zeros_like(value)) + value.detach() / len(slices)
@@ -258,20 +284,19 @@ def pretrain_update(
     return total
 
 
-def _losses(
-    parts: Parts, views: list[Tensor], draws: torch.Generator, temperature: float
-) -> dict[str, Tensor]:
+def _corrupted(parts: Parts, views: list[Tensor], draws: torch.Generator) -> list[Tensor]:
+    """The views and what was drawn for each, as the model takes them."""
     if isinstance(parts.inner, StudentTeacher):
+        assert isinstance(parts.corruption, FrequencyFilter)
         u, v = views
-        keep_u, keep_v = parts.frequency_filter.draw_pair(u, v, draws)
-        return parts.model(u, v, keep_u, keep_v, temperature)  # type: ignore[no-any-return]
+        return [u, v, *parts.corruption.draw_pair(u, v, draws)]
     (view,) = views
-    return parts.model(view, parts.frequency_filter(view, draws))  # type: ignore[no-any-return]
+    return [view, parts.corruption(view, draws)]
 
 
 def _train(
     recipe: PretrainRecipe,
-    inner: MaskedFrequencyModel,
+    inner: FrequencyModel,
     data: PreparedData,
     work: Path,
     seed: int,

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
+from folk.methods.filters.com_rcom import ComRComFilter
+from folk.methods.filters.radial import RadialFilter, radial_keep
 from folk.methods.losses import distillation_loss, masked_frequency_loss
-from folk.methods.masking import ComRComFilter, RadialFilter, radial_keep
 
 
 def published_masked_loss(prediction, target, keep, gamma=1.0):

@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from folk.methods.masking import (
-    ComRComFilter,
-    RadialFilter,
-    apply_filter,
-    largest_fraction,
-    radial_keep,
-    symmetric_magnitude,
-)
+from folk.methods.filters.apply import apply_filter
+from folk.methods.filters.com_rcom import ComRComFilter, largest_fraction, symmetric_magnitude
+from folk.methods.filters.radial import RadialFilter, radial_keep
 
 
 def full_plane(keep: torch.Tensor, width: int) -> torch.Tensor:

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from folk.methods.distillation import DistillationHead
+from folk.methods.filters.com_rcom import ComRComFilter
+from folk.methods.filters.radial import RadialFilter
 from folk.methods.losses import distillation_loss, masked_frequency_loss
-from folk.methods.masking import ComRComFilter, RadialFilter
 from folk.methods.student_teacher import (
     Distillation,
     MaskedFrequencyModel,
@@ -72,7 +73,7 @@ def test_views_are_crossed(student_teacher, batch):
     parts = student_teacher(*batch, 0.04)
 
     def guess(view, keep):
-        seen = student_teacher.filter_and_normalise(view, keep)
+        seen = student_teacher.normalise(student_teacher.filtered(view, keep).clamp(0.0, 1.0))
         return student_teacher.distillation_head(pooled(student_teacher.encoder, seen, "cls"))
 
     center = student_teacher.centering.center

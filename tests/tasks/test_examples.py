@@ -2,8 +2,9 @@
 
 import torch
 
-from folk.methods.masking import ComRComFilter, radial_keep
-from folk.tasks.examples import _sides, centred
+from folk.methods.filters.com_rcom import ComRComFilter
+from folk.methods.filters.radial import radial_keep
+from folk.tasks.examples import centred
 
 
 def test_a_centred_mask_is_the_whole_circle_in_the_middle():
@@ -23,7 +24,7 @@ def test_a_centred_mask_is_symmetric_about_the_mean_colour():
 
 
 def test_each_threshold_is_shown_from_both_sides():
-    assert [name for name, _ in _sides(ComRComFilter(thresholds=(0.01, 0.05)))] == [
+    assert [name for name, _ in ComRComFilter(thresholds=(0.01, 0.05)).sides()] == [
         "Com 0.01",
         "RCom 0.01",
         "Com 0.05",

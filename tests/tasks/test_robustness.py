@@ -39,7 +39,7 @@ def store(folder: Path, classes: list[str], splits: dict[str, int]) -> Path:
 
     with prepare._all_or_nothing(folder) as aside:
         shards, counts = prepare._write(aside, pictures())
-        said = prepare._description(folder.name, "folder", classes, None, counts, [], shards)
+        said = prepare.description(folder.name, "folder", classes, None, counts, [], shards)
         prepare.write_json(aside / "dataset.json", said)
     return folder
 

@@ -4,13 +4,9 @@ import pytest
 import torch
 
 from folk.errors import InputError
-from folk.methods.masking import (
-    ComRComFilter,
-    RadialFilter,
-    apply_filter,
-    clipped_fraction,
-    radial_keep,
-)
+from folk.methods.filters.apply import apply_filter, clipped_fraction
+from folk.methods.filters.com_rcom import ComRComFilter
+from folk.methods.filters.radial import RadialFilter, radial_keep
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -1,0 +1,157 @@
+"""Pictures spoiled as in low-level vision, for the three restoration tasks beside which MFM stands.
+
+Each takes pictures in [0, 1], the whole batch at once and on its device, and leaves values that may
+lie outside [0, 1]: whether what the encoder sees is clipped is a switch of the reconstruction.
+
+Random numbers come from a generator on the CPU; where there are too many to send, from one on the
+pictures' device that the first one seeds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor
+from torch.nn.functional import conv2d, interpolate, pad
+
+from folk.errors import InputError
+from folk.ranges import Count, Positive
+
+Pictures = Float[Tensor, "b c h w"]
+
+
+@runtime_checkable
+class Degradation(Protocol):
+    """Spoils pictures without hiding a chosen set of frequencies."""
+
+    kind: ClassVar[str]
+
+    def __call__(self, images: Pictures, generator: Generator) -> Pictures:
+        """Return the spoiled pictures, in float32; `images` are in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class SuperResolution:
+    """SR: the picture made smaller and large again, bicubic, clipped while it is small.
+
+    Attributes:
+        factor: side of the picture over side of the small one.
+
+    Source: MFM, arXiv:2206.07706; Jiahao000/MFM@c9194b1, configs: factor 8 at 224 px, bicubic
+        without antialiasing, clipped after both steps.
+    """
+
+    kind: ClassVar[str] = "sr"
+
+    factor: Count = 8
+
+    def __call__(self, images: Pictures, generator: Generator) -> Pictures:
+        """Return the pictures without their details; nothing is drawn."""
+        height, width = images.shape[-2:]
+        if min(height, width) < self.factor:
+            raise InputError(
+                f"method.degradation.factor: {self.factor} leaves nothing of {height} x {width}"
+                " pixels; lower it"
+            )
+        small = _resized(images, (height // self.factor, width // self.factor))
+        return _resized(small.clamp(0.0, 1.0), (height, width))
+
+
+@dataclass(frozen=True)
+class Deblur:
+    """Gaussian blur with a kernel that is cut off, so that its size decides how strong it is.
+
+    With sigma 5 the effective standard deviation is 1.94 pixels at size 7 and 4.5 at size 21.
+
+    Attributes:
+        sigma: of the Gaussian before it is cut, pixels.
+        min_size: of the kernel, pixels, odd; the size is drawn per picture, each odd one alike.
+        max_size: of the kernel, pixels, odd.
+
+    Source: MFM, arXiv:2206.07706; Jiahao000/MFM@c9194b1, configs: sigma 5, odd sizes 7 to 21,
+        mirrored at the border as OpenCV does, not clipped.
+    """
+
+    kind: ClassVar[str] = "deblur"
+
+    sigma: Positive = 5.0
+    min_size: Count = 7
+    max_size: Count = 21
+
+    def __post_init__(self) -> None:
+        if self.min_size % 2 == 0 or self.max_size % 2 == 0 or self.min_size > self.max_size:
+            raise InputError(
+                f"method.degradation: min_size {self.min_size} and max_size {self.max_size} must be"
+                " odd, the first not larger"
+            )
+
+    def __call__(self, images: Pictures, generator: Generator) -> Pictures:
+        """Draw a kernel size for each picture and blur it."""
+        count, colours, height, width = images.shape
+        reach = self.max_size // 2
+        if min(height, width) <= reach:
+            raise InputError(
+                f"method.degradation.max_size: a kernel of {self.max_size} does not fit"
+                f" {height} x {width} pixels; lower it"
+            )
+        num_sizes = (self.max_size - self.min_size) // 2 + 1
+        drawn = torch.randint(num_sizes, (count,), generator=generator)
+        kernels = gaussian_kernels(self.min_size + 2 * drawn, self.sigma, self.max_size)
+        # One group for each colour of each picture; a Gaussian is a product of two lines.
+        weights = kernels.to(images.device).repeat_interleave(colours, dim=0)
+        planes = pad(images.float(), [reach] * 4, mode="reflect").flatten(0, 1)[None]
+        planes = conv2d(planes, weights[:, None, :, None], groups=count * colours)
+        planes = conv2d(planes, weights[:, None, None, :], groups=count * colours)
+        return planes.view(count, colours, height, width)
+
+
+@dataclass(frozen=True)
+class Denoise:
+    """Gaussian noise, another value for each colour of each pixel.
+
+    Attributes:
+        level: standard deviation of the noise, of 255.
+
+    Source: MFM, arXiv:2206.07706; Jiahao000/MFM@c9194b1, configs: 75 of 255, not clipped.
+    """
+
+    kind: ClassVar[str] = "denoise"
+
+    level: Positive = 75.0
+
+    def __call__(self, images: Pictures, generator: Generator) -> Pictures:
+        """Draw the noise and add it."""
+        seed = int(torch.randint(2**62, (), generator=generator))
+        near = Generator(images.device).manual_seed(seed)
+        wide = images.float()
+        noise = torch.randn(wide.shape, generator=near, device=images.device)
+        return wide + self.level / 255.0 * noise
+
+
+DEGRADATIONS: dict[str, Callable[..., Degradation]] = {
+    each.kind: each for each in (SuperResolution, Deblur, Denoise)
+}
+
+
+def gaussian_kernels(sizes: Int[Tensor, "b"], sigma: float, width: int) -> Float[Tensor, "b width"]:
+    """Lines of Gaussians that are cut off at their own size; each sums to 1.
+
+    Args:
+        sizes: of each kernel, pixels, odd.
+        sigma: before the cut, pixels.
+        width: of the result, odd; smaller kernels stand in its middle between zeros.
+    """
+    offset = torch.arange(width) - width // 2
+    lines = torch.exp(-0.5 * (offset / sigma).square()) * (offset.abs() <= sizes[:, None] // 2)
+    normal: Tensor = lines / lines.sum(dim=1, keepdim=True)
+    return normal
+
+
+def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    resized: Tensor = interpolate(
+        images.float(), size=size, mode="bicubic", align_corners=False, antialias=False
+    )
+    return resized

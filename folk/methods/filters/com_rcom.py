@@ -1,0 +1,153 @@
+"""FOLK's filters Com and RCom: the picture's own spectrum decides."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Generator, Tensor
+
+from folk.errors import InputError
+from folk.methods.filters.base import FrequencyFilter, Keep, Pictures, coin_pair, coins
+from folk.methods.spectrum import half_spectrum, multiplicity, symmetrised
+from folk.ranges import Fraction, InnerFraction
+
+BT601 = (0.299, 0.587, 0.114)  # luma weights of red, green, blue
+
+
+@dataclass(frozen=True)
+class ComRComFilter(FrequencyFilter):
+    """FOLK's informed masks, chosen from the magnitudes of the picture's own spectrum.
+
+    Com keeps the few largest coefficients, like a compressed picture; RCom keeps all the others.
+
+    Attributes:
+        thresholds: one is drawn per view, each with the same probability.
+        p_com: probability of Com, else RCom.
+        com_keeps: "smallest" exchanges the two masks.
+        threshold_mode: "fraction" keeps that share of the coefficients, ranked by magnitude;
+            "relative_max" keeps those above threshold x the largest magnitude.
+        threshold_draw: a new threshold per view, per picture (both views share it) or per batch.
+        pairing: whether the coins of two views are independent or always differ.
+        gray: how magnitudes of the three colours become one: luma or plain mean of the colours.
+        mask_channels: one mask for all colours, or a mask from each colour's own spectrum.
+        dc: "by_magnitude" lets RCom remove the mean colour; "always_keep" spares it.
+
+    Source: FOLK, arXiv:2409.10362, Sec. 3.2.1 as far as it is known second-hand; thresholds 0.005,
+        0.01, 0.05. ASSUME: direction of Com, meaning and draw of the threshold, the coin, the grey
+        weights and the mean colour are not known; each is an attribute here.
+    """
+
+    kind: ClassVar[str] = "com-rcom"
+
+    thresholds: tuple[InnerFraction, ...] = (0.005, 0.01, 0.05)
+    p_com: Fraction = 0.5
+    com_keeps: Literal["largest", "smallest"] = "largest"
+    threshold_mode: Literal["fraction", "relative_max"] = "fraction"
+    threshold_draw: Literal["view", "image", "batch"] = "view"
+    pairing: Literal["independent", "one_of_each"] = "independent"
+    gray: Literal["bt601", "mean"] = "bt601"
+    mask_channels: Literal["shared", "per_channel"] = "shared"
+    dc: Literal["by_magnitude", "always_keep"] = "by_magnitude"
+
+    def __post_init__(self) -> None:
+        if not self.thresholds or not all(0.0 < t < 1.0 for t in self.thresholds):
+            raise InputError(
+                f"filter.thresholds: {list(self.thresholds)} must be one or more numbers"
+                " between 0 and 1"
+            )
+
+    def __call__(self, images: Pictures, generator: Generator) -> Keep:
+        """Draw Com or RCom and a threshold for each picture."""
+        is_com = coins(len(images), self.p_com, generator)
+        return self._keep(images, is_com, self._draw_thresholds(len(images), generator))
+
+    def draw_pair(self, u: Pictures, v: Pictures, generator: Generator) -> tuple[Keep, Keep]:
+        """Draw Com or RCom and thresholds for both views of each picture."""
+        com_u, com_v = coin_pair(len(u), self.p_com, self.pairing, generator)
+        which_u = self._draw_thresholds(len(u), generator)
+        draws_once = self.threshold_draw != "view"
+        which_v = which_u if draws_once else self._draw_thresholds(len(v), generator)
+        return self._keep(u, com_u, which_u), self._keep(v, com_v, which_v)
+
+    def sides(self) -> list[tuple[str, FrequencyFilter]]:
+        """Com and RCom at each threshold."""
+        return [
+            (
+                f"{name} {threshold:g}",
+                dataclasses.replace(self, p_com=p_com, thresholds=(threshold,)),
+            )
+            for threshold in self.thresholds
+            for name, p_com in (("Com", 1.0), ("RCom", 0.0))
+        ]
+
+    def _draw_thresholds(self, count: int, generator: Generator) -> Int[Tensor, "b"]:
+        num_draws = 1 if self.threshold_draw == "batch" else count
+        return torch.randint(len(self.thresholds), (num_draws,), generator=generator).expand(count)
+
+    def _keep(self, images: Pictures, is_com: Bool[Tensor, "b"], which: Int[Tensor, "b"]) -> Keep:
+        magnitude = symmetric_magnitude(self._colours(images))
+        width = images.shape[-1]
+        if self.threshold_mode == "fraction":
+            is_large = largest_fraction(magnitude, width, self.thresholds, which)
+        else:
+            shares = torch.tensor(self.thresholds, dtype=magnitude.dtype)[which]
+            largest = magnitude.amax(dim=(-2, -1), keepdim=True)
+            is_large = magnitude > shares.to(images.device)[:, None, None, None] * largest
+        keeps_large = is_com == (self.com_keeps == "largest")
+        keep: Tensor = is_large == keeps_large.to(images.device)[:, None, None, None]
+        if self.dc == "always_keep":
+            keep[:, :, 0, 0] = True
+        return keep
+
+    def _colours(self, images: Pictures) -> Float[Tensor, "b m h w"]:
+        if self.mask_channels == "per_channel":
+            return images
+        if self.gray == "mean":
+            return images.mean(dim=1, keepdim=True)
+        weights = torch.tensor(BT601, dtype=images.dtype, device=images.device)
+        return (images * weights[:, None, None]).sum(dim=1, keepdim=True)
+
+
+def symmetric_magnitude(planes: Float[Tensor, "b m h w"]) -> Float[Tensor, "b m h w_half"]:
+    """Return the magnitudes of the half spectrum, with exact ties where theory has ties.
+
+    Inside column 0 and column w / 2 both partners of a conjugate pair are stored, and the transform
+    may return them with a last bit of difference. A threshold between the two would keep one alone
+    and the filtered picture would not be real; both get the larger value.
+    """
+    return symmetrised(half_spectrum(planes).abs(), planes.shape[-1])
+
+
+def largest_fraction(
+    magnitude: Float[Tensor, "b m h w_half"],
+    width: int,
+    fractions: tuple[float, ...],
+    which: Int[Tensor, "b"],
+) -> Bool[Tensor, "b m h w_half"]:
+    """Mark the coefficients above the value that leaves a fraction of the full spectrum above it.
+
+    The threshold is the element at the 0-based index floor((1 - fraction) * h * w) of all
+    magnitudes of the full spectrum in ascending order, and a coefficient must exceed it. Only half
+    of the spectrum is ranked: a coefficient that stands for two is counted twice.
+
+    Args:
+        magnitude: of the half spectrum, ties exact.
+        width: of the picture in pixels, which the half spectrum does not tell.
+        fractions: the choices.
+        which: the choice of each picture, on the CPU.
+    """
+    height = magnitude.shape[-2]
+    total = height * width
+    # Counted from the largest, 1-based: the threshold is the rank-th coefficient of the full plane.
+    ranks = torch.tensor([total - int((1.0 - fraction) * total) for fraction in fractions])
+    weights = multiplicity(width, magnitude.device).expand(height, -1).flatten()
+    # Each stored coefficient counts at least once, so rank-th is among the `rank` largest.
+    num_top = min(int(ranks.max()), weights.numel())
+    top = magnitude.flatten(-2).topk(num_top, dim=-1)
+    counted = weights[top.indices].cumsum(dim=-1)
+    rank = ranks[which].to(magnitude.device)[:, None, None]
+    position = (counted < rank).sum(dim=-1, keepdim=True)
+    threshold = top.values.gather(-1, position)
+    return magnitude > threshold[..., None]
