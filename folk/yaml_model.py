@@ -134,6 +134,10 @@ def _explained(detail: ErrorDetails, model: type[BaseModel], document: Document)
         return f"{where}: {dotted}: unknown key{nearest(str(keys[-1]), known)}"
     if detail["type"] == "missing":
         return f"{where}: {dotted}: this key is missing"
+    if detail["type"] == "union_tag_invalid":
+        kind = str(detail["input"]["kind"])
+        tags = detail["ctx"]["expected_tags"].replace("'", "").split(", ")
+        return f"{document.where((*keys, 'kind'))}: {dotted}.kind: no '{kind}'{nearest(kind, tags)}"
     shown = repr(detail["input"])
     found = f" (found {shown})" if len(shown) < 80 else ""
     return f"{where}: {dotted}: {detail['msg'].removeprefix('Value error, ')}{found}"
