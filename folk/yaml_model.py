@@ -93,11 +93,14 @@ def checked(model: type[Model], values: Mapping[str, Any], document: Document) -
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Lay `above` over `below`; mappings are merged key by key, everything else is replaced.
 
-    A mapping of another `kind` is replaced too: its keys mean other things.
+    A mapping of another `kind` is replaced too: its keys mean other things. So do the arguments of
+    another architecture: a new `timm_name` drops the `timm_args` below it.
     """
     if below.get("kind") != above.get("kind", below.get("kind")):
         return dict(above)
     result = dict(below)
+    if below.get("timm_name") != above.get("timm_name", below.get("timm_name")):
+        result.pop("timm_args", None)
     for key, value in above.items():
         under = result.get(key)
         both = isinstance(under, Mapping) and isinstance(value, Mapping)
