@@ -93,11 +93,14 @@ def checked(model: type[Model], values: Mapping[str, Any], document: Document) -
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Lay `above` over `below`; mappings are merged key by key, everything else is replaced.
 
-    A mapping of another `kind` is replaced too: its keys mean other things.
+    A mapping of another `kind` is replaced too: its keys mean other things. So do the arguments of
+    another architecture: a new `timm_name` drops the `timm_args` below it.
     """
     if below.get("kind") != above.get("kind", below.get("kind")):
         return dict(above)
     result = dict(below)
+    if below.get("timm_name") != above.get("timm_name", below.get("timm_name")):
+        result.pop("timm_args", None)
     for key, value in above.items():
         under = result.get(key)
         both = isinstance(under, Mapping) and isinstance(value, Mapping)
@@ -134,6 +137,10 @@ def _explained(detail: ErrorDetails, model: type[BaseModel], document: Document)
         return f"{where}: {dotted}: unknown key{nearest(str(keys[-1]), known)}"
     if detail["type"] == "missing":
         return f"{where}: {dotted}: this key is missing"
+    if detail["type"] == "union_tag_invalid":
+        kind = str(detail["input"]["kind"])
+        tags = detail["ctx"]["expected_tags"].replace("'", "").split(", ")
+        return f"{document.where((*keys, 'kind'))}: {dotted}.kind: no '{kind}'{nearest(kind, tags)}"
     shown = repr(detail["input"])
     found = f" (found {shown})" if len(shown) < 80 else ""
     return f"{where}: {dotted}: {detail['msg'].removeprefix('Value error, ')}{found}"

@@ -74,7 +74,6 @@ def _weights(path: Path, entry: str | None) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
         held = ", ".join(map(str, content)) if isinstance(content, dict) else "something else"
         raise InputError(
-            f"{path}: not weights by name but {held}; "
-            "say in encoder.checkpoint.entry where they are"
+            f"{path}: not weights by name but {held}; name their place in encoder.checkpoint.entry"
         )
     return content

@@ -138,3 +138,16 @@ def test_wrong_recipes_and_settings_are_named(tmp_path, pictures):
     refused(pretrain(tmp_path, tmp_path / "dataset.json"), "no such file or folder")
     assert not (tmp_path / "mfm").exists()
     assert list((tmp_path / "mfm.work").glob("record-*.failed.json"))
+
+
+def test_weights_that_are_not_there_are_named(tmp_path, pictures):
+    assert prepare(tmp_path, pictures).returncode == 0
+    checkpoint = (
+        "{path: nowhere.pth, sha256: '" + "0" * 64 + "', entry: null, prefix: '', ignore: [],"
+        " mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}"
+    )
+    settings = ["method=null", "optim=null", f"encoder.checkpoint={checkpoint}"]
+
+    done = pretrain(tmp_path, tmp_path / "out/dataset.json", *settings)
+
+    refused(done, "nowhere.pth: no such file", "nothing is downloaded")

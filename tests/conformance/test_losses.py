@@ -7,7 +7,7 @@ import torch
 
 from folk.methods.filters.com_rcom import ComRComFilter
 from folk.methods.filters.radial import RadialFilter, radial_keep
-from folk.methods.losses import distillation_loss, masked_frequency_loss
+from folk.methods.losses import WeightMatrix, distillation_loss, masked_frequency_loss
 
 
 def published_masked_loss(prediction, target, keep, gamma=1.0):
@@ -147,3 +147,50 @@ def test_no_gradient_reaches_the_teachers_logits():
 
     assert teacher.grad is None
     assert student.grad.abs().sum() > 0
+
+
+def test_a_restoration_task_compares_the_complete_spectrum():
+    generator = torch.Generator().manual_seed(0)
+    prediction, target = torch.randn(2, 5, 3, 33, 32, generator=generator).double()
+    spectra = [torch.fft.fft2(x, norm="ortho") for x in (prediction, target)]
+
+    loss = masked_frequency_loss(prediction, target, None)
+
+    torch.testing.assert_close(loss, (spectra[0] - spectra[1]).abs().mean(), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("maximum", ["image", "batch"])
+def test_the_weight_matrix_equals_its_formula_on_the_full_plane(maximum, log):
+    # w = |dF|^alpha, log(1 + w) on request, over the largest of each colour or of the batch.
+    generator = torch.Generator().manual_seed(0)
+    prediction, target = torch.randn(2, 4, 3, 32, 32, generator=generator).double()
+    difference = torch.fft.fft2(prediction - target, norm="ortho").abs()
+    weights = difference**0.7
+    weights = torch.log(weights + 1) if log else weights
+    weights = weights / (
+        weights.amax((-2, -1), keepdim=True) if maximum == "image" else weights.max()
+    )
+
+    loss = masked_frequency_loss(
+        prediction, target, None, weight_matrix=WeightMatrix(0.7, log, maximum)
+    )
+
+    torch.testing.assert_close(loss, (weights * difference).mean(), rtol=1e-5, atol=0)
+
+
+def test_weights_get_no_gradient_and_survive_a_perfect_prediction():
+    target = torch.rand(2, 3, 16, 16)
+    prediction = target.clone().requires_grad_()
+
+    loss = masked_frequency_loss(prediction, target, None, weight_matrix=WeightMatrix())
+    loss.backward()
+
+    assert loss.item() == 0.0
+    assert prediction.grad.isfinite().all()
+    # A flat error is one wrong coefficient of each colour: held at weight 1 it changes nothing.
+    ahead = (target + 0.1).requires_grad_()
+    masked_frequency_loss(ahead, target, None, gamma=2.0, weight_matrix=WeightMatrix()).backward()
+    plain = (target + 0.1).requires_grad_()
+    masked_frequency_loss(plain, target, None, gamma=2.0).backward()
+    torch.testing.assert_close(ahead.grad, plain.grad)

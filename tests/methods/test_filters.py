@@ -1,11 +1,19 @@
 """Filters draw what they say, from the generator they are given."""
 
+import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from folk.errors import InputError
+from folk.methods.filters import FILTERS
 from folk.methods.filters.apply import apply_filter, clipped_fraction
 from folk.methods.filters.com_rcom import ComRComFilter
+from folk.methods.filters.gabor import GaborFilter, gabor_bank
 from folk.methods.filters.radial import RadialFilter, radial_keep
 
 
@@ -107,6 +115,7 @@ def test_both_views_share_a_threshold_drawn_per_picture_but_not_one_drawn_per_vi
     "chooses",
     [
         RadialFilter(16.0, pairing="one_of_each"),
+        GaborFilter(num_chosen=16, pairing="one_of_each"),
         ComRComFilter(thresholds=(0.05,), pairing="one_of_each"),
     ],
 )
@@ -165,7 +174,7 @@ def test_the_grey_weights_matter():
     assert (masks[0] != masks[1]).any()
 
 
-@pytest.mark.parametrize("chooses", [RadialFilter(16.0), ComRComFilter()])
+@pytest.mark.parametrize("chooses", [RadialFilter(16.0), ComRComFilter(), GaborFilter()])
 def test_the_same_seed_draws_the_same_masks_and_touches_no_global_state(chooses):
     pictures = torch.rand(16, 3, 32, 32, generator=seeded())
     state = torch.get_rng_state()
@@ -185,7 +194,7 @@ def test_impossible_thresholds_are_refused(thresholds):
 def test_pictures_need_not_be_square_nor_even():
     pictures = torch.rand(4, 3, 33, 48, generator=seeded())
 
-    for chooses in (RadialFilter(16.0), ComRComFilter(thresholds=(0.05,))):
+    for chooses in (RadialFilter(16.0), ComRComFilter(thresholds=(0.05,)), GaborFilter()):
         keep = chooses(pictures, seeded())
 
         assert keep.shape == (4, 1, 33, 25)
@@ -193,3 +202,128 @@ def test_pictures_need_not_be_square_nor_even():
             pictures, ~keep, clamp=False
         )
         torch.testing.assert_close(total, pictures)
+
+
+def test_a_gabor_filter_answers_to_its_direction_and_band_alone():
+    bank = gabor_bank((64, 64), [16.0], orientations=4, octaves=1.0)
+
+    across, diagonal, down, other_diagonal = bank
+    assert across[0, 16]
+    assert down[16, 0]
+    assert diagonal[11, 11]
+    assert other_diagonal[-11, 11]
+    assert not bank[:, 0, 0].any()
+    assert not across[16, 0]
+    assert not across[0, 8]  # an octave around 16 ends at 16 (1 - 1 / 3) and 16 (1 + 1 / 3)
+    assert [bool(across[0, bin_]) for bin_ in (10, 11, 21, 22)] == [False, True, True, False]
+
+
+def test_neighbouring_gabor_directions_touch_at_the_centre_frequency():
+    radius = 64 * math.tan(math.pi / 8)
+    (across,) = gabor_bank((256, 256), [64.0], orientations=4, octaves=1.0)[:1]
+
+    reach = torch.arange(256)[across[:, 64]]
+    assert reach[reach < 128].max() == int(radius)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (31, 33), (32, 48)])
+def test_every_gabor_mask_leaves_a_real_picture(size):
+    height, width = size
+    bank = gabor_bank(size, [4.0, 8.0, 16.0], orientations=6, octaves=1.5)
+    rows = -torch.arange(height) % height
+    columns = torch.arange(width // 2 + 1, width)
+    plane = torch.cat([bank, bank[:, rows][..., -columns % width]], dim=-1)
+    picture = torch.rand(size, generator=seeded(), dtype=torch.float64)
+
+    filtered = torch.fft.ifft2(torch.fft.fft2(picture) * plane)
+
+    assert filtered.imag.abs().max() < 1e-12
+
+
+def test_gabor_filters_are_drawn_anew_for_each_picture_and_hidden_or_kept_alone():
+    pictures = torch.rand(64, 3, 32, 32, generator=seeded())
+
+    hidden = GaborFilter(hide_prob=1.0)(pictures, seeded())
+    alone = GaborFilter(hide_prob=0.0)(pictures, seeded())
+
+    assert hidden[:, 0, 0, 0].all()  # the mean colour belongs to no band
+    assert not alone[:, 0, 0, 0].any()
+    assert len({tuple(mask.flatten().tolist()) for mask in hidden}) > 32
+    assert 0.5 < hidden.float().mean() < 0.98
+
+
+def test_a_gabor_band_scales_with_the_picture():
+    large = GaborFilter(frequencies=(28.0,), orientations=1, num_chosen=1, hide_prob=0.0)
+
+    kept = large(torch.rand(1, 1, 64, 64), seeded())[0, 0]
+
+    assert torch.equal(kept, gabor_bank((64, 64), [8.0], orientations=1, octaves=1.0)[0])
+
+
+def test_more_gabor_filters_than_the_bank_holds_are_refused():
+    with pytest.raises(InputError, match=r"num_chosen: 9 of a bank of 8"):
+        GaborFilter(orientations=4, frequencies=(8.0, 16.0), num_chosen=9)
+
+
+def test_every_filter_is_known_by_its_kind_and_shows_its_sides():
+    assert {"radial", "com-rcom", "gabor"} <= FILTERS.keys()
+    pictures = torch.rand(2, 3, 32, 32, generator=seeded())
+    for name, one_sided in [*RadialFilter(16.0).sides(), *GaborFilter().sides()]:
+        masks = [one_sided(pictures, seeded(seed))[0, 0, 0, 0].item() for seed in range(4)]
+        assert len(set(masks)) == 1, name
+
+
+NEW_FILTER = """
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from folk.methods.filters.base import FrequencyFilter
+from folk.methods.filters.radial import radial_keep
+from folk.ranges import Positive
+
+
+@dataclass(frozen=True)
+class StripesFilter(FrequencyFilter):
+    kind: ClassVar[str] = "stripes"
+
+    width: Positive
+    colour: Literal["red", "blue"] = "red"
+
+    def __call__(self, images, generator):
+        low = radial_keep(tuple(images.shape[-2:]), self.width)
+        return low.expand(len(images), 1, -1, -1)
+"""
+
+USE = """
+from pathlib import Path
+from folk.recipes import load_recipe
+from folk.errors import InputError
+def load(**keys):
+    values = {"method.filter": {"kind": "stripes", **keys}}
+    return load_recipe("pretrain", Path("config/recipes/pretrain/demo-mfm.yaml"), values)
+for keys in ({"width": 0.0, "colour": "red"}, {"width": 1.0}, {"width": 1.0, "color": "red"}):
+    try:
+        load(**keys)
+    except InputError as error:
+        print(error)
+import sys; assert "torch" not in sys.modules
+from folk.tasks.pretrain import build_corruption
+print(build_corruption(load(width=2.0, colour="blue").method))
+"""
+
+
+def test_a_new_filter_is_one_new_file(tmp_path):
+    for folder in ("folk", "config"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(Path(__file__).parents[2] / folder, tmp_path / folder, ignore=ignored)
+    (tmp_path / "folk/methods/filters/stripes.py").write_text(NEW_FILTER)
+
+    done = subprocess.run(
+        [sys.executable, "-c", USE], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "method.filter.width: Input should be greater than 0" in done.stdout
+    assert "method.filter.colour: this key is missing" in done.stdout
+    assert "method.filter.color: unknown key; did you mean 'colour'?" in done.stdout
+    assert done.stdout.splitlines()[-1] == "StripesFilter(width=2.0, colour='blue')"

@@ -6,6 +6,7 @@ import pytest
 
 from folk.errors import InputError
 from folk.recipes import RECIPES, load_recipe, recipe_digest, result_values
+from folk.recipes.parts import parts_in
 
 FOLDER = Path("config/recipes")
 MFM, FOLK = FOLDER / "pretrain/demo-mfm.yaml", FOLDER / "pretrain/demo-folk.yaml"
@@ -42,7 +43,21 @@ def test_prose_and_runtime_do_not_decide_a_result():
         ("optim.lrr", 0.1, "optim.lrr: unknown key.*lr"),
         ("optim.epochs", "ten", "valid integer"),
         ("optim.epochs", 0, "greater than or equal to 1"),
-        ("method.filter.kind", "circle", "radial"),
+        ("method.filter.kind", "circle", r"method\.filter\.kind: no 'circle'; known: .*radial"),
+        (
+            "method.filter.kind",
+            "radail",
+            r"yaml:\d+: method\.filter\.kind: .*did you mean 'radial'",
+        ),
+        ("method.filter.radius", 0.0, r"yaml:\d+: method\.filter\.radius: .*greater than 0"),
+        (
+            "method.filter.radios",
+            1.0,
+            r"method\.filter\.radios: unknown key; did you mean 'radius'",
+        ),
+        ("method.filter", None, "give one of 'filter' and 'degradation', found none"),
+        ("method.degradation", {"kind": "sr", "factor": 8}, "found both"),
+        ("encoder.checkpoint", {"sha256": "0123"}, r"encoder\.checkpoint\.sha256: .*pattern"),
         ("optim", None, "give both 'method' and 'optim'"),
         ("optim.warmup_epochs", 99.0, "leaves nothing"),
         ("assume", {"optim.nothing": "why"}, "which this recipe lacks"),
@@ -77,3 +92,88 @@ def test_a_changed_value_loses_the_source_of_its_base(tmp_path):
     recipe = load_recipe("pretrain", tmp_path / "above.yaml")
 
     assert recipe.source == {"optim.eps": "MFM"}
+
+
+DENOISE = {"method.filter": None, "method.degradation": {"kind": "denoise", "level": 75.0}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, r"reconstruction\.region: all"),
+        ({"method.reconstruction.inverse": "abs"}, "region: all|inverse: real"),
+    ],
+)
+def test_a_degradation_wants_the_whole_spectrum(changes, message):
+    with pytest.raises(InputError, match=message):
+        load_recipe("pretrain", MFM, {**DENOISE, **changes})
+
+
+def test_a_degradation_goes_without_a_teacher():
+    whole = {"method.reconstruction.region": "all"}
+
+    assert load_recipe("pretrain", MFM, {**DENOISE, **whole}).method.degradation.level == 75.0
+    with pytest.raises(InputError, match="distillation needs a filter"):
+        load_recipe("pretrain", FOLK, {**DENOISE, **whole})
+
+
+def test_the_restoration_recipes_differ_from_mfm_in_the_degradation_alone():
+    folder = FOLDER / "pretrain"
+    mfm = result_values(load_recipe("pretrain", folder / "mfm-vit-base.yaml"))
+    for name, kind, clamp in (("sr", "sr", True), ("deblur", "deblur", False)):
+        task = result_values(load_recipe("pretrain", folder / f"{name}-vit-base.yaml"))
+        assert task["method"].pop("degradation")["kind"] == kind
+        assert task["method"]["reconstruction"] == {
+            **mfm["method"]["reconstruction"],
+            "region": "all",
+            "clamp": clamp,
+        }
+        assert {k: v for k, v in task.items() if k != "method"} == {
+            k: v for k, v in mfm.items() if k != "method"
+        }
+
+
+CHECKPOINT = {
+    "path": "vit.pth",
+    "sha256": "0" * 64,
+    "entry": None,
+    "prefix": "",
+    "ignore": [],
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+}
+
+
+def test_somebody_elses_weights_are_not_trained_on():
+    changes = {"encoder.checkpoint": CHECKPOINT}
+
+    scratch = load_recipe("pretrain", FOLDER / "pretrain/demo-scratch.yaml", changes)
+    assert scratch.encoder.checkpoint.prefix == ""
+    with pytest.raises(InputError, match="taken as it is"):
+        load_recipe("pretrain", MFM, changes)
+
+
+def test_another_architecture_does_not_inherit_arguments():
+    resnet = load_recipe("pretrain", MFM, {"encoder.timm_name": "resnet18"})
+    narrow = load_recipe("pretrain", MFM, {"encoder.timm_args.embed_dim": 32})
+
+    assert resnet.encoder.timm_args == {}
+    assert narrow.encoder.timm_args["depth"] == 4
+
+
+def test_an_attribute_that_no_yaml_could_give_is_refused_where_it_stands(tmp_path):
+    (tmp_path / "odd.py").write_text(
+        "class Odd:\n    kind: ClassVar[str] = 'odd'\n    shape: Tensor\n"
+    )
+
+    with pytest.raises(InputError, match=r"odd\.py:3: shape: a recipe cannot hold a 'Tensor'"):
+        parts_in([tmp_path / "odd.py"])
+
+
+def test_two_parts_of_one_kind_are_refused(tmp_path):
+    for name in ("one", "two"):
+        text = "class Part:\n    kind: ClassVar[str] = 'same'\n    size: int\n"
+        (tmp_path / f"{name}.py").write_text(text)
+
+    with pytest.raises(InputError, match=r"two\.py:1: kind 'same' is taken"):
+        parts_in(sorted(tmp_path.glob("*.py")))
