@@ -49,7 +49,7 @@ def load_recipe(stage: str, path: Path, overrides: Mapping[str, Any] | None = No
     """
     document = Document(path)
     values = _with_bases(document, (path.stem,))
-    values = merged(values, nested(overrides or {}))
+    values = _laid_over(values, nested(overrides or {}))
     return checked(RECIPES[stage], values, document)
 
 
@@ -74,7 +74,10 @@ def _with_bases(document: Document, seen: tuple[str, ...]) -> dict[str, Any]:
             f"({' -> '.join((*seen, base))})"
         )
     document.base = Document(document.path.parent / f"{base}.yaml")
-    below = _with_bases(document.base, (*seen, base))
+    return _laid_over(_with_bases(document.base, (*seen, base)), values)
+
+
+def _laid_over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     result, changed = merged(below, values), _leaves(values)
     for mark in ("source", "assume"):
         # A value that is changed, or gone, no longer is what the base had a source for.
