@@ -18,6 +18,7 @@ from folk.metrics.classification import top_k_accuracy, top_k_of_file, write_pre
 from folk.models.classifier import create_classifier, save_classifier
 from folk.models.encoder import read_encoder_info
 from folk.recipes.evaluate import Augment, FinetuneRecipe
+from folk.tasks.optimisation import optimizer_and_schedule
 from folk.tasks.pictures import (
     autocast,
     cache_bytes,
@@ -31,9 +32,9 @@ from folk.tasks.pictures import (
 from folk.training.distributed import World
 from folk.training.history import History
 from folk.training.loop import Plan, forget, train
-from folk.training.optimizer import create_optimizer, layer_decay_groups
+from folk.training.optimizer import layer_decay_groups
 from folk.training.randomness import derived_seed, seed_all
-from folk.training.schedules import cosine_rate, current_rate, scaled_rates
+from folk.training.schedules import current_rate
 
 Batch = dict[str, Any]
 Normalise = Callable[[Tensor], Tensor]
@@ -78,27 +79,8 @@ def finetune(
 
     seed_all(seed, "classifier")
     model = create_classifier(encoder, num_classes, recipe.drop_path).to(world.device)
-    rates = scaled_rates(
-        optim.batch,
-        optim.lr_batch,
-        lr=optim.lr,
-        rate_min=optim.lr_min,
-        rate_warmup_start=optim.lr_warmup_start,
-    )
-    optimizer = create_optimizer(
-        optim.optimizer,
-        layer_decay_groups(model, optim.weight_decay, optim.layer_decay),
-        lr=rates.pop("lr"),
-        betas=optim.betas,
-        eps=optim.eps,
-    )
-    schedule = cosine_rate(
-        optimizer,
-        updates=updates,
-        warmup_updates=round(optim.warmup_epochs * updates_per_epoch),
-        warmup_prefix=optim.warmup_prefix,
-        **rates,
-    )
+    groups = layer_decay_groups(model, optim.weight_decay, optim.layer_decay)
+    optimizer, schedule = optimizer_and_schedule(optim, groups, updates_per_epoch)
     wrapped = world.wrap(model)
     to_normal = partial(normalise, mean=info.mean, std=info.std)
     mix, loss_of = _mixer(recipe.augment, num_classes), _loss(recipe.loss)

@@ -29,6 +29,7 @@ from folk.models.encoder import create_encoder, init_like_beit, save_encoder
 from folk.models.external import load_external
 from folk.recipes.pretrain import Method, PretrainRecipe
 from folk.tasks.examples import save_examples
+from folk.tasks.optimisation import optimizer_and_schedule
 from folk.tasks.pictures import (
     MEAN,
     STD,
@@ -40,14 +41,12 @@ from folk.tasks.pictures import (
 )
 from folk.training.distributed import World
 from folk.training.loop import Plan, Resumable, forget, train
-from folk.training.optimizer import create_optimizer, weight_decay_groups
+from folk.training.optimizer import weight_decay_groups
 from folk.training.randomness import derived_seed, seed_all
 from folk.training.schedules import (
     cosine,
-    cosine_rate,
     current_rate,
     linear_warmup,
-    scaled_rates,
 )
 
 Live = Callable[[int, dict[str, float]], None]
@@ -187,38 +186,17 @@ def build_parts(
     """What one update touches, on its device: model, filter, optimiser and schedule."""
     assert recipe.method is not None
     assert recipe.optim is not None
-    optim = recipe.optim
-    updates = updates_per_epoch * optim.epochs
     inner.to(world.device).train()
-    rates = scaled_rates(
-        optim.batch,
-        optim.lr_batch,
-        lr=optim.lr,
-        rate_min=optim.lr_min,
-        rate_warmup_start=optim.lr_warmup_start,
-    )
     trained = [module for module in inner.children() if _is_trained(module)]
-    optimizer = create_optimizer(
-        optim.optimizer,
-        weight_decay_groups(trained, optim.weight_decay),
-        lr=rates.pop("lr"),
-        betas=optim.betas,
-        eps=optim.eps,
-    )
-    schedule = cosine_rate(
-        optimizer,
-        updates=updates,
-        warmup_updates=round(optim.warmup_epochs * updates_per_epoch),
-        warmup_prefix=optim.warmup_prefix,
-        **rates,
-    )
+    groups = weight_decay_groups(trained, recipe.optim.weight_decay)
+    optimizer, schedule = optimizer_and_schedule(recipe.optim, groups, updates_per_epoch)
     return Parts(
         world.wrap(inner),
         inner,
         build_corruption(recipe.method),
         optimizer,
         schedule,
-        updates,
+        updates_per_epoch * recipe.optim.epochs,
         updates_per_epoch,
     )
 
