@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from folk.methods.draws import Draws
 from folk.methods.filters.com_rcom import ComRComFilter
 from folk.methods.filters.radial import RadialFilter, radial_keep
 from folk.methods.losses import WeightMatrix, distillation_loss, masked_frequency_loss
@@ -31,7 +32,7 @@ def published_masked_loss(prediction, target, keep, gamma=1.0):
 def test_the_half_plane_loss_equals_the_published_full_plane_loss(chooses, gamma, size):
     generator = torch.Generator().manual_seed(0)
     prediction, target = torch.randn(2, 5, 3, size, size, generator=generator).double()
-    keep = chooses(target, generator)
+    keep = chooses(target, Draws(0, len(target)))
 
     ours = masked_frequency_loss(prediction, target, keep, gamma=gamma)
 
@@ -89,7 +90,7 @@ def test_parseval_with_gamma_two_the_loss_is_the_mean_squared_error():
 def test_kept_frequencies_do_not_matter():
     generator = torch.Generator().manual_seed(0)
     prediction, target = torch.randn(2, 4, 3, 32, 32, generator=generator)
-    keep = RadialFilter(16.0)(target, generator)
+    keep = RadialFilter(16.0)(target, Draws(0, len(target)))
     change = torch.fft.irfft2(torch.fft.rfft2(torch.randn(4, 3, 32, 32)) * keep, s=(32, 32))
 
     before = masked_frequency_loss(prediction, target, keep)
