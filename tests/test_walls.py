@@ -16,6 +16,7 @@ ROOMS = [
     ("models",),
     ("data",),
     ("tracking",),
+    ("audit",),
     ("recipes",),
     ("provenance",),
     ("report",),
@@ -25,7 +26,18 @@ ROOMS = [
     ("files", "errors", "ranges"),
 ]
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
-WITHOUT_TORCH = ("recipes", "provenance", "report", "metrics", "study", "yaml_model", "files")
+WITHOUT_TORCH = (
+    "audit", "recipes", "provenance", "report", "metrics", "study", "yaml_model", "files",
+)  # fmt: skip
+    "audit",
+    "recipes",
+    "provenance",
+    "report",
+    "metrics",
+    "study",
+    "yaml_model",
+    "files",
+)
 
 
 def imports() -> list[tuple[str, str, str]]:
