@@ -27,8 +27,6 @@ ROOMS = [
 ]
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
 WITHOUT_TORCH = (
-    "audit", "recipes", "provenance", "report", "metrics", "study", "yaml_model", "files",
-)  # fmt: skip
     "audit",
     "recipes",
     "provenance",
