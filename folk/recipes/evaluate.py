@@ -30,6 +30,7 @@ class Augment(Section):
     mixup: NotNegative
     cutmix: NotNegative
     smoothing: Fraction
+    repeats: Count  # how often an epoch shows each of its pictures; 1 is no repeated augmentation
 
 
 class Evaluate(Section):

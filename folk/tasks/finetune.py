@@ -145,6 +145,7 @@ def finetune(
             start_update=start,
             world=world,
             workers=recipe.runtime.workers,
+            repeats=recipe.augment.repeats,
         ),
         update,
         after_epoch,
@@ -209,6 +210,11 @@ def _mixer(augment: Augment, num_classes: int) -> Callable[[Tensor, Tensor], tup
 
 
 def _loss(name: str) -> nn.Module:
+    """Cross-entropy, or a yes or no for each class whose soft targets stand as they were mixed.
+
+    Source: "ResNet strikes back", arXiv:2110.00476, for the latter. ASSUME: targets are not cut at
+        a threshold, and the mean runs over classes too, as timm's BinaryCrossEntropy has it.
+    """
     loss: nn.Module = (
         SoftTargetCrossEntropy() if name == "ce" else BinaryCrossEntropy(smoothing=0.0)
     )
