@@ -53,16 +53,29 @@ class FinetuneRecipe(Recipe):
     evaluate_every: Count  # epochs
 
 
+Feature = Literal["cls", "mean", "cls-and-mean", "last-4-cls"]
+
+
 class Knn(Section):
     """Weighted nearest neighbours."""
 
-    k: Count
+    k: list[Count] = Field(min_length=1)  # a metric for each
     temperature: Positive
+
+    @model_validator(mode="after")
+    def _no_k_twice(self) -> "Knn":
+        if len(set(self.k)) < len(self.k):
+            raise ValueError(f"k {self.k}: a value stands there twice")
+        return self
 
 
 class Linear(Section):
     """A linear classifier on frozen features."""
 
+    feature: Feature
+    views: Literal["whole", "crops"]  # crops are drawn anew in each epoch, as DINO's
+    min_scale: Fraction  # of crops, share of the area
+    flip: Fraction  # of crops
     epochs: Count
     batch: Count
     lr: Positive
@@ -93,7 +106,7 @@ class Kshot(Section):
 class ProbeRecipe(Recipe):
     """Frozen features, measured by neighbours, by a line, and with a few labels."""
 
-    feature: Literal["cls", "mean", "cls-and-mean"]
+    feature: Feature  # of neighbours and few labels
     evaluate: Evaluate
     knn: Knn
     linear: Linear
