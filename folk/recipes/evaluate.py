@@ -148,6 +148,7 @@ class SegmentAugment(Section):
     scale: list[Positive] = Field(min_length=2, max_length=2)  # of the shorter side over `crop`
     flip: Fraction
     jitter: NotNegative
+    photometric: bool  # MMSegmentation's distortion of colours
 
 
 class Window(Section):
@@ -166,6 +167,17 @@ class SegmentRecipe(Recipe):
     decoder: Decoder
     optim: SegmentOptim
     runtime: TrainingRuntime
+
+    @model_validator(mode="after")
+    def _one_size_of_pictures(self) -> "SegmentRecipe":
+        if self.window.size != self.augment.crop:
+            raise ValueError(
+                f"window.size {self.window.size} must be augment.crop {self.augment.crop}: "
+                "the positions that a ViT knows are those of one size"
+            )
+        if self.window.stride > self.window.size:
+            raise ValueError(f"window.stride {self.window.stride} would leave gaps between windows")
+        return self
 
 
 class Attack(Section):

@@ -166,12 +166,10 @@ def _new_line(in_features: int, num_classes: int, seed: int) -> nn.Linear:
     return line
 
 
-def _optimizer(
-    section: Linear, line: nn.Linear, batch: int, updates: int
-) -> tuple[Optimizer, Any]:
+def _optimizer(section: Linear, line: nn.Linear, batch: int, updates: int) -> tuple[Optimizer, Any]:
     optimizer = torch.optim.SGD(
         line.parameters(),
-        **scaled_rates(batch, section.lr_batch, lr=section.lr),
+        lr=scaled_rates(batch, section.lr_batch, lr=section.lr)["lr"],
         momentum=section.momentum,
         weight_decay=section.weight_decay,
     )

@@ -158,7 +158,7 @@ def probe(
 def _rows(
     feature_of: Callable[[dict[str, Any], Feature], Tensor], which: Feature, batch: dict[str, Any]
 ) -> np.ndarray:
-    return feature_of(batch, which).cpu().numpy()  # type: ignore[no-any-return]
+    return feature_of(batch, which).cpu().numpy()
 
 
 def _knn(
@@ -208,4 +208,3 @@ def _kshot(
                 )
                 predictions.add(f"{k}/{split_seed}", keys, unseen_labels, scores)
     return kshot_metrics(path)
-

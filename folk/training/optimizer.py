@@ -70,5 +70,5 @@ def create_optimizer(
     """
     if name == "sgd":
         return create_optimizer_v2(groups, opt=name, lr=lr, momentum=momentum)
-    unasked = {"max_grad_norm": None} if name == "lamb" else {}
+    unasked: dict[str, Any] = {"max_grad_norm": None} if name == "lamb" else {}
     return create_optimizer_v2(groups, opt=name, lr=lr, betas=tuple(betas), eps=eps, **unasked)
