@@ -154,7 +154,8 @@ def finetune(
     logits = logits_of_all()
     if world.is_main:
         write_predictions(predictions, validation.keys(), validation.labels(), logits)
-        save_classifier(work, model, info, list(data.classes), recipe.augment.size)
+        wnids = None if data.wnids is None else list(data.wnids)
+        save_classifier(work, model, info, list(data.classes), recipe.augment.size, wnids)
         forget(work)
     world.wait()
     return _final(history, predictions) | {
