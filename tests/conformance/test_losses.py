@@ -86,6 +86,21 @@ def test_parseval_with_gamma_two_the_loss_is_the_mean_squared_error():
     torch.testing.assert_close(loss, (prediction - target).square().mean())
 
 
+def test_a_mean_spectrum_compares_the_mean_pictures():
+    generator = torch.Generator().manual_seed(0)
+    prediction, target = torch.randn(2, 4, 3, 32, 32, generator=generator)
+
+    loss = masked_frequency_loss(prediction, target, None, average_spectrum=True)
+
+    # The transform is linear: errors of opposite sign in two pictures cancel.
+    mean = [pictures.mean(dim=0, keepdim=True) for pictures in (prediction, target)]
+    torch.testing.assert_close(loss, masked_frequency_loss(*mean, None))
+    opposite = torch.cat([prediction, 2 * target - prediction])
+    twice = torch.cat([target, target])
+    cancelled = masked_frequency_loss(opposite, twice, None, average_spectrum=True)
+    assert cancelled.item() < 1e-5
+
+
 def test_kept_frequencies_do_not_matter():
     generator = torch.Generator().manual_seed(0)
     prediction, target = torch.randn(2, 4, 3, 32, 32, generator=generator)

@@ -160,7 +160,7 @@ def test_a_class_that_was_not_trained_on_is_refused_by_its_id(classifier_of_wnid
     ids = [WNIDS[0], "n99999999"]
     other = store(tmp_path / "other", ["ant", "bee"], {"val": 4}, ids, called=ids)
 
-    with pytest.raises(InputError, match="other: 1 classes of the test data .*: n99999999"):
+    with pytest.raises(InputError, match=r"other: 1 classes of the test data .*: n99999999"):
         measure(classifier_of_wnids, [clean, other], tmp_path / "work")
 
 
