@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from folk.errors import InputError
+from folk.methods.distillation import DistillationHead
 from folk.models.encoder import create_encoder, stride_of
 from folk.models.heads import ReconstructionHead
 
@@ -25,6 +26,32 @@ def test_the_reconstruction_head_has_the_published_number_of_parameters(
 
     assert stride_of(encoder) == stride
     assert sum(p.numel() for p in head.parameters()) == parameters
+
+
+def test_dinos_head_is_three_layers_with_gelu_a_unit_bottleneck_and_cosines():
+    torch.manual_seed(0)
+    head = DistillationHead(24, out_features=50, hidden=32, bottleneck=8)
+    features = torch.randn(4, 24)
+    logits = head(features)
+
+    head, features = head.double(), features.double()
+    one, two, three = (layer for layer in head.mlp if isinstance(layer, torch.nn.Linear))
+    hidden = features @ one.weight.T + one.bias
+    hidden = hidden * 0.5 * (1 + torch.erf(hidden / 2**0.5))
+    hidden = hidden @ two.weight.T + two.bias
+    hidden = hidden * 0.5 * (1 + torch.erf(hidden / 2**0.5))
+    bottleneck = hidden @ three.weight.T + three.bias
+    unit = bottleneck / bottleneck.norm(dim=1, keepdim=True)
+    rows = head.last_layer.weight / head.last_layer.weight.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(logits.double(), unit @ rows.T, rtol=1e-5, atol=1e-6)
+
+
+def test_dinos_head_has_the_published_sizes():
+    with torch.device("meta"):
+        head = DistillationHead(384)
+
+    shapes = [tuple(p.shape) for p in head.parameters() if p.ndim == 2]
+    assert shapes == [(2048, 384), (2048, 2048), (256, 2048), (65536, 256)]
 
 
 @pytest.mark.parametrize("depth", [0, 2])
