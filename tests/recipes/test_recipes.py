@@ -58,6 +58,8 @@ def test_prose_and_runtime_do_not_decide_a_result():
         ("method.filter", None, "give one of 'filter' and 'degradation', found none"),
         ("method.degradation", {"kind": "sr", "factor": 8}, "found both"),
         ("encoder.checkpoint", {"sha256": "0123"}, r"encoder\.checkpoint\.sha256: .*pattern"),
+        ("method.reconstruction.average_spectrum", True, r"average_spectrum mixes .* region: all"),
+        ("method.reconstruction.decoder_depth", -1, "greater than or equal to 0"),
         ("optim", None, "give both 'method' and 'optim'"),
         ("optim.warmup_epochs", 99.0, "leaves nothing"),
         ("assume", {"optim.nothing": "why"}, "which this recipe lacks"),
