@@ -14,6 +14,7 @@ from folk.metrics.corruption import robustness_metrics
 from folk.metrics.knn import knn_metrics
 from folk.metrics.kshot import kshot_metrics
 from folk.metrics.segmentation import scores_of_file
+from folk.report.pictures import PictureScores, picture_scores
 from folk.study import Study, run_name
 
 Status = Literal["ok", "failed", "not run", "not planned"]
@@ -61,6 +62,7 @@ class Evidence:
         self.results = results
         self._measurements: dict[tuple[str, int, str], Measurement] = {}
         self._checked: set[tuple[Path, str]] = set()
+        self._pictures: dict[tuple[Path, str], PictureScores | None] = {}
 
     def measurement(self, row: str, seed: int, evaluation: str) -> Measurement:
         """What `evaluation` found for the encoder of `row` and `seed`."""
@@ -89,6 +91,17 @@ class Evidence:
                 )
             self._checked.add((path, metric))
         return stated
+
+    def pictures(self, measurement: Measurement, metric: str) -> PictureScores | None:
+        """What `metric` was made of, picture by picture; None when no file tells.
+
+        Raises:
+            InputError: as `picture_scores`.
+        """
+        key = (measurement.folder, metric)
+        if key not in self._pictures:
+            self._pictures[key] = picture_scores(*key)
+        return self._pictures[key]
 
     def failures(self) -> list[Failure]:
         """Jobs whose records say that they failed or were interrupted, in order of path."""
