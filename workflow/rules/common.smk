@@ -255,7 +255,8 @@ def refuse_missing_files(jobs):
     jobs = list(jobs)
     data = {job.wildcards.data for job in jobs if job.rule.name == "prepare"}
     splits = {job.wildcards.split for job in jobs if job.rule.name == "split"}
-    lines = missing_files(study, recipes, data, splits)
+    rows = {row_of(job.wildcards) for job in jobs if job.rule.name == "pretrain"}
+    lines = missing_files(study, recipes, data, splits, rows)
     if lines:
         refuse("\n".join(["these files are to be provided:", *lines]))
 
