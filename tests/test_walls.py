@@ -17,6 +17,7 @@ ROOMS = [
     ("data",),
     ("tracking",),
     ("recipes",),
+    ("plan",),
     ("provenance",),
     ("report",),
     ("metrics",),
@@ -25,7 +26,16 @@ ROOMS = [
     ("files", "errors", "ranges"),
 ]
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
-WITHOUT_TORCH = ("recipes", "provenance", "report", "metrics", "study", "yaml_model", "files")
+WITHOUT_TORCH = (
+    "recipes",
+    "plan",
+    "provenance",
+    "report",
+    "metrics",
+    "study",
+    "yaml_model",
+    "files",
+)
 
 
 def imports() -> list[tuple[str, str, str]]:
