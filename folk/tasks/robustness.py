@@ -203,13 +203,14 @@ def _own_classes(data: PreparedData, known: ClassifierInfo) -> list[int]:
     Raises:
         InputError: the classifier knows no such class.
     """
-    if data.wnids is not None and (known.wnids is not None or not _named(data, known)):
+    by_id = data.wnids is not None and (known.wnids is not None or not _named(data, known))
+    by_number = data.kind == NUMBERED and len(data.classes) == len(known.classes)
+    if by_id or by_number:
         try:
-            return positions_among(data.wnids, known.wnids, num_classes=len(data.classes)).tolist()
+            found = positions_among(data.wnids, known.wnids, num_classes=len(data.classes))
         except InputError as error:
             raise InputError(f"{data.folder}: {error}") from error
-    if data.kind == NUMBERED and len(data.classes) == len(known.classes):
-        return positions_among(None, None, num_classes=len(data.classes)).tolist()
+        return [int(place) for place in found]
     places = {name: place for place, name in enumerate(known.classes)}
     for name in data.classes:
         if name not in places:
