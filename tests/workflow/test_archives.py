@@ -60,7 +60,8 @@ def test_archives_go_through_the_rule(clean_copy):
     kit = "      devkit: data/ILSVRC2012_devkit_t12.tar.gz\n"
     clean_copy.edit("config/paper.yaml", kit, kit + SMALL)
 
-    done = paper(clean_copy, "results/paper/prepare/imagenet/dataset.json")
+    target = "results/paper/prepare/imagenet/dataset.json"
+    done = paper(clean_copy, "--", target)
 
     assert done.returncode == 0, done.stderr
     folder = clean_copy.folder / "results/paper/prepare/imagenet"
