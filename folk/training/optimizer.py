@@ -34,7 +34,7 @@ def layer_decay_groups(
     For ViT-B these are 14 depths: embeddings `layer_decay ** 13`, block k (from 0)
     `layer_decay ** (12 - k)`, final norm and head 1.
 
-    Source: Jiahao000/MFM@c9194b1 configs (0.8); mfm.md section 2.2.
+    Source: Jiahao000/MFM@c9194b1 configs (0.8).
     """
     names = _never_decayed(encoder)
     groups: list[dict[str, Any]] = param_groups_layer_decay(

@@ -12,7 +12,7 @@ from folk.methods.losses import WeightMatrix, distillation_loss, masked_frequenc
 
 
 def published_masked_loss(prediction, target, keep, gamma=1.0):
-    """The loss of Jiahao000/MFM@c9194b1, mfm.md 1.7, on the full plane, batch-normalised.
+    """The loss of Jiahao000/MFM@c9194b1, models/frequency_loss.py, on the full plane, batch-normalised.
 
     L = sum over n,c,u,v of (1 - M') D / (sum over n,u,v of (1 - M')) / 3.
     """
@@ -42,7 +42,7 @@ def test_the_half_plane_loss_equals_the_published_full_plane_loss(chooses, gamma
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("chooses", [RadialFilter(16.0, radius_size=24), ComRComFilter()])
 def test_the_float32_loss_equals_a_direct_float64_sum_to_five_digits(chooses, seed):
-    # The formula of mfm.md 1.7 without any FFT: every coefficient is a sum over pixels.
+    # MFM's formula without any FFT: every coefficient is a sum over pixels.
     size, generator = 24, torch.Generator().manual_seed(seed)
     prediction, target = torch.randn(2, 3, 3, size, size, generator=generator)
     keep = chooses(target, Draws(seed, len(target)))
