@@ -253,6 +253,13 @@ class Study(Section):
             for column_name, column in table.columns.items()
         }
 
+    def unused_stages(self) -> list[Stage]:
+        """Stages that leave results in other studies and none in this one."""
+        used = {evaluation.stage for evaluation in self.evaluations.values()}
+        measuring: tuple[Stage, ...] = ("finetune", "probe", "segment", "robustness", "cost")
+        none: list[Stage] = [] if self.splits else ["split"]
+        return none + [stage for stage in measuring if stage not in used]
+
     def resources_of(self, stage: Stage) -> Resources:
         """What a job of this stage asks for; small when the study does not say."""
         return self.resources.get(stage, Resources())

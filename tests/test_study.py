@@ -48,6 +48,7 @@ def test_a_row_becomes_one_run_for_each_seed(tmp_path):
 
     assert [run for run, _, _ in study.runs()] == ["folk-s0", "folk-s3"]
     assert study.rows_of("full") == ["folk"]
+    assert study.unused_stages() == ["probe", "segment", "cost"]
     assert study.tables["main"].columns["full"].evaluations == ["full"]
 
 
