@@ -129,9 +129,10 @@ class Evidence:
                 yield path, read_json(path)
 
     def folders(self) -> Iterator[tuple[str, Path]]:
-        """Stage and result folder of every run that was made, pre-training first."""
+        """Stage and result folder of every job that was done, in the order of the stages."""
         stages = sorted({evaluation.stage for evaluation in self.study.evaluations.values()})
-        for stage, pattern in [("pretrain", "*"), *((stage, "*/*") for stage in stages)]:
+        first = [("prepare", "*"), ("split", "*"), ("pretrain", "*")]
+        for stage, pattern in [*first, *((stage, "*/*") for stage in stages)]:
             for folder in sorted((self.results / stage).glob(pattern)):
                 if folder.is_dir():
                     yield stage, folder
