@@ -7,6 +7,7 @@ from rich.console import Console
 
 from folk.cli.read import mlflow_sync, seal
 from folk.cli.report import report
+from folk.cli.smoke import smoke
 from folk.cli.stages import (
     cost,
     finetune,
@@ -41,6 +42,7 @@ for stage in (
     app.command(rich_help_panel="Stages")(stage)
 app.command("mlflow-sync")(mlflow_sync)
 app.command()(seal)
+app.command()(smoke)
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from folk.study import Scale
+
 Verdict = Literal[
     "reproduced",
     "within tolerance",
@@ -25,7 +27,7 @@ RULES: dict[Verdict, str] = {
 
 def verdict(
     *,
-    scale: Literal["demo", "paper"],
+    scale: Scale,
     mean: float | None,
     low: float | None,
     high: float | None,
@@ -35,7 +37,7 @@ def verdict(
     """Judge one cell; all numbers are in the unit of the published one.
 
     Args:
-        scale: of the study. A demo is never compared.
+        scale: of the study. Only the papers' own is ever compared.
         mean: our number; None when a run is missing.
         low: lower end of the 95 % interval of `mean`; None with a single seed.
         high: upper end, likewise.
@@ -43,7 +45,7 @@ def verdict(
         margin: largest difference that counts as the same result, declared beside `published`.
             Without one, nothing can be called the same or different.
     """
-    if scale == "demo":
+    if scale != "paper":
         return "not comparable (scale)"
     if mean is None:
         return "not attempted"
