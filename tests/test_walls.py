@@ -16,7 +16,9 @@ ROOMS = [
     ("models",),
     ("data",),
     ("tracking",),
+    ("audit",),
     ("recipes",),
+    ("plan",),
     ("provenance",),
     ("report",),
     ("metrics",),
@@ -25,7 +27,17 @@ ROOMS = [
     ("files", "errors", "ranges"),
 ]
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
-WITHOUT_TORCH = ("recipes", "provenance", "report", "metrics", "study", "yaml_model", "files")
+WITHOUT_TORCH = (
+    "audit",
+    "recipes",
+    "plan",
+    "provenance",
+    "report",
+    "metrics",
+    "study",
+    "yaml_model",
+    "files",
+)
 
 
 def imports() -> list[tuple[str, str, str]]:

@@ -37,13 +37,32 @@ def test_a_real_run_without_data_ends_before_its_first_job_with_all_that_is_miss
     assert not (clean_copy.folder / "results").exists()
 
 
+def test_missing_weights_stand_in_the_same_list(clean_copy):
+    recipe = "base: scratch-vit-base\nabout: {reproduces: a row, hardware: any, expected: any}\n"
+    recipe += "encoder: {checkpoint: {path: data/dino.pth, sha256: %s, entry: null, prefix: '',\n"
+    recipe += "  ignore: [], mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}}\n"
+    path = clean_copy.folder / "config/recipes/pretrain/dino.yaml"
+    path.write_text(recipe % ("0a" * 32))
+    clean_copy.edit("config/paper.yaml", "recipe: scratch-vit-base", "recipe: dino")
+
+    assert paper(clean_copy, "-n").returncode == 0
+    done = paper(clean_copy)
+    said = done.stdout + done.stderr
+
+    assert done.returncode != 0
+    assert said.count("these files are to be provided") == 1
+    assert f"data/dino.pth: weights of row 'scratch-vitb', sha256 {'0a' * 32}" in said
+    assert "train.tar, md5 1d675b47" in said
+
+
 def test_archives_go_through_the_rule(clean_copy):
     miniature.imagenet(clean_copy.folder / "data")
     kit = "      devkit: data/ILSVRC2012_devkit_t12.tar.gz\n"
     clean_copy.edit("config/paper.yaml", kit, kit + SMALL)
     clean_copy.edit("config/paper.yaml", "scale: paper", "scale: smoke")
 
-    done = paper(clean_copy, "--until", "prepare")
+    target = "results/paper/prepare/imagenet/dataset.json"
+    done = paper(clean_copy, "--", target)
 
     assert done.returncode == 0, done.stderr
     folder = clean_copy.folder / "results/paper/prepare/imagenet"

@@ -8,6 +8,7 @@ INPUTS
 import json
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 from folk.errors import InputError
@@ -137,13 +138,18 @@ def values(stage):
     """Params function: what decides the result. A changed value reruns, a reworded comment not."""
 
     def text(wildcards):
-        name = entry_name(stage, wildcards)
-        decisive = [result_values(recipes[stage, name])]
-        if stage != "prepare":
-            decisive += [result_values(recipes["prepare", data]) for data in data_of(stage, name)]
-        return json.dumps(decisive, sort_keys=True)
+        return values_of_entry(stage, entry_name(stage, wildcards))
 
     return text
+
+
+@cache
+def values_of_entry(stage, name):
+    """The same for every run of an entry, so it is spelt once for all of them."""
+    decisive = [result_values(recipes[stage, name])]
+    if stage != "prepare":
+        decisive += [result_values(recipes["prepare", data]) for data in data_of(stage, name)]
+    return json.dumps(decisive, sort_keys=True)
 
 
 def overrides(stage):
@@ -252,7 +258,8 @@ def refuse_missing_files(jobs):
     jobs = list(jobs)
     data = {job.wildcards.data for job in jobs if job.rule.name == "prepare"}
     splits = {job.wildcards.split for job in jobs if job.rule.name == "split"}
-    lines = missing_files(study, recipes, data, splits)
+    rows = {row_of(job.wildcards) for job in jobs if job.rule.name == "pretrain"}
+    lines = missing_files(study, recipes, data, splits, rows)
     if lines:
         refuse("\n".join(["these files are to be provided:", *lines]))
 
@@ -282,7 +289,7 @@ def measured(wildcards):
     found += [f"results/{study.name}/split/{name}/record.json" for name in study.splits]
     found += [f"results/{study.name}/pretrain/{run}/record.json" for run, _, _ in study.runs()]
     for name, evaluation in study.evaluations.items():
-        rows = study.rows_of(name)
+        rows = set(study.rows_of(name))
         found += [
             f"results/{study.name}/{evaluation.stage}/{run}/{name}/record.json"
             for run, row, _ in study.runs()
