@@ -34,6 +34,7 @@ Stage = Literal[
     "cost",
     "report",
 ]
+Scale = Literal["demo", "smoke", "paper"]
 Overrides = dict[str, Any]
 
 
@@ -222,7 +223,7 @@ class Study(Section):
 
     name: Name = Field(alias="study")
     title: str
-    scale: Literal["demo", "paper"]
+    scale: Scale
     code_change: dict[Stage | Literal["default"], Literal["rerun", "report"]] = Field(
         default_factory=dict
     )

@@ -156,6 +156,9 @@ def build(
     words = {"title": json.dumps(title), "label": json.dumps(label), "scale": scale}
     path.write_text(STUDY.format(**words), encoding="utf-8")
     shutil.copytree(pattern(), folder / "results" / "toy")
+    for record in (folder / "results" / "toy").glob("**/record.json"):
+        made = json.loads(record.read_text()) | {"study": "toy", "scale": scale}
+        record.write_text(json.dumps(made))
     return Tree(load_study(path), path, folder / "results" / "toy", PUBLISHED)
 
 

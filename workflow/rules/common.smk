@@ -15,6 +15,7 @@ from folk.errors import InputError
 from folk.provenance.fingerprint import code_fingerprint
 from folk.provenance.staleness import stale_results
 from folk.recipes import load_recipe, result_values
+from folk.recipes.official import changed_digests
 from folk.recipes.provide import archive_problems, missing_files
 from folk.report.compared import check_comparisons
 from folk.report.published import load_published
@@ -76,6 +77,8 @@ def checked_recipes():
             path = Path(recipe_file(stage, entry.recipe))
             recipe = recipes[stage, name] = load_recipe(stage, path, entry.overrides)
             said = archive_problems(entry, recipe) if stage == "prepare" else []
+            if study.scale != "smoke":
+                said += changed_digests(stage, path, entry.overrides)
             problems += [f"{study_file}: '{name}': {line}" for line in said]
         except InputError as error:
             problems.append(f"{study_file}: '{name}': {error}")
