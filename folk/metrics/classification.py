@@ -9,6 +9,7 @@ from jaxtyping import Float, Integer
 
 from folk.errors import InputError
 from folk.files import whole_file
+from folk.metrics.columns import numbers
 
 NUM_KEPT = 5
 
@@ -75,9 +76,9 @@ def read_predictions(path: Path) -> tuple[Integer[np.ndarray, "n"], Integer[np.n
     try:
         # Not `read_table`: it imports pandas, which costs every job more than a second.
         table = pq.ParquetFile(path).read(["label", "top5"])
-        labels = table["label"].to_numpy()
+        labels = numbers(table["label"])
         top = table["top5"].combine_chunks()
-        classes = np.asarray(top.flatten(), dtype=np.int32).reshape(len(labels), -1)
+        classes = numbers(top.flatten()).astype(np.int32).reshape(len(labels), -1)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise InputError(f"{path}: not readable as predictions: {error}") from error
     if len(labels) == 0:

@@ -49,9 +49,9 @@ def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     spread = deviation(values)
     if spread is None:
         return None
-    import scipy.stats  # a second: only who asks for an interval pays it
+    import scipy.special  # scipy.stats would cost an auditor half a second more
 
-    reach = float(scipy.stats.t.ppf(0.5 + confidence / 2, len(values) - 1))
+    reach = float(scipy.special.stdtrit(len(values) - 1, 0.5 + confidence / 2))
     centre, half = mean(values), reach * spread / len(values) ** 0.5
     return Interval(centre - half, centre + half, confidence)
 
@@ -81,9 +81,9 @@ def difference_interval(
     freedom = sum(errors) ** 2 / (
         errors[0] ** 2 / (len(above) - 1) + errors[1] ** 2 / (len(below) - 1)
     )
-    import scipy.stats  # a second: only who asks for an interval pays it
+    import scipy.special  # scipy.stats would cost an auditor half a second more
 
-    half = float(scipy.stats.t.ppf(0.5 + confidence / 2, freedom)) * sum(errors) ** 0.5
+    half = float(scipy.special.stdtrit(freedom, 0.5 + confidence / 2)) * sum(errors) ** 0.5
     return Interval(gap - half, gap + half, confidence)
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float, Integer
 
 from folk.errors import InputError
 from folk.files import whole_file
+from folk.metrics.columns import numbers
 
 IGNORED = 255
 
@@ -94,7 +95,7 @@ def read_confusions(path: Path) -> Integer[np.ndarray, "n c c"]:
     try:
         table = pq.ParquetFile(path).read(["confusion"])
         num_classes = int(table.schema.metadata[b"num_classes"])
-        flat = table["confusion"].combine_chunks().flatten().to_numpy()
+        flat = numbers(table["confusion"].combine_chunks().flatten())
         matrices = flat.reshape(table.num_rows, num_classes, num_classes)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise InputError(f"{path}: not readable as confusion matrices: {error}") from error

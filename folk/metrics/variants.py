@@ -13,6 +13,7 @@ from jaxtyping import Float, Integer
 from folk.errors import InputError
 from folk.files import whole_file
 from folk.metrics.classification import prediction_table
+from folk.metrics.columns import numbers, texts
 
 _SCHEMA = pa.schema(
     [
@@ -81,9 +82,9 @@ def accuracy_of_variants(path: Path) -> dict[str, float]:
         with pq.ParquetFile(path) as file:
             # By parts: ImageNet-C alone has 3.75 million pictures.
             for batch in file.iter_batches(columns=["variant", "label", "top5"]):
-                first = pc.list_element(batch.column("top5"), 0)
-                hit = np.asarray(first) == batch.column("label").to_numpy()
-                names = np.asarray(batch.column("variant").to_pylist(), dtype=object)
+                best = pc.list_slice(batch.column("top5"), 0, 1)
+                hit = numbers(pc.list_flatten(best)) == numbers(batch.column("label"))
+                names = texts(batch.column("variant"))
                 for name in dict.fromkeys(names):
                     of_name = names == name
                     right[name] = right.get(name, 0) + int(hit[of_name].sum())

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from folk.errors import InputError
+from folk.errors import InputError, nearest
 from folk.files import whole_file
 from folk.metrics import intervals
 from folk.report.compared import check_comparisons, unit_of
@@ -147,7 +147,7 @@ def read_cells(path: Path) -> list[Cell]:
         InputError: it is missing, unreadable or has other columns.
     """
     try:
-        table = pq.read_table(path)
+        table = pq.ParquetFile(path).read()  # `read_table` imports pandas: a second
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: not readable as cells: {error}; run `report` again") from error
     if not table.schema.equals(SCHEMA):
@@ -160,21 +160,44 @@ def cells_of(table: pa.Table) -> list[Cell]:
     return [Cell(**row) for row in table.to_pylist()]
 
 
+def derive_cell(study: Study, evidence: Evidence, published: Published, cell_id: str) -> Cell:
+    """Compute one cell from what lies in the results, without looking at cells.parquet.
+
+    Raises:
+        InputError: the study has no such cell, or as `collect_cells`.
+    """
+    places = {_place(*place)["id"]: place for place in _places(study)}
+    if cell_id not in places:
+        raise InputError(f"{study.name}: no cell is named '{cell_id}'{nearest(cell_id, places)}")
+    return _cell(study, evidence, published, *places[cell_id])
+
+
 def _cells(study: Study, evidence: Evidence, published: Published) -> Iterator[Cell]:
-    for table_name, table in study.tables.items():
-        for row in table.rows:
-            for column_name, column in table.columns.items():
-                place = _place(table_name, row, column_name)
-                wanted = table.published.get(f"{row}/{column_name}")
-                number = published.number(wanted, place["id"]) if wanted is not None else None
-                found = _measured(study, evidence, row, column)
-                yield Cell(**place, **found, **_judged(study, column, found, number))
+    for place in _places(study):
+        yield _cell(study, evidence, published, *place)
+
+
+def _places(study: Study) -> Iterator[tuple[str, str, str]]:
+    """Table, row and column of every cell: our rows first, then those that a table quotes."""
+    for name, table in study.tables.items():
+        yield from ((name, row, column) for row in table.rows for column in table.columns)
         for row, quoted in table.context.items():
-            for column_name, wanted in quoted.cells.items():
-                place = _place(table_name, row, column_name)
-                number = published.number(wanted, place["id"])
-                nothing = _summary(evidence, table.columns[column_name], [], [], [], {})
-                yield Cell(**place, **nothing | {"formula": ""}, **_quoted(number))
+            yield from ((name, row, column) for column in quoted.cells)
+
+
+def _cell(
+    study: Study, evidence: Evidence, published: Published, table_name: str, row: str, name: str
+) -> Cell:
+    table, place = study.tables[table_name], _place(table_name, row, name)
+    column = table.columns[name]
+    if row in table.context:
+        number = published.number(table.context[row].cells[name], place["id"])
+        nothing = _summary(evidence, column, [], [], [], {})
+        return Cell(**place, **nothing | {"formula": ""}, **_quoted(number))
+    wanted = table.published.get(f"{row}/{name}")
+    beside = published.number(wanted, place["id"]) if wanted is not None else None
+    found = _measured(study, evidence, row, column)
+    return Cell(**place, **found, **_judged(study, column, found, beside))
 
 
 def _place(table: str, row: str, column: str) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Evidence:
         self.study = study
         self.results = results
         self._measurements: dict[tuple[str, int, str], Measurement] = {}
-        self._checked: set[tuple[Path, str]] = set()
+        self._derived: dict[tuple[Path, str], float | None] = {}
         self._foreign: dict[Path, Foreign | None] = {}
         self._pictures: dict[tuple[Path, str], PictureScores | None] = {}
 
@@ -84,15 +84,24 @@ class Evidence:
             close = nearest(metric, measurement.metrics)
             raise InputError(f"{path}: no metric is named '{metric}'{close}")
         stated = measurement.metrics[metric]
-        if (path, metric) not in self._checked:
-            again = recompute(measurement.folder, metric)
-            if again is not None and abs(again - stated) > _AGREE:
-                raise InputError(
-                    f"{path}: {metric} is {stated!r}, the predictions beside it give {again!r}; "
-                    "one of the two files was changed: run this evaluation again"
-                )
-            self._checked.add((path, metric))
+        again = self.derived(measurement, metric)
+        if again is not None and abs(again - stated) > _AGREE:
+            raise InputError(
+                f"{path}: {metric} is {stated!r}, the predictions beside it give {again!r}; "
+                "one of the two files was changed: run this evaluation again"
+            )
         return stated
+
+    def derived(self, measurement: Measurement, metric: str) -> float | None:
+        """The same number from the stored predictions alone; None when they cannot tell.
+
+        Raises:
+            InputError: as `recompute`.
+        """
+        key = (measurement.folder, metric)
+        if key not in self._derived:
+            self._derived[key] = recompute(*key)
+        return self._derived[key]
 
     def foreign(self, folder: Path) -> Foreign | None:
         """Why the result in `folder` may not enter the report; None when it is the study's own."""

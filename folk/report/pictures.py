@@ -9,11 +9,13 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float, Num
 
 from folk.errors import InputError
 from folk.metrics.classification import hits
+from folk.metrics.columns import numbers, texts
 from folk.metrics.intervals import (
     Interval,
     percentile_interval,
@@ -105,7 +107,7 @@ def _only(means: Float[np.ndarray, "r 1"]) -> Float[np.ndarray, "r"]:
 
 def _classified(path: Path, k: int) -> PictureScores:
     table = _read(path, ["key", "label", "top5"])
-    return _ordered(table["key"].to_numpy(zero_copy_only=False), _hits(table, k))
+    return _ordered(texts(table["key"]), _hits(table, k))
 
 
 def _variants(path: Path, wanted: Callable[[str], bool]) -> PictureScores | None:
@@ -113,12 +115,11 @@ def _variants(path: Path, wanted: Callable[[str], bool]) -> PictureScores | None
     table = _read(path, ["variant", "key", "label", "top5"])
     names = table["variant"].combine_chunks().dictionary_encode()
     labels = [str(name) for name in names.dictionary.to_pylist()]
-    codes = names.indices.to_numpy()
     found = [
-        _ordered(part["key"].to_numpy(zero_copy_only=False), _hits(part, 1))
+        _ordered(texts(part["key"]), _hits(part, 1))
         for code, name in enumerate(labels)
         if wanted(name)
-        for part in [table.filter(pa.array(codes == code))]
+        for part in [table.filter(pc.equal(table["variant"], names.dictionary[code]))]
     ]
     if not found or len({scores.names for scores in found}) > 1:
         return None
@@ -146,13 +147,13 @@ def _segmented(path: Path, metric: str) -> PictureScores:
                 found = np.nanmean(tp / (true + guessed - tp), axis=1)
         return np.asarray(found)
 
-    keys = _read(path, ["key"])["key"].to_numpy(zero_copy_only=False)
+    keys = texts(_read(path, ["key"])["key"])
     return _ordered(keys, np.concatenate([right, annotated, predicted], axis=1), value)
 
 
 def _hits(table: pa.Table, k: int) -> Num[np.ndarray, "n 1"]:
-    labels = table["label"].to_numpy()
-    ranked = np.asarray(table["top5"].combine_chunks().flatten()).reshape(len(labels), -1)
+    labels = numbers(table["label"])
+    ranked = numbers(table["top5"].combine_chunks().flatten()).reshape(len(labels), -1)
     return hits(labels, ranked, k)[:, None].astype(np.uint8)
 
 

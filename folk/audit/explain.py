@@ -1,0 +1,277 @@
+"""One cell explains itself: its number derived again, and the chain back to the archives."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from folk.audit.chain import Chain, Job
+from folk.audit.explanation import (
+    ClaimFacts,
+    Explanation,
+    FailureFacts,
+    JobFacts,
+    Number,
+    Part,
+    PublishedFacts,
+    Run,
+    VerdictFacts,
+)
+from folk.audit.file_states import FileStates, Reading
+from folk.audit.job_facts import job_facts
+from folk.audit.statements import Statements
+from folk.audit.today import Today
+from folk.errors import InputError, nearest
+from folk.metrics.cost import OF_ONE_MACHINE
+from folk.report.cells import Cell, derive_cell
+from folk.report.evidence import Evidence, Measurement
+from folk.report.published import Published, PublishedNumber
+from folk.report.verdicts import RULES
+from folk.study import Study
+
+
+def explain_cell(
+    chain: Chain,
+    study: Study,
+    cells: Iterable[Cell],
+    published: Published,
+    cell_id: str,
+    today: Today | None = None,
+    reading: Reading = "all",
+) -> Explanation:
+    """Explain one cell; for many cells an `Explainer` reads each file once.
+
+    Raises:
+        InputError: there is no such cell.
+    """
+    return Explainer(chain, study, cells, published, today, reading).explain(cell_id)
+
+
+class Explainer:
+    """Explains the cells of one study; jobs, files and predictions are read once for all of them.
+
+    Args:
+        chain: the study's records. Its root must be the current folder, from which evidence is
+            read and paths are shown.
+        study: the study as it stands today.
+        cells: the rows of its cells.parquet: what is printed.
+        published: config/published.yaml as it stands today.
+        today: code, lock and recipes to set beside those of then; code and lock of the chain's
+            folder, and no recipes, when left out.
+        reading: which files are hashed; see `FileStates`.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        study: Study,
+        cells: Iterable[Cell],
+        published: Published,
+        today: Today | None = None,
+        reading: Reading = "all",
+    ) -> None:
+        self.chain = chain
+        self.study = study
+        self.published = published
+        self.today = today or Today(chain.root)
+        self.files = FileStates(chain.root, reading)
+        self.evidence = Evidence(study, chain.root / chain.results)
+        self.cells = {cell.id: cell for cell in cells}
+        self._facts: dict[Path, JobFacts] = {}
+        self._failed: list[tuple[Job, FailureFacts]] | None = None
+
+    def explain(self, cell_id: str) -> Explanation:
+        """Explain one cell.
+
+        Raises:
+            InputError: there is no such cell; the line suggests the nearest.
+        """
+        cell, said = self._cell(cell_id), Statements()
+        runs = list(self._runs(cell, said))
+        jobs = self._jobs(runs, said)
+        self.files.read(entry for job in jobs for entry in (*job.inputs, *job.outputs))
+        facts = [self._job(job) for job in jobs]
+        failures = list(self._failures(runs, jobs))
+        said.of_number(cell, runs, self._derived(cell, said))
+        said.of_runs(cell, runs, facts)
+        said.of_chain(facts, self.files.reading)
+        number = self._published(cell)
+        said.of_published(cell, number, self.published)
+        return self._explanation(cell, runs, number, facts, failures, said)
+
+    def bytes_to_read(self, cell_ids: Iterable[str]) -> int:
+        """How many bytes explaining these cells would hash.
+
+        Raises:
+            InputError: as `explain`.
+        """
+        jobs = {
+            job.path: job
+            for cell in map(self._cell, cell_ids)
+            for job in self._jobs(list(self._runs(cell, Statements())), Statements())
+        }
+        return self.files.to_read(e for job in jobs.values() for e in (*job.inputs, *job.outputs))
+
+    def _cell(self, cell_id: str) -> Cell:
+        if cell_id not in self.cells:
+            close = nearest(cell_id, self.cells)
+            raise InputError(f"{self.study.name}: no cell is named '{cell_id}'{close}")
+        return self.cells[cell_id]
+
+    def _explanation(
+        self,
+        cell: Cell,
+        runs: list[Run],
+        number: PublishedNumber | None,
+        facts: list[JobFacts],
+        failures: list[FailureFacts],
+        said: Statements,
+    ) -> Explanation:
+        table = self.study.tables.get(cell.table)
+        row = self.study.encoders.get(cell.row) or (table and table.context.get(cell.row))
+        column = table and table.columns.get(cell.column)
+        return Explanation(
+            cell=cell.id,
+            study=self.study.name,
+            title=table.title if table else cell.table,
+            row=row.label if row else cell.row,
+            column=column.label if column else cell.column,
+            quoted=cell.quoted,
+            number=_number(cell),
+            runs=runs,
+            published=None if number is None else self._published_facts(number),
+            verdict=_verdict(cell),
+            claims=[
+                ClaimFacts(name, claim.kind, claim.says)
+                for name, claim in self.study.claims.items()
+                if cell.id in [place for _, place in claim.places()]
+            ],
+            chain=facts,
+            failures=failures,
+            contradicted=said.contradicted,
+            established=said.established,
+            not_established=said.not_established,
+        )
+
+    def _runs(self, cell: Cell, said: Statements) -> Iterator[Run]:
+        column = self.study.cells().get(cell.id)
+        if column is None:
+            return  # quoted, or no longer of the study: then `_derived` says so
+        values = dict(zip(cell.seeds, cell.seed_values, strict=True))
+        for seed in self.study.encoders[cell.row].seeds:
+            parts = []
+            for evaluation in column.evaluations:
+                try:
+                    found = self.evidence.measurement(cell.row, seed, evaluation)
+                except InputError as error:
+                    said.contradict(str(error))
+                    continue
+                parts.append(self._part(found, evaluation, column.metric, said))
+            yield Run(seed, values.get(seed), parts)
+
+    def _part(self, found: Measurement, evaluation: str, metric: str, said: Statements) -> Part:
+        derived = None
+        if found.status == "ok":
+            try:
+                derived = self.evidence.derived(found, metric)
+            except InputError as error:
+                said.contradict(str(error))
+        return Part(
+            name=found.name,
+            stage=self.study.evaluations[evaluation].stage,
+            status=found.status,
+            stated=found.metrics.get(metric),
+            derived=derived,
+            record=found.record,
+            record_id=found.record_id,
+        )
+
+    def _jobs(self, runs: list[Run], said: Statements) -> list[Job]:
+        measuring = []
+        for part in (part for run in runs for part in run.parts):
+            if part.status == "ok":
+                try:
+                    measuring.append(self.chain.at(Path(part.record)))
+                except InputError as error:
+                    said.contradict(str(error))
+        return self.chain.behind(measuring)
+
+    def _job(self, job: Job) -> JobFacts:
+        if job.path not in self._facts:
+            self._facts[job.path] = job_facts(self.chain, job, self.today, self.files)
+        return self._facts[job.path]
+
+    def _derived(self, cell: Cell, said: Statements) -> Cell | None:
+        try:
+            return derive_cell(self.study, self.evidence, self.published, cell.id)
+        except InputError as error:
+            said.contradict(str(error))
+            return None
+
+    def _failures(self, runs: list[Run], jobs: list[Job]) -> Iterator[FailureFacts]:
+        behind = {_place(job) for job in jobs}
+        for part in (part for run in runs for part in run.parts):
+            run, _, evaluation = part.name.partition("/")
+            behind |= {(part.stage, run, evaluation), ("pretrain", run, None)}
+        if self._failed is None:
+            self._failed = [self._failure(self.chain.at(p)) for p in self.chain.failed_paths()]
+        yield from (failure for job, failure in self._failed if _place(job) in behind)
+
+    def _failure(self, job: Job) -> tuple[Job, FailureFacts]:
+        error, place = job.record["error"] or {}, _place(job)
+        done = self.chain.results.joinpath(*filter(None, place), "record.json")
+        return job, FailureFacts(
+            name=job.name,
+            record=job.path.as_posix(),
+            outcome=job.record["outcome"],
+            started=job.record["started"],
+            reason=": ".join(filter(None, (error.get("type"), error.get("message")))),
+            completed_later=(self.chain.root / done).is_file(),
+        )
+
+    def _published(self, cell: Cell) -> PublishedNumber | None:
+        table = self.study.tables.get(cell.table)
+        if table is None:
+            return None
+        quoted = table.context.get(cell.row)
+        beside = table.published.get(f"{cell.row}/{cell.column}")
+        wanted = quoted.cells.get(cell.column) if quoted else beside
+        return None if wanted is None else self.published.numbers.get(wanted)
+
+    def _published_facts(self, number: PublishedNumber) -> PublishedFacts:
+        paper = self.published.papers[number.paper]
+        return PublishedFacts(
+            id=number.id,
+            paper=paper.title,
+            venue=paper.venue,
+            arxiv=paper.arxiv,
+            place=", ".join(filter(None, (number.table, number.row, number.column))),
+            printed=number.printed,
+            value=number.value,
+            unit=number.unit,
+            margin=number.margin,
+            epoch=number.epoch,
+            certainty=number.certainty,
+            certainty_means=self.published.certainty[number.certainty],
+            source=number.source,
+            note=number.note,
+        )
+
+
+def _place(job: Job) -> tuple[str, str | None, str | None]:
+    return job.record["stage"], job.record["run"], job.record["evaluation"]
+
+
+def _number(cell: Cell) -> Number:
+    said = asdict(cell)
+    same = ("value", "printed", "unit", "n", "std", "low", "high", "boot_low", "boot_high")
+    return Number(
+        **{key: said[key] for key in (*same, "metric", "formula", "note")},
+        of_one_machine=cell.metric in OF_ONE_MACHINE,
+    )
+
+
+def _verdict(cell: Cell) -> VerdictFacts | None:
+    if cell.verdict is None:
+        return None
+    rules = {str(word): rule for word, rule in RULES.items()}
+    return VerdictFacts(cell.verdict, rules.get(cell.verdict, "unknown to this version"))

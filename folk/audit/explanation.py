@@ -1,0 +1,239 @@
+"""What can be said of one cell, as typed facts; whoever shows it takes every word from here."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+FORMAT = 1  # of the JSON; raised when a key changes its meaning
+
+Agreement = Literal["same", "other", "unknown"]
+FileState = Literal["same", "other", "missing", "not read", "no digest"]
+DiffState = Literal["kept", "cut", "missing", "other"]
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """A file that a job read or made, and whether its bytes are still those of the record."""
+
+    name: str  # in the job, such as `encoder`
+    path: str
+    size: int | None  # bytes
+    sha256: str | None
+    md5: str | None
+    state: FileState
+    made_by: str | None = None  # id of the record that made an input; None from outside
+    official_md5: str | None = None  # of an archive, where its makers publish one
+
+
+@dataclass(frozen=True)
+class Change:
+    """One value of a recipe, dotted, in two versions; None where a version lacks the key."""
+
+    key: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class RecipeFacts:
+    """What a job was told, beside the recipe file of today and the recipe that it is based on."""
+
+    digest: str
+    file: str | None  # None when the study no longer names one for this job
+    today: Agreement  # of all values that decide the result, the study's own included
+    edited: list[Change]  # recorded -> today; empty when the same
+    by_study: list[Change]  # file -> recorded: what the study sets itself
+    base: str | None
+    over_base: list[Change]  # base -> recorded
+    assumed: dict[str, str]  # values that no source gives, with the basis of each
+
+
+@dataclass(frozen=True)
+class CodeFacts:
+    """Which code ran, and whether the repository still holds it."""
+
+    fingerprint: str
+    today: Agreement
+    today_fingerprint: str | None
+    commit: str | None
+    dirty: bool | None
+    diff: str | None  # where the uncommitted changes are kept
+    diff_state: DiffState | None
+
+
+@dataclass(frozen=True)
+class EnvironmentFacts:
+    """What was installed."""
+
+    python: str
+    torch: str | None
+    platform: str
+    lock_sha256: str | None
+    lock_today: Agreement
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of a job: those that ended early, and as the last one that which finished."""
+
+    started: str
+    ended: str | None
+    reason: str
+    host: str
+    node: str | None
+    job_id: str | None
+    cpu: str | None
+    gpus: list[str]
+    last_step: int | None
+    same_code: bool  # as the last start
+    same_lock: bool
+
+
+@dataclass(frozen=True)
+class JobFacts:
+    """One job of the chain."""
+
+    name: str  # stage, run and evaluation
+    stage: str
+    run: str | None
+    evaluation: str | None
+    seed: int | None
+    record: str  # path
+    id: str
+    id_holds: bool
+    parents: list[str]
+    command: str
+    metrics: dict[str, float]  # as the record states them
+    seconds: float | None
+    starts: list[Start]
+    recipe: RecipeFacts
+    code: CodeFacts
+    environment: EnvironmentFacts
+    inputs: list[FileFacts]
+    outputs: list[FileFacts]
+    problems: list[str]  # where its record does not hang together with others
+
+
+@dataclass(frozen=True)
+class Part:
+    """One evaluation of one seed: the number that its job stated, and the one derived again."""
+
+    name: str  # such as folk-s0/few-a
+    stage: str
+    status: str  # ok, or why there is no number
+    stated: float | None
+    derived: float | None  # from the stored predictions; None when they cannot tell
+    record: str
+    record_id: str | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One seed of the cell's row; `value` in the cell's unit."""
+
+    seed: int
+    value: float | None
+    parts: list[Part]
+
+
+@dataclass(frozen=True)
+class Number:
+    """The cell as cells.parquet has it."""
+
+    value: float | None
+    printed: str
+    unit: str
+    n: int
+    std: float | None
+    low: float | None  # 95 % t-interval over seeds
+    high: float | None
+    boot_low: float | None  # bootstrap over pictures and seeds
+    boot_high: float | None
+    metric: str
+    formula: str
+    of_one_machine: bool
+    note: str
+
+
+@dataclass(frozen=True)
+class PublishedFacts:
+    """Somebody else's number, with its place, source and certainty."""
+
+    id: str
+    paper: str
+    venue: str
+    arxiv: str
+    place: str  # table, row, column
+    printed: str | None
+    value: float | None
+    unit: str
+    margin: float | None
+    epoch: str
+    certainty: str
+    certainty_means: str
+    source: str
+    note: str
+
+
+@dataclass(frozen=True)
+class VerdictFacts:
+    """What our number says about the published one, and by which rule."""
+
+    word: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class FailureFacts:
+    """A job behind the cell that did not end well; it stays in the chain."""
+
+    name: str
+    record: str
+    outcome: str
+    started: str
+    reason: str
+    completed_later: bool
+
+
+@dataclass(frozen=True)
+class ClaimFacts:
+    """A statement of the study that rests on this cell."""
+
+    name: str
+    kind: str
+    says: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One cell: its number, all that it was made of, and how far each of it was checked just now.
+
+    `contradicted` holds what was checked and is not so, `established` what was and is,
+    `not_established` what is taken on trust, each with the reason.
+    """
+
+    cell: str
+    study: str
+    title: str  # of the table
+    row: str  # label
+    column: str  # label
+    quoted: bool  # a number of somebody else's, shown without one of ours
+    number: Number
+    runs: list[Run]
+    published: PublishedFacts | None
+    verdict: VerdictFacts | None
+    claims: list[ClaimFacts]
+    chain: list[JobFacts]  # makers before readers
+    failures: list[FailureFacts]
+    contradicted: list[str]
+    established: list[str]
+    not_established: list[str]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing that was checked is contradicted."""
+        return not self.contradicted
+
+    def as_json(self) -> dict[str, Any]:
+        """The cell's claim, as plain JSON values."""
+        parents = [part.record_id for run in self.runs for part in run.parts if part.record_id]
+        return {"format": FORMAT, "holds": self.holds, "parents": parents} | asdict(self)

@@ -1,0 +1,59 @@
+"""The recipes of a study as they stand today, for those who compare them with records."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from folk.audit.today import RecipeToday
+from folk.errors import InputError
+from folk.recipes import load_recipe, result_values
+from folk.study import Study
+from folk.yaml_model import Document
+
+
+def recipes_today(study: Study, path: Path) -> Callable[[str, str], RecipeToday | None]:
+    """Find a recipe by stage and entry of the study, reading it only then.
+
+    Args:
+        study: the study.
+        path: its file; recipes stand beside it, in `recipes/<stage>/`.
+
+    Returns:
+        a function that gives None for an entry that the study does not have, and for a recipe
+        that cannot be read any more.
+    """
+
+    def find(stage: str, entry: str) -> RecipeToday | None:
+        named = _named(study, stage, entry)
+        if named is None:
+            return None
+        recipe, overrides = named
+        file = path.parent / "recipes" / stage / f"{recipe}.yaml"
+        try:
+            values = result_values(load_recipe(stage, file, overrides))
+            of_file = result_values(load_recipe(stage, file)) if overrides else values
+        except InputError:
+            return None
+        base = Document(file).values.get("base")
+        return RecipeToday(file.as_posix(), values, of_file, base, _of_base(stage, file, base))
+
+    return find
+
+
+def _named(study: Study, stage: str, entry: str) -> tuple[str, dict[str, Any]] | None:
+    entries: dict[str, Any] = {
+        "prepare": study.data,
+        "split": study.splits,
+        "pretrain": study.encoders,
+    }
+    found = entries.get(stage, study.evaluations).get(entry)
+    return None if found is None else (found.recipe, found.overrides)
+
+
+def _of_base(stage: str, file: Path, base: str | None) -> dict[str, Any] | None:
+    if base is None:
+        return None
+    try:
+        return result_values(load_recipe(stage, file.with_name(f"{base}.yaml")))
+    except InputError:
+        return None
