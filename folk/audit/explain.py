@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 
 from folk.audit.chain import Chain, Job
@@ -77,7 +78,6 @@ class Explainer:
         self.evidence = Evidence(study, chain.root / chain.results)
         self.cells = {cell.id: cell for cell in cells}
         self._facts: dict[Path, JobFacts] = {}
-        self._failed: list[tuple[Job, FailureFacts]] | None = None
 
     def explain(self, cell_id: str) -> Explanation:
         """Explain one cell.
@@ -90,7 +90,7 @@ class Explainer:
         jobs = self._jobs(runs, said)
         self.files.read(entry for job in jobs for entry in (*job.inputs, *job.outputs))
         facts = [self._job(job) for job in jobs]
-        failures = list(self._failures(runs, jobs))
+        failures = list(self._failures(runs, jobs, said))
         said.of_number(cell, runs, self._derived(cell, said))
         said.of_runs(cell, runs, facts)
         said.of_chain(facts, self.files.reading)
@@ -207,19 +207,30 @@ class Explainer:
             said.contradict(str(error))
             return None
 
-    def _failures(self, runs: list[Run], jobs: list[Job]) -> Iterator[FailureFacts]:
+    def _failures(
+        self, runs: list[Run], jobs: list[Job], said: Statements
+    ) -> Iterator[FailureFacts]:
         behind = {_place(job) for job in jobs}
         for part in (part for run in runs for part in run.parts):
             run, _, evaluation = part.name.partition("/")
             behind |= {(part.stage, run, evaluation), ("pretrain", run, None)}
-        if self._failed is None:
-            self._failed = [self._failure(self.chain.at(p)) for p in self.chain.failed_paths()]
-        yield from (failure for job, failure in self._failed if _place(job) in behind)
+        for path in self._failed_paths:
+            try:
+                job = self.chain.at(path)
+            except InputError as error:
+                said.contradict(str(error))  # whose it is cannot be told, so every cell says it
+                continue
+            if _place(job) in behind:
+                yield self._failure(job)
 
-    def _failure(self, job: Job) -> tuple[Job, FailureFacts]:
+    @cached_property
+    def _failed_paths(self) -> list[Path]:
+        return self.chain.failed_paths()
+
+    def _failure(self, job: Job) -> FailureFacts:
         error, place = job.record["error"] or {}, _place(job)
         done = self.chain.results.joinpath(*filter(None, place), "record.json")
-        return job, FailureFacts(
+        return FailureFacts(
             name=job.name,
             record=job.path.as_posix(),
             outcome=job.record["outcome"],

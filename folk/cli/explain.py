@@ -68,14 +68,15 @@ def explain(
     if (size := explainer.bytes_to_read(asked)) > _WORTH_A_WORD:
         line = f"hashing {size / 1e9:.0f} GB; --shallow leaves large files out"
         Console(stderr=True, highlight=False).print(line)
-    found = [explainer.explain(cell_id) for cell_id in asked]
+    found = []
+    for cell_id in asked:
+        found.append(explainer.explain(cell_id))
+        if every and not as_json:
+            print(in_one_line(found[-1]), flush=True)  # a study of many cells takes a while
     if as_json:
         claims = [each.as_json() for each in found]
         print(json.dumps(claims if every else claims[0], indent=2, ensure_ascii=False))
-    elif every:
-        for each in found:
-            print(in_one_line(each))
-    else:
+    elif not every:
         _show(console, narrate(found[0]))
     if not all(each.holds for each in found):
         raise typer.Exit(1)

@@ -68,6 +68,19 @@ def test_each_restart_is_told_with_its_node_and_the_step_that_it_reached(toy):
     assert "node node1" in text_of(found, 200)
 
 
+def test_a_record_of_a_failure_that_cannot_be_read_is_no_silence(toy):
+    (path,) = toy.explainer().chain.failed_paths()
+    path.write_text("{}")
+
+    assert said(toy.explain(FULL).contradicted, path.as_posix(), "not a record")
+
+
+def test_a_result_without_its_record_has_no_chain_and_says_so(toy):
+    (RESULTS / "finetune/mfm-s0/full/record.json").unlink()
+
+    assert said(toy.explain(FULL).contradicted, "finetune/mfm-s0/full/record.json")
+
+
 def test_the_published_number_comes_with_its_source_and_the_verdict_with_its_rule(toy):
     found = toy.explain(FULL)
 
