@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 
@@ -18,8 +19,8 @@ _MEANINGS = {
 
 def plan_tables(plan: Plan) -> RenderableType:
     """What each stage and the whole study come to, the longest chain, and what the marks mean."""
-    table = Table(title=f"Study {plan.study}: what is still to be done", title_justify="left")
-    table.add_column("stage")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("stage", no_wrap=True)
     for header in ("jobs", "to do", "GPU h", "CPU h", "longest", "disk", "kWh"):
         table.add_column(header, justify="right", no_wrap=True)
     for stage in plan.stages:
@@ -28,7 +29,8 @@ def plan_tables(plan: Plan) -> RenderableType:
     everything, rest = plan.all(), plan.to_do()
     _add(table, "to do", everything.jobs, rest, str(rest.jobs))
     _add(table, "whole study", everything.jobs, everything, "")
-    parts: list[RenderableType] = [table, *_chain(plan), *_notes(plan, (rest, everything))]
+    title = f"Study {plan.study}: hours, disk and energy of what is still to be done"
+    parts: list[RenderableType] = [title, table, *_chain(plan), *_notes(plan, (rest, everything))]
     return Group(*parts)
 
 
@@ -49,7 +51,7 @@ def _chain(plan: Plan) -> list[RenderableType]:
     if not plan.chain:
         return ["Nothing is to be done."]
     hours = hours_of_chain(plan.chain)
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("job")
     table.add_column("hours", justify="right", no_wrap=True)
     for job in plan.chain:
