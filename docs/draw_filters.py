@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import torch
 from sklearn.datasets import load_sample_image
 
+from folk.methods.draws import Draws
 from folk.methods.filters.apply import apply_filter
 from folk.methods.filters.base import FrequencyFilter
 from folk.methods.filters.com_rcom import ComRComFilter
@@ -34,7 +35,7 @@ def main(path: str) -> None:
     axes[0, 0].imshow(photograph)
     axes[0, 0].set_title("photograph", fontsize=10)
     for column, (name, frequency_filter) in enumerate(FILTERS, start=1):
-        keep = frequency_filter(image, torch.Generator().manual_seed(0))
+        keep = frequency_filter(image, Draws(0, len(image)))
         filtered = apply_filter(image, keep)[0].permute(1, 2, 0)
         axes[0, column].imshow(filtered)
         axes[0, column].set_title(name, fontsize=10)

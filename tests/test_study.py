@@ -26,6 +26,13 @@ tables:
     columns:
       full: {label: full, evaluation: full, metric: top1_last}
       avg: {label: AVG, evaluations: [full, few-a], metric: top1_last}
+      speed: {label: speed, evaluation: full, metric: images_per_second, percent: false}
+    context:
+      ibot: {label: iBOT, cells: {avg: some-id}}
+claims:
+  rising: {says: it rises, order: [main/folk/avg, main/folk/full]}
+  gain: {says: by a point, difference: {of: main/folk/full, over: main/folk/avg}, published: id}
+  same: {says: no gain, equal: {of: main/folk/full, to: main/folk/avg, margin: 0.2}}
 """
 
 
@@ -67,6 +74,16 @@ def test_a_row_becomes_one_run_for_each_seed(tmp_path):
         ("data: [scenes], classifier", "data: [scenes, scenes], classifier", "names a set twice"),
         ("data: [scenes], c", "data: scenes, split: few, c", "'split' means nothing to robustness"),
         ("full, data: scenes}", "full, data: [scenes, scenes2]}", "finetune reads one"),
+        ("{avg: some-id}", "{agv: some-id}", r":22: tables.*no column is named 'agv'; did .* 'avg'"),
+        ("[main/folk/avg,", "[main/flok/avg,", r":24: claims\.rising\.order\.0: no cell .*'main/folk"),
+        ("over: main/folk/avg", "over: main/folk/agv", r"claims\.gain\.difference\.over: no cell"),
+        ("to: main/folk/avg", "to: main/folk/full", r":26: claims\.same: a cell stands there twice"),
+        ("to: main/folk/avg", "to: main/folk/speed", r"claims\.same: these cells are not in one unit"),
+        (", published: id}", "}", "'published', the id of the printed difference, belongs to"),
+        ("says: no gain, equal", "says: no gain, published: id, equal", "'published', the id of"),
+        ("says: it rises, order", "says: it rises, equal: {of: a, to: b, margin: 1}, order",
+         "give one of 'order', 'difference' and 'equal', found order and equal"),
+        ("margin: 0.2}", "margin: 0.0}", "greater than 0"),
         ("title: A study", "titel: A study", r"titel: unknown key; did you mean 'title'"),
     ],
 )  # fmt: skip

@@ -16,6 +16,7 @@ ROOMS = [
     ("models",),
     ("data",),
     ("tracking",),
+    ("audit",),
     ("recipes",),
     ("plan",),
     ("provenance",),
@@ -27,6 +28,7 @@ ROOMS = [
 ]
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
 WITHOUT_TORCH = (
+    "audit",
     "recipes",
     "plan",
     "provenance",

@@ -3,8 +3,8 @@
 Each takes pictures in [0, 1], the whole batch at once and on its device, and leaves values that may
 lie outside [0, 1]: whether what the encoder sees is clipped is a switch of the reconstruction.
 
-Random numbers come from a generator on the CPU; where there are too many to send, from one on the
-pictures' device that the first one seeds.
+Where there are too many random numbers to send to the device, each picture has a generator there
+that a draw seeds.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import conv2d, interpolate, pad
 
 from folk.errors import InputError
+from folk.methods.draws import Draws
 from folk.ranges import Count, Positive
 
 Pictures = Float[Tensor, "b c h w"]
@@ -28,7 +29,7 @@ class Degradation(Protocol):
 
     kind: ClassVar[str]
 
-    def __call__(self, images: Pictures, generator: Generator) -> Pictures:
+    def __call__(self, images: Pictures, draws: Draws) -> Pictures:
         """Return the spoiled pictures, in float32; `images` are in [0, 1]."""
         ...
 
@@ -48,7 +49,7 @@ class SuperResolution:
 
     factor: Count = 8
 
-    def __call__(self, images: Pictures, generator: Generator) -> Pictures:
+    def __call__(self, images: Pictures, draws: Draws) -> Pictures:
         """Return the pictures without their details; nothing is drawn."""
         height, width = images.shape[-2:]
         if min(height, width) < self.factor:
@@ -88,7 +89,7 @@ class Deblur:
                 " odd, the first not larger"
             )
 
-    def __call__(self, images: Pictures, generator: Generator) -> Pictures:
+    def __call__(self, images: Pictures, draws: Draws) -> Pictures:
         """Draw a kernel size for each picture and blur it."""
         count, colours, height, width = images.shape
         reach = self.max_size // 2
@@ -98,7 +99,7 @@ class Deblur:
                 f" {height} x {width} pixels; lower it"
             )
         num_sizes = (self.max_size - self.min_size) // 2 + 1
-        drawn = torch.randint(num_sizes, (count,), generator=generator)
+        drawn = draws.integers(num_sizes)
         kernels = gaussian_kernels(self.min_size + 2 * drawn, self.sigma, self.max_size)
         # One group for each colour of each picture; a Gaussian is a product of two lines.
         weights = kernels.to(images.device).repeat_interleave(colours, dim=0)
@@ -122,13 +123,16 @@ class Denoise:
 
     level: Positive = 75.0
 
-    def __call__(self, images: Pictures, generator: Generator) -> Pictures:
+    def __call__(self, images: Pictures, draws: Draws) -> Pictures:
         """Draw the noise and add it."""
-        seed = int(torch.randint(2**62, (), generator=generator))
-        near = Generator(images.device).manual_seed(seed)
-        wide = images.float()
-        noise = torch.randn(wide.shape, generator=near, device=images.device)
-        return wide + self.level / 255.0 * noise
+        near = Generator(images.device)
+        noise = [
+            torch.randn(
+                images.shape[1:], generator=near.manual_seed(int(seed)), device=images.device
+            )
+            for seed in draws.integers(2**62)
+        ]
+        return images.float() + self.level / 255.0 * torch.stack(noise)
 
 
 DEGRADATIONS: dict[str, Callable[..., Degradation]] = {

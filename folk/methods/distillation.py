@@ -99,11 +99,18 @@ class Centering(nn.Module):
         super().__init__()
         self.momentum = momentum
         self.register_buffer("center", torch.zeros(out_features))
+        self._means: list[Tensor] = []
 
     @torch.no_grad()
-    def update(self, teacher_logits: Float[Tensor, "b k"]) -> None:
-        """Move towards the mean of this batch over all processes (equal batches assumed)."""
-        mean = teacher_logits.float().mean(dim=0)
+    def observe(self, teacher_logits: Float[Tensor, "b k"]) -> None:
+        """Remember a part of the batch; the parts of all processes are equally large."""
+        self._means.append(teacher_logits.float().mean(dim=0))
+
+    @torch.no_grad()
+    def move(self) -> None:
+        """Move towards the mean of what was observed since the last call, by all processes."""
+        mean = torch.stack(self._means).mean(dim=0)
+        self._means.clear()
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(mean)
             mean /= distributed.get_world_size()

@@ -51,6 +51,8 @@ def masked_frequency_loss(
     gamma: float = 1.0,
     region: Literal["masked", "all"] = "masked",
     weight_matrix: WeightMatrix | None = None,
+    removed: Float[Tensor, ""] | None = None,
+    average_spectrum: bool = False,
 ) -> Float[Tensor, ""]:
     """Compare two batches of pictures on the frequencies that the filter removed.
 
@@ -69,6 +71,10 @@ def masked_frequency_loss(
         gamma: exponent.
         region: "all" compares kept frequencies too.
         weight_matrix: weights of the coefficients; None weighs all alike.
+        removed: what "batch" divides by, where these pictures are a part of a batch: the mean over
+            the parts of `removed_count`, so that the mean of their losses is the loss of the batch.
+        average_spectrum: compare the mean spectra of both batches, not picture by picture; needs
+            region "all", because pictures hide different frequencies.
 
     Returns:
         the mean distance, in float32 or better; 0 where nothing at all was removed.
@@ -79,6 +85,9 @@ def masked_frequency_loss(
     width = target.shape[-1]
     # Cast before the subtraction: in half precision it would round away the small differences.
     difference = half_spectrum(_wide(prediction) - _wide(target), norm="ortho")
+    if average_spectrum:
+        assert region == "all" or keep is None, "a mean spectrum has no mask"
+        difference, keep = difference.mean(dim=0, keepdim=True), None
     squared = difference.real.square() + difference.imag.square()
     distance = (squared + 1e-12) ** (gamma / 2.0)
     if weight_matrix is not None:
@@ -88,9 +97,22 @@ def masked_frequency_loss(
         weights = ~keep * weights
     weights = weights.to(distance.dtype).expand_as(distance)
     dims = (0, 1, 2, 3) if normalise == "batch" else (1, 2, 3)
+    counts = weights.sum(dims)
+    if normalise == "batch" and removed is not None and keep is not None and region == "masked":
+        counts = removed * (target.shape[1] / keep.shape[1])
     # At least 1: a picture of which a filter keeps all would divide 0 by 0.
-    loss: Tensor = (weights * distance).sum(dims) / weights.sum(dims).clamp(min=1.0)
+    loss: Tensor = (weights * distance).sum(dims) / counts.clamp(min=1.0)
     return loss.mean()
+
+
+def removed_count(keep: Bool[Tensor, "b m h w_half"], width: int) -> Float[Tensor, ""]:
+    """Count the coefficients that a batch of masks removes, mirror images included.
+
+    Args:
+        keep: what the student sees; m is 1 or the number of colours.
+        width: of the pictures in pixels.
+    """
+    return (~keep * multiplicity(width, keep.device)).sum(dtype=torch.float32)
 
 
 def distillation_loss(

@@ -30,7 +30,8 @@ Losses = dict[str, Tensor]
 class Reconstruction:
     """How missing frequencies are predicted; see `apply_filter` and `masked_frequency_loss`.
 
-    `clamp` is for degraded pictures too, `inverse` for filtered ones alone.
+    `clamp` is for degraded pictures too, `inverse` for filtered ones alone; `decoder_depth` belongs
+    to the head.
     """
 
     weight: float = 1.0
@@ -40,6 +41,8 @@ class Reconstruction:
     gamma: float = 1.0
     region: Literal["masked", "all"] = "masked"
     weight_matrix: WeightMatrix | None = None
+    average_spectrum: bool = False
+    decoder_depth: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,9 @@ class FrequencyModel(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.reconstruction_head = ReconstructionHead.for_encoder(encoder)
+        self.reconstruction_head = ReconstructionHead.for_encoder(
+            encoder, reconstruction.decoder_depth
+        )
         self.reconstruction = reconstruction
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
@@ -101,7 +106,11 @@ class FrequencyModel(nn.Module):
         return seen.clamp(0.0, 1.0) if self.reconstruction.clamp else seen
 
     def _reconstruction_loss(
-        self, predicted: Tensor, images: Tensor, keep: Tensor | None
+        self,
+        predicted: Tensor,
+        images: Tensor,
+        keep: Tensor | None,
+        removed: Tensor | None = None,
     ) -> Tensor:
         settings = self.reconstruction
         return masked_frequency_loss(
@@ -112,6 +121,8 @@ class FrequencyModel(nn.Module):
             gamma=settings.gamma,
             region=settings.region,
             weight_matrix=settings.weight_matrix,
+            removed=removed,
+            average_spectrum=settings.average_spectrum,
         )
 
 
@@ -142,16 +153,20 @@ class MaskedFrequencyModel(FrequencyModel):
     """
 
     def forward(
-        self, images: Float[Tensor, "b 3 h w"], keep: Bool[Tensor, "b m h w_half"]
+        self,
+        images: Float[Tensor, "b 3 h w"],
+        keep: Bool[Tensor, "b m h w_half"],
+        removed: Float[Tensor, ""] | None = None,
     ) -> Losses:
         """Return `loss` and its parts for one view of each picture.
 
         Args:
             images: unfiltered, in [0, 1].
             keep: the frequencies that the encoder may see.
+            removed: see `masked_frequency_loss`; needed where the pictures are a part of a batch.
         """
         filtered = self.filtered(images, keep)
-        reconstruction = self._reconstruction_loss(self.rebuild(filtered), images, keep)
+        reconstruction = self._reconstruction_loss(self.rebuild(filtered), images, keep, removed)
         return {
             "loss": self.reconstruction.weight * reconstruction,
             "loss/reconstruction": reconstruction.detach(),
@@ -218,10 +233,12 @@ class StudentTeacher(MaskedFrequencyModel):
         keep_u: Bool[Tensor, "b m h w_half"],
         keep_v: Bool[Tensor, "b m h w_half"],
         teacher_temperature: float,
+        removed: tuple[Float[Tensor, ""], Float[Tensor, ""]] | None = None,
     ) -> Losses:
         """Return `loss` and its parts for two views of each picture.
 
-        In training mode the running mean of the teacher's outputs moves once per call.
+        In training mode the teacher's outputs are remembered; `centering.move` takes them in once
+        the whole batch was seen.
 
         Args:
             u: one view, unfiltered, in [0, 1].
@@ -229,6 +246,7 @@ class StudentTeacher(MaskedFrequencyModel):
             keep_u: the frequencies of u that the student may see.
             keep_v: the frequencies of v that the student may see.
             teacher_temperature: of this step.
+            removed: of both views; see `masked_frequency_loss`.
         """
         views, keep = torch.cat([u, v]), torch.cat([keep_u, keep_v])
         name_u, name_v = self.teacher_logits(views).chunk(2)
@@ -238,9 +256,10 @@ class StudentTeacher(MaskedFrequencyModel):
         predicted_u, predicted_v = self.reconstruction_head(seen.map).chunk(2)
         guess_u, guess_v = self.distillation_head(seen.pooled(self.distillation.feature)).chunk(2)
 
+        removed_u, removed_v = removed or (None, None)
         reconstruction = 0.5 * (
-            self._reconstruction_loss(predicted_u, u, keep_u)
-            + self._reconstruction_loss(predicted_v, v, keep_v)
+            self._reconstruction_loss(predicted_u, u, keep_u, removed_u)
+            + self._reconstruction_loss(predicted_v, v, keep_v, removed_v)
         )
         # Crossed: each filtered view must name what the teacher saw in the other view.
         center = self.centering.center
@@ -250,7 +269,7 @@ class StudentTeacher(MaskedFrequencyModel):
             + distillation_loss(guess_v, name_u, center, *temperatures)
         )
         if self.training:
-            self.centering.update(torch.cat([name_u, name_v]))
+            self.centering.observe(torch.cat([name_u, name_v]))
         loss = self.reconstruction.weight * reconstruction + self.distillation.weight * distillation
         return {
             "loss": loss,

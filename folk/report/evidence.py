@@ -11,8 +11,10 @@ from typing import Any, Literal
 from folk.errors import InputError, nearest
 from folk.metrics.classification import top_k_of_file
 from folk.metrics.corruption import robustness_metrics
+from folk.metrics.knn import knn_metrics
 from folk.metrics.kshot import kshot_metrics
 from folk.metrics.segmentation import scores_of_file
+from folk.report.pictures import PictureScores, picture_scores
 from folk.study import Study, run_name
 
 Status = Literal["ok", "failed", "not run", "not planned"]
@@ -60,6 +62,7 @@ class Evidence:
         self.results = results
         self._measurements: dict[tuple[str, int, str], Measurement] = {}
         self._checked: set[tuple[Path, str]] = set()
+        self._pictures: dict[tuple[Path, str], PictureScores | None] = {}
 
     def measurement(self, row: str, seed: int, evaluation: str) -> Measurement:
         """What `evaluation` found for the encoder of `row` and `seed`."""
@@ -88,6 +91,17 @@ class Evidence:
                 )
             self._checked.add((path, metric))
         return stated
+
+    def pictures(self, measurement: Measurement, metric: str) -> PictureScores | None:
+        """What `metric` was made of, picture by picture; None when no file tells.
+
+        Raises:
+            InputError: as `picture_scores`.
+        """
+        key = (measurement.folder, metric)
+        if key not in self._pictures:
+            self._pictures[key] = picture_scores(*key)
+        return self._pictures[key]
 
     def failures(self) -> list[Failure]:
         """Jobs whose records say that they failed or were interrupted, in order of path."""
@@ -185,11 +199,8 @@ def recompute(folder: Path, metric: str) -> float | None:
     if match := re.fullmatch(r"(?:(linear)_)?top([15])_last", metric):
         name = f"predictions-{match[1]}.parquet" if match[1] else "predictions.parquet"
         return top_k_of_file(folder / name, int(match[2]))
-    if match := re.fullmatch(r"knn_top([15])_k(\d+)", metric):
-        # One file holds the votes of one k; with several k it does not say whose they are.
-        others = [name for name in read_metrics(folder / "metrics.json") if name != metric]
-        if not any(name.startswith(f"knn_top{match[1]}_k") for name in others):
-            return top_k_of_file(folder / "predictions-knn.parquet", int(match[1]))
+    if metric.startswith("knn_top1_"):
+        return knn_metrics(folder / "predictions-knn.parquet").get(metric)
     if metric.startswith("kshot_top1_"):
         return kshot_metrics(folder / "predictions-kshot.parquet").get(metric)
     if (variants := folder / "predictions-variants.parquet").is_file():

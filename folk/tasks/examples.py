@@ -14,6 +14,7 @@ from folk.data.shards import PreparedData
 from folk.data.transforms import eval_transform, unit_range
 from folk.files import whole_file
 from folk.methods.degradations import Degradation
+from folk.methods.draws import Draws
 from folk.methods.filters.apply import apply_filter
 from folk.methods.filters.base import FrequencyFilter
 from folk.methods.spectrum import half_spectrum
@@ -87,11 +88,11 @@ def _seen(
     """Name, mask of the first colour and spoiled pictures, for each side of what spoils them."""
     if isinstance(corruption, FrequencyFilter):
         for name, one_sided in corruption.sides():
-            keep = one_sided(images, torch.Generator().manual_seed(0))
+            keep = one_sided(images, Draws(0, len(images)))
             yield name, keep[:, 0], apply_filter(images, keep, clamp=False, inverse=inverse)
     elif corruption is not None:
         everything = torch.ones_like(half_spectrum(images[:, 0]), dtype=torch.bool)
-        yield corruption.kind, everything, corruption(images, torch.Generator().manual_seed(0))
+        yield corruption.kind, everything, corruption(images, Draws(0, len(images)))
 
 
 def _bytes(images: Tensor) -> np.ndarray:

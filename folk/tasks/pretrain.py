@@ -14,9 +14,10 @@ from folk.data.shards import PreparedData
 from folk.data.transforms import unit_range, view_transforms
 from folk.methods.degradations import DEGRADATIONS, Degradation
 from folk.methods.distillation import DistillationHead
+from folk.methods.draws import Draws
 from folk.methods.filters import FILTERS
 from folk.methods.filters.base import FrequencyFilter
-from folk.methods.losses import WeightMatrix
+from folk.methods.losses import WeightMatrix, removed_count
 from folk.methods.student_teacher import (
     Distillation,
     FrequencyModel,
@@ -216,12 +217,13 @@ def pretrain_update(
     assert recipe.optim is not None
     section = recipe.method.distillation
     views = [unit_range(view.to(world.device, non_blocking=True)) for view in batch["image"]]
-    slices = list(micro_batches(len(views[0]), recipe.runtime.max_batch))
 
-    # Schedule. Random numbers depend on the update alone, so a resumed run repeats them.
+    # Schedule. Random numbers depend on the update alone, so a resumed run repeats them; those of
+    # the filter do not even depend on how the batch is shared out.
     parts.schedule.step_update(step)
     seed_all(seed, "update", step, world.rank)
-    draws = torch.Generator().manual_seed(derived_seed(seed, "filter", step, world.rank))
+    share = world.share(len(views[0]))
+    draws = Draws(derived_seed(seed, "filter", step), world.size * len(views[0]), share)
     temperature = 0.0
     if section is not None:
         temperature = linear_warmup(
@@ -231,15 +233,20 @@ def pretrain_update(
             section.teacher_temperature,
         )
 
+    # What is hidden of each picture, and how much of the whole batch.
+    seen = _corrupted(parts, views, draws)
+    slices = list(micro_batches(len(views[0]), recipe.runtime.max_batch))
+    removed = _removed(parts, views, seen, world, len(slices))
+
     # Loss and gradient, in as many parts as memory asks for.
     parts.optimizer.zero_grad(set_to_none=True)
     total: dict[str, Tensor] = {}
     for number, part in enumerate(slices, start=1):
         wait = number < len(slices) and world.size > 1
         with parts.model.no_sync() if wait else contextlib.nullcontext():  # type: ignore[operator]
-            seen = _corrupted(parts, [view[part] for view in views], draws)
+            shown = [each[part] for each in (*views, *seen)]
             with autocast(world, recipe.optim.precision):
-                losses = parts.model(*seen, *([] if section is None else [temperature]))
+                losses = parts.model(*shown, *([] if section is None else [temperature]), *removed)
             (losses["loss"] / len(slices)).backward()
         for name, value in losses.items():
             total[name] = total.get(name, torch.zeros_like(value)) + value.detach() / len(slices)
@@ -255,21 +262,39 @@ def pretrain_update(
     parts.optimizer.step()
 
     # The teacher follows.
-    if student_teacher and section and (step + 1) % section.ema_every == 0:
-        momentum = cosine(step, parts.updates, section.ema_start, section.ema_end)
-        student_teacher.update_teacher(momentum)
+    if student_teacher and section:
+        student_teacher.centering.move()
+        if (step + 1) % section.ema_every == 0:
+            momentum = cosine(step, parts.updates, section.ema_start, section.ema_end)
+            student_teacher.update_teacher(momentum)
     total["lr"] = torch.tensor(current_rate(parts.optimizer.param_groups))
     return total
 
 
-def _corrupted(parts: Parts, views: list[Tensor], draws: torch.Generator) -> list[Tensor]:
-    """The views and what was drawn for each, as the model takes them."""
+def _corrupted(parts: Parts, views: list[Tensor], draws: Draws) -> list[Tensor]:
+    """What was drawn for each view: masks, or spoiled pictures."""
     if isinstance(parts.inner, StudentTeacher):
         assert isinstance(parts.corruption, FrequencyFilter)
         u, v = views
-        return [u, v, *parts.corruption.draw_pair(u, v, draws)]
+        return [*parts.corruption.draw_pair(u, v, draws)]
     (view,) = views
-    return [view, parts.corruption(view, draws)]
+    return [parts.corruption(view, draws)]
+
+
+def _removed(
+    parts: Parts, views: list[Tensor], seen: list[Tensor], world: World, num_slices: int
+) -> list[Any]:
+    """What each part's loss is divided by, so that the cuts of the batch do not show.
+
+    Only masks that remove differently much from each picture make a difference, and only where the
+    batch is cut.
+    """
+    is_cut = world.size > 1 or num_slices > 1
+    if not is_cut or not isinstance(parts.corruption, FrequencyFilter):
+        return []
+    counts = [removed_count(keep, view.shape[-1]) for keep, view in zip(seen, views, strict=True)]
+    shares = world.sum(torch.stack(counts)) / (world.size * num_slices)
+    return [tuple(shares)] if len(counts) > 1 else [shares[0]]
 
 
 def _train(

@@ -34,12 +34,23 @@ class World:
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(module, device_ids=devices)
 
+    def share(self, count: int) -> slice:
+        """Which pictures of the whole batch are this process's, of which it has `count`."""
+        return slice(self.rank * count, (self.rank + 1) * count)
+
     def sum(self, value: Tensor) -> Tensor:
         """Sum a tensor over all processes; a new tensor, without gradient."""
         total = value.detach().clone()
         if self.size > 1:
             dist.all_reduce(total)
         return total
+
+    def mean(self, scalars: dict[str, Tensor]) -> dict[str, float]:
+        """Scalars of a share -> those of the whole batch, as numbers."""
+        if self.size == 1:
+            return {name: float(value) for name, value in scalars.items()}
+        values = torch.stack([value.float().to(self.device) for value in scalars.values()])
+        return dict(zip(scalars, (self.sum(values) / self.size).tolist(), strict=True))
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is up in any process, so that all act alike."""

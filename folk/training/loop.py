@@ -95,7 +95,7 @@ def train(
             log_now = done % plan.log_every == 0 or done == plan.updates
 
             if log_now:
-                values = {name: float(value) for name, value in scalars.items()}
+                values = world.mean(scalars)
                 finite.check(path, saved)
                 values["updates_per_second"] = window_updates / (time.monotonic() - window_start)
                 window_start, window_updates = time.monotonic(), 0

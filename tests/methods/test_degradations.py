@@ -7,6 +7,7 @@ from scipy.ndimage import correlate
 
 from folk.errors import InputError
 from folk.methods.degradations import Deblur, Denoise, SuperResolution, gaussian_kernels
+from folk.methods.draws import Draws
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -26,7 +27,7 @@ def test_a_truncated_kernel_blurs_less_than_its_sigma(size, effective):
 def test_each_picture_is_blurred_by_its_own_kernel_as_opencv_would():
     pictures = torch.rand(6, 3, 40, 48, generator=seeded())
 
-    blurred = Deblur()(pictures, seeded(1))
+    blurred = Deblur()(pictures, Draws(1, len(pictures)))
 
     sizes = 7 + 2 * torch.randint(8, (6,), generator=seeded(1))
     assert len(set(sizes.tolist())) > 1
@@ -42,7 +43,7 @@ def test_every_odd_kernel_size_is_drawn_alike():
     impulse = torch.zeros(2000, 1, 24, 24)
     impulse[:, :, 12, 12] = 1.0
 
-    blurred = Deblur(max_size=11)(impulse, seeded())
+    blurred = Deblur(max_size=11)(impulse, Draws(0, len(impulse)))
 
     sizes = (blurred[:, 0, 12] > 0).sum(dim=1)
     for size in (7, 9, 11):
@@ -53,7 +54,7 @@ def test_super_resolution_goes_from_224_to_28_and_back_and_is_clipped_in_between
     steps = (torch.arange(224) // 28 % 2).float()
     pictures = (steps[:, None] == steps).float().expand(2, 3, -1, -1)
 
-    blurred = SuperResolution(factor=8)(pictures, seeded())
+    blurred = SuperResolution(factor=8)(pictures, Draws(0, len(pictures)))
 
     def resize(planes, size):
         return torch.nn.functional.interpolate(planes, size=(size, size), mode="bicubic")
@@ -69,7 +70,7 @@ def test_super_resolution_goes_from_224_to_28_and_back_and_is_clipped_in_between
 def test_noise_has_75_of_255_is_not_clipped_and_differs_between_colours():
     grey = torch.full((4, 3, 64, 64), 0.5)
 
-    noisy = Denoise()(grey, seeded())
+    noisy = Denoise()(grey, Draws(0, len(grey)))
 
     noise = noisy - grey
     assert noise.std().item() == pytest.approx(75 / 255, rel=0.02)
@@ -85,7 +86,10 @@ def test_the_same_seed_spoils_alike_and_touches_no_global_state(degrades):
     pictures = torch.rand(4, 3, 32, 32, generator=seeded())
     state = torch.get_rng_state()
 
-    first, second = degrades(pictures, seeded(7)), degrades(pictures, seeded(7))
+    first, second = (
+        degrades(pictures, Draws(7, len(pictures))),
+        degrades(pictures, Draws(7, len(pictures))),
+    )
 
     assert torch.equal(first, second)
     assert torch.equal(state, torch.get_rng_state())
@@ -95,7 +99,7 @@ def test_the_same_seed_spoils_alike_and_touches_no_global_state(degrades):
 @pytest.mark.parametrize("degrades", [SuperResolution(factor=9), Deblur()])
 def test_pictures_that_are_too_small_are_refused(degrades):
     with pytest.raises(InputError, match="8 x 8"):
-        degrades(torch.rand(1, 3, 8, 8), seeded())
+        degrades(torch.rand(1, 3, 8, 8), Draws(0, 1))
 
 
 @pytest.mark.parametrize("sizes", [(6, 21), (7, 20), (9, 7)])

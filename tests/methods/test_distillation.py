@@ -51,8 +51,10 @@ def test_a_held_last_layer_does_not_move_and_the_rest_does():
 def test_the_centre_moves_by_a_tenth_of_the_way():
     centering = Centering(3, momentum=0.9)
 
-    centering.update(torch.tensor([[1.0, 2.0, 0.0], [3.0, 2.0, 0.0]]))
-    centering.update(torch.tensor([[2.0, 2.0, 10.0]]))
+    centering.observe(torch.tensor([[1.0, 2.0, 0.0], [3.0, 2.0, 0.0]]))
+    centering.move()
+    centering.observe(torch.tensor([[2.0, 2.0, 10.0]]))
+    centering.move()
 
     torch.testing.assert_close(centering.center, torch.tensor([0.38, 0.38, 1.0]))
 

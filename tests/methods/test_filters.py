@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from folk.errors import InputError
+from folk.methods.draws import Draws
 from folk.methods.filters import FILTERS
 from folk.methods.filters.apply import apply_filter, clipped_fraction
 from folk.methods.filters.com_rcom import ComRComFilter
@@ -23,7 +24,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def test_low_and_high_pictures_add_up_before_the_clip():
     pictures = torch.rand(4, 3, 32, 32, generator=seeded())
-    low = RadialFilter(16.0)(pictures, seeded())
+    low = RadialFilter(16.0)(pictures, Draws(0, len(pictures)))
 
     total = apply_filter(pictures, low, clamp=False) + apply_filter(pictures, ~low, clamp=False)
 
@@ -71,7 +72,7 @@ def test_about_half_of_a_high_pass_picture_is_clipped_and_little_of_a_low_pass_o
 def test_low_pass_is_drawn_with_its_probability(probability):
     pictures = torch.rand(4000, 1, 16, 16, generator=seeded())
 
-    keep = RadialFilter(3.0, probability, radius_size=None)(pictures, seeded())
+    keep = RadialFilter(3.0, probability, radius_size=None)(pictures, Draws(0, len(pictures)))
 
     keeps_mean_colour = keep[:, 0, 0, 0].float().mean().item()
     assert keeps_mean_colour == pytest.approx(probability, abs=0.03)
@@ -80,7 +81,7 @@ def test_low_pass_is_drawn_with_its_probability(probability):
 def test_each_threshold_is_drawn_a_third_of_the_time():
     pictures = torch.rand(3000, 1, 16, 16, generator=seeded()).expand(-1, 3, -1, -1)
 
-    kept = ComRComFilter(thresholds=(0.05, 0.1, 0.3), p_com=1.0)(pictures, seeded())
+    kept = ComRComFilter(thresholds=(0.05, 0.1, 0.3), p_com=1.0)(pictures, Draws(0, len(pictures)))
 
     # Half-plane counts of the three are far apart: about 7, 14 and 40.
     counts = kept.sum((1, 2, 3))
@@ -93,7 +94,9 @@ def test_one_threshold_per_batch_gives_all_pictures_the_same():
     pictures = torch.rand(64, 3, 16, 16, generator=seeded())
     chooses = ComRComFilter(thresholds=(0.05, 0.3), p_com=1.0, threshold_draw="batch")
 
-    keeps_many = [chooses(pictures, seeded(seed)).sum((1, 2, 3)) > 20 for seed in range(8)]
+    keeps_many = [
+        chooses(pictures, Draws(seed, len(pictures))).sum((1, 2, 3)) > 20 for seed in range(8)
+    ]
 
     assert all(batch.all() or not batch.any() for batch in keeps_many)
     assert len({bool(batch[0]) for batch in keeps_many}) == 2
@@ -104,7 +107,7 @@ def test_both_views_share_a_threshold_drawn_per_picture_but_not_one_drawn_per_vi
 
     def differ(draw):
         chooses = ComRComFilter(thresholds=(0.05, 0.3), p_com=1.0, threshold_draw=draw)
-        keep_u, keep_v = chooses.draw_pair(pictures, pictures, seeded())
+        keep_u, keep_v = chooses.draw_pair(pictures, pictures, Draws(0, len(pictures)))
         return (keep_u != keep_v).flatten(1).any(1)
 
     assert not differ("image").any()
@@ -122,7 +125,7 @@ def test_both_views_share_a_threshold_drawn_per_picture_but_not_one_drawn_per_vi
 def test_one_of_each_gives_two_views_opposite_masks(chooses):
     pictures = torch.rand(64, 3, 32, 32, generator=seeded())
 
-    keep_u, keep_v = chooses.draw_pair(pictures, pictures, seeded())
+    keep_u, keep_v = chooses.draw_pair(pictures, pictures, Draws(0, len(pictures)))
 
     assert torch.equal(keep_u, ~keep_v)
     assert 10 < keep_u[:, 0, 0, 0].sum() < 54
@@ -131,7 +134,9 @@ def test_one_of_each_gives_two_views_opposite_masks(chooses):
 def test_independent_views_agree_about_half_of_the_time():
     pictures = torch.rand(400, 3, 16, 16, generator=seeded())
 
-    keep_u, keep_v = ComRComFilter(thresholds=(0.1,)).draw_pair(pictures, pictures, seeded())
+    keep_u, keep_v = ComRComFilter(thresholds=(0.1,)).draw_pair(
+        pictures, pictures, Draws(0, len(pictures))
+    )
 
     same = (keep_u == keep_v).flatten(1).all(1).float().mean().item()
     assert same == pytest.approx(0.5, abs=0.1)
@@ -140,8 +145,8 @@ def test_independent_views_agree_about_half_of_the_time():
 def test_smallest_exchanges_com_and_rcom():
     pictures = torch.rand(8, 3, 32, 32, generator=seeded())
 
-    largest = ComRComFilter()(pictures, seeded())
-    smallest = ComRComFilter(com_keeps="smallest")(pictures, seeded())
+    largest = ComRComFilter()(pictures, Draws(0, len(pictures)))
+    smallest = ComRComFilter(com_keeps="smallest")(pictures, Draws(0, len(pictures)))
 
     assert torch.equal(largest, ~smallest)
 
@@ -150,14 +155,16 @@ def test_the_mean_colour_can_be_spared():
     pictures = torch.rand(8, 3, 32, 32, generator=seeded())
     always_rcom = ComRComFilter(p_com=0.0, dc="always_keep")
 
-    assert always_rcom(pictures, seeded())[:, :, 0, 0].all()
+    assert always_rcom(pictures, Draws(0, len(pictures)))[:, :, 0, 0].all()
 
 
 def test_colours_share_a_mask_unless_told_otherwise():
     pictures = torch.rand(8, 3, 32, 32, generator=seeded())
 
-    shared = ComRComFilter()(pictures, seeded())
-    own = ComRComFilter(thresholds=(0.05,), mask_channels="per_channel")(pictures, seeded())
+    shared = ComRComFilter()(pictures, Draws(0, len(pictures)))
+    own = ComRComFilter(thresholds=(0.05,), mask_channels="per_channel")(
+        pictures, Draws(0, len(pictures))
+    )
 
     assert shared.shape == (8, 1, 32, 17)
     assert own.shape == (8, 3, 32, 17)
@@ -167,7 +174,7 @@ def test_colours_share_a_mask_unless_told_otherwise():
 def test_the_grey_weights_matter():
     pictures = torch.rand(8, 3, 32, 32, generator=seeded())
     masks = [
-        ComRComFilter(thresholds=(0.05,), gray=gray)(pictures, seeded())
+        ComRComFilter(thresholds=(0.05,), gray=gray)(pictures, Draws(0, len(pictures)))
         for gray in ("bt601", "mean")
     ]
 
@@ -182,7 +189,10 @@ def test_the_same_seed_draws_the_same_masks_and_touches_no_global_state(chooses)
     pictures = torch.rand(16, 3, 32, 32, generator=seeded())
     state = torch.get_rng_state()
 
-    first, second = chooses(pictures, seeded(7)), chooses(pictures, seeded(7))
+    first, second = (
+        chooses(pictures, Draws(7, len(pictures))),
+        chooses(pictures, Draws(7, len(pictures))),
+    )
 
     assert torch.equal(first, second)
     assert torch.equal(state, torch.get_rng_state())
@@ -198,7 +208,7 @@ def test_impossible_thresholds_are_refused(thresholds):
 def test_pictures_need_not_be_square_nor_even(chooses):
     pictures = torch.rand(4, 3, 33, 48, generator=seeded())
 
-    keep = chooses(pictures, seeded())
+    keep = chooses(pictures, Draws(0, len(pictures)))
 
     assert keep.shape == (4, 1, 33, 25)
     kept, lost = (apply_filter(pictures, side, clamp=False) for side in (keep, ~keep))
@@ -210,7 +220,7 @@ def test_pictures_need_not_be_square_nor_even(chooses):
 def test_every_mask_leaves_a_real_picture(chooses, size):
     height, width = size
     pictures = torch.rand(4, 3, height, width, generator=seeded())
-    keep = chooses(pictures, seeded())
+    keep = chooses(pictures, Draws(0, len(pictures)))
     rows = -torch.arange(height) % height
     columns = torch.arange(width // 2 + 1, width)
     plane = torch.cat([keep, keep[..., rows, :][..., -columns % width]], dim=-1)
@@ -259,8 +269,8 @@ def test_every_gabor_mask_leaves_a_real_picture(size):
 def test_gabor_filters_are_drawn_anew_for_each_picture_and_hidden_or_kept_alone():
     pictures = torch.rand(64, 3, 32, 32, generator=seeded())
 
-    hidden = GaborFilter(hide_prob=1.0)(pictures, seeded())
-    alone = GaborFilter(hide_prob=0.0)(pictures, seeded())
+    hidden = GaborFilter(hide_prob=1.0)(pictures, Draws(0, len(pictures)))
+    alone = GaborFilter(hide_prob=0.0)(pictures, Draws(0, len(pictures)))
 
     assert hidden[:, 0, 0, 0].all()  # the mean colour belongs to no band
     assert not alone[:, 0, 0, 0].any()
@@ -271,7 +281,7 @@ def test_gabor_filters_are_drawn_anew_for_each_picture_and_hidden_or_kept_alone(
 def test_a_gabor_band_scales_with_the_picture():
     large = GaborFilter(frequencies=(28.0,), orientations=1, num_chosen=1, hide_prob=0.0)
 
-    kept = large(torch.rand(1, 1, 64, 64), seeded())[0, 0]
+    kept = large(torch.rand(1, 1, 64, 64), Draws(0, 1))[0, 0]
 
     assert torch.equal(kept, gabor_bank((64, 64), [8.0], orientations=1, octaves=1.0)[0])
 
@@ -285,7 +295,9 @@ def test_every_filter_is_known_by_its_kind_and_shows_its_sides():
     assert {"radial", "com-rcom", "gabor"} <= FILTERS.keys()
     pictures = torch.rand(2, 3, 32, 32, generator=seeded())
     for name, one_sided in [*RadialFilter(16.0).sides(), *GaborFilter().sides()]:
-        masks = [one_sided(pictures, seeded(seed))[0, 0, 0, 0].item() for seed in range(4)]
+        masks = [
+            one_sided(pictures, Draws(seed, len(pictures)))[0, 0, 0, 0].item() for seed in range(4)
+        ]
         assert len(set(masks)) == 1, name
 
 
@@ -305,7 +317,7 @@ class StripesFilter(FrequencyFilter):
     width: Positive
     colour: Literal["red", "blue"] = "red"
 
-    def __call__(self, images, generator):
+    def __call__(self, images, draws):
         low = radial_keep(tuple(images.shape[-2:]), self.width)
         return low.expand(len(images), 1, -1, -1)
 """

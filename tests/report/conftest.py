@@ -184,7 +184,7 @@ def fill(results: Path) -> None:
                 add_metrics(folder, extra | {"images_per_second": 1234.5 + seed})
                 write_beside(folder, run, evaluation, {"optim.layer_decay": "as MFM's ViT-B"})
             folder = results / "probe" / run / "frozen"
-            write_classification(folder, "-knn", "knn_top{}_k20", hits[4] + seed)
+            write_classification(folder, "-knn", "knn_top{}_k20", hits[4] + seed, "20")
             write_classification(folder, "-linear", "linear_top{}_last", hits[5] + seed)
             write_beside(folder, run, "frozen", {})
             folder = results / "segment" / run / "segment"
@@ -199,7 +199,9 @@ def add_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     path.write_text(json.dumps(before | metrics))
 
 
-def write_classification(folder: Path, suffix: str, metric: str, hits: int) -> None:
+def write_classification(
+    folder: Path, suffix: str, metric: str, hits: int, variant: str | None = None
+) -> None:
     """Predictions with `hits` of 200 right at once and ten more in the top five."""
     labels = np.arange(NUM_VAL, dtype=np.int32) % 10
     ranks = np.where(np.arange(NUM_VAL) < hits, 0, np.where(np.arange(NUM_VAL) < hits + 10, 3, 9))
@@ -212,6 +214,8 @@ def write_classification(folder: Path, suffix: str, metric: str, hits: int) -> N
             "logits": pa.FixedSizeListArray.from_arrays(np.zeros(5 * NUM_VAL, np.float32), 5),
         }
     )
+    if variant is not None:
+        table = table.add_column(0, "variant", pa.array([variant] * NUM_VAL))
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, folder / f"predictions{suffix}.parquet")
     numbers = {metric.format(1): hits / NUM_VAL, metric.format(5): (hits + 10) / NUM_VAL}

@@ -134,6 +134,20 @@ def test_every_restoration_task_trains(dataset, tmp_path, part):
     assert (examples["filtered"][0] != examples["pictures"]).any()
 
 
+@pytest.mark.parametrize("recipe", ["demo-mfm", "demo-mfm-com", "demo-folk"])
+def test_a_batch_cut_to_fit_the_memory_trains_the_same(dataset, tmp_path, recipe):
+    changes = {**SHORT, "optim.batch": 8, "optim.lr": 1e-3}
+    _, whole = trained(dataset, tmp_path / "whole", recipe, **changes)
+    _, cut = trained(dataset, tmp_path / "cut", recipe, **changes, **{"runtime.max_batch": 2})
+
+    assert "loss/reconstruction" in whole[0]
+    for name in whole[0].keys() - {"updates_per_second"}:
+        assert cut[0][name] == pytest.approx(whole[0][name], rel=1e-4), name
+    end = [load_file(tmp_path / each / "encoder.safetensors") for each in ("whole", "cut")]
+    for key, value in end[0].items():
+        torch.testing.assert_close(end[1][key], value, rtol=0.01, atol=2e-4, msg=key)
+
+
 def test_the_history_says_which_share_of_values_was_clipped(dataset, tmp_path):
     high = {**RADIAL, "low_pass_prob": 0.0}
     _, history = trained(dataset, tmp_path, "demo-mfm", **SHORT, **{"method.filter": high})

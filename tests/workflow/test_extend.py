@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from folk.errors import InputError
+from folk.methods.draws import Draws
 from folk.methods.filters.apply import apply_filter
 from folk.provenance.schema import read_record
 from tests.methods import test_filters as generic
@@ -77,7 +78,7 @@ def test_haar_bands_share_every_wave_as_the_transform_does(haar):
 def test_a_haar_mask_hides_as_many_bands_as_it_says(haar):
     pictures = torch.rand(64, 3, 32, 32, generator=generic.seeded())
 
-    keep = haar.HaarFilter(levels=1, num_hidden=2)(pictures, generic.seeded())
+    keep = haar.HaarFilter(levels=1, num_hidden=2)(pictures, Draws(0, len(pictures)))
 
     assert keep.shape == (64, 1, 32, 17)
     assert keep[:, 0, 0, 0].all()  # the mean colour is in no detail band

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from folk.provenance.schema import read_record
+from folk.training.history import read_history
 
 RECIPE = "config/recipes/pretrain/demo-folk.yaml"
 SETTINGS = ["optim.epochs=3", "optim.batch=32", "runtime.log_every=1", "optim.warmup_epochs=0.5"]
@@ -69,11 +70,16 @@ def test_kill_9_in_the_middle_changes_nothing(dataset, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_encoder(dataset, tmp_path):
+def test_two_processes_train_the_encoder_that_one_would(dataset, tmp_path):
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    finish([*launch, *command(dataset, tmp_path / "ddp")])
+    finish([*launch, *command(dataset, tmp_path / "two")])
+    finish(command(dataset, tmp_path / "one"))
 
-    record = read_record(tmp_path / "ddp/record.json")
+    record = read_record(tmp_path / "two/record.json")
     assert record["outcome"] == "finished"
     assert record["metrics"]["updates"] == 18
-    assert 0 < record["metrics"]["loss"] < 20
+    two, one = (read_history(tmp_path / each / "metrics.jsonl") for each in ("two", "one"))
+    assert len(one) == len(two)
+    for left, right in zip(two, one, strict=True):
+        for name in ("loss", "loss/reconstruction", "loss/distillation", "grad_norm"):
+            assert left[name] == pytest.approx(right[name], rel=1e-3), name

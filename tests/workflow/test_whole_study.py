@@ -92,7 +92,9 @@ def test_a_reworded_comment_reruns_nothing(finished_copy):
     )
     finished_copy.edit("config/tiny.yaml", "# The whole graph", "# The entire graph")
     finished_copy.edit("folk/tasks/finetune.py", '"""Fine-tuning: the', '"""Fine tuning: the')
-    finished_copy.edit("folk/tasks/probe.py", "    del identity\n", "    # why\n    del identity\n")
+    finished_copy.edit(
+        "folk/tasks/probe.py", "    linear = recipe", "    # why\n    linear = recipe"
+    )
 
     assert finished_copy.planned() == Counter()
 

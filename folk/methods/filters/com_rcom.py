@@ -6,10 +6,11 @@ from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Generator, Tensor
+from torch import Tensor
 
 from folk.errors import InputError
-from folk.methods.filters.base import FrequencyFilter, Keep, Pictures, coin_pair, coins
+from folk.methods.draws import Draws
+from folk.methods.filters.base import FrequencyFilter, Keep, Pictures
 from folk.methods.spectrum import half_spectrum, multiplicity, symmetrised
 from folk.ranges import Fraction, InnerFraction
 
@@ -58,17 +59,17 @@ class ComRComFilter(FrequencyFilter):
                 " between 0 and 1"
             )
 
-    def __call__(self, images: Pictures, generator: Generator) -> Keep:
+    def __call__(self, images: Pictures, draws: Draws) -> Keep:
         """Draw Com or RCom and a threshold for each picture."""
-        is_com = coins(len(images), self.p_com, generator)
-        return self._keep(images, is_com, self._draw_thresholds(len(images), generator))
+        is_com = draws.coins(self.p_com)
+        return self._keep(images, is_com, self._draw_thresholds(len(images), draws))
 
-    def draw_pair(self, u: Pictures, v: Pictures, generator: Generator) -> tuple[Keep, Keep]:
+    def draw_pair(self, u: Pictures, v: Pictures, draws: Draws) -> tuple[Keep, Keep]:
         """Draw Com or RCom and thresholds for both views of each picture."""
-        com_u, com_v = coin_pair(len(u), self.p_com, self.pairing, generator)
-        which_u = self._draw_thresholds(len(u), generator)
+        com_u, com_v = draws.coin_pair(self.p_com, self.pairing)
+        which_u = self._draw_thresholds(len(u), draws)
         draws_once = self.threshold_draw != "view"
-        which_v = which_u if draws_once else self._draw_thresholds(len(v), generator)
+        which_v = which_u if draws_once else self._draw_thresholds(len(v), draws)
         return self._keep(u, com_u, which_u), self._keep(v, com_v, which_v)
 
     def sides(self) -> list[tuple[str, FrequencyFilter]]:
@@ -82,9 +83,10 @@ class ComRComFilter(FrequencyFilter):
             for name, p_com in (("Com", 1.0), ("RCom", 0.0))
         ]
 
-    def _draw_thresholds(self, count: int, generator: Generator) -> Int[Tensor, "b"]:
-        num_draws = 1 if self.threshold_draw == "batch" else count
-        return torch.randint(len(self.thresholds), (num_draws,), generator=generator).expand(count)
+    def _draw_thresholds(self, count: int, draws: Draws) -> Int[Tensor, "b"]:
+        if self.threshold_draw == "batch":
+            return torch.full((count,), draws.one_integer(len(self.thresholds)))
+        return draws.integers(len(self.thresholds))
 
     def _keep(self, images: Pictures, is_com: Bool[Tensor, "b"], which: Int[Tensor, "b"]) -> Keep:
         magnitude = symmetric_magnitude(self._colours(images))

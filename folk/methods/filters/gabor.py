@@ -7,10 +7,11 @@ from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool
-from torch import Generator, Tensor
+from torch import Tensor
 
 from folk.errors import InputError
-from folk.methods.filters.base import FrequencyFilter, Keep, Pictures, coin_pair, coins
+from folk.methods.draws import Draws
+from folk.methods.filters.base import FrequencyFilter, Keep, Pictures
 from folk.methods.spectrum import bin_positions, symmetrised
 from folk.ranges import Count, Fraction, Positive
 
@@ -55,14 +56,14 @@ class GaborFilter(FrequencyFilter):
                 " (orientations x frequencies); lower it"
             )
 
-    def __call__(self, images: Pictures, generator: Generator) -> Keep:
+    def __call__(self, images: Pictures, draws: Draws) -> Keep:
         """Draw filters, and whether they are hidden, for each picture."""
-        return self._keep(images, coins(len(images), self.hide_prob, generator), generator)
+        return self._keep(images, draws.coins(self.hide_prob), draws)
 
-    def draw_pair(self, u: Pictures, v: Pictures, generator: Generator) -> tuple[Keep, Keep]:
+    def draw_pair(self, u: Pictures, v: Pictures, draws: Draws) -> tuple[Keep, Keep]:
         """Draw filters, and whether they are hidden, for both views of each picture."""
-        hide_u, hide_v = coin_pair(len(u), self.hide_prob, self.pairing, generator)
-        return self._keep(u, hide_u, generator), self._keep(v, hide_v, generator)
+        hide_u, hide_v = draws.coin_pair(self.hide_prob, self.pairing)
+        return self._keep(u, hide_u, draws), self._keep(v, hide_v, draws)
 
     def sides(self) -> list[tuple[str, FrequencyFilter]]:
         """Both sides of the coin."""
@@ -71,7 +72,7 @@ class GaborFilter(FrequencyFilter):
             ("Gabor kept", dataclasses.replace(self, hide_prob=0.0)),
         ]
 
-    def _keep(self, images: Pictures, hides: Bool[Tensor, "b"], generator: Generator) -> Keep:
+    def _keep(self, images: Pictures, hides: Bool[Tensor, "b"], draws: Draws) -> Keep:
         bank = gabor_bank(
             (images.shape[-2], images.shape[-1]),
             self._scaled(min(images.shape[-2:])),
@@ -79,7 +80,7 @@ class GaborFilter(FrequencyFilter):
             self.octaves,
             images.device,
         )
-        order = torch.rand(len(images), len(bank), generator=generator).argsort(dim=1)
+        order = draws.uniform(len(bank)).argsort(dim=1)
         chosen = (order < self.num_chosen).to(images.device, torch.float32)
         covered = (chosen @ bank.flatten(1).float() > 0.0).view(-1, 1, *bank.shape[1:])
         return covered != hides.to(images.device)[:, None, None, None]

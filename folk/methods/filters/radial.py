@@ -6,9 +6,10 @@ from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool
-from torch import Generator, Tensor
+from torch import Tensor
 
-from folk.methods.filters.base import FrequencyFilter, Keep, Pictures, coin_pair, coins
+from folk.methods.draws import Draws
+from folk.methods.filters.base import FrequencyFilter, Keep, Pictures
 from folk.methods.spectrum import bin_distance_squared
 from folk.ranges import Count, Fraction, Positive
 
@@ -61,13 +62,13 @@ class RadialFilter(FrequencyFilter):
     radius_outer: Positive | None = None
     pairing: Literal["independent", "one_of_each"] = "independent"
 
-    def __call__(self, images: Pictures, generator: Generator) -> Keep:
+    def __call__(self, images: Pictures, draws: Draws) -> Keep:
         """Draw low or high for each picture."""
-        return self._keep(images, coins(len(images), self.low_pass_prob, generator))
+        return self._keep(images, draws.coins(self.low_pass_prob))
 
-    def draw_pair(self, u: Pictures, v: Pictures, generator: Generator) -> tuple[Keep, Keep]:
+    def draw_pair(self, u: Pictures, v: Pictures, draws: Draws) -> tuple[Keep, Keep]:
         """Draw low or high for both views of each picture."""
-        low_u, low_v = coin_pair(len(u), self.low_pass_prob, self.pairing, generator)
+        low_u, low_v = draws.coin_pair(self.low_pass_prob, self.pairing)
         return self._keep(u, low_u), self._keep(v, low_v)
 
     def sides(self) -> list[tuple[str, FrequencyFilter]]:

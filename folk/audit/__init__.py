@@ -1,0 +1,1 @@
+"""Questions to a finished study: where a number comes from, and whether its files still say so."""

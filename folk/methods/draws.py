@@ -1,0 +1,50 @@
+"""Random numbers for the pictures of a batch, the same however the batch is shared out."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Generator, Tensor
+
+Pairing = Literal["independent", "one_of_each"]
+
+
+class Draws:
+    """Draws for the whole batch and hands out the share of one process.
+
+    All numbers come from one generator on the CPU, so they depend neither on the device nor on the
+    number of processes.
+
+    Args:
+        seed: of the generator.
+        count: pictures in the whole batch.
+        share: which of them are asked for; all by default.
+    """
+
+    def __init__(self, seed: int, count: int, share: slice | None = None) -> None:
+        self._generator = Generator().manual_seed(seed)
+        self._count = count
+        self._share = share or slice(0, count)
+
+    def uniform(self, *shape: int) -> Float[Tensor, "b ..."]:
+        """Numbers in [0, 1), of a shape, for each picture."""
+        return torch.rand(self._count, *shape, generator=self._generator)[self._share]
+
+    def integers(self, high: int) -> Int[Tensor, "b"]:
+        """A number of 0 .. high - 1 for each picture."""
+        return torch.randint(high, (self._count,), generator=self._generator)[self._share]
+
+    def one_integer(self, high: int) -> int:
+        """A number of 0 .. high - 1 for the whole batch."""
+        return int(torch.randint(high, (1,), generator=self._generator))
+
+    def coins(self, probability: float) -> Bool[Tensor, "b"]:
+        """One coin for each picture."""
+        return self.uniform() < probability
+
+    def coin_pair(
+        self, probability: float, pairing: Pairing
+    ) -> tuple[Bool[Tensor, "b"], Bool[Tensor, "b"]]:
+        """The coins of two views of each picture: independent, or always different."""
+        first = self.coins(probability)
+        return first, ~first if pairing == "one_of_each" else self.coins(probability)
