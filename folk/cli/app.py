@@ -8,6 +8,7 @@ from rich.console import Console
 from folk.cli.plan import plan
 from folk.cli.read import mlflow_sync, seal
 from folk.cli.report import report
+from folk.cli.smoke import smoke
 from folk.cli.stages import (
     cost,
     finetune,
@@ -43,6 +44,7 @@ for stage in (
 app.command()(plan)
 app.command("mlflow-sync")(mlflow_sync)
 app.command()(seal)
+app.command()(smoke)
 
 
 def main() -> None:
