@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= config/demo.yaml
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --upgrade
+PAPER ?= config/paper.yaml
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/local --configfile $(STUDY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check format lock clean
+.PHONY: help setup demo smoke run test check format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -19,6 +20,10 @@ demo: setup ## the main job: pictures in, tables out, about ten minutes on two c
 	@cat results/demo/tables/few-labels.md
 	@echo
 	@echo "Done. Open results/demo/report.html; the tables are in results/demo/tables/."
+
+smoke: setup ## two steps of every recipe of the paper study, on miniature archives
+	@command=$$($(BIN)/python -m folk smoke $(PAPER)) && $(BIN)/$$command --quiet reason host
+	@echo "Done. Every recipe of $(PAPER) has run; none of its numbers is a result."
 
 test: setup .venv/crate/ready ## the tests, a whole tiny study among them
 	@$(BIN)/python -m pytest $(TESTS)
