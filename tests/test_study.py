@@ -64,7 +64,7 @@ def test_a_row_becomes_one_run_for_each_seed(tmp_path):
         ("seeds: [0, 3]", "seeds: [-1]", "greater than or equal to 0"),
         ("study: tiny", "study: ../tiny", "a name may hold only"),
         ("folk: {label", "'a; rm -rf': {label", "a name may hold only"),
-        ("scale: demo", "scale: huge", "'demo' or 'paper'"),
+        ("scale: demo", "scale: huge", "'demo', 'smoke' or 'paper'"),
         ("stage: finetune, recipe: full, data: scenes}", "stage: fine, recipe: a, data: scenes}",
          "'robustness' or 'cost'"),
         ("classifier: full", "classifier: ful", "named 'ful'; did you mean 'full'"),

@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 
 from folk.cli.explain import explain
+from folk.cli.export import export
 from folk.cli.plan import plan
 from folk.cli.read import mlflow_sync, seal
 from folk.cli.report import report
@@ -46,6 +47,7 @@ app.command()(plan)
 app.command("mlflow-sync")(mlflow_sync)
 app.command()(seal)
 app.command(rich_help_panel="Audit")(explain)
+app.command(rich_help_panel="Audit")(export)
 app.command()(smoke)
 
 
