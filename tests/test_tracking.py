@@ -35,7 +35,8 @@ def opened(stage, run, **changes):
         "code": "c" * 64,
         "scale": "demo",
     } | changes
-    return open_record(RESULTS / "work" / stage / run, **fields)
+    work = RESULTS / "work" / stage / run / (fields["evaluation"] or "")
+    return open_record(work, **fields)
 
 
 def pretrain():

@@ -41,6 +41,6 @@ def mlflow_sync(
 
 def seal(study: StudyFile, root: Path = Path()) -> None:
     """Hand the bytes of a finished study to DVC and compare its digests with the records."""
-    from folk.provenance.seal import commit_to_dvc
+    from folk.provenance.versioning import commit_to_dvc
 
     commit_to_dvc(root, load_study(study).name)

@@ -106,9 +106,9 @@ class Evidence:
     def failures(self) -> list[Failure]:
         """Jobs whose records say that they failed or were interrupted, in order of path."""
         found = []
-        for path in sorted(self.results.glob("work/**/record-*.failed.json")):
+        for path in sorted(self.results.glob("failed/**/record-*.failed.json")):
             record = read_json(path)
-            job = path.parent.relative_to(self.results / "work")
+            job = path.parent.relative_to(self.results / "failed")
             done = (self.results / job / "record.json").is_file()
             found.append(
                 Failure(
@@ -143,8 +143,8 @@ class Evidence:
         if row not in self.study.rows_of(evaluation):
             return Measurement(name, folder, "not planned")
         if not (folder / "metrics.json").is_file():
-            work = self.results / "work"
-            places = (work / stage / run / evaluation, work / "pretrain" / run)
+            ends = self.results / "failed"
+            places = (ends / stage / run / evaluation, ends / "pretrain" / run)
             failed = any(list(place.glob("record-*.failed.json")) for place in places)
             return Measurement(name, folder, "failed" if failed else "not run")
         record = folder / "record.json"

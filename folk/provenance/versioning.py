@@ -28,7 +28,7 @@ SHOWN_PROBLEMS = 5
 
 
 @dataclass(frozen=True)
-class SealReport:
+class VersioningReport:
     """What became of a study's bytes: `status` is committed, skipped, or left to `dvc repro`."""
 
     status: str
@@ -37,7 +37,7 @@ class SealReport:
     problems: list[str] = field(default_factory=list)
 
 
-def commit_to_dvc(root: Path, study: str) -> SealReport:
+def commit_to_dvc(root: Path, study: str) -> VersioningReport:
     """Let DVC take the study's bytes into its cache and write dvc.lock; say so in one line.
 
     Time stamps stay as they are, so that the workflow still has nothing to do. Without DVC, or
@@ -115,21 +115,25 @@ def md5_problems(root: Path, study: str) -> tuple[int, list[str]]:
     return compared, problems
 
 
-def _refused(root: Path, study: str) -> SealReport | None:
+def _refused(root: Path, study: str) -> VersioningReport | None:
     if not (root / ".dvc").is_dir():
-        return SealReport("skipped", f"DVC: {root}/.dvc is not there, so no bytes were kept")
+        return VersioningReport("skipped", f"DVC: {root}/.dvc is not there, so no bytes were kept")
     if not (root / ".git").exists():
-        return SealReport("skipped", f"DVC: {root} is no git repository, so no bytes were kept")
+        return VersioningReport(
+            "skipped", f"DVC: {root} is no git repository, so no bytes were kept"
+        )
     if study not in _studies_of(root / "dvc.yaml"):
         line = f"DVC: no stage for '{study}'; add it to stages.{STAGE}.matrix.study in dvc.yaml"
-        return SealReport("skipped", line)
+        return VersioningReport("skipped", line)
     if os.environ.get("DVC_STAGE"):
         # `dvc repro` called the workflow, holds the lock, and commits when it returns.
-        return SealReport("left to dvc repro", "DVC: `dvc repro` is running and keeps the bytes")
+        return VersioningReport(
+            "left to dvc repro", "DVC: `dvc repro` is running and keeps the bytes"
+        )
     return None
 
 
-def _committed(root: Path, results: Path, study: str) -> SealReport:
+def _committed(root: Path, results: Path, study: str) -> VersioningReport:
     done = _dvc(root, "commit", "--force", "--no-relink", f"{STAGE}@{study}")
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if line.strip()]
@@ -139,7 +143,7 @@ def _committed(root: Path, results: Path, study: str) -> SealReport:
     line = f"DVC: {compared} recorded files kept in dvc.lock, same md5 as the records"
     if problems:
         line = f"DVC: {len(problems)} of {compared + len(problems)} recorded files do not agree"
-    return SealReport("committed", line, compared, problems)
+    return VersioningReport("committed", line, compared, problems)
 
 
 def _studies_of(dvc_yaml: Path) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from folk.errors import InputError
-from folk.provenance.seal import commit_to_dvc, write_metrics_summary
+from folk.provenance.versioning import commit_to_dvc, write_metrics_summary
 
 ROOT = Path(__file__).parents[2]
 DATA = Path("results/demo/prepare/scenes")
