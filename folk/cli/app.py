@@ -6,8 +6,9 @@ import typer
 from rich.console import Console
 
 from folk.cli.plan import plan
-from folk.cli.read import mlflow_sync, seal
+from folk.cli.read import mlflow_sync
 from folk.cli.report import report
+from folk.cli.seal import seal
 from folk.cli.stages import (
     cost,
     finetune,
@@ -42,7 +43,7 @@ for stage in (
     app.command(rich_help_panel="Stages")(stage)
 app.command()(plan)
 app.command("mlflow-sync")(mlflow_sync)
-app.command()(seal)
+app.command(rich_help_panel="Audit")(seal)
 
 
 def main() -> None:
