@@ -17,7 +17,7 @@ from folk.metrics.segmentation import scores_of_file
 from folk.report.pictures import PictureScores, picture_scores
 from folk.study import Study, run_name
 
-Status = Literal["ok", "failed", "not run", "not planned"]
+Status = Literal["ok", "excluded", "failed", "not run", "not planned"]
 
 # metrics.json and the predictions are written by the same job in double precision.
 _AGREE = 1e-6
@@ -128,6 +128,26 @@ class Evidence:
             if "work" not in path.relative_to(self.results).parts:
                 yield path, read_json(path)
 
+    def record_ids(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Path and id of each record: of finished jobs, and of those that did not finish."""
+        finished = {shown_path(path): str(record.get("id")) for path, record in self.records()}
+        ends = self.results.glob("failed/**/record-*.failed.json")
+        return finished, {shown_path(path): str(read_json(path).get("id")) for path in ends}
+
+    def adopted(self) -> dict[str, str]:
+        """Path and id of records whose bytes came by `adopt`; nothing when all was computed here.
+
+        Raises:
+            InputError: the file is not what `adopt` writes.
+        """
+        path = self.results / "adopted.json"
+        if not path.is_file():
+            return {}
+        try:
+            return {str(entry["path"]): str(entry["id"]) for entry in read_json(path)["records"]}
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{path}: not what `adopt` writes; run it again") from error
+
     def folders(self) -> Iterator[tuple[str, Path]]:
         """Stage and result folder of every run that was made, pre-training first."""
         stages = sorted({evaluation.stage for evaluation in self.study.evaluations.values()})
@@ -142,6 +162,8 @@ class Evidence:
         folder = self.results / stage / run / evaluation
         if row not in self.study.rows_of(evaluation):
             return Measurement(name, folder, "not planned")
+        if run in self.study.exclude:
+            return Measurement(name, folder, "excluded")
         if not (folder / "metrics.json").is_file():
             ends = self.results / "failed"
             places = (ends / stage / run / evaluation, ends / "pretrain" / run)

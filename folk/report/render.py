@@ -41,7 +41,8 @@ def render_report(
     write_cells(table, cells_path)
     written = [cells_path]
     # Read back: tables show what the file says, not what memory held.
-    views = table_views(study, read_cells(cells_path), numbers)
+    failures = evidence.failures()
+    views = table_views(study, read_cells(cells_path), numbers, failures)
     for view in views:
         texts = {"md": render_markdown, "tex": render_latex, "csv": render_csv}
         for suffix, render in texts.items():
@@ -56,7 +57,7 @@ def render_report(
         views,
         drawings,
         assumptions,
-        evidence.failures(),
+        failures,
         collect_facts(evidence, digests),
         numbers,
     )

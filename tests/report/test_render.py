@@ -154,7 +154,7 @@ def test_the_foot_of_the_page_holds_digests_and_the_commit(untouched):
     foot = text[text.index("<footer") :]
     assert "c0ffee" in foot
     assert "ab" * 32 in foot
-    assert len(re.findall(r">[0-9a-f]{64}<", foot)) == 4
+    assert len(re.findall(r">[0-9a-f]{64}<", foot)) == 5
 
 
 def save_examples(tree, run, names, seed=0):

@@ -297,6 +297,6 @@ def measured(wildcards):
 
 def table_values():
     """Params value: what the study says about rows, columns and published numbers."""
-    said = study.model_dump(mode="json", include={"title", "scale", "encoders", "tables"})
+    said = study.model_dump(mode="json", include={"title", "scale", "encoders", "exclude", "tables"})
     published = Path("config/published.yaml").read_text(encoding="utf-8")
     return json.dumps([said, published], sort_keys=True)
