@@ -5,6 +5,7 @@ import sys
 import typer
 from rich.console import Console
 
+from folk.cli.adopt import adopt
 from folk.cli.plan import plan
 from folk.cli.read import mlflow_sync
 from folk.cli.report import report
@@ -43,7 +44,8 @@ for stage in (
     app.command(rich_help_panel="Stages")(stage)
 app.command()(plan)
 app.command("mlflow-sync")(mlflow_sync)
-app.command(rich_help_panel="Audit")(seal)
+for question in (seal, adopt):
+    app.command(rich_help_panel="Audit")(question)
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ from folk.provenance.schema import record_id, write_record
 
 OPEN_NAME = "record.open.json"
 DIFF_NAME = "uncommitted.diff"
+MADE_NAME = "finished.id"  # in the work folder, which is never handed on: this copy did the job
 STOPPED = (75, 128 + signal.SIGTERM)  # exit codes: a planned stop that wants a restart; SIGTERM
 
 
@@ -73,6 +74,7 @@ class Record:
         else:
             write_text(path.with_name(DIFF_NAME), self._diff)
         write_record(path, record)
+        write_text(self.work / MADE_NAME, f"{record['id']}\n")
         (self.work / OPEN_NAME).unlink(missing_ok=True)
         self.finished = True
         return str(record["id"])

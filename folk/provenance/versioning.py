@@ -1,4 +1,4 @@
-"""Hand the bytes of a finished study to DVC, once, and see that both name them alike.
+"""Hand the bytes of a finished study to DVC, once, and see that DVC and records name them alike.
 
 Only the driver calls this, after the last job: DVC locks its repository, and jobs that asked it at
 the same time would fail. DVC hashes the files itself; its md5 must be that of the records.
@@ -17,6 +17,7 @@ import yaml
 
 from folk.errors import InputError
 from folk.files import write_json
+from folk.provenance.failures import FAILED, WORK
 from folk.provenance.schema import read_record
 
 STAGE = "reproduce"
@@ -52,6 +53,7 @@ def commit_to_dvc(root: Path, study: str) -> VersioningReport:
     """
     results = root / "results" / study
     write_metrics_summary(results)
+    (results / FAILED).mkdir(exist_ok=True)  # DVC wants a folder even where nothing failed
     report = _refused(root, study) or _committed(root, results, study)
     print(report.line, file=sys.stderr)
     if report.problems:
@@ -72,7 +74,7 @@ def write_metrics_summary(results: Path) -> list[Path]:
     runs: dict[str, dict[str, dict[str, Any]]] = {}
     for path in sorted(results.glob("*/**/metrics.json")):
         stage, *place = path.parent.relative_to(results).parts
-        if stage in ("work", "metrics") or not place:
+        if stage in (WORK, FAILED, "metrics") or not place:
             continue
         run, *evaluation = place
         measured = json.loads(path.read_text(encoding="utf-8"))
@@ -99,7 +101,7 @@ def md5_problems(root: Path, study: str) -> tuple[int, list[str]]:
     known = dict(_locked_files(root, study))
     compared, problems = 0, []
     for record_path in sorted((root / "results" / study).glob("*/**/record.json")):
-        if "work" in record_path.relative_to(root / "results" / study).parts:
+        if WORK in record_path.relative_to(root / "results" / study).parts:
             continue
         for output in read_record(record_path)["outputs"]:
             path, md5 = output["path"], output["md5"]
