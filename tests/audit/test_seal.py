@@ -6,11 +6,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from folk.audit.chain import Chain
 from folk.audit.seal import read_seal, seal_path, seal_problems, signature_path, write_seal
 from folk.audit.signature import check_signature, sign
 from folk.canonical import chain_digest
+from folk.cli.app import app
 from folk.errors import InputError
 from folk.study import load_study
 
@@ -167,6 +169,33 @@ def test_a_signature_says_who_signed_and_only_these_bytes(key):
     for signers in (Path("signers"), None):
         with pytest.raises(InputError, match="ssh-keygen -Y"):
             check_signature(path, signature, signers)
+
+
+@has_ssh
+def test_the_command_seals_signs_and_checks(key):
+    Path("signers").write_text(f"lab@example.org {Path('key.pub').read_text()}")
+    command = ["seal", str(STUDY)]
+
+    assert CliRunner().invoke(app, [*command, "--sign", "key"]).exit_code == 0
+    checked = CliRunner().invoke(app, [*command, "--check", "--signers", "signers"])
+    assert checked.exit_code == 0
+    assert "lab@example.org" in checked.stderr
+    assert read_seal(seal_path(RESULTS)).digest in checked.stderr
+
+    (RESULTS / "cells.parquet").write_text("other cells")
+    checked = CliRunner().invoke(app, [*command, "--check"])
+    assert checked.exit_code == 1
+    assert "cells.parquet: other bytes than were sealed" in checked.stderr
+
+
+def test_signers_without_a_signature_are_not_satisfied(finished):
+    CliRunner().invoke(app, ["seal", str(STUDY)])
+    Path("signers").write_text("")
+
+    checked = CliRunner().invoke(app, ["seal", str(STUDY), "--check", "--signers", "signers"])
+
+    assert checked.exit_code == 1
+    assert "the seal is not signed" in checked.stderr
 
 
 @has_ssh
