@@ -47,7 +47,7 @@ def origin(finished_study: Copy, tmp_path_factory: pytest.TempPathFactory) -> Pa
     stages = (ROOT / "dvc.yaml").read_text()
     (folder / "dvc.yaml").write_text(stages.replace("study: [demo]", "study: [tiny]"))
     git(folder, "init", "-q")
-    git(folder, "add", ".")
+    git(folder, "add", ".", ":!results")
     git(folder, "commit", "-qm", "code")
     run(folder, sys.executable, "-m", "folk", "seal", "config/tiny.yaml")
     dvc(folder, "remote", "add", "--local", "--default", "store", str(folder.parent / "store"))
