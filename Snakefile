@@ -14,7 +14,7 @@ Where everything lies:
     results/{study}/segment/{run}/{evaluation}/        the same, pixel by pixel
     results/{study}/robustness/{run}/{evaluation}/     predictions-variants.parquet, metrics.json
     results/{study}/cost/{run}/{evaluation}/           cost.json, metrics.json
-    results/{study}/report.html, tables/, cells.parquet
+    results/{study}/report.html, tables/, cells.parquet, claims.parquet, assumptions.md
     results/{study}/seal.json                          one digest of all records, for git
     results/{study}/failed/                            records of jobs that did not finish
 

@@ -35,6 +35,7 @@ Stage = Literal[
     "report",
 ]
 Reason = Annotated[str, Field(min_length=1)]
+Scale = Literal["demo", "smoke", "paper"]
 Overrides = dict[str, Any]
 
 
@@ -223,7 +224,7 @@ class Study(Section):
 
     name: Name = Field(alias="study")
     title: str
-    scale: Literal["demo", "paper"]
+    scale: Scale
     code_change: dict[Stage | Literal["default"], Literal["rerun", "report"]] = Field(
         default_factory=dict
     )
@@ -259,6 +260,13 @@ class Study(Section):
             for row in table.rows
             for column_name, column in table.columns.items()
         }
+
+    def unused_stages(self) -> list[Stage]:
+        """Stages that leave results in other studies and none in this one."""
+        used = {evaluation.stage for evaluation in self.evaluations.values()}
+        measuring: tuple[Stage, ...] = ("finetune", "probe", "segment", "robustness", "cost")
+        none: list[Stage] = [] if self.splits else ["split"]
+        return none + [stage for stage in measuring if stage not in used]
 
     def resources_of(self, stage: Stage) -> Resources:
         """What a job of this stage asks for; small when the study does not say."""
@@ -322,7 +330,7 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
     for run in study.exclude:
         yield from lost(("exclude", run), run, runs, "run")
     for name, table in study.tables.items():
-        yield from _dangling_in_table(study, name, table, lost)
+        yield from _dangling_in_table(study, document, name, table, lost)
     for name, claim in study.claims.items():
         yield from _dangling_in_claim(study, document, name, claim, lost)
 
@@ -342,7 +350,9 @@ def _without_classifier(
             yield f"{where}: '{classifier}' does not fine-tune row '{row}'; name rows in 'encoders'"
 
 
-def _dangling_in_table(study: Study, name: str, table: Table, lost: Any) -> Iterator[str]:
+def _dangling_in_table(
+    study: Study, document: Document, name: str, table: Table, lost: Any
+) -> Iterator[str]:
     here = ("tables", name)
     for index, row in enumerate(table.rows):
         yield from lost((*here, "rows", index), row, study.encoders, "encoder row")
@@ -355,8 +365,11 @@ def _dangling_in_table(study: Study, name: str, table: Table, lost: Any) -> Iter
         yield from lost((*here, "published", cell), cell, cells, "cell")
     for quoted_name, quoted in table.context.items():
         for column_name in quoted.cells:
-            keys = (*here, "context", quoted_name, "cells", column_name)
-            yield from lost(keys, column_name, table.columns, "column")
+            place = (*here, "context", quoted_name, "cells", column_name)
+            yield from lost(place, column_name, table.columns, "column")
+        if quoted_name in table.rows:
+            where = document.where((*here, "context", quoted_name))
+            yield f"{where}: tables.{name}.context.{quoted_name}: a row of ours has that name"
 
 
 def _dangling_in_claim(

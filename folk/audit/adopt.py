@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from folk.audit.adopted import ADOPTED_NAME, read_adopted
-from folk.audit.chain import RECORD_NAME, Chain, Job
+from folk.audit.chain import Chain, Job
 from folk.audit.seal import read_seal, seal_path, seal_problems
 from folk.errors import InputError
 from folk.files import write_json
@@ -97,7 +97,7 @@ def adopt(study: str, results: Path, argv: Sequence[str], root: Path = Path()) -
             "records": records,
         }
         write_json(root / results / ADOPTED_NAME, said)
-    _order_times(jobs, results, root)
+    _order_times(jobs, pulled, results, root)
     return Adoption(
         adopted=len(pulled),
         computed_here=len(jobs) - len(pulled),
@@ -155,23 +155,26 @@ def _made_here(job: Job, results: Path, root: Path) -> bool:
     return note.is_file() and note.read_text(encoding="utf-8").strip() == job.id
 
 
-def _order_times(jobs: Sequence[Job], results: Path, root: Path) -> None:
-    """Give each job's folder the time of its end, later than all before, and tables the last one.
+def _order_times(jobs: Sequence[Job], pulled: Sequence[Job], results: Path, root: Path) -> None:
+    """Give the folder of each pulled job the time of its end, later than all before it.
 
     Every job gets a time of its own in the order of the chain, so that this also holds where a
-    cache lets equal files of two jobs share one inode.
+    cache lets equal files of two jobs share one inode. What was made here has its times already,
+    and tables that are older than it are to be made again.
     """
-    moment = 0
+    moment, came = 0, {job.path for job in pulled}
     for job in jobs:
         ended = datetime.fromisoformat(str(job.record["ended"]))
         moment = max(moment + STEP_NS, int(ended.timestamp()) * 10**9)
-        folder = root / job.path.parent
-        for path in sorted(folder.rglob("*")):
-            if path.name != RECORD_NAME:
-                os.utime(path, ns=(moment, moment))
-        os.utime(folder / RECORD_NAME, ns=(moment, moment))
-    jobs_of = {job.path.relative_to(results).parts[0] for job in jobs}
-    for path in sorted((root / results).rglob("*")):
-        stage = path.relative_to(root / results).parts[0]
-        if stage not in jobs_of | {FAILED, WORK} and path.stat().st_mtime_ns <= moment:
-            os.utime(path, ns=(moment + STEP_NS, moment + STEP_NS))
+        if job.path in came:
+            _set_times((root / job.path.parent).rglob("*"), moment)
+    if len(came) == len(jobs):
+        stages = {job.path.relative_to(results).parts[0] for job in jobs} | {FAILED, WORK}
+        others = [path for path in (root / results).iterdir() if path.name not in stages]
+        below = [path for folder in others for path in folder.rglob("*")]
+        _set_times([*others, *below], moment + STEP_NS)
+
+
+def _set_times(paths: Iterable[Path], moment: int) -> None:
+    for path in paths:
+        os.utime(path, ns=(moment, moment))

@@ -6,10 +6,12 @@ import typer
 from rich.console import Console
 
 from folk.cli.adopt import adopt
+from folk.cli.export import export
 from folk.cli.plan import plan
 from folk.cli.read import mlflow_sync
 from folk.cli.report import report
 from folk.cli.seal import seal
+from folk.cli.smoke import smoke
 from folk.cli.stages import (
     cost,
     finetune,
@@ -44,8 +46,9 @@ for stage in (
     app.command(rich_help_panel="Stages")(stage)
 app.command()(plan)
 app.command("mlflow-sync")(mlflow_sync)
-for question in (seal, adopt):
+for question in (seal, adopt, export):
     app.command(rich_help_panel="Audit")(question)
+app.command()(smoke)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from folk.files import whole_file
 from folk.metrics import intervals
 from folk.report.compared import check_comparisons, unit_of
 from folk.report.evidence import Evidence, Measurement
+from folk.report.origin import FOREIGN
 from folk.report.pictures import crossed_interval
 from folk.report.published import Published, PublishedNumber
 from folk.report.verdicts import verdict
@@ -318,7 +319,7 @@ def _formula(column: Column) -> str:
 
 def _note(missing: dict[str, str]) -> str:
     parts = []
-    for status in ("failed", "not run", "not planned"):
+    for status in ("failed", "not run", "not planned", *FOREIGN):
         names = [name for name, found in missing.items() if found == status]
         if names:
             parts.append(f"{status}: {', '.join(names)}")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,7 @@ def test_pulled_results_are_noted_and_makers_get_older_than_readers(pulled):
     stamps = [path.stat().st_mtime_ns for path in chain]
     assert stamps == sorted(set(stamps))
     assert (RESULTS / "tracked.json").stat().st_mtime_ns > stamps[2]
+    assert stamps[3] < time.time_ns() + 60e9  # not the time of the checkout
 
 
 def test_a_second_time_changes_nothing(pulled):
@@ -73,9 +75,13 @@ def test_a_job_that_ran_here_stays_computed_here(pulled):
     assert adopted_record(PREDICTIONS.with_name("record.json"), adopted) is None
     assert adopted_record(ENCODER.with_name("record.json"), adopted) is not None
 
+    before = times()
+
     done = take()
 
     assert (done.adopted, done.computed_here) == (2, 1)
+    later = [PREDICTIONS, RESULTS / "cells.parquet"]  # made here; tables are to be made again
+    assert [times()[path] for path in later] == [before[path] for path in later]
     assert PREDICTIONS.with_name("record.json").as_posix() not in read_adopted(RESULTS)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from folk.errors import InputError
 from folk.metrics.intervals import (
@@ -55,6 +56,15 @@ def test_an_interval_of_a_difference_is_welchs_by_hand():
     # t(0.975) falls from 4.3027 at 2 degrees to 3.1824 at 3.
     reach = (found.high - 3.0) / (5 / 3) ** 0.5
     assert reach == pytest.approx(3.2196, abs=2e-3)
+
+
+def test_an_interval_of_a_difference_is_that_of_scipys_test():
+    above, below = [83.4, 83.1, 83.6, 83.3], [82.9, 83.0, 82.2]
+
+    found = difference_interval(above, below, 0.9)
+
+    test = scipy.stats.ttest_ind(above, below, equal_var=False).confidence_interval(0.9)
+    assert (found.low, found.high) == pytest.approx((test.low, test.high))
 
 
 def test_an_interval_of_a_difference_is_narrower_at_90_than_at_95_percent():

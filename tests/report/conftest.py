@@ -87,6 +87,18 @@ tables:
       knn: {{label: k-NN %, evaluation: frozen, metric: knn_top1_k20}}
       linear: {{label: linear %, evaluation: frozen, metric: linear_top1_last}}
       speed: {{label: pictures/s, evaluation: full, metric: images_per_second, percent: false}}
+claims:
+  order-full:
+    says: "MFM < MFM + Com/RCom < FOLK"
+    order: [finetune/mfm/top1, finetune/mfm-com/top1, finetune/folk/top1]
+    source: folk-order-t1
+  gain-com-few:
+    says: Com/RCom filters add 10.7 points with few labels
+    difference: {{of: few/mfm-com/avg, over: few/mfm/avg}}
+    published: folk-delta-few-com
+  no-gain:
+    says: no gain over training from scratch
+    equal: {{of: finetune/mfm/top1, to: finetune/scratch/top1, margin: 4.0}}
 """
 
 # Correct predictions out of 200, by row: full, few-a, few-b, few-c, k-NN, linear.
@@ -144,6 +156,9 @@ def build(
     words = {"title": json.dumps(title), "label": json.dumps(label), "scale": scale}
     path.write_text(STUDY.format(**words), encoding="utf-8")
     shutil.copytree(pattern(), folder / "results" / "toy")
+    for record in (folder / "results" / "toy").glob("**/record.json"):
+        made = json.loads(record.read_text()) | {"study": "toy", "scale": scale}
+        record.write_text(json.dumps(made))
     return Tree(load_study(path), path, folder / "results" / "toy", PUBLISHED)
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.data.archives import miniature
+from folk.data.archives import miniature
 
 SMALL = """    set:
       archive.classes: 3
@@ -59,6 +59,7 @@ def test_archives_go_through_the_rule(clean_copy):
     miniature.imagenet(clean_copy.folder / "data")
     kit = "      devkit: data/ILSVRC2012_devkit_t12.tar.gz\n"
     clean_copy.edit("config/paper.yaml", kit, kit + SMALL)
+    clean_copy.edit("config/paper.yaml", "scale: paper", "scale: smoke")
 
     target = "results/paper/prepare/imagenet/dataset.json"
     done = paper(clean_copy, "--", target)
@@ -79,3 +80,18 @@ def test_an_archive_that_the_recipe_does_not_know_is_refused_even_in_a_dry_run(c
 
     assert done.returncode != 0
     assert "did you mean 'devkit'" in done.stdout + done.stderr
+
+
+def test_a_study_that_reads_other_bytes_than_the_official_ones_is_refused(clean_copy):
+    kit = "      devkit: data/ILSVRC2012_devkit_t12.tar.gz\n"
+    clean_copy.edit("config/paper.yaml", kit, kit + SMALL)
+    old = "list: data/10percent.txt"
+    clean_copy.edit("config/paper.yaml", old, f"{old}, set: {{list_sha256: {'0' * 64}}}")
+
+    done = paper(clean_copy, "-n")
+    said = done.stdout + done.stderr
+
+    assert done.returncode != 0
+    for key in ("archive.files.train.md5", "archive.files.devkit.md5", "list_sha256"):
+        assert said.count(f"{key}: config/recipes") == 1
+    assert "only a smoke run may read other bytes" in said

@@ -18,7 +18,10 @@ from folk.provenance.digest import digest_file
 from folk.provenance.fingerprint import code_fingerprint
 from folk.provenance.staleness import stale_results
 from folk.recipes import load_recipe, recipe_digest, result_values
+from folk.recipes.official import changed_digests
 from folk.recipes.provide import archive_problems, missing_files
+from folk.report.compared import check_comparisons
+from folk.report.published import load_published
 from folk.study import load_study
 from snakemake.exceptions import WorkflowError
 
@@ -77,6 +80,8 @@ def checked_recipes():
             path = Path(recipe_file(stage, entry.recipe))
             recipe = recipes[stage, name] = load_recipe(stage, path, entry.overrides)
             said = archive_problems(entry, recipe) if stage == "prepare" else []
+            if study.scale != "smoke":
+                said += changed_digests(stage, path, entry.overrides)
             problems += [f"{study_file}: '{name}': {line}" for line in said]
         except InputError as error:
             problems.append(f"{study_file}: '{name}': {error}")
@@ -89,6 +94,9 @@ study_file = single_study_file()
 try:
     study = load_study(Path(study_file))
     adopted = read_adopted(Path("results", study.name))
+    # Jobs on a cluster read this file again; what the driver has checked stays so.
+    if workflow.is_main_process:
+        check_comparisons(study, load_published(Path("config/published.yaml")))
 except InputError as error:
     refuse(error)
 recipes = checked_recipes()
@@ -332,9 +340,8 @@ def measured(wildcards):
 
 
 def table_values():
-    """Params value: what the study says about rows, columns and published numbers."""
-    said = study.model_dump(
-        mode="json", include={"title", "scale", "encoders", "exclude", "tables"}
-    )
+    """Params value: what the study says about rows, columns, claims and published numbers."""
+    parts = {"title", "scale", "encoders", "exclude", "tables", "claims"}
+    said = study.model_dump(mode="json", include=parts)
     published = Path("config/published.yaml").read_text(encoding="utf-8")
     return json.dumps([said, published], sort_keys=True)
