@@ -15,6 +15,8 @@ Where everything lies:
     results/{study}/robustness/{run}/{evaluation}/     predictions-variants.parquet, metrics.json
     results/{study}/cost/{run}/{evaluation}/           cost.json, metrics.json
     results/{study}/report.html, tables/, cells.parquet, claims.parquet, assumptions.md
+    results/{study}/seal.json                          one digest of all records, for git
+    results/{study}/failed/                            records of jobs that did not finish
 
 Beside each of them: record.json (the evidence), recipe.yaml (all values), a log and a benchmark.
 """

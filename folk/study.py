@@ -34,6 +34,7 @@ Stage = Literal[
     "cost",
     "report",
 ]
+Reason = Annotated[str, Field(min_length=1)]
 Scale = Literal["demo", "smoke", "paper"]
 Overrides = dict[str, Any]
 
@@ -233,6 +234,7 @@ class Study(Section):
     splits: dict[Name, SplitEntry] = Field(default_factory=dict)
     encoders: dict[Name, EncoderRow] = Field(min_length=1)
     evaluations: dict[Name, Evaluation] = Field(default_factory=dict)
+    exclude: dict[Name, Reason] = Field(default_factory=dict)
     tables: dict[Name, Table] = Field(default_factory=dict)
     claims: dict[Name, Claim] = Field(default_factory=dict)
 
@@ -245,6 +247,11 @@ class Study(Section):
     def rows_of(self, evaluation: str) -> list[str]:
         """The rows that an evaluation measures."""
         return self.evaluations[evaluation].encoders or list(self.encoders)
+
+    def excluded(self, row: str) -> dict[str, str]:
+        """The runs of a row whose numbers are left out, each with the reason."""
+        runs = {run for run, of_row, _ in self.runs() if of_row == row}
+        return {run: reason for run, reason in self.exclude.items() if run in runs}
 
     def cells(self) -> dict[str, Column]:
         """The cells that are ours, by name `table/row/column`, each with its column."""
@@ -320,6 +327,9 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
             yield from lost((*here, "encoders", index), row_name, study.encoders, "encoder row")
         if evaluation.classifier is not None:
             yield from _without_classifier(study, document, name, evaluation.classifier)
+    runs = [run for run, _, _ in study.runs()]
+    for run in study.exclude:
+        yield from lost(("exclude", run), run, runs, "run")
     for name, table in study.tables.items():
         yield from _dangling_in_table(study, document, name, table, lost)
     for name, claim in study.claims.items():

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from folk.audit.adopted import read_adopted
 from folk.provenance.replay import history_of, milliseconds, records_of, spelt, tags_of
 from folk.yaml_model import flattened
 
@@ -26,7 +27,7 @@ PARAMS_A_BATCH = 100
 DIGEST_LENGTH = 36
 
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-RECORD_TAG, OLD_TAG = "folk.record_id", "folk.superseded"
+RECORD_TAG, OLD_TAG, ADOPTED_TAG = "folk.record_id", "folk.superseded", "folk.adopted"
 DATA_FILES = ("dataset.json", "keys.parquet")
 
 
@@ -66,7 +67,8 @@ def sync_study(study_dir: Path, uri: str | None, study: str) -> SyncReport:
     uri = uri or f"sqlite:///{study_dir.resolve().as_posix()}/mlflow.db"
     records, unreadable = records_of(study_dir)
     try:
-        created, superseded = _replay(records, uri, study)
+        adopted = set(read_adopted(study_dir).values())
+        created, superseded = _replay(records, uri, study, adopted)
     except Exception as error:  # noqa: BLE001 - mlflow, sqlalchemy, alembic and requests raise their own
         reason = next(iter(str(error).splitlines()), "")
         return SyncReport(
@@ -169,7 +171,9 @@ class LiveMirror:
         print(f"MLflow at {self._uri}: no live curves: {what}", file=sys.stderr)
 
 
-def _replay(records: list[tuple[Path, dict[str, Any]]], uri: str, study: str) -> tuple[int, int]:
+def _replay(
+    records: list[tuple[Path, dict[str, Any]]], uri: str, study: str, adopted: set[str]
+) -> tuple[int, int]:
     client = _client(uri)
     experiment = _experiment(client, study)
     known = {}
@@ -181,7 +185,7 @@ def _replay(records: list[tuple[Path, dict[str, Any]]], uri: str, study: str) ->
     created = 0
     for path, record in records:
         if record["id"] not in known:
-            _create_run(client, experiment, path, record)
+            _create_run(client, experiment, path, record, record["id"] in adopted)
             created += 1
     present = {record["id"] for _, record in records}
     for record_id, run in known.items():
@@ -192,7 +196,9 @@ def _replay(records: list[tuple[Path, dict[str, Any]]], uri: str, study: str) ->
     return created, len(known.keys() - present)
 
 
-def _create_run(client: Any, experiment: str, path: Path, record: dict[str, Any]) -> None:
+def _create_run(
+    client: Any, experiment: str, path: Path, record: dict[str, Any], adopted: bool
+) -> None:
     from mlflow.entities import Param
 
     started = milliseconds(record["started"])
@@ -200,6 +206,8 @@ def _create_run(client: Any, experiment: str, path: Path, record: dict[str, Any]
     name = "/".join(filter(None, (record["stage"], record["run"], record["evaluation"])))
     tags = {key: spelt(value) for key, value in tags_of(record).items()}
     tags[RECORD_TAG] = record["id"]
+    if adopted:
+        tags[ADOPTED_TAG] = "true"
     run = client.create_run(experiment, start_time=started, run_name=name, tags=tags).info.run_id
     recipe = flattened(record["recipe"])
     params = [Param(key, spelt(value)) for key, value in recipe.items()]

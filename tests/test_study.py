@@ -76,6 +76,8 @@ def test_a_row_becomes_one_run_for_each_seed(tmp_path):
         ("data: [scenes], c", "data: scenes, split: few, c", "'split' means nothing to robustness"),
         ("full, data: scenes}", "full, data: [scenes, scenes2]}", "finetune reads one"),
         ("{avg: some-id}", "{agv: some-id}", r":22: tables.*no column is .*'agv'; did .* 'avg'"),
+        ("title: A study", "exclude: {folk-s9: x}\ntitle: A study", "exclude.folk-s9: no run is"),
+        ("title: A study", "exclude: {folk-s0: ''}\ntitle: A study", "at least 1 character"),
         ("ibot: {label", "folk: {label", "tables.main.context.folk: a row of ours has that name"),
         ("[main/folk/avg,", "[main/flok/avg,", r":24: claims\.rising\.order\.0: .*'main/folk"),
         ("over: main/folk/avg", "over: main/folk/agv", r"claims\.gain\.difference\.over: no cell"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -35,7 +36,8 @@ def opened(stage, run, **changes):
         "code": "c" * 64,
         "scale": "demo",
     } | changes
-    return open_record(RESULTS / "work" / stage / run, **fields)
+    work = RESULTS / "work" / stage / run / (fields["evaluation"] or "")
+    return open_record(work, **fields)
 
 
 def pretrain():
@@ -138,6 +140,21 @@ def test_a_failed_job_shows_only_the_lines_of_its_own_start(client):
 
     assert [(metric.step, metric.value) for metric in history] == [(2, 5.0)]
     assert run.data.tags["folk.error"] == "RuntimeError: loss is not finite"
+
+
+def test_an_adopted_record_is_marked_as_such(study, tmp_path):
+    from mlflow import MlflowClient
+
+    results = tmp_path / "demo"
+    shutil.copytree(study / RESULTS, results, ignore=shutil.ignore_patterns("mlflow.db*"))
+    entry = {"path": "results/demo/pretrain/folk-s0/record.json"}
+    entry["id"] = read_record(RUN / "record.json")["id"]
+    (results / "adopted.json").write_text(json.dumps({"records": [entry]}))
+
+    done = sync_study(results, None, "demo")
+
+    tagged = {n: "folk.adopted" in r.data.tags for n, r in runs_of(MlflowClient(done.uri)).items()}
+    assert [name for name, is_adopted in tagged.items() if is_adopted] == ["pretrain/folk-s0"]
 
 
 def test_parameters_tags_and_data_are_those_of_the_record(client, study):

@@ -24,7 +24,7 @@ ROOMS = [
     ("metrics",),
     ("study",),
     ("yaml_model",),
-    ("files", "errors", "ranges"),
+    ("files", "errors", "ranges", "canonical"),
 ]
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
 WITHOUT_TORCH = (
@@ -92,7 +92,8 @@ def test_an_auditor_needs_no_torch(room):
 
 def test_reading_commands_start_without_torch_and_mlflow():
     code = (
-        "import sys, folk.cli.app, folk.report.render, folk.provenance.seal;"
+        "import sys, folk.cli.app, folk.report.render, folk.provenance.versioning,"
+        "folk.audit.seal, folk.audit.adopt;"
         "print([m for m in ('torch', 'timm', 'mlflow') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

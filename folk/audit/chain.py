@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from folk.errors import InputError
+from folk.provenance.failures import failed_paths
 from folk.provenance.record import DIFF_NAME
 from folk.provenance.schema import read_record, record_id
 
@@ -106,8 +107,8 @@ class Chain:
 
     def failed_paths(self) -> list[Path]:
         """Where every record of a failed or interrupted job stands, sorted; not read yet."""
-        found = (self.root / self.results).glob("work/**/record-*.failed.json")
-        return sorted(path.relative_to(self.root) for path in found)
+        found = failed_paths(self.root / self.results)
+        return [path.relative_to(self.root) for path in found]
 
     def links(self, job: Job) -> list[Link]:
         """Each input of a job with the job that made it."""

@@ -5,11 +5,13 @@ import sys
 import typer
 from rich.console import Console
 
+from folk.cli.adopt import adopt
 from folk.cli.explain import explain
 from folk.cli.export import export
 from folk.cli.plan import plan
-from folk.cli.read import mlflow_sync, seal
+from folk.cli.read import mlflow_sync
 from folk.cli.report import report
+from folk.cli.seal import seal
 from folk.cli.smoke import smoke
 from folk.cli.stages import (
     cost,
@@ -45,9 +47,8 @@ for stage in (
     app.command(rich_help_panel="Stages")(stage)
 app.command()(plan)
 app.command("mlflow-sync")(mlflow_sync)
-app.command()(seal)
-app.command(rich_help_panel="Audit")(explain)
-app.command(rich_help_panel="Audit")(export)
+for question in (explain, seal, adopt, export):
+    app.command(rich_help_panel="Audit")(question)
 app.command()(smoke)
 
 

@@ -1,4 +1,4 @@
-"""Commands that read what the stages left: the mirror in MLflow, the seal in DVC."""
+"""The command that mirrors what the stages left in MLflow."""
 
 from pathlib import Path
 from typing import Annotated
@@ -37,11 +37,3 @@ def mlflow_sync(
     Console(stderr=True, soft_wrap=True).print(str(done), highlight=False, markup=False)
     if done.error and report is None:
         raise typer.Exit(1)
-
-
-def seal(study: StudyFile, root: Path = Path()) -> None:
-    """Hand the bytes of a finished study to DVC and compare its digests with the records."""
-    from folk.provenance.seal import commit_to_dvc
-
-    named = load_study(study)
-    commit_to_dvc(root, named.name, named.unused_stages())

@@ -5,14 +5,13 @@ to the same bytes. Both come from one reading.
 """
 
 import hashlib
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
+from folk.canonical import sha256_of_json as sha256_of_json
 from folk.errors import InputError
 
 BLOCK_BYTES = 4 * 2**20
@@ -91,16 +90,3 @@ def digest_tree(folder: Path) -> list[FileDigest]:
             for path, digest in zip(files, digests, strict=True)
         ]
     return sorted(found, key=lambda digest: digest.path)
-
-
-def canonical_json(value: Any) -> bytes:
-    """The one spelling of a JSON value: sorted keys, no spaces, UTF-8; NaN is refused."""
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode("utf-8")
-
-
-def sha256_of_json(value: Any) -> str:
-    """Digest of a JSON value that does not depend on the order of keys or on white space."""
-    return hashlib.sha256(canonical_json(value)).hexdigest()

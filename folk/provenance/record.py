@@ -5,7 +5,8 @@
         record.finish(outputs, metrics, path, moves)
 
 `<work>/record.open.json` stands from the first moment, so that even a job that is killed outright
-leaves its start behind; the next start of the same job lists it under `restarts`.
+leaves its start behind; the next start of the same job lists it under `restarts`. The record of a
+failure does not stay in `work`, which may be deleted; see `folk.provenance.failures`.
 """
 
 import json
@@ -21,12 +22,14 @@ from typing import Any, Literal
 
 from folk.files import write_json, write_text
 from folk.provenance.environment import code_state, environment, hardware, scheduler
+from folk.provenance.failures import failed_folder
 from folk.provenance.lineage import describe_inputs, describe_outputs
 from folk.provenance.publish import publish
 from folk.provenance.schema import record_id, write_record
 
 OPEN_NAME = "record.open.json"
 DIFF_NAME = "uncommitted.diff"
+MADE_NAME = "finished.id"  # in the work folder, which is never handed on: this copy did the job
 STOPPED = (75, 128 + signal.SIGTERM)  # exit codes: a planned stop that wants a restart; SIGTERM
 
 
@@ -71,6 +74,7 @@ class Record:
         else:
             write_text(path.with_name(DIFF_NAME), self._diff)
         write_record(path, record)
+        write_text(self.work / MADE_NAME, f"{record['id']}\n")
         (self.work / OPEN_NAME).unlink(missing_ok=True)
         self.finished = True
         return str(record["id"])
@@ -80,7 +84,7 @@ class Record:
         message = str(error)[:2000]
         self.fields |= {"outputs": [], "metrics": {}}
         record = self._closed(outcome, {"type": type(error).__name__, "message": message})
-        path = _failed_path(self.work, record["started"])
+        path = _failed_path(self.work, record)
         if self._diff is not None:
             write_text(path.with_suffix(".diff"), self._diff)
         write_record(path, record)
@@ -224,11 +228,12 @@ def _keep_abandoned(work: Path, left: dict[str, Any]) -> None:
     message = "no end was recorded; the folder was then given to a job with another recipe or code"
     record |= {"outcome": "interrupted", "error": {"type": "Unknown", "message": message}}
     record |= {"ended": None, "seconds": None, "outputs": [], "metrics": {}}
-    write_record(_failed_path(work, left["started"]), _sealed(record))
+    write_record(_failed_path(work, left), _sealed(record))
 
 
-def _failed_path(work: Path, started: str) -> Path:
-    return work / f"record-{started.replace('-', '').replace(':', '')}.failed.json"
+def _failed_path(work: Path, fields: dict[str, Any]) -> Path:
+    started = fields["started"].replace("-", "").replace(":", "")
+    return failed_folder(work, fields) / f"record-{started}.failed.json"
 
 
 def _sealed(record: dict[str, Any]) -> dict[str, Any]:

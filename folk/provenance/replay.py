@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from folk.errors import InputError
+from folk.provenance.failures import failed_paths, work_folder
 from folk.provenance.schema import read_record
 
 VALUE_LENGTH = 6000  # characters; MLflow 3.17 takes no longer value of a parameter
@@ -17,9 +18,8 @@ def records_of(study_dir: Path) -> tuple[list[tuple[Path, dict[str, Any]]], list
     done = [
         p for p in study_dir.glob("*/**/record.json") if p.relative_to(study_dir).parts[0] != "work"
     ]
-    failed = study_dir.glob("work/**/record-*.failed.json")
     records, unreadable = [], []
-    for path in sorted([*done, *failed]):
+    for path in sorted([*done, *failed_paths(study_dir)]):
         try:
             records.append((path, read_record(path)))
         except InputError as error:
@@ -55,12 +55,13 @@ def tags_of(record: dict[str, Any]) -> dict[str, Any]:
 def history_of(path: Path, record: dict[str, Any]) -> Iterator[tuple[int, int, dict[str, float]]]:
     """Step, time in milliseconds and numbers of each line of the history beside a record.
 
-    The history in a work folder goes on growing after a failure: only lines of this start count.
+    That of a failed job grows on in its work folder: only lines of this start count.
     """
-    history = path.with_name("metrics.jsonl")
+    finished = record["outcome"] == "finished"
+    folder = path.parent if finished else work_folder(path.parent, record)
+    history = folder / "metrics.jsonl"
     if not history.is_file():
         return
-    finished = record["outcome"] == "finished"
     first, last = (
         milliseconds(record["started"]),
         milliseconds(record["ended"] or record["started"]),

@@ -18,7 +18,7 @@ from folk.report.origin import FOREIGN
 from folk.report.pictures import crossed_interval
 from folk.report.published import Published, PublishedNumber
 from folk.report.verdicts import verdict
-from folk.study import Column, Study
+from folk.study import Column, Study, run_name
 
 SCHEMA = pa.schema(
     [
@@ -209,7 +209,10 @@ def _measured(study: Study, evidence: Evidence, row: str, column: Column) -> dic
     values: list[float] = []
     used: list[Measurement] = []
     missing: dict[str, str] = {}
+    excluded = study.excluded(row)
     for seed in study.encoders[row].seeds:
+        if run_name(row, seed) in excluded:
+            continue
         parts = [evidence.measurement(row, seed, name) for name in column.evaluations]
         absent = {part.name: part.status for part in parts if part.status != "ok"}
         missing |= absent
@@ -220,7 +223,9 @@ def _measured(study: Study, evidence: Evidence, row: str, column: Column) -> dic
         seeds.append(seed)
         values.append(100 * combined if column.percent else combined)
         used += parts
-    return _summary(evidence, column, seeds, values, used, missing)
+    found = _summary(evidence, column, seeds, values, used, missing)
+    said = [f"excluded: {run} ({reason})" for run, reason in excluded.items()]
+    return found | {"note": "; ".join(filter(None, [found["note"], *said]))}
 
 
 def _summary(

@@ -18,7 +18,7 @@ from folk.report.origin import Foreign, foreign
 from folk.report.pictures import PictureScores, picture_scores
 from folk.study import Study, run_name
 
-Status = Literal["ok", "failed", "not run", "not planned"] | Foreign
+Status = Literal["ok", "excluded", "failed", "not run", "not planned"] | Foreign
 
 # metrics.json and the predictions are written by the same job in double precision.
 _AGREE = 1e-6
@@ -123,9 +123,9 @@ class Evidence:
     def failures(self) -> list[Failure]:
         """Jobs whose records say that they failed or were interrupted, in order of path."""
         found = []
-        for path in sorted(self.results.glob("work/**/record-*.failed.json")):
+        for path in sorted(self.results.glob("failed/**/record-*.failed.json")):
             record = read_json(path)
-            job = path.parent.relative_to(self.results / "work")
+            job = path.parent.relative_to(self.results / "failed")
             done = (self.results / job / "record.json").is_file()
             found.append(
                 Failure(
@@ -145,6 +145,26 @@ class Evidence:
             if "work" not in path.relative_to(self.results).parts:
                 yield path, read_json(path)
 
+    def record_ids(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Path and id of each record: of finished jobs, and of those that did not finish."""
+        finished = {shown_path(path): str(record.get("id")) for path, record in self.records()}
+        ends = self.results.glob("failed/**/record-*.failed.json")
+        return finished, {shown_path(path): str(read_json(path).get("id")) for path in ends}
+
+    def adopted(self) -> dict[str, str]:
+        """Path and id of records whose bytes came by `adopt`; nothing when all was computed here.
+
+        Raises:
+            InputError: the file is not what `adopt` writes.
+        """
+        path = self.results / "adopted.json"
+        if not path.is_file():
+            return {}
+        try:
+            return {str(entry["path"]): str(entry["id"]) for entry in read_json(path)["records"]}
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{path}: not what `adopt` writes; run it again") from error
+
     def folders(self) -> Iterator[tuple[str, Path]]:
         """Stage and result folder of every job that was done, in the order of the stages."""
         stages = sorted({evaluation.stage for evaluation in self.study.evaluations.values()})
@@ -160,9 +180,11 @@ class Evidence:
         folder = self.results / stage / run / evaluation
         if row not in self.study.rows_of(evaluation):
             return Measurement(name, folder, "not planned")
+        if run in self.study.exclude:
+            return Measurement(name, folder, "excluded")
         if not (folder / "metrics.json").is_file():
-            work = self.results / "work"
-            places = (work / stage / run / evaluation, work / "pretrain" / run)
+            ends = self.results / "failed"
+            places = (ends / stage / run / evaluation, ends / "pretrain" / run)
             failed = any(list(place.glob("record-*.failed.json")) for place in places)
             return Measurement(name, folder, "failed" if failed else "not run")
         # An evaluation stands on its encoder, so both must be the study's own.

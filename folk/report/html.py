@@ -6,6 +6,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from folk.canonical import chain_digest
 from folk.report.assumptions import Assumption
 from folk.report.claim_views import ClaimView
 from folk.report.drawings import Drawing
@@ -137,7 +138,13 @@ def collect_facts(evidence: Evidence, digests: Sequence[tuple[str, str]]) -> Fac
     rows = [(name, value) for name, value in digests]
     rows += [("commit", commit) for commit in sorted(commits)]
     rows += [("requirements.lock", lock) for lock in sorted(locks)]
+    finished, failed = evidence.record_ids()
     rows += [("records", str(count))]
+    adopted = sum(finished.get(path) == id_ for path, id_ in evidence.adopted().items())
+    if adopted:
+        rows += [("adopted, not computed here", f"{adopted} of {count} records")]
+    rows += [("records of failed or interrupted jobs", str(len(failed)))] if failed else []
+    rows += [("chain of all records", chain_digest(finished, failed))]
     rows += [("last record ended", max(ends))] if ends else []
     return Facts(rows=rows, commit=commits.pop().split()[0] if len(commits) == 1 else "")
 

@@ -55,8 +55,8 @@ def render_report(
     write_cells(table, cells_path)
     written = [cells_path]
     # Read back: tables and claims show what the file says, not what memory held.
-    cells = read_cells(cells_path)
-    views = table_views(study, cells, numbers)
+    cells, failures = read_cells(cells_path), evidence.failures()
+    views = table_views(study, cells, numbers, failures)
     for view in views:
         texts = {"md": render_markdown, "tex": render_latex, "csv": render_csv}
         for suffix, render in texts.items():
@@ -79,7 +79,7 @@ def render_report(
         claims,
         drawings,
         assumptions,
-        evidence.failures(),
+        failures,
         collect_facts(evidence, digests),
         numbers,
     )

@@ -3,12 +3,14 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from folk.metrics.cost import OF_ONE_MACHINE
 from folk.report.cells import Cell
 from folk.report.escape import latex_templates, markdown_templates
+from folk.report.evidence import Failure
+from folk.report.left_out import left_out_notes
 from folk.report.published import Published
 from folk.study import Study, Table
 
@@ -86,10 +88,12 @@ class _Notes:
         return self.found[text]
 
 
-def table_views(study: Study, cells: Iterable[Cell], published: Published) -> list[TableView]:
-    """Arrange the cells as the study's tables."""
+def table_views(
+    study: Study, cells: Iterable[Cell], published: Published, failures: Sequence[Failure] = ()
+) -> list[TableView]:
+    """Arrange the cells as the study's tables; `failures` are counted in notes under them."""
     by_id = {cell.id: cell for cell in cells}
-    return [_view(study, name, by_id, published) for name in study.tables]
+    return [_view(study, name, by_id, published, failures) for name in study.tables]
 
 
 def render_markdown(table: TableView) -> str:
@@ -127,7 +131,13 @@ def _inert(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def _view(study: Study, name: str, by_id: dict[str, Cell], published: Published) -> TableView:
+def _view(
+    study: Study,
+    name: str,
+    by_id: dict[str, Cell],
+    published: Published,
+    failures: Sequence[Failure],
+) -> TableView:
     table = study.tables[name]
     grid = {
         (row, column): by_id[f"{name}/{row}/{column}"]
@@ -178,6 +188,7 @@ def _view(study: Study, name: str, by_id: dict[str, Cell], published: Published)
         + [("", text) for text in _machine_note(table)]
         + [("", text) for text in _epoch_note(grid.values())]
         + [("", text) for text in _quoted_note(table)]
+        + [("", text) for text in left_out_notes(study, table, failures)]
         + [(mark, text) for notes in (letters, symbols) for text, mark in notes.found.items()],
     )
 

@@ -23,6 +23,7 @@ from folk.provenance.record import open_record
 from folk.report.cells import collect_cells, read_cells, write_cells
 from folk.report.published import load_published
 from folk.study import load_study
+from tests.audit.hand_made import finished  # noqa: F401 - a fixture
 
 RESULTS = Path("results/toy")
 CELLS = RESULTS / "cells.parquet"

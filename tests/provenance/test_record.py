@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from folk.errors import InputError
+from folk.provenance.failures import failed_folder, work_folder
 from folk.provenance.record import OPEN_NAME
 from folk.provenance.schema import read_record, record_id, write_record
 
 ROOT = Path(__file__).parents[2]
 WORK = Path("results/demo/work/pretrain/folk-s0")
+FAILED = Path("results/demo/failed/pretrain/folk-s0")
 RESULT = Path("results/demo/pretrain/folk-s0")
 
 
@@ -32,16 +35,16 @@ def finish(record, content="weights", **metrics):
 def killed(job, **changes):
     """Leave what a job killed outright leaves: the open record, and nothing about its end."""
     with contextlib.suppress(KeyboardInterrupt), job(**changes):
-        opened, kept = (WORK / OPEN_NAME).read_text(), set(WORK.glob("record-*"))
+        opened, kept = (WORK / OPEN_NAME).read_text(), set(FAILED.glob("record-*"))
         raise KeyboardInterrupt
-    for path in set(WORK.glob("record-*")) - kept:
+    for path in set(FAILED.glob("record-*")) - kept:
         path.unlink()
     (WORK / OPEN_NAME).write_text(opened)
     return json.loads(opened)
 
 
 def failures():
-    return [read_record(path) for path in sorted(WORK.glob("record-*.failed.json"))]
+    return [read_record(path) for path in sorted(FAILED.glob("record-*.failed.json"))]
 
 
 def test_a_finished_job_is_recorded_with_what_it_made(job):
@@ -85,6 +88,25 @@ def test_a_failed_job_keeps_its_evidence_and_raises_on(job):
     assert failed["error"] == {"type": "InputError", "message": "no such class"}
     assert failed["id"] == record_id(failed)
     assert not (RESULT / "record.json").exists()
+
+
+def test_a_failure_outlives_the_work_folder_and_an_evaluation_has_its_own_place(job):
+    work, fields = Path("r/work/finetune/folk-s0/few"), {"stage": "finetune", "run": "folk-s0"}
+    with pytest.raises(RuntimeError), job():
+        raise RuntimeError("lost")
+
+    shutil.rmtree(Path("results/demo/work"))
+    assert [failure["outcome"] for failure in failures()] == ["failed"]
+    placed = failed_folder(work, fields | {"evaluation": "few"})
+    assert placed == Path("r/failed/finetune/folk-s0/few")
+    assert work_folder(placed, fields | {"evaluation": "few"}) == work
+
+
+def test_the_failure_of_a_job_started_by_hand_stays_beside_its_state():
+    fields = {"stage": "pretrain", "run": "folk-s0", "evaluation": None}
+
+    for work in (Path("mine.work"), Path("/work/mine.work"), Path("work/pretrain/mfm-s0")):
+        assert failed_folder(work, fields) == work
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(75)])

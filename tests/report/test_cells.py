@@ -154,7 +154,7 @@ def test_one_missing_seed_empties_the_cell_instead_of_shifting_its_mean(tree):
 @pytest.mark.parametrize("place", ["finetune/mfm-s1/few-c", "pretrain/mfm-s1"])
 def test_a_run_whose_record_says_so_has_failed(tree, place):
     shutil.rmtree(tree.results / "finetune" / "mfm-s1" / "few-c")
-    work = tree.results / "work" / place
+    work = tree.results / "failed" / place
     work.mkdir(parents=True)
     (work / "record-20260101T000000Z.failed.json").write_text("{}")
 

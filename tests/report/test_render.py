@@ -216,7 +216,7 @@ def test_assumptions_are_listed_once_and_under_the_tables_that_depend_on_them(un
 def test_what_failed_is_said_with_its_reason_and_whether_it_completed_later(tree):
     shutil.rmtree(tree.results / "finetune" / "mfm-s1" / "few-c")
     for job in ("finetune/mfm-s1/few-c", "pretrain/folk-s0"):
-        work = tree.results / "work" / job
+        work = tree.results / "failed" / job
         work.mkdir(parents=True)
         error = {"type": "FloatingPointError", "message": "loss is not finite at step 7"}
         record = {"outcome": "failed", "error": error, "started": "2026-01-01T00:00:00Z"}
@@ -241,7 +241,7 @@ def test_the_foot_of_the_page_holds_digests_and_the_commit(untouched):
     foot = text[text.index("<footer") :]
     assert "c0ffee" in foot
     assert "ab" * 32 in foot
-    assert len(re.findall(r">[0-9a-f]{64}<", foot)) == 5
+    assert len(re.findall(r">[0-9a-f]{64}<", foot)) == 6
 
 
 def save_examples(tree, run, names, seed=0):

@@ -11,10 +11,13 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from folk.audit.adopted import adopted_record, is_of_today, read_adopted
+from folk.audit.seal import read_seal, seal_path
 from folk.errors import InputError
+from folk.provenance.digest import digest_file
 from folk.provenance.fingerprint import code_fingerprint
 from folk.provenance.staleness import stale_results
-from folk.recipes import load_recipe, result_values
+from folk.recipes import load_recipe, recipe_digest, result_values
 from folk.recipes.official import changed_digests
 from folk.recipes.provide import archive_problems, missing_files
 from folk.report.compared import check_comparisons
@@ -90,6 +93,7 @@ def checked_recipes():
 study_file = single_study_file()
 try:
     study = load_study(Path(study_file))
+    adopted = read_adopted(Path("results", study.name))
     # Jobs on a cluster read this file again; what the driver has checked stays so.
     if workflow.is_main_process:
         check_comparisons(study, load_published(Path("config/published.yaml")))
@@ -131,10 +135,15 @@ def seed(wildcards):
 
 
 def recipe_path(stage):
-    """Input function: the recipe file. Its time stamp means nothing, `values` tells of changes."""
+    """Input function: the recipe file. Its time stamp means nothing, `values` tells of changes.
+
+    But Snakemake knows no values of a job that it has not run: where an adopted result was made
+    otherwise than the study now asks, the recipe counts as what it is, newer than the result.
+    """
 
     def path(wildcards):
-        return ancient(recipe_file(stage, entry_of(stage, entry_name(stage, wildcards)).recipe))
+        file = recipe_file(stage, entry_of(stage, entry_name(stage, wildcards)).recipe)
+        return file if adopted_otherwise(stage, wildcards) else ancient(file)
 
     return path
 
@@ -172,6 +181,33 @@ def set_options(option, entry):
         f"{option} {shlex.quote(f'{key}={json.dumps(value)}')}"
         for key, value in sorted(entry.overrides.items())
     )
+
+
+def adopted_otherwise(stage, wildcards):
+    """Whether the result of this job was adopted, and is not what the job would make today."""
+    name = entry_name(stage, wildcards)
+    own = [wildcards.run] if stage not in ("prepare", "split") else []
+    own += [name] if stage != "pretrain" else []
+    folder = Path("results", study.name, stage, *own)
+    record = adopted_record(folder / "record.json", adopted)
+    if record is None:
+        return False
+    reads = set() if stage == "prepare" else set(datasets(stage)(wildcards))
+    if stage == "robustness":
+        reads.add(classifier_file(wildcards))
+    elif stage in ("finetune", "probe", "segment"):
+        reads.add(f"results/{study.name}/pretrain/{wildcards.run}/encoder.safetensors")
+        reads.update([split_file(wildcards)] if split_file(wildcards) else [])
+    return not is_of_today(record, recipe_digest(recipes[stage, name]), code(stage), reads)
+
+
+def published_path(wildcards):
+    """Input function: the papers' numbers; tables that were adopted count them as `recipe_path`."""
+    path = "config/published.yaml"
+    held = read_seal(seal_path(Path("results", study.name))) if adopted else None
+    now = {name: digest_file(Path(name)).sha256 for name in (study_file, path)}
+    same = held is None or all(held.files.get(name) == digest for name, digest in now.items())
+    return ancient(path) if same else path
 
 
 def pretrain_recipe_path(wildcards):
@@ -305,7 +341,7 @@ def measured(wildcards):
 
 def table_values():
     """Params value: what the study says about rows, columns, claims and published numbers."""
-    parts = {"title", "scale", "encoders", "tables", "claims"}
+    parts = {"title", "scale", "encoders", "exclude", "tables", "claims"}
     said = study.model_dump(mode="json", include=parts)
     published = Path("config/published.yaml").read_text(encoding="utf-8")
     return json.dumps([said, published], sort_keys=True)

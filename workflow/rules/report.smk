@@ -17,7 +17,7 @@ OUTPUTS
 rule report:
     input:
         records=measured,
-        published=ancient("config/published.yaml"),
+        published=published_path,
     output:
         cells=f"results/{study.name}/cells.parquet",
         claims=f"results/{study.name}/claims.parquet",

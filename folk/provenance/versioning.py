@@ -1,4 +1,4 @@
-"""Hand the bytes of a finished study to DVC, once, and see that both name them alike.
+"""Hand the bytes of a finished study to DVC, once, and see that DVC and records name them alike.
 
 Only the driver calls this, after the last job: DVC locks its repository, and jobs that asked it at
 the same time would fail. DVC hashes the files itself; its md5 must be that of the records.
@@ -17,6 +17,7 @@ import yaml
 
 from folk.errors import InputError
 from folk.files import write_json
+from folk.provenance.failures import FAILED, WORK
 from folk.provenance.schema import read_record
 
 STAGE = "reproduce"
@@ -28,7 +29,7 @@ SHOWN_PROBLEMS = 5
 
 
 @dataclass(frozen=True)
-class SealReport:
+class VersioningReport:
     """What became of a study's bytes: `status` is committed, skipped, or left to `dvc repro`."""
 
     status: str
@@ -37,7 +38,7 @@ class SealReport:
     problems: list[str] = field(default_factory=list)
 
 
-def commit_to_dvc(root: Path, study: str, unused_stages: Iterable[str] = ()) -> SealReport:
+def commit_to_dvc(root: Path, study: str, unused_stages: Iterable[str] = ()) -> VersioningReport:
     """Let DVC take the study's bytes into its cache and write dvc.lock; say so in one line.
 
     Time stamps stay as they are, so that the workflow still has nothing to do. Without DVC, or
@@ -55,7 +56,8 @@ def commit_to_dvc(root: Path, study: str, unused_stages: Iterable[str] = ()) -> 
     """
     results = root / "results" / study
     write_metrics_summary(results)
-    for stage in unused_stages:
+    # Nor need anything have failed.
+    for stage in (FAILED, *unused_stages):
         (results / stage).mkdir(parents=True, exist_ok=True)
     report = _refused(root, study) or _committed(root, results, study)
     print(report.line, file=sys.stderr)
@@ -77,7 +79,7 @@ def write_metrics_summary(results: Path) -> list[Path]:
     runs: dict[str, dict[str, dict[str, Any]]] = {}
     for path in sorted(results.glob("*/**/metrics.json")):
         stage, *place = path.parent.relative_to(results).parts
-        if stage in ("work", "metrics") or not place:
+        if stage in (WORK, FAILED, "metrics") or not place:
             continue
         run, *evaluation = place
         measured = json.loads(path.read_text(encoding="utf-8"))
@@ -104,7 +106,7 @@ def md5_problems(root: Path, study: str) -> tuple[int, list[str]]:
     known = dict(_locked_files(root, study))
     compared, problems = 0, []
     for record_path in sorted((root / "results" / study).glob("*/**/record.json")):
-        if "work" in record_path.relative_to(root / "results" / study).parts:
+        if WORK in record_path.relative_to(root / "results" / study).parts:
             continue
         for output in read_record(record_path)["outputs"]:
             path, md5 = output["path"], output["md5"]
@@ -120,21 +122,25 @@ def md5_problems(root: Path, study: str) -> tuple[int, list[str]]:
     return compared, problems
 
 
-def _refused(root: Path, study: str) -> SealReport | None:
+def _refused(root: Path, study: str) -> VersioningReport | None:
     if not (root / ".dvc").is_dir():
-        return SealReport("skipped", f"DVC: {root}/.dvc is not there, so no bytes were kept")
+        return VersioningReport("skipped", f"DVC: {root}/.dvc is not there, so no bytes were kept")
     if not (root / ".git").exists():
-        return SealReport("skipped", f"DVC: {root} is no git repository, so no bytes were kept")
+        return VersioningReport(
+            "skipped", f"DVC: {root} is no git repository, so no bytes were kept"
+        )
     if study not in _studies_of(root / "dvc.yaml"):
         line = f"DVC: no stage for '{study}'; add it to stages.{STAGE}.matrix.study in dvc.yaml"
-        return SealReport("skipped", line)
+        return VersioningReport("skipped", line)
     if os.environ.get("DVC_STAGE"):
         # `dvc repro` called the workflow, holds the lock, and commits when it returns.
-        return SealReport("left to dvc repro", "DVC: `dvc repro` is running and keeps the bytes")
+        return VersioningReport(
+            "left to dvc repro", "DVC: `dvc repro` is running and keeps the bytes"
+        )
     return None
 
 
-def _committed(root: Path, results: Path, study: str) -> SealReport:
+def _committed(root: Path, results: Path, study: str) -> VersioningReport:
     done = _dvc(root, "commit", "--force", "--no-relink", f"{STAGE}@{study}")
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if line.strip()]
@@ -144,7 +150,7 @@ def _committed(root: Path, results: Path, study: str) -> SealReport:
     line = f"DVC: {compared} recorded files kept in dvc.lock, same md5 as the records"
     if problems:
         line = f"DVC: {len(problems)} of {compared + len(problems)} recorded files do not agree"
-    return SealReport("committed", line, compared, problems)
+    return VersioningReport("committed", line, compared, problems)
 
 
 def _studies_of(dvc_yaml: Path) -> list[str]:

@@ -1,0 +1,180 @@
+"""Take over the results of a study that came by pull: check every byte, then order time stamps.
+
+A checkout gives files the times at which it happened to write them, and a workflow that goes by
+times would make them again. Only after every byte was found as recorded do the results get the
+times at which they were made, makers before readers.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from folk.audit.adopted import ADOPTED_NAME, read_adopted
+from folk.audit.chain import Chain, Job
+from folk.audit.seal import read_seal, seal_path, seal_problems
+from folk.errors import InputError
+from folk.files import write_json
+from folk.provenance.digest import digest_file
+from folk.provenance.failures import FAILED, WORK
+from folk.provenance.record import MADE_NAME
+
+STEP_NS = 10**9  # between two jobs: some file systems keep whole seconds only
+TRACKED_NAME = "tracked.json"
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """What became of the results of a study."""
+
+    adopted: int  # records whose bytes came by pull
+    computed_here: int  # records of jobs that ran on this machine's copy
+    files: int  # files whose bytes were compared
+    sealed: bool  # whether a seal vouched for the records themselves
+
+
+def adoption_problems(results: Path, root: Path = Path()) -> tuple[list[Job], list[str]]:
+    """Compare all that is there with records and seal; nothing is changed.
+
+    Args:
+        results: the study's own folder, seen from `root`.
+        root: the folder of the repository.
+
+    Returns:
+        the records, makers before readers, and a line for each thing that is not as it should be.
+    """
+    chain = Chain(results, root)
+    jobs, problems = _readable(chain)
+    ordered = chain.behind(jobs)
+    problems += [sentence for _, sentence in chain.broken(jobs)]
+    problems += _failure_problems(chain)
+    problems += _byte_problems(jobs, root)
+    if seal_path(root / results).is_file():
+        inside = f"{results.as_posix()}/"
+        # Study and published numbers may have moved on since, and jobs may have run here.
+        ours = tuple(f"{job.path}:" for job in jobs if _made_here(job, results, root))
+        said = [line for line in seal_problems(results, root) if line.startswith(inside)]
+        problems += [line for line in said if not line.startswith(ours)]
+    return ordered, list(dict.fromkeys(problems))
+
+
+def adopt(study: str, results: Path, argv: Sequence[str], root: Path = Path()) -> Adoption:
+    """Check a study's results, note which were not computed here, and order their time stamps.
+
+    Args:
+        study: name of the study.
+        results: its own folder, seen from `root`, such as `results/demo`.
+        argv: the command line, for the note.
+        root: the folder of the repository.
+
+    Returns:
+        what was found.
+
+    Raises:
+        InputError: a line for each wrong byte, missing file or broken link, or no results at all;
+            nothing was touched then.
+    """
+    jobs, problems = adoption_problems(results, root)
+    if not jobs and not problems:
+        raise InputError(f"{results}: no records; bring the results here first, with `dvc pull`")
+    if problems:
+        raise InputError("\n".join(problems))
+    before = read_adopted(root / results)
+    pulled = [job for job in jobs if not _made_here(job, results, root)]
+    records = [{"path": job.path.as_posix(), "id": job.id} for job in pulled]
+    if not (root / results / TRACKED_NAME).exists():
+        # No job of the study waits for the mirror; whoever wants it fills it from the records.
+        line = "not mirrored: these results were adopted; `python -m folk mlflow-sync` mirrors them"
+        write_json(root / results / TRACKED_NAME, {"study": study, "found": 0, "error": line})
+    if {entry["path"]: entry["id"] for entry in records} != before:
+        said: dict[str, Any] = {
+            "study": study,
+            "when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "argv": list(argv),
+            "records": records,
+        }
+        write_json(root / results / ADOPTED_NAME, said)
+    _order_times(jobs, pulled, results, root)
+    return Adoption(
+        adopted=len(pulled),
+        computed_here=len(jobs) - len(pulled),
+        files=sum(len(job.outputs) for job in jobs),
+        sealed=read_seal(seal_path(root / results)) is not None,
+    )
+
+
+def _readable(chain: Chain) -> tuple[list[Job], list[str]]:
+    jobs, problems = [], []
+    for path in chain.record_paths():
+        try:
+            jobs.append(chain.at(path))
+        except InputError as error:
+            problems.append(str(error))
+    return jobs, problems
+
+
+def _failure_problems(chain: Chain) -> Iterator[str]:
+    for path in chain.failed_paths():
+        try:
+            held = chain.at(path).id_holds
+        except InputError as error:
+            yield str(error)
+            continue
+        if not held:
+            yield f"{path}: its id is not that of its content; it was edited"
+
+
+def _byte_problems(jobs: Iterable[Job], root: Path) -> list[str]:
+    entries = [(job, entry) for job in jobs for entry in job.outputs]
+    # The largest first, so that no core is left alone with one at the end.
+    entries.sort(key=lambda pair: -int(pair[1]["size"]))
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:  # hashing frees the GIL
+        said = pool.map(lambda pair: _byte_problem(pair[0], pair[1], root), entries)
+        return sorted(line for line in said if line is not None)
+
+
+def _byte_problem(job: Job, entry: dict[str, Any], root: Path) -> str | None:
+    path = root / entry["path"]
+    if not path.is_file():
+        return f"{entry['path']}: not there; {job.path} says that it was made: `dvc pull` brings it"
+    found = digest_file(path)
+    for name in ("size", "sha256", "md5"):
+        if getattr(found, name) != entry[name]:
+            return (
+                f"{entry['path']}: {name} is {getattr(found, name)}, {job.path} says {entry[name]}"
+            )
+    return None
+
+
+def _made_here(job: Job, results: Path, root: Path) -> bool:
+    place = job.path.parent.relative_to(results)
+    note = root / results / WORK / place / MADE_NAME
+    return note.is_file() and note.read_text(encoding="utf-8").strip() == job.id
+
+
+def _order_times(jobs: Sequence[Job], pulled: Sequence[Job], results: Path, root: Path) -> None:
+    """Give the folder of each pulled job the time of its end, later than all before it.
+
+    Every job gets a time of its own in the order of the chain, so that this also holds where a
+    cache lets equal files of two jobs share one inode. What was made here has its times already,
+    and tables that are older than it are to be made again.
+    """
+    moment, came = 0, {job.path for job in pulled}
+    for job in jobs:
+        ended = datetime.fromisoformat(str(job.record["ended"]))
+        moment = max(moment + STEP_NS, int(ended.timestamp()) * 10**9)
+        if job.path in came:
+            _set_times((root / job.path.parent).rglob("*"), moment)
+    if len(came) == len(jobs):
+        stages = {job.path.relative_to(results).parts[0] for job in jobs} | {FAILED, WORK}
+        others = [path for path in (root / results).iterdir() if path.name not in stages]
+        below = [path for folder in others for path in folder.rglob("*")]
+        _set_times([*others, *below], moment + STEP_NS)
+
+
+def _set_times(paths: Iterable[Path], moment: int) -> None:
+    for path in paths:
+        os.utime(path, ns=(moment, moment))

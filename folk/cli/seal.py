@@ -1,0 +1,77 @@
+"""The command that closes a study: one digest of all its records, then the bytes to DVC."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from folk.cli.read import Results, StudyFile
+from folk.errors import InputError
+from folk.study import load_study
+
+
+def seal(
+    study: StudyFile,
+    results: Results = Path("results"),
+    sign: Annotated[
+        Path | None, typer.Option(help="ssh key that signs the seal, beside it in seal.json.sig")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="compare study, seal and signature; write nothing")
+    ] = False,
+    signers: Annotated[
+        Path | None, typer.Option(help="ssh's allowed signers, a name and a public key a line")
+    ] = None,
+) -> None:
+    """Seal a finished study: one digest of all records, kept in git, and the bytes to DVC."""
+    from folk.audit.seal import seal_path, signature_path, write_seal
+    from folk.audit.signature import sign as sign_file
+    from folk.provenance.versioning import commit_to_dvc
+
+    if check and sign is not None:
+        raise InputError("--check writes nothing; give it or --sign")
+    if signers is not None and not check:
+        raise InputError("--signers belongs to --check")
+    named = load_study(study)
+    folder = results / named.name
+    if check:
+        _check(folder, signers)
+        return
+    made = write_seal(named, study, folder)
+    _say(
+        f"seal: {len(made.records)} records, {len(made.failed)} of failed or interrupted jobs, "
+        f"chain {made.chain[:12]}, in {seal_path(folder)}"
+    )
+    if sign is not None:
+        sign_file(seal_path(folder), sign, signature_path(folder))
+    commit_to_dvc(results.parent, named.name, named.unused_stages())
+
+
+def _check(folder: Path, signers: Path | None) -> None:
+    from folk.audit.seal import read_seal, seal_path, seal_problems, signature_path
+    from folk.audit.signature import check_signature
+
+    problems = seal_problems(folder)
+    path, signature = seal_path(folder), signature_path(folder)
+    if signature.is_file():
+        try:
+            _say(check_signature(path, signature, signers))
+        except InputError as error:
+            problems.append(str(error))
+    elif signers is not None:
+        problems.append(f"{signature}: not there; the seal is not signed")
+    for line in problems:
+        _say(line)
+    if problems:
+        raise typer.Exit(1)
+    held = read_seal(path)
+    assert held is not None
+    count = len(held.records) + len(held.failed)
+    _say(f"ok: {count} records and {len(held.files)} files as sealed")
+    _say(f"chain {held.chain}")
+    _say(f"digest {held.digest}")
+
+
+def _say(line: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(line, highlight=False, markup=False)

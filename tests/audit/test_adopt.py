@@ -1,0 +1,140 @@
+"""What was pulled is adopted only if every byte is as recorded; its times then follow the chain."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from folk.audit.adopt import adopt
+from folk.audit.adopted import adopted_record, is_of_today, read_adopted
+from folk.audit.seal import write_seal
+from folk.cli.app import app
+from folk.errors import InputError
+from folk.study import load_study
+from tests.audit.hand_made import do
+
+RESULTS = Path("results/demo")
+ENCODER = RESULTS / "pretrain/folk-s0/encoder.safetensors"
+PREDICTIONS = RESULTS / "finetune/folk-s0/full/predictions.parquet"
+
+
+@pytest.fixture
+def pulled(finished):
+    """The study as a pull leaves it: no work folder, times in any order."""
+    write_seal(load_study(Path("config/demo.yaml")), Path("config/demo.yaml"), RESULTS)
+    for path in sorted((RESULTS / "work").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    for number, path in enumerate(sorted(RESULTS.rglob("*"))):
+        os.utime(path, (2e9 - 60 * number, 2e9 - 60 * number))
+    return finished
+
+
+def take():
+    return adopt("demo", RESULTS, ["adopt"])
+
+
+def times():
+    return {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*")}
+
+
+def test_pulled_results_are_noted_and_makers_get_older_than_readers(pulled):
+    done = take()
+
+    assert (done.adopted, done.computed_here, done.files, done.sealed) == (3, 0, 3, True)
+    said = json.loads((RESULTS / "adopted.json").read_text())
+    assert [entry["path"] for entry in said["records"]] == [
+        f"{RESULTS}/{place}/record.json"
+        for place in ("prepare/scenes", "pretrain/folk-s0", "finetune/folk-s0/full")
+    ]
+    assert said["argv"] == ["adopt"]
+    data, later = RESULTS / "prepare/scenes", RESULTS / "cells.parquet"
+    chain = [data / "dataset.json", ENCODER, PREDICTIONS, later]
+    stamps = [path.stat().st_mtime_ns for path in chain]
+    assert stamps == sorted(set(stamps))
+    assert (RESULTS / "tracked.json").stat().st_mtime_ns > stamps[2]
+    assert stamps[3] < time.time_ns() + 60e9  # not the time of the checkout
+
+
+def test_a_second_time_changes_nothing(pulled):
+    take()
+    before, note = times(), (RESULTS / "adopted.json").read_bytes()
+
+    take()
+
+    assert times() == before
+    assert (RESULTS / "adopted.json").read_bytes() == note
+
+
+def test_a_job_that_ran_here_stays_computed_here(pulled):
+    take()
+    do("finetune", "folk-s0", {"encoder": ENCODER}, "predictions.parquet", "new", "full")
+    adopted = read_adopted(RESULTS)
+    assert adopted_record(PREDICTIONS.with_name("record.json"), adopted) is None
+    assert adopted_record(ENCODER.with_name("record.json"), adopted) is not None
+
+    before = times()
+
+    done = take()
+
+    assert (done.adopted, done.computed_here) == (2, 1)
+    later = [PREDICTIONS, RESULTS / "cells.parquet"]  # made here; tables are to be made again
+    assert [times()[path] for path in later] == [before[path] for path in later]
+    assert PREDICTIONS.with_name("record.json").as_posix() not in read_adopted(RESULTS)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "line"),
+    [
+        (lambda: ENCODER.write_text("weightS"), "encoder.safetensors: sha256 is"),
+        (lambda: ENCODER.write_text("weight"), "encoder.safetensors: size is 6"),
+        (lambda: PREDICTIONS.unlink(), "predictions.parquet: not there; .* `dvc pull`"),
+        (lambda: ENCODER.with_name("record.json").unlink(), "record .* that made it is missing"),
+        (lambda: PREDICTIONS.with_name("record.json").unlink(), "record.json: sealed, and not"),
+        (lambda: PREDICTIONS.with_name("record.json").write_text("{"), "record is not JSON"),
+        (lambda: next(RESULTS.glob("failed/*/*/*.json")).unlink(), "failed.json: sealed, and not"),
+        (lambda: (RESULTS / "tables/main.md").write_text("9"), "main.md: other bytes"),
+    ],
+)
+def test_what_is_wrong_is_refused_in_a_line_and_nothing_is_touched(pulled, spoil, line):
+    spoil()
+    before = times()
+
+    done = CliRunner().invoke(app, ["adopt", "config/demo.yaml"])
+
+    assert done.exit_code == 1
+    with pytest.raises(InputError, match=line):
+        take()
+    assert times() == before
+
+
+def test_an_edited_study_file_does_not_keep_results_from_being_adopted(pulled):
+    with Path("config/demo.yaml").open("a") as file:
+        file.write("# a remark\n")
+
+    assert take().adopted == 3
+
+
+def test_a_study_without_results_says_where_they_come_from(pulled):
+    with pytest.raises(InputError, match="`dvc pull`"):
+        adopt("demo", Path("results/other"), [])
+
+
+def test_a_record_is_of_today_as_long_as_recipe_code_and_inputs_are(pulled):
+    record = json.loads(PREDICTIONS.with_name("record.json").read_text())
+    reads = {ENCODER.as_posix(), f"{RESULTS}/prepare/scenes/dataset.json"}
+
+    assert is_of_today(record, "d", "c" * 64, reads)
+    assert is_of_today(record, "d", "reported", reads)
+    assert not is_of_today(record, "other", "c" * 64, reads)
+    assert not is_of_today(record, "d", "e" * 64, reads)
+    assert not is_of_today(record, "d", "c" * 64, {ENCODER.as_posix()})
+
+
+def test_a_note_that_is_none_is_refused(pulled):
+    (RESULTS / "adopted.json").write_text('{"records": 3}')
+
+    with pytest.raises(InputError, match="not what `adopt` writes"):
+        read_adopted(RESULTS)
