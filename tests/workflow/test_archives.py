@@ -86,7 +86,7 @@ def test_a_study_that_reads_other_bytes_than_the_official_ones_is_refused(clean_
     kit = "      devkit: data/ILSVRC2012_devkit_t12.tar.gz\n"
     clean_copy.edit("config/paper.yaml", kit, kit + SMALL)
     old = "list: data/10percent.txt"
-    clean_copy.edit("config/paper.yaml", old, f"{old}, set: {{list_sha256: {'0' * 64}}}")
+    clean_copy.edit("config/paper.yaml", old, f"{old}, set: {{list_sha256: {'a' * 64}}}")
 
     done = paper(clean_copy, "-n")
     said = done.stdout + done.stderr
