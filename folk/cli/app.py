@@ -17,6 +17,7 @@ from folk.cli.stages import (
     segment,
     split,
 )
+from folk.cli.verify import WORDS, verify
 from folk.errors import InputError
 
 app = typer.Typer(
@@ -41,6 +42,7 @@ for stage in (
     app.command(rich_help_panel="Stages")(stage)
 app.command("mlflow-sync")(mlflow_sync)
 app.command()(seal)
+app.command(rich_help_panel="Audit", epilog=WORDS)(verify)
 
 
 def main() -> None:

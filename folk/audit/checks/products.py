@@ -1,0 +1,258 @@
+"""Whether tables, page and figures are what cells and evidence give when they are made again.
+
+No record names these files. Tables are made again from the cells; everything else by making the
+whole report once more, in a temporary copy of the study's folder that is thrown away.
+"""
+
+import contextlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from folk.audit.checks.cells import CELLS_NAME, Derived
+from folk.audit.findings import Finding, Word
+from folk.audit.hashing import sha256_of
+from folk.audit.subject import Subject
+from folk.errors import InputError
+from folk.report.tables import (
+    TableView,
+    render_csv,
+    render_latex,
+    render_markdown,
+    table_views,
+)
+
+_RENDERERS = {"md": render_markdown, "tex": render_latex, "csv": render_csv}
+_SEPARATOR = {"md": "|", "tex": "&", "csv": ","}
+
+
+def check_products(subject: Subject, derived: Derived, code_moved: bool) -> Iterator[Finding]:
+    """Tables, page, figures and the summary of metrics.
+
+    Args:
+        subject: the study.
+        derived: its cells.
+        code_moved: whether other code or another environment is known to have made the study.
+    """
+    judge = _Judge(subject, derived, code_moved)
+    yield from judge.cells()
+    yield from _tables(subject, derived, judge)
+    yield from _report(subject, derived, judge)
+    yield from _summaries(subject)
+    yield from judge.rest()
+
+
+class _Judge:
+    """What it means that a product is, or is not, what comes out when it is made again."""
+
+    def __init__(self, subject: Subject, derived: Derived, code_moved: bool) -> None:
+        self._subject = subject
+        self._derived = derived
+        self._study_moved = any(finding.word == "stale" for finding in derived.findings)
+        self._code_moved = code_moved
+        self._sealed = dict(subject.seal.files) if subject.seal is not None else {}
+
+    def cells(self) -> Iterator[Finding]:
+        """cells.parquet, whose values were compared before: now its seal."""
+        path = self._subject.results / CELLS_NAME
+        if path.is_file():
+            same = not self._derived.findings
+            yield from self.of(path, same, tuple(self._subject.plan.cell_ids) if not same else ())
+
+    def of(
+        self, path: Path, same: bool | None, cells: tuple[str, ...], says: str = ""
+    ) -> Iterator[Finding]:
+        """A finding for `path`, or none; `same` is None when it could not be made again."""
+        sealed = self._sealed.pop(path.as_posix(), None)
+        as_sealed = None if sealed is None else sha256_of(path) == sealed
+        word: Word
+        if same:
+            if as_sealed is not False:
+                return
+            word, says = "stale", "made again after the seal; seal the study again"
+        elif as_sealed is False:
+            word, says = "tampered", f"other bytes than were sealed{': ' if says else ''}{says}"
+        elif same is None:
+            if as_sealed is None:
+                why = "the evidence behind it is broken, so it was not made again; no seal names it"
+                self._subject.not_checked.append(f"{path.as_posix()}: {why}")
+            return
+        elif path.name == CELLS_NAME:
+            return  # each cell was named
+        elif self._study_moved:
+            word, says = "stale", f"made before study or published numbers were changed: {says}"
+        elif as_sealed:
+            word, says = "behind", f"as it was sealed; today's code makes another: {says}"
+        elif self._code_moved:
+            word, says = "stale", f"code or environment moved since; run `report` again: {says}"
+        else:
+            word = "tampered"
+        yield Finding(word, path.as_posix(), says, cells)
+
+    def rest(self) -> Iterator[Finding]:
+        """Sealed results of which nothing was said yet."""
+        for name, sha256 in sorted(self._sealed.items()):
+            path = Path(name)
+            # Study, recipes and published numbers lie outside: they are compared by value.
+            if self._subject.results not in path.parents:
+                continue
+            if not path.is_file():
+                yield Finding("missing", name, "sealed, and not there")
+            elif sha256_of(path) != sha256:
+                yield Finding("tampered", name, "other bytes than were sealed")
+
+
+def _tables(subject: Subject, derived: Derived, judge: _Judge) -> Iterator[Finding]:
+    cells = derived.trusted
+    if {cell.id for cell in cells} < set(subject.plan.cell_ids):
+        return  # cells.parquet is missing or of another study: said before
+    for view in table_views(subject.study, cells, derived.published):
+        for form, render in _RENDERERS.items():
+            path = subject.results / "tables" / f"{view.name}.{form}"
+            ids = tuple(cell.id for row in view.rows for cell in row.cells)
+            if not path.is_file():
+                yield Finding("missing", path.as_posix(), "not there; run `report`", ids)
+                continue
+            found, expected = _text(path), render(view)
+            reached, says = _difference(view, form, expected, found)
+            yield from judge.of(path, found == expected, reached or ids, says)
+
+
+def _difference(
+    view: TableView, form: str, expected: str, found: str
+) -> tuple[tuple[str, ...], str]:
+    """The cells whose fields differ between two texts of a table, and the first such field."""
+    lines = list(zip(expected.splitlines(), found.splitlines(), strict=False))
+    reached: list[str] = []
+    said = ""
+    for line, other in lines:
+        if line == other:
+            continue
+        pairs = zip(line.split(_SEPARATOR[form]), other.split(_SEPARATOR[form]), strict=False)
+        fields = [(a.strip(), b.strip()) for a, b in pairs if a != b]
+        said = said or next((f"'{b}' stands where '{a}' belongs" for a, b in fields), "")
+        reached += _cells_of_line(view, line, [a for a, _ in fields])
+    return tuple(dict.fromkeys(reached)), said or "its text is another"
+
+
+def _cells_of_line(view: TableView, line: str, fields: list[str]) -> list[str]:
+    cells = [cell for row in view.rows for cell in row.cells if cell.id in line]  # CSV names them
+    if cells:
+        return [cell.id for cell in cells]
+    cells = [cell for row in view.rows if row.label in line for cell in row.cells]
+    shown = [c for c in cells if any(c.ours in f or c.published in f for f in fields)]
+    return [cell.id for cell in shown or cells]
+
+
+def _report(subject: Subject, derived: Derived, judge: _Judge) -> Iterator[Finding]:
+    """The page, the figures and whatever else the report writes, made once more."""
+    every = tuple(subject.plan.cell_ids)
+    page = subject.results / "report.html"
+    if not page.is_file():
+        yield Finding("missing", page.as_posix(), "not there; run `report`", every)
+    if derived.broken or derived.tampered:
+        yield from judge.of(page, None, ())
+        return
+    with tempfile.TemporaryDirectory(prefix="folk-verify-") as name:
+        copy = Path(name)
+        try:
+            written = _made_again(subject, copy)
+        except InputError as error:
+            subject.not_checked.append(f"{page}: the report cannot be made again: {error}")
+            return
+        for path in written:
+            done_before = path.name == CELLS_NAME or path.parent.name == "tables"
+            if done_before or (path == page and not page.is_file()):
+                continue
+            if not path.is_file():
+                yield Finding("missing", path.as_posix(), "not there; run `report`")
+                continue
+            if path.suffix == ".parquet":
+                yield from judge.of(path, _same_table(path, copy / path), every)
+                continue
+            expected, found = _text(copy / path), _text(path)
+            reached, says = _lines_that_differ(derived, expected, found)
+            yield from judge.of(path, found == expected, reached if path == page else (), says)
+
+
+def _made_again(subject: Subject, copy: Path) -> list[Path]:
+    """Render the report into a folder of links to the study's files; the paths it wrote."""
+    from folk.report.render import render_report
+
+    here = Path.cwd()
+    for folder, _, names in os.walk(subject.results):
+        (copy / folder).mkdir(parents=True, exist_ok=True)
+        for name in names:
+            (copy / folder / name).symlink_to(here / folder / name)
+    for path in (subject.study_path, subject.published):
+        if not path.is_absolute():
+            (copy / path).parent.mkdir(parents=True, exist_ok=True)
+            (copy / path).symlink_to(here / path)
+    # The page names files from the folder that the report runs in.
+    with contextlib.chdir(copy):
+        written = render_report(
+            subject.study, subject.study_path, subject.results, subject.published
+        )
+    return list(written)
+
+
+def _lines_that_differ(derived: Derived, expected: str, found: str) -> tuple[tuple[str, ...], str]:
+    """The cells whose printed number is lost from a page, and the first line that differs."""
+    pairs = zip(expected.splitlines(), found.splitlines(), strict=False)
+    differ = [(line, other) for line, other in pairs if line != other]
+    lost = [
+        cell.id
+        for cell in derived.today.values()
+        if any(cell.printed in a and cell.printed not in b for a, b in differ)
+    ]
+    if not differ:
+        return tuple(derived.today), "it was cut or lengthened"
+    one, other = differ[0]
+    start = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+    near = slice(max(start - 20, 0), start + 20)
+    says = f"'{_plain(other[near])}' stands where '{_plain(one[near])}' belongs"
+    return tuple(lost) or tuple(derived.today), says
+
+
+def _summaries(subject: Subject) -> Iterator[Finding]:
+    """metrics/<run>.json, which gathers numbers of the run's metrics.json files."""
+    measured: dict[str, dict[str, dict[str, float]]] = {}
+    folders: dict[str, list[Path]] = {}
+    for path, job in subject.planned.items():
+        stage, run, *evaluation = path.parent.relative_to(subject.results).parts
+        key = "/".join(evaluation) or stage
+        measured.setdefault(run, {})[key] = job.record["metrics"]
+        folders.setdefault(run, []).append(path.parent)
+    for path in sorted((subject.results / "metrics").glob("*.json")):
+        of_run = measured.get(path.stem, {})
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+            wrong = [
+                f"{key}.{name}"
+                for key, numbers in said.items()
+                for name, value in numbers.items()
+                if of_run.get(key, {}).get(name) != value
+            ]
+        except (ValueError, AttributeError, TypeError):
+            wrong = ["its form"]
+        if wrong:
+            says = f"{', '.join(wrong[:3])} is not what the records say"
+            cells = subject.plan.cells(*folders.get(path.stem, ()))
+            yield Finding("tampered", path.as_posix(), says, cells)
+
+
+def _same_table(one: Path, other: Path) -> bool:
+    import pyarrow.parquet as pq
+
+    return bool(pq.read_table(one).equals(pq.read_table(other)))
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", errors="replace")
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>?", " ", text)).strip()
