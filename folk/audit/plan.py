@@ -3,9 +3,10 @@
 All of it follows from the study file alone, so that it holds whatever records say.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from folk.study import Study, run_name
 
@@ -74,7 +75,7 @@ class Plan:
         return reached
 
 
-def folder_of(results: Path, record: dict[str, str | None]) -> Path:
+def folder_of(results: Path, record: Mapping[str, Any]) -> Path:
     """Where the job of a record leaves its files, by stage, run and evaluation."""
     parts = (record["stage"], record["run"], record["evaluation"])
     return results.joinpath(*filter(None, parts))

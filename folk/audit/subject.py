@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from folk.audit.chain import Chain, Job
 from folk.audit.plan import Plan
@@ -15,6 +15,7 @@ from folk.study import Study
 ADOPTED_NAME = "adopted.json"
 
 
+@runtime_checkable
 class SealLike(Protocol):
     """What an audit asks of a seal: digests of the study's records and of its small results."""
 
@@ -26,6 +27,11 @@ class SealLike(Protocol):
     @property
     def chain(self) -> str:
         """The one digest of its records."""
+        ...
+
+    @property
+    def holds(self) -> bool:
+        """Whether its digests are those of what stands in it."""
         ...
 
     @property
@@ -44,6 +50,7 @@ class SealLike(Protocol):
         ...
 
 
+@runtime_checkable
 class Seals(Protocol):
     """How seals are found and read; the module of seals is one."""
 
@@ -53,10 +60,6 @@ class Seals(Protocol):
 
     def read_seal(self, path: Path, /) -> SealLike | None:
         """The seal, None when there is none; InputError when it is not readable."""
-        ...
-
-    def chain_digest(self, records: Mapping[str, str], failed: Mapping[str, str], /) -> str:
-        """The one digest of all records, by path and id."""
         ...
 
 

@@ -23,9 +23,8 @@ def check_seal(subject: Subject) -> Iterator[Finding]:
     if seal.study != subject.study.name:
         yield Finding("foreign", place.as_posix(), f"it seals the study '{seal.study}'")
         return
-    if subject.seals.chain_digest(seal.records, seal.failed) != seal.chain:
-        says = f"its records do not give its chain {seal.chain[:12]}"
-        yield Finding("tampered", place.as_posix(), says, every)
+    if not seal.holds:
+        yield Finding("tampered", place.as_posix(), "its digests are not its own: edited", every)
     yield from _records(subject, place, seal.records, subject.finished)
     yield from _records(subject, place, seal.failed, subject.failed)
 
