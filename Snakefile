@@ -14,7 +14,7 @@ Where everything lies:
     results/{study}/segment/{run}/{evaluation}/        the same, pixel by pixel
     results/{study}/robustness/{run}/{evaluation}/     predictions-variants.parquet, metrics.json
     results/{study}/cost/{run}/{evaluation}/           cost.json, metrics.json
-    results/{study}/report.html, tables/, cells.parquet
+    results/{study}/report.html, tables/, cells.parquet, claims.parquet, assumptions.md
 
 Beside each of them: record.json (the evidence), recipe.yaml (all values), a log and a benchmark.
 """

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from folk.errors import InputError, nearest
+from folk.ranges import Positive
 from folk.yaml_model import Document, Section, checked
 
 
@@ -33,6 +34,7 @@ Stage = Literal[
     "cost",
     "report",
 ]
+Scale = Literal["demo", "smoke", "paper"]
 Overrides = dict[str, Any]
 
 
@@ -133,8 +135,18 @@ class Column(Section):
         return values
 
 
+class QuotedRow(Section):
+    """A row of somebody else's numbers: `cells` maps columns to ids of published.yaml."""
+
+    label: str
+    cells: dict[Name, str] = Field(min_length=1)
+
+
 class Table(Section):
-    """A table of the report; `published` maps `row/column` to an id of published.yaml."""
+    """A table of the report; `published` maps `row/column` to an id of published.yaml.
+
+    The rows of `context` are quoted, not run: they stand below ours and get no verdict.
+    """
 
     title: str
     caption: str = ""
@@ -142,6 +154,68 @@ class Table(Section):
     rows: list[Name] = Field(min_length=1)
     columns: dict[Name, Column] = Field(min_length=1)
     published: dict[str, str] = Field(default_factory=dict)
+    context: dict[Name, QuotedRow] = Field(default_factory=dict)
+
+
+class Difference(Section):
+    """By how much one cell, `of`, lies above another, `over`."""
+
+    of: str
+    over: str
+
+
+class Equivalence(Section):
+    """That one cell differs from another by less than `margin`, in the unit of both."""
+
+    of: str
+    to: str
+    margin: Positive
+
+
+class Claim(Section):
+    """What a paper says of several numbers at once; cells are named `table/row/column`.
+
+    One of three: `order` names cells in ascending order, `difference` two cells and in `published`
+    the number that somebody printed for it, `equal` two cells and a margin.
+    """
+
+    says: str
+    order: list[str] | None = Field(default=None, min_length=2)
+    difference: Difference | None = None
+    equal: Equivalence | None = None
+    published: str | None = None  # id of a number in published.yaml
+    source: str | None = None  # id of a statement in published.yaml
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Claim":
+        kinds = ("order", "difference", "equal")
+        given = [kind for kind in kinds if getattr(self, kind) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise ValueError(f"give one of 'order', 'difference' and 'equal', found {found}")
+        if (self.difference is not None) != (self.published is not None):
+            raise ValueError(
+                "'published', the id of the printed difference, belongs to 'difference' and to "
+                "nothing else; say with 'order' that one cell lies above another"
+            )
+        return self
+
+    @property
+    def kind(self) -> Literal["order", "difference", "equal"]:
+        """Which of the three it is."""
+        if self.order is not None:
+            return "order"
+        return "difference" if self.difference is not None else "equal"
+
+    def places(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Where each cell is named in this claim, and its name; the subtracted one first."""
+        if self.order is not None:
+            return [(("order", index), cell) for index, cell in enumerate(self.order)]
+        if self.difference is not None:
+            pair = self.difference
+            return [(("difference", "over"), pair.over), (("difference", "of"), pair.of)]
+        assert self.equal is not None
+        return [(("equal", "to"), self.equal.to), (("equal", "of"), self.equal.of)]
 
 
 class Study(Section):
@@ -149,7 +223,7 @@ class Study(Section):
 
     name: Name = Field(alias="study")
     title: str
-    scale: Literal["demo", "paper"]
+    scale: Scale
     code_change: dict[Stage | Literal["default"], Literal["rerun", "report"]] = Field(
         default_factory=dict
     )
@@ -159,6 +233,7 @@ class Study(Section):
     encoders: dict[Name, EncoderRow] = Field(min_length=1)
     evaluations: dict[Name, Evaluation] = Field(default_factory=dict)
     tables: dict[Name, Table] = Field(default_factory=dict)
+    claims: dict[Name, Claim] = Field(default_factory=dict)
 
     def runs(self) -> Iterator[tuple[str, str, int]]:
         """Every pre-training run as `(run, row, seed)`; `run` is the name used in paths."""
@@ -169,6 +244,22 @@ class Study(Section):
     def rows_of(self, evaluation: str) -> list[str]:
         """The rows that an evaluation measures."""
         return self.evaluations[evaluation].encoders or list(self.encoders)
+
+    def cells(self) -> dict[str, Column]:
+        """The cells that are ours, by name `table/row/column`, each with its column."""
+        return {
+            f"{name}/{row}/{column_name}": column
+            for name, table in self.tables.items()
+            for row in table.rows
+            for column_name, column in table.columns.items()
+        }
+
+    def unused_stages(self) -> list[Stage]:
+        """Stages that leave results in other studies and none in this one."""
+        used = {evaluation.stage for evaluation in self.evaluations.values()}
+        measuring: tuple[Stage, ...] = ("finetune", "probe", "segment", "robustness", "cost")
+        none: list[Stage] = [] if self.splits else ["split"]
+        return none + [stage for stage in measuring if stage not in used]
 
     def resources_of(self, stage: Stage) -> Resources:
         """What a job of this stage asks for; small when the study does not say."""
@@ -229,7 +320,9 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
         if evaluation.classifier is not None:
             yield from _without_classifier(study, document, name, evaluation.classifier)
     for name, table in study.tables.items():
-        yield from _dangling_in_table(study, name, table, lost)
+        yield from _dangling_in_table(study, document, name, table, lost)
+    for name, claim in study.claims.items():
+        yield from _dangling_in_claim(study, document, name, claim, lost)
 
 
 def _without_classifier(
@@ -247,7 +340,9 @@ def _without_classifier(
             yield f"{where}: '{classifier}' does not fine-tune row '{row}'; name rows in 'encoders'"
 
 
-def _dangling_in_table(study: Study, name: str, table: Table, lost: Any) -> Iterator[str]:
+def _dangling_in_table(
+    study: Study, document: Document, name: str, table: Table, lost: Any
+) -> Iterator[str]:
     here = ("tables", name)
     for index, row in enumerate(table.rows):
         yield from lost((*here, "rows", index), row, study.encoders, "encoder row")
@@ -258,3 +353,23 @@ def _dangling_in_table(study: Study, name: str, table: Table, lost: Any) -> Iter
     cells = [f"{row}/{column}" for row in table.rows for column in table.columns]
     for cell in table.published:
         yield from lost((*here, "published", cell), cell, cells, "cell")
+    for quoted_name, quoted in table.context.items():
+        for column_name in quoted.cells:
+            place = (*here, "context", quoted_name, "cells", column_name)
+            yield from lost(place, column_name, table.columns, "column")
+        if quoted_name in table.rows:
+            where = document.where((*here, "context", quoted_name))
+            yield f"{where}: tables.{name}.context.{quoted_name}: a row of ours has that name"
+
+
+def _dangling_in_claim(
+    study: Study, document: Document, name: str, claim: Claim, lost: Any
+) -> Iterator[str]:
+    here, known = ("claims", name), study.cells()
+    cells = [cell for _, cell in claim.places()]
+    for keys, cell in claim.places():
+        yield from lost((*here, *keys), cell, known, "cell")
+    if len(set(cells)) < len(cells):
+        yield f"{document.where(here)}: claims.{name}: a cell stands there twice"
+    if len({known[cell].percent for cell in cells if cell in known}) > 1:
+        yield f"{document.where(here)}: claims.{name}: these cells are not in one unit"

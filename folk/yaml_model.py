@@ -1,6 +1,8 @@
 """YAML files checked against typed models: every problem at once, each with file, line and key."""
 
+import copy
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,14 +41,13 @@ class Document:
             here = [p.stem for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
             raise InputError(f"{path}: no such file{nearest(path.stem, here)}")
         try:
-            tree = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+            values, self._lines = _parsed(path.read_text(encoding="utf-8"))
         except (YAMLError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: not readable as YAML: {_one_line(error)}") from error
-        if not isinstance(tree, CommentedMap):
-            raise InputError(f"{path}: expected keys with values, found {type(tree).__name__}")
-        self.values: dict[str, Any] = _plain(tree)
+        if not isinstance(values, dict):
+            raise InputError(f"{path}: expected keys with values, found {type(values).__name__}")
+        self.values: dict[str, Any] = copy.deepcopy(values)
         self.base: Document | None = None  # the file whose values lie under this one's
-        self._lines = dict(_lines(tree, ()))
 
     def where(self, keys: Keys) -> str:
         """`file:line` of the deepest of `keys` that stands in this file or in its bases."""
@@ -175,6 +176,14 @@ def _models_in(annotation: Any) -> list[Any]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [m for part in getattr(annotation, "__args__", ()) for m in _models_in(part)]
+
+
+# A study of hundreds of rows reads a few recipes hundreds of times, and parsing is the slow part.
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> tuple[Any, dict[Keys, int]]:
+    """Plain values of a YAML text, not to be changed, and the line of each key."""
+    tree = YAML(typ="rt").load(text)
+    return _plain(tree), dict(_lines(tree, ()))
 
 
 def _plain(tree: Any) -> Any:

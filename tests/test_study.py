@@ -26,6 +26,13 @@ tables:
     columns:
       full: {label: full, evaluation: full, metric: top1_last}
       avg: {label: AVG, evaluations: [full, few-a], metric: top1_last}
+      speed: {label: speed, evaluation: full, metric: images_per_second, percent: false}
+    context:
+      ibot: {label: iBOT, cells: {avg: some-id}}
+claims:
+  rising: {says: it rises, order: [main/folk/avg, main/folk/full]}
+  gain: {says: by a point, difference: {of: main/folk/full, over: main/folk/avg}, published: id}
+  same: {says: no gain, equal: {of: main/folk/full, to: main/folk/avg, margin: 0.2}}
 """
 
 
@@ -41,6 +48,7 @@ def test_a_row_becomes_one_run_for_each_seed(tmp_path):
 
     assert [run for run, _, _ in study.runs()] == ["folk-s0", "folk-s3"]
     assert study.rows_of("full") == ["folk"]
+    assert study.unused_stages() == ["probe", "segment", "cost"]
     assert study.tables["main"].columns["full"].evaluations == ["full"]
 
 
@@ -56,7 +64,7 @@ def test_a_row_becomes_one_run_for_each_seed(tmp_path):
         ("seeds: [0, 3]", "seeds: [-1]", "greater than or equal to 0"),
         ("study: tiny", "study: ../tiny", "a name may hold only"),
         ("folk: {label", "'a; rm -rf': {label", "a name may hold only"),
-        ("scale: demo", "scale: huge", "'demo' or 'paper'"),
+        ("scale: demo", "scale: huge", "'demo', 'smoke' or 'paper'"),
         ("stage: finetune, recipe: full, data: scenes}", "stage: fine, recipe: a, data: scenes}",
          "'robustness' or 'cost'"),
         ("classifier: full", "classifier: ful", "named 'ful'; did you mean 'full'"),
@@ -67,6 +75,17 @@ def test_a_row_becomes_one_run_for_each_seed(tmp_path):
         ("data: [scenes], classifier", "data: [scenes, scenes], classifier", "names a set twice"),
         ("data: [scenes], c", "data: scenes, split: few, c", "'split' means nothing to robustness"),
         ("full, data: scenes}", "full, data: [scenes, scenes2]}", "finetune reads one"),
+        ("{avg: some-id}", "{agv: some-id}", r":22: tables.*no column is .*'agv'; did .* 'avg'"),
+        ("ibot: {label", "folk: {label", "tables.main.context.folk: a row of ours has that name"),
+        ("[main/folk/avg,", "[main/flok/avg,", r":24: claims\.rising\.order\.0: .*'main/folk"),
+        ("over: main/folk/avg", "over: main/folk/agv", r"claims\.gain\.difference\.over: no cell"),
+        ("to: main/folk/avg", "to: main/folk/full", r":26: claims\.same: a cell .* twice"),
+        ("to: main/folk/avg", "to: main/folk/speed", "claims.same: these cells are not in one"),
+        (", published: id}", "}", "'published', the id of the printed difference, belongs to"),
+        ("says: no gain, equal", "says: no gain, published: id, equal", "'published', the id of"),
+        ("says: it rises, order", "says: it rises, equal: {of: a, to: b, margin: 1}, order",
+         "give one of 'order', 'difference' and 'equal', found order and equal"),
+        ("margin: 0.2}", "margin: 0.0}", "greater than 0"),
         ("title: A study", "titel: A study", r"titel: unknown key; did you mean 'title'"),
     ],
 )  # fmt: skip

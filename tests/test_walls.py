@@ -18,6 +18,7 @@ ROOMS = [
     ("tracking",),
     ("audit",),
     ("recipes",),
+    ("plan",),
     ("provenance",),
     ("report",),
     ("metrics",),
@@ -29,6 +30,7 @@ HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
 WITHOUT_TORCH = (
     "audit",
     "recipes",
+    "plan",
     "provenance",
     "report",
     "metrics",

@@ -84,3 +84,12 @@ def test_dotted_keys_and_nested_mappings_are_the_same_thing():
 
     assert flattened(nested(dotted)) == dotted
     assert parse_value("[1, 2.0, x]") == [1, 2.0, "x"]
+
+
+def test_what_one_reader_changes_the_next_does_not_see(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("a: {b: [1]}\n")
+
+    Document(path).values["a"]["b"].append(2)
+
+    assert Document(path).values == {"a": {"b": [1]}}

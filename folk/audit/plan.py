@@ -111,12 +111,11 @@ def _jobs(study: Study, results: Path) -> Iterator[Planned]:
 def _direct(study: Study, results: Path) -> dict[str, list[Path]]:
     """For each cell the folders of the evaluations that it is computed from."""
     return {
-        f"{table_name}/{row}/{column_name}": [
+        cell: [
             results / study.evaluations[name].stage / run_name(row, seed) / name
+            for row in [cell.split("/")[1]]
             for seed in study.encoders[row].seeds
             for name in column.evaluations
         ]
-        for table_name, table in study.tables.items()
-        for row in table.rows
-        for column_name, column in table.columns.items()
+        for cell, column in study.cells().items()
     }

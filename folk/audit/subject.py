@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from folk.audit.chain import Chain, Job
 from folk.audit.plan import Plan
 from folk.errors import InputError
+from folk.report.assumptions import Choices, no_choices
 from folk.study import Study
 
 ADOPTED_NAME = "adopted.json"
@@ -73,6 +74,7 @@ class Subject:
     published: Path
     recipes: Mapping[tuple[str, str], Mapping[str, Any]]  # today's values, by stage and entry
     seals: Seals
+    choices: Choices = no_choices  # which other values an assumed key could have had
     not_checked: list[str] = field(default_factory=list)
 
     @cached_property

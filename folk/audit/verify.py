@@ -19,6 +19,7 @@ from folk.audit.checks.uncommitted import check_uncommitted
 from folk.audit.findings import Checked, Verification, in_order, words_by_cell
 from folk.audit.subject import Seals, Subject
 from folk.errors import InputError
+from folk.report.assumptions import Choices, no_choices
 from folk.study import Study
 
 
@@ -30,6 +31,7 @@ def verify(
     recipes: Mapping[tuple[str, str], Mapping[str, Any]],
     *,
     seals: Seals,
+    choices: Choices = no_choices,
     sample: Sample | None = None,
     deep: Sequence[str] = (),
 ) -> Verification:
@@ -44,6 +46,7 @@ def verify(
         published: the file of published numbers.
         recipes: today's values that decide a result, by stage and entry of the study.
         seals: finds and reads the study's seal.
+        choices: which other values an assumed key could have had, as the report lists them.
         sample: read only so many of the large files; all of them when left out.
         deep: cells (table/row/column) or evaluations (run/evaluation) that are run again.
 
@@ -53,7 +56,7 @@ def verify(
     """
     if not results.is_dir():
         raise InputError(f"{results}: no such folder; run the study '{study.name}' first")
-    subject = Subject(study, study_path, results, published, recipes, seals)
+    subject = Subject(study, study_path, results, published, recipes, seals, choices)
     again = evaluations_of(subject, deep)
     files = check_files(subject, sample)
     sources = [*check_records(subject), *files.findings, *check_seal(subject)]

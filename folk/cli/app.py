@@ -5,8 +5,10 @@ import sys
 import typer
 from rich.console import Console
 
+from folk.cli.plan import plan
 from folk.cli.read import mlflow_sync, seal
 from folk.cli.report import report
+from folk.cli.smoke import smoke
 from folk.cli.stages import (
     cost,
     finetune,
@@ -40,8 +42,10 @@ for stage in (
     report,
 ):
     app.command(rich_help_panel="Stages")(stage)
+app.command()(plan)
 app.command("mlflow-sync")(mlflow_sync)
 app.command()(seal)
+app.command()(smoke)
 app.command(rich_help_panel="Audit", epilog=WORDS)(verify)
 
 

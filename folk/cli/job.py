@@ -15,9 +15,11 @@ from folk.errors import InputError
 from folk.files import whole_file, write_json
 from folk.provenance.digest import digest_input, sha256_of_json
 from folk.provenance.fingerprint import code_fingerprint
+from folk.provenance.lineage import scale_of
 from folk.provenance.record import open_record
 from folk.recipes import load_recipe, recipe_digest, result_values
 from folk.recipes.base import Recipe
+from folk.recipes.official import changed_digests
 from folk.yaml_model import parse_value
 
 RecipeType = TypeVar("RecipeType", bound=Recipe)
@@ -84,12 +86,20 @@ def make_job(
     Raises:
         InputError: what is wrong with the recipe, a setting or an input.
     """
-    checked = load_recipe(stage, recipe, parse_settings(settings))
+    own = parse_settings(settings)
+    checked = load_recipe(stage, recipe, own)
+    changed = [] if scale == "smoke" else changed_digests(stage, recipe, own)
+    if changed:
+        raise InputError("\n".join(changed))
     assert isinstance(checked, kind)
     given = {name: path for name, path in inputs.items() if path is not None}
     for name, path in given.items():
         if not path.exists():
             raise InputError(f"--{name} {path}: no such file or folder")
+        if scale != "smoke" and scale_of(path) == "smoke":
+            raise InputError(
+                f"--{name} {path}: made by a smoke run; nothing else may be made of it"
+            )
     job = Job(
         stage=stage,
         study=study,

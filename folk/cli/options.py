@@ -20,7 +20,7 @@ Work = Annotated[
     typer.Option(help="folder of the growing state; `<out>.work` when left out"),
 ]
 Study = Annotated[str, typer.Option(help="name of the study, for the record")]
-Scale = Annotated[str, typer.Option(help="demo or paper, for the record")]
+Scale = Annotated[str, typer.Option(help="demo, smoke or paper, for the record")]
 Name = Annotated[str, typer.Option(help="name of the run, data set or split, such as folk-s0")]
 Seed = Annotated[int, typer.Option(min=0, help="feeds every random number of the run")]
 Evaluation = Annotated[str, typer.Option(help="name of the evaluation, for the record")]

@@ -43,4 +43,5 @@ def seal(study: StudyFile, root: Path = Path()) -> None:
     """Hand the bytes of a finished study to DVC and compare its digests with the records."""
     from folk.provenance.seal import commit_to_dvc
 
-    commit_to_dvc(root, load_study(study).name)
+    named = load_study(study)
+    commit_to_dvc(root, named.name, named.unused_stages())

@@ -18,8 +18,10 @@ def report(
     results: Results = Path("results"),
 ) -> None:
     """Render the tables, figures and the page of a study from its records and predictions."""
+    from folk.recipes.choices import other_choices
     from folk.report.render import render_report
 
     named = load_study(study)
-    for path in render_report(named, study, results / named.name, published):
+    folder = results / named.name
+    for path in render_report(named, study, folder, published, choices=other_choices):
         Console(stderr=True, soft_wrap=True).print(str(path), highlight=False)

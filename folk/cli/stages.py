@@ -306,7 +306,7 @@ def robustness(
         code=code,
         threads=threads,
     )
-    if scale == "paper" and checked.in_memory:
+    if scale != "demo" and checked.in_memory:
         raise InputError(
             f"{recipe}: in_memory: corruptions made in memory are for demos; at the papers' scale "
             "prepare ImageNet-C's own JPEG files, name that set in the study, and give [] here"

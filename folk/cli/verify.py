@@ -16,6 +16,7 @@ from folk.audit.checks.files import Sample
 from folk.audit.findings import RULES, WRONG, Verification
 from folk.audit.subject import Seals
 from folk.cli.read import Results, StudyFile
+from folk.recipes.choices import other_choices
 from folk.recipes.named import values_today
 from folk.study import load_study
 
@@ -65,6 +66,7 @@ def verify(
         _from_here(published),
         values_today(named, path),
         seals=_seals(),
+        choices=other_choices,
         sample=None if sample is None else Sample(sample, seed),
         deep=deep,
     )

@@ -24,7 +24,7 @@ Item = dict[str, Any]
 
 
 class PictureDataset(Dataset[Item]):
-    """Map-style data set whose randomness depends on (seed, epoch, index) alone.
+    """Map-style data set whose randomness depends on (seed, epoch, index, copy) alone.
 
     Neither the number of loading processes, nor their order, nor a resumed run changes what a
     picture looks like. An item is `{"image": uint8 tensor or list of views, "label": int,
@@ -86,8 +86,9 @@ class PictureDataset(Dataset[Item]):
         Raises:
             InputError: the bytes are not a whole picture; names key and shard.
         """
-        epoch, place = index if isinstance(index, Draw) else (self.epoch, index)
-        rng = np.random.default_rng((self._seed, epoch, place))
+        epoch, place, copy = index if isinstance(index, Draw) else Draw(self.epoch, index)
+        # The first copy draws what it drew before there were others.
+        rng = np.random.default_rng((self._seed, epoch, place, *([copy] if copy else [])))
         item: Item = {"label": int(self._labels[place]), "index": place}
         if self._num_segmentation_classes is None:
             item["image"] = self._transform(self._picture(place), rng)

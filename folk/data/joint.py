@@ -12,6 +12,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from folk.data.augment import MEAN, ColourJitter, Pixels, to_pixels
+from folk.data.distortion import PhotometricDistortion
 from folk.errors import InputError
 
 # Value of pixels in an annotation that count for nothing.
@@ -42,6 +43,7 @@ class SegmentPicture:
     scale: tuple[float, float]
     flip: float
     jitter: ColourJitter | None
+    distortion: PhotometricDistortion | None = None
 
     def __call__(
         self, picture: Image.Image, annotation: Image.Image, rng: np.random.Generator
@@ -64,11 +66,18 @@ class SegmentPicture:
             annotation = annotation.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         if self.jitter is not None:
             picture = self.jitter(picture, rng)
+        if self.distortion is not None:
+            picture = self.distortion(picture, rng)
         return to_pixels(picture), _ids(annotation)
 
 
 def segment_transform(
-    *, crop: int, scale: tuple[float, float], flip: float = 0.5, jitter: float = 0.0
+    *,
+    crop: int,
+    scale: tuple[float, float],
+    flip: float = 0.5,
+    jitter: float = 0.0,
+    photometric: bool = False,
 ) -> SegmentPicture:
     """The pictures that a segmenter is trained on.
 
@@ -77,6 +86,7 @@ def segment_transform(
         scale: smallest and largest shorter side of the resized picture, over `crop`.
         flip: probability of mirroring.
         jitter: of brightness, contrast and saturation; a quarter of it of hue.
+        photometric: whether colours are distorted as MMSegmentation does.
 
     Raises:
         InputError: the scale is not a range of positive numbers.
@@ -84,7 +94,8 @@ def segment_transform(
     if not 0.0 < scale[0] <= scale[1]:
         raise InputError(f"augment: scale is {list(scale)}; give 0 < smallest <= largest")
     colour = ColourJitter(jitter, jitter, jitter, jitter / 4, 1.0) if jitter else None
-    return SegmentPicture(crop, scale, flip, colour)
+    distortion = PhotometricDistortion() if photometric else None
+    return SegmentPicture(crop, scale, flip, colour, distortion)
 
 
 @dataclass(frozen=True)

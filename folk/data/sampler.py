@@ -11,10 +11,14 @@ from folk.errors import InputError
 
 
 class Draw(NamedTuple):
-    """A place in the data set, with its epoch: loading processes outlive an epoch."""
+    """A place in the data set, with its epoch: loading processes outlive an epoch.
+
+    `copy` counts how often the epoch showed the picture before; each copy is augmented anew.
+    """
 
     epoch: int
     place: int
+    copy: int = 0
 
 
 class EpochSampler(Sampler[list[Draw]]):
@@ -22,6 +26,14 @@ class EpochSampler(Sampler[list[Draw]]):
 
     Batch `b` of epoch `e` is a fixed set of pictures; rank `r` of `world` gets its `r`-th part. A
     run can go on in the middle of an epoch, and on another number of processes.
+
+    With `repeats` above 1 an epoch shows fewer pictures, each so often in a row, and stays as long
+    as it is: the rest of the shuffled order is left out. Copies are dealt to different processes,
+    so that statistics of one process's share see different pictures.
+
+    Source: repeated augmentation as timm's RepeatAugSampler has it. We differ in that timm rounds
+        the length of an epoch down to a multiple of 256 where we keep whole batches, and in that
+        the order depends on the run's seed too, not on the epoch alone.
     """
 
     def __init__(
@@ -36,6 +48,7 @@ class EpochSampler(Sampler[list[Draw]]):
         start_batch: int = 0,
         shuffle: bool = True,
         drop_last: bool = True,
+        repeats: int = 1,
     ) -> None:
         """Describe the order.
 
@@ -50,6 +63,7 @@ class EpochSampler(Sampler[list[Draw]]):
             shuffle: False keeps the order of the data set.
             drop_last: drop an incomplete last batch; False shows every picture exactly once, so
                 the last batches of the processes may differ in size and even in number.
+            repeats: how often each picture of an epoch is shown; 1 shows each once.
 
         Raises:
             InputError: a batch that the processes cannot share equally, or one larger than the
@@ -65,12 +79,14 @@ class EpochSampler(Sampler[list[Draw]]):
                 "choose a smaller batch"
             )
         assert 0 <= rank < world
+        assert repeats == 1 or drop_last, "an evaluation shows each picture once"
         self._length = length
         self._batch = batch
         self._seed = seed
         self._rank = rank
         self._world = world
         self._shuffle = shuffle
+        self._repeats = repeats
         self.batches_per_epoch = length // batch if drop_last else -(-length // batch)
         self.set_epoch(epoch, start_batch)
 
@@ -92,12 +108,17 @@ class EpochSampler(Sampler[list[Draw]]):
         epoch = self._epoch
         for batch in self._batches():
             if len(batch):
-                yield [Draw(epoch, int(index)) for index in batch]
+                yield [Draw(epoch, int(place), int(copy)) for place, copy in batch]
 
-    def _batches(self) -> Iterator[Int[np.ndarray, "n"]]:
+    def _batches(self) -> Iterator[Int[np.ndarray, "n 2"]]:
         order = np.arange(self._length)
         if self._shuffle:
             np.random.default_rng((self._seed, self._epoch)).shuffle(order)
+        turns = np.arange(self._length)
+        draws = np.stack([order[turns // self._repeats], turns % self._repeats], axis=1)
         for number in range(self._start_batch, self.batches_per_epoch):
-            whole = order[number * self._batch : (number + 1) * self._batch]
-            yield np.array_split(whole, self._world)[self._rank]
+            whole = draws[number * self._batch : (number + 1) * self._batch]
+            if self._repeats > 1:
+                yield whole[self._rank :: self._world]
+            else:
+                yield np.array_split(whole, self._world)[self._rank]

@@ -52,6 +52,7 @@ def masked_frequency_loss(
     region: Literal["masked", "all"] = "masked",
     weight_matrix: WeightMatrix | None = None,
     removed: Float[Tensor, ""] | None = None,
+    average_spectrum: bool = False,
 ) -> Float[Tensor, ""]:
     """Compare two batches of pictures on the frequencies that the filter removed.
 
@@ -72,6 +73,8 @@ def masked_frequency_loss(
         weight_matrix: weights of the coefficients; None weighs all alike.
         removed: what "batch" divides by, where these pictures are a part of a batch: the mean over
             the parts of `removed_count`, so that the mean of their losses is the loss of the batch.
+        average_spectrum: compare the mean spectra of both batches, not picture by picture; needs
+            region "all", because pictures hide different frequencies.
 
     Returns:
         the mean distance, in float32 or better; 0 where nothing at all was removed.
@@ -82,6 +85,9 @@ def masked_frequency_loss(
     width = target.shape[-1]
     # Cast before the subtraction: in half precision it would round away the small differences.
     difference = half_spectrum(_wide(prediction) - _wide(target), norm="ortho")
+    if average_spectrum:
+        assert region == "all" or keep is None, "a mean spectrum has no mask"
+        difference, keep = difference.mean(dim=0, keepdim=True), None
     squared = difference.real.square() + difference.imag.square()
     distance = (squared + 1e-12) ** (gamma / 2.0)
     if weight_matrix is not None:

@@ -30,7 +30,8 @@ Losses = dict[str, Tensor]
 class Reconstruction:
     """How missing frequencies are predicted; see `apply_filter` and `masked_frequency_loss`.
 
-    `clamp` is for degraded pictures too, `inverse` for filtered ones alone.
+    `clamp` is for degraded pictures too, `inverse` for filtered ones alone; `decoder_depth` belongs
+    to the head.
     """
 
     weight: float = 1.0
@@ -40,6 +41,8 @@ class Reconstruction:
     gamma: float = 1.0
     region: Literal["masked", "all"] = "masked"
     weight_matrix: WeightMatrix | None = None
+    average_spectrum: bool = False
+    decoder_depth: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,9 @@ class FrequencyModel(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.reconstruction_head = ReconstructionHead.for_encoder(encoder)
+        self.reconstruction_head = ReconstructionHead.for_encoder(
+            encoder, reconstruction.decoder_depth
+        )
         self.reconstruction = reconstruction
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
@@ -117,6 +122,7 @@ class FrequencyModel(nn.Module):
             region=settings.region,
             weight_matrix=settings.weight_matrix,
             removed=removed,
+            average_spectrum=settings.average_spectrum,
         )
 
 

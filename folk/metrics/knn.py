@@ -1,9 +1,13 @@
 """k nearest neighbours on frozen features."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import Float, Integer
 
 from folk.errors import InputError
+from folk.metrics.variants import accuracy_of_variants
 
 BLOCK_SCORES = 2**24  # similarities held at once: 64 MiB of float32
 
@@ -40,25 +44,61 @@ def knn_class_scores(
         InputError: k or T is not positive, there is nothing to learn from, or a feature vector
             has no direction (is zero or not finite).
     """
-    if k < 1 or temperature <= 0:
-        raise InputError(f"k-NN needs k >= 1 and temperature > 0, got {k} and {temperature}")
+    (scores,) = knn_scores(
+        train_features, train_labels, test_features, [k], temperature, num_classes
+    ).values()
+    return scores
+
+
+def knn_scores(
+    train_features: Float[np.ndarray, "n d"],
+    train_labels: Integer[np.ndarray, "n"],
+    test_features: Float[np.ndarray, "m d"],
+    ks: Sequence[int],
+    temperature: float,
+    num_classes: int | None = None,
+) -> dict[int, Float[np.ndarray, "m c"]]:
+    """As `knn_class_scores` for several k, with the similarities computed once.
+
+    Returns:
+        k -> scores.
+
+    Raises:
+        InputError: as `knn_class_scores`.
+    """
+    if min(ks) < 1 or temperature <= 0:
+        raise InputError(f"k-NN needs k >= 1 and temperature > 0, got {min(ks)} and {temperature}")
     if len(train_features) == 0:
         raise InputError("k-NN has no labelled picture to compare with")
     assert len(train_features) == len(train_labels)
     classes = int(train_labels.max()) + 1 if num_classes is None else num_classes
     known, asked = _unit_length(train_features, "training"), _unit_length(test_features, "test")
-    k = min(k, len(known))
-    scores = np.empty((len(asked), classes), dtype=np.float32)
+    scores = {k: np.empty((len(asked), classes), dtype=np.float32) for k in ks}
     rows = max(1, BLOCK_SCORES // len(known))
     for start in range(0, len(asked), rows):
         similarity = asked[start : start + rows] @ known.T
-        scores[start : start + rows] = _votes(similarity, train_labels, k, temperature, classes)
+        # Whoever votes for a smaller k votes for the largest too.
+        voters = _largest(similarity, min(max(ks), len(known)))
+        similarity = np.take_along_axis(similarity, voters, axis=1)
+        for k in ks:
+            scores[k][start : start + rows] = _votes(
+                similarity, train_labels[voters], min(k, len(known)), temperature, classes
+            )
     return scores
+
+
+def knn_metrics(path: Path) -> dict[str, float]:
+    """`knn_top1_k<k>`, in [0, 1], from predictions whose variants are called by their k.
+
+    Raises:
+        InputError: an unreadable file.
+    """
+    return {f"knn_top1_k{k}": top1 for k, top1 in accuracy_of_variants(path).items()}
 
 
 def _votes(
     similarity: Float[np.ndarray, "b n"],
-    labels: Integer[np.ndarray, "n"],
+    labels: Integer[np.ndarray, "b n"],
     k: int,
     temperature: float,
     classes: int,
@@ -69,7 +109,8 @@ def _votes(
     top = exponent.max(axis=1, keepdims=True)
     sums = np.zeros((len(similarity), classes))
     row = np.broadcast_to(np.arange(len(similarity))[:, None], nearest.shape)
-    np.add.at(sums, (row, labels[nearest]), np.exp(exponent - top))
+    own = np.take_along_axis(labels, nearest, axis=1)
+    np.add.at(sums, (row, own), np.exp(exponent - top))
     # Without a vote: below the weakest voter there can be, at similarity -1.
     lowest = -3.0 / temperature - np.log(k)
     with np.errstate(divide="ignore"):

@@ -40,6 +40,7 @@ class ClassifierInfo:
         input_size: colours, height and width of the pictures it was trained on.
         run: which pre-training it started from.
         sha256: of `classifier.safetensors`.
+        wnids: WordNet ids of the classes, in the order of the logits, where they are known.
     """
 
     timm_name: str
@@ -50,6 +51,7 @@ class ClassifierInfo:
     input_size: list[int]
     run: str
     sha256: str
+    wnids: list[str] | None = None
 
 
 def create_classifier(
@@ -98,7 +100,12 @@ def create_classifier(
 
 
 def save_classifier(
-    folder: Path, model: nn.Module, encoder: EncoderInfo, classes: list[str], size: int
+    folder: Path,
+    model: nn.Module,
+    encoder: EncoderInfo,
+    classes: list[str],
+    size: int,
+    wnids: list[str] | None = None,
 ) -> ClassifierInfo:
     """Write `classifier.safetensors` and `classifier.json`, each whole or not at all.
 
@@ -108,6 +115,7 @@ def save_classifier(
         encoder: what it was made from.
         classes: names, in the order of the logits.
         size: side of the training pictures in pixels.
+        wnids: WordNet ids of the classes, where the training data tells them.
     """
     weights = folder / "classifier.safetensors"
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
@@ -122,6 +130,7 @@ def save_classifier(
         input_size=[3, size, size],
         run=encoder.run,
         sha256=sha256_of(weights),
+        wnids=wnids,
     )
     write_json(folder / "classifier.json", {"format": FORMAT, **vars(info)})
     return info

@@ -61,14 +61,24 @@ def describe_outputs(
 
 def producer_of(path: Path, sha256: str) -> str | None:
     """Id of the record, beside a file or one folder up, that names it with these very bytes."""
+    record = _nearest_record(path)
+    if record is None:
+        return None
+    named = {(output["path"], output["sha256"]) for output in record["outputs"]}
+    return str(record["id"]) if (portable(path), sha256) in named else None
+
+
+def scale_of(path: Path) -> str | None:
+    """Scale of the study that made a file, as the record beside it says; None without a record."""
+    record = _nearest_record(path)
+    return None if record is None else str(record["scale"])
+
+
+def _nearest_record(path: Path) -> dict[str, Any] | None:
+    """The record beside a file or one folder up, which speaks for its folder."""
     for folder in (path.parent, path.parent.parent):
-        record_path = folder / "record.json"
-        if record_path.is_file():
-            record = read_record(record_path)
-            named = {(output["path"], output["sha256"]) for output in record["outputs"]}
-            if (portable(path), sha256) in named:
-                return str(record["id"])
-            return None  # the nearest record speaks for its folder
+        if (folder / "record.json").is_file():
+            return read_record(folder / "record.json")
     return None
 
 

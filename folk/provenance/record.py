@@ -115,7 +115,6 @@ def open_record(
     inputs: Mapping[str, Path],
     code: str,
     scale: str,
-    smoke: bool = False,
     identity: str | None = None,
     root: Path | None = None,
 ) -> Iterator[Record]:
@@ -133,8 +132,7 @@ def open_record(
         seed: the run's seed.
         inputs: name -> file or prepared folder; digested now, before the work starts.
         code: fingerprint of the stage's code.
-        scale: "demo" or "paper".
-        smoke: whether this is a trial run.
+        scale: "demo", "smoke" (a trial run of the papers' shape) or "paper".
         identity: what a checkpoint in `work` must match to be continued; an earlier start with
             another one is no restart of this job. Recipe digest and seed when left out.
         root: folder of the repository; the current folder when left out.
@@ -153,7 +151,7 @@ def open_record(
         "run": run,
         "evaluation": evaluation,
         "scale": scale,
-        "smoke": smoke,
+        "smoke": scale == "smoke",
         "seed": seed,
         "started": _spelt_time(datetime.now(UTC)),
         "argv": [str(argument) for argument in argv],

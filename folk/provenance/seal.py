@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class SealReport:
     problems: list[str] = field(default_factory=list)
 
 
-def commit_to_dvc(root: Path, study: str) -> SealReport:
+def commit_to_dvc(root: Path, study: str, unused_stages: Iterable[str] = ()) -> SealReport:
     """Let DVC take the study's bytes into its cache and write dvc.lock; say so in one line.
 
     Time stamps stay as they are, so that the workflow still has nothing to do. Without DVC, or
@@ -46,12 +46,17 @@ def commit_to_dvc(root: Path, study: str) -> SealReport:
     Args:
         root: folder of the repository, which holds dvc.yaml and results/.
         study: name of the study.
+        unused_stages: stages that the study has nothing of. DVC refuses a declared output that is
+            not there, so each gets an empty folder; a missing result of a used stage is still
+            refused.
 
     Raises:
         InputError: DVC could not do it, or it found other bytes than the records name.
     """
     results = root / "results" / study
     write_metrics_summary(results)
+    for stage in unused_stages:
+        (results / stage).mkdir(parents=True, exist_ok=True)
     report = _refused(root, study) or _committed(root, results, study)
     print(report.line, file=sys.stderr)
     if report.problems:

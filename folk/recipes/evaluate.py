@@ -30,6 +30,7 @@ class Augment(Section):
     mixup: NotNegative
     cutmix: NotNegative
     smoothing: Fraction
+    repeats: Count  # how often an epoch shows each of its pictures; 1 is no repeated augmentation
 
 
 class Evaluate(Section):
@@ -52,16 +53,29 @@ class FinetuneRecipe(Recipe):
     evaluate_every: Count  # epochs
 
 
+Feature = Literal["cls", "mean", "cls-and-mean", "last-4-cls"]
+
+
 class Knn(Section):
     """Weighted nearest neighbours."""
 
-    k: Count
+    k: list[Count] = Field(min_length=1)  # a metric for each
     temperature: Positive
+
+    @model_validator(mode="after")
+    def _no_k_twice(self) -> "Knn":
+        if len(set(self.k)) < len(self.k):
+            raise ValueError(f"k {self.k}: a value stands there twice")
+        return self
 
 
 class Linear(Section):
     """A linear classifier on frozen features."""
 
+    feature: Feature
+    views: Literal["whole", "crops"]  # crops are drawn anew in each epoch, as DINO's
+    min_scale: Fraction  # of crops, share of the area
+    flip: Fraction  # of crops
     epochs: Count
     batch: Count
     lr: Positive
@@ -92,7 +106,7 @@ class Kshot(Section):
 class ProbeRecipe(Recipe):
     """Frozen features, measured by neighbours, by a line, and with a few labels."""
 
-    feature: Literal["cls", "mean", "cls-and-mean"]
+    feature: Feature  # of neighbours and few labels
     evaluate: Evaluate
     knn: Knn
     linear: Linear
@@ -134,6 +148,7 @@ class SegmentAugment(Section):
     scale: list[Positive] = Field(min_length=2, max_length=2)  # of the shorter side over `crop`
     flip: Fraction
     jitter: NotNegative
+    photometric: bool  # MMSegmentation's distortion of colours
 
 
 class Window(Section):
@@ -152,6 +167,17 @@ class SegmentRecipe(Recipe):
     decoder: Decoder
     optim: SegmentOptim
     runtime: TrainingRuntime
+
+    @model_validator(mode="after")
+    def _one_size_of_pictures(self) -> "SegmentRecipe":
+        if self.window.size != self.augment.crop:
+            raise ValueError(
+                f"window.size {self.window.size} must be augment.crop {self.augment.crop}: "
+                "the positions that a ViT knows are those of one size"
+            )
+        if self.window.stride > self.window.size:
+            raise ValueError(f"window.stride {self.window.stride} would leave gaps between windows")
+        return self
 
 
 class Attack(Section):

@@ -1,9 +1,9 @@
 """Recipe of `pretrain`: filter, reconstruction and distillation are separate switches."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from folk.ranges import Count, Fraction, NotNegative, Positive
 from folk.recipes.base import Encoder, Optim, Recipe, TrainingRuntime
@@ -38,6 +38,16 @@ class Reconstruction(Section):
     normalise: Literal["batch", "image"]
     gamma: Positive
     weight_matrix: WeightMatrix | None
+    average_spectrum: bool  # compare the mean spectra of the batches
+    decoder_depth: Annotated[int, Field(ge=0)]  # transformer blocks before the head; 0 for none
+
+    @model_validator(mode="after")
+    def _a_mean_spectrum_has_no_mask(self) -> "Reconstruction":
+        if self.average_spectrum and self.region != "all":
+            raise ValueError(
+                "average_spectrum mixes pictures that hide different frequencies: region: all"
+            )
+        return self
 
 
 class Distillation(Section):

@@ -1,4 +1,4 @@
-"""What a person must bring before a study can run: archives, folders, lists."""
+"""What a person must bring before a study can run: archives, folders, lists, weights."""
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from folk.errors import nearest
 from folk.recipes.base import Recipe
 from folk.recipes.prepare import PrepareRecipe, SplitRecipe
+from folk.recipes.pretrain import PretrainRecipe
 from folk.study import DataEntry, Study
 
 UNPUBLISHED = "no digest is known to us"
@@ -37,6 +38,7 @@ def missing_files(
     recipes: Mapping[tuple[str, str], Recipe],
     data: Collection[str],
     splits: Collection[str],
+    rows: Collection[str] = (),
 ) -> list[str]:
     """A line for each file or folder of the user that is not there.
 
@@ -45,6 +47,7 @@ def missing_files(
         recipes: by stage and name of the entry.
         data: the data sets that are to be prepared.
         splits: the splits that are to be made.
+        rows: the rows whose encoders are to be made, trained or taken from a checkpoint.
 
     Returns:
         path, what it is and, where one is known, the digest that its bytes must have.
@@ -58,7 +61,22 @@ def missing_files(
         assert isinstance(recipe, SplitRecipe)
         if name in splits and split.list_file and not Path(split.list_file).is_file():
             lines.append(f"{split.list_file}: list of split '{name}', sha256 {recipe.list_sha256}")
-    return lines
+    return lines + list(_missing_checkpoints(recipes, [r for r in study.encoders if r in rows]))
+
+
+def _missing_checkpoints(
+    recipes: Mapping[tuple[str, str], Recipe], rows: Collection[str]
+) -> Iterator[str]:
+    """A line for each file of weights, however many rows take it."""
+    of_file: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        recipe = recipes["pretrain", row]
+        assert isinstance(recipe, PretrainRecipe)
+        checkpoint = recipe.encoder.checkpoint
+        if checkpoint is not None and not Path(checkpoint.path).is_file():
+            of_file.setdefault((checkpoint.path, checkpoint.sha256), []).append(f"'{row}'")
+    for (path, sha256), names in of_file.items():
+        yield f"{path}: weights of row {', '.join(names)}, sha256 {sha256}"
 
 
 def _missing_of(

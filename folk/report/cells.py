@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 from folk.errors import InputError
 from folk.files import whole_file
 from folk.metrics import intervals
-from folk.metrics.cost import OF_ONE_MACHINE
+from folk.report.compared import check_comparisons, unit_of
 from folk.report.evidence import Evidence, Measurement
+from folk.report.origin import FOREIGN
+from folk.report.pictures import crossed_interval
 from folk.report.published import Published, PublishedNumber
 from folk.report.verdicts import verdict
 from folk.study import Column, Study
@@ -30,6 +32,8 @@ SCHEMA = pa.schema(
         ("std", pa.float64()),  # ddof = 1; null for a single seed
         ("low", pa.float64()),  # 95 % t-interval of the mean; null for a single seed
         ("high", pa.float64()),
+        ("boot_low", pa.float64()),  # 95 % bootstrap over pictures and seeds; null without
+        ("boot_high", pa.float64()),  # predictions picture by picture
         ("seeds", pa.list_(pa.int64())),
         ("seed_values", pa.list_(pa.float64())),
         ("parents", pa.list_(pa.string())),  # records this number was made from
@@ -41,13 +45,17 @@ SCHEMA = pa.schema(
         ("printed_std", pa.string()),
         ("printed_low", pa.string()),
         ("printed_high", pa.string()),
+        ("printed_boot_low", pa.string()),
+        ("printed_boot_high", pa.string()),
         ("printed_seeds", pa.list_(pa.string())),
         ("published_id", pa.string()),
         ("published_value", pa.float64()),
         ("published_printed", pa.string()),
         ("published_certainty", pa.string()),
+        ("published_epoch", pa.string()),  # best, last or unknown
         ("published_margin", pa.float64()),
         ("verdict", pa.string()),  # null when nobody published a number for this cell
+        ("quoted", pa.bool_()),  # somebody else's row: a published number and none of ours
         ("note", pa.string()),
     ]
 )
@@ -67,6 +75,8 @@ class Cell:
     std: float | None
     low: float | None
     high: float | None
+    boot_low: float | None
+    boot_high: float | None
     seeds: list[int]
     seed_values: list[float]
     parents: list[str]
@@ -78,14 +88,23 @@ class Cell:
     printed_std: str
     printed_low: str
     printed_high: str
+    printed_boot_low: str
+    printed_boot_high: str
     printed_seeds: list[str]
     published_id: str | None
     published_value: float | None
     published_printed: str | None
     published_certainty: str | None
+    published_epoch: str | None
     published_margin: float | None
     verdict: str | None
+    quoted: bool
     note: str
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether a number of ours should stand here and does not."""
+        return self.value is None and not self.quoted
 
 
 def collect_cells(
@@ -104,11 +123,12 @@ def collect_cells(
 
     Raises:
         InputError: a file that cannot be read, a metric that is not there, a number that its own
-            predictions contradict, a dangling published id or, if `strict`, a missing run.
+            predictions contradict, what `check_comparisons` refuses or, if `strict`, a missing run.
     """
     evidence = Evidence(study, results)
+    check_comparisons(study, published)
     cells = list(_cells(study, evidence, published))
-    empty = [f"{cell.id} ({cell.note})" for cell in cells if cell.value is None]
+    empty = [f"{cell.id} ({cell.note})" for cell in cells if cell.is_missing]
     if strict and empty:
         raise InputError(f"{results}: cells without a number: {', '.join(empty)}; run them first")
     return pa.Table.from_pylist([asdict(cell) for cell in cells], schema=SCHEMA)
@@ -144,28 +164,21 @@ def _cells(study: Study, evidence: Evidence, published: Published) -> Iterator[C
     for table_name, table in study.tables.items():
         for row in table.rows:
             for column_name, column in table.columns.items():
-                name = f"{table_name}/{row}/{column_name}"
+                place = _place(table_name, row, column_name)
                 wanted = table.published.get(f"{row}/{column_name}")
-                if wanted is not None and column.metric in OF_ONE_MACHINE:
-                    raise InputError(
-                        f"{study.name}: cell '{name}': {column.metric} belongs to one machine, no "
-                        f"published number can stand beside it; remove '{wanted}' from the table"
-                    )
-                number = published.number(wanted, name) if wanted is not None else None
+                number = published.number(wanted, place["id"]) if wanted is not None else None
                 found = _measured(study, evidence, row, column)
-                if number is not None and number.unit != found["unit"]:
-                    raise InputError(
-                        f"{published.path}: '{number.id}' is in '{number.unit}', cell '{name}' is "
-                        f"in '{found['unit']}'; set `percent` of the column or name another number"
-                    )
-                judged = _judged(study, found, number)
-                place: dict[str, Any] = {
-                    "id": name,
-                    "table": table_name,
-                    "row": row,
-                    "column": column_name,
-                }
-                yield Cell(**place, **found, **judged)
+                yield Cell(**place, **found, **_judged(study, column, found, number))
+        for row, quoted in table.context.items():
+            for column_name, wanted in quoted.cells.items():
+                place = _place(table_name, row, column_name)
+                number = published.number(wanted, place["id"])
+                nothing = _summary(evidence, table.columns[column_name], [], [], [], {})
+                yield Cell(**place, **nothing | {"formula": ""}, **_quoted(number))
+
+
+def _place(table: str, row: str, column: str) -> dict[str, Any]:
+    return {"id": f"{table}/{row}/{column}", "table": table, "row": row, "column": column}
 
 
 def _measured(study: Study, evidence: Evidence, row: str, column: Column) -> dict[str, Any]:
@@ -184,12 +197,26 @@ def _measured(study: Study, evidence: Evidence, row: str, column: Column) -> dic
         seeds.append(seed)
         values.append(100 * combined if column.percent else combined)
         used += parts
+    return _summary(evidence, column, seeds, values, used, missing)
+
+
+def _summary(
+    evidence: Evidence,
+    column: Column,
+    seeds: list[int],
+    values: list[float],
+    used: list[Measurement],
+    missing: dict[str, str],
+) -> dict[str, Any]:
     # The mean over the seeds that happened to survive would be another quantity.
     whole = values if not missing else []
     mean = intervals.mean(whole) if whole else None
     std = intervals.deviation(whole)
     interval = intervals.seed_interval(whole)
     low, high = (interval.low, interval.high) if interval is not None else (None, None)
+    boot = _bootstrap(evidence, used, column) if whole else None
+    scale = 100 if column.percent else 1
+    boot_low, boot_high = (scale * boot.low, scale * boot.high) if boot else (None, None)
 
     # Deviation, interval and seeds are printed as finely as the mean, not finer.
     digits = 1 if column.percent else digits_of(values)
@@ -200,11 +227,13 @@ def _measured(study: Study, evidence: Evidence, row: str, column: Column) -> dic
     deviation = f" ± {show(std)}" if std is not None else ""
     return {
         "value": mean,
-        "unit": "%" if column.percent else "",
+        "unit": unit_of(column),
         "n": len(values),
         "std": std,
         "low": low,
         "high": high,
+        "boot_low": boot_low,
+        "boot_high": boot_high,
         "seeds": seeds,
         "seed_values": values,
         "parents": [part.record for part in used],
@@ -216,13 +245,29 @@ def _measured(study: Study, evidence: Evidence, row: str, column: Column) -> dic
         "printed_std": show(std),
         "printed_low": show(low),
         "printed_high": show(high),
+        "printed_boot_low": show(boot_low),
+        "printed_boot_high": show(boot_high),
         "printed_seeds": [show(value) for value in values],
         "note": _note(missing),
     }
 
 
-def _judged(study: Study, found: dict[str, Any], number: PublishedNumber | None) -> dict[str, Any]:
-    known = number is not None and number.value is not None
+def _bootstrap(
+    evidence: Evidence, used: list[Measurement], column: Column
+) -> intervals.Interval | None:
+    """Over pictures and seeds; `used` holds the evaluations of one seed after the other."""
+    stored = [evidence.pictures(part, column.metric) for part in used]
+    known = [scores for scores in stored if scores is not None]
+    if len(known) < len(used):
+        return None
+    each = len(column.evaluations)
+    by_seed = [known[start : start + each] for start in range(0, len(known), each)]
+    return crossed_interval(by_seed, column.combine)
+
+
+def _judged(
+    study: Study, column: Column, found: dict[str, Any], number: PublishedNumber | None
+) -> dict[str, Any]:
     word = None
     if number is not None and number.value is not None:
         word = verdict(
@@ -232,14 +277,24 @@ def _judged(study: Study, found: dict[str, Any], number: PublishedNumber | None)
             high=found["high"],
             published=number.value,
             margin=number.margin,
+            same_epoch=not number.of_another_epoch(column.metric),
         )
+    return {**_printed(number), "verdict": word, "quoted": False}
+
+
+def _quoted(number: PublishedNumber) -> dict[str, Any]:
+    return {**_printed(number), "verdict": None, "quoted": True}
+
+
+def _printed(number: PublishedNumber | None) -> dict[str, Any]:
+    known = number is not None and number.value is not None
     return {
         "published_id": number.id if number is not None else None,
         "published_value": number.value if number is not None else None,
         "published_printed": number.printed if number is not None else None,
         "published_certainty": number.certainty if number is not None else None,
+        "published_epoch": number.epoch if number is not None else None,
         "published_margin": number.margin if number is not None and known else None,
-        "verdict": word,
     }
 
 
@@ -259,7 +314,7 @@ def _formula(column: Column) -> str:
 
 def _note(missing: dict[str, str]) -> str:
     parts = []
-    for status in ("failed", "not run", "not planned"):
+    for status in ("failed", "not run", "not planned", *FOREIGN):
         names = [name for name, found in missing.items() if found == status]
         if names:
             parts.append(f"{status}: {', '.join(names)}")

@@ -96,8 +96,9 @@ def _filters(evidence: Evidence) -> Iterator[Drawing]:
     """One figure for each set of example pictures; a filter that rows share is drawn once."""
     groups: dict[bytes, tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray]]]] = {}
     for row, encoder in evidence.study.encoders.items():
-        path = evidence.results / "pretrain" / run_name(row, encoder.seeds[0]) / "examples.npz"
-        if not path.is_file():
+        folder = evidence.results / "pretrain" / run_name(row, encoder.seeds[0])
+        path = folder / "examples.npz"
+        if not path.is_file() or evidence.foreign(folder) is not None:
             continue
         pictures, keep, filtered, names = _examples(path)
         _, known = groups.setdefault(pictures.tobytes(), (pictures, {}))
@@ -136,9 +137,11 @@ def _examples(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]
 def _curves(evidence: Evidence) -> Iterator[Drawing]:
     curves = []
     for run, row, seed in evidence.study.runs():
-        path = evidence.results / "pretrain" / run / "metrics.jsonl"
+        folder = evidence.results / "pretrain" / run
+        if evidence.foreign(folder) is not None:
+            continue
         label = evidence.study.encoders[row].label
-        for name, history in _histories(path).items():
+        for name, history in _histories(folder / "metrics.jsonl").items():
             epochs, values = zip(*_thinned(history), strict=True)
             part = name.removeprefix("loss/")
             curves.append(figures.Curve(label, part, seed, list(epochs), list(values)))

@@ -11,11 +11,14 @@ from typing import Any, Literal
 from folk.errors import InputError, nearest
 from folk.metrics.classification import top_k_of_file
 from folk.metrics.corruption import robustness_metrics
+from folk.metrics.knn import knn_metrics
 from folk.metrics.kshot import kshot_metrics
 from folk.metrics.segmentation import scores_of_file
+from folk.report.origin import Foreign, foreign
+from folk.report.pictures import PictureScores, picture_scores
 from folk.study import Study, run_name
 
-Status = Literal["ok", "failed", "not run", "not planned"]
+Status = Literal["ok", "failed", "not run", "not planned"] | Foreign
 
 # metrics.json and the predictions are written by the same job in double precision.
 _AGREE = 1e-6
@@ -60,6 +63,8 @@ class Evidence:
         self.results = results
         self._measurements: dict[tuple[str, int, str], Measurement] = {}
         self._checked: set[tuple[Path, str]] = set()
+        self._foreign: dict[Path, Foreign | None] = {}
+        self._pictures: dict[tuple[Path, str], PictureScores | None] = {}
 
     def measurement(self, row: str, seed: int, evaluation: str) -> Measurement:
         """What `evaluation` found for the encoder of `row` and `seed`."""
@@ -89,6 +94,23 @@ class Evidence:
             self._checked.add((path, metric))
         return stated
 
+    def foreign(self, folder: Path) -> Foreign | None:
+        """Why the result in `folder` may not enter the report; None when it is the study's own."""
+        if folder not in self._foreign:
+            self._foreign[folder] = foreign(_record(folder), self.study)
+        return self._foreign[folder]
+
+    def pictures(self, measurement: Measurement, metric: str) -> PictureScores | None:
+        """What `metric` was made of, picture by picture; None when no file tells.
+
+        Raises:
+            InputError: as `picture_scores`.
+        """
+        key = (measurement.folder, metric)
+        if key not in self._pictures:
+            self._pictures[key] = picture_scores(*key)
+        return self._pictures[key]
+
     def failures(self) -> list[Failure]:
         """Jobs whose records say that they failed or were interrupted, in order of path."""
         found = []
@@ -115,11 +137,12 @@ class Evidence:
                 yield path, read_json(path)
 
     def folders(self) -> Iterator[tuple[str, Path]]:
-        """Stage and result folder of every run that was made, pre-training first."""
+        """Stage and result folder of every job that was done, in the order of the stages."""
         stages = sorted({evaluation.stage for evaluation in self.study.evaluations.values()})
-        for stage, pattern in [("pretrain", "*"), *((stage, "*/*") for stage in stages)]:
+        first = [("prepare", "*"), ("split", "*"), ("pretrain", "*")]
+        for stage, pattern in [*first, *((stage, "*/*") for stage in stages)]:
             for folder in sorted((self.results / stage).glob(pattern)):
-                if folder.is_dir():
+                if folder.is_dir() and self.foreign(folder) is None:
                     yield stage, folder
 
     def _read(self, row: str, seed: int, evaluation: str) -> Measurement:
@@ -133,14 +156,18 @@ class Evidence:
             places = (work / stage / run / evaluation, work / "pretrain" / run)
             failed = any(list(place.glob("record-*.failed.json")) for place in places)
             return Measurement(name, folder, "failed" if failed else "not run")
-        record = folder / "record.json"
+        # An evaluation stands on its encoder, so both must be the study's own.
+        for place in (folder, self.results / "pretrain" / run):
+            if (status := self.foreign(place)) is not None:
+                return Measurement(name, folder, status)
+        record = _record(folder)
         return Measurement(
             name,
             folder,
             "ok",
             read_metrics(folder / "metrics.json"),
-            shown_path(record),
-            read_json(record).get("id") if record.is_file() else None,
+            shown_path(folder / "record.json"),
+            None if record is None else record.get("id"),
         )
 
 
@@ -185,11 +212,8 @@ def recompute(folder: Path, metric: str) -> float | None:
     if match := re.fullmatch(r"(?:(linear)_)?top([15])_last", metric):
         name = f"predictions-{match[1]}.parquet" if match[1] else "predictions.parquet"
         return top_k_of_file(folder / name, int(match[2]))
-    if match := re.fullmatch(r"knn_top([15])_k(\d+)", metric):
-        # One file holds the votes of one k; with several k it does not say whose they are.
-        others = [name for name in read_metrics(folder / "metrics.json") if name != metric]
-        if not any(name.startswith(f"knn_top{match[1]}_k") for name in others):
-            return top_k_of_file(folder / "predictions-knn.parquet", int(match[1]))
+    if metric.startswith("knn_top1_"):
+        return knn_metrics(folder / "predictions-knn.parquet").get(metric)
     if metric.startswith("kshot_top1_"):
         return kshot_metrics(folder / "predictions-kshot.parquet").get(metric)
     if (variants := folder / "predictions-variants.parquet").is_file():
@@ -201,6 +225,11 @@ def shown_path(path: Path) -> str:
     """`path` as records write it: from the folder snakemake runs in, with forward slashes."""
     here = Path.cwd()
     return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
+
+
+def _record(folder: Path) -> dict[str, Any] | None:
+    path = folder / "record.json"
+    return read_json(path) if path.is_file() else None
 
 
 def _reason(error: Any) -> str:

@@ -7,15 +7,21 @@ from pathlib import Path
 from markupsafe import Markup
 
 from folk.report.assumptions import Assumption
+from folk.report.claim_views import ClaimView
 from folk.report.drawings import Drawing
 from folk.report.escape import html_templates
 from folk.report.evidence import Evidence, Failure
 from folk.report.figures import inline
 from folk.report.published import Published
 from folk.report.tables import CellView, TableView
-from folk.report.verdicts import RULES
+from folk.report.verdicts import CLAIM_RULES, RULES
 from folk.study import Study
 
+_EPOCHS = {
+    "best": "Of the best epoch.",
+    "last": "Of the last epoch.",
+    "unknown": "Whether of the best or of the last epoch is not known.",
+}
 _SHORT = 12  # characters of a digest that a person compares
 
 
@@ -29,6 +35,8 @@ class Proof:
     ours: str
     unit: str
     interval: str
+    bootstrap: str
+    drawn: str  # what the bootstrap draws anew
     formula: str
     seeds: list[tuple[int, str]]
     parents: list[tuple[str, str]]  # record path and id
@@ -53,6 +61,7 @@ def render_html(
     study: Study,
     study_path: Path,
     tables: Sequence[TableView],
+    claims: Sequence[ClaimView],
     drawings: Sequence[Drawing],
     assumptions: Sequence[Assumption],
     failures: Sequence[Failure],
@@ -60,7 +69,8 @@ def render_html(
     published: Published,
 ) -> str:
     """Render the whole page."""
-    cells = [view.cell for table in tables for row in table.rows for view in row.cells]
+    views = [view for table in tables for row in table.rows for view in row.cells if view]
+    cells = [view.cell for view in views if not view.cell.quoted]
     return (
         html_templates()
         .get_template("report.html.jinja")
@@ -73,9 +83,12 @@ def render_html(
                     _proof(view, f"{row.label}, {column.label}", published)
                     for row in table.rows
                     for view, column in zip(row.cells, table.columns, strict=True)
+                    if view is not None
                 ]
                 for table in tables
             },
+            claims=claims,
+            claim_rules=[(c.kind, list(CLAIM_RULES[c.rules].items())) for c in _one_a_kind(claims)],
             anchor=anchor,
             verdict_class=verdict_class,
             figures=[
@@ -85,7 +98,7 @@ def render_html(
             assumptions=assumptions,
             assumed={t.name: [a for a in assumptions if t.name in a.tables] for t in tables},
             failures=failures,
-            empty=[cell for cell in cells if cell.value is None],
+            empty=[cell for cell in cells if cell.is_missing],
             num_cells=len(cells),
             num_runs=len(list(study.runs())),
             rules=list(RULES.items()),
@@ -103,6 +116,10 @@ def anchor(cell_id: str) -> str:
 def verdict_class(word: str) -> str:
     """The style of a verdict."""
     return "verdict-" + word.split("(")[0].strip().replace(" ", "-")
+
+
+def _one_a_kind(claims: Sequence[ClaimView]) -> list[ClaimView]:
+    return list({claim.kind: claim for claim in claims}.values())
 
 
 def collect_facts(evidence: Evidence, digests: Sequence[tuple[str, str]]) -> Facts:
@@ -136,14 +153,20 @@ def _proof(view: CellView, title: str, published: Published) -> Proof:
         place = f"{paper.title} ({paper.venue}), {number.table}, {number.row}, {number.column}"
         meaning = published.certainty[number.certainty]
         source = f"Known as {number.certainty} ({meaning}). Source: {number.source}."
-        source += f" {number.note}." if number.note else ""
+        source += f" {number.note[:1].upper()}{number.note[1:]}." if number.note else ""
+        if known and cell.metric.endswith(("_best", "_last")):
+            source += f" {_EPOCHS[number.epoch]}"
     return Proof(
         id=cell.id,
         anchor=anchor(cell.id),
         title=title,
         ours=view.ours,
-        unit=cell.unit,
+        unit="" if cell.quoted else cell.unit,
         interval=f"{cell.printed_low} to {cell.printed_high}" if cell.printed_low else "",
+        bootstrap=f"{cell.printed_boot_low} to {cell.printed_boot_high}"
+        if cell.printed_boot_low
+        else "",
+        drawn=f"bootstrap, over pictures{' and seeds' if cell.n > 1 else ''}",
         formula=cell.formula,
         seeds=list(zip(cell.seeds, cell.printed_seeds, strict=True)),
         parents=list(zip(cell.parents, ids, strict=True)),

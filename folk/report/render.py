@@ -4,8 +4,15 @@ import hashlib
 from pathlib import Path
 
 from folk.files import write_text
-from folk.report.assumptions import assumptions_in_force
+from folk.report.assumptions import (
+    Choices,
+    assumptions_in_force,
+    no_choices,
+    render_assumptions,
+)
 from folk.report.cells import collect_cells, read_cells, write_cells
+from folk.report.claim_views import claim_views, render_claims
+from folk.report.claims import judge_claims, read_claims, write_claims
 from folk.report.drawings import draw
 from folk.report.evidence import Evidence, shown_path
 from folk.report.html import collect_facts, render_html
@@ -15,15 +22,22 @@ from folk.study import Study
 
 
 def render_report(
-    study: Study, study_path: Path, results: Path, published: Path, *, strict: bool = False
+    study: Study,
+    study_path: Path,
+    results: Path,
+    published: Path,
+    *,
+    choices: Choices = no_choices,
+    strict: bool = False,
 ) -> list[Path]:
-    """Write cells.parquet, tables/, figures/ and report.html of a study.
+    """Write cells, tables, claims, assumptions, figures and report.html of a study.
 
     Args:
         study: the study.
         study_path: the file it was read from.
         results: the study's own folder, such as `results/demo`; read and written.
         published: the file of published numbers, `config/published.yaml`.
+        choices: which other values an assumed key could have had; recipes know that.
         strict: refuse a table with an empty cell instead of marking the cell.
 
     Returns:
@@ -35,25 +49,34 @@ def render_report(
     numbers = load_published(published)
     evidence = Evidence(study, results)
     table = collect_cells(study, results, numbers, strict=strict)
-    drawings, assumptions = draw(evidence), assumptions_in_force(evidence)
+    drawings, assumptions = draw(evidence), assumptions_in_force(evidence, choices)
 
     cells_path = results / "cells.parquet"
     write_cells(table, cells_path)
     written = [cells_path]
-    # Read back: tables show what the file says, not what memory held.
-    views = table_views(study, read_cells(cells_path), numbers)
+    # Read back: tables and claims show what the file says, not what memory held.
+    cells = read_cells(cells_path)
+    views = table_views(study, cells, numbers)
     for view in views:
         texts = {"md": render_markdown, "tex": render_latex, "csv": render_csv}
         for suffix, render in texts.items():
             written.append(_write(results / "tables" / f"{view.name}.{suffix}", render(view)))
+    claims_path = results / "claims.parquet"
+    write_claims(judge_claims(study, cells, numbers), claims_path)
+    claims = claim_views(study, read_claims(claims_path), numbers)
+    written += [claims_path, _write(results / "claims.md", render_claims(claims))]
+    text = render_assumptions(study, assumptions)
+    written.append(_write(results / "assumptions.md", text))
     for drawing in drawings:
         written.append(_write(results / "figures" / f"{drawing.name}.svg", drawing.svg))
 
-    digests = [(shown_path(p), _sha256(p)) for p in (study_path, published, cells_path)]
+    sealed = (study_path, published, cells_path, claims_path)
+    digests = [(shown_path(p), _sha256(p)) for p in sealed]
     page = render_html(
         study,
         Path(shown_path(study_path)),
         views,
+        claims,
         drawings,
         assumptions,
         evidence.failures(),

@@ -14,7 +14,11 @@ from folk.study import Study, Table
 
 EMPTY = "—"
 _SYMBOLS = "†‡§¶"
-_CSV_HEADER = "id,method,column,mean,std,low,high,n,unit,published,certainty,verdict,note"
+QUOTED = "quoted"
+_CSV_HEADER = (
+    "id,method,column,mean,std,low,high,boot_low,boot_high,n,unit,"
+    "published,certainty,epoch,verdict,note"
+)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -42,11 +46,15 @@ class ColumnView:
 
 @dataclass(frozen=True)
 class RowView:
-    """A row: an encoder's label and its cells in the order of the columns."""
+    """A row: a label and its cells in the order of the columns.
+
+    A quoted row holds published numbers of what we do not run, and nothing where there is none.
+    """
 
     name: str
     label: str
-    cells: list[CellView]
+    cells: list[CellView | None]
+    quoted: bool
 
 
 @dataclass(frozen=True)
@@ -101,9 +109,14 @@ def render_csv(table: TableView) -> str:
     writer.writerow(_CSV_HEADER.split(","))
     for row in table.rows:
         for view, column in zip(row.cells, table.columns, strict=True):
+            if view is None:
+                continue
             cell = view.cell
             spread = [cell.printed_mean, cell.printed_std, cell.printed_low, cell.printed_high]
-            others = [cell.published_printed or "", cell.published_certainty or "", view.verdict]
+            spread += [cell.printed_boot_low, cell.printed_boot_high]
+            known = cell.published_printed is not None
+            others = [cell.published_certainty, cell.published_epoch] if known else ["", ""]
+            others = [cell.published_printed or "", *others, view.verdict]
             start = [cell.id, _inert(row.label), _inert(column.label)]
             writer.writerow([*start, *spread, cell.n, cell.unit, *others, cell.note])
     return out.getvalue()
@@ -121,6 +134,11 @@ def _view(study: Study, name: str, by_id: dict[str, Cell], published: Published)
         for row in table.rows
         for column in table.columns
     }
+    quoted = {
+        (row, column): by_id[f"{name}/{row}/{column}"]
+        for row, entry in table.context.items()
+        for column in entry.cells
+    }
     counts = Counter(cell.n for cell in grid.values() if cell.value is not None)
     usual = max(counts, key=lambda n: (counts[n], n), default=0)
     letters, symbols = _Notes(_LETTERS), _Notes(_SYMBOLS)
@@ -128,30 +146,37 @@ def _view(study: Study, name: str, by_id: dict[str, Cell], published: Published)
     def view(cell: Cell) -> CellView:
         return CellView(
             id=cell.id,
-            ours=cell.printed or EMPTY,
-            marks=_mark(cell, usual, letters),
+            ours=QUOTED if cell.quoted else cell.printed or EMPTY,
+            marks="" if cell.quoted else _mark(cell, usual, letters),
             published=cell.published_printed or EMPTY,
             published_marks=_certainty(cell, published, symbols),
             verdict=cell.verdict or "",
             cell=cell,
         )
 
+    def views(row: str) -> list[CellView | None]:
+        found = [grid.get((row, c)) or quoted.get((row, c)) for c in table.columns]
+        return [None if cell is None else view(cell) for cell in found]
+
+    beside = [*grid.items(), *quoted.items()]
+    compared = {c for (_, c), cell in beside if cell.published_printed}
     verdicts = sorted({cell.verdict for cell in grid.values() if cell.verdict})
-    compared = {c: any(grid[r, c].published_printed for r in table.rows) for c in table.columns}
     return TableView(
         name=name,
         title=table.title,
         caption=table.caption,
         reproduces=table.reproduces,
         rows=[
-            RowView(row, study.encoders[row].label, [view(grid[row, c]) for c in table.columns])
-            for row in table.rows
+            *(RowView(row, study.encoders[row].label, views(row), False) for row in table.rows),
+            *(RowView(row, entry.label, views(row), True) for row, entry in table.context.items()),
         ],
-        columns=[ColumnView(c, table.columns[c].label, compared[c]) for c in table.columns],
+        columns=[ColumnView(c, table.columns[c].label, c in compared) for c in table.columns],
         verdicts_differ=len(verdicts) > 1,
         one_verdict=verdicts[0] if len(verdicts) == 1 else "",
         notes=[("", text) for text in _spread_note(usual)]
         + [("", text) for text in _machine_note(table)]
+        + [("", text) for text in _epoch_note(grid.values())]
+        + [("", text) for text in _quoted_note(table)]
         + [(mark, text) for notes in (letters, symbols) for text, mark in notes.found.items()],
     )
 
@@ -169,6 +194,28 @@ def _machine_note(table: Table) -> list[str]:
     return [f"Of one machine, and another number on another: {', '.join(labels)}."]
 
 
+def _epoch_note(cells: Iterable[Cell]) -> list[str]:
+    unsaid = any(
+        cell.published_printed is not None
+        and cell.published_epoch == "unknown"
+        and cell.metric.endswith(("_best", "_last"))
+        for cell in cells
+    )
+    if not unsaid:
+        return []
+    return [
+        "Not every source says whether its accuracy is of the best or the last epoch; it is taken "
+        "for what the column shows."
+    ]
+
+
+def _quoted_note(table: Table) -> list[str]:
+    if not table.context:
+        return []
+    labels = ", ".join(row.label for row in table.context.values())
+    return [f"Quoted, neither run nor judged here: {labels}."]
+
+
 def _mark(cell: Cell, usual: int, notes: _Notes) -> str:
     if cell.value is None:
         return notes.mark(f"No number, because not every run is there. {_sentence(cell.note)}")
@@ -176,9 +223,8 @@ def _mark(cell: Cell, usual: int, notes: _Notes) -> str:
 
 
 def _certainty(cell: Cell, published: Published, notes: _Notes) -> str:
-    # What stands in the official code needs no warning; everything else is said.
     code = cell.published_certainty
-    if cell.published_printed is None or code is None or code == "code":
+    if cell.published_printed is None or code is None:
         return ""
     return notes.mark(f"Published number, {code}: {published.certainty[code]}.")
 

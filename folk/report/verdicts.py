@@ -1,5 +1,7 @@
-"""What our number says about a published one, by a rule that is fixed before the run."""
+"""What our numbers say about published ones, by rules that are fixed before the run."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 Verdict = Literal[
@@ -8,45 +10,103 @@ Verdict = Literal[
     "not reproduced",
     "inconclusive",
     "not attempted",
+    "not comparable (epoch)",
     "not comparable (scale)",
 ]
+
+_NOT_ATTEMPTED = "we have no number for this cell"
+_SCALE = (
+    "this study is smaller than the paper's experiment, so neither agreement nor disagreement "
+    "would mean anything"
+)
+_EPOCH = "one of the two numbers is of the best epoch, the other of the last"
+_ONE_SEED = "or there is one seed and so no interval"
 
 RULES: dict[Verdict, str] = {
     "reproduced": "the 95 % interval of our mean lies inside published ± margin",
     "within tolerance": "our mean lies inside published ± margin, its interval does not",
     "not reproduced": "the 95 % interval of our mean lies outside published ± margin",
     "inconclusive": "our mean lies outside published ± margin, but its interval reaches in, "
-    "or there is one seed and so no interval",
-    "not attempted": "we have no number for this cell",
-    "not comparable (scale)": "this study is smaller than the paper's experiment, so neither "
-    "agreement nor disagreement would mean anything",
+    + _ONE_SEED,
+    "not attempted": _NOT_ATTEMPTED,
+    "not comparable (epoch)": _EPOCH,
+    "not comparable (scale)": _SCALE,
 }
+
+_OF_CLAIMS: dict[Verdict, str] = {
+    "not attempted": "we lack a number for one of the cells",
+    "not comparable (epoch)": _EPOCH,
+    "not comparable (scale)": _SCALE,
+}
+CLAIM_RULES: dict[str, dict[Verdict, str]] = {
+    "order": {
+        "reproduced": "the 95 % interval of every step (Welch, over seeds) lies above zero",
+        "within tolerance": "the means are in order, but the interval of a step reaches zero, "
+        + _ONE_SEED,
+        "not reproduced": "the 95 % interval of some step lies below zero",
+        "inconclusive": "the means are not in order, but no step's interval lies below zero",
+        **_OF_CLAIMS,
+    },
+    "difference": {
+        "reproduced": "the 95 % interval of our difference (Welch, over seeds) lies inside "
+        "published ± margin",
+        "within tolerance": "our difference lies inside published ± margin, its interval does not",
+        "not reproduced": "the 95 % interval of our difference lies outside published ± margin",
+        "inconclusive": "our difference lies outside published ± margin, but its interval reaches "
+        "in, " + _ONE_SEED,
+        **_OF_CLAIMS,
+    },
+    "equal": {
+        "reproduced": "two one-sided tests at 5 % each: the 90 % interval of our difference "
+        "(Welch, over seeds) lies inside ± margin",
+        "within tolerance": "our difference lies inside ± margin, its 90 % interval does not",
+        "not reproduced": "the 90 % interval of our difference lies outside ± margin",
+        "inconclusive": "our difference lies outside ± margin, but its 90 % interval reaches in, "
+        + _ONE_SEED,
+        **_OF_CLAIMS,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """By how much one cell lies above another; null without numbers, or without two seeds."""
+
+    difference: float | None
+    low: float | None
+    high: float | None
 
 
 def verdict(
     *,
-    scale: Literal["demo", "paper"],
+    scale: str,
     mean: float | None,
     low: float | None,
     high: float | None,
     published: float,
     margin: float | None,
+    same_epoch: bool = True,
 ) -> Verdict:
-    """Judge one cell; all numbers are in the unit of the published one.
+    """Judge one number; all numbers are in the unit of the published one.
 
     Args:
-        scale: of the study. A demo is never compared.
+        scale: of the study. Nothing but "paper" is ever compared.
         mean: our number; None when a run is missing.
-        low: lower end of the 95 % interval of `mean`; None with a single seed.
+        low: lower end of the interval of `mean`; None with a single seed.
         high: upper end, likewise.
         published: what the paper prints.
         margin: largest difference that counts as the same result, declared beside `published`.
             Without one, nothing can be called the same or different.
+        same_epoch: False when one number is known to be of the best epoch and the other of the
+            last. The best of many looks at the validation pictures is never lower, so the two
+            are not the same measure.
     """
-    if scale == "demo":
+    if scale != "paper":
         return "not comparable (scale)"
     if mean is None:
         return "not attempted"
+    if not same_epoch:
+        return "not comparable (epoch)"
     if margin is None:
         return "inconclusive"
     floor, ceiling = published - margin, published + margin
@@ -58,3 +118,24 @@ def verdict(
     if high < floor or low > ceiling:
         return "not reproduced"
     return "within tolerance" if inside else "inconclusive"
+
+
+def order_verdict(*, scale: str, steps: Sequence[Step]) -> Verdict:
+    """Judge whether cells rise, from the steps between neighbours.
+
+    "Reproduced" asks it of every step, so it needs no correction for their number.
+
+    Args:
+        scale: of the study. Nothing but "paper" is ever compared.
+        steps: from each cell to the next, with 95 % intervals.
+    """
+    if scale != "paper":
+        return "not comparable (scale)"
+    rises = [step.difference for step in steps if step.difference is not None]
+    if len(rises) < len(steps):
+        return "not attempted"
+    if any(step.high is not None and step.high < 0.0 for step in steps):
+        return "not reproduced"
+    if all(step.low is not None and step.low > 0.0 for step in steps):
+        return "reproduced"
+    return "within tolerance" if all(rise > 0.0 for rise in rises) else "inconclusive"

@@ -12,6 +12,7 @@ from folk.errors import InputError
 from folk.files import write_json
 from folk.metrics.cost import OF_ONE_MACHINE
 from folk.models.encoder import create_encoder
+from folk.recipes import recipe_digest
 from folk.recipes.evaluate import CostRecipe, CostStep
 from folk.recipes.pretrain import PretrainRecipe
 from folk.tasks.pictures import whole_batches
@@ -83,6 +84,7 @@ def cost(
         work / "cost.json",
         {
             "device": _device_name(world.device),
+            "pretrain_recipe_digest": recipe_digest(row),
             "memory": memory.kind,
             "flops": "matrix products and convolutions, a multiply-add is two; a GFLOP is 1e9",
             "step": "on drawn pictures; reading and augmenting are not measured",

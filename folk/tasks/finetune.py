@@ -145,6 +145,7 @@ def finetune(
             start_update=start,
             world=world,
             workers=recipe.runtime.workers,
+            repeats=recipe.augment.repeats,
         ),
         update,
         after_epoch,
@@ -153,7 +154,8 @@ def finetune(
     logits = logits_of_all()
     if world.is_main:
         write_predictions(predictions, validation.keys(), validation.labels(), logits)
-        save_classifier(work, model, info, list(data.classes), recipe.augment.size)
+        wnids = None if data.wnids is None else list(data.wnids)
+        save_classifier(work, model, info, list(data.classes), recipe.augment.size, wnids)
         forget(work)
     world.wait()
     return _final(history, predictions) | {
@@ -209,6 +211,11 @@ def _mixer(augment: Augment, num_classes: int) -> Callable[[Tensor, Tensor], tup
 
 
 def _loss(name: str) -> nn.Module:
+    """Cross-entropy, or a yes or no for each class whose soft targets stand as they were mixed.
+
+    Source: "ResNet strikes back", arXiv:2110.00476, for the latter. ASSUME: targets are not cut at
+        a threshold, and the mean runs over classes too, as timm's BinaryCrossEntropy has it.
+    """
     loss: nn.Module = (
         SoftTargetCrossEntropy() if name == "ce" else BinaryCrossEntropy(smoothing=0.0)
     )

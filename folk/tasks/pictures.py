@@ -86,6 +86,7 @@ def training_batches(
     start_update: int,
     world: World,
     workers: int,
+    repeats: int = 1,
 ) -> Iterator[dict[str, Any]]:
     """This process's share of every batch of a training, from some update on.
 
@@ -97,8 +98,11 @@ def training_batches(
         start_update: updates that are done already.
         world: this process among those of its job.
         workers: loading processes.
+        repeats: how often an epoch shows each of its pictures, see `EpochSampler`.
     """
-    sampler = EpochSampler(len(dataset), batch=batch, seed=seed, rank=world.rank, world=world.size)
+    sampler = EpochSampler(
+        len(dataset), batch=batch, seed=seed, rank=world.rank, world=world.size, repeats=repeats
+    )
     batches = loader(dataset, sampler, workers=workers, pin_memory=world.device.type == "cuda")
     first, done = divmod(start_update, sampler.batches_per_epoch)
     for epoch in range(first, epochs):

@@ -15,11 +15,12 @@ from folk.data.corruptions import SEVERITIES, CorruptedPicture
 from folk.data.dataset import PictureDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import EvalPicture, Transform, eval_transform, unit_range
+from folk.data.wnids import positions_among
 from folk.errors import InputError, nearest
 from folk.methods.attacks import fgsm, pgd
 from folk.metrics.corruption import corruption_split, robustness_metrics
 from folk.metrics.variants import write_variants
-from folk.models.classifier import load_classifier
+from folk.models.classifier import ClassifierInfo, load_classifier
 from folk.recipes.evaluate import Attack, Evaluate, RobustnessRecipe
 from folk.tasks.pictures import autocast, cache_bytes, normalise, over_all
 from folk.training.distributed import World
@@ -32,6 +33,7 @@ Move = Callable[[Tensor, Tensor, Tensor], Tensor]
 CLEAN = "val"  # the split of the first set
 TRAINING = ("train", "unlabelled")  # splits that a classifier may have seen
 GREY_LEVEL = 1.0 / 255.0
+NUMBERED = "imagenet-v2"  # kind of set whose classes are called 0 to 999, in ImageNet's order
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def robustness(
 ) -> dict[str, float]:
     """Name the pictures of every split of every set, corrupted ones, and attacked ones.
 
-    A set with fewer classes than the classifier restricts the logits to its own, by name.
+    A set with fewer classes than the classifier restricts the logits to its own, by WordNet id or,
+    where the set has none, by name.
 
     Args:
         recipe: how.
@@ -83,7 +86,7 @@ def robustness(
     path = work / "predictions-variants.parquet"
     with write_variants(path) if world.is_main else nullcontext() as predictions:
         for variant in _variants(recipe, sets, logits_of.whole, seed, world):
-            own = _own_classes(variant.data, info.classes)
+            own = _own_classes(variant.data, info)
             pictures = PictureDataset(
                 variant.data.split(variant.split),
                 variant.transform,
@@ -191,18 +194,33 @@ def _uniform(shape: torch.Size, seed: int) -> Tensor:
     return 2.0 * torch.rand(shape, generator=torch.Generator().manual_seed(seed)) - 1.0
 
 
-def _own_classes(data: PreparedData, known: list[str]) -> list[int]:
-    """Places of a set's classes among the classifier's, by name.
+def _own_classes(data: PreparedData, known: ClassifierInfo) -> list[int]:
+    """Places of a set's classes among the classifier's: by WordNet id, by name, or by number.
+
+    By WordNet id wherever the set tells them, because names differ between sets. The folders of
+    ImageNet-V2 are numbers, which count the classes of the classifier.
 
     Raises:
-        InputError: the classifier knows no class of such a name.
+        InputError: the classifier knows no such class.
     """
-    places = {name: place for place, name in enumerate(known)}
+    by_id = data.wnids is not None and (known.wnids is not None or not _named(data, known))
+    by_number = data.kind == NUMBERED and len(data.classes) == len(known.classes)
+    if by_id or by_number:
+        try:
+            found = positions_among(data.wnids, known.wnids, num_classes=len(data.classes))
+        except InputError as error:
+            raise InputError(f"{data.folder}: {error}") from error
+        return [int(place) for place in found]
+    places = {name: place for place, name in enumerate(known.classes)}
     for name in data.classes:
         if name not in places:
-            hint = nearest(name, known) if len(known) <= 20 else ""
+            hint = nearest(name, known.classes) if len(known.classes) <= 20 else ""
             raise InputError(
-                f"{data.folder}: class '{name}' is none of the {len(known)} that the classifier "
-                f"was fine-tuned on{hint}; prepare this set with their names"
+                f"{data.folder}: class '{name}' is none of the {len(known.classes)} that the "
+                f"classifier was fine-tuned on{hint}; prepare this set with their names"
             )
     return [places[name] for name in data.classes]
+
+
+def _named(data: PreparedData, known: ClassifierInfo) -> bool:
+    return set(data.classes) <= set(known.classes)

@@ -16,7 +16,7 @@ from folk.data.shards import PreparedData
 from folk.data.transforms import unit_range
 from folk.errors import InputError
 from folk.metrics.segmentation import confusion_of_picture, scores_of_file, write_confusions
-from folk.models.encoder import create_model, load_state, load_weights
+from folk.models.resize import load_resized
 from folk.models.segmenter import Segmenter
 from folk.recipes.evaluate import SegmentRecipe
 from folk.tasks.pictures import (
@@ -154,7 +154,8 @@ def segment(
     confusions = over_all(
         validation,
         lambda batch: _confusions(recipe, model, to_normal, batch, num_classes, world),
-        batch=1 if data.image_size is None else optim.batch,
+        # Pictures of different sizes go one by one, on each process its own.
+        batch=world.size if data.image_size is None else optim.batch,
         world=world,
         workers=recipe.runtime.workers,
     )
@@ -180,6 +181,7 @@ def _pictures(
             scale=(augment.scale[0], augment.scale[1]),
             flip=augment.flip,
             jitter=augment.jitter,
+            photometric=augment.photometric,
         ),
         seed=derived_seed(seed, "augmentation"),
         num_segmentation_classes=num_classes,
@@ -198,10 +200,7 @@ def _pictures(
 def _segmenter(
     recipe: SegmentRecipe, folder: Path, num_classes: int
 ) -> tuple[Segmenter, Callable[[Tensor], Tensor]]:
-    info, state = load_weights(folder)
-    args = {**info.timm_args, "num_classes": 0, "drop_path_rate": recipe.drop_path}
-    encoder = create_model(info.timm_name, args)
-    load_state(encoder, state, where=folder / "encoder.safetensors")
+    encoder, info = load_resized(folder, recipe.window.size, recipe.drop_path)
     model = Segmenter(
         encoder,
         num_classes,

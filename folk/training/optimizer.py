@@ -34,7 +34,7 @@ def layer_decay_groups(
     For ViT-B these are 14 depths: embeddings `layer_decay ** 13`, block k (from 0)
     `layer_decay ** (12 - k)`, final norm and head 1.
 
-    Source: Jiahao000/MFM@c9194b1 configs (0.8); mfm.md section 2.2.
+    Source: Jiahao000/MFM@c9194b1 configs (0.8).
     """
     names = _never_decayed(encoder)
     groups: list[dict[str, Any]] = param_groups_layer_decay(
@@ -60,7 +60,8 @@ def create_optimizer(
     """An optimiser by its timm name over ready parameter groups.
 
     Args:
-        name: "adamw", "lamb" or "sgd" (Nesterov).
+        name: "adamw", "lamb" or "sgd" (Nesterov). timm's LAMB would also clip the gradient to norm
+            1 unasked; here it does not, a recipe says `clip_grad`.
         groups: as made by the functions above; their `lr_scale` is kept for the schedule.
         lr: peak learning rate after scaling.
         betas: of AdamW and LAMB.
@@ -69,4 +70,5 @@ def create_optimizer(
     """
     if name == "sgd":
         return create_optimizer_v2(groups, opt=name, lr=lr, momentum=momentum)
-    return create_optimizer_v2(groups, opt=name, lr=lr, betas=tuple(betas), eps=eps)
+    unasked: dict[str, Any] = {"max_grad_norm": None} if name == "lamb" else {}
+    return create_optimizer_v2(groups, opt=name, lr=lr, betas=tuple(betas), eps=eps, **unasked)

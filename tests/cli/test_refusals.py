@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.archives import miniature
+from folk.data.archives import miniature
 
 RECIPES = Path("config/recipes")
 
@@ -77,11 +77,12 @@ def test_a_class_that_only_validation_has_is_named(tmp_path, pictures):
     refused(prepare(tmp_path, pictures), "dgo", "dog")
 
 
-def prepare_imagenet(tmp_path: Path, archives: dict[str, Path], *settings: str):
+def prepare_imagenet(tmp_path: Path, archives: dict[str, Path], *settings: str, scale="smoke"):
     words = [word for text in settings for word in ("--set", text)]
     words += [word for name, path in archives.items() for word in ("--archive", f"{name}={path}")]
     options = ["--recipe", RECIPES / "prepare/imagenet.yaml", "--name", "imagenet"]
-    return folk("prepare", *options, "--out", tmp_path / "out", *words)
+    options += ["--scale", scale, "--out", tmp_path / "out"]
+    return folk("prepare", *options, *words)
 
 
 def test_archives_are_prepared_and_other_bytes_than_the_official_ones_refused(tmp_path):

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from folk.errors import InputError
+from folk.methods.distillation import DistillationHead
 from folk.models.encoder import create_encoder, stride_of
 from folk.models.heads import ReconstructionHead
 
@@ -24,6 +26,61 @@ def test_the_reconstruction_head_has_the_published_number_of_parameters(
 
     assert stride_of(encoder) == stride
     assert sum(p.numel() for p in head.parameters()) == parameters
+
+
+def test_dinos_head_is_three_layers_with_gelu_a_unit_bottleneck_and_cosines():
+    torch.manual_seed(0)
+    head = DistillationHead(24, out_features=50, hidden=32, bottleneck=8)
+    features = torch.randn(4, 24)
+    logits = head(features)
+
+    head, features = head.double(), features.double()
+    one, two, three = (layer for layer in head.mlp if isinstance(layer, torch.nn.Linear))
+    hidden = features @ one.weight.T + one.bias
+    hidden = hidden * 0.5 * (1 + torch.erf(hidden / 2**0.5))
+    hidden = hidden @ two.weight.T + two.bias
+    hidden = hidden * 0.5 * (1 + torch.erf(hidden / 2**0.5))
+    bottleneck = hidden @ three.weight.T + three.bias
+    unit = bottleneck / bottleneck.norm(dim=1, keepdim=True)
+    rows = head.last_layer.weight / head.last_layer.weight.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(logits.double(), unit @ rows.T, rtol=1e-5, atol=1e-6)
+
+
+def test_dinos_head_has_the_published_sizes():
+    with torch.device("meta"):
+        head = DistillationHead(384)
+
+    shapes = [tuple(p.shape) for p in head.parameters() if p.ndim == 2]
+    assert shapes == [(2048, 384), (2048, 2048), (256, 2048), (65536, 256)]
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_a_decoder_of_512_with_16_heads_stands_before_the_head_only_where_asked_for(depth):
+    args = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads": 2}
+    encoder = create_encoder("vit_tiny_patch16_224", args)
+
+    head = ReconstructionHead.for_encoder(encoder, decoder_depth=depth)
+
+    assert head(torch.rand(2, 24, 4, 4)).shape == (2, 3, 32, 32)
+    attention = [m for m in head.modules() if hasattr(m, "num_heads")]
+    assert [(m.num_heads, m.qkv.in_features) for m in attention] == [(16, 512)] * depth
+    if depth == 0:
+        assert [type(m).__name__ for m in head] == ["Conv2d", "PixelShuffle"]
+
+
+def test_a_decoder_lets_positions_speak_with_each_other():
+    args = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads": 2}
+    head = ReconstructionHead.for_encoder(create_encoder("vit_tiny_patch16_224", args), 1).eval()
+    features = torch.rand(1, 24, 4, 4)
+    before = head(features)
+    features[0, :, 1, 2] += 1.0
+
+    assert (head(features) != before).any(dim=1)[0, 24:, :16].any()
+
+
+def test_a_decoder_for_another_encoder_than_a_vit_is_refused():
+    with pytest.raises(InputError, match="decoder_depth: the decoder is for ViTs, not for ResNet"):
+        ReconstructionHead.for_encoder(create_encoder("resnet10t", {}), decoder_depth=1)
 
 
 def test_each_position_paints_its_own_pixels_and_no_others():

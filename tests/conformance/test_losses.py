@@ -12,7 +12,7 @@ from folk.methods.losses import WeightMatrix, distillation_loss, masked_frequenc
 
 
 def published_masked_loss(prediction, target, keep, gamma=1.0):
-    """The loss of Jiahao000/MFM@c9194b1, mfm.md 1.7, on the full plane, batch-normalised.
+    """The loss of Jiahao000/MFM@c9194b1, models/frequency_loss.py, on the full plane, batch-normalised.
 
     L = sum over n,c,u,v of (1 - M') D / (sum over n,u,v of (1 - M')) / 3.
     """
@@ -37,6 +37,49 @@ def test_the_half_plane_loss_equals_the_published_full_plane_loss(chooses, gamma
     ours = masked_frequency_loss(prediction, target, keep, gamma=gamma)
 
     torch.testing.assert_close(ours, published_masked_loss(prediction, target, keep, gamma))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("chooses", [RadialFilter(16.0, radius_size=24), ComRComFilter()])
+def test_the_float32_loss_equals_a_direct_float64_sum_to_five_digits(chooses, seed):
+    # MFM's formula without any FFT: every coefficient is a sum over pixels.
+    size, generator = 24, torch.Generator().manual_seed(seed)
+    prediction, target = torch.randn(2, 3, 3, size, size, generator=generator)
+    keep = chooses(target, Draws(seed, len(target)))
+    places = torch.arange(size, dtype=torch.float64)
+    waves = torch.exp(-2j * math.pi * places[:, None] * places / size) / size**0.5
+    spectra = [waves @ x.double().to(torch.complex128) @ waves.T for x in (prediction, target)]
+    distance = ((spectra[0] - spectra[1]).abs().square() + 1e-12).sqrt()
+    total, removed = 0.0, 0
+    for picture in range(3):
+        for u in range(size):
+            for v in range(size):
+                # v beyond the middle is the conjugate of (-u, -v), and the mask is symmetric.
+                half = (u, v) if v <= size // 2 else (-u % size, size - v)
+                if not keep[picture, 0, half[0], half[1]]:
+                    total += distance[picture, :, u, v].sum().item()
+                    removed += 1
+
+    loss = masked_frequency_loss(prediction, target, keep)
+
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(total / removed / 3, rel=1e-5)
+
+
+def test_the_distillation_loss_equals_dinos_formula_in_float64():
+    # -sum P_t log P_s over outputs; P_t = softmax((g_t - c) / tau_t), P_s = softmax(g_s / tau_s).
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(2, 16, 512, generator=generator)
+    center = torch.randn(512, generator=generator)
+    total = 0.0
+    for guess, name in zip(student.double(), teacher.double(), strict=True):
+        sharp = ((name - center.double()) / 0.04).exp()
+        soft = (guess / 0.1).exp()
+        total -= (sharp / sharp.sum() * (soft / soft.sum()).log()).sum().item()
+
+    loss = distillation_loss(student, teacher, center, 0.1, 0.04)
+
+    assert loss.item() == pytest.approx(total / 16, rel=1e-5)
 
 
 def test_a_wave_of_known_amplitude_costs_what_the_hand_computes():
@@ -85,6 +128,21 @@ def test_parseval_with_gamma_two_the_loss_is_the_mean_squared_error():
     loss = masked_frequency_loss(prediction, target, nothing, gamma=2.0)
 
     torch.testing.assert_close(loss, (prediction - target).square().mean())
+
+
+def test_a_mean_spectrum_compares_the_mean_pictures():
+    generator = torch.Generator().manual_seed(0)
+    prediction, target = torch.randn(2, 4, 3, 32, 32, generator=generator)
+
+    loss = masked_frequency_loss(prediction, target, None, average_spectrum=True)
+
+    # The transform is linear: errors of opposite sign in two pictures cancel.
+    mean = [pictures.mean(dim=0, keepdim=True) for pictures in (prediction, target)]
+    torch.testing.assert_close(loss, masked_frequency_loss(*mean, None))
+    opposite = torch.cat([prediction, 2 * target - prediction])
+    twice = torch.cat([target, target])
+    cancelled = masked_frequency_loss(opposite, twice, None, average_spectrum=True)
+    assert cancelled.item() < 1e-5
 
 
 def test_kept_frequencies_do_not_matter():

@@ -57,6 +57,7 @@ def test_items_depend_on_seed_epoch_and_index_alone(scenes):
     for other in (
         dataset[Draw(1, 5)],
         dataset[Draw(0, 6)],
+        dataset[Draw(0, 5, copy=1)],
         PictureDataset(table, VIEWS, seed=2)[5],
     ):
         assert not torch.equal(other["image"][0], first[0])

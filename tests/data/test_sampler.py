@@ -1,7 +1,9 @@
 """The order of pictures depends on seed and epoch, and on nothing else."""
 
+from collections import Counter
 from itertools import chain
 
+import numpy as np
 import pytest
 
 from folk.data.sampler import EpochSampler
@@ -81,3 +83,43 @@ def test_a_batch_that_processes_cannot_share_is_refused():
 def test_a_batch_larger_than_the_data_set_is_refused():
     with pytest.raises(InputError, match="7 pictures, fewer than one batch of 8"):
         EpochSampler(7, batch=8)
+
+
+def repeating(**settings):
+    return EpochSampler(90, batch=30, seed=5, epoch=3, repeats=3, **settings)
+
+
+def test_repeated_augmentation_shows_a_third_of_the_pictures_three_times_in_as_many_batches():
+    sampler = repeating()
+    draws = flat(sampler)
+
+    assert len(sampler) == 3
+    assert len(draws) == 90
+    assert Counter(draw.place for draw in draws).most_common(1)[0][1] == 3
+    assert len({draw.place for draw in draws}) == 30
+    assert len(set(draws)) == 90, "copies are told apart"
+    order = np.arange(90)
+    np.random.default_rng((5, 3)).shuffle(order)
+    assert [draw.place for draw in draws] == np.repeat(order, 3)[:90].tolist()
+
+
+@pytest.mark.parametrize("world", [2, 3, 5])
+def test_copies_of_a_picture_are_dealt_to_different_processes(world):
+    alone = [set(batch) for batch in repeating()]
+    ranks = [list(repeating(rank=r, world=world)) for r in range(world)]
+
+    for number, whole in enumerate(alone):
+        parts = [rank[number] for rank in ranks]
+        assert {len(part) for part in parts} == {30 // world}
+        assert set(flat(parts)) == whole
+        if world >= 3:
+            assert all(len({draw.place for draw in part}) == len(part) for part in parts)
+
+
+def test_repeats_go_on_in_mid_epoch_and_differ_between_epochs():
+    whole = list(repeating())
+
+    assert list(repeating(start_batch=2)) == whole[2:]
+    later = repeating()
+    later.set_epoch(4)
+    assert {d.place for d in flat(later)} != {d.place for d in flat(whole)}

@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from folk.errors import InputError
 from folk.metrics.intervals import (
     bootstrap_interval,
     deviation,
+    difference_interval,
     mean,
+    resampled_means,
+    resampled_seeds,
     seed_interval,
     wilson_interval,
 )
@@ -44,6 +48,51 @@ def test_seed_interval_holds_the_true_mean_about_95_times_in_100():
     assert 930 <= covered <= 970
 
 
+def test_an_interval_of_a_difference_is_welchs_by_hand():
+    # Means 4 and 1, variances 4 and 1, n = 3: standard error sqrt(5/3), 2.9412 degrees of freedom.
+    found = difference_interval([2.0, 4.0, 6.0], [0.0, 1.0, 2.0])
+
+    assert (found.low + found.high) / 2 == pytest.approx(3.0)
+    # t(0.975) falls from 4.3027 at 2 degrees to 3.1824 at 3.
+    reach = (found.high - 3.0) / (5 / 3) ** 0.5
+    assert reach == pytest.approx(3.2196, abs=2e-3)
+
+
+def test_an_interval_of_a_difference_is_that_of_scipys_test():
+    above, below = [83.4, 83.1, 83.6, 83.3], [82.9, 83.0, 82.2]
+
+    found = difference_interval(above, below, 0.9)
+
+    test = scipy.stats.ttest_ind(above, below, equal_var=False).confidence_interval(0.9)
+    assert (found.low, found.high) == pytest.approx((test.low, test.high))
+
+
+def test_an_interval_of_a_difference_is_narrower_at_90_than_at_95_percent():
+    wide, narrow = (difference_interval([2.0, 4.0], [0.0, 1.0], c) for c in (0.95, 0.9))
+
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_an_interval_of_a_difference_holds_the_true_one_about_95_times_in_100():
+    draw = np.random.default_rng(2)
+    pairs = zip(
+        draw.normal(3.0, 0.5, (1000, 4)).tolist(),
+        draw.normal(1.0, 0.1, (1000, 3)).tolist(),
+        strict=True,
+    )
+
+    found = [difference_interval(above, below) for above, below in pairs]
+
+    assert 930 <= sum(i.low <= 2.0 <= i.high for i in found) <= 970
+
+
+def test_one_seed_on_either_side_gives_no_interval_and_no_scatter_gives_a_point():
+    assert difference_interval([1.0], [1.0, 2.0]) is None
+    assert difference_interval([1.0, 2.0], [1.0]) is None
+    point = difference_interval([3.0, 3.0], [1.0, 1.0])
+    assert (point.low, point.high) == (2.0, 2.0)
+
+
 def test_wilson_interval_is_the_textbook_value_for_81_of_263():
     # Newcombe 1998, Stat. Med. 17, 857-872, table I, method 3.
     found = wilson_interval(81, 263)
@@ -78,6 +127,37 @@ def test_bootstrap_and_wilson_agree_on_a_thousand_pictures():
 
     assert boot.low == pytest.approx(wilson.low, abs=0.004)
     assert boot.high == pytest.approx(wilson.high, abs=0.004)
+
+
+def test_pictures_are_drawn_together_for_all_columns():
+    right = np.stack([np.arange(100) < 70, np.arange(100) < 70, np.arange(100) >= 70], axis=1)
+
+    means = resampled_means(right * 1, generator=np.random.default_rng(0), resamples=50)
+
+    assert means.shape == (50, 3)
+    assert (means[:, 0] == means[:, 1]).all()
+    assert means[:, 0] + means[:, 2] == pytest.approx(np.ones(50))
+
+
+def test_groups_of_equal_pictures_scatter_as_pictures_drawn_one_by_one():
+    values = np.random.default_rng(5).integers(0, 4, size=(300, 2))
+    draw = np.random.default_rng(6)
+    slow = np.stack([values[draw.integers(0, 300, 300)].mean(axis=0) for _ in range(4000)])
+
+    quick = resampled_means(values, generator=np.random.default_rng(7), resamples=4000)
+
+    assert quick.mean(axis=0) == pytest.approx(slow.mean(axis=0), abs=0.005)
+    assert np.cov(quick.T) == pytest.approx(np.cov(slow.T), rel=0.1, abs=4e-4)
+
+
+def test_drawing_seeds_adds_their_scatter_to_that_of_the_pictures():
+    by_seed = np.tile([0.2, 0.4, 0.6], (20_000, 1))
+
+    means = resampled_seeds(by_seed, generator=np.random.default_rng(0))
+
+    # Variance of a mean of three draws: population variance / 3.
+    assert means.mean() == pytest.approx(0.4, abs=0.003)
+    assert means.std() == pytest.approx((0.08 / 3 / 3) ** 0.5, rel=0.02)
 
 
 @pytest.mark.parametrize(("hits", "total"), [(1, 0), (-1, 5), (6, 5)])

@@ -5,7 +5,8 @@ import pytest
 
 from folk.errors import InputError
 from folk.metrics import knn
-from folk.metrics.knn import knn_class_scores
+from folk.metrics.knn import knn_class_scores, knn_metrics, knn_scores
+from folk.metrics.variants import write_variants
 
 
 def votes_one_by_one(train, labels, test, k, temperature, num_classes):
@@ -96,3 +97,32 @@ def test_no_neighbours_and_no_temperature_are_refused(features):
         knn_class_scores(train, labels, test, 0, 0.07)
     with pytest.raises(InputError, match="no labelled picture"):
         knn_class_scores(train[:0], labels[:0], test, 5, 0.07)
+
+
+def test_several_k_vote_as_each_would_alone_also_where_pictures_are_equally_near(features):
+    train, labels, test = features
+    train = np.concatenate([train, train, train])  # every neighbour is there three times
+    labels = np.concatenate([labels, (labels + 1) % 5, (labels + 2) % 5])
+
+    together = knn_scores(train, labels, test, [20, 1, 7, 500], 0.07, 5)
+
+    assert list(together) == [20, 1, 7, 500]
+    for k, scores in together.items():
+        alone = knn_class_scores(train, labels, test, k, 0.07, 5)
+        np.testing.assert_array_equal(scores, alone)
+
+
+def test_stored_votes_tell_their_k(features, tmp_path):
+    train, labels, test = features
+    truth = np.arange(25) % 5
+    keys = [f"val/{i}" for i in range(25)]
+    found = knn_scores(train, labels, test, [1, 20], 0.07, 5)
+    with write_variants(tmp_path / "predictions-knn.parquet") as predictions:
+        for k, scores in found.items():
+            predictions.add(str(k), keys, truth, scores)
+
+    metrics = knn_metrics(tmp_path / "predictions-knn.parquet")
+
+    assert metrics == {
+        f"knn_top1_k{k}": (s.argmax(axis=1) == truth).mean() for k, s in found.items()
+    }

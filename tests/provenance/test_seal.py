@@ -112,15 +112,28 @@ def test_a_file_that_changed_after_its_job_is_named(study):
 
 
 def test_a_recorded_file_that_no_output_holds_is_named(study, job):
-    folder = Path("results/demo/robustness/folk-s0/c")
+    folder = Path("results/demo/elsewhere/folk-s0/c")
     with job(stage="robustness") as record:
         (record.work / "p").write_text("p")
         record.finish(
             {"p": folder / "p"}, {}, folder / "record.json", {record.work / "p": folder / "p"}
         )
 
-    with pytest.raises(InputError, match=r"robustness/folk-s0/c/p: recorded, but no output"):
+    with pytest.raises(InputError, match=r"elsewhere/folk-s0/c/p: recorded, but no output"):
         commit_to_dvc(study, "demo")
+
+
+def test_stages_that_a_study_has_nothing_of_are_empty_folders(study):
+    for stage in ("robustness", "cost"):
+        shutil.rmtree(study / "results/demo" / stage)
+
+    with pytest.raises(InputError, match=r"failed: ERROR: .*does not exist"):
+        commit_to_dvc(study, "demo", ["cost"])
+    report = commit_to_dvc(study, "demo", ["cost", "robustness"])
+
+    assert (report.status, report.problems) == ("committed", [])
+    assert list((study / "results/demo/cost").iterdir()) == []
+    assert "up to date" in dvc("status")
 
 
 def test_a_missing_result_is_reported_in_the_words_of_dvc(study):

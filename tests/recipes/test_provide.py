@@ -93,3 +93,27 @@ encoders:
     assert "officially imagenet-a.tar, no digest is known to us" in lines[2]
     assert "sha256 6d09de11e7bdaf5b1f3b1f249b6183695f97310cdd20f0c03e7235b6b9392091" in lines[3]
     assert missing_files(study, recipes, [], []) == []
+
+
+def test_missing_weights_are_listed_once_with_the_rows_that_take_them(tmp_path):
+    weights = {"entry": None, "prefix": "", "ignore": [], "mean": [0.5] * 3, "std": [0.5] * 3}
+    here = tmp_path / "here.pth"
+    here.write_bytes(b"")
+    paths = {"a": tmp_path / "dino.pth", "b": tmp_path / "dino.pth", "c": here, "d": "later.pth"}
+    text = "study: x\ntitle: A study\nscale: demo\ndata:\n  d: {recipe: demo}\nencoders:\n"
+    text += "".join(f"  {r}: {{label: L, recipe: r, data: d, seeds: [0]}}\n" for r in paths)
+    (tmp_path / "x.yaml").write_text(text)
+    study = load_study(tmp_path / "x.yaml")
+    scratch = FOLDER / "pretrain/demo-scratch.yaml"
+    recipes = {
+        ("pretrain", row): load_recipe(
+            "pretrain",
+            scratch,
+            {"encoder.checkpoint": weights | {"path": str(path), "sha256": "0a" * 32}},
+        )
+        for row, path in paths.items()
+    }
+
+    lines = missing_files(study, recipes, [], [], ["c", "b", "a"])
+
+    assert lines == [f"{tmp_path}/dino.pth: weights of row 'a', 'b', sha256 {'0a' * 32}"]

@@ -58,6 +58,8 @@ def test_prose_and_runtime_do_not_decide_a_result():
         ("method.filter", None, "give one of 'filter' and 'degradation', found none"),
         ("method.degradation", {"kind": "sr", "factor": 8}, "found both"),
         ("encoder.checkpoint", {"sha256": "0123"}, r"encoder\.checkpoint\.sha256: .*pattern"),
+        ("method.reconstruction.average_spectrum", True, r"average_spectrum mixes .* region: all"),
+        ("method.reconstruction.decoder_depth", -1, "greater than or equal to 0"),
         ("optim", None, "give both 'method' and 'optim'"),
         ("optim.warmup_epochs", 99.0, "leaves nothing"),
         ("assume", {"optim.nothing": "why"}, "which this recipe lacks"),
@@ -178,3 +180,18 @@ def test_two_parts_of_one_kind_are_refused(tmp_path):
 
     with pytest.raises(InputError, match=r"two\.py:1: kind 'same' is taken"):
         parts_in(sorted(tmp_path.glob("*.py")))
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "message"),
+    [
+        ("segment", {"window.size": 64}, r"window\.size 64 must be augment\.crop 32"),
+        ("segment", {"window.stride": 33}, r"window\.stride 33 would leave gaps"),
+        ("probe", {"knn.k": [20, 20]}, r"knn: k \[20, 20\]: a value stands there twice"),
+        ("probe", {"knn.k": []}, r"knn\.k: .*at least 1"),
+        ("probe", {"linear.feature": "last-cls"}, r"linear\.feature: .*'last-4-cls'"),
+    ],
+)
+def test_values_that_do_not_fit_each_other_are_refused(stage, changes, message):
+    with pytest.raises(InputError, match=message):
+        load_recipe(stage, FOLDER / stage / "demo.yaml", changes)

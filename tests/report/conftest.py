@@ -87,6 +87,18 @@ tables:
       knn: {{label: k-NN %, evaluation: frozen, metric: knn_top1_k20}}
       linear: {{label: linear %, evaluation: frozen, metric: linear_top1_last}}
       speed: {{label: pictures/s, evaluation: full, metric: images_per_second, percent: false}}
+claims:
+  order-full:
+    says: "MFM < MFM + Com/RCom < FOLK"
+    order: [finetune/mfm/top1, finetune/mfm-com/top1, finetune/folk/top1]
+    source: folk-order-t1
+  gain-com-few:
+    says: Com/RCom filters add 10.7 points with few labels
+    difference: {{of: few/mfm-com/avg, over: few/mfm/avg}}
+    published: folk-delta-few-com
+  no-gain:
+    says: no gain over training from scratch
+    equal: {{of: finetune/mfm/top1, to: finetune/scratch/top1, margin: 4.0}}
 """
 
 # Correct predictions out of 200, by row: full, few-a, few-b, few-c, k-NN, linear.
@@ -144,6 +156,9 @@ def build(
     words = {"title": json.dumps(title), "label": json.dumps(label), "scale": scale}
     path.write_text(STUDY.format(**words), encoding="utf-8")
     shutil.copytree(pattern(), folder / "results" / "toy")
+    for record in (folder / "results" / "toy").glob("**/record.json"):
+        made = json.loads(record.read_text()) | {"study": "toy", "scale": scale}
+        record.write_text(json.dumps(made))
     return Tree(load_study(path), path, folder / "results" / "toy", PUBLISHED)
 
 
@@ -184,7 +199,7 @@ def fill(results: Path) -> None:
                 add_metrics(folder, extra | {"images_per_second": 1234.5 + seed})
                 write_beside(folder, run, evaluation, {"optim.layer_decay": "as MFM's ViT-B"})
             folder = results / "probe" / run / "frozen"
-            write_classification(folder, "-knn", "knn_top{}_k20", hits[4] + seed)
+            write_classification(folder, "-knn", "knn_top{}_k20", hits[4] + seed, "20")
             write_classification(folder, "-linear", "linear_top{}_last", hits[5] + seed)
             write_beside(folder, run, "frozen", {})
             folder = results / "segment" / run / "segment"
@@ -199,7 +214,9 @@ def add_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     path.write_text(json.dumps(before | metrics))
 
 
-def write_classification(folder: Path, suffix: str, metric: str, hits: int) -> None:
+def write_classification(
+    folder: Path, suffix: str, metric: str, hits: int, variant: str | None = None
+) -> None:
     """Predictions with `hits` of 200 right at once and ten more in the top five."""
     labels = np.arange(NUM_VAL, dtype=np.int32) % 10
     ranks = np.where(np.arange(NUM_VAL) < hits, 0, np.where(np.arange(NUM_VAL) < hits + 10, 3, 9))
@@ -212,6 +229,8 @@ def write_classification(folder: Path, suffix: str, metric: str, hits: int) -> N
             "logits": pa.FixedSizeListArray.from_arrays(np.zeros(5 * NUM_VAL, np.float32), 5),
         }
     )
+    if variant is not None:
+        table = table.add_column(0, "variant", pa.array([variant] * NUM_VAL))
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, folder / f"predictions{suffix}.parquet")
     numbers = {metric.format(1): hits / NUM_VAL, metric.format(5): (hits + 10) / NUM_VAL}

@@ -172,6 +172,63 @@ def test_at_paper_scale_the_rule_decides(make_tree):
     assert cells["few/folk/a"].verdict == "not reproduced"
 
 
+def test_a_best_epoch_is_not_judged_by_a_published_last_one(make_tree):
+    tree = make_tree(scale="paper")
+    text = tree.study_path.read_text()
+    tree.study_path.write_text(text.replace("folk-t1-mfm-300-vitb", "mfm-readme-mfm-vitb"))
+    study = load_study(tree.study_path)
+
+    table = collect_cells(study, tree.results, load_published(tree.published))
+
+    cell = {cell.id: cell for cell in cells_of(table)}["finetune/mfm/top1"]
+    assert (cell.published_epoch, cell.verdict) == ("best", "not comparable (epoch)")
+
+
+def test_a_bootstrap_over_pictures_and_seeds_stands_beside_the_t_interval(tree):
+    cells = collected(tree)
+
+    # 200 pictures at 89.5 %: pictures alone scatter by 2.2 points, which two seeds do not lessen.
+    cell = cells["finetune/folk/top1"]
+    assert (cell.boot_low, cell.boot_high) == pytest.approx((85.2, 93.5), abs=1.0)
+    assert cell.printed_boot_low == f"{cell.boot_low:.1f}"
+    assert cells["few/folk/max"].boot_low is not None
+    assert cells["finetune/folk/miou"].boot_low is not None
+    speed = cells["frozen/folk/speed"]
+    assert (speed.boot_low, speed.printed_boot_low) == (None, "")
+
+
+def test_a_quoted_row_is_cells_without_a_number_of_ours(tree):
+    text = tree.study_path.read_text()
+    quoted = (
+        "    context:\n      ibot: {label: iBOT, cells: {top1: folk-t1-ibot-1600-vitb}}\n  few:\n"
+    )
+    tree.study_path.write_text(text.replace("  few:\n    title", quoted + "    title"))
+    study = load_study(tree.study_path)
+
+    table = collect_cells(study, tree.results, load_published(tree.published), strict=True)
+
+    cell = {cell.id: cell for cell in cells_of(table)}["finetune/ibot/top1"]
+    assert (cell.value, cell.printed, cell.verdict, cell.quoted) == (None, "", None, True)
+    assert (cell.published_printed, cell.published_certainty) == ("84.0", "second-hand 1+2")
+    assert not cell.is_missing
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("folk-t1-folk-300-vitb", "folk-t1-folk-300-vitbb", "did you mean 'folk-t1-folk-300-vitb'"),
+        ("folk-t1-folk-300-vitb", "dino-linear-vits", "measures linear_top1, cell 'finetune/folk"),
+        ("folk-t1-folk-300-vitb", "folk-delta-full-com", "is in 'points', cell 'finetune/folk"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(tree, old, new, complaint):
+    tree.study_path.write_text(tree.study_path.read_text().replace(old, new))
+    study = load_study(tree.study_path)
+
+    with pytest.raises(InputError, match=complaint):
+        collect_cells(study, tree.results, load_published(tree.published))
+
+
 def test_a_number_that_nobody_has_seen_gets_no_verdict(tree):
     cell = collected(tree)["few/mfm/a"]
 

@@ -1,5 +1,7 @@
 """Published numbers keep their place, their source and how surely they are known."""
 
+from fractions import Fraction
+
 import pytest
 
 from folk.errors import InputError
@@ -40,6 +42,90 @@ def test_the_average_that_folk_prints_is_the_average_of_its_three_settings(publi
 def test_every_known_number_has_a_margin_and_every_unknown_one_has_none(published_path):
     for number in load_published(published_path).numbers.values():
         assert (number.margin is None) == (number.certainty == "unknown"), number.id
+
+
+@pytest.mark.parametrize(
+    ("difference", "above", "below"),
+    [
+        ("full-com", "t1-mfm-com-300-vitb", "t1-mfm-rerun-300-vitb"),
+        ("full-distillation", "t1-folk-300-vitb", "t1-mfm-com-300-vitb"),
+        ("few-com", "t2-mfm-com-300-avg", "t2-mfm-300-avg"),
+        ("few-distillation", "t2-folk-300-avg", "t2-mfm-com-300-avg"),
+    ],
+)
+def test_the_printed_differences_are_those_of_the_printed_numbers(
+    published_path, difference, above, below
+):
+    numbers = load_published(published_path).numbers
+    printed = [Fraction(numbers[f"folk-{n}"].printed) for n in (above, below)]
+
+    assert Fraction(numbers[f"folk-delta-{difference}"].printed) == printed[0] - printed[1]
+    assert numbers[f"folk-delta-{difference}"].unit == "points"
+
+
+# What people remember of tables that nobody here has read; some of it may well be right.
+FROM_MEMORY = {
+    "MoCo v3": (81.4, 83.2, 47.3), "DINO, 300": (81.5, 82.8), "BEiT": (81.3, 82.9, 47.1),
+    "MAE": (80.6, 82.9, 38.9, 11.2, 52.3, 31.5, 33.8), "SimMIM": (80.9, 82.9), "CIM": (81.6, 78.6),
+    "SimSiam": (79.1,), "MoCo v2": (79.6,), "SimCLR": (80.0,), "BYOL": (80.0,), "SwAV": (80.1,),
+    "MFM": (48.6, 47.7, 24.4, 47.5, 32.7, 34.8), "supervised": (47.4, 79.9, 81.8),
+    "scratch": (46.3, 21.2, 48.5, 28.1, 44.7, 32.0, 20.2, 3.4, 77.0, 6.6, 36.0, 25.0, 81.8),
+}  # fmt: skip
+
+
+def test_no_number_is_one_that_is_only_remembered(published_path):
+    numbers = load_published(published_path).numbers.values()
+
+    found = [n.id for n in numbers for m, v in FROM_MEMORY.items() if m in n.row and n.value in v]
+
+    assert found == []
+
+
+def test_mfm_prints_the_best_epoch_and_folk_does_not_say(published_path):
+    numbers = load_published(published_path).numbers
+
+    assert numbers["mfm-readme-mfm-vitb"].of_another_epoch("top1_last")
+    assert not numbers["mfm-readme-mfm-vitb"].of_another_epoch("top1_best")
+    assert not numbers["folk-t1-folk-300-vitb"].of_another_epoch("top1_last")
+    assert not numbers["dino-linear-vits"].of_another_epoch("knn_top1_k20")
+
+
+def test_a_printed_measure_covers_our_metrics_of_its_kind(published_path):
+    numbers = load_published(published_path).numbers
+
+    assert numbers["folk-t1-folk-300-vitb"].measures("top1_best")
+    assert numbers["dino-linear-vits"].measures("linear_top1_last")
+    assert not numbers["folk-t1-folk-300-vitb"].measures("linear_top1_last")
+    assert not numbers["folk-t1-folk-300-vitb"].measures("top5_last")
+
+
+ORDER = """
+statements:
+  - {id: rising, paper: p, place: T1, kind: order, says: s, numbers: [one, two], certainty: code,
+     source: s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("[one, two]", "[two, one]", "do not rise"),
+        ("[one, two]", "[one, tow]", "no number has the id 'tow'; did you mean 'two'"),
+        ("id: rising", "id: one", "'one' stands there twice"),
+        ("paper: p, place", "paper: q, place", "no paper is named 'q'"),
+    ],
+)
+def test_a_statement_that_its_numbers_contradict_is_refused(tmp_path, old, new, complaint):
+    path = tmp_path / "published.yaml"
+    two = NUMBER.replace("id: one", "id: two").replace("83.4", "83.5")
+    path.write_text(HEAD + NUMBER + two + ORDER)
+    assert load_published(path).statement("rising", "claim").numbers == ["one", "two"]
+    path.write_text(HEAD + NUMBER + two + ORDER.replace(old, new))
+
+    with pytest.raises(InputError, match=complaint) as error:
+        load_published(path)
+
+    assert f"{path}:" in str(error.value)
 
 
 @pytest.mark.parametrize(

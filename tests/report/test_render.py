@@ -13,6 +13,9 @@ import pytest
 
 from folk.errors import InputError
 from folk.report.cells import read_cells
+from folk.report.claims import read_claims
+from folk.report.render import render_report
+from folk.study import load_study
 
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 
@@ -55,7 +58,8 @@ def test_a_whole_report_is_written(tree):
         f"tables/{t}.{s}" for t in ("finetune", "few", "frozen") for s in ["md", "tex", "csv"]
     ]
     drawn = [f"figures/{name}.svg" for name in ("scenes-scenes", "training", "labels", "frozen")]
-    assert names == ["cells.parquet", *tables, *drawn, "report.html"]
+    claims = ["claims.parquet", "claims.md", "assumptions.md"]
+    assert names == ["cells.parquet", *tables, *claims, *drawn, "report.html"]
     assert all(path.stat().st_size > 0 for path in written)
 
 
@@ -64,7 +68,7 @@ def test_the_same_results_give_the_same_bytes(untouched):
 
     written, _ = untouched.render()
 
-    assert len(written) == 15
+    assert len(written) == 18
     assert {path: path.read_bytes() for path in written} == {p: before[p] for p in written}
 
 
@@ -101,6 +105,89 @@ def test_behind_each_number_stand_formula_seeds_and_records(untouched):
     assert "not comparable (scale)" in proof
 
 
+def test_behind_each_number_stands_its_bootstrap_and_the_epoch_of_the_published_one(untouched):
+    text = untouched.page
+
+    start = text.index('id="evidence-few.folk.max"')
+    proof = text[start : text.index("</article>", start)]
+
+    assert re.search(r"\d to \d+\.\d <span class=\"muted\">\(bootstrap, over pictures and", proof)
+    assert "Whether of the best or of the last epoch is not known." in proof
+
+
+def test_each_claim_shows_ours_its_interval_what_is_stated_and_how_surely(untouched):
+    text = untouched.page
+
+    section = text[text.index('<section id="claims"') : text.index('<section id="figures"')]
+    assert section.count("not comparable (scale)</span><span") == 3
+    assert "+3.33 points" in section
+    assert "95 %: −0.04 to +6.04" in section
+    assert "+10.7 ± 1.4 points" in section
+    assert "second-hand 1+2: stated independently by both automated reviews" in section
+    assert "0 ± 4 points" in section
+    assert 'href="#evidence-few.mfm-com.avg"' in section
+
+
+def test_claims_stand_in_a_markdown_table_whose_rows_are_whole(untouched):
+    text = (untouched.results / "claims.md").read_text()
+
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len(rows) == 2 + 3
+    assert {line.replace("\\|", "").count("|") for line in rows} == {7}
+    assert "MFM &lt; MFM + Com/RCom &lt; FOLK" in text
+    assert text.count("not comparable (scale) |") == 3
+
+
+def test_a_study_without_claims_says_so(tree):
+    text = tree.study_path.read_text()
+    tree.study_path.write_text(text[: text.index("claims:")])
+    study = load_study(tree.study_path)
+
+    render_report(study, tree.study_path, tree.results, tree.published)
+
+    assert "This study makes no claim." in (tree.results / "claims.md").read_text()
+    assert read_claims(tree.results / "claims.parquet") == []
+    assert 'id="claims"' not in tree.page
+
+
+def test_a_quoted_row_stands_in_every_form_without_a_verdict(tree):
+    text = tree.study_path.read_text()
+    quoted = (
+        '    context:\n      ibot: {label: "i|BOT & Co", cells: {top1: folk-t1-ibot-1600-vitb}}\n'
+    )
+    tree.study_path.write_text(text.replace("  few:\n    title", f"{quoted}  few:\n    title"))
+    study = load_study(tree.study_path)
+
+    render_report(study, tree.study_path, tree.results, tree.published)
+
+    page = Page(tree.page)
+    assert "".join(page.cells["finetune/ibot/top1"].split()) == "84.0‡quoted"
+    assert tree.page.count('<td class="nothing"></td>') == 2
+    assert "each of the 44 numbers is there" in tree.page
+    assert set(page.targets) <= set(page.ids)
+    markdown = (tree.results / "tables" / "finetune.md").read_text()
+    assert r"| *i\|BOT &amp; Co* | quoted | 84.0 <sup>‡</sup> | | |" in markdown
+    assert "Quoted, neither run nor judged here: i" in markdown
+    latex = (tree.results / "tables" / "finetune.tex").read_text()
+    assert r"\textit{i|BOT \& Co} & quoted & 84.0\textsuperscript{\ddag{}} &  &  \\" in latex
+    assert latex.count(r"\midrule") == 2
+
+
+def test_assumptions_have_a_page_with_their_alternatives(tree):
+    def others(stage, values, key):
+        return ["0.1 | 0.2", False] if key == "filter.thresholds" else []
+
+    render_report(tree.study, tree.study_path, tree.results, tree.published, choices=others)
+
+    text = (tree.results / "assumptions.md").read_text()
+    assert text.index("## pretrain") < text.index("## finetune")
+    assert (
+        "| filter.thresholds | 0.005, 0.01, 0.05 | three values named by a reviewer; drawn "
+        r"uniformly | 0.1 \| 0.2, no | folk, mfm-com | folk, mfm-com | finetune, few, frozen |"
+    ) in text
+    assert "<td>0.1 | 0.2, no</td>" in tree.page
+
+
 def test_markup_in_titles_labels_and_class_names_is_shown_not_obeyed(make_tree):
     evil = "<script>alert(1)</script>"
     tree = make_tree(title=f"T {evil}", label=f"L {evil}")
@@ -120,7 +207,7 @@ def test_assumptions_are_listed_once_and_under_the_tables_that_depend_on_them(un
 
     section = text[text.index('id="assumptions"') : text.index('id="failed"')]
     assert section.count("filter.thresholds = 0.005, 0.01, 0.05") == 1
-    assert "<td>folk, mfm-com</td>" in section
+    assert "<td>folk, mfm-com</td><td>folk, mfm-com</td>" in section  # recipes and rows
     results = text[text.index('id="results"') : text.index('id="figures"')]
     assert results.count("filter.thresholds") == 3
     assert results.count("optim.layer_decay = 0.8") == 3  # frozen shows the speed of `full`
@@ -154,7 +241,7 @@ def test_the_foot_of_the_page_holds_digests_and_the_commit(untouched):
     foot = text[text.index("<footer") :]
     assert "c0ffee" in foot
     assert "ab" * 32 in foot
-    assert len(re.findall(r">[0-9a-f]{64}<", foot)) == 4
+    assert len(re.findall(r">[0-9a-f]{64}<", foot)) == 5
 
 
 def save_examples(tree, run, names, seed=0):

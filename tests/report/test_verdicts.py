@@ -2,7 +2,7 @@
 
 import pytest
 
-from folk.report.verdicts import RULES, verdict
+from folk.report.verdicts import CLAIM_RULES, RULES, Step, order_verdict, verdict
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,49 @@ def test_without_a_margin_nothing_is_the_same_or_different():
     assert found == "inconclusive"
 
 
+def test_a_best_epoch_beside_a_last_one_is_not_judged():
+    found = verdict(
+        scale="paper", mean=83.4, low=83.3, high=83.5, published=83.4, margin=0.2, same_epoch=False
+    )
+
+    assert found == "not comparable (epoch)"
+
+
+UP, DOWN = Step(0.5, 0.1, 0.9), Step(-0.5, -0.9, -0.1)
+UNSURE, FALLING = Step(0.2, -0.1, 0.5), Step(-0.2, -0.5, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("steps", "word"),
+    [
+        ([UP, UP], "reproduced"),
+        ([UP, UNSURE], "within tolerance"),
+        ([UP, Step(0.5, None, None)], "within tolerance"),
+        ([UP, FALLING], "inconclusive"),
+        ([UP, Step(-9.0, None, None)], "inconclusive"),  # one seed, however far down
+        ([UP, Step(0.0, 0.0, 0.0)], "inconclusive"),
+        ([UP, DOWN], "not reproduced"),
+        ([UNSURE, DOWN], "not reproduced"),
+        ([UP, Step(None, None, None)], "not attempted"),
+    ],
+)
+def test_every_step_decides_over_an_order(steps, word):
+    assert order_verdict(scale="paper", steps=steps) == word
+    assert order_verdict(scale="demo", steps=steps) == "not comparable (scale)"
+
+
+WORDS = {
+    "reproduced",
+    "within tolerance",
+    "not reproduced",
+    "inconclusive",
+    "not attempted",
+    "not comparable (epoch)",
+    "not comparable (scale)",
+}
+
+
 def test_every_verdict_has_its_rule_in_words():
-    assert set(RULES) == {
-        "reproduced",
-        "within tolerance",
-        "not reproduced",
-        "inconclusive",
-        "not attempted",
-        "not comparable (scale)",
-    }
+    assert set(RULES) == WORDS
+    assert set(CLAIM_RULES) == {"order", "difference", "equal"}
+    assert all(set(rules) == WORDS for rules in CLAIM_RULES.values())

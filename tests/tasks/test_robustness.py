@@ -1,6 +1,7 @@
 """A stored classifier is measured on every variant, among the classes of each set alone."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,15 @@ VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads"
 SMALL = {"in_memory": ["contrast"], "evaluate.batch": 7}
 
 
-def store(folder: Path, classes: list[str], splits: dict[str, int]) -> Path:
-    """A prepared data set of noise in one colour for each class."""
+def store(
+    folder: Path,
+    classes: list[str],
+    splits: dict[str, int],
+    wnids: list[str] | None = None,
+    kind: str = "folder",
+    called: list[str] | None = None,
+) -> Path:
+    """A prepared data set of noise in one colour for each class, which may be called otherwise."""
     rng = np.random.default_rng(0)
 
     def pictures():
@@ -39,7 +47,9 @@ def store(folder: Path, classes: list[str], splits: dict[str, int]) -> Path:
 
     with prepare._all_or_nothing(folder) as aside:
         shards, counts = prepare._write(aside, pictures())
-        said = prepare.description(folder.name, "folder", classes, None, counts, [], shards)
+        said = prepare.description(
+            folder.name, kind, called or classes, None, counts, [], shards, wnids
+        )
         prepare.write_json(aside / "dataset.json", said)
     return folder
 
@@ -64,6 +74,20 @@ def classifier(tmp_path_factory):
         optimizer.step()
     assert loss < 0.5
     save_classifier(folder, model, read_encoder_info(folder), CLASSES, 32)
+    return folder
+
+
+WNIDS = ["n00000011", "n00000022", "n00000033", "n00000044"]  # of the four classes
+
+
+@pytest.fixture(scope="module")
+def classifier_of_wnids(classifier, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wnids")
+    (folder / "classifier.safetensors").write_bytes(
+        (classifier / "classifier.safetensors").read_bytes()
+    )
+    said = json.loads((classifier / "classifier.json").read_text())
+    (folder / "classifier.json").write_text(json.dumps(said | {"wnids": WNIDS}))
     return folder
 
 
@@ -107,6 +131,45 @@ def test_a_set_with_fewer_classes_restricts_the_logits_to_its_own_by_name(classi
     stored = pq.read_table(tmp_path / "work/predictions-variants.parquet").to_pylist()
     assert metrics["top1_part"] > 0.9
     assert all(sorted(row["top5"]) == [0, 1] for row in stored if row["variant"] == "part")
+
+
+def test_a_set_whose_classes_have_other_names_is_found_by_wordnet_id(classifier_of_wnids, tmp_path):
+    clean = store(tmp_path / "clean", CLASSES, {"val": 8}, WNIDS)
+    # As ImageNet-A and R: part of the classes, in another order, called by their ids.
+    ids = [WNIDS[3], WNIDS[1]]
+    part = store(tmp_path / "imagenet-a", ["dog", "bee"], {"val": 20}, ids, called=ids)
+
+    metrics = measure(classifier_of_wnids, [clean, part], tmp_path / "work")
+
+    stored = pq.read_table(tmp_path / "work/predictions-variants.parquet").to_pylist()
+    assert metrics["top1_clean"] > 0.9
+    assert metrics["top1_imagenet-a"] > 0.9
+    assert all(sorted(row["top5"]) == [0, 1] for row in stored if row["variant"] == "imagenet-a")
+
+
+def test_the_numbers_of_imagenet_v2_count_the_classes(classifier_of_wnids, tmp_path):
+    clean = store(tmp_path / "clean", CLASSES, {"val": 8}, WNIDS)
+    numbers = ["0", "1", "2", "3"]
+    v2 = store(tmp_path / "v2", CLASSES, {"val": 20}, kind="imagenet-v2", called=numbers)
+
+    assert measure(classifier_of_wnids, [clean, v2], tmp_path / "work")["top1_v2"] > 0.9
+
+
+def test_a_class_that_was_not_trained_on_is_refused_by_its_id(classifier_of_wnids, tmp_path):
+    clean = store(tmp_path / "clean", CLASSES, {"val": 8}, WNIDS)
+    ids = [WNIDS[0], "n99999999"]
+    other = store(tmp_path / "other", ["ant", "bee"], {"val": 4}, ids, called=ids)
+
+    with pytest.raises(InputError, match=r"other: 1 classes of the test data .*: n99999999"):
+        measure(classifier_of_wnids, [clean, other], tmp_path / "work")
+
+
+def test_a_classifier_without_ids_says_what_a_set_of_other_names_needs(classifier, tmp_path):
+    clean = store(tmp_path / "clean", CLASSES, {"val": 8}, WNIDS)
+    part = store(tmp_path / "part", ["dog", "bee"], {"val": 4}, WNIDS[:2], called=WNIDS[:2])
+
+    with pytest.raises(InputError, match="part: the training data has no wnids"):
+        measure(classifier, [clean, part], tmp_path / "work")
 
 
 def test_an_unknown_class_is_refused(classifier, tmp_path):

@@ -122,3 +122,16 @@ def test_the_schedule_keeps_layer_decay():
 
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.25)
     assert optimizer.param_groups[1]["lr"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("gradient", [2.0, 200.0])
+def test_lamb_clips_nothing_that_a_recipe_does_not_ask_for(gradient):
+    weight = nn.Parameter(torch.ones(4))
+    groups = [{"params": [weight], "weight_decay": 0.0}]
+    optimizer = create_optimizer("lamb", groups, lr=0.1, betas=[0.9, 0.999], eps=1.0)
+    weight.grad = torch.full((4,), gradient)
+
+    optimizer.step()
+
+    # Adam's first step, g / (|g| + eps); cut to norm 1 the gradient would be 0.5 either way.
+    assert weight[0].item() == pytest.approx(1.0 - 0.1 * gradient / (gradient + 1.0), abs=1e-5)

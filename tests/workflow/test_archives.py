@@ -2,7 +2,7 @@
 
 import json
 
-from tests.data.archives import miniature
+from folk.data.archives import miniature
 
 SMALL = """    set:
       archive.classes: 3
@@ -37,12 +37,32 @@ def test_a_real_run_without_data_ends_before_its_first_job_with_all_that_is_miss
     assert not (clean_copy.folder / "results").exists()
 
 
+def test_missing_weights_stand_in_the_same_list(clean_copy):
+    recipe = "base: scratch-vit-base\nabout: {reproduces: a row, hardware: any, expected: any}\n"
+    recipe += "encoder: {checkpoint: {path: data/dino.pth, sha256: %s, entry: null, prefix: '',\n"
+    recipe += "  ignore: [], mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}}\n"
+    path = clean_copy.folder / "config/recipes/pretrain/dino.yaml"
+    path.write_text(recipe % ("0a" * 32))
+    clean_copy.edit("config/paper.yaml", "recipe: scratch-vit-base", "recipe: dino")
+
+    assert paper(clean_copy, "-n").returncode == 0
+    done = paper(clean_copy)
+    said = done.stdout + done.stderr
+
+    assert done.returncode != 0
+    assert said.count("these files are to be provided") == 1
+    assert f"data/dino.pth: weights of row 'scratch-vitb', sha256 {'0a' * 32}" in said
+    assert "train.tar, md5 1d675b47" in said
+
+
 def test_archives_go_through_the_rule(clean_copy):
     miniature.imagenet(clean_copy.folder / "data")
     kit = "      devkit: data/ILSVRC2012_devkit_t12.tar.gz\n"
     clean_copy.edit("config/paper.yaml", kit, kit + SMALL)
+    clean_copy.edit("config/paper.yaml", "scale: paper", "scale: smoke")
 
-    done = paper(clean_copy, "--until", "prepare")
+    target = "results/paper/prepare/imagenet/dataset.json"
+    done = paper(clean_copy, "--", target)
 
     assert done.returncode == 0, done.stderr
     folder = clean_copy.folder / "results/paper/prepare/imagenet"
@@ -60,3 +80,18 @@ def test_an_archive_that_the_recipe_does_not_know_is_refused_even_in_a_dry_run(c
 
     assert done.returncode != 0
     assert "did you mean 'devkit'" in done.stdout + done.stderr
+
+
+def test_a_study_that_reads_other_bytes_than_the_official_ones_is_refused(clean_copy):
+    kit = "      devkit: data/ILSVRC2012_devkit_t12.tar.gz\n"
+    clean_copy.edit("config/paper.yaml", kit, kit + SMALL)
+    old = "list: data/10percent.txt"
+    clean_copy.edit("config/paper.yaml", old, f"{old}, set: {{list_sha256: {'0' * 64}}}")
+
+    done = paper(clean_copy, "-n")
+    said = done.stdout + done.stderr
+
+    assert done.returncode != 0
+    for key in ("archive.files.train.md5", "archive.files.devkit.md5", "list_sha256"):
+        assert said.count(f"{key}: config/recipes") == 1
+    assert "only a smoke run may read other bytes" in said

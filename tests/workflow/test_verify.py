@@ -20,6 +20,7 @@ from folk.audit.verify import verify
 from folk.provenance.digest import digest_file, sha256_of_json
 from folk.provenance.record import open_record
 from folk.provenance.schema import record_id
+from folk.recipes.choices import other_choices
 from folk.recipes.named import values_today
 from folk.report.render import render_report
 from folk.study import load_study
@@ -73,7 +74,9 @@ class Seals:
 def audit(**options):
     study = load_study(STUDY)
     recipes = values_today(study, STUDY)
-    return verify(study, STUDY, TINY, PUBLISHED, recipes, seals=Seals(), **options)
+    return verify(
+        study, STUDY, TINY, PUBLISHED, recipes, seals=Seals(), choices=other_choices, **options
+    )
 
 
 def wrong(found) -> dict[tuple[str, str], set[str]]:
@@ -456,7 +459,7 @@ def git(*arguments: str) -> str:
 
 def report() -> None:
     study = load_study(STUDY)
-    render_report(study, STUDY, TINY, PUBLISHED)
+    render_report(study, STUDY, TINY, PUBLISHED, choices=other_choices)
 
 
 def again(record: Path) -> None:

@@ -48,13 +48,31 @@ def test_every_number_of_every_table_is_a_cell(finished_study):
     folder = results(finished_study)
     cells = pd.read_parquet(folder / "cells.parquet")
     cells = cells[cells["table"] == "main"]
-    printed = {number for text in cells["printed"] for number in re.findall(r"\d+\.\d+", text)}
+    texts = [*cells["printed"], *cells["published_printed"].dropna()]
+    printed = {number for text in texts for number in re.findall(r"\d+\.\d+", text)}
 
     markdown = (folder / "tables/main.md").read_text()
     rows = [line for line in markdown.splitlines() if line.startswith("| ")][2:]
     shown = [number for row in rows for number in re.findall(r"\d+\.\d+", row)]
-    assert len(shown) == len(cells) == 16
+    assert len(shown) == len(cells) == 17  # one of them quoted
     assert set(shown) <= printed
+
+
+def test_claims_and_assumptions_stand_beside_the_cells(finished_study):
+    folder = results(finished_study)
+    (claim,) = pd.read_parquet(folder / "claims.parquet").to_dict("records")
+
+    assert (claim["id"], claim["verdict"]) == ("rises", "not comparable (scale)")
+    assert "not comparable (scale) |" in (folder / "claims.md").read_text()
+    text = (folder / "assumptions.md").read_text()
+    assumed = "| method.filter.pairing | one\\_of\\_each | tuned on the validation scenes"
+    assert f"{assumed} | independent | demo-folk | folk | main, cost |" in text
+
+
+def test_a_reworded_claim_renders_the_report_again(finished_copy):
+    finished_copy.edit("config/tiny.yaml", "says: FOLK is better", "says: FOLK is worse")
+
+    assert finished_copy.planned() == Counter(report=1)
 
 
 def test_the_encoder_loads_into_a_plain_timm_model_as_the_readme_shows(finished_study):
@@ -92,7 +110,9 @@ def test_a_reworded_comment_reruns_nothing(finished_copy):
     )
     finished_copy.edit("config/tiny.yaml", "# The whole graph", "# The entire graph")
     finished_copy.edit("folk/tasks/finetune.py", '"""Fine-tuning: the', '"""Fine tuning: the')
-    finished_copy.edit("folk/tasks/probe.py", "    del identity\n", "    # why\n    del identity\n")
+    finished_copy.edit(
+        "folk/tasks/probe.py", "    linear = recipe", "    # why\n    linear = recipe"
+    )
 
     assert finished_copy.planned() == Counter()
 
@@ -142,6 +162,9 @@ def test_edited_code_is_reported_where_the_study_says_so(finished_copy):
         ("config/tiny.yaml", "optim.updates: 3", "optim.update: 3", "did you mean 'updates'"),
         ("config/recipes/segment/demo.yaml", "power: 1.0", "power: high", "valid number"),
         ("config/tiny.yaml", "classifier: full", "classifier: fll", "did you mean 'full'"),
+        ("config/tiny.yaml", "main/folk/full]", "main/folk/ful]", "did you mean 'main/folk/full'"),
+        ("config/tiny.yaml", "dino-knn-vits", "dino-knn-vit", "did you mean 'dino-knn-vits'"),
+        ("config/tiny.yaml", "dino-knn-vits", "dino-linear-vits", "measures linear_top1, cell"),
     ],
 )
 def test_a_bad_study_is_refused_before_anything_runs(clean_copy, path, old, new, message):

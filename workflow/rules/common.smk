@@ -8,13 +8,17 @@ INPUTS
 import json
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 from folk.errors import InputError
 from folk.provenance.fingerprint import code_fingerprint
 from folk.provenance.staleness import stale_results
 from folk.recipes import load_recipe, result_values
+from folk.recipes.official import changed_digests
 from folk.recipes.provide import archive_problems, missing_files
+from folk.report.compared import check_comparisons
+from folk.report.published import load_published
 from folk.study import load_study
 from snakemake.exceptions import WorkflowError
 
@@ -73,6 +77,8 @@ def checked_recipes():
             path = Path(recipe_file(stage, entry.recipe))
             recipe = recipes[stage, name] = load_recipe(stage, path, entry.overrides)
             said = archive_problems(entry, recipe) if stage == "prepare" else []
+            if study.scale != "smoke":
+                said += changed_digests(stage, path, entry.overrides)
             problems += [f"{study_file}: '{name}': {line}" for line in said]
         except InputError as error:
             problems.append(f"{study_file}: '{name}': {error}")
@@ -84,6 +90,9 @@ def checked_recipes():
 study_file = single_study_file()
 try:
     study = load_study(Path(study_file))
+    # Jobs on a cluster read this file again; what the driver has checked stays so.
+    if workflow.is_main_process:
+        check_comparisons(study, load_published(Path("config/published.yaml")))
 except InputError as error:
     refuse(error)
 recipes = checked_recipes()
@@ -134,13 +143,18 @@ def values(stage):
     """Params function: what decides the result. A changed value reruns, a reworded comment not."""
 
     def text(wildcards):
-        name = entry_name(stage, wildcards)
-        decisive = [result_values(recipes[stage, name])]
-        if stage != "prepare":
-            decisive += [result_values(recipes["prepare", data]) for data in data_of(stage, name)]
-        return json.dumps(decisive, sort_keys=True)
+        return values_of_entry(stage, entry_name(stage, wildcards))
 
     return text
+
+
+@cache
+def values_of_entry(stage, name):
+    """The same for every run of an entry, so it is spelt once for all of them."""
+    decisive = [result_values(recipes[stage, name])]
+    if stage != "prepare":
+        decisive += [result_values(recipes["prepare", data]) for data in data_of(stage, name)]
+    return json.dumps(decisive, sort_keys=True)
 
 
 def overrides(stage):
@@ -249,7 +263,8 @@ def refuse_missing_files(jobs):
     jobs = list(jobs)
     data = {job.wildcards.data for job in jobs if job.rule.name == "prepare"}
     splits = {job.wildcards.split for job in jobs if job.rule.name == "split"}
-    lines = missing_files(study, recipes, data, splits)
+    rows = {row_of(job.wildcards) for job in jobs if job.rule.name == "pretrain"}
+    lines = missing_files(study, recipes, data, splits, rows)
     if lines:
         refuse("\n".join(["these files are to be provided:", *lines]))
 
@@ -279,7 +294,7 @@ def measured(wildcards):
     found += [f"results/{study.name}/split/{name}/record.json" for name in study.splits]
     found += [f"results/{study.name}/pretrain/{run}/record.json" for run, _, _ in study.runs()]
     for name, evaluation in study.evaluations.items():
-        rows = study.rows_of(name)
+        rows = set(study.rows_of(name))
         found += [
             f"results/{study.name}/{evaluation.stage}/{run}/{name}/record.json"
             for run, row, _ in study.runs()
@@ -289,7 +304,8 @@ def measured(wildcards):
 
 
 def table_values():
-    """Params value: what the study says about rows, columns and published numbers."""
-    said = study.model_dump(mode="json", include={"title", "scale", "encoders", "tables"})
+    """Params value: what the study says about rows, columns, claims and published numbers."""
+    parts = {"title", "scale", "encoders", "tables", "claims"}
+    said = study.model_dump(mode="json", include=parts)
     published = Path("config/published.yaml").read_text(encoding="utf-8")
     return json.dumps([said, published], sort_keys=True)

@@ -1,11 +1,13 @@
 """
-Report: every record of the study -> cells, tables, figures, one page; and a mirror in MLflow.
+Report: every record of the study -> cells, claims, tables, figures, one page; and a mirror in MLflow.
 
 INPUTS
     records  results/{study}/**/record.json
 
 OUTPUTS
     cells    results/{study}/cells.parquet
+    claims   results/{study}/claims.parquet, claims.md
+    assumed  results/{study}/assumptions.md
     tables   results/{study}/tables/*.md, *.tex, *.csv
     page     results/{study}/report.html
     tracked  results/{study}/tracked.json
@@ -18,6 +20,17 @@ rule report:
         published=ancient("config/published.yaml"),
     output:
         cells=f"results/{study.name}/cells.parquet",
+        claims=f"results/{study.name}/claims.parquet",
+        claims_table=report(
+            f"results/{study.name}/claims.md",
+            category="Claims",
+            labels={"study": study.name},
+        ),
+        assumptions=report(
+            f"results/{study.name}/assumptions.md",
+            category="Assumptions",
+            labels={"study": study.name},
+        ),
         page=report(
             f"results/{study.name}/report.html",
             category="Report",

@@ -76,7 +76,9 @@ def _again(subject: Subject, published: Published) -> Iterator[tuple[str, Cell |
         cells = cells_of(collect_cells(subject.study, subject.results, published))
         yield from ((cell.id, cell) for cell in cells)
     except InputError:
-        # One bad file must not hide the rest: each cell by itself.
+        # One bad file must not hide the rest: each cell by itself, those that are quoted at once.
+        quoted = collect_cells(_quoted(subject.study), subject.results, published)
+        yield from ((cell.id, cell) for cell in cells_of(quoted))
         for cell in subject.plan.cell_ids:
             alone = _only(subject.study, cell)
             try:
@@ -90,8 +92,16 @@ def _only(study: Study, cell: str) -> Study:
     name, row, column = cell.split("/")
     table = study.tables[name]
     kept = {key: number for key, number in table.published.items() if key == f"{row}/{column}"}
-    changes = {"rows": [row], "columns": {column: table.columns[column]}, "published": kept}
+    columns = {column: table.columns[column]}
+    changes = {"rows": [row], "columns": columns, "published": kept, "context": {}}
     return study.model_copy(update={"tables": {name: table.model_copy(update=changes)}})
+
+
+def _quoted(study: Study) -> Study:
+    """The study with none of its own rows."""
+    changes: dict[str, Any] = {"rows": [], "published": {}}
+    tables = {name: table.model_copy(update=changes) for name, table in study.tables.items()}
+    return study.model_copy(update={"tables": tables})
 
 
 def _stored(subject: Subject, path: Path) -> tuple[dict[str, Cell], Finding | None]:
@@ -115,9 +125,10 @@ def _compared(
     subject: Subject, derived: Derived, place: str, accused: set[str]
 ) -> Iterator[Finding]:
     study_path, published = subject.study_path.as_posix(), subject.published.as_posix()
-    for cell in sorted(set(derived.stored) - set(subject.plan.cell_ids)):
+    wanted = [*derived.today, *derived.broken]
+    for cell in sorted(set(derived.stored) - set(wanted)):
         yield Finding("stale", study_path, f"{place} has a cell '{cell}', the study has none")
-    for cell in subject.plan.cell_ids:
+    for cell in wanted:
         if cell not in derived.stored:
             says = f"the study has a cell '{cell}', {place} has none"
             yield Finding("stale", study_path, says, (cell,))

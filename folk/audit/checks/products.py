@@ -9,7 +9,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from folk.audit.checks.cells import CELLS_NAME, Derived
@@ -17,6 +17,8 @@ from folk.audit.findings import Finding, Word
 from folk.audit.hashing import sha256_of
 from folk.audit.subject import ADOPTED_NAME, Subject
 from folk.report.tables import (
+    CellView,
+    RowView,
     TableView,
     render_csv,
     render_latex,
@@ -106,12 +108,12 @@ class _Judge:
 
 def _tables(subject: Subject, derived: Derived, judge: _Judge) -> Iterator[Finding]:
     cells = derived.trusted
-    if {cell.id for cell in cells} < set(subject.plan.cell_ids):
+    if not {cell.id for cell in cells} >= {*derived.today, *derived.broken}:
         return  # cells.parquet is missing or of another study: said before
     for view in table_views(subject.study, cells, derived.published):
         for form, render in _RENDERERS.items():
             path = subject.results / "tables" / f"{view.name}.{form}"
-            ids = tuple(cell.id for row in view.rows for cell in row.cells)
+            ids = tuple(cell.id for cell in _views(view.rows))
             if not path.is_file():
                 yield Finding("missing", path.as_posix(), "not there; run `report`", ids)
                 continue
@@ -138,12 +140,16 @@ def _difference(
 
 
 def _cells_of_line(view: TableView, line: str, fields: list[str]) -> list[str]:
-    cells = [cell for row in view.rows for cell in row.cells if cell.id in line]  # CSV names them
+    cells = [cell for cell in _views(view.rows) if f"{cell.id}," in line]  # CSV names them
     if cells:
         return [cell.id for cell in cells]
-    cells = [cell for row in view.rows if row.label in line for cell in row.cells]
+    cells = _views([row for row in view.rows if row.label in line])
     shown = [c for c in cells if any(c.ours in f or c.published in f for f in fields)]
     return [cell.id for cell in shown or cells]
+
+
+def _views(rows: Sequence[RowView]) -> list[CellView]:
+    return [cell for row in rows for cell in row.cells if cell is not None]
 
 
 def _report(subject: Subject, derived: Derived, judge: _Judge) -> Iterator[Finding]:
@@ -200,7 +206,11 @@ def _rendered(subject: Subject, without: str) -> dict[Path, bytes]:
         # The page names files from the folder that the report runs in.
         with contextlib.chdir(copy):
             written = render_report(
-                subject.study, subject.study_path, subject.results, subject.published
+                subject.study,
+                subject.study_path,
+                subject.results,
+                subject.published,
+                choices=subject.choices,
             )
         return {path: (copy / path).read_bytes() for path in written}
 

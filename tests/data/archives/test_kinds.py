@@ -8,16 +8,15 @@ import pytest
 from PIL import Image
 
 from folk.data import joint
-from folk.data.archives import ade20k
+from folk.data.archives import ade20k, miniature
 from folk.data.archives.kinds import look_into
+from folk.data.archives.miniature import WNIDS, picture, write_tar, write_zip
 from folk.data.archives.store import store
 from folk.data.decode import decode_picture
 from folk.data.prepare import prepare_image_folder
 from folk.data.shards import PreparedData
 from folk.data.wnids import positions_among
 from folk.errors import InputError
-from tests.data.archives import miniature
-from tests.data.archives.miniature import WNIDS, picture, write_tar, write_zip
 
 
 def prepared(kind, archives, folder, num_classes, **values):

@@ -8,9 +8,9 @@ import zipfile
 
 import pytest
 
+from folk.data.archives import miniature
 from folk.data.archives.members import open_archive
 from folk.errors import InputError
-from tests.data.archives import miniature
 
 FILES = {"top/a/1.jpg": b"x" * 700, "top/b/2.jpg": b"y" * 512, "top/README.txt": b"about"}
 

@@ -8,13 +8,13 @@ import sys
 import pytest
 
 from folk.data import prepare
+from folk.data.archives import miniature
 from folk.data.archives import store as storing
 from folk.data.archives.kinds import look_into
 from folk.data.archives.store import store
 from folk.data.decode import decode_picture
 from folk.data.shards import PreparedData
 from folk.errors import InputError
-from tests.data.archives import miniature
 
 # Prepares in a process of its own and kills it, as a machine does, while picture 8 is decoded.
 KILLED = """

@@ -1,0 +1,85 @@
+"""What a study will cost, from the very graph that snakemake would run."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from folk.cli.read import Results, StudyFile
+from folk.errors import InputError
+from folk.plan.graph import longest_chain, read_graph
+from folk.plan.jobs import WATTS_PER_GPU, Plan
+from folk.plan.measured import read_ledger
+from folk.study import load_study
+
+
+def plan(
+    study: StudyFile = Path("config/demo.yaml"),
+    results: Results = Path("results"),
+    max_gpu_hours: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="end with status 2 if what is still to be done may take more"),
+    ] = None,
+    watts: Annotated[
+        float,
+        typer.Option(
+            min=0.0, help="assumed of a GPU at work; the default is what an A100 SXM may draw"
+        ),
+    ] = WATTS_PER_GPU,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
+) -> None:
+    """Print jobs, GPU-hours, disk, the longest chain and energy of a study; run nothing.
+
+    Hours are those of finished jobs that did the same work on the same kind of device, else an
+    upper bound: the runtime that the study asks for.
+    """
+    from folk.cli.planned_jobs import Planner, recipes_of
+    from folk.plan.tables import plan_tables
+
+    named = load_study(study)
+    planner = Planner(named, recipes_of(named, study), read_ledger(results))
+    nodes = read_graph(_drawn_by_snakemake(study))
+    jobs = {
+        number: planner.job(node)
+        for number, node in nodes.items()
+        if node.rule != "all"  # the target alone: it does nothing
+    }
+    hours = {number: job.hours.value for number, job in jobs.items()}
+    to_do = {number: taken for number, taken in hours.items() if jobs[number].needed}
+    found = Plan(
+        study=named.name,
+        jobs=list(jobs.values()),
+        chain=[jobs[number] for number in longest_chain(nodes, to_do)],
+        whole_chain=[jobs[number] for number in longest_chain(nodes, hours)],
+        watts=watts,
+    )
+    console = Console(soft_wrap=as_json, highlight=False)
+    if as_json:
+        console.print(json.dumps(found.to_json(), indent=2), markup=False)
+    else:
+        console.print(plan_tables(found))
+    asked = found.to_do().gpu_hours
+    if max_gpu_hours is not None and asked.value > max_gpu_hours:
+        raise InputError(
+            f"{study}: {asked} GPU-hours are still to be done, more than --max-gpu-hours"
+            f" {max_gpu_hours:g}; take out rows or seeds, lower 'resources', or raise the limit"
+        )
+
+
+def _drawn_by_snakemake(study: Path) -> str:
+    """The graph as snakemake sees it now, done jobs dashed; it locks and writes nothing."""
+    if not Path("Snakefile").is_file():
+        raise InputError(f"{Path.cwd()}: no Snakefile here; call this in the repository's folder")
+    # A profile of the user's may name a cluster; drawing needs none.
+    quiet = {key: value for key, value in os.environ.items() if key != "SNAKEMAKE_PROFILE"}
+    command = [sys.executable, "-m", "snakemake", "--dag", "--configfile", str(study)]
+    done = subprocess.run(command, capture_output=True, text=True, env=quiet, check=False)
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines()[-20:]
+        raise InputError("\n".join([f"{study}: snakemake --dag ended in an error:", *said]))
+    return done.stdout

@@ -1,0 +1,192 @@
+"""What each job of a graph will take: by measurements of the same work, else by what it asks for.
+
+Here recipes are read, so that the room `plan` needs to know nothing of them.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+from folk.plan.figures import BOUND, ESTIMATE, MEASURED, NOT_COUNTED, SCALED, Figure
+from folk.plan.graph import Node
+from folk.plan.jobs import PlannedJob
+from folk.plan.measured import Device, Ledger, architecture, work_of
+from folk.recipes import RECIPES, load_recipe, recipe_digest
+from folk.recipes.base import Recipe
+from folk.recipes.prepare import PrepareRecipe
+from folk.study import Stage, Study
+
+Recipes = Mapping[tuple[str, str], Recipe]
+BYTES_PER_WEIGHT = 4  # encoders and classifiers are stored in float32
+
+
+def recipes_of(study: Study, path: Path) -> Recipes:
+    """Every recipe that a study names, by stage and name of the entry.
+
+    Args:
+        study: the study.
+        path: its file; recipes stand beside it, in `recipes/<stage>/`.
+
+    Raises:
+        InputError: what is wrong with one of them.
+    """
+    named = [("prepare", name, entry.recipe, entry.overrides) for name, entry in study.data.items()]
+    named += [
+        ("split", name, entry.recipe, entry.overrides) for name, entry in study.splits.items()
+    ]
+    named += [("pretrain", name, row.recipe, row.overrides) for name, row in study.encoders.items()]
+    named += [
+        (entry.stage, name, entry.recipe, entry.overrides)
+        for name, entry in study.evaluations.items()
+    ]
+    return {
+        (stage, name): load_recipe(
+            stage, path.parent / "recipes" / stage / f"{recipe}.yaml", overrides
+        )
+        for stage, name, recipe, overrides in named
+    }
+
+
+class Planner:
+    """Says what the jobs of one study will take."""
+
+    def __init__(self, study: Study, recipes: Recipes, ledger: Ledger) -> None:
+        self.study = study
+        self.recipes = recipes
+        self.ledger = ledger
+        self._digests = {key: recipe_digest(recipe) for key, recipe in recipes.items()}
+        self._architectures = {
+            row: architecture(recipes["pretrain", row].model_dump(mode="json"))
+            for row in study.encoders
+        }
+
+    def job(self, node: Node) -> PlannedJob:
+        """What one job will take."""
+        if node.rule not in RECIPES:
+            return self._of_the_driver(node)
+        stage, run, evaluation = place = _place(node)
+        entry = evaluation or (run.rpartition("-s")[0] if stage == "pretrain" else run)
+        row = run.rpartition("-s")[0] if evaluation or stage == "pretrain" else None
+        asked = self.study.resources_of(stage)
+        device = Device.asked(asked.gpu, asked.threads)
+        work = self._work(stage, entry, row)
+        own = None if node.needed else self.ledger.own.get((self.study.name, place))
+        return PlannedJob(
+            name=" ".join(filter(None, place)),
+            stage=stage,
+            needed=node.needed,
+            hours=self._hours(own, work, device, stage, asked.runtime),
+            gpus=asked.gpu,
+            threads=asked.threads,
+            disk=self._disk(own, work, stage, entry, row),
+        )
+
+    def _of_the_driver(self, node: Node) -> PlannedJob:
+        """Tables and the mirror: minutes on the machine that drives the others."""
+        asked = self.study.resources_of("report") if node.rule == "report" else None
+        return PlannedJob(
+            name=node.rule,
+            stage=node.rule,
+            needed=node.needed,
+            hours=Figure() if asked is None else Figure.of(asked.runtime / 60, BOUND),
+            gpus=0,
+            threads=1 if asked is None else asked.threads,
+            disk=Figure.of(0.0, NOT_COUNTED),
+        )
+
+    def _work(self, stage: str, entry: str, row: str | None) -> str:
+        """As `folk.plan.measured` calls what a finished job did."""
+        digest = self._digests[stage, entry]
+        if stage == "prepare":
+            return work_of(stage, digest, source=self.study.data[entry].source)
+        read = _data_of(self.study, stage, entry)
+        data = sorted(self._work("prepare", name, None) for name in read)
+        split = self.study.evaluations[entry].split if stage in _EVALUATIONS else None
+        return work_of(
+            stage,
+            digest,
+            data=data,
+            split=None if split is None else self._digests["split", split],
+            encoder=self._architectures[row] if row and stage in _TRANSFERS else None,
+            pretrain=self._digests["pretrain", row] if row and stage == "cost" else None,
+        )
+
+    def _hours(
+        self,
+        own: tuple[float | None, float] | None,
+        work: str,
+        device: Device,
+        stage: str,
+        runtime: int,
+    ) -> Figure:
+        if own is not None and own[0] is not None:
+            return Figure.of(own[0], MEASURED)
+        same = self.ledger.hours_of(work, device)
+        if same is not None:
+            return Figure.of(same, MEASURED)
+        steps = self.ledger.hours_by_steps(work, device) if stage == "pretrain" else None
+        return Figure.of(runtime / 60, BOUND) if steps is None else Figure.of(steps, SCALED)
+
+    def _disk(
+        self,
+        own: tuple[float | None, float] | None,
+        work: str,
+        stage: str,
+        entry: str,
+        row: str | None,
+    ) -> Figure:
+        found = self.ledger.bytes_of(work) if own is None else own[1]
+        if found is not None:
+            return Figure.of(found, MEASURED)
+        if stage == "prepare":
+            size = _prepared_bytes(self.study, self.recipes, entry)
+            return Figure.of(0.0, NOT_COUNTED) if size is None else Figure.of(size, ESTIMATE)
+        if stage in ("pretrain", "finetune"):
+            assert row is not None
+            weights = _parameters(json.dumps(self._architectures[row]))
+            return Figure.of(float(BYTES_PER_WEIGHT * weights), ESTIMATE)
+        return Figure.of(0.0, NOT_COUNTED)
+
+
+_TRANSFERS = ("finetune", "probe", "segment", "robustness")  # of an encoder
+_EVALUATIONS = (*_TRANSFERS, "cost")
+
+
+@cache
+def _parameters(of_row: str) -> int:
+    # Imported here: torch takes seconds, and a study that was measured needs none of it.
+    from folk.models.size import num_parameters
+
+    return num_parameters(**json.loads(of_row))
+
+
+def _place(node: Node) -> tuple[Stage, str, str | None]:
+    stage = cast(Stage, node.rule)
+    if stage in ("prepare", "split"):
+        return stage, node.wildcards["data" if stage == "prepare" else "split"], None
+    evaluation = node.wildcards["evaluation"] if stage in _EVALUATIONS else None
+    return stage, node.wildcards["run"], evaluation
+
+
+def _data_of(study: Study, stage: str, entry: str) -> list[str]:
+    if stage == "split":
+        return [study.splits[entry].data]
+    return [study.encoders[entry].data] if stage == "pretrain" else study.evaluations[entry].data
+
+
+def _prepared_bytes(study: Study, recipes: Recipes, name: str) -> float | None:
+    """About the size of a prepared data set; None where nothing is known of it yet.
+
+    Shards hold archives' pictures as they are, so they take what the archives take.
+    """
+    recipe, paths = recipes["prepare", name], [Path(p) for p in study.data[name].archives.values()]
+    assert isinstance(recipe, PrepareRecipe)
+    if recipe.scenes is not None:
+        scenes = recipe.scenes
+        count = scenes.num_train + scenes.num_val + scenes.num_unlabelled
+        return 3.0 * count * scenes.size**2
+    if paths and all(path.is_file() for path in paths):
+        return float(sum(path.stat().st_size for path in paths))
+    return None

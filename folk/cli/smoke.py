@@ -1,0 +1,131 @@
+"""The command that writes a smoke run: the papers' shapes, two updates, miniature archives."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from ruamel.yaml import YAML
+
+from folk.cli.read import Results, StudyFile
+from folk.errors import InputError
+from folk.files import whole_file
+from folk.provenance.digest import digest_file
+from folk.recipes import load_recipe
+from folk.recipes.base import Recipe
+from folk.recipes.cover import Cover, smallest_cover
+from folk.recipes.prepare import PrepareRecipe, SplitRecipe
+from folk.recipes.smoke import archive_values, smoke_study, split_values
+from folk.study import Study, load_study
+
+
+def smoke(
+    study: StudyFile,
+    archives: Annotated[
+        Path | None,
+        typer.Option(
+            help="where the miniature archives go; results/<new study>/archives if absent"
+        ),
+    ] = None,
+    rows: Annotated[
+        str, typer.Option(help="encoder rows, such as mfm,folk; a choice of our own if absent")
+    ] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="the new study file; <study>-smoke.yaml beside it if absent")
+    ] = None,
+    results: Results = Path("results"),
+) -> None:
+    """Write a study that runs every recipe of a large one for two updates, on miniature archives.
+
+    Shapes stay: encoders, picture sizes, heads, windows, losses. Lengths and batches are cut. What
+    it makes is marked `scale: smoke` and enters no table of another study.
+    """
+    whole = load_study(study)
+    if whole.scale != "paper":
+        raise InputError(
+            f"{study}: scale is '{whole.scale}'; a smoke run is made of a study with scale 'paper'"
+        )
+    path = out or study.with_name(f"{study.stem}-smoke.yaml")
+    if path.parent.resolve() != study.parent.resolve() or path.resolve() == study.resolve():
+        raise InputError(f"--out {path}: give another file beside {study}, where its recipes are")
+    recipes = _recipes(whole, study.parent / "recipes")
+    cover = smallest_cover(whole, recipes, [row for row in rows.split(",") if row])
+    folder = archives or results / path.stem / "archives"
+    values = smoke_study(
+        whole,
+        recipes,
+        cover,
+        name=path.stem,
+        sources={name: _source(recipes["prepare", name], folder / name) for name in cover.data},
+        lists={name: _list(recipes["split", name], folder / "lists") for name in cover.splits},
+    )
+    plain = YAML()
+    plain.default_flow_style, plain.width = None, 120
+    with whole_file(path) as aside, aside.open("w", encoding="utf-8") as file:
+        file.write(
+            f"# Written by `python -m folk smoke {study}`; write it again, do not edit it.\n"
+        )
+        plain.dump(values, file)
+    load_study(path)  # a mistake of ours shows here, not in a job
+    _say(whole, cover, path)
+
+
+def _recipes(study: Study, folder: Path) -> dict[tuple[str, str], Recipe]:
+    named = [("prepare", name, entry.recipe, entry.overrides) for name, entry in study.data.items()]
+    named += [
+        ("split", name, entry.recipe, entry.overrides) for name, entry in study.splits.items()
+    ]
+    named += [("pretrain", n, entry.recipe, entry.overrides) for n, entry in study.encoders.items()]
+    named += [(e.stage, name, e.recipe, e.overrides) for name, e in study.evaluations.items()]
+    return {
+        (stage, name): load_recipe(stage, folder / stage / f"{recipe}.yaml", overrides)
+        for stage, name, recipe, overrides in named
+    }
+
+
+def _source(recipe: Recipe, folder: Path) -> dict[str, Any]:
+    from folk.data.archives.stand_ins import write_stand_in
+
+    assert isinstance(recipe, PrepareRecipe)
+    files = {} if recipe.archive is None else recipe.archive.files
+    made = write_stand_in(recipe.kind, {name: f.file for name, f in files.items()}, folder)
+    if made.source is not None:
+        return {"source": made.source.as_posix(), "set": {}}
+    return {
+        "archives": {name: path.as_posix() for name, path in made.archives.items()},
+        "set": archive_values(
+            recipe,
+            {name: digest_file(path).md5 for name, path in made.archives.items()},
+            classes=made.classes,
+            splits=made.splits,
+            pictures=made.pictures,
+        ),
+    }
+
+
+def _list(recipe: Recipe, folder: Path) -> dict[str, Any]:
+    from folk.data.archives.stand_ins import few_label_list
+
+    assert isinstance(recipe, SplitRecipe)
+    if recipe.list_sha256 is None:
+        return {"set": split_values(recipe, "")}
+    path = few_label_list(folder / "few.txt")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {"list": path.as_posix(), "set": split_values(recipe, sha256)}
+
+
+def _say(study: Study, cover: Cover, path: Path) -> None:
+    jobs = sum(len(rows) for rows in cover.evaluations.values())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(
+        f"{path}: {len(cover.rows)} of {len(study.encoders)} rows, {jobs} evaluations, "
+        f"{len(cover.data)} data sets; run it:",
+        markup=False,
+    )
+    print(
+        "snakemake --workflow-profile workflow/profiles/local"
+        f" --configfile {path} --resources mem_mb={memory}"
+    )

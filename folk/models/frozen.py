@@ -1,0 +1,58 @@
+"""What a frozen encoder says of a picture, as one vector."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from folk.errors import InputError
+from folk.models.encoder import encode, is_vit
+
+Feature = Literal["cls", "mean", "cls-and-mean", "last-4-cls"]
+
+NUM_LAST = 4
+
+
+def frozen_feature(
+    encoder: nn.Module, images: Float[Tensor, "b 3 h w"], which: Feature
+) -> Float[Tensor, "b d"]:
+    """Run an encoder on normalised pictures and pool.
+
+    Args:
+        encoder: a timm encoder without classifier.
+        images: normalised.
+        which: "cls", the class token, or the mean where an encoder has none; "mean" of the patch
+            tokens; "cls-and-mean", both; "last-4-cls", the class tokens of the last four blocks of
+            a ViT, each after the last norm, the deepest at the end.
+
+    Source: DINO, arXiv:2104.14294: k-NN on the class token; the line on the last four class tokens
+        of ViT-S, and on the last class token with the mean of the patch tokens of ViT-B.
+
+    Raises:
+        InputError: "last-4-cls" of an encoder without class token or with fewer blocks.
+    """
+    if which == "last-4-cls":
+        return torch.cat(_last_class_tokens(encoder, images), dim=-1)
+    features = encode(encoder, images)
+    if which == "cls-and-mean":
+        return torch.cat([features.pooled("cls"), features.pooled("mean")], dim=-1)
+    return features.pooled(which)
+
+
+def _last_class_tokens(encoder: nn.Module, images: Tensor) -> list[Tensor]:
+    has_class = is_vit(encoder) and getattr(encoder, "cls_token", None) is not None
+    if not has_class or len(encoder.blocks) < NUM_LAST:  # type: ignore[arg-type]
+        raise InputError(
+            f"feature: 'last-4-cls' needs a ViT with a class token and {NUM_LAST} blocks or more; "
+            "for other encoders choose 'mean'"
+        )
+    pairs = encoder.forward_intermediates(  # type: ignore[operator]
+        images,
+        indices=NUM_LAST,
+        return_prefix_tokens=True,
+        norm=True,
+        output_fmt="NLC",
+        intermediates_only=True,
+    )
+    return [prefix[:, 0] for _, prefix in pairs]

@@ -1,0 +1,44 @@
+"""A stored encoder, made for pictures of another size than those it was trained on."""
+
+from pathlib import Path
+
+from timm.layers import resample_abs_pos_embed
+from torch import Tensor, nn
+
+from folk.models.encoder import EncoderInfo, create_encoder, is_vit, load_state, load_weights
+
+
+def load_resized(folder: Path, size: int, drop_path: float) -> tuple[nn.Module, EncoderInfo]:
+    """Make the encoder that `folder` holds, for pictures of `size` x `size` pixels.
+
+    The position embedding of a ViT is interpolated, bicubic, to the new grid of patches; everything
+    else must fit as it is.
+
+    Args:
+        folder: holds `encoder.safetensors` and `encoder.json`.
+        size: side in pixels, a multiple of a ViT's patch.
+        drop_path: stochastic depth.
+
+    Source: BEiT, arXiv:2106.08254, on ADE20K; github.com/bytedance/ibot issue 18 on what goes wrong
+        without it.
+
+    Raises:
+        InputError: a file is missing, damaged or for another architecture.
+    """
+    info, state = load_weights(folder)
+    args = {**info.timm_args, "drop_path_rate": drop_path}
+    encoder = create_encoder(info.timm_name, args)
+    if hasattr(encoder, "patch_embed"):  # ViTs and Swin know the size of their pictures
+        encoder = create_encoder(info.timm_name, {**args, "img_size": size})
+    if is_vit(encoder) and "pos_embed" in state:
+        state["pos_embed"] = _interpolated(encoder, state["pos_embed"])
+    load_state(encoder, state, where=folder / "encoder.safetensors")
+    return encoder, info
+
+
+def _interpolated(encoder: nn.Module, positions: Tensor) -> Tensor:
+    grid = list(encoder.patch_embed.grid_size)  # type: ignore[union-attr,arg-type]
+    own: Tensor = encoder.pos_embed  # type: ignore[assignment]
+    num_prefix = own.shape[1] - grid[0] * grid[1]
+    resized: Tensor = resample_abs_pos_embed(positions, grid, num_prefix_tokens=num_prefix)
+    return resized

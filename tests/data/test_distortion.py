@@ -1,0 +1,60 @@
+"""Colours are distorted as MMSegmentation's published ranges allow, and no further."""
+
+import numpy as np
+from PIL import Image
+
+from folk.data.distortion import PhotometricDistortion
+
+GREY = Image.new("RGB", (4, 4), (128, 128, 128))
+ORANGE = Image.new("RGB", (4, 4), (200, 120, 60))
+
+
+def drawn(distortion, picture, count=400):
+    return np.stack(
+        [
+            np.asarray(distortion(picture, np.random.default_rng(seed)))[0, 0]
+            for seed in range(count)
+        ]
+    ).astype(int)
+
+
+def only(**one):
+    none = dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.0)
+    return PhotometricDistortion(**(none | one))
+
+
+def test_brightness_adds_at_most_32_grey_levels_half_of_the_time():
+    values = drawn(only(brightness=32.0), GREY)[:, 0]
+
+    assert 96 <= values.min() < 100
+    assert 156 < values.max() <= 160
+    assert 0.4 < (values != 128).mean() < 0.6
+
+
+def test_contrast_multiplies_colours_by_a_half_to_one_and_a_half():
+    values = drawn(only(contrast=0.5), GREY)[:, 0]
+
+    assert 64 <= values.min() < 68
+    assert 188 < values.max() <= 192
+
+
+def test_grey_has_neither_saturation_nor_hue():
+    assert (drawn(only(saturation=0.5, hue=0.1), GREY, 50) == 128).all()
+
+
+def test_hue_turns_colours_by_at_most_a_tenth_and_keeps_the_brightest():
+    found = drawn(only(hue=0.1), ORANGE)
+    hues = np.array([Image.new("RGB", (1, 1), tuple(c)).convert("HSV").getpixel((0, 0))[0]
+                     for c in found])  # fmt: skip
+    own = ORANGE.convert("HSV").getpixel((0, 0))[0]
+    turn = (hues - own + 128) % 256 - 128
+
+    assert abs(turn).max() in range(23, 28)
+    assert (abs(found.max(axis=1) - 200) <= 1).all()
+
+
+def test_the_same_generator_distorts_alike():
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8))
+    one, two = (PhotometricDistortion()(picture, np.random.default_rng(3)) for _ in range(2))
+
+    assert np.array_equal(np.asarray(one), np.asarray(two))

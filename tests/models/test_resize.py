@@ -1,0 +1,61 @@
+"""An encoder that was trained on small pictures reads large ones."""
+
+import pytest
+import torch
+
+from folk.models.encoder import create_encoder, encode, save_encoder
+from folk.models.resize import load_resized
+from folk.models.segmenter import Segmenter
+
+VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 4, "num_heads": 2}
+SWIN = {"img_size": 64, "window_size": 2, "embed_dim": 24, "depths": [1, 1, 1, 1]}
+
+
+def stored(folder, name, args):
+    torch.manual_seed(0)
+    encoder = create_encoder(name, args)
+    rest = {"mean": [0.5] * 3, "std": [0.25] * 3, "input_size": [3, 32, 32]}
+    save_encoder(folder, encoder, timm_name=name, timm_args=args, method="none", run="x-s0", **rest)
+    return encoder.eval()
+
+
+def test_positions_are_interpolated_and_the_class_token_keeps_its_own(tmp_path):
+    small = stored(tmp_path, "vit_tiny_patch16_224", VIT)
+    with torch.no_grad():  # a ramp along the rows, which any interpolation must carry over
+        small.pos_embed[0, 1:] = torch.arange(4.0).repeat_interleave(4)[:, None].expand(16, 24)
+    rest = {"mean": [0.5] * 3, "std": [0.25] * 3, "input_size": [3, 32, 32]}
+    save_encoder(
+        tmp_path, small, timm_name="vit_tiny_patch16_224", timm_args=VIT, method="none",
+        run="x-s0", **rest,
+    )  # fmt: skip
+
+    large, info = load_resized(tmp_path, 64, drop_path=0.1)
+
+    assert large.pos_embed.shape == (1, 1 + 64, 24)
+    torch.testing.assert_close(large.pos_embed[0, 0], small.pos_embed[0, 0])
+    grid = large.pos_embed[0, 1:].reshape(8, 8, 24)
+    assert (grid[1:, :, 0] > grid[:-1, :, 0]).all()
+    torch.testing.assert_close(grid[:, 0], grid[:, 7])
+    assert info.timm_args == VIT
+
+
+def test_the_own_size_changes_nothing(tmp_path):
+    small = stored(tmp_path, "vit_tiny_patch16_224", VIT)
+    images = torch.rand(2, 3, 32, 32)
+
+    same, _ = load_resized(tmp_path, 32, drop_path=0.0)
+
+    torch.testing.assert_close(encode(same.eval(), images).map, encode(small, images).map)
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [("vit_tiny_patch16_224", VIT), ("swin_tiny_patch4_window7_224", SWIN), ("resnet10t", {})],
+    ids=["vit", "swin", "resnet"],
+)
+def test_every_kind_of_encoder_segments_pictures_larger_than_its_own(tmp_path, name, args):
+    stored(tmp_path, name, args)
+    encoder, _ = load_resized(tmp_path, 96, drop_path=0.1)
+    model = Segmenter(encoder, 3, [0, 1, 2, 3], channels=16, auxiliary=False).eval()
+
+    assert model(torch.rand(1, 3, 96, 96))[0].shape == (1, 3, 96, 96)

@@ -1,0 +1,143 @@
+"""Claims are judged by the seeds behind their cells, and say why they cannot be."""
+
+import shutil
+
+import pytest
+
+from folk.errors import InputError
+from folk.report.cells import cells_of, collect_cells
+from folk.report.claims import judge_claims, read_claims, write_claims
+from folk.report.published import load_published
+from folk.study import load_study
+
+
+def judged(tree, old="", new=""):
+    if old:
+        text = tree.study_path.read_text()
+        assert old in text
+        tree.study_path.write_text(text.replace(old, new))
+    study, published = load_study(tree.study_path), load_published(tree.published)
+    cells = cells_of(collect_cells(study, tree.results, published))
+    return {claim.id: claim for claim in judge_claims(study, cells, published)}
+
+
+def predict(tree, row, *hits):
+    for seed, hit in enumerate(hits):
+        tree.predict(f"finetune/{row}-s{seed}/full", hit)
+
+
+def test_a_difference_is_that_of_the_cells_with_welchs_interval(make_tree):
+    claim = judged(make_tree(scale="paper"))["gain-com-few"]
+
+    # (196 - 176) of 600, both seeds 2 of 600 * 3 apart: standard error sqrt(1/2), t(0.975, 2).
+    (step,) = claim.steps
+    assert (step.below, step.above) == ("few/mfm/avg", "few/mfm-com/avg")
+    assert step.difference == pytest.approx(100 * 20 / 600)
+    assert step.high - step.difference == pytest.approx(4.30265 * 0.5**0.5, abs=1e-4)
+    assert (step.printed, step.printed_interval) == ("+3.33", "+0.29 to +6.38")
+    assert (claim.published_value, claim.margin) == (10.7, 1.4)
+    assert claim.published_certainty == "second-hand 1+2"
+    assert claim.verdict == "not reproduced"
+
+
+@pytest.mark.parametrize(
+    ("folk", "word"),
+    [
+        ((178, 180), "within tolerance"),  # 82.5, 85.5, 89.5; the first step reaches zero
+        ((171, 171), "inconclusive"),
+        ((150, 152), "not reproduced"),
+    ],
+)
+def test_an_order_is_judged_step_by_step(make_tree, folk, word):
+    tree = make_tree(scale="paper")
+    predict(tree, "folk", *folk)
+
+    claim = judged(tree)["order-full"]
+
+    assert [step.above for step in claim.steps] == ["finetune/mfm-com/top1", "finetune/folk/top1"]
+    assert (claim.verdict, claim.published_id) == (word, "folk-order-t1")
+
+
+def test_an_order_whose_every_step_is_sure_is_reproduced(make_tree):
+    tree = make_tree(scale="paper")
+    predict(tree, "mfm", 150, 152)
+
+    assert judged(tree)["order-full"].verdict == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("margin", "word"),
+    [("4.0", "reproduced"), ("3.0", "within tolerance"), ("0.9", "inconclusive")],
+)
+def test_equality_is_two_one_sided_tests(make_tree, margin, word):
+    # -1.0, and t(0.95, 2) = 2.91999 standard errors of sqrt(1/2) to each side: -3.06 to 1.06.
+    claim = judged(make_tree(scale="paper"), "margin: 4.0", f"margin: {margin}")["no-gain"]
+
+    (step,) = claim.steps
+    assert (step.low, step.high) == pytest.approx((-3.0647, 1.0647), abs=1e-3)
+    assert claim.confidence == 0.9
+    assert claim.verdict == word
+
+
+def test_a_gap_wider_than_the_margin_is_not_equality(make_tree):
+    tree = make_tree(scale="paper")
+    predict(tree, "mfm", 140, 142)
+
+    assert judged(tree)["no-gain"].verdict == "not reproduced"
+
+
+def test_one_seed_has_no_interval_and_says_so(make_tree):
+    claims = judged(make_tree(scale="paper"), "seeds: [0, 1]", "seeds: [0]")
+
+    assert claims["order-full"].verdict == "within tolerance"
+    assert claims["order-full"].note.startswith("one seed in finetune/mfm/top1, finetune/mfm-com")
+    assert claims["gain-com-few"].verdict == "inconclusive"
+    assert claims["gain-com-few"].steps[0].printed_interval == ""
+
+
+def test_a_missing_cell_leaves_a_claim_unattempted_and_names_the_cell(make_tree):
+    tree = make_tree(scale="paper")
+    shutil.rmtree(tree.results / "finetune" / "mfm-com-s1" / "full")
+
+    claim = judged(tree)["order-full"]
+
+    assert claim.verdict == "not attempted"
+    assert claim.note == "finetune/mfm-com/top1 has no number (not run: mfm-com-s1/full)"
+    assert [step.difference for step in claim.steps] == [None, None]
+
+
+def test_a_demo_claims_nothing(tree):
+    assert {claim.verdict for claim in judged(tree).values()} == {"not comparable (scale)"}
+
+
+def test_claims_come_back_from_their_file_as_they_were(tree, tmp_path):
+    claims = list(judged(tree).values())
+    path = tmp_path / "claims.parquet"
+
+    write_claims(claims, path)
+
+    assert read_claims(path) == claims
+
+
+def test_claims_that_cannot_be_read_are_refused(tmp_path):
+    path = tmp_path / "claims.parquet"
+    path.write_bytes(b"PAR1 nonsense PAR1")
+
+    with pytest.raises(InputError, match="not readable as claims"):
+        read_claims(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("source: folk-order-t1", "source: folk-order-t11", "claim 'order-full' asks .*folk-or"),
+        ("source: folk-order-t1", "source: folk-no-gain-r50", "of kind 'order', its source"),
+        ("folk-delta-few-com", "folk-delta-few-cmo", "did you mean 'folk-delta-few-com'"),
+        ("folk-delta-few-com", "folk-t2-folk-300-avg", "claim 'gain-com-few' is in 'points'"),
+        ("of: finetune/mfm/top1, to: finetune/scratch/top1",
+         "of: frozen/mfm/speed, to: frozen/scratch/speed", "belongs to one machine; no claim"),
+    ],
+)  # fmt: skip
+def test_what_a_claim_cannot_rest_on_is_refused(tree, old, new, complaint):
+    with pytest.raises(InputError, match=complaint):
+        judged(tree, old, new)
