@@ -10,7 +10,8 @@ from folk.audit.subject import Subject
 # Patterns from the study's folder, as shells read them but that `*` reaches into folders: what the
 # workflow leaves without a record. Logs and mirrors are named here and not verified.
 PRODUCTS = (
-    "cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html", "figures/*.svg", "metrics/*-s[0-9]*.json",
+    "cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html",
+    "figures/*.svg", "metrics/*-s[0-9]*.json",
     "tracked.json", "mlflow.db*", "seal.json", "seal.json.sig", "adopted.json", "export/*",
     "*.log", "*benchmark.jsonl", "*.snakemake_timestamp", "work/*",
     "failed/*record-*.failed.json", "failed/*record-*.failed.diff",
