@@ -1,6 +1,7 @@
 """Planted lies are named, with the cells they reach; an honest study raises no alarm."""
 
 import hashlib
+import importlib
 import json
 import os
 import re
@@ -114,11 +115,30 @@ def test_an_untouched_study_raises_no_alarm_and_every_cell_is_derived(study):
     found = audit()
 
     assert wrong(found) == {}
-    assert found.checked.cells == len(found.cells) == 18
+    assert found.checked.cells == len(found.cells) + 1 == 19  # one is quoted
     assert found.checked.records == 15
     assert set(map(tuple, found.cells.values())) == {("ok",)}
     assert found.checked.not_read == found.checked.not_checked == ()
     assert said(found, "missing") == ["results/tiny/seal.json: not sealed"]
+
+
+def test_every_record_and_every_file_is_read_once_so_that_time_grows_with_their_number(
+    study, monkeypatch
+):
+    read, hashed = [], []
+    for places, count, name in (
+        ("folk.audit.chain", read, "read_record"), ("folk.audit.hashing", hashed, "sha256_of"),
+    ):  # fmt: skip
+        module = importlib.import_module(places)
+        real = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda path, real=real, count=count: (count.append(path), real(path))[1]
+        )
+
+    found = audit()
+
+    assert len(read) == len(set(read)) == found.checked.records
+    assert len(hashed) == len(set(hashed)) == found.checked.files
 
 
 def test_time_stamps_mean_nothing_and_a_sealed_study_is_as_sealed(study):
@@ -133,7 +153,7 @@ def test_time_stamps_mean_nothing_and_a_sealed_study_is_as_sealed(study):
 
 
 def test_a_comment_in_code_or_recipe_is_never_a_finding_that_fails(study):
-    replace_in(Path("folk/tasks/probe.py"), "    del identity\n", "    # why\n    del identity\n")
+    replace_in(Path("folk/tasks/probe.py"), "    linear = recipe", "    # why\n    linear = recipe")
     replace_in(Path("config/recipes/pretrain/demo-folk.yaml"), "about:", "# A remark.\nabout:")
     replace_in(STUDY, "# The whole graph", "# The entire graph")
 
@@ -301,7 +321,7 @@ def test_a_published_number_that_was_changed_is_named(study):
     text = PUBLISHED.read_text()
     (entry,) = re.findall(r"- id: folk-t1-folk-300-vitb\n(?:    ?.*\n)+?(?=  - id|\n|\Z)", text)
     printed = re.search(r"printed: \"?([\d.]+)\"?", entry).group(1)
-    PUBLISHED.write_text(text.replace(entry, entry.replace(printed, "70.1")))
+    PUBLISHED.write_text(text.replace(entry, entry.replace(printed, "84.4")))
 
     found = wrong(audit())
 
@@ -369,7 +389,7 @@ def test_a_comment_that_was_committed_is_behind(study):
     report()
     assert said(audit(), "behind") == []
 
-    replace_in(Path("folk/tasks/probe.py"), "    del identity\n", "    # why\n    del identity\n")
+    replace_in(Path("folk/tasks/probe.py"), "    linear = recipe", "    # why\n    linear = recipe")
     git("commit", "-qam", "say why")
     found = audit()
 

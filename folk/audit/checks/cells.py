@@ -94,14 +94,15 @@ def _only(study: Study, cell: str) -> Study:
     kept = {key: number for key, number in table.published.items() if key == f"{row}/{column}"}
     columns = {column: table.columns[column]}
     changes = {"rows": [row], "columns": columns, "published": kept, "context": {}}
-    return study.model_copy(update={"tables": {name: table.model_copy(update=changes)}})
+    tables = {name: table.model_copy(update=changes)}
+    return study.model_copy(update={"tables": tables, "claims": {}})
 
 
 def _quoted(study: Study) -> Study:
     """The study with none of its own rows."""
     changes: dict[str, Any] = {"rows": [], "published": {}}
     tables = {name: table.model_copy(update=changes) for name, table in study.tables.items()}
-    return study.model_copy(update={"tables": tables})
+    return study.model_copy(update={"tables": tables, "claims": {}})
 
 
 def _stored(subject: Subject, path: Path) -> tuple[dict[str, Cell], Finding | None]:
