@@ -2,10 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= config/demo.yaml
-SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/local --configfile $(STUDY)
+LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --upgrade
+PAPER ?= config/paper.yaml
+SNAKEMAKE = $(BIN)/snakemake --workflow-profile workflow/profiles/local --configfile $(STUDY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check format lock clean
+.PHONY: help setup demo demo-full smoke run test check format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -19,7 +21,19 @@ demo: setup ## the main job: pictures in, tables out, about ten minutes on two c
 	@echo
 	@echo "Done. Open results/demo/report.html; the tables are in results/demo/tables/."
 
-test: setup ## the tests, a whole tiny study among them
+demo-full: STUDY := config/demo-full.yaml
+demo-full: setup ## every method and measurement on the same pictures, about a quarter of an hour
+	@$(SNAKEMAKE) --quiet reason host
+	@echo
+	@cat results/demo-full/tables/grid.md
+	@echo
+	@echo "Done. Open results/demo-full/report.html; the tables are in results/demo-full/tables/."
+
+smoke: setup ## two steps of every recipe of the paper study, on miniature archives
+	@command=$$($(BIN)/python -m folk smoke $(PAPER)) && $(BIN)/$$command --quiet reason host
+	@echo "Done. Every recipe of $(PAPER) has run; none of its numbers is a result."
+
+test: setup .venv/crate/ready ## the tests, a whole tiny study among them
 	@$(BIN)/python -m pytest $(TESTS)
 	@echo "Done. All tests passed; tests/ mirrors folk/, and tests/workflow/ runs a whole study."
 
@@ -37,11 +51,17 @@ format: setup ## rewrite the code in the one format
 	$(BIN)/snakefmt Snakefile workflow
 
 lock: setup ## choose package versions again, after an edit of pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-annotate --upgrade -o requirements.lock
+	$(LOCK) pyproject.toml --extra dev -o requirements.lock
+	$(LOCK) tests/workflow/crate.in -o tests/workflow/crate.lock
 
-clean: ## remove the demo's results; the environment stays
-	rm -rf results/demo .snakemake
+clean: ## remove the results of both demos; the environment stays
+	rm -rf results/demo results/demo-full .snakemake
+
+# What reads our crates in the tests. Apart, because it holds other packages to old versions.
+.venv/crate/ready: tests/workflow/crate.lock .venv/ready
+	@$(BIN)/uv venv --quiet --clear .venv/crate
+	@VIRTUAL_ENV=.venv/crate $(BIN)/uv pip sync --quiet --require-hashes tests/workflow/crate.lock
+	@touch $@
 
 # uv installs quickly; it comes by pip, from the same lock and held to the same hashes.
 .venv/ready: requirements.lock

@@ -123,6 +123,7 @@ class Column(Section):
     metric: str
     combine: Literal["mean", "max"] = "mean"
     percent: bool = True
+    better: Literal["higher", "lower"] = "higher"
 
     @model_validator(mode="before")
     @classmethod

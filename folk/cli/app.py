@@ -5,6 +5,7 @@ import sys
 import typer
 from rich.console import Console
 
+from folk.cli.export import export
 from folk.cli.plan import plan
 from folk.cli.read import mlflow_sync, seal
 from folk.cli.report import report
@@ -45,6 +46,7 @@ for stage in (
 app.command()(plan)
 app.command("mlflow-sync")(mlflow_sync)
 app.command()(seal)
+app.command(rich_help_panel="Audit")(export)
 app.command()(smoke)
 app.command(rich_help_panel="Audit", epilog=WORDS)(verify)
 

@@ -58,11 +58,10 @@ def plan(
         whole_chain=[jobs[number] for number in longest_chain(nodes, hours)],
         watts=watts,
     )
-    console = Console(soft_wrap=as_json, highlight=False)
     if as_json:
-        console.print(json.dumps(found.to_json(), indent=2), markup=False)
+        print(json.dumps(found.to_json(), indent=2))
     else:
-        console.print(plan_tables(found))
+        Console(highlight=False, markup=False).print(plan_tables(found))
     asked = found.to_do().gpu_hours
     if max_gpu_hours is not None and asked.value > max_gpu_hours:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 
@@ -11,24 +12,26 @@ from folk.plan.jobs import Plan, Sum, hours_of_chain
 _MEANINGS = {
     BOUND: "≤  never measured: the runtime that the study asks for",
     SCALED: "~  hours: the timed steps of `cost`, without reading pictures, over all GPUs alike",
-    ESTIMATE: "~  disk: 4 bytes a weight of an encoder; scenes as raw pixels; archives as they are",
+    ESTIMATE: "~  disk: 4 bytes a weight of an encoder; scenes as raw pixels, archives whole",
     NOT_COUNTED: "≥  disk: predictions, histories and missing archives are not in it",
 }
 
 
 def plan_tables(plan: Plan) -> RenderableType:
     """What each stage and the whole study come to, the longest chain, and what the marks mean."""
-    table = Table(title=f"Study {plan.study}: what is still to be done", title_justify="left")
-    table.add_column("stage")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("stage", no_wrap=True)
+    # A narrow terminal folds a number; it never cuts off its end.
     for header in ("jobs", "to do", "GPU h", "CPU h", "longest", "disk", "kWh"):
-        table.add_column(header, justify="right", no_wrap=True)
+        table.add_column(header, justify="right", overflow="fold")
     for stage in plan.stages:
         _add(table, stage, plan.all(stage).jobs, plan.to_do(stage), str(plan.to_do(stage).jobs))
     table.add_section()
     everything, rest = plan.all(), plan.to_do()
     _add(table, "to do", everything.jobs, rest, str(rest.jobs))
     _add(table, "whole study", everything.jobs, everything, "")
-    parts: list[RenderableType] = [table, *_chain(plan), *_notes(plan, (rest, everything))]
+    title = f"Study {plan.study}: hours, disk and energy of what is still to be done"
+    parts: list[RenderableType] = [title, table, *_chain(plan), *_notes(plan, (rest, everything))]
     return Group(*parts)
 
 
@@ -49,7 +52,7 @@ def _chain(plan: Plan) -> list[RenderableType]:
     if not plan.chain:
         return ["Nothing is to be done."]
     hours = hours_of_chain(plan.chain)
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("job")
     table.add_column("hours", justify="right", no_wrap=True)
     for job in plan.chain:

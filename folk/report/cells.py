@@ -224,7 +224,9 @@ def _summary(
     def show(value: float | None) -> str:
         return "" if value is None else f"{value:.{digits}f}"
 
-    deviation = f" ± {show(std)}" if std is not None else ""
+    # Seeds cannot differ in a count; "± 0" would look like a measurement.
+    exact = std == 0.0 and not column.percent
+    deviation = f" ± {show(std)}" if std is not None and not exact else ""
     return {
         "value": mean,
         "unit": unit_of(column),

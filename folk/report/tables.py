@@ -174,6 +174,7 @@ def _view(study: Study, name: str, by_id: dict[str, Cell], published: Published)
         verdicts_differ=len(verdicts) > 1,
         one_verdict=verdicts[0] if len(verdicts) == 1 else "",
         notes=[("", text) for text in _spread_note(usual)]
+        + [("", text) for text in _lower_note(table)]
         + [("", text) for text in _machine_note(table)]
         + [("", text) for text in _epoch_note(grid.values())]
         + [("", text) for text in _quoted_note(table)]
@@ -187,11 +188,21 @@ def _spread_note(usual: int) -> list[str]:
     return ["One seed (n = 1), so no deviation."] if usual == 1 else []
 
 
+def _lower_note(table: Table) -> list[str]:
+    columns = list(table.columns.values())
+    labels = [column.label for column in columns if column.better == "lower"]
+    if not labels:
+        return []
+    if len(labels) == len(columns):
+        return ["Lower is better."]
+    return [f"Lower is better: {'; '.join(labels)}."]
+
+
 def _machine_note(table: Table) -> list[str]:
     labels = [c.label for c in table.columns.values() if c.metric in OF_ONE_MACHINE]
     if not labels:
         return []
-    return [f"Of one machine, and another number on another: {', '.join(labels)}."]
+    return [f"Of one machine, and another number on another: {'; '.join(labels)}."]
 
 
 def _epoch_note(cells: Iterable[Cell]) -> list[str]:

@@ -12,7 +12,7 @@ from folk.methods.losses import WeightMatrix, distillation_loss, masked_frequenc
 
 
 def published_masked_loss(prediction, target, keep, gamma=1.0):
-    """The loss of Jiahao000/MFM@c9194b1, models/frequency_loss.py, on the full plane, batch-normalised.
+    """The loss of Jiahao000/MFM@c9194b1, models/frequency_loss.py, on the full plane, over a batch.
 
     L = sum over n,c,u,v of (1 - M') D / (sum over n,u,v of (1 - M')) / 3.
     """

@@ -181,7 +181,10 @@ def test_the_grey_weights_matter():
     assert (masks[0] != masks[1]).any()
 
 
-@pytest.mark.parametrize("chooses", [RadialFilter(16.0), ComRComFilter(), GaborFilter()])
+ANY_FILTER = [RadialFilter(16.0), ComRComFilter(thresholds=(0.05,)), GaborFilter()]
+
+
+@pytest.mark.parametrize("chooses", ANY_FILTER)
 def test_the_same_seed_draws_the_same_masks_and_touches_no_global_state(chooses):
     pictures = torch.rand(16, 3, 32, 32, generator=seeded())
     state = torch.get_rng_state()
@@ -201,17 +204,30 @@ def test_impossible_thresholds_are_refused(thresholds):
         ComRComFilter(thresholds=thresholds)
 
 
-def test_pictures_need_not_be_square_nor_even():
+@pytest.mark.parametrize("chooses", ANY_FILTER)
+def test_pictures_need_not_be_square_nor_even(chooses):
     pictures = torch.rand(4, 3, 33, 48, generator=seeded())
 
-    for chooses in (RadialFilter(16.0), ComRComFilter(thresholds=(0.05,)), GaborFilter()):
-        keep = chooses(pictures, Draws(0, len(pictures)))
+    keep = chooses(pictures, Draws(0, len(pictures)))
 
-        assert keep.shape == (4, 1, 33, 25)
-        total = apply_filter(pictures, keep, clamp=False) + apply_filter(
-            pictures, ~keep, clamp=False
-        )
-        torch.testing.assert_close(total, pictures)
+    assert keep.shape == (4, 1, 33, 25)
+    kept, lost = (apply_filter(pictures, side, clamp=False) for side in (keep, ~keep))
+    torch.testing.assert_close(kept + lost, pictures)
+
+
+@pytest.mark.parametrize("chooses", ANY_FILTER)
+@pytest.mark.parametrize("size", [(32, 32), (31, 33), (32, 48)])
+def test_every_mask_leaves_a_real_picture(chooses, size):
+    height, width = size
+    pictures = torch.rand(4, 3, height, width, generator=seeded())
+    keep = chooses(pictures, Draws(0, len(pictures)))
+    rows = -torch.arange(height) % height
+    columns = torch.arange(width // 2 + 1, width)
+    plane = torch.cat([keep, keep[..., rows, :][..., -columns % width]], dim=-1)
+
+    filtered = torch.fft.ifft2(torch.fft.fft2(pictures.double()) * plane)
+
+    assert filtered.imag.abs().max() < 1e-12
 
 
 def test_a_gabor_filter_answers_to_its_direction_and_band_alone():

@@ -53,6 +53,16 @@ def test_a_number_that_is_no_fraction_keeps_its_own_unit_and_digits(tree):
     assert (cell.value, cell.unit, cell.printed) == (1235.0, "", "1235 ± 1")
 
 
+def test_a_count_that_no_seed_changes_is_printed_without_a_deviation(tree):
+    for seed in (0, 1):
+        path = tree.results / "finetune" / f"folk-s{seed}" / "full" / "metrics.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"images_per_second": 640.0}))
+
+    cell = collected(tree)["frozen/folk/speed"]
+
+    assert (cell.printed, cell.std, cell.n) == ("640", 0.0, 2)
+
+
 def test_parents_are_the_records_of_the_evaluations(tree, monkeypatch):
     monkeypatch.chdir(tree.results.parents[1])
 

@@ -1,6 +1,7 @@
 """Tables print what cells.parquet says, in every format, and break in none of them."""
 
 import csv
+import dataclasses
 import io
 import re
 import shutil
@@ -12,6 +13,7 @@ from folk.report.cells import cells_of, collect_cells
 from folk.report.escape import html_templates, latex_templates, markdown_templates
 from folk.report.published import load_published
 from folk.report.tables import render_csv, render_latex, render_markdown, table_views
+from folk.study import load_study
 
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 
@@ -156,3 +158,17 @@ def test_times_are_marked_as_those_of_one_machine(untouched):
 
     assert "Of one machine, and another number on another: pictures/s." in tables["frozen"]
     assert "machine" not in tables["finetune"]
+
+
+def test_a_table_says_which_columns_are_better_low(tree):
+    text = tree.study_path.read_text()
+    rated = text.replace("percent: false}", "percent: false, better: lower}")
+    assert rated != text
+    tree.study_path.write_text(rated)
+
+    dataclasses.replace(tree, study=load_study(tree.study_path)).render()
+    tables = {path.name: path.read_text() for path in tree.results.glob("tables/*.[mt]*")}
+
+    assert "Lower is better: pictures/s." in tables["frozen.md"]
+    assert "Lower is better: pictures/s." in tables["frozen.tex"]
+    assert "better" not in tables["finetune.md"]

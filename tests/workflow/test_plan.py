@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from folk.provenance.schema import read_record, record_id, write_record
+from folk.study import load_study
 
 
 def plan(copy, *arguments, study="config/tiny.yaml"):
@@ -21,17 +22,21 @@ def planned(copy, *arguments, **options):
 def test_the_paper_study_is_priced_without_data_by_what_it_asks_for(clean_copy):
     found = planned(clean_copy, study="config/paper.yaml")
 
+    study = load_study(clean_copy.folder / "config/paper.yaml")
+    asked, jobs = study.resources_of("pretrain"), len(list(study.runs()))
     pretrain = found["stages"]["pretrain"]["to_do"]
-    assert pretrain["jobs"] == found["stages"]["pretrain"]["all"]["jobs"] > 0
-    asked = pretrain["jobs"] * 8 * 168.0  # GPUs and hours of its `resources`
-    assert pretrain["gpu_hours"] == {"value": asked, "from": {"upper bound": pretrain["jobs"]}}
-    assert found["stages"]["prepare"]["to_do"]["disk_bytes"]["from"] == {"not counted": 1}
+    assert pretrain["jobs"] == jobs
+    hours = pytest.approx(jobs * asked.gpu * asked.runtime / 60)
+    assert pretrain["gpu_hours"] == {"value": hours, "from": {"upper bound": jobs}}
+    assert found["stages"]["prepare"]["to_do"]["disk_bytes"]["from"] == {
+        "not counted": len(study.data)
+    }
     total = found["total"]["to_do"]
     assert total["energy_kwh_assumed"]["value"] == pytest.approx(total["gpu_hours"]["value"] * 0.4)
     chain = found["longest_chain"]["to_do"]
-    assert [job["name"].split()[0] for job in chain["jobs"]] == [
-        "prepare", "pretrain", "finetune", "report",
-    ]  # fmt: skip
+    stages = [job["name"].split()[0] for job in chain["jobs"]]
+    assert stages[:3] == ["prepare", "pretrain", "finetune"]
+    assert stages[-1] == "report"
     assert chain["hours"]["value"] == sum(job["hours"]["value"] for job in chain["jobs"])
 
 

@@ -1,0 +1,122 @@
+"""docs/extend.md, followed to the letter: its files are written and its commands run."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from folk.errors import InputError
+from folk.methods.draws import Draws
+from folk.methods.filters.apply import apply_filter
+from folk.provenance.schema import read_record
+from tests.methods import test_filters as generic
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = BLOCK.findall(Path("docs/extend.md").read_text(encoding="utf-8"))
+FILES = {text.split("\n", 1)[0].removeprefix("# "): text for kind, text in BLOCKS if kind != "bash"}
+
+
+@pytest.fixture(scope="module")
+def haar(tmp_path_factory):
+    """The document's filter as a module."""
+    path = tmp_path_factory.mktemp("haar") / "haar.py"
+    path.write_text(FILES["folk/methods/filters/haar.py"])
+    spec = importlib.util.spec_from_file_location("haar", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_has_the_files_of_three_walks():
+    assert list(FILES) == [
+        "folk/methods/filters/haar.py",
+        "config/recipes/pretrain/demo-haar.yaml",
+        "config/recipes/pretrain/demo-haar-resnet.yaml",
+        "config/mine.yaml",
+    ]
+
+
+def test_none_of_them_stands_in_the_repository_already():
+    assert [path for path in FILES if Path(path).exists()] == []
+
+
+def test_what_holds_for_every_filter_holds_for_that_of_the_page(haar):
+    chooses = haar.HaarFilter()
+
+    generic.test_the_same_seed_draws_the_same_masks_and_touches_no_global_state(chooses)
+    generic.test_pictures_need_not_be_square_nor_even(chooses)
+    for size in [(32, 32), (31, 33), (32, 48)]:
+        generic.test_every_mask_leaves_a_real_picture(chooses, size)
+
+
+def test_haar_bands_share_every_wave_as_the_transform_does(haar):
+    height, width = 24, 40
+    shares = haar.haar_shares(height, width, 2, torch.device("cpu"))
+    torch.testing.assert_close(shares.sum(0), torch.ones(height, width // 2 + 1))
+
+    # The taps of two levels, without the square root of two, and their spectra in float64.
+    taps = {1: ([0.5, 0.5], [0.5, -0.5]), 2: ([0.25] * 4, [0.25, 0.25, -0.25, -0.25])}
+
+    def energy(tap, count, half):
+        padded = torch.tensor(tap + [0.0] * (count - len(tap)), dtype=torch.float64)
+        spectrum = torch.fft.rfft(padded) if half else torch.fft.fft(padded)
+        return spectrum.abs().square()
+
+    for level, (low, high) in taps.items():
+        across = energy(low, height, False)[:, None] * energy(high, width, True)
+        diagonal = energy(high, height, False)[:, None] * energy(high, width, True)
+        at = 1 + 3 * (level - 1)
+        torch.testing.assert_close(shares[at].double(), across, atol=1e-6, rtol=0)
+        torch.testing.assert_close(shares[at + 2].double(), diagonal, atol=1e-6, rtol=0)
+
+
+def test_a_haar_mask_hides_as_many_bands_as_it_says(haar):
+    pictures = torch.rand(64, 3, 32, 32, generator=generic.seeded())
+
+    keep = haar.HaarFilter(levels=1, num_hidden=2)(pictures, Draws(0, len(pictures)))
+
+    assert keep.shape == (64, 1, 32, 17)
+    assert keep[:, 0, 0, 0].all()  # the mean colour is in no detail band
+    corners = keep[:, 0, [0, 16, 16], [16, 0, 16]]  # the finest waves across, down and diagonal
+    assert (corners.sum(1) == 1).all()
+    assert len({tuple(row) for row in corners.tolist()}) == 3
+    flat = torch.full_like(pictures, 0.5)
+    torch.testing.assert_close(apply_filter(flat, keep), flat)
+    with pytest.raises(InputError, match="7 of 6 detail bands"):
+        haar.HaarFilter(num_hidden=7)
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page_end_with_both_rows_in_the_table(clean_copy):
+    folder = clean_copy.folder
+    beside = str(Path(sys.executable).parent)
+    environment = os.environ | {
+        "PATH": f"{beside}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    said = ""
+    for kind, text in BLOCKS:
+        if kind != "bash":
+            path = folder / text.split("\n", 1)[0].removeprefix("# ")
+            path.write_text(text, encoding="utf-8")
+            continue
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", text],
+            cwd=folder, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, text + done.stdout + done.stderr
+        said = done.stdout
+
+    table = (folder / "results/mine/tables/frozen.md").read_text(encoding="utf-8")
+    assert said.endswith(table)
+    for label in ("Haar", "Haar, ResNet-18"):
+        assert re.search(rf"^\| {label} \| .*\d\d?\.\d", table, re.MULTILINE), table
+    for run, encoder in {"haar-s0": "vit_small_patch16_224", "resnet-s0": "resnet18"}.items():
+        for record in (f"results/try/{run}", f"results/mine/pretrain/{run}"):
+            recipe = read_record(folder / record / "record.json")["recipe"]
+            assert recipe["method"]["filter"] == {"kind": "haar", "levels": 2, "num_hidden": 2}
+            assert recipe["encoder"]["timm_name"] == encoder
