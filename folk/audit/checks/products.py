@@ -62,7 +62,8 @@ class _Judge:
         path = self._subject.results / CELLS_NAME
         if path.is_file():
             same = not self._derived.findings
-            yield from self.of(path, same, tuple(self._subject.plan.cell_ids) if not same else ())
+            accused = {cell for finding in self._derived.findings for cell in finding.cells}
+            yield from self.of(path, same, tuple(sorted(accused)))
 
     def of(
         self, path: Path, same: bool | None, cells: tuple[str, ...], says: str = ""
