@@ -1,6 +1,5 @@
 """A study cut down to two updates of every stage: lengths and batches are cut, shapes are not."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -93,7 +92,7 @@ def smoke_study(
             }
             for key, rows in cover.evaluations.items()
         },
-        "tables": dict(_tables(study, cover)),
+        "tables": dict(_tables(study, recipes, cover)),
     }
 
 
@@ -167,10 +166,10 @@ def _written(entry: Any) -> dict[str, Any]:
     return values
 
 
-def _tables(study: Study, cover: Cover) -> Iterator[tuple[str, dict[str, Any]]]:
+def _tables(study: Study, recipes: Recipes, cover: Cover) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, table in study.tables.items():
         rows = [row for row in table.rows if row in cover.rows]
-        columns = _columns(table, cover)
+        columns = _columns(table, study, recipes, cover)
         if rows and columns:
             yield (
                 name,
@@ -184,12 +183,21 @@ def _tables(study: Study, cover: Cover) -> Iterator[tuple[str, dict[str, Any]]]:
             )
 
 
-def _columns(table: Table, cover: Cover) -> dict[str, dict[str, Any]]:
-    return {
-        name: {
-            **_written(column),
-            "metric": re.sub(r"^kshot_top1_\d+$", f"kshot_top1_{SHOTS}", column.metric),
-        }
-        for name, column in table.columns.items()
-        if set(column.evaluations) <= set(cover.evaluations)
-    }
+def _columns(
+    table: Table, study: Study, recipes: Recipes, cover: Cover
+) -> dict[str, dict[str, Any]]:
+    found = {}
+    for name, column in table.columns.items():
+        if set(column.evaluations) <= set(cover.evaluations):
+            used = [recipes[study.evaluations[key].stage, key] for key in column.evaluations]
+            found[name] = {**_written(column), "metric": metric_left(column.metric, used)}
+    return found
+
+
+def metric_left(metric: str, recipes: list[Recipe]) -> str:
+    """The metric itself, or what stands for it when the recipes' shots have been cut."""
+    shots = [
+        recipe.kshot.shots for recipe in recipes if isinstance(recipe, ProbeRecipe) and recipe.kshot
+    ]
+    known = {f"kshot_top1_{number}" for numbers in shots for number in numbers}
+    return f"kshot_top1_{SHOTS}" if metric in known else metric

@@ -59,16 +59,18 @@ def _scenes(evidence: Evidence) -> Iterator[Drawing]:
         if not shards:
             continue
         pictures, captions = _samples(folder / "shards" / shards[0], about["classes"])
+        if not pictures:
+            continue  # labelled pixel by pixel, not picture by picture
         yield Drawing(
             name=f"scenes-{name}",
             title=f"Pictures of the data set {name}",
             caption="The first labelled training pictures of each class, as the encoder gets them "
             "before any augmentation.",
-            svg=figures.figure_scenes(pictures, captions),
+            svg=figures.figure_scenes(np.stack(pictures), captions),
         )
 
 
-def _samples(shard: Path, classes: list[str]) -> tuple[np.ndarray, list[str]]:
+def _samples(shard: Path, classes: list[str]) -> tuple[list[np.ndarray], list[str]]:
     """The first pictures of the shard, one class after the other, all of the first one's size."""
     try:
         table = pa.ipc.open_file(pa.memory_map(str(shard))).read_all()
@@ -89,7 +91,7 @@ def _samples(shard: Path, classes: list[str]) -> tuple[np.ndarray, list[str]]:
         except (UnidentifiedImageError, OSError) as error:
             key = table["key"][row].as_py()
             raise InputError(f"{shard}: '{key}' is no picture: {error}; run `prepare`") from error
-    return np.stack(pictures), [str(classes[labels[row]]) for row in chosen]
+    return pictures, [str(classes[labels[row]]) for row in chosen]
 
 
 def _filters(evidence: Evidence) -> Iterator[Drawing]:

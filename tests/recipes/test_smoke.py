@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from folk.recipes import load_recipe, result_values
-from folk.recipes.smoke import cuts, laid_over
+from folk.recipes.smoke import cuts, laid_over, metric_left
 from folk.yaml_model import flattened
 
 FOLDER = Path("config/recipes")
@@ -61,3 +61,18 @@ def test_the_values_of_a_smoke_run_decide_over_those_of_the_study():
     recipe = load_recipe("pretrain", FOLDER / "pretrain/mfm-vit-base.yaml", values)
 
     assert (recipe.optim.epochs, recipe.optim.batch, recipe.optim.lr) == (1, 2, 1e-4)
+
+
+def test_a_column_of_shots_that_are_cut_shows_those_that_are_left():
+    path = FOLDER / "probe/imagenet-vit-small.yaml"
+    kshot = {
+        "shots": [1, 5], "seeds": [0], "weight_decay": 0.0025, "centre": "feature",
+        "max_iterations": 10, "tolerance": 1.0e-3,
+    }  # fmt: skip
+    few, none = load_recipe("probe", path, {"kshot": kshot}), load_recipe("probe", path)
+
+    assert metric_left("kshot_top1_5", [few]) == "kshot_top1_1"
+    assert metric_left("knn_top1_k20", [few]) == "knn_top1_k20"
+    # What the recipe does not measure must not be found in a smoke run either.
+    assert metric_left("kshot_top1_2", [few]) == "kshot_top1_2"
+    assert metric_left("kshot_top1_5", [none]) == "kshot_top1_5"

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from folk.errors import InputError
@@ -312,3 +313,19 @@ def test_the_report_never_imports_torch_or_mlflow():
     )
 
     assert done.stdout.strip() == "set()"
+
+
+def test_a_data_set_whose_pictures_have_no_class_is_not_drawn_by_class(tree):
+    shard = tree.results / "prepare/scenes/shards/train-00000.arrow"
+    with pa.ipc.open_file(shard) as file:
+        table = file.read_all()
+    labels = pa.array([-1] * table.num_rows, pa.int32())
+    table = table.set_column(table.column_names.index("label"), "label", labels)
+    with pa.ipc.new_file(shard, table.schema) as writer:
+        writer.write_table(table)
+
+    written, page = tree.render()
+
+    assert not (tree.results / "figures/scenes-scenes.svg").exists()
+    assert written[-1].name == "report.html"
+    assert "Pictures of the data set scenes" not in page
