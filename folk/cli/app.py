@@ -23,6 +23,7 @@ from folk.cli.stages import (
     segment,
     split,
 )
+from folk.cli.verify import WORDS, verify
 from folk.errors import InputError
 
 app = typer.Typer(
@@ -50,6 +51,7 @@ app.command("mlflow-sync")(mlflow_sync)
 for question in (explain, seal, adopt, export):
     app.command(rich_help_panel="Audit")(question)
 app.command()(smoke)
+app.command(rich_help_panel="Audit", epilog=WORDS)(verify)
 
 
 def main() -> None:

@@ -74,6 +74,16 @@ def code_state(root: Path) -> tuple[dict[str, Any], str | None]:
     return {"commit": commit, "dirty": True, "dirty_diff_sha256": digest}, text
 
 
+def code_moved_since(root: Path, commit: str) -> list[str] | None:
+    """Files that differ between `commit` and the last commit; None when git does not know it.
+
+    Results and dvc.lock do not count, as in `code_state`. Uncommitted changes are not looked at.
+    """
+    options = ("--no-ext-diff", "--name-only", commit, "HEAD")
+    listed = _git(root, "diff", *options, "--", ":(top)", *PRODUCTS)
+    return None if listed is None else os.fsdecode(listed).splitlines()
+
+
 def environment(root: Path, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Python, package versions, digest of the lock, and the allowed environment variables.
 

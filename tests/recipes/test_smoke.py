@@ -69,7 +69,7 @@ def test_a_column_of_shots_that_are_cut_shows_those_that_are_left():
         "shots": [1, 5], "seeds": [0], "weight_decay": 0.0025, "centre": "feature",
         "max_iterations": 10, "tolerance": 1.0e-3,
     }  # fmt: skip
-    few, none = load_recipe("probe", path, {"kshot": kshot}), load_recipe("probe", path)
+    few, none = (load_recipe("probe", path, {"kshot": each}) for each in (kshot, None))
 
     assert metric_left("kshot_top1_5", [few]) == "kshot_top1_1"
     assert metric_left("knn_top1_k20", [few]) == "knn_top1_k20"

@@ -1,0 +1,105 @@
+"""What an audit can say: eight words, each with its rule, and findings that use them."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+Word = Literal["tampered", "missing", "stale", "foreign", "failed", "behind", "adopted", "ok"]
+
+# In the order in which they are shown: what needs an answer first.
+RULES: dict[Word, str] = {
+    "tampered": "bytes, a record or a printed number differ from what the chain, the seal or the "
+    "evidence says",
+    "missing": "named by a record, the study or the seal, and not there",
+    "stale": "recipe, study values, published numbers or inputs are not what the result was made "
+    "from any more",
+    "foreign": "a file in the study's results that no record or known product names, a record of "
+    "another study, or a run that the study file no longer asks for",
+    "failed": "a job that failed or was interrupted; it stays in the chain",
+    "behind": "code, commit or environment lock moved since; the result still is what its record "
+    "says",
+    "adopted": "the bytes came by pull and were checked; not computed here",
+    "ok": "re-checked, and as recorded; a remark may say what was declared about it",
+}
+WRONG: tuple[Word, ...] = ("tampered", "missing", "stale", "foreign", "failed")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that an audit says of one file.
+
+    `remark` marks what is said and does not fail the audit, such as a study that was not sealed.
+    """
+
+    word: Word
+    place: str  # the file, from the folder of the repository
+    says: str
+    cells: tuple[str, ...] = ()  # ids of the cells that it reaches
+    remark: bool = False
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the audit fails for it."""
+        return self.word in WRONG and not self.remark
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How much was looked at, and what was not."""
+
+    records: int = 0
+    files: int = 0
+    bytes_read: int = 0
+    cells: int = 0
+    not_read: tuple[str, ...] = ()  # files of which only the size was compared
+    not_checked: tuple[str, ...] = ()  # sentences: what could not be compared, and why
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The answer of an audit."""
+
+    study: str
+    findings: list[Finding]
+    checked: Checked
+    cells: dict[str, list[Word]] = field(default_factory=dict)  # the words that reach each cell
+
+    @property
+    def wrong(self) -> list[Finding]:
+        """The findings for which the audit fails."""
+        return [finding for finding in self.findings if finding.wrong]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        return {
+            "study": self.study,
+            "wrong": len(self.wrong),
+            "findings": [asdict(finding) | {"wrong": finding.wrong} for finding in self.findings],
+            "cells": self.cells,
+            "checked": asdict(self.checked),
+        }
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings sorted by word and file; what two checks say of one file is said once."""
+    merged: dict[tuple[Word, str, bool], Finding] = {}
+    for finding in findings:
+        key = (finding.word, finding.place, finding.remark)
+        first = merged.setdefault(key, finding)
+        if first is not finding:
+            says = first.says if finding.says in first.says else f"{first.says}; {finding.says}"
+            cells = tuple(sorted({*first.cells, *finding.cells}))
+            merged[key] = replace(first, says=says, cells=cells)
+    words = list(RULES)
+    return sorted(merged.values(), key=lambda f: (words.index(f.word), f.remark, f.place))
+
+
+def words_by_cell(cells: Sequence[str], findings: Iterable[Finding]) -> dict[str, list[Word]]:
+    """For each cell the words that reach it, remarks left out; `ok` where there are none."""
+    reached: dict[str, Counter[Word]] = {cell: Counter() for cell in cells}
+    for finding in findings:
+        if not finding.remark and finding.word != "ok":
+            for cell in finding.cells:
+                reached.setdefault(cell, Counter())[finding.word] += 1
+    return {cell: [w for w in RULES if w in found] or ["ok"] for cell, found in reached.items()}

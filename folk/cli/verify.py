@@ -1,0 +1,120 @@
+"""The command that questions a whole study."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from folk.audit.checks.files import Sample
+from folk.audit.findings import RULES, WRONG, Verification
+from folk.cli.read import Results, StudyFile
+from folk.recipes.choices import other_choices
+from folk.recipes.named import values_today
+from folk.study import load_study
+
+_COLOURS = {"behind": "yellow", "adopted": "cyan", "ok": "green"}
+_SHOWN_CELLS = 4
+WORDS = "\n\n".join(
+    [
+        *(f"{word}: {rule}." for word, rule in RULES.items()),
+        f"The audit fails for {', '.join(WRONG)}, unless it is only a remark. Status: 0 nothing is "
+        "wrong, 1 something is, 2 wrong input.",
+    ]
+)
+
+
+def verify(
+    study: StudyFile,
+    results: Results = Path("results"),
+    published: Annotated[Path, typer.Option(help="the papers' numbers")] = Path(
+        "config/published.yaml"
+    ),
+    sample: Annotated[
+        int | None,
+        typer.Option(min=0, help="read only so many of the files above 1 MiB, chosen by --seed"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="chooses the files of --sample")] = 0,
+    deep: Annotated[
+        list[str],
+        typer.Option(
+            help="run again the evaluations behind a cell (table/row/column), or one evaluation "
+            "(run/evaluation), and compare predictions; needs torch",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006 - typer copies it
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+) -> None:
+    """Question a finished study: hash every file and derive every cell again, name every lie.
+
+    Nothing is written; no time stamp and no cache is trusted.
+    """
+    from folk.audit.verify import verify as audit
+
+    named, path = load_study(study), _from_here(study)
+    found = audit(
+        named,
+        path,
+        _from_here(results) / named.name,
+        _from_here(published),
+        values_today(named, path),
+        choices=other_choices,
+        sample=None if sample is None else Sample(sample, seed),
+        deep=deep,
+    )
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+    else:
+        _show(found)
+    if found.wrong:
+        raise typer.Exit(1)
+
+
+def _from_here(path: Path) -> Path:
+    """As records write paths: from the current folder where it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _show(found: Verification) -> None:
+    console = Console(highlight=False)
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in found.findings:
+        colour = _COLOURS.get(finding.word, "red" if finding.wrong else "yellow")
+        word = f"[{colour}]{finding.word}[/]" + (" [dim](remark)[/]" if finding.remark else "")
+        cells = ", ".join(finding.cells[:_SHOWN_CELLS])
+        more = len(finding.cells) - _SHOWN_CELLS
+        cells += f" and {more} more" if more > 0 else ""
+        reaches = f"\n[dim]reaches {escape(cells)}[/]" if cells else ""
+        table.add_row(word, f"{escape(finding.place)}: {escape(finding.says)}{reaches}")
+    console.print(table)
+    done = found.checked
+    console.print(
+        f"[green]ok[/]  {done.files} files re-hashed ({_size(done.bytes_read)} read), "
+        f"{done.records} records, {done.cells} cells derived again"
+    )
+    if done.not_read:
+        console.print(f"not read, only their sizes compared: {len(done.not_read)} files:")
+        for place in done.not_read:
+            console.print(f"  {place}", markup=False)
+    for sentence in done.not_checked:
+        console.print(f"not checked: {sentence}", markup=False)
+    if found.wrong:
+        reached = {cell for finding in found.wrong for cell in finding.cells}
+        console.print(f"[red]{len(found.wrong)} findings[/], {len(reached)} cells reached")
+    else:
+        console.print(f"Nothing is wrong with {found.study}.")
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
