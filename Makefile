@@ -1,4 +1,4 @@
-# Every target makes the environment first when it is missing or older than its lock.
+# Every target but help and clean makes the environment first when it is missing or older than its lock.
 PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= config/demo.yaml
@@ -7,7 +7,7 @@ PAPER ?= config/paper.yaml
 SNAKEMAKE = $(BIN)/snakemake --workflow-profile workflow/profiles/local --configfile $(STUDY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full smoke run test check format lock clean
+.PHONY: help setup demo demo-full smoke test check format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -22,7 +22,7 @@ demo: setup ## the main job: pictures in, tables out, about ten minutes on two c
 	@echo "Done. Open results/demo/report.html; the tables are in results/demo/tables/."
 
 demo-full: STUDY := config/demo-full.yaml
-demo-full: setup ## every method and measurement on the same pictures, about a quarter of an hour
+demo-full: setup ## every method, and the measurements that the demo leaves out, about sixteen minutes
 	@$(SNAKEMAKE) --quiet reason host
 	@echo
 	@cat results/demo-full/tables/grid.md
@@ -54,7 +54,7 @@ lock: setup ## choose package versions again, after an edit of pyproject.toml
 	$(LOCK) pyproject.toml --extra dev -o requirements.lock
 	$(LOCK) tests/workflow/crate.in -o tests/workflow/crate.lock
 
-clean: ## remove the results of both demos; the environment stays
+clean: ## remove the results of both demos, and what snakemake remembers of every study
 	rm -rf results/demo results/demo-full .snakemake
 
 # What reads our crates in the tests. Apart, because it holds other packages to old versions.

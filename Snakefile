@@ -10,7 +10,7 @@ Where everything lies:
     results/{study}/split/{split}/                     keys.parquet
     results/{study}/pretrain/{run}/                    encoder.safetensors; a run is ROW-sSEED
     results/{study}/finetune/{run}/{evaluation}/       predictions.parquet, metrics.json, classifier
-    results/{study}/probe/{run}/{evaluation}/          the same, on frozen features
+    results/{study}/probe/{run}/{evaluation}/          predictions-*.parquet, metrics.json, on frozen features
     results/{study}/segment/{run}/{evaluation}/        the same, pixel by pixel
     results/{study}/robustness/{run}/{evaluation}/     predictions-variants.parquet, metrics.json
     results/{study}/cost/{run}/{evaluation}/           cost.json, metrics.json
