@@ -4,10 +4,11 @@ BIN := .venv/bin
 STUDY ?= config/demo.yaml
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --upgrade
 PAPER ?= config/paper.yaml
+SLURM_TESTS ?= slurm
 SNAKEMAKE = $(BIN)/snakemake --workflow-profile workflow/profiles/local --configfile $(STUDY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full smoke test check format lock clean
+.PHONY: help setup demo demo-full smoke test slurm-test check format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -34,8 +35,12 @@ smoke: setup ## two steps of every recipe of the paper study, on miniature archi
 	@echo "Done. Every recipe of $(PAPER) has run; none of its numbers is a result."
 
 test: setup .venv/crate/ready ## the tests, a whole tiny study among them
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -m "not slurm" $(TESTS)
 	@echo "Done. All tests passed; tests/ mirrors folk/, and tests/workflow/ runs a whole study."
+
+slurm-test: setup ## the tests on a real SLURM, a cluster of their own on this machine
+	@$(BIN)/python -m pytest -m "$(SLURM_TESTS)" tests/cluster
+	@echo "Done. What was asked of the cluster was done."
 
 check: setup ## formatting, lint, types, workflow
 	$(BIN)/ruff format --check folk tests
