@@ -4,7 +4,7 @@ The file says *what*; the recipes it names say *how*. Nothing here computes anyt
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -114,6 +114,9 @@ class Evaluation(Section):
         if self.split is not None and self.stage in ("robustness", "cost"):
             raise ValueError(f"'split' means nothing to {self.stage}")
         return self
+
+
+Entry = DataEntry | SplitEntry | EncoderRow | Evaluation  # what follows a recipe
 
 
 class Column(Section):
@@ -237,6 +240,40 @@ class Study(Section):
     exclude: dict[Name, Reason] = Field(default_factory=dict)
     tables: dict[Name, Table] = Field(default_factory=dict)
     claims: dict[Name, Claim] = Field(default_factory=dict)
+
+    def entries(self) -> Iterator[tuple[Stage, str, Entry]]:
+        """Everything that follows a recipe, as `(stage, name, entry)`, in order of the stages."""
+        yield from (("prepare", name, entry) for name, entry in self.data.items())
+        yield from (("split", name, entry) for name, entry in self.splits.items())
+        yield from (("pretrain", name, entry) for name, entry in self.encoders.items())
+        yield from ((entry.stage, name, entry) for name, entry in self.evaluations.items())
+
+    def entry(self, stage: str, name: str) -> Entry:
+        """The entry that a job of this stage belongs to.
+
+        Raises:
+            InputError: the study has no such entry.
+        """
+        first: dict[str, Mapping[str, Entry]] = {
+            "prepare": self.data,
+            "split": self.splits,
+            "pretrain": self.encoders,
+        }
+        known = first.get(stage, self.evaluations)
+        if name not in known:
+            raise InputError(f"{self.name}: no {stage} is named '{name}'{nearest(name, known)}")
+        return known[name]
+
+    def reads(self, stage: str, name: str) -> list[str]:
+        """The names of the data sets that an entry reads; none where it makes one.
+
+        Raises:
+            InputError: the study has no such entry.
+        """
+        entry = self.entry(stage, name)
+        if isinstance(entry, DataEntry):
+            return []
+        return [entry.data] if isinstance(entry.data, str) else entry.data
 
     def runs(self) -> Iterator[tuple[str, str, int]]:
         """Every pre-training run as `(run, row, seed)`; `run` is the name used in paths."""

@@ -52,6 +52,20 @@ def test_a_row_becomes_one_run_for_each_seed(tmp_path):
     assert study.tables["main"].columns["full"].evaluations == ["full"]
 
 
+def test_every_entry_that_follows_a_recipe_is_found_by_stage_and_name(tmp_path):
+    study = load(tmp_path)
+
+    entries = list(study.entries())
+    assert [(stage, name) for stage, name, _ in entries] == [
+        ("prepare", "scenes"), ("split", "few"), ("pretrain", "folk"), ("finetune", "full"),
+        ("finetune", "few-a"), ("robustness", "hard"),
+    ]  # fmt: skip
+    assert all(study.entry(stage, name) is entry for stage, name, entry in entries)
+    assert [study.reads(stage, name) for stage, name, _ in entries] == [[], *[["scenes"]] * 5]
+    with pytest.raises(InputError, match="tiny: no split is named 'fwe'; did you mean 'few'"):
+        study.entry("split", "fwe")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -38,8 +38,9 @@ def plan(
     Hours are those of finished jobs that did the same work on the same kind of device, else an
     upper bound: the runtime that the study asks for.
     """
-    from folk.cli.planned_jobs import Planner, recipes_of
+    from folk.cli.planned_jobs import Planner
     from folk.plan.tables import plan_tables
+    from folk.recipes.named import recipes_of
 
     named = load_study(study)
     planner = Planner(named, recipes_of(named, study), read_ledger(results))

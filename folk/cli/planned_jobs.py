@@ -13,40 +13,13 @@ from folk.plan.figures import BOUND, ESTIMATE, MEASURED, NOT_COUNTED, SCALED, Fi
 from folk.plan.graph import Node
 from folk.plan.jobs import PlannedJob
 from folk.plan.measured import Device, Ledger, architecture, work_of
-from folk.recipes import RECIPES, load_recipe, recipe_digest
+from folk.recipes import RECIPES, recipe_digest
 from folk.recipes.base import Recipe
 from folk.recipes.prepare import PrepareRecipe
 from folk.study import Stage, Study
 
 Recipes = Mapping[tuple[str, str], Recipe]
 BYTES_PER_WEIGHT = 4  # encoders and classifiers are stored in float32
-
-
-def recipes_of(study: Study, path: Path) -> Recipes:
-    """Every recipe that a study names, by stage and name of the entry.
-
-    Args:
-        study: the study.
-        path: its file; recipes stand beside it, in `recipes/<stage>/`.
-
-    Raises:
-        InputError: what is wrong with one of them.
-    """
-    named = [("prepare", name, entry.recipe, entry.overrides) for name, entry in study.data.items()]
-    named += [
-        ("split", name, entry.recipe, entry.overrides) for name, entry in study.splits.items()
-    ]
-    named += [("pretrain", name, row.recipe, row.overrides) for name, row in study.encoders.items()]
-    named += [
-        (entry.stage, name, entry.recipe, entry.overrides)
-        for name, entry in study.evaluations.items()
-    ]
-    return {
-        (stage, name): load_recipe(
-            stage, path.parent / "recipes" / stage / f"{recipe}.yaml", overrides
-        )
-        for stage, name, recipe, overrides in named
-    }
 
 
 class Planner:
@@ -101,7 +74,7 @@ class Planner:
         digest = self._digests[stage, entry]
         if stage == "prepare":
             return work_of(stage, digest, source=self.study.data[entry].source)
-        read = _data_of(self.study, stage, entry)
+        read = self.study.reads(stage, entry)
         data = sorted(self._work("prepare", name, None) for name in read)
         split = self.study.evaluations[entry].split if stage in _EVALUATIONS else None
         return work_of(
@@ -168,12 +141,6 @@ def _place(node: Node) -> tuple[Stage, str, str | None]:
         return stage, node.wildcards["data" if stage == "prepare" else "split"], None
     evaluation = node.wildcards["evaluation"] if stage in _EVALUATIONS else None
     return stage, node.wildcards["run"], evaluation
-
-
-def _data_of(study: Study, stage: str, entry: str) -> list[str]:
-    if stage == "split":
-        return [study.splits[entry].data]
-    return [study.encoders[entry].data] if stage == "pretrain" else study.evaluations[entry].data
 
 
 def _prepared_bytes(study: Study, recipes: Recipes, name: str) -> float | None:

@@ -7,6 +7,7 @@ from typing import Any
 from folk.audit.today import RecipeToday
 from folk.errors import InputError
 from folk.recipes import load_recipe, result_values
+from folk.recipes.named import recipe_file, recipe_of
 from folk.study import Study
 from folk.yaml_model import Document
 
@@ -23,31 +24,18 @@ def recipes_today(study: Study, path: Path) -> Callable[[str, str], RecipeToday 
         that cannot be read any more.
     """
 
-    def find(stage: str, entry: str) -> RecipeToday | None:
-        named = _named(study, stage, entry)
-        if named is None:
-            return None
-        recipe, overrides = named
-        file = path.parent / "recipes" / stage / f"{recipe}.yaml"
+    def find(stage: str, name: str) -> RecipeToday | None:
         try:
-            values = result_values(load_recipe(stage, file, overrides))
-            of_file = result_values(load_recipe(stage, file)) if overrides else values
+            named = study.entry(stage, name)
+            file = recipe_file(path, stage, named)
+            values = result_values(recipe_of(path, stage, named))
+            of_file = result_values(load_recipe(stage, file)) if named.overrides else values
         except InputError:
             return None
         base = Document(file).values.get("base")
         return RecipeToday(file.as_posix(), values, of_file, base, _of_base(stage, file, base))
 
     return find
-
-
-def _named(study: Study, stage: str, entry: str) -> tuple[str, dict[str, Any]] | None:
-    entries: dict[str, Any] = {
-        "prepare": study.data,
-        "split": study.splits,
-        "pretrain": study.encoders,
-    }
-    found = entries.get(stage, study.evaluations).get(entry)
-    return None if found is None else (found.recipe, found.overrides)
 
 
 def _of_base(stage: str, file: Path, base: str | None) -> dict[str, Any] | None:

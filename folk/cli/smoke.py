@@ -13,9 +13,9 @@ from folk.cli.read import Results, StudyFile
 from folk.errors import InputError
 from folk.files import whole_file
 from folk.provenance.digest import digest_file
-from folk.recipes import load_recipe
 from folk.recipes.base import Recipe
 from folk.recipes.cover import Cover, smallest_cover
+from folk.recipes.named import recipes_of
 from folk.recipes.prepare import PrepareRecipe, SplitRecipe
 from folk.recipes.smoke import archive_values, smoke_study, split_values
 from folk.study import Study, load_study
@@ -50,7 +50,7 @@ def smoke(
     path = out or study.with_name(f"{study.stem}-smoke.yaml")
     if path.parent.resolve() != study.parent.resolve() or path.resolve() == study.resolve():
         raise InputError(f"--out {path}: give another file beside {study}, where its recipes are")
-    recipes = _recipes(whole, study.parent / "recipes")
+    recipes = recipes_of(whole, study)
     cover = smallest_cover(whole, recipes, [row for row in rows.split(",") if row])
     folder = archives or results / path.stem / "archives"
     values = smoke_study(
@@ -70,19 +70,6 @@ def smoke(
         plain.dump(values, file)
     load_study(path)  # a mistake of ours shows here, not in a job
     _say(whole, cover, path)
-
-
-def _recipes(study: Study, folder: Path) -> dict[tuple[str, str], Recipe]:
-    named = [("prepare", name, entry.recipe, entry.overrides) for name, entry in study.data.items()]
-    named += [
-        ("split", name, entry.recipe, entry.overrides) for name, entry in study.splits.items()
-    ]
-    named += [("pretrain", n, entry.recipe, entry.overrides) for n, entry in study.encoders.items()]
-    named += [(e.stage, name, e.recipe, e.overrides) for name, e in study.evaluations.items()]
-    return {
-        (stage, name): load_recipe(stage, folder / stage / f"{recipe}.yaml", overrides)
-        for stage, name, recipe, overrides in named
-    }
 
 
 def _source(recipe: Recipe, folder: Path) -> dict[str, Any]:

@@ -1,26 +1,42 @@
-"""The recipes that a study names, as they stand today."""
+"""The recipes that a study names: they stand beside its file, in recipes/STAGE/."""
 
 from pathlib import Path
 from typing import Any
 
+from folk.recipes.base import Recipe
 from folk.recipes.load import load_recipe, result_values
-from folk.study import Study
+from folk.study import Entry, Study
+
+
+def recipe_file(study_path: Path, stage: str, entry: Entry) -> Path:
+    """Where the recipe of an entry of a study stands."""
+    return study_path.parent / "recipes" / stage / f"{entry.recipe}.yaml"
+
+
+def recipe_of(study_path: Path, stage: str, entry: Entry) -> Recipe:
+    """The recipe of an entry of a study, with the entry's own values on top.
+
+    Raises:
+        InputError: what is wrong with it.
+    """
+    return load_recipe(stage, recipe_file(study_path, stage, entry), entry.overrides)
+
+
+def recipes_of(study: Study, study_path: Path) -> dict[tuple[str, str], Recipe]:
+    """Every recipe that a study names, by stage and name of the entry.
+
+    Raises:
+        InputError: what is wrong with one of them.
+    """
+    return {
+        (stage, name): recipe_of(study_path, stage, entry) for stage, name, entry in study.entries()
+    }
 
 
 def values_today(study: Study, study_path: Path) -> dict[tuple[str, str], dict[str, Any]]:
     """For each entry of a study, by stage and name, the values that decide its result.
 
-    Recipes stand beside the study file, in recipes/STAGE/; the entry's own values are laid on top.
-
     Raises:
         InputError: what is wrong with a recipe.
     """
-    named = [("prepare", name, entry.recipe, entry.overrides) for name, entry in study.data.items()]
-    named += [("split", name, e.recipe, e.overrides) for name, e in study.splits.items()]
-    named += [("pretrain", name, e.recipe, e.overrides) for name, e in study.encoders.items()]
-    named += [(e.stage, name, e.recipe, e.overrides) for name, e in study.evaluations.items()]
-    folder = study_path.parent / "recipes"
-    return {
-        (stage, name): result_values(load_recipe(stage, folder / stage / f"{recipe}.yaml", values))
-        for stage, name, recipe, values in named
-    }
+    return {key: result_values(recipe) for key, recipe in recipes_of(study, study_path).items()}

@@ -85,7 +85,7 @@ def assumptions_in_force(evidence: Evidence, choices: Choices = no_choices) -> l
             key=said.key,
             value=said.value,
             basis=said.basis,
-            recipes=sorted({_recipe(study, said.stage, user) for user in found}),
+            recipes=sorted({study.entry(said.stage, user).recipe for user in found}),
             others=list(said.others),
             users=sorted(found),
             tables=_tables(study, said.stage, found),
@@ -109,14 +109,6 @@ def _user(study: Study, stage: str, folder: Path) -> str | None:
     named = {"prepare": set(study.data), "split": set(study.splits)}
     known = named.get(stage, set(study.evaluations))
     return folder.name if folder.name in known else None
-
-
-def _recipe(study: Study, stage: str, user: str) -> str:
-    if stage == "prepare":
-        return study.data[user].recipe
-    if stage == "split":
-        return study.splits[user].recipe
-    return study.encoders[user].recipe if stage == "pretrain" else study.evaluations[user].recipe
 
 
 def _tables(study: Study, stage: str, users: set[str]) -> list[str]:

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from folk.errors import InputError
-from folk.recipes import load_recipe
 from folk.recipes.cover import smallest_cover
+from folk.recipes.named import recipes_of
 from folk.study import load_study
 
 CONFIG = Path("config")
+PATH = CONFIG / "small.yaml"  # where the recipes of this study stand
 SMALL = """
 study: small
 title: small
@@ -42,19 +43,6 @@ evaluations:
 """
 
 
-def recipes_of(study):
-    named = [("prepare", n, e) for n, e in study.data.items()]
-    named += [("split", n, e) for n, e in study.splits.items()]
-    named += [("pretrain", n, e) for n, e in study.encoders.items()]
-    named += [(e.stage, n, e) for n, e in study.evaluations.items()]
-    return {
-        (stage, name): load_recipe(
-            stage, CONFIG / f"recipes/{stage}/{entry.recipe}.yaml", entry.overrides
-        )
-        for stage, name, entry in named
-    }
-
-
 @pytest.fixture
 def small(tmp_path):
     path = tmp_path / "small.yaml"
@@ -63,11 +51,11 @@ def small(tmp_path):
 
 
 def test_a_row_that_only_changes_values_is_left_out_and_another_encoder_is_not(small):
-    assert smallest_cover(small, recipes_of(small)).rows == ["mfm", "folk", "small"]
+    assert smallest_cover(small, recipes_of(small, PATH)).rows == ["mfm", "folk", "small"]
 
 
 def test_an_evaluation_is_kept_for_one_row_and_brings_its_classifier_with_it(small):
-    cover = smallest_cover(small, recipes_of(small))
+    cover = smallest_cover(small, recipes_of(small, PATH))
 
     assert cover.evaluations == {
         "full": ["mfm", "small"],
@@ -78,23 +66,23 @@ def test_an_evaluation_is_kept_for_one_row_and_brings_its_classifier_with_it(sma
 
 
 def test_data_that_nothing_reads_is_kept_for_its_recipe(small):
-    assert smallest_cover(small, recipes_of(small)).data == ["imagenet", "a", "r", "spare"]
+    assert smallest_cover(small, recipes_of(small, PATH)).data == ["imagenet", "a", "r", "spare"]
 
 
 def test_named_rows_are_kept_and_no_others(small):
-    cover = smallest_cover(small, recipes_of(small), ["wide"])
+    cover = smallest_cover(small, recipes_of(small, PATH), ["wide"])
 
     assert cover.rows == ["wide"]
     assert cover.evaluations == {"full": ["wide"], "few": ["wide"], "on-r": ["wide"]}
     assert cover.data == ["imagenet", "r"]
     with pytest.raises(InputError, match="--rows wid: no such encoder row; did you mean 'wide'"):
-        smallest_cover(small, recipes_of(small), ["wid"])
+        smallest_cover(small, recipes_of(small, PATH), ["wid"])
 
 
 def test_every_recipe_of_the_paper_study_is_used_by_what_is_kept_of_it():
     study = load_study(CONFIG / "paper.yaml")
 
-    cover = smallest_cover(study, recipes_of(study))
+    cover = smallest_cover(study, recipes_of(study, CONFIG / "paper.yaml"))
 
     def kept_and_all(entries, kept):
         return {entries[name].recipe for name in kept}, {e.recipe for e in entries.values()}

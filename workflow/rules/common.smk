@@ -17,7 +17,8 @@ from folk.errors import InputError
 from folk.provenance.digest import digest_file
 from folk.provenance.fingerprint import code_fingerprint
 from folk.provenance.staleness import stale_results
-from folk.recipes import load_recipe, recipe_digest, result_values
+from folk.recipes import recipe_digest, result_values
+from folk.recipes.named import recipe_file, recipe_of
 from folk.recipes.official import changed_digests
 from folk.recipes.provide import archive_problems, missing_files
 from folk.report.compared import check_comparisons
@@ -63,22 +64,13 @@ def single_study_file():
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def recipe_file(stage, name):
-    """Where the recipe of a stage stands: beside the study file, in recipes/STAGE/."""
-    return str(Path(study_file).parent / "recipes" / stage / f"{name}.yaml")
-
-
 def checked_recipes():
     """Every recipe the study names, read and checked before anything runs."""
-    named = [("prepare", name, entry) for name, entry in study.data.items()]
-    named += [("split", name, entry) for name, entry in study.splits.items()]
-    named += [("pretrain", name, entry) for name, entry in study.encoders.items()]
-    named += [(entry.stage, name, entry) for name, entry in study.evaluations.items()]
     recipes, problems = {}, []
-    for stage, name, entry in named:
+    for stage, name, entry in study.entries():
         try:
-            path = Path(recipe_file(stage, entry.recipe))
-            recipe = recipes[stage, name] = load_recipe(stage, path, entry.overrides)
+            path = recipe_file(Path(study_file), stage, entry)
+            recipe = recipes[stage, name] = recipe_of(Path(study_file), stage, entry)
             said = archive_problems(entry, recipe) if stage == "prepare" else []
             if study.scale != "smoke":
                 said += changed_digests(stage, path, entry.overrides)
@@ -103,26 +95,11 @@ recipes = checked_recipes()
 fingerprints = {stage: code_fingerprint(code, Path(".")) for stage, code in CODE_OF_STAGE.items()}
 
 
-def entry_of(stage, name):
-    """The study's entry that a job of this stage belongs to."""
-    if stage == "prepare":
-        return study.data[name]
-    if stage == "split":
-        return study.splits[name]
-    return study.encoders[name] if stage == "pretrain" else study.evaluations[name]
-
-
 def entry_name(stage, wildcards):
-    """The name of that entry, from the wildcards of the job."""
+    """The name of the study's entry that a job belongs to, from its wildcards."""
     if stage == "pretrain":
         return row_of(wildcards)
     return getattr(wildcards, {"prepare": "data", "split": "split"}.get(stage, "evaluation"))
-
-
-def data_of(stage, name):
-    """The names of the data sets that an entry reads."""
-    data = entry_of(stage, name).data
-    return [data] if isinstance(data, str) else data
 
 
 def row_of(wildcards):
@@ -134,6 +111,11 @@ def seed(wildcards):
     return int(wildcards.run.rpartition("-s")[2])
 
 
+def path_of_recipe(stage, name):
+    """The recipe file of an entry, as Snakemake wants paths."""
+    return str(recipe_file(Path(study_file), stage, study.entry(stage, name)))
+
+
 def recipe_path(stage):
     """Input function: the recipe file. Its time stamp means nothing, `values` tells of changes.
 
@@ -142,7 +124,7 @@ def recipe_path(stage):
     """
 
     def path(wildcards):
-        file = recipe_file(stage, entry_of(stage, entry_name(stage, wildcards)).recipe)
+        file = path_of_recipe(stage, entry_name(stage, wildcards))
         return file if adopted_otherwise(stage, wildcards) else ancient(file)
 
     return path
@@ -161,8 +143,7 @@ def values(stage):
 def values_of_entry(stage, name):
     """The same for every run of an entry, so it is spelt once for all of them."""
     decisive = [result_values(recipes[stage, name])]
-    if stage != "prepare":
-        decisive += [result_values(recipes["prepare", data]) for data in data_of(stage, name)]
+    decisive += [result_values(recipes["prepare", data]) for data in study.reads(stage, name)]
     return json.dumps(decisive, sort_keys=True)
 
 
@@ -170,7 +151,7 @@ def overrides(stage):
     """Params function: the study's own values, as options of the command."""
 
     def options(wildcards):
-        return set_options("--set", entry_of(stage, entry_name(stage, wildcards)))
+        return set_options("--set", study.entry(stage, entry_name(stage, wildcards)))
 
     return options
 
@@ -212,7 +193,7 @@ def published_path(wildcards):
 
 def pretrain_recipe_path(wildcards):
     """Input function: the recipe that a row is pre-trained with."""
-    return ancient(recipe_file("pretrain", study.encoders[row_of(wildcards)].recipe))
+    return ancient(path_of_recipe("pretrain", row_of(wildcards)))
 
 
 def pretrain_values(wildcards):
@@ -250,7 +231,7 @@ def datasets(stage):
     """Input function: all prepared data sets that a job reads."""
 
     def paths(wildcards):
-        names = data_of(stage, entry_name(stage, wildcards))
+        names = study.reads(stage, entry_name(stage, wildcards))
         return [f"results/{study.name}/prepare/{name}/dataset.json" for name in names]
 
     return paths
