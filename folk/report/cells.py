@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from folk.errors import InputError, nearest
-from folk.files import whole_file
 from folk.metrics import intervals
 from folk.report.compared import check_comparisons, unit_of
 from folk.report.evidence import Evidence, Measurement
 from folk.report.origin import FOREIGN
 from folk.report.pictures import crossed_interval
 from folk.report.published import Published, PublishedNumber
+from folk.report.stored import read_rows, write_rows
 from folk.report.verdicts import verdict
 from folk.study import Column, Study, run_name
 
@@ -136,8 +135,7 @@ def collect_cells(
 
 def write_cells(table: pa.Table, path: Path) -> None:
     """Write cells.parquet, whole or not at all."""
-    with whole_file(path) as aside:
-        pq.write_table(table, aside)
+    write_rows(table, path)
 
 
 def read_cells(path: Path) -> list[Cell]:
@@ -146,13 +144,7 @@ def read_cells(path: Path) -> list[Cell]:
     Raises:
         InputError: it is missing, unreadable or has other columns.
     """
-    try:
-        table = pq.ParquetFile(path).read()  # `read_table` imports pandas: a second
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not readable as cells: {error}; run `report` again") from error
-    if not table.schema.equals(SCHEMA):
-        raise InputError(f"{path}: its columns are not those of this version; run `report` again")
-    return cells_of(table)
+    return cells_of(read_rows(path, SCHEMA, "cells"))
 
 
 def cells_of(table: pa.Table) -> list[Cell]:

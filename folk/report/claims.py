@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from folk.errors import InputError
-from folk.files import whole_file
 from folk.metrics import intervals
 from folk.report.cells import Cell, digits_of
 from folk.report.compared import check_comparisons, unit_of_difference
 from folk.report.published import Published
+from folk.report.stored import read_rows, write_rows
 from folk.report.verdicts import Step, order_verdict, verdict
 from folk.study import Claim, Study
 
@@ -108,8 +106,7 @@ def judge_claims(study: Study, cells: Iterable[Cell], published: Published) -> l
 def write_claims(claims: Iterable[JudgedClaim], path: Path) -> None:
     """Write claims.parquet, whole or not at all; without claims it has no row."""
     table = pa.Table.from_pylist([asdict(claim) for claim in claims], schema=SCHEMA)
-    with whole_file(path) as aside:
-        pq.write_table(table, aside)
+    write_rows(table, path)
 
 
 def read_claims(path: Path) -> list[JudgedClaim]:
@@ -118,13 +115,7 @@ def read_claims(path: Path) -> list[JudgedClaim]:
     Raises:
         InputError: it is missing, unreadable or has other columns.
     """
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not readable as claims: {error}; run `report` again") from error
-    if not table.schema.equals(SCHEMA):
-        raise InputError(f"{path}: its columns are not those of this version; run `report` again")
-    rows = table.to_pylist()
+    rows = read_rows(path, SCHEMA, "claims").to_pylist()
     return [JudgedClaim(**{**r, "steps": [ClaimStep(**s) for s in r["steps"]]}) for r in rows]
 
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from folk.errors import InputError
-from folk.report.cells import cells_of, collect_cells
+from folk.report.cells import cells_of, collect_cells, write_cells
 from folk.report.claims import judge_claims, read_claims, write_claims
 from folk.report.published import load_published
 from folk.study import load_study
@@ -124,6 +124,14 @@ def test_claims_that_cannot_be_read_are_refused(tmp_path):
     path.write_bytes(b"PAR1 nonsense PAR1")
 
     with pytest.raises(InputError, match="not readable as claims"):
+        read_claims(path)
+
+
+def test_rows_of_another_version_are_refused(tree, tmp_path):
+    path = tmp_path / "cells.parquet"
+    write_cells(collect_cells(tree.study, tree.results, load_published(tree.published)), path)
+
+    with pytest.raises(InputError, match="columns are not those of this version; run `report`"):
         read_claims(path)
 
 
