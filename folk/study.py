@@ -6,7 +6,7 @@ The file says *what*; the recipes it names say *how*. Nothing here computes anyt
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -23,17 +23,10 @@ def _path_safe(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_path_safe)]
-Stage = Literal[
-    "prepare",
-    "split",
-    "pretrain",
-    "finetune",
-    "probe",
-    "segment",
-    "robustness",
-    "cost",
-    "report",
-]
+EvaluationStage = Literal["finetune", "probe", "segment", "robustness", "cost"]
+Stage = Literal["prepare", "split", "pretrain", EvaluationStage, "report"]
+EVALUATION_STAGES: tuple[EvaluationStage, ...] = get_args(EvaluationStage)
+STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order of work
 Reason = Annotated[str, Field(min_length=1)]
 Scale = Literal["demo", "smoke", "paper"]
 Overrides = dict[str, Any]
@@ -83,7 +76,7 @@ class Evaluation(Section):
     sets: the validation pictures of the first are the clean ones.
     """
 
-    stage: Literal["finetune", "probe", "segment", "robustness", "cost"]
+    stage: EvaluationStage
     recipe: Name
     data: list[Name] = Field(min_length=1)
     split: Name | None = None
@@ -302,9 +295,8 @@ class Study(Section):
     def unused_stages(self) -> list[Stage]:
         """Stages that leave results in other studies and none in this one."""
         used = {evaluation.stage for evaluation in self.evaluations.values()}
-        measuring: tuple[Stage, ...] = ("finetune", "probe", "segment", "robustness", "cost")
         none: list[Stage] = [] if self.splits else ["split"]
-        return none + [stage for stage in measuring if stage not in used]
+        return none + [stage for stage in EVALUATION_STAGES if stage not in used]
 
     def resources_of(self, stage: Stage) -> Resources:
         """What a job of this stage asks for; small when the study does not say."""

@@ -16,7 +16,7 @@ from folk.plan.measured import Device, Ledger, architecture, work_of
 from folk.recipes import RECIPES, recipe_digest
 from folk.recipes.base import Recipe
 from folk.recipes.prepare import PrepareRecipe
-from folk.study import Stage, Study
+from folk.study import EVALUATION_STAGES, Stage, Study
 
 Recipes = Mapping[tuple[str, str], Recipe]
 BYTES_PER_WEIGHT = 4  # encoders and classifiers are stored in float32
@@ -76,7 +76,7 @@ class Planner:
             return work_of(stage, digest, source=self.study.data[entry].source)
         read = self.study.reads(stage, entry)
         data = sorted(self._work("prepare", name, None) for name in read)
-        split = self.study.evaluations[entry].split if stage in _EVALUATIONS else None
+        split = self.study.evaluations[entry].split if stage in EVALUATION_STAGES else None
         return work_of(
             stage,
             digest,
@@ -124,7 +124,6 @@ class Planner:
 
 
 _TRANSFERS = ("finetune", "probe", "segment", "robustness")  # of an encoder
-_EVALUATIONS = (*_TRANSFERS, "cost")
 
 
 @cache
@@ -139,7 +138,7 @@ def _place(node: Node) -> tuple[Stage, str, str | None]:
     stage = cast(Stage, node.rule)
     if stage in ("prepare", "split"):
         return stage, node.wildcards["data" if stage == "prepare" else "split"], None
-    evaluation = node.wildcards["evaluation"] if stage in _EVALUATIONS else None
+    evaluation = node.wildcards["evaluation"] if stage in EVALUATION_STAGES else None
     return stage, node.wildcards["run"], evaluation
 
 

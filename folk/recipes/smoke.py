@@ -12,6 +12,7 @@ from folk.recipes.evaluate import (
     RobustnessRecipe,
     SegmentRecipe,
 )
+from folk.recipes.load import RECIPES
 from folk.recipes.prepare import PrepareRecipe, SplitRecipe
 from folk.recipes.pretrain import PretrainRecipe
 from folk.study import Overrides, Study, Table
@@ -22,7 +23,6 @@ SHOTS = 1
 _EPOCH = {"optim.epochs": 1, "optim.batch": BATCH, "optim.warmup_epochs": 0.0}
 _ALONE = {"runtime.workers": 0}
 _LOGGED = {**_ALONE, "runtime.log_every": 1}
-_STAGES = ("prepare", "split", "pretrain", "finetune", "probe", "segment", "robustness", "cost")
 # Measured: FOLK with ViT-B/16 takes 3.2 GB, UperNet with ViT-B/16 6.1 GB.
 _MEMORY = {"segment": 8000}
 _RESOURCES = {"threads": 1, "mem_mb": 4000, "runtime": 60}
@@ -57,7 +57,7 @@ def smoke_study(
         "scale": "smoke",
         "resources": {
             stage: _RESOURCES | {"mem_mb": _MEMORY.get(stage, _RESOURCES["mem_mb"])}
-            for stage in _STAGES
+            for stage in RECIPES
         },
         "data": {
             key: {

@@ -7,22 +7,11 @@ from typing import Any
 
 from folk.report.escape import markdown_templates
 from folk.report.evidence import Evidence
-from folk.study import Evaluation, Study, run_name
+from folk.study import STAGES, Evaluation, Study, run_name
 from folk.yaml_model import Document
 
 # Stage, plain values of a resolved recipe, dotted key -> the values it could have had instead.
 Choices = Callable[[str, Mapping[str, Any], str], list[Any]]
-
-_STAGES = (
-    "prepare",
-    "split",
-    "pretrain",
-    "finetune",
-    "probe",
-    "segment",
-    "robustness",
-    "cost",
-)
 
 
 @dataclass(frozen=True)
@@ -78,7 +67,7 @@ def assumptions_in_force(evidence: Evidence, choices: Choices = no_choices) -> l
             others = tuple(_shown(choice) for choice in choices(stage, values, str(key)))
             said = _Said(stage, str(key), _shown(_at(values, str(key))), str(basis), others)
             users.setdefault(said, set()).add(user)
-    in_order = sorted(users.items(), key=lambda item: (_STAGES.index(item[0].stage), str(item[0])))
+    in_order = sorted(users.items(), key=lambda item: (STAGES.index(item[0].stage), str(item[0])))
     return [
         Assumption(
             stage=said.stage,
@@ -96,7 +85,7 @@ def assumptions_in_force(evidence: Evidence, choices: Choices = no_choices) -> l
 
 def render_assumptions(study: Study, assumptions: list[Assumption]) -> str:
     """The page of all assumptions, as Markdown."""
-    by_stage = [(stage, [a for a in assumptions if a.stage == stage]) for stage in _STAGES]
+    by_stage = [(stage, [a for a in assumptions if a.stage == stage]) for stage in STAGES]
     template = markdown_templates().get_template("assumptions.md.jinja")
     return template.render(title=study.title, stages=[pair for pair in by_stage if pair[1]])
 

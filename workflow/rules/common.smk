@@ -17,7 +17,7 @@ from folk.errors import InputError
 from folk.provenance.digest import digest_file
 from folk.provenance.fingerprint import code_fingerprint
 from folk.provenance.staleness import stale_results
-from folk.recipes import recipe_digest, result_values
+from folk.recipes import RECIPES, recipe_digest, result_values
 from folk.recipes.named import recipe_file, recipe_of
 from folk.recipes.official import changed_digests
 from folk.recipes.provide import archive_problems, missing_files
@@ -27,19 +27,8 @@ from folk.study import load_study
 from snakemake.exceptions import WorkflowError
 
 DEFAULT_STUDY = "config/demo.yaml"
-CODE_OF_STAGE = {
-    stage: f"folk.tasks.{stage}"
-    for stage in (
-        "prepare",
-        "split",
-        "pretrain",
-        "finetune",
-        "probe",
-        "segment",
-        "robustness",
-        "cost",
-    )
-} | {"report": "folk.report.render"}
+CODE_OF_STAGE = {stage: f"folk.tasks.{stage}" for stage in RECIPES}
+CODE_OF_STAGE["report"] = "folk.report.render"
 
 
 # Jobs run the Python that runs this, found by name: a path would tie results to one machine.
