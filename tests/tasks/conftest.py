@@ -1,8 +1,10 @@
-"""A few prepared scenes, made once."""
+"""What the stages start from: a few prepared scenes, made once, and small encoders."""
 
 import pytest
+import torch
 
 from folk.data.prepare import prepare_scenes
+from folk.models.encoder import create_encoder, save_encoder
 
 
 @pytest.fixture(scope="session")
@@ -10,3 +12,26 @@ def few_scenes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("few") / "scenes"
     prepare_scenes(folder, num_train=150, num_val=20, num_unlabelled=30, size=32)
     return folder
+
+
+@pytest.fixture(scope="session")
+def store_encoder(tmp_path_factory):
+    """Stores an untrained encoder for pictures of 32 px, always the same; gives its folder."""
+
+    def store(timm_name, timm_args):
+        folder = tmp_path_factory.mktemp("encoder")
+        torch.manual_seed(0)
+        save_encoder(
+            folder,
+            create_encoder(timm_name, timm_args),
+            timm_name=timm_name,
+            timm_args=timm_args,
+            mean=[0.5] * 3,
+            std=[0.25] * 3,
+            input_size=[3, 32, 32],
+            method="none",
+            run="x-s0",
+        )
+        return folder
+
+    return store

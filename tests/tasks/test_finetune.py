@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from folk.metrics.classification import top_k_of_file
-from folk.models.encoder import create_encoder, save_encoder
 from folk.recipes import load_recipe
 from folk.tasks.finetune import finetune
 from folk.training.distributed import World
@@ -29,15 +28,8 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def resnet(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("resnet")
-    torch.manual_seed(0)
-    rest = {"mean": [0.5] * 3, "std": [0.25] * 3, "input_size": [3, 32, 32]}
-    encoder = create_encoder("resnet10t", {})
-    save_encoder(
-        folder, encoder, timm_name="resnet10t", timm_args={}, method="none", run="x-s0", **rest
-    )
-    return folder
+def resnet(store_encoder):
+    return store_encoder("resnet10t", {})
 
 
 def test_rsb_trains_at_one_size_and_tests_at_another(resnet, few_scenes, tmp_path):

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from folk.models.encoder import create_encoder, save_encoder
 from folk.recipes import load_recipe
 from folk.report.evidence import recompute
 from folk.tasks.probe import probe
@@ -25,14 +24,8 @@ CROPS = {
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("vit")
-    torch.manual_seed(0)
-    name = "vit_tiny_patch16_224"
-    rest = {"mean": [0.5] * 3, "std": [0.25] * 3, "input_size": [3, 32, 32]}
-    model = create_encoder(name, VIT)
-    save_encoder(folder, model, timm_name=name, timm_args=VIT, method="none", run="x-s0", **rest)
-    return folder
+def encoder(store_encoder):
+    return store_encoder("vit_tiny_patch16_224", VIT)
 
 
 def measure(encoder, dataset, work, settings, live=lambda update, values: None):

@@ -14,7 +14,7 @@ from folk.data import prepare
 from folk.errors import InputError
 from folk.metrics.corruption import SEVERITIES
 from folk.models.classifier import create_classifier, save_classifier
-from folk.models.encoder import create_encoder, read_encoder_info, save_encoder
+from folk.models.encoder import read_encoder_info
 from folk.recipes import load_recipe
 from folk.tasks.robustness import robustness
 from folk.training.distributed import World
@@ -55,14 +55,9 @@ def store(
 
 
 @pytest.fixture(scope="module")
-def classifier(tmp_path_factory):
+def classifier(store_encoder):
     """Four classes by brightness: trained for a moment, so that it is right more often than not."""
-    folder = tmp_path_factory.mktemp("classifier")
-    torch.manual_seed(0)
-    name = "vit_tiny_patch16_224"
-    rest = {"mean": [0.5] * 3, "std": [0.25] * 3, "input_size": [3, 32, 32]}
-    encoder = create_encoder(name, VIT)
-    save_encoder(folder, encoder, timm_name=name, timm_args=VIT, method="none", run="x-s0", **rest)
+    folder = store_encoder("vit_tiny_patch16_224", VIT)
     model = create_classifier(folder, 4, head_scale=1.0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(40):
