@@ -4,27 +4,17 @@ A stored classifier is `classifier.safetensors`, with the keys of a plain
 `timm.create_model(timm_name, **timm_args)`, and `classifier.json`, which says the rest.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 
-from folk.errors import InputError
-from folk.files import whole_file, write_json
-from folk.models.encoder import (
-    EncoderInfo,
-    create_model,
-    is_vit,
-    load_encoder,
-    load_state,
-    sha256_of,
-)
+from folk.models.encoder import EncoderInfo, create_model, is_vit, load_encoder
+from folk.models.stored import Kind, load_state, read_card, read_weights, write_card, write_weights
 
-FORMAT = 1
+KIND = Kind("classifier", maker="fine-tuning")
 
 
 @dataclass(frozen=True)
@@ -117,10 +107,6 @@ def save_classifier(
         size: side of the training pictures in pixels.
         wnids: WordNet ids of the classes, where the training data tells them.
     """
-    weights = folder / "classifier.safetensors"
-    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    with whole_file(weights) as aside:
-        save_file(state, aside)
     info = ClassifierInfo(
         timm_name=encoder.timm_name,
         timm_args=_timm_args(encoder, model, len(classes)),
@@ -129,10 +115,10 @@ def save_classifier(
         std=encoder.std,
         input_size=[3, size, size],
         run=encoder.run,
-        sha256=sha256_of(weights),
+        sha256=write_weights(folder, KIND, model),
         wnids=wnids,
     )
-    write_json(folder / "classifier.json", {"format": FORMAT, **vars(info)})
+    write_card(folder, KIND, info)
     return info
 
 
@@ -142,30 +128,11 @@ def load_classifier(folder: Path) -> tuple[nn.Module, ClassifierInfo]:
     Raises:
         InputError: a file is missing, damaged or for another architecture.
     """
-    info, weights = _read_info(folder / "classifier.json"), folder / "classifier.safetensors"
-    if not weights.is_file():
-        raise InputError(f"{weights}: no such file; run the fine-tuning that makes it")
-    found = sha256_of(weights)
-    if found != info.sha256:
-        raise InputError(
-            f"{weights}: its sha256 is {found[:12]}..., classifier.json says {info.sha256[:12]}...;"
-            " fetch or make it again"
-        )
+    info = read_card(folder, KIND, ClassifierInfo)
+    state = read_weights(folder, KIND, info.sha256)
     model = create_model(info.timm_name, info.timm_args)
-    load_state(model, load_file(weights), where=weights)
+    load_state(model, state, where=folder / "classifier.safetensors")
     return model, info
-
-
-def _read_info(path: Path) -> ClassifierInfo:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("format") != FORMAT:
-            raise InputError(f"{path}: not format {FORMAT}; fine-tune again")
-        return ClassifierInfo(**content)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run the fine-tuning that makes it") from None
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not a classifier's description: {error}") from error
 
 
 def _timm_args(info: EncoderInfo, network: nn.Module, num_classes: int) -> dict[str, Any]:

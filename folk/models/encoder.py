@@ -4,8 +4,6 @@ A stored encoder is `encoder.safetensors`, with the keys of a plain
 `timm.create_model(timm_name, num_classes=0, **timm_args)`, and `encoder.json`, which says the rest.
 """
 
-import hashlib
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +12,19 @@ from typing import Any, Literal
 import timm
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from folk.errors import InputError, nearest
-from folk.files import whole_file, write_json
+from folk.models.stored import (
+    Kind,
+    load_state,
+    read_card,
+    read_weights,
+    write_card,
+    write_weights,
+)
 
-FORMAT = 1
+KIND = Kind("encoder", maker="pre-training")
 
 
 @dataclass(frozen=True)
@@ -185,10 +189,6 @@ def save_encoder(
     run: str,
 ) -> EncoderInfo:
     """Write `encoder.safetensors` and `encoder.json` into `folder`, each whole or not at all."""
-    weights = folder / "encoder.safetensors"
-    state = {key: value.detach().cpu().contiguous() for key, value in encoder.state_dict().items()}
-    with whole_file(weights) as aside:
-        save_file(state, aside)
     info = EncoderInfo(
         timm_name=timm_name,
         timm_args=timm_args,
@@ -198,9 +198,9 @@ def save_encoder(
         num_features=int(encoder.num_features),  # type: ignore[arg-type]
         method=method,
         run=run,
-        sha256=sha256_of(weights),
+        sha256=write_weights(folder, KIND, encoder),
     )
-    write_json(folder / "encoder.json", {"format": FORMAT, **vars(info)})
+    write_card(folder, KIND, info)
     return info
 
 
@@ -210,16 +210,7 @@ def read_encoder_info(folder: Path) -> EncoderInfo:
     Raises:
         InputError: it is missing, or not what `save_encoder` writes.
     """
-    path = folder / "encoder.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("format") != FORMAT:
-            raise InputError(f"{path}: not format {FORMAT}; export the encoder again")
-        return EncoderInfo(**content)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run the pre-training that makes it") from None
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not an encoder's description: {error}") from error
+    return read_card(folder, KIND, EncoderInfo)
 
 
 def load_weights(folder: Path) -> tuple[EncoderInfo, dict[str, Tensor]]:
@@ -229,16 +220,7 @@ def load_weights(folder: Path) -> tuple[EncoderInfo, dict[str, Tensor]]:
         InputError: a file is missing, or the weights are not those that were described.
     """
     info = read_encoder_info(folder)
-    weights = folder / "encoder.safetensors"
-    if not weights.is_file():
-        raise InputError(f"{weights}: no such file; run the pre-training that makes it")
-    found = sha256_of(weights)
-    if found != info.sha256:
-        raise InputError(
-            f"{weights}: its sha256 is {found[:12]}..., encoder.json says {info.sha256[:12]}...;"
-            " fetch or make it again"
-        )
-    return info, load_file(weights)
+    return info, read_weights(folder, KIND, info.sha256)
 
 
 def load_encoder(folder: Path) -> tuple[nn.Module, EncoderInfo]:
@@ -251,45 +233,6 @@ def load_encoder(folder: Path) -> tuple[nn.Module, EncoderInfo]:
     encoder = create_encoder(info.timm_name, info.timm_args)
     load_state(encoder, state, where=folder / "encoder.safetensors")
     return encoder, info
-
-
-def load_state(
-    model: nn.Module,
-    state: dict[str, Tensor],
-    where: Path,
-    may_miss: frozenset[str] = frozenset(),
-    may_ignore: frozenset[str] = frozenset(),
-) -> None:
-    """Load weights, naming exactly which keys may differ.
-
-    Args:
-        model: gets the weights.
-        state: the weights.
-        where: their file, for the error.
-        may_miss: keys that the model has and the file need not have.
-        may_ignore: keys that the file may have although the model has not.
-
-    Raises:
-        InputError: a key or a shape beyond those does not fit.
-    """
-    own = model.state_dict()
-    missing = sorted(own.keys() - state.keys() - may_miss)
-    unknown = sorted(state.keys() - own.keys() - may_ignore)
-    misfits = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
-    for problem, keys in (("lacks", missing), ("has unknown", unknown), ("misfits at", misfits)):
-        if keys:
-            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-            raise InputError(
-                f"{where}: {problem} {', '.join(keys[:3])}{more};"
-                " it belongs to another architecture or input size"
-            )
-    model.load_state_dict({key: state[key] for key in own.keys() & state.keys()}, strict=False)
-
-
-def sha256_of(path: Path) -> str:
-    """Digest of a file of weights, as 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _trunc_normal(tensor: Tensor, std: float) -> None:

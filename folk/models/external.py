@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from folk.errors import InputError, nearest
-from folk.models.encoder import load_state, sha256_of
+from folk.models.stored import load_state, sha256_of
 
 
 def load_external(

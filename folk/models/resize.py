@@ -5,7 +5,8 @@ from pathlib import Path
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from folk.models.encoder import EncoderInfo, create_encoder, is_vit, load_state, load_weights
+from folk.models.encoder import EncoderInfo, create_encoder, is_vit, load_weights
+from folk.models.stored import load_state
 
 
 def load_resized(folder: Path, size: int, drop_path: float) -> tuple[nn.Module, EncoderInfo]:

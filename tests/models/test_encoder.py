@@ -140,13 +140,21 @@ def test_a_missing_file_is_named(tmp_path, broken):
         load_encoder(tmp_path)
 
 
-def test_a_description_without_a_key_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda said: said.pop("mean"), "not what the pre-training writes: .*mean"),
+        (lambda said: said.pop("format"), "not what the pre-training writes: .*format"),
+        (lambda said: said.update(format=2), "not format 1; run the pre-training again"),
+    ],
+)
+def test_a_description_of_another_form_is_refused(tmp_path, change, complaint):
     store(tmp_path, create_encoder("vit_tiny_patch16_224", TINY_VIT))
     description = json.loads((tmp_path / "encoder.json").read_text())
-    del description["mean"]
+    change(description)
     (tmp_path / "encoder.json").write_text(json.dumps(description))
 
-    with pytest.raises(InputError, match="mean"):
+    with pytest.raises(InputError, match=complaint):
         load_encoder(tmp_path)
 
 

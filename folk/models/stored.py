@@ -1,0 +1,116 @@
+"""A stored network: weights in safetensors, and beside them a card in JSON that says the rest.
+
+Both have one name, such as `encoder.safetensors` and `encoder.json`.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from folk.errors import InputError
+from folk.files import whole_file, write_json
+
+FORMAT = 1
+Card = TypeVar("Card")  # a dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of stored network."""
+
+    name: str  # of its files
+    maker: str  # what makes it, for errors
+
+
+def write_weights(folder: Path, kind: Kind, network: nn.Module) -> str:
+    """Write the weights, whole or not at all; return their digest."""
+    path = folder / f"{kind.name}.safetensors"
+    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    with whole_file(path) as aside:
+        save_file(state, aside)
+    return sha256_of(path)
+
+
+def write_card(folder: Path, kind: Kind, card: object) -> None:
+    """Write a dataclass as the card, whole or not at all."""
+    write_json(folder / f"{kind.name}.json", {"format": FORMAT, **vars(card)})
+
+
+def read_card(folder: Path, kind: Kind, card: type[Card]) -> Card:
+    """Read the card.
+
+    Raises:
+        InputError: it is missing, or not what `write_card` writes.
+    """
+    path = folder / f"{kind.name}.json"
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("format") != FORMAT:
+            raise InputError(f"{path}: not format {FORMAT}; run the {kind.maker} again")
+        return card(**content)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run the {kind.maker} that makes it") from None
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not what the {kind.maker} writes: {error}") from error
+
+
+def read_weights(folder: Path, kind: Kind, sha256: str) -> dict[str, Tensor]:
+    """Read the weights, which must have the digest that their card says.
+
+    Raises:
+        InputError: they are missing, or others.
+    """
+    path = folder / f"{kind.name}.safetensors"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run the {kind.maker} that makes it")
+    found = sha256_of(path)
+    if found != sha256:
+        raise InputError(
+            f"{path}: its sha256 is {found[:12]}..., {kind.name}.json says {sha256[:12]}...;"
+            " fetch or make it again"
+        )
+    return load_file(path)
+
+
+def load_state(
+    model: nn.Module,
+    state: dict[str, Tensor],
+    where: Path,
+    may_miss: frozenset[str] = frozenset(),
+    may_ignore: frozenset[str] = frozenset(),
+) -> None:
+    """Load weights, naming exactly which keys may differ.
+
+    Args:
+        model: gets the weights.
+        state: the weights.
+        where: their file, for the error.
+        may_miss: keys that the model has and the file need not have.
+        may_ignore: keys that the file may have although the model has not.
+
+    Raises:
+        InputError: a key or a shape beyond those does not fit.
+    """
+    own = model.state_dict()
+    missing = sorted(own.keys() - state.keys() - may_miss)
+    unknown = sorted(state.keys() - own.keys() - may_ignore)
+    misfits = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
+    for problem, keys in (("lacks", missing), ("has unknown", unknown), ("misfits at", misfits)):
+        if keys:
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            raise InputError(
+                f"{where}: {problem} {', '.join(keys[:3])}{more};"
+                " it belongs to another architecture or input size"
+            )
+    model.load_state_dict({key: state[key] for key in own.keys() & state.keys()}, strict=False)
+
+
+def sha256_of(path: Path) -> str:
+    """Digest of a file of weights, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
