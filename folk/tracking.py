@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from folk.audit.adopted import read_adopted
+from folk.adopted import read_adopted
 from folk.provenance.replay import history_of, milliseconds, records_of, spelt, tags_of
 from folk.yaml_model import flattened
 

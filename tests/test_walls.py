@@ -23,8 +23,8 @@ ROOMS = [
     ("report",),
     ("metrics",),
     ("study",),
-    ("yaml_model",),
-    ("files", "errors", "ranges", "canonical"),
+    ("yaml_model", "adopted"),
+    ("failures", "files", "errors", "ranges", "canonical"),
 ]
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
 WITHOUT_TORCH = (
@@ -36,6 +36,8 @@ WITHOUT_TORCH = (
     "metrics",
     "study",
     "yaml_model",
+    "adopted",
+    "failures",
     "files",
 )
 

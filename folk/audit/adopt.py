@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from folk.audit.adopted import ADOPTED_NAME, read_adopted
+from folk.adopted import ADOPTED_NAME, read_adopted
 from folk.audit.chain import Chain, Job
 from folk.audit.seal import read_seal, seal_path, seal_problems
 from folk.errors import InputError
+from folk.failures import FAILED, WORK
 from folk.files import write_json
 from folk.provenance.digest import digest_file
-from folk.provenance.failures import FAILED, WORK
 from folk.provenance.record import MADE_NAME
 
 STEP_NS = 10**9  # between two jobs: some file systems keep whole seconds only

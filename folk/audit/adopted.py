@@ -1,37 +1,13 @@
-"""Which results of a study came by pull and were checked, instead of being computed here."""
+"""Whether a record was adopted, and whether its job would do the same today."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from folk.errors import InputError
 from folk.provenance.schema import read_record
 
-ADOPTED_NAME = "adopted.json"
 # What a record read that the study chose; recipes are compared by value, the rest comes with these.
 CHOSEN = ("dataset.json", "keys.parquet", "encoder.safetensors", "classifier.safetensors")
-
-
-def read_adopted(results: Path) -> dict[str, str]:
-    """Path and id of each record that was adopted; nothing where nothing was.
-
-    An entry means something only while the record at that path still has that id.
-
-    Args:
-        results: the study's own folder, such as `results/demo`.
-
-    Raises:
-        InputError: the file is not what `adopt` writes.
-    """
-    path = results / ADOPTED_NAME
-    if not path.is_file():
-        return {}
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["records"]
-        return {str(entry["path"]): str(entry["id"]) for entry in entries}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not what `adopt` writes: {error}; run it again") from error
 
 
 def adopted_record(path: Path, adopted: Mapping[str, str]) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from folk.errors import InputError
-from folk.provenance.failures import failed_paths
+from folk.failures import failed_paths
 from folk.provenance.record import DIFF_NAME
 from folk.provenance.schema import read_record, record_id
 

@@ -14,9 +14,9 @@ from typing import Any
 from folk.audit.chain import Chain
 from folk.canonical import chain_digest, sha256_of_json
 from folk.errors import InputError
+from folk.failures import FAILED
 from folk.files import write_json
 from folk.provenance.digest import digest_file
-from folk.provenance.failures import FAILED
 from folk.study import Study
 
 FORMAT = 1

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from folk.audit.adopted import read_adopted
+from folk.adopted import read_adopted
 from folk.audit.chain import Chain, Job
 from folk.audit.plan import Plan
 from folk.audit.seal import Seal, read_seal, seal_path

@@ -6,7 +6,7 @@
 
 `<work>/record.open.json` stands from the first moment, so that even a job that is killed outright
 leaves its start behind; the next start of the same job lists it under `restarts`. The record of a
-failure does not stay in `work`, which may be deleted; see `folk.provenance.failures`.
+failure does not stay in `work`, which may be deleted; see `folk.failures`.
 """
 
 import json
@@ -20,9 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from folk.failures import failed_folder
 from folk.files import write_json, write_text
 from folk.provenance.environment import code_state, environment, hardware, scheduler
-from folk.provenance.failures import failed_folder
 from folk.provenance.lineage import describe_inputs, describe_outputs
 from folk.provenance.publish import publish
 from folk.provenance.schema import record_id, write_record

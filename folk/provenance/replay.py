@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from folk.errors import InputError
-from folk.provenance.failures import failed_paths, work_folder
+from folk.failures import failed_paths, work_folder
 from folk.provenance.schema import read_record
 
 VALUE_LENGTH = 6000  # characters; MLflow 3.17 takes no longer value of a parameter

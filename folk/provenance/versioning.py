@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 
 from folk.errors import InputError
+from folk.failures import FAILED, WORK
 from folk.files import write_json
-from folk.provenance.failures import FAILED, WORK
 from folk.provenance.schema import read_record
 
 STAGE = "reproduce"

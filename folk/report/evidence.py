@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from folk.errors import InputError, nearest
+from folk.failures import FAILED, failed_paths
 from folk.metrics.classification import top_k_of_file
 from folk.metrics.corruption import robustness_metrics
 from folk.metrics.knn import knn_metrics
@@ -123,9 +124,9 @@ class Evidence:
     def failures(self) -> list[Failure]:
         """Jobs whose records say that they failed or were interrupted, in order of path."""
         found = []
-        for path in sorted(self.results.glob("failed/**/record-*.failed.json")):
+        for path in failed_paths(self.results):
             record = read_json(path)
-            job = path.parent.relative_to(self.results / "failed")
+            job = path.parent.relative_to(self.results / FAILED)
             done = (self.results / job / "record.json").is_file()
             found.append(
                 Failure(
@@ -148,22 +149,8 @@ class Evidence:
     def record_ids(self) -> tuple[dict[str, str], dict[str, str]]:
         """Path and id of each record: of finished jobs, and of those that did not finish."""
         finished = {shown_path(path): str(record.get("id")) for path, record in self.records()}
-        ends = self.results.glob("failed/**/record-*.failed.json")
+        ends = failed_paths(self.results)
         return finished, {shown_path(path): str(read_json(path).get("id")) for path in ends}
-
-    def adopted(self) -> dict[str, str]:
-        """Path and id of records whose bytes came by `adopt`; nothing when all was computed here.
-
-        Raises:
-            InputError: the file is not what `adopt` writes.
-        """
-        path = self.results / "adopted.json"
-        if not path.is_file():
-            return {}
-        try:
-            return {str(entry["path"]): str(entry["id"]) for entry in read_json(path)["records"]}
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{path}: not what `adopt` writes; run it again") from error
 
     def folders(self) -> Iterator[tuple[str, Path]]:
         """Stage and result folder of every job that was done, in the order of the stages."""
@@ -183,9 +170,8 @@ class Evidence:
         if run in self.study.exclude:
             return Measurement(name, folder, "excluded")
         if not (folder / "metrics.json").is_file():
-            ends = self.results / "failed"
-            places = (ends / stage / run / evaluation, ends / "pretrain" / run)
-            failed = any(list(place.glob("record-*.failed.json")) for place in places)
+            places = (Path(stage, run, evaluation), Path("pretrain", run))
+            failed = any(failed_paths(self.results, place) for place in places)
             return Measurement(name, folder, "failed" if failed else "not run")
         # An evaluation stands on its encoder, so both must be the study's own.
         for place in (folder, self.results / "pretrain" / run):

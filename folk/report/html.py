@@ -6,6 +6,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from folk.adopted import read_adopted
 from folk.canonical import chain_digest
 from folk.report.assumptions import Assumption
 from folk.report.claim_views import ClaimView
@@ -140,7 +141,7 @@ def collect_facts(evidence: Evidence, digests: Sequence[tuple[str, str]]) -> Fac
     rows += [("requirements.lock", lock) for lock in sorted(locks)]
     finished, failed = evidence.record_ids()
     rows += [("records", str(count))]
-    adopted = sum(finished.get(path) == id_ for path, id_ in evidence.adopted().items())
+    adopted = sum(finished.get(path) == id_ for path, id_ in read_adopted(evidence.results).items())
     if adopted:
         rows += [("adopted, not computed here", f"{adopted} of {count} records")]
     rows += [("records of failed or interrupted jobs", str(len(failed)))] if failed else []

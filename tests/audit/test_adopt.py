@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from folk.adopted import read_adopted
 from folk.audit.adopt import adopt
-from folk.audit.adopted import adopted_record, is_of_today, read_adopted
+from folk.audit.adopted import adopted_record, is_of_today
 from folk.audit.seal import write_seal
 from folk.cli.app import app
 from folk.errors import InputError

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from folk.errors import InputError
-from folk.provenance.failures import failed_folder, work_folder
+from folk.failures import failed_folder, work_folder
 from folk.provenance.record import OPEN_NAME
 from folk.provenance.schema import read_record, record_id, write_record
 

@@ -11,7 +11,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from folk.audit.adopted import adopted_record, is_of_today, read_adopted
+from folk.adopted import read_adopted
+from folk.audit.adopted import adopted_record, is_of_today
 from folk.audit.seal import read_seal, seal_path
 from folk.errors import InputError
 from folk.provenance.digest import digest_file

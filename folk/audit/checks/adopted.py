@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from folk.audit.adopted import ADOPTED_NAME
+from folk.adopted import ADOPTED_NAME
 from folk.audit.findings import Finding
 from folk.audit.subject import Subject
 

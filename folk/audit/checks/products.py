@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from folk.audit.adopted import ADOPTED_NAME
+from folk.adopted import ADOPTED_NAME
 from folk.audit.checks.cells import CELLS_NAME, Derived
 from folk.audit.findings import Finding, Word
 from folk.audit.hashing import sha256_of

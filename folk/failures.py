@@ -12,13 +12,14 @@ FAILED, WORK = "failed", "work"
 PATTERN = "record-*.failed.json"
 
 
-def failed_paths(results: Path) -> list[Path]:
+def failed_paths(results: Path, place: Path | None = None) -> list[Path]:
     """Every record of a failed or interrupted job of one study, sorted.
 
     Args:
         results: the study's own folder, such as `results/demo`.
+        place: of one job, below `results`; those of all jobs when left out.
     """
-    return sorted((results / FAILED).glob(f"**/{PATTERN}"))
+    return sorted((results / FAILED).glob(f"{place.as_posix() if place else '**'}/{PATTERN}"))
 
 
 def failed_folder(work: Path, fields: dict[str, Any]) -> Path:
