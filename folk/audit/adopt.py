@@ -6,7 +6,7 @@ times at which they were made, makers before readers.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,10 +47,12 @@ def adoption_problems(results: Path, root: Path = Path()) -> tuple[list[Job], li
         the records, makers before readers, and a line for each thing that is not as it should be.
     """
     chain = Chain(results, root)
-    jobs, problems = _readable(chain)
+    finished, unreadable = chain.readable(chain.record_paths())
+    jobs, problems = list(finished.values()), list(unreadable.values())
     ordered = chain.behind(jobs)
     problems += [sentence for _, sentence in chain.broken(jobs)]
-    problems += _failure_problems(chain)
+    failed, unreadable = chain.readable(chain.failed_paths())
+    problems += [*unreadable.values(), *(job.edited for job in failed.values() if job.edited)]
     problems += _byte_problems(jobs, root)
     if seal_path(root / results).is_file():
         inside = f"{results.as_posix()}/"
@@ -104,27 +106,6 @@ def adopt(study: str, results: Path, argv: Sequence[str], root: Path = Path()) -
         files=sum(len(job.outputs) for job in jobs),
         sealed=read_seal(seal_path(root / results)) is not None,
     )
-
-
-def _readable(chain: Chain) -> tuple[list[Job], list[str]]:
-    jobs, problems = [], []
-    for path in chain.record_paths():
-        try:
-            jobs.append(chain.at(path))
-        except InputError as error:
-            problems.append(str(error))
-    return jobs, problems
-
-
-def _failure_problems(chain: Chain) -> Iterator[str]:
-    for path in chain.failed_paths():
-        try:
-            held = chain.at(path).id_holds
-        except InputError as error:
-            yield str(error)
-            continue
-        if not held:
-            yield f"{path}: its id is not that of its content; it was edited"
 
 
 def _byte_problems(jobs: Iterable[Job], root: Path) -> list[str]:

@@ -16,6 +16,7 @@ from folk.provenance.record import DIFF_NAME
 from folk.provenance.schema import read_record, record_id
 
 RECORD_NAME = "record.json"
+EDITED = "its id is not that of its content; it was edited"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,11 @@ class Job:
     def id_holds(self) -> bool:
         """Whether the id is that of the record's content."""
         return record_id(self.record) == self.id
+
+    @property
+    def edited(self) -> str | None:
+        """A sentence when the id is not that of the content, else None."""
+        return None if self.id_holds else f"{self.path}: {EDITED}"
 
     @property
     def outputs(self) -> list[dict[str, Any]]:
@@ -99,6 +105,17 @@ class Chain:
             self._jobs[path] = Job(path, read_record(self.root / path))
         return self._jobs[path]
 
+    def readable(self, paths: Iterable[Path]) -> tuple[dict[Path, Job], dict[Path, str]]:
+        """The jobs whose records stand at these paths, and what is wrong with the other records."""
+        jobs: dict[Path, Job] = {}
+        problems: dict[Path, str] = {}
+        for path in paths:
+            try:
+                jobs[path] = self.at(path)
+            except InputError as error:
+                problems[path] = str(error)
+        return jobs, problems
+
     def record_paths(self) -> list[Path]:
         """Where every record of a finished job stands, sorted; not read yet."""
         found = (self.root / self.results).glob(f"*/**/{RECORD_NAME}")
@@ -133,8 +150,8 @@ class Chain:
     def broken(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, str]]:
         """A sentence for each place in which the records of these jobs do not hang together."""
         for job in jobs:
-            if not job.id_holds:
-                yield job, f"{job.path}: its id is not that of its content; it was edited"
+            if job.edited is not None:
+                yield job, job.edited
             for link in self.links(job):
                 if link.problem is not None:
                     yield job, link.problem

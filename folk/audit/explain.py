@@ -214,18 +214,16 @@ class Explainer:
         for part in (part for run in runs for part in run.parts):
             run, _, evaluation = part.name.partition("/")
             behind |= {(part.stage, run, evaluation), ("pretrain", run, None)}
-        for path in self._failed_paths:
-            try:
-                job = self.chain.at(path)
-            except InputError as error:
-                said.contradict(str(error))  # whose it is cannot be told, so every cell says it
-                continue
+        failed, unreadable = self._failed
+        for problem in unreadable.values():
+            said.contradict(problem)  # whose it is cannot be told, so every cell says it
+        for job in failed.values():
             if _place(job) in behind:
                 yield self._failure(job)
 
     @cached_property
-    def _failed_paths(self) -> list[Path]:
-        return self.chain.failed_paths()
+    def _failed(self) -> tuple[dict[Path, Job], dict[Path, str]]:
+        return self.chain.readable(self.chain.failed_paths())
 
     def _failure(self, job: Job) -> FailureFacts:
         error, place = job.record["error"] or {}, _place(job)

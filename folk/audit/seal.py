@@ -155,16 +155,12 @@ def seal_problems(results: Path, root: Path = Path()) -> list[str]:
 
 
 def _record_problems(chain: Chain, paths: Sequence[Path], sealed: Mapping[str, str]) -> list[str]:
-    problems = []
-    for path in paths:
+    jobs, unreadable = chain.readable(paths)
+    problems = list(unreadable.values())
+    for path, job in jobs.items():
         name = path.as_posix()
-        try:
-            job = chain.at(path)
-        except InputError as error:
-            problems.append(str(error))
-            continue
-        if not job.id_holds:
-            problems.append(f"{name}: its id is not that of its content; it was edited")
+        if job.edited is not None:
+            problems.append(job.edited)
         elif name not in sealed:
             problems.append(f"{name}: not in the seal; seal the study again")
         elif sealed[name] != job.id:
@@ -177,10 +173,8 @@ def _ids(chain: Chain, paths: Sequence[Path]) -> dict[str, str]:
     ids = {}
     for path in paths:
         job = chain.at(path)
-        if not job.id_holds:
-            raise InputError(
-                f"{path}: its id is not that of its content; it was edited: run that job again"
-            )
+        if job.edited is not None:
+            raise InputError(f"{job.edited}: run that job again")
         ids[path.as_posix()] = job.id
     return ids
 

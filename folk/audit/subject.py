@@ -47,17 +47,9 @@ class Subject:
 
     @cached_property
     def _read(self) -> tuple[dict[Path, Job], dict[Path, Job], dict[Path, str]]:
-        finished: dict[Path, Job] = {}
-        failed: dict[Path, Job] = {}
-        unreadable: dict[Path, str] = {}
-        places = ((self.chain.record_paths(), finished), (self.chain.failed_paths(), failed))
-        for paths, jobs in places:
-            for path in paths:
-                try:
-                    jobs[path] = self.chain.at(path)
-                except InputError as error:
-                    unreadable[path] = str(error)
-        return finished, failed, unreadable
+        finished, unreadable = self.chain.readable(self.chain.record_paths())
+        failed, others = self.chain.readable(self.chain.failed_paths())
+        return finished, failed, unreadable | others
 
     @property
     def finished(self) -> dict[Path, Job]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from folk.audit.chain import Job, Link
+from folk.audit.chain import EDITED, Job, Link
 from folk.audit.findings import Finding
 from folk.audit.plan import folder_of
 from folk.audit.subject import Subject
@@ -55,8 +55,7 @@ def _alone(subject: Subject, job: Job) -> Iterator[Finding]:
         yield Finding("foreign", place, says, subject.plan.cells(job.path))
         return
     if not job.id_holds:
-        says = "its id is not that of its content: it was edited after the job ended"
-        yield Finding("tampered", place, says, cells)
+        yield Finding("tampered", place, EDITED, cells)
     if not job.finished:
         return
     folder = folder_of(subject.results, record)
