@@ -1,6 +1,5 @@
 """The facts of one job, from its record, the files that it names and the repository of today."""
 
-import hashlib
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from folk.audit.explanation import (
     Start,
 )
 from folk.audit.file_states import FileStates
+from folk.audit.kept_diff import kept_diff
 from folk.audit.today import Today, agreement, changes
 
 # A recipe is compared by its values: a comment in it changes bytes and no result.
@@ -124,19 +124,15 @@ def _code(chain: Chain, job: Job, today: Today) -> CodeFacts:
         commit=said["commit"],
         dirty=said["dirty"],
         diff=None if diff is None else diff.as_posix(),
-        diff_state=None if diff is None else _kept(chain.root / diff, said["dirty_diff_sha256"]),
+        diff_state=None
+        if diff is None
+        else _diff_state(chain.root / diff, said["dirty_diff_sha256"]),
     )
 
 
-def _kept(path: Path, digest: str) -> DiffState:
-    if not path.is_file():
-        return "missing"
-    text = path.read_bytes()
-    if hashlib.sha256(text).hexdigest() == digest:
-        return "kept"
-    # A long one is cut and says so; one that is not UTF-8 holds marks where bytes were replaced.
-    cut = text.rstrip().endswith(f"sha256 {digest}]".encode()) or "\ufffd".encode() in text
-    return "cut" if cut else "other"
+def _diff_state(path: Path, digest: str) -> DiffState:
+    kept = kept_diff(path, digest)
+    return "cut" if kept == "not UTF-8" else kept  # of either not all is there
 
 
 def _environment(record: Mapping[str, Any], today: Today) -> EnvironmentFacts:
