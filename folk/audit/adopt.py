@@ -7,7 +7,6 @@ times at which they were made, makers before readers.
 
 import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,8 @@ from folk.audit.seal import read_seal, seal_path, seal_problems
 from folk.errors import InputError
 from folk.failures import FAILED, WORK
 from folk.files import write_json
-from folk.provenance.digest import digest_file
+from folk.provenance.digest import FileDigest, digest_file
+from folk.provenance.each_file import of_each_file
 from folk.provenance.record import MADE_NAME
 
 STEP_NS = 10**9  # between two jobs: some file systems keep whole seconds only
@@ -110,18 +110,15 @@ def adopt(study: str, results: Path, argv: Sequence[str], root: Path = Path()) -
 
 def _byte_problems(jobs: Iterable[Job], root: Path) -> list[str]:
     entries = [(job, entry) for job in jobs for entry in job.outputs]
-    # The largest first, so that no core is left alone with one at the end.
-    entries.sort(key=lambda pair: -int(pair[1]["size"]))
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:  # hashing frees the GIL
-        said = pool.map(lambda pair: _byte_problem(pair[0], pair[1], root), entries)
-        return sorted(line for line in said if line is not None)
+    places = {root / entry["path"] for _, entry in entries}
+    found = of_each_file((path for path in places if path.is_file()), digest_file)
+    said = (_byte_problem(job, entry, found.get(root / entry["path"])) for job, entry in entries)
+    return sorted(line for line in said if line is not None)
 
 
-def _byte_problem(job: Job, entry: dict[str, Any], root: Path) -> str | None:
-    path = root / entry["path"]
-    if not path.is_file():
+def _byte_problem(job: Job, entry: dict[str, Any], found: FileDigest | None) -> str | None:
+    if found is None:
         return f"{entry['path']}: not there; {job.path} says that it was made: `dvc pull` brings it"
-    found = digest_file(path)
     for name in ("size", "sha256", "md5"):
         if getattr(found, name) != entry[name]:
             return (

@@ -3,8 +3,9 @@
 import hashlib
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from folk.provenance.each_file import of_each_file
 
 BLOCK_BYTES = 2**20  # fits a core's own cache; larger blocks are not quicker
 
@@ -24,12 +25,5 @@ def sha256_of(path: Path) -> str | None:
 
 
 def sha256_of_all(paths: Iterable[Path]) -> dict[Path, str | None]:
-    """The digest of each file, None for those that cannot be read.
-
-    All cores read at once: hashing frees Python's lock. Large files start first, so that no core
-    is left alone with one at the end.
-    """
-    sizes = {path: path.stat().st_size if path.is_file() else 0 for path in set(paths)}
-    order = sorted(sizes, key=lambda path: (-sizes[path], path))
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        return dict(zip(order, pool.map(sha256_of, order), strict=True))
+    """The digest of each file, None for those that cannot be read."""
+    return of_each_file(paths, sha256_of)

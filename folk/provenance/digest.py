@@ -5,14 +5,13 @@ to the same bytes. Both come from one reading.
 """
 
 import hashlib
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from folk.canonical import sha256_of_json as sha256_of_json
 from folk.errors import InputError
+from folk.provenance.each_file import of_each_file
 
 BLOCK_BYTES = 4 * 2**20
 
@@ -81,12 +80,8 @@ def digest_tree(folder: Path) -> list[FileDigest]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     files = [path for path in folder.rglob("*") if path.is_file()]
-    with ThreadPoolExecutor(
-        max_workers=min(8, os.cpu_count() or 1)
-    ) as pool:  # hashing frees the GIL
-        digests = pool.map(digest_file, files)
-        found = [
-            replace(digest, path=path.relative_to(folder).as_posix())
-            for path, digest in zip(files, digests, strict=True)
-        ]
+    found = [
+        replace(digest, path=path.relative_to(folder).as_posix())
+        for path, digest in of_each_file(files, digest_file).items()
+    ]
     return sorted(found, key=lambda digest: digest.path)
