@@ -119,13 +119,16 @@ class Chain:
     def record_paths(self) -> list[Path]:
         """Where every record of a finished job stands, sorted; not read yet."""
         found = (self.root / self.results).glob(f"*/**/{RECORD_NAME}")
-        paths = (path.relative_to(self.root) for path in found)
+        paths = (self._from_root(path) for path in found)
         return sorted(p for p in paths if "work" not in p.relative_to(self.results).parts)
 
     def failed_paths(self) -> list[Path]:
         """Where every record of a failed or interrupted job stands, sorted; not read yet."""
         found = failed_paths(self.root / self.results)
-        return [path.relative_to(self.root) for path in found]
+        return [self._from_root(path) for path in found]
+
+    def _from_root(self, path: Path) -> Path:
+        return path.relative_to(self.root) if path.is_relative_to(self.root) else path
 
     def links(self, job: Job) -> list[Link]:
         """Each input of a job with the job that made it."""

@@ -1,6 +1,6 @@
 """One cell explains itself: its number derived again, and the chain back to the archives."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -59,6 +59,9 @@ class Explainer:
         today: code, lock and recipes to set beside those of then; code and lock of the chain's
             folder, and no recipes, when left out.
         reading: which files are hashed; see `FileStates`.
+        evidence: the study's results, for a caller who has read them already.
+        derived: cells that the caller derived from them just now; the others are derived here.
+        hashed: sha256 of files that the caller hashed just now.
     """
 
     def __init__(
@@ -69,13 +72,18 @@ class Explainer:
         published: Published,
         today: Today | None = None,
         reading: Reading = "all",
+        *,
+        evidence: Evidence | None = None,
+        derived: Mapping[str, Cell] | None = None,
+        hashed: Mapping[Path, str | None] | None = None,
     ) -> None:
         self.chain = chain
         self.study = study
         self.published = published
         self.today = today or Today(chain.root)
-        self.files = FileStates(chain.root, reading)
-        self.evidence = Evidence(study, chain.root / chain.results)
+        self.files = FileStates(chain.root, reading, hashed or {})
+        self.evidence = evidence or Evidence(study, chain.root / chain.results)
+        self.derived = derived or {}
         self.cells = {cell.id: cell for cell in cells}
         self._facts: dict[Path, JobFacts] = {}
 
@@ -201,6 +209,8 @@ class Explainer:
         return self._facts[job.path]
 
     def _derived(self, cell: Cell, said: Statements) -> Cell | None:
+        if cell.id in self.derived:
+            return self.derived[cell.id]
         try:
             return derive_cell(self.study, self.evidence, self.published, cell.id)
         except InputError as error:

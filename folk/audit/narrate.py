@@ -8,9 +8,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from folk.audit.explanation import Change, Explanation, FileFacts, JobFacts, Start
+from folk.audit.explanation import (
+    Change,
+    Explanation,
+    FailureFacts,
+    FileFacts,
+    JobFacts,
+    Part,
+    Start,
+)
 
-_SHORT = 12  # digits of a digest; JSON has all of them
+SHORT = 12  # digits of a digest; JSON has all of them
 _SHOWN_CHANGES = 4
 _AGREEMENT = {"same": "as today", "other": "not today's", "unknown": "today's unknown"}
 _STATES = {
@@ -84,7 +92,7 @@ def _number(found: Explanation) -> Lines:
         yield "formula", number.formula
         for run in found.runs:
             for part in run.parts:
-                yield "from", f"{part.name}: {_part(part.status, part.stated, part.derived)}"
+                yield "from", f"{part.name}: {part_line(part)}"
     if found.published is not None:
         yield from _published(found)
     if found.verdict is not None:
@@ -92,16 +100,23 @@ def _number(found: Explanation) -> Lines:
     for claim in found.claims:
         yield "claim", f"{claim.name} ({claim.kind}) rests on it: {claim.says}"
     for failure in found.failures:
-        later = "; a later start finished" if failure.completed_later else ""
-        said = f"{failure.name}, {failure.outcome} {failure.started[:19]}"
-        yield "failed", f"{said}: {failure.reason}{later} ({failure.record})"
+        yield "failed", failure_line(failure)
 
 
-def _part(status: str, stated: float | None, derived: float | None) -> str:
-    if status != "ok":
-        return status
+def part_line(part: Part) -> str:
+    """The number of one evaluation as its job stated it, and as its predictions give it."""
+    if part.status != "ok":
+        return part.status
+    stated, derived = part.stated, part.derived
     again = "not derivable from stored files" if derived is None else f"derived again {derived:.6g}"
     return f"stated {'nothing' if stated is None else f'{stated:.6g}'}, {again}"
+
+
+def failure_line(failure: FailureFacts) -> str:
+    """A job that did not end well, and whether a later start of it did."""
+    later = "; a later start finished" if failure.completed_later else ""
+    said = f"{failure.name}, {failure.outcome} {failure.started[:19]}"
+    return f"{said}: {failure.reason}{later} ({failure.record})"
 
 
 def _published(found: Explanation) -> Lines:
@@ -120,34 +135,35 @@ def _published(found: Explanation) -> Lines:
 
 
 def _job(job: JobFacts) -> Lines:
-    yield "record", f"{job.id[:_SHORT]} {job.record}"
+    yield "record", f"{job.id[:SHORT]} {job.record}"
     for start in job.starts:
-        yield "start" if start.reason != "finished" else "ran", _start(start)
+        yield "start" if start.reason != "finished" else "ran", start_line(start)
     recipe = job.recipe
     based = f", based on {recipe.base}" if recipe.base else ""
-    yield "recipe", f"{recipe.file or recipe.digest[:_SHORT]}{based}; {_AGREEMENT[recipe.today]}"
+    yield "recipe", f"{recipe.file or recipe.digest[:SHORT]}{based}; {_AGREEMENT[recipe.today]}"
     for title, found in (
         ("edited since", recipe.edited),
         ("set by the study", recipe.by_study),
         ("over the base", recipe.over_base),
     ):
         if found:
-            yield "", f"{title}: {_changes(found)}"
+            yield "", f"{title}: {changes_line(found)}"
     code = job.code
-    commit = f"commit {code.commit[:_SHORT]}" if code.commit else "no commit"
-    fingerprint = f"{code.fingerprint[:_SHORT]} {_AGREEMENT[code.today]}"
+    commit = f"commit {code.commit[:SHORT]}" if code.commit else "no commit"
+    fingerprint = f"{code.fingerprint[:SHORT]} {_AGREEMENT[code.today]}"
     yield "code", f"{fingerprint}; {commit}"
     if code.diff is not None:
         yield "", f"with uncommitted changes, {code.diff_state}: {code.diff}"
     lock, installed = job.environment.lock_sha256, job.environment
-    said = f"{lock[:_SHORT]} {_AGREEMENT[installed.lock_today]}" if lock else "none"
+    said = f"{lock[:SHORT]} {_AGREEMENT[installed.lock_today]}" if lock else "none"
     yield "lock", f"{said}; Python {installed.python}, torch {installed.torch}"
     for verb, files in (("read", job.inputs), ("made", job.outputs)):
         if files:
             yield verb, _files(files, verb == "read")
 
 
-def _start(start: Start) -> str:
+def start_line(start: Start) -> str:
+    """When, where and on what a job ran, and how that ended."""
     node = f", node {start.node}" if start.node else ""
     slurm = f", SLURM job {start.job_id}" if start.job_id else ""
     device = ", ".join(start.gpus) or start.cpu or "unknown processor"
@@ -162,26 +178,27 @@ def _start(start: Start) -> str:
 def _files(files: list[FileFacts], was_read: bool) -> str:
     states = {file.state for file in files}
     alike = _STATES[files[0].state] if len(states) == 1 else None
-    said = "; ".join(_file(file, was_read, alike is None) for file in files)
     if alike is None:
-        return said
+        return "; ".join(f"{file_line(file, was_read)} {_STATES[file.state]}" for file in files)
+    said = "; ".join(file_line(file, was_read) for file in files)
     return f"{said}; {'all ' if len(files) > 1 else ''}{alike}"
 
 
-def _file(file: FileFacts, was_read: bool, with_state: bool) -> str:
+def file_line(file: FileFacts, was_read: bool) -> str:
+    """A file with its digest as the record has it; `was_read` when the job did not make it."""
     # Bytes of the study are known by their maker; what came from outside, by its path.
     outside = was_read and file.made_by is None
-    digest = f" {file.sha256[:_SHORT]}" if file.sha256 else ""
-    origin = f" of record {file.made_by[:_SHORT]}" if file.made_by else ""
-    state = f" {_STATES[file.state]}" if with_state else ""
+    digest = f" {file.sha256[:SHORT]}" if file.sha256 else ""
+    origin = f" of record {file.made_by[:SHORT]}" if file.made_by else ""
     official = ""
     if file.name.startswith("archive "):
         known = "its makers' md5" if file.official_md5 == file.md5 else "NOT its makers' md5"
         official = f" ({known if file.official_md5 else 'no md5 of its makers known'})"
-    return f"{file.path if outside else file.name}{digest}{origin}{official}{state}"
+    return f"{file.path if outside else file.name}{digest}{origin}{official}"
 
 
-def _changes(found: list[Change]) -> str:
+def changes_line(found: list[Change]) -> str:
+    """The first few changed values of a recipe, and how many more there are."""
     shown = [f"{c.key} {_value(c.before)} -> {_value(c.after)}" for c in found[:_SHOWN_CHANGES]]
     more = len(found) - _SHOWN_CHANGES
     return "; ".join(shown) + (f"; {more} more" if more > 0 else "")

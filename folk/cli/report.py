@@ -17,11 +17,24 @@ def report(
     ),
     results: Results = Path("results"),
 ) -> None:
-    """Render the tables, figures and the page of a study from its records and predictions."""
+    """Render the tables, figures and the page of a study from its records and predictions.
+
+    Behind each number the page tells its chain, as `explain --shallow` finds it at that moment.
+    """
+    from folk.audit.chain import Chain
+    from folk.audit.stories import teller
+    from folk.audit.today import Today
+    from folk.cli.recipes_today import recipes_today
     from folk.recipes.choices import other_choices
+    from folk.report.evidence import shown_path
+    from folk.report.published import load_published
     from folk.report.render import render_report
 
+    study, published, results = (Path(shown_path(path)) for path in (study, published, results))
     named = load_study(study)
     folder = results / named.name
-    for path in render_report(named, study, folder, published, choices=other_choices):
+
+    today = Today(recipe=recipes_today(named, study))
+    tell = teller(Chain(folder), named, load_published(published), today)
+    for path in render_report(named, study, folder, published, choices=other_choices, tell=tell):
         Console(stderr=True, soft_wrap=True).print(str(path), highlight=False)

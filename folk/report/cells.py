@@ -107,7 +107,12 @@ class Cell:
 
 
 def collect_cells(
-    study: Study, results: Path, published: Published, *, strict: bool = False
+    study: Study,
+    results: Path,
+    published: Published,
+    *,
+    strict: bool = False,
+    evidence: Evidence | None = None,
 ) -> pa.Table:
     """Compute every cell of a study's tables.
 
@@ -116,6 +121,7 @@ def collect_cells(
         results: the study's own folder, such as `results/demo`.
         published: the numbers that the study's tables name.
         strict: refuse a cell with a missing run instead of leaving it empty.
+        evidence: the results, for a caller who asks them more than this.
 
     Returns:
         one row per cell with the columns of `SCHEMA`, in the order of the study.
@@ -124,7 +130,7 @@ def collect_cells(
         InputError: a file that cannot be read, a metric that is not there, a number that its own
             predictions contradict, what `check_comparisons` refuses or, if `strict`, a missing run.
     """
-    evidence = Evidence(study, results)
+    evidence = evidence or Evidence(study, results)
     check_comparisons(study, published)
     cells = list(_cells(study, evidence, published))
     empty = [f"{cell.id} ({cell.note})" for cell in cells if cell.is_missing]

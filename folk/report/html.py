@@ -6,9 +6,11 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from folk import __version__
 from folk.adopted import read_adopted
 from folk.canonical import chain_digest
 from folk.report.assumptions import Assumption
+from folk.report.chains import CellStory, Stories, jobs_of
 from folk.report.claim_views import ClaimView
 from folk.report.drawings import Drawing
 from folk.report.escape import html_templates
@@ -49,6 +51,7 @@ class Proof:
     verdict_class: str
     rule: str
     note: str
+    story: CellStory
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Facts:
 
     rows: list[tuple[str, str]]
     commit: str  # empty when the records do not know one single commit
+    chain: str  # digest of all records
 
 
 def render_html(
@@ -69,6 +73,7 @@ def render_html(
     failures: Sequence[Failure],
     facts: Facts,
     published: Published,
+    stories: Stories,
 ) -> str:
     """Render the whole page."""
     views = [view for table in tables for row in table.rows for view in row.cells if view]
@@ -82,13 +87,17 @@ def render_html(
             tables=tables,
             proofs={
                 table.name: [
-                    _proof(view, f"{row.label}, {column.label}", published)
+                    _proof(view, f"{row.label}, {column.label}", published, stories)
                     for row in table.rows
                     for view, column in zip(row.cells, table.columns, strict=True)
                     if view is not None
                 ]
                 for table in tables
             },
+            jobs=jobs_of(stories),
+            contradicted=[(id_, s) for id_, story in stories.items() for s in story.contradicted],
+            papers=[paper for paper in published.papers.values() if paper.arxiv and paper.authors],
+            version=__version__,
             claims=claims,
             claim_rules=[(c.kind, list(CLAIM_RULES[c.rules].items())) for c in _one_a_kind(claims)],
             anchor=anchor,
@@ -145,12 +154,14 @@ def collect_facts(evidence: Evidence, digests: Sequence[tuple[str, str]]) -> Fac
     if adopted:
         rows += [("adopted, not computed here", f"{adopted} of {count} records")]
     rows += [("records of failed or interrupted jobs", str(len(failed)))] if failed else []
-    rows += [("chain of all records", chain_digest(finished, failed))]
+    chain = chain_digest(finished, failed)
+    rows += [("chain of all records", chain)]
     rows += [("last record ended", max(ends))] if ends else []
-    return Facts(rows=rows, commit=commits.pop().split()[0] if len(commits) == 1 else "")
+    commit = commits.pop().split()[0] if len(commits) == 1 else ""
+    return Facts(rows=rows, commit=commit, chain=chain)
 
 
-def _proof(view: CellView, title: str, published: Published) -> Proof:
+def _proof(view: CellView, title: str, published: Published, stories: Stories) -> Proof:
     cell = view.cell
     number = published.numbers.get(cell.published_id or "")
     known = number is not None and number.printed is not None
@@ -185,4 +196,5 @@ def _proof(view: CellView, title: str, published: Published) -> Proof:
         verdict_class=verdict_class(view.verdict),
         rule=next((rule for word, rule in RULES.items() if word == cell.verdict), ""),
         note=cell.note,
+        story=stories.get(cell.id, CellStory()),
     )

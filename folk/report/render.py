@@ -11,6 +11,7 @@ from folk.report.assumptions import (
     render_assumptions,
 )
 from folk.report.cells import collect_cells, read_cells, write_cells
+from folk.report.chains import Tell, no_stories
 from folk.report.claim_views import claim_views, render_claims
 from folk.report.claims import judge_claims, read_claims, write_claims
 from folk.report.drawings import draw
@@ -28,6 +29,7 @@ def render_report(
     published: Path,
     *,
     choices: Choices = no_choices,
+    tell: Tell = no_stories,
     strict: bool = False,
 ) -> list[Path]:
     """Write cells, tables, claims, assumptions, figures and report.html of a study.
@@ -38,6 +40,7 @@ def render_report(
         results: the study's own folder, such as `results/demo`; read and written.
         published: the file of published numbers, `config/published.yaml`.
         choices: which other values an assumed key could have had; recipes know that.
+        tell: the chain behind each cell, from the cells and the results; audits know that.
         strict: refuse a table with an empty cell instead of marking the cell.
 
     Returns:
@@ -48,7 +51,7 @@ def render_report(
     """
     numbers = load_published(published)
     evidence = Evidence(study, results)
-    table = collect_cells(study, results, numbers, strict=strict)
+    table = collect_cells(study, results, numbers, strict=strict, evidence=evidence)
     drawings, assumptions = draw(evidence), assumptions_in_force(evidence, choices)
 
     cells_path = results / "cells.parquet"
@@ -82,6 +85,7 @@ def render_report(
         failures,
         collect_facts(evidence, digests),
         numbers,
+        tell(cells, evidence),
     )
     return [*written, _write(results / "report.html", page)]
 
