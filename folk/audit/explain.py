@@ -16,6 +16,7 @@ from folk.audit.explanation import (
     PublishedFacts,
     Run,
     VerdictFacts,
+    claim_id,
 )
 from folk.audit.file_states import FileStates, Reading
 from folk.audit.job_facts import job_facts
@@ -24,6 +25,7 @@ from folk.audit.today import Today
 from folk.errors import InputError, nearest
 from folk.metrics.cost import OF_ONE_MACHINE
 from folk.report.cells import Cell, derive_cell
+from folk.report.claims import JudgedClaim
 from folk.report.evidence import Evidence, Measurement
 from folk.report.published import Published, PublishedNumber
 from folk.report.verdicts import RULES
@@ -62,6 +64,7 @@ class Explainer:
         evidence: the study's results, for a caller who has read them already.
         derived: cells that the caller derived from them just now; the others are derived here.
         hashed: sha256 of files that the caller hashed just now.
+        claims: the rows of its claims.parquet.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Explainer:
         evidence: Evidence | None = None,
         derived: Mapping[str, Cell] | None = None,
         hashed: Mapping[Path, str | None] | None = None,
+        claims: Iterable[JudgedClaim] = (),
     ) -> None:
         self.chain = chain
         self.study = study
@@ -85,6 +89,7 @@ class Explainer:
         self.evidence = evidence or Evidence(study, chain.root / chain.results)
         self.derived = derived or {}
         self.cells = {cell.id: cell for cell in cells}
+        self.claims = {claim.id: claim for claim in claims}
         self._facts: dict[Path, JobFacts] = {}
 
     def explain(self, cell_id: str) -> Explanation:
@@ -121,7 +126,7 @@ class Explainer:
 
     def _cell(self, cell_id: str) -> Cell:
         if cell_id not in self.cells:
-            close = nearest(cell_id, self.cells)
+            close = nearest(cell_id, [*self.cells, *map(claim_id, self.study.claims)])
             raise InputError(f"{self.study.name}: no cell is named '{cell_id}'{close}")
         return self.cells[cell_id]
 
@@ -149,7 +154,7 @@ class Explainer:
             published=None if number is None else self._published_facts(number),
             verdict=_verdict(cell),
             claims=[
-                ClaimFacts(name, claim.kind, claim.says)
+                ClaimFacts(name, claim.kind, claim.says, self._verdict_of_claim(name))
                 for name, claim in self.study.claims.items()
                 if cell.id in [place for _, place in claim.places()]
             ],
@@ -159,6 +164,10 @@ class Explainer:
             established=said.established,
             not_established=said.not_established,
         )
+
+    def _verdict_of_claim(self, name: str) -> str | None:
+        stored = self.claims.get(name)
+        return None if stored is None else stored.verdict
 
     def _runs(self, cell: Cell, said: Statements) -> Iterator[Run]:
         column = self.study.cells().get(cell.id)
@@ -241,6 +250,7 @@ class Explainer:
         return FailureFacts(
             name=job.name,
             record=job.path.as_posix(),
+            id=job.id,
             outcome=job.record["outcome"],
             started=job.record["started"],
             reason=": ".join(filter(None, (error.get("type"), error.get("message")))),

@@ -5,9 +5,16 @@ from typing import Any, Literal
 
 FORMAT = 1  # of the JSON; raised when a key changes its meaning
 
+CLAIMS = "claims/"  # before the name of a claim, where a cell could stand too
+
 Agreement = Literal["same", "other", "unknown"]
 FileState = Literal["same", "other", "missing", "not read", "no digest"]
 DiffState = Literal["kept", "cut", "missing", "other"]
+
+
+def claim_id(name: str) -> str:
+    """The id of a claim, beside `table/row/column` of a cell."""
+    return f"{CLAIMS}{name}"
 
 
 @dataclass(frozen=True)
@@ -188,6 +195,7 @@ class FailureFacts:
 
     name: str
     record: str
+    id: str
     outcome: str
     started: str
     reason: str
@@ -201,6 +209,7 @@ class ClaimFacts:
     name: str
     kind: str
     says: str
+    verdict: str | None  # as claims.parquet has it; None when it has none
 
 
 @dataclass(frozen=True)
@@ -233,7 +242,83 @@ class Explanation:
         """Whether nothing that was checked is contradicted."""
         return not self.contradicted
 
+    @property
+    def parents(self) -> list[str]:
+        """Ids of the records of its evaluations."""
+        return [part.record_id for run in self.runs for part in run.parts if part.record_id]
+
     def as_json(self) -> dict[str, Any]:
         """The cell's claim, as plain JSON values."""
-        parents = [part.record_id for run in self.runs for part in run.parts if part.record_id]
-        return {"format": FORMAT, "holds": self.holds, "parents": parents} | asdict(self)
+        head = {"format": FORMAT, "holds": self.holds, "parents": self.parents}
+        return head | asdict(self)
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """From one cell of a claim to the next; numbers in the claim's unit."""
+
+    below: str  # cell that is subtracted
+    above: str
+    difference: float | None  # None when a cell has no number
+    low: float | None  # Welch's interval over seeds; None with a single seed
+    high: float | None
+    printed: str
+    printed_interval: str
+
+
+@dataclass(frozen=True)
+class CellFacts:
+    """A cell that a claim reads, and what came of explaining it; its chain is the cell's own."""
+
+    cell: str
+    value: float | None
+    printed: str
+    unit: str
+    n: int
+    parents: list[str]  # ids of the records of its evaluations
+    holds: bool
+
+
+@dataclass(frozen=True)
+class CitedFacts:
+    """The number or the statement of somebody else that a claim is about."""
+
+    id: str
+    printed: str | None
+    value: float | None
+    certainty: str
+    certainty_means: str
+    source: str
+
+
+@dataclass(frozen=True)
+class ClaimExplanation:
+    """One claim: the cells that it reads, what they say, and the verdict with its rule.
+
+    The three lists are as in `Explanation`; what its cells contradict, it contradicts too.
+    """
+
+    claim: str  # claims/name
+    study: str
+    says: str
+    kind: str
+    unit: str
+    confidence: float
+    cells: list[CellFacts]  # the subtracted one first
+    steps: list[StepFacts]
+    margin: float | None
+    published: CitedFacts | None
+    verdict: VerdictFacts
+    note: str
+    contradicted: list[str]
+    established: list[str]
+    not_established: list[str]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing that was checked is contradicted."""
+        return not self.contradicted
+
+    def as_json(self) -> dict[str, Any]:
+        """The claim, as plain JSON values."""
+        return {"format": FORMAT, "holds": self.holds} | asdict(self)

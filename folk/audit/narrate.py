@@ -10,6 +10,7 @@ from rich.text import Text
 
 from folk.audit.explanation import (
     Change,
+    ClaimExplanation,
     Explanation,
     FailureFacts,
     FileFacts,
@@ -48,8 +49,22 @@ def narrate(found: Explanation) -> RenderableType:
     return Group(*parts)
 
 
+def narrate_claim(found: ClaimExplanation) -> RenderableType:
+    """The whole explanation of a claim: what does not hold first, then cells, steps and verdict."""
+    parts: list[RenderableType] = [Text(found.claim, style="bold")]
+    if found.contradicted:
+        parts += _listed("Contradicted", found.contradicted, "bold red")
+    parts += [_grid(_claim(found)), Text()]
+    parts += _listed("Established: re-checked just now", found.established, "bold green")
+    parts += _listed("Not established: on trust", found.not_established, "bold yellow")
+    return Group(*parts)
+
+
 def narrate_cells(rows: Iterable[tuple[str, str, str, str]]) -> RenderableType:
-    """Every cell with its printed value, table by table; a row is table, id, printed, verdict."""
+    """Every cell with its printed value, table by table; a row is table, id, printed, verdict.
+
+    Claims come as a table of their own.
+    """
     grid = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     before = ""
     for table, cell, printed, verdict in rows:
@@ -60,14 +75,23 @@ def narrate_cells(rows: Iterable[tuple[str, str, str, str]]) -> RenderableType:
     return grid
 
 
-def in_one_line(found: Explanation) -> str:
-    """Whether a cell holds, and the first reason why not."""
-    printed = found.number.printed or (found.published and found.published.printed) or "-"
+def in_one_line(found: Explanation | ClaimExplanation) -> str:
+    """Whether a cell or a claim holds, and the first reason why not."""
+    if isinstance(found, ClaimExplanation):
+        name, shown = found.claim, found.verdict.word
+        how = f"follows from {len(found.cells)} cells"
+    else:
+        name, how = found.cell, _how(found)
+        shown = found.number.printed or (found.published and found.published.printed) or "-"
     if found.contradicted:
         more = len(found.contradicted) - 1
-        return f"CONTRADICTED  {found.cell}  {printed}  {found.contradicted[0]}" + (
+        return f"CONTRADICTED  {name}  {shown}  {found.contradicted[0]}" + (
             f" (and {more} more)" if more else ""
         )
+    return f"holds  {name}  {shown}  {how}"
+
+
+def _how(found: Explanation) -> str:
     parts = [part for run in found.runs for part in run.parts]
     again = sum(1 for part in parts if part.derived is not None)
     how = f"derived again from stored predictions, {again} of {len(parts)} evaluations"
@@ -75,7 +99,30 @@ def in_one_line(found: Explanation) -> str:
         how = "as its job stated it; no stored predictions give it again"
     if found.number.value is None:
         how = "somebody else's number" if found.quoted else f"no number: {found.number.note}"
-    return f"holds  {found.cell}  {printed}  {how}"
+    return how
+
+
+def _claim(found: ClaimExplanation) -> Lines:
+    yield "claim", found.says
+    yield "kind", found.kind
+    for cell in found.cells:
+        printed = f"{cell.printed} {cell.unit}".strip() or "no number"
+        holds = "holds" if cell.holds else "CONTRADICTED"
+        yield "reads", f"{cell.cell}: {printed}, n = {cell.n}; {holds}"
+    for step in found.steps:
+        printed = f"{step.printed} {found.unit}".strip() or "none"
+        yield "step", f"{step.above} over {step.below}: {printed}"
+        if step.printed_interval:
+            yield "", f"{100 * found.confidence:.0f} % interval {step.printed_interval}"
+    if found.margin is not None:
+        yield "margin", f"± {found.margin:g} {found.unit}".strip()
+    if (cited := found.published) is not None:
+        printed = f"{cited.printed}: " if cited.printed else ""
+        yield "published", f"{printed}{cited.source}"
+        yield "", f"{cited.certainty}: {cited.certainty_means}"
+    yield "verdict", f"{found.verdict.word}: {found.verdict.rule}"
+    if found.note:
+        yield "note", found.note
 
 
 def _number(found: Explanation) -> Lines:
@@ -98,7 +145,8 @@ def _number(found: Explanation) -> Lines:
     if found.verdict is not None:
         yield "verdict", f"{found.verdict.word}: {found.verdict.rule}"
     for claim in found.claims:
-        yield "claim", f"{claim.name} ({claim.kind}) rests on it: {claim.says}"
+        verdict = f"; {claim.verdict}" if claim.verdict else ""
+        yield "claim", f"{claim.name} ({claim.kind}) rests on it: {claim.says}{verdict}"
     for failure in found.failures:
         yield "failed", failure_line(failure)
 

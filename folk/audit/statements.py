@@ -237,13 +237,13 @@ class Statements:
                 )
 
     def _of_today(self, facts: list[JobFacts]) -> None:
-        alike = []
+        unmoved = []
         for noun, moved, ask in _ASKED:
             names: dict[Agreement, list[str]] = {"same": [], "other": [], "unknown": []}
             for job in facts:
                 names[ask(job)].append(job.name)
             if len(names["same"]) == len(facts):
-                alike.append(noun)
+                unmoved.append(noun)
             if names["other"]:
                 self.not_established.append(
                     f"that today's {noun} would give the same: since {_listed(names['other'])} "
@@ -254,8 +254,8 @@ class Statements:
                     f"{noun} of then beside today's, for {_listed(names['unknown'])}: not known "
                     "here"
                 )
-        if alike:
-            self.established.append(f"as today in every job: {', '.join(alike)}")
+        if unmoved:
+            self.established.append(f"as today in every job: {', '.join(unmoved)}")
 
     def _of_uncommitted(self, facts: list[JobFacts]) -> None:
         for job in facts:
@@ -290,13 +290,14 @@ class Statements:
 def _differences(cell: Cell, derived: Cell) -> Iterator[tuple[str, object, object]]:
     printed, again = asdict(cell), asdict(derived)
     for key, was in printed.items():
-        if key != "parent_ids" and not _alike(was, again[key]):
+        if key != "parent_ids" and not alike(was, again[key]):
             yield key, was, again[key]
 
 
-def _alike(one: object, other: object) -> bool:
+def alike(one: object, other: object) -> bool:
+    """Whether two values are the same, but for the last bits of numbers."""
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_alike, one, other))
+        return len(one) == len(other) and all(map(alike, one, other))
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=_CLOSE, abs_tol=_CLOSE)
     return one == other

@@ -1,85 +1,152 @@
-"""The command that asks one number of a table where it came from."""
+"""The command that asks one number of a table, or one claim, where it came from."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console, RenderableType
 
-from folk.cli.read import Results, StudyFile
+from folk.cli.read import PublishedFile, Results, StudyFile, from_here
 from folk.errors import InputError
 from folk.study import load_study
+
+if TYPE_CHECKING:
+    from folk.audit.explain import Explainer
+    from folk.audit.explanation import ClaimExplanation, Explanation
 
 _WORTH_A_WORD = 1_000_000_000  # bytes: reading them takes a while
 
 
 def explain(
     study: StudyFile,
-    cell: Annotated[
-        str | None, typer.Argument(help="table/row/column; every cell is listed when left out")
+    asked: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CELL]",
+            help="table/row/column, or claims/name; all of them are listed when left out",
+        ),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="explain every cell, a line each")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="explain every cell and claim, a line each")
+    ] = False,
     shallow: Annotated[
         bool, typer.Option("--shallow", help="do not hash files above 16 MB, and say so")
     ] = False,
     results: Results = Path("results"),
-    published: Annotated[Path, typer.Option(help="the papers' numbers")] = Path(
-        "config/published.yaml"
-    ),
+    published: PublishedFile = Path("config/published.yaml"),
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
 ) -> None:
     """Say where a number came from, derive it again, and list what is established and what not.
 
-    Status: 0 nothing is contradicted, 1 something is, 2 wrong input.
+    A claim is judged again from its cells. Status: 0 nothing is contradicted, 1 something is, 2
+    wrong input.
+    """
+    from folk.audit.explanation import claim_id
+    from folk.audit.narrate import in_one_line
+
+    if every and asked is not None:
+        raise InputError(f"--all explains every cell; leave out '{asked}'")
+    explainer = explainer_of(study, results, published, shallow)
+    console = Console(highlight=False)
+    if asked is None and not every:
+        _list(console, explainer, as_json)
+        return
+
+    claims = {**explainer.study.claims, **explainer.claims}
+    names = [*explainer.cells, *map(claim_id, claims)] if asked is None else [asked]
+    found = []
+    for one in _explained(explainer, names):
+        found.append(one)
+        if every and not as_json:
+            print(in_one_line(one), flush=True)  # a study of many cells takes a while
+    if as_json:
+        said = [each.as_json() for each in found]
+        print(json.dumps(said if every else said[0], indent=2, ensure_ascii=False))
+    elif not every:
+        _show(console, _narrated(found[0]))
+    if not all(each.holds for each in found):
+        raise typer.Exit(1)
+
+
+def explainer_of(study: Path, results: Path, published: Path, shallow: bool) -> "Explainer":
+    """Open a study for questions.
+
+    Args:
+        study: its file.
+        results: the folder that holds the studies' results.
+        published: the file of published numbers.
+        shallow: leave large files unread.
+
+    Raises:
+        InputError: one of the files is missing or is not what it should be.
     """
     from folk.audit.chain import Chain
     from folk.audit.explain import Explainer
-    from folk.audit.narrate import in_one_line, narrate, narrate_cells
     from folk.audit.today import Today
     from folk.cli.recipes_today import recipes_today
     from folk.report.cells import read_cells
+    from folk.report.claims import read_claims
     from folk.report.published import load_published
 
-    if every and cell is not None:
-        raise InputError(f"--all explains every cell; leave out '{cell}'")
-    study, results, published = map(_from_here, (study, results, published))
+    study, results, published = map(from_here, (study, results, published))
     named = load_study(study)
     folder = results / named.name
-    cells = read_cells(folder / "cells.parquet")
-    console = Console(highlight=False)
-    if cell is None and not every:
-        rows = [(c.table, c.id, c.printed or c.note, c.verdict or "") for c in cells]
-        if as_json:
-            print(json.dumps([{"cell": c.id, "printed": c.printed} for c in cells], indent=2))
-        else:
-            _show(console, narrate_cells(rows))
-        return
-
-    explainer = Explainer(
+    claims = folder / "claims.parquet"
+    return Explainer(
         Chain(folder),
         named,
-        cells,
+        read_cells(folder / "cells.parquet"),
         load_published(published),
         Today(recipe=recipes_today(named, study)),
         "small" if shallow else "all",
+        claims=read_claims(claims) if claims.is_file() else (),
     )
-    asked = [c.id for c in cells] if cell is None else [cell]
-    if (size := explainer.bytes_to_read(asked)) > _WORTH_A_WORD:
+
+
+def say_what_is_read(explainer: "Explainer", cells: list[str]) -> None:
+    """Say on standard error when explaining these cells reads so much that it takes a while."""
+    if (size := explainer.bytes_to_read(cells)) > _WORTH_A_WORD:
         line = f"hashing {size / 1e9:.0f} GB; --shallow leaves large files out"
         Console(stderr=True, highlight=False).print(line)
-    found = []
-    for cell_id in asked:
-        found.append(explainer.explain(cell_id))
-        if every and not as_json:
-            print(in_one_line(found[-1]), flush=True)  # a study of many cells takes a while
+
+
+def _explained(
+    explainer: "Explainer", names: list[str]
+) -> Iterator["Explanation | ClaimExplanation"]:
+    from folk.audit.explain_claim import cells_of_claim, explain_claim, is_claim
+
+    cells = [
+        cell
+        for name in names
+        for cell in (cells_of_claim(explainer, name) if is_claim(name) else [name])
+    ]
+    say_what_is_read(explainer, cells)
+    for name in names:
+        yield explain_claim(explainer, name) if is_claim(name) else explainer.explain(name)
+
+
+def _list(console: Console, explainer: "Explainer", as_json: bool) -> None:
+    from folk.audit.explanation import claim_id
+    from folk.audit.narrate import narrate_cells
+
+    cells, claims = explainer.cells.values(), explainer.claims.values()
     if as_json:
-        claims = [each.as_json() for each in found]
-        print(json.dumps(claims if every else claims[0], indent=2, ensure_ascii=False))
-    elif not every:
-        _show(console, narrate(found[0]))
-    if not all(each.holds for each in found):
-        raise typer.Exit(1)
+        said = [{"cell": c.id, "printed": c.printed} for c in cells]
+        said += [{"claim": claim_id(c.id), "verdict": c.verdict} for c in claims]
+        print(json.dumps(said, indent=2))
+        return
+    rows = [(c.table, c.id, c.printed or c.note, c.verdict or "") for c in cells]
+    rows += [("claims", claim_id(c.id), "", c.verdict) for c in claims]
+    _show(console, narrate_cells(rows))
+
+
+def _narrated(found: "Explanation | ClaimExplanation") -> RenderableType:
+    from folk.audit.explanation import ClaimExplanation
+    from folk.audit.narrate import narrate, narrate_claim
+
+    return narrate_claim(found) if isinstance(found, ClaimExplanation) else narrate(found)
 
 
 def _show(console: Console, text: RenderableType) -> None:
@@ -89,9 +156,3 @@ def _show(console: Console, text: RenderableType) -> None:
     with console.capture() as captured:
         console.print(text)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
-
-
-def _from_here(path: Path) -> Path:
-    """As records write paths: from the current folder where it lies below."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path

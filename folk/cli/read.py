@@ -11,6 +11,13 @@ from folk.study import load_study
 
 StudyFile = Annotated[Path, typer.Argument(help="study file, such as config/demo.yaml")]
 Results = Annotated[Path, typer.Option(help="folder that holds the studies' results")]
+PublishedFile = Annotated[Path, typer.Option(help="the papers' numbers")]
+
+
+def from_here(path: Path) -> Path:
+    """A path as records write it: from the current folder where it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def mlflow_sync(

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from folk.audit.checks.files import Sample
 from folk.audit.findings import RULES, WRONG, Verification
-from folk.cli.read import Results, StudyFile
+from folk.cli.read import PublishedFile, Results, StudyFile, from_here
 from folk.recipes.choices import other_choices
 from folk.recipes.named import values_today
 from folk.study import load_study
@@ -30,9 +30,7 @@ WORDS = "\n\n".join(
 def verify(
     study: StudyFile,
     results: Results = Path("results"),
-    published: Annotated[Path, typer.Option(help="the papers' numbers")] = Path(
-        "config/published.yaml"
-    ),
+    published: PublishedFile = Path("config/published.yaml"),
     sample: Annotated[
         int | None,
         typer.Option(min=0, help="read only so many of the files above 1 MiB, chosen by --seed"),
@@ -54,12 +52,12 @@ def verify(
     """
     from folk.audit.verify import verify as audit
 
-    named, path = load_study(study), _from_here(study)
+    named, path = load_study(study), from_here(study)
     found = audit(
         named,
         path,
-        _from_here(results) / named.name,
-        _from_here(published),
+        from_here(results) / named.name,
+        from_here(published),
         values_today(named, path),
         choices=other_choices,
         sample=None if sample is None else Sample(sample, seed),
@@ -71,12 +69,6 @@ def verify(
         _show(found)
     if found.wrong:
         raise typer.Exit(1)
-
-
-def _from_here(path: Path) -> Path:
-    """As records write paths: from the current folder where it lies below."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _show(found: Verification) -> None:

@@ -21,12 +21,14 @@ from folk.provenance.digest import digest_file
 from folk.provenance.fingerprint import code_fingerprint
 from folk.provenance.record import open_record
 from folk.report.cells import collect_cells, read_cells, write_cells
+from folk.report.claims import judge_claims, read_claims, write_claims
 from folk.report.published import load_published
 from folk.study import load_study
 from tests.audit.hand_made import finished  # noqa: F401 - a fixture
 
 RESULTS = Path("results/toy")
 CELLS = RESULTS / "cells.parquet"
+CLAIMS = RESULTS / "claims.parquet"
 PUBLISHED = Path("config/published.yaml")
 STUDY = """
 study: toy
@@ -79,7 +81,13 @@ class Toy:
         )
         today = Today(recipe=recipe)
         return Explainer(
-            Chain(RESULTS), study, read_cells(CELLS), load_published(PUBLISHED), today, reading
+            Chain(RESULTS),
+            study,
+            read_cells(CELLS),
+            load_published(PUBLISHED),
+            today,
+            reading,
+            claims=read_claims(CLAIMS),
         )
 
     def explain(self, cell: str, reading: Reading = "all") -> Explanation:
@@ -87,9 +95,10 @@ class Toy:
         return self.explainer(reading).explain(cell)
 
     def tabulate(self) -> None:
-        """Write cells.parquet from what the results are now."""
-        study = load_study(Path("config/toy.yaml"))
-        write_cells(collect_cells(study, RESULTS, load_published(PUBLISHED)), CELLS)
+        """Write cells.parquet and claims.parquet from what the results are now."""
+        study, published = load_study(Path("config/toy.yaml")), load_published(PUBLISHED)
+        write_cells(collect_cells(study, RESULTS, published), CELLS)
+        write_claims(judge_claims(study, read_cells(CELLS), published), CLAIMS)
 
 
 def do(

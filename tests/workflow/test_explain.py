@@ -17,15 +17,26 @@ def claims(finished_study: Copy):
     """What each cell of the study says of itself, by cell."""
     done = finished_study.run(*EXPLAIN, "--all", "--json")
     assert done.returncode == 0, done.stderr
-    return {claim["cell"]: claim for claim in json.loads(done.stdout)}
+    return {claim["cell"]: claim for claim in json.loads(done.stdout) if "cell" in claim}
 
 
 def test_every_cell_of_every_table_is_explained(finished_study, claims):
     listed = json.loads(finished_study.run(*EXPLAIN, "--json").stdout)
 
-    assert [each["cell"] for each in listed] == list(claims)
+    assert [each["cell"] for each in listed if "cell" in each] == list(claims)
+    assert listed[-1] == {"claim": "claims/rises", "verdict": "not comparable (scale)"}
     assert len(claims) == 8 * 2 + 1 + 2  # two rows of eight columns, one quoted, two of costs
     assert [cell for cell, claim in claims.items() if claim["contradicted"]] == []
+
+
+def test_the_claim_of_the_study_is_judged_again_from_its_cells(finished_study):
+    done = finished_study.run(*EXPLAIN, "claims/rises", "--json")
+
+    assert done.returncode == 0, done.stderr
+    claim = json.loads(done.stdout)
+    assert [cell["cell"] for cell in claim["cells"]] == ["main/scratch/full", "main/folk/full"]
+    assert claim["verdict"]["word"] == "not comparable (scale)"
+    assert claim["established"]
 
 
 def test_every_number_but_those_of_cost_is_derived_again(claims):
@@ -92,7 +103,7 @@ def test_an_edited_table_and_a_wrong_name_have_their_own_statuses(finished_study
     assert others.returncode == 1
     lines = [line.split()[:2] for line in others.stdout.splitlines()]
     assert [cell for word, cell in lines if word == "CONTRADICTED"] == [
-        "main/folk/full", "main/folk/avg", "main/folk/contrast", "main/folk/pgd",
+        "main/folk/full", "main/folk/avg", "main/folk/contrast", "main/folk/pgd", "claims/rises",
     ]  # fmt: skip
     assert wrong.returncode == 2
     assert "did you mean 'main/folk/full'?" in wrong.stderr
