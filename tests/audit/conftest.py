@@ -167,14 +167,13 @@ def finetune(run: str, evaluation: str, seed: int, hits: int) -> None:
     do("finetune", run, inputs, write, evaluation, seed)
 
 
-def predict(folder: Path, hits: int) -> None:
-    """Write predictions of 20 pictures with so many right."""
-    labels = np.zeros(20, dtype=np.int64)
-    right = np.arange(20) < hits
+def predict(folder: Path, hits: int, pictures: int = 20) -> None:
+    """Write predictions of these pictures with so many right."""
+    labels = np.zeros(pictures, dtype=np.int64)
+    right = np.arange(pictures) < hits
     logits = np.stack([right, ~right], axis=1).astype(np.float64)
-    write_predictions(
-        folder / "predictions.parquet", [f"val/{i}" for i in range(20)], labels, logits
-    )
+    keys = [f"val/{i}" for i in range(pictures)]
+    write_predictions(folder / "predictions.parquet", keys, labels, logits)
 
 
 def git(*arguments: str) -> None:
@@ -183,8 +182,8 @@ def git(*arguments: str) -> None:
     subprocess.run(["git", *who, *arguments], check=True, capture_output=True)
 
 
-def fill() -> None:
-    """Make the study in the current folder."""
+def scaffold(study: str, numbers: str) -> None:
+    """Write what a study is made from: code, study file, published numbers, lock and archive."""
     for stage in ("prepare", "pretrain", "finetune"):
         module = Path(f"folk/tasks/{stage}.py")
         module.parent.mkdir(parents=True, exist_ok=True)
@@ -192,10 +191,15 @@ def fill() -> None:
     for package in ("folk", "folk/tasks"):
         Path(package, "__init__.py").write_text("")
     Path("config").mkdir()
-    Path("config/toy.yaml").write_text(STUDY)
-    PUBLISHED.write_text(NUMBERS)
+    Path("config/toy.yaml").write_text(study)
+    PUBLISHED.write_text(numbers)
     Path("requirements.lock").write_text("torch==2\n")
     Path("pictures.tar").write_text("pictures")
+
+
+def fill() -> None:
+    """Make the study in the current folder."""
+    scaffold(STUDY, NUMBERS)
     prepare(digest_file(Path("pictures.tar")).md5)
     for number, node in enumerate(("node1", "node2")):
         slurm = {"SLURM_JOB_ID": str(number), "SLURMD_NODENAME": node}

@@ -125,6 +125,17 @@ def test_the_seal_of_a_clone_holds_and_its_chain_stands_in_the_report(adopted):
     assert chain in (adopted.folder / RESULTS / "report.html").read_text()
 
 
+def test_a_clone_that_pulled_and_adopted_raises_no_alarm(adopted):
+    done = adopted.run("-m", "folk", "verify", "config/tiny.yaml", "--json")
+
+    said = json.loads(done.stdout)
+    assert [f"{f['place']}: {f['says']}" for f in said["findings"] if f["wrong"]] == []
+    assert done.returncode == 0
+    records = len(list((adopted.folder / RESULTS).glob("*/**/record.json")))
+    (line,) = [f["says"] for f in said["findings"] if f["word"] == "adopted"]
+    assert line == f"{records} of {records} results came by pull"
+
+
 def test_one_flipped_byte_is_refused_and_nothing_is_touched(clone):
     encoder = clone.folder / RESULTS / "pretrain/folk-s0/encoder.safetensors"
     content = bytearray(encoder.read_bytes())

@@ -368,6 +368,7 @@ def test_a_comment_that_was_committed_is_behind(study):
     assert wrong(found) == {}
     (line,) = said(found, "behind")
     assert f"1 results made at commit {head[:12]}; since then folk/tasks/probe.py" in line
+    assert study.run("-m", "folk", "verify", STUDY.as_posix()).returncode == 0
 
 
 def test_foreign_files_and_runs_that_nobody_asks_for_are_named(study):

@@ -1,0 +1,112 @@
+"""A finished, sealed study of as many runs as asked for; only its first run was really done."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from folk.audit.findings import Verification
+from folk.audit.seal import write_seal
+from folk.audit.verify import verify
+from folk.provenance.digest import digest_file, sha256_of_json
+from folk.provenance.schema import record_id
+from folk.report.render import render_report
+from folk.study import load_study
+from tests.audit.conftest import (
+    NUMBERS,
+    PUBLISHED,
+    RESULTS,
+    TOLD,
+    finetune,
+    predict,
+    prepare,
+    pretrain,
+    scaffold,
+)
+
+STUDY_PATH = Path("config/toy.yaml")
+FIRST = "r0-s0"
+# What a recipe decides, as the commands give it to an audit.
+RECIPES = {("prepare", "scenes"): TOLD, ("finetune", "full"): TOLD}
+
+
+def fill(rows: int, seeds: int, pictures: int = 20) -> None:
+    """Make the study in the current folder: rows times seeds runs, each with one evaluation."""
+    scaffold(_study(rows, seeds), NUMBERS)
+    prepare(digest_file(Path("pictures.tar")).md5)
+    (RESULTS / "prepare/scenes/dataset.json").write_text('{"shards": {}}')
+    pretrain(FIRST, 0)
+    finetune(FIRST, "full", 0, 0)
+    places = [RESULTS / "prepare/scenes", RESULTS / "pretrain" / FIRST,
+              RESULTS / "finetune" / FIRST / "full"]  # fmt: skip
+    data, *of_run = [json.loads((place / "record.json").read_text()) for place in places]
+    ids = {(RESULTS / "prepare/scenes").as_posix(): _write(data, {}, 0)}
+    for row in range(rows):
+        for seed in range(seeds):
+            run, hits = f"r{row}-s{seed}", (7 * row + 3 * seed) % pictures
+            _results(run, hits, pictures)
+            for record in of_run:
+                again = json.loads(json.dumps(record).replace(FIRST, run))
+                again["metrics"] |= {"top1_last": hits / pictures} if again["evaluation"] else {}
+                place = Path(again["outputs"][0]["path"]).parent.as_posix()
+                ids[place] = _write(again, ids, seed)
+    study = load_study(STUDY_PATH)
+    render_report(study, STUDY_PATH, RESULTS, PUBLISHED)
+    write_seal(study, STUDY_PATH, RESULTS)
+
+
+def audit() -> Verification:
+    """Verify the study in the current folder."""
+    study = load_study(STUDY_PATH)
+    recipes = RECIPES | {("pretrain", row): TOLD for row in study.encoders}
+    return verify(study, STUDY_PATH, RESULTS, PUBLISHED, recipes)
+
+
+def _study(rows: int, seeds: int) -> str:
+    names = [f"r{row}" for row in range(rows)]
+    encoders = "\n".join(
+        f"  {name}: {{label: {name}, recipe: demo, data: scenes, seeds: {list(range(seeds))}}}"
+        for name in names
+    )
+    return f"""
+study: toy
+title: Many runs
+scale: demo
+data: {{scenes: {{recipe: demo}}}}
+encoders:
+{encoders}
+evaluations: {{full: {{stage: finetune, recipe: demo, data: scenes}}}}
+tables:
+  main:
+    title: Main
+    rows: [{", ".join(names)}]
+    columns: {{full: {{label: full, evaluation: full, metric: top1_last}}}}
+"""
+
+
+def _results(run: str, hits: int, pictures: int) -> None:
+    encoder, measured = RESULTS / "pretrain" / run, RESULTS / "finetune" / run / "full"
+    for folder in (encoder, measured):
+        folder.mkdir(parents=True, exist_ok=True)
+    (encoder / "encoder.safetensors").write_text(f"weights of {run}")
+    (encoder / "metrics.json").write_text(json.dumps({"loss": 0.5}))
+    metrics = {"top1_last": hits / pictures, "top1_best": 0.9, "images_per_second": 50.0}
+    (measured / "metrics.json").write_text(json.dumps(metrics))
+    predict(measured, hits, pictures)
+
+
+def _write(record: dict[str, Any], ids: Mapping[str, str], seed: int) -> str:
+    """Write the record of a job whose files are there, with their digests; its id."""
+    for entry in [*record["inputs"], *record["outputs"]]:
+        found = digest_file(Path(entry["path"]))
+        entry |= {"size": found.size, "sha256": found.sha256, "md5": found.md5}
+        if entry in record["inputs"] and entry["record"]:
+            entry["record"] = ids[Path(entry["path"]).parent.as_posix()]
+    record["parents"] = sorted({entry["record"] for entry in record["inputs"] if entry["record"]})
+    record["recipe_digest"] = sha256_of_json(TOLD)
+    if record["stage"] != "prepare":
+        record["seed"] = seed
+    record["id"] = record_id(record)
+    place = Path(record["outputs"][0]["path"]).parent
+    (place / "record.json").write_text(json.dumps(record, indent=2))
+    return str(record["id"])
