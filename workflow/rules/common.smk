@@ -28,24 +28,8 @@ from folk.study import load_study
 from snakemake.exceptions import WorkflowError
 
 DEFAULT_STUDY = "config/demo.yaml"
-<<<<<<< HEAD
 CODE_OF_STAGE = {stage: f"folk.tasks.{stage}" for stage in RECIPES}
-CODE_OF_STAGE["report"] = "folk.report.render"
-=======
-CODE_OF_STAGE = {
-    stage: f"folk.tasks.{stage}"
-    for stage in (
-        "prepare",
-        "split",
-        "pretrain",
-        "finetune",
-        "probe",
-        "segment",
-        "robustness",
-        "cost",
-    )
-} | {"report": "folk.cli.report"}
->>>>>>> 0c2710b (The page tells the chain of every cell, as explain finds it, so that a reader need not run a command to see it)
+CODE_OF_STAGE["report"] = "folk.cli.report"
 
 
 # Jobs run the Python that runs this, found by name: a path would tie results to one machine.
