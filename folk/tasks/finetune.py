@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from timm.data.mixup import Mixup, mixup_target
 from timm.loss import BinaryCrossEntropy, SoftTargetCrossEntropy
 from torch import Tensor, nn
@@ -18,7 +17,8 @@ from folk.metrics.classification import top_k_accuracy, top_k_of_file, write_pre
 from folk.models.classifier import create_classifier, save_classifier
 from folk.models.encoder import read_encoder_info
 from folk.recipes.evaluate import Augment, FinetuneRecipe
-from folk.tasks.optimisation import optimizer_and_schedule
+from folk.tasks.loop import train_on
+from folk.tasks.optimisation import accumulated_step, optimizer_and_schedule
 from folk.tasks.pictures import (
     autocast,
     cache_bytes,
@@ -26,15 +26,13 @@ from folk.tasks.pictures import (
     micro_batches,
     normalise,
     over_all,
-    training_batches,
     whole_batches,
 )
 from folk.training.distributed import World
 from folk.training.history import History
-from folk.training.loop import Plan, forget, train
+from folk.training.loop import forget
 from folk.training.optimizer import layer_decay_groups
 from folk.training.randomness import derived_seed, seed_all
-from folk.training.schedules import current_rate
 
 Batch = dict[str, Any]
 Normalise = Callable[[Tensor], Tensor]
@@ -91,20 +89,14 @@ def finetune(
         images = to_normal(unit_range(batch["image"].to(world.device, non_blocking=True)))
         images, targets = mix(images, batch["label"].to(world.device, non_blocking=True))
 
-        optimizer.zero_grad(set_to_none=True)
-        parts = list(micro_batches(len(images), recipe.runtime.max_batch))
-        loss = torch.zeros((), device=world.device)
-        for part in parts:
+        def loss_of_part(part: slice) -> Tensor:
             with autocast(world, optim.precision):
                 logits = wrapped(images[part])
-            share = loss_of(logits.float(), targets[part]) / len(parts)
-            share.backward()
-            loss += share.detach()
-        scalars = {"loss": loss, "lr": torch.tensor(current_rate(optimizer.param_groups))}
-        if optim.clip_grad is not None:
-            scalars["grad_norm"] = nn.utils.clip_grad_norm_(model.parameters(), optim.clip_grad)
-        optimizer.step()
-        return scalars
+            loss: Tensor = loss_of(logits.float(), targets[part])
+            return loss
+
+        slices = micro_batches(len(images), recipe.runtime.max_batch)
+        return accumulated_step(model, optimizer, loss_of_part, slices, optim.clip_grad)
 
     def logits_of_all() -> np.ndarray:
         model.eval()
@@ -125,30 +117,21 @@ def finetune(
         return {"top1": top_k_accuracy(validation.labels(), ranked[:, :1].astype(np.int32))}
 
     model.train()
-    history = train(
-        Plan(
-            work=work,
-            identity=identity,
-            updates=updates,
-            updates_per_epoch=updates_per_epoch,
-            log_every=recipe.runtime.log_every,
-            checkpoint_seconds=recipe.runtime.checkpoint_seconds,
-            live=live,
-        ),
-        world,
-        {"model": model, "optimizer": optimizer},
-        lambda start: training_batches(
-            training,
-            batch=optim.batch,
-            seed=derived_seed(seed, "order"),
-            epochs=optim.epochs,
-            start_update=start,
-            world=world,
-            workers=recipe.runtime.workers,
-            repeats=recipe.augment.repeats,
-        ),
+    history = train_on(
+        training,
         update,
         after_epoch,
+        parts={"model": model, "optimizer": optimizer},
+        updates=updates,
+        updates_per_epoch=updates_per_epoch,
+        batch=optim.batch,
+        repeats=recipe.augment.repeats,
+        runtime=recipe.runtime,
+        work=work,
+        seed=seed,
+        identity=identity,
+        world=world,
+        live=live,
     )
     predictions = work / "predictions.parquet"
     logits = logits_of_all()

@@ -1,13 +1,16 @@
-"""From the `optim` section of a recipe that counts in epochs to an optimiser and its schedule."""
+"""Optimiser and schedule from a recipe's `optim` section, and one step over a cut batch."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from timm.scheduler.scheduler import Scheduler
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from folk.recipes.base import Optim
 from folk.training.optimizer import create_optimizer
-from folk.training.schedules import cosine_rate, scaled_rates
+from folk.training.schedules import cosine_rate, current_rate, scaled_rates
 
 
 def optimizer_and_schedule(
@@ -16,7 +19,7 @@ def optimizer_and_schedule(
     """Scale the rates to the batch, then make the optimiser and its cosine with warm-up.
 
     Args:
-        optim: the section.
+        optim: the section of a stage that counts in epochs.
         groups: parameter groups, as `folk.training.optimizer` makes them.
         updates_per_epoch: turns epochs into updates.
     """
@@ -38,3 +41,37 @@ def optimizer_and_schedule(
         **rates,
     )
     return optimizer, schedule
+
+
+def accumulated_step(
+    model: nn.Module,
+    optimizer: Optimizer,
+    loss_of: Callable[[slice], Tensor],
+    slices: Iterable[slice],
+    clip_grad: float | None,
+) -> dict[str, Tensor]:
+    """Make one update with the mean of the losses of a batch's equal parts.
+
+    Args:
+        model: whose gradient is clipped.
+        optimizer: makes the update.
+        loss_of: gives the loss of one part, a number.
+        slices: the parts of the batch.
+        clip_grad: largest norm of the gradient; None for no limit.
+
+    Returns:
+        loss, rate and, where it is clipped, the gradient's norm; still on the device.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    parts = list(slices)
+    total: Tensor | None = None
+    for part in parts:
+        share = loss_of(part) / len(parts)
+        share.backward()
+        total = share.detach() if total is None else total + share.detach()
+    assert total is not None, "a batch has at least one part"
+    scalars = {"loss": total, "lr": torch.tensor(current_rate(optimizer.param_groups))}
+    if clip_grad is not None:
+        scalars["grad_norm"] = nn.utils.clip_grad_norm_(model.parameters(), clip_grad)
+    optimizer.step()
+    return scalars

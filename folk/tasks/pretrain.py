@@ -30,6 +30,7 @@ from folk.models.encoder import create_encoder, init_like_beit, save_encoder
 from folk.models.external import load_external
 from folk.recipes.pretrain import Method, PretrainRecipe
 from folk.tasks.examples import save_examples
+from folk.tasks.loop import train_on
 from folk.tasks.optimisation import optimizer_and_schedule
 from folk.tasks.pictures import (
     MEAN,
@@ -37,11 +38,10 @@ from folk.tasks.pictures import (
     autocast,
     cache_bytes,
     micro_batches,
-    training_batches,
     whole_batches,
 )
 from folk.training.distributed import World
-from folk.training.loop import Plan, Resumable, forget, train
+from folk.training.loop import forget
 from folk.training.optimizer import weight_decay_groups
 from folk.training.randomness import derived_seed, seed_all
 from folk.training.schedules import (
@@ -325,30 +325,19 @@ def _train(
         len(pictures), optim.batch, f"{data.folder}: training pictures"
     )
     parts = build_parts(recipe, inner, world, updates_per_epoch)
-    state: dict[str, Resumable] = {"model": inner, "optimizer": parts.optimizer}
-    plan = Plan(
-        work=work,
-        identity=identity,
+    history = train_on(
+        pictures,
+        lambda step, batch: pretrain_update(parts, recipe, world, seed, step, batch),
+        parts={"model": inner, "optimizer": parts.optimizer},
         updates=parts.updates,
         updates_per_epoch=updates_per_epoch,
-        log_every=recipe.runtime.log_every,
-        checkpoint_seconds=recipe.runtime.checkpoint_seconds,
+        batch=optim.batch,
+        runtime=recipe.runtime,
+        work=work,
+        seed=seed,
+        identity=identity,
+        world=world,
         live=live,
-    )
-    history = train(
-        plan,
-        world,
-        state,
-        lambda start: training_batches(
-            pictures,
-            batch=optim.batch,
-            seed=derived_seed(seed, "order"),
-            epochs=optim.epochs,
-            start_update=start,
-            world=world,
-            workers=recipe.runtime.workers,
-        ),
-        lambda step, batch: pretrain_update(parts, recipe, world, seed, step, batch),
     )
     inner.cpu().eval()
     last = history.lines[-1] if history.lines else {}

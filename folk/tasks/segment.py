@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
 from folk.data.dataset import PictureDataset
@@ -19,6 +18,8 @@ from folk.metrics.segmentation import confusion_of_picture, scores_of_file, writ
 from folk.models.resize import load_resized
 from folk.models.segmenter import Segmenter
 from folk.recipes.evaluate import SegmentRecipe
+from folk.tasks.loop import train_on
+from folk.tasks.optimisation import accumulated_step
 from folk.tasks.pictures import (
     autocast,
     cache_bytes,
@@ -26,19 +27,18 @@ from folk.tasks.pictures import (
     micro_batches,
     normalise,
     over_all,
-    training_batches,
     whole_batches,
 )
 from folk.tasks.windows import sliding_logits
 from folk.training.distributed import World
-from folk.training.loop import Plan, forget, train
+from folk.training.loop import forget
 from folk.training.optimizer import (
     create_optimizer,
     layer_decay_groups,
     weight_decay_groups,
 )
 from folk.training.randomness import derived_seed, seed_all
-from folk.training.schedules import current_rate, polynomial_rate
+from folk.training.schedules import polynomial_rate
 
 Batch = dict[str, Any]
 
@@ -109,46 +109,31 @@ def segment(
         images = to_normal(unit_range(batch["image"].to(world.device, non_blocking=True)))
         targets = batch["annotation"].to(world.device, non_blocking=True).long()
 
-        optimizer.zero_grad(set_to_none=True)
-        parts = list(micro_batches(len(images), recipe.runtime.max_batch))
-        loss = torch.zeros((), device=world.device)
-        for part in parts:
+        def loss_of_part(part: slice) -> Tensor:
             with autocast(world, optim.precision):
                 logits, auxiliary = wrapped(images[part])
-            share = _pixel_loss(logits, targets[part])
+            loss = _pixel_loss(logits, targets[part])
             if auxiliary is not None:
                 weight = recipe.decoder.auxiliary_weight
-                share = share + weight * _pixel_loss(auxiliary, targets[part])
-            (share / len(parts)).backward()
-            loss += share.detach() / len(parts)
-        scalars = {"loss": loss, "lr": torch.tensor(current_rate(optimizer.param_groups))}
-        if optim.clip_grad is not None:
-            scalars["grad_norm"] = nn.utils.clip_grad_norm_(model.parameters(), optim.clip_grad)
-        optimizer.step()
-        return scalars
+                loss = loss + weight * _pixel_loss(auxiliary, targets[part])
+            return loss
 
-    history = train(
-        Plan(
-            work=work,
-            identity=identity,
-            updates=optim.updates,
-            updates_per_epoch=updates_per_epoch,
-            log_every=recipe.runtime.log_every,
-            checkpoint_seconds=recipe.runtime.checkpoint_seconds,
-            live=live,
-        ),
-        world,
-        {"model": model, "optimizer": optimizer},
-        lambda start: training_batches(
-            training,
-            batch=optim.batch,
-            seed=derived_seed(seed, "order"),
-            epochs=-(-optim.updates // updates_per_epoch),
-            start_update=start,
-            world=world,
-            workers=recipe.runtime.workers,
-        ),
+        slices = micro_batches(len(images), recipe.runtime.max_batch)
+        return accumulated_step(model, optimizer, loss_of_part, slices, optim.clip_grad)
+
+    history = train_on(
+        training,
         update,
+        parts={"model": model, "optimizer": optimizer},
+        updates=optim.updates,
+        updates_per_epoch=updates_per_epoch,
+        batch=optim.batch,
+        runtime=recipe.runtime,
+        work=work,
+        seed=seed,
+        identity=identity,
+        world=world,
+        live=live,
     )
     model.eval()
     confusions = over_all(
