@@ -6,7 +6,7 @@ import pytest
 
 from tests.cluster.lab import Lab, missing_packages
 
-CLUSTERS = ("lab", "lab_with_accounting")
+CLUSTERS = ("shared_lab", "shared_lab_with_accounting")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,6 +10,7 @@ the nodes resolve as they do on a cluster.
 
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -206,6 +207,20 @@ class Lab:
     def set_node(self, node: str, state: str) -> None:
         """Tell the controller that a node is `down` or may `resume`."""
         self.run("scontrol", "update", f"nodename={node}", f"state={state}", "reason=test")
+
+    def kill_processes_of(self, job: str) -> None:
+        """End all processes of a job at once, SLURM's own among them, as the end of a node does."""
+        marks = {f"SLURM_CONF={self.site.conf}", f"SLURM_JOB_ID={job}"}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if marks <= set((folder / "environ").read_text(errors="replace").split("\0")):
+                    parent = re.search(r"PPid:\s+(\d+)", (folder / "status").read_text())
+                    os.kill(int(folder.name), signal.SIGKILL)
+                    # SLURM's processes would report the end of the job, so they go too.
+                    if parent and "slurmstepd" in (folder.parent / parent[1] / "comm").read_text():
+                        os.kill(int(parent[1]), signal.SIGKILL)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it ended by itself
 
     def repair(self) -> None:
         """Give the next test what `with Lab()` gave: all daemons, idle nodes, an empty queue."""

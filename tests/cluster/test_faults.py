@@ -1,0 +1,238 @@
+"""What a training on a cluster comes through: it ends with the encoder of one left alone.
+
+Every test says what happens to the job, how many jobs that makes, and how the driver ends. All run
+with `--retries 0` unless they are about a retry: what is no failure must not cost one.
+"""
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from folk.provenance.digest import digest_file
+from tests.cluster.faulty import (
+    CHECKPOINT_SECONDS,
+    RESULT,
+    Training,
+    checkpoint_age,
+    make_it_long,
+    training,
+)
+from tests.cluster.lab import Lab, wait_until
+from tests.cluster.lab_files import CPUS_OF_A_NODE
+from tests.workflow.conftest import Copy, copy_repository
+
+MIDDLE = 40  # updates; the training has 400 and more
+SLOW_MACHINE = 10.0  # seconds that an update or a checkpoint may take where other tests run
+NO_RETRIES = ("--retries", "0")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """A copy in which the training has been left alone, on this machine and without a cluster."""
+    copy = copy_repository(tmp_path_factory.mktemp("undisturbed"))
+    make_it_long(copy)
+    done = copy.snakemake("--no-hooks", str(RESULT / "encoder.safetensors"))
+    assert done.returncode == 0, done.stderr
+    return copy
+
+
+@pytest.fixture(scope="module")
+def expected(undisturbed: Copy) -> str:
+    """The digest of its encoder."""
+    return digest_file(undisturbed.folder / RESULT / "encoder.safetensors").sha256
+
+
+@pytest.fixture
+def folder(undisturbed: Copy, tmp_path: Path) -> Path:
+    """A copy with prepared pictures, in which nothing was trained."""
+    shutil.copytree(undisturbed.folder, tmp_path / "copy", copy_function=shutil.copy2)
+    shutil.rmtree(tmp_path / "copy" / RESULT)
+    shutil.rmtree(tmp_path / "copy/results/tiny/work")
+    return tmp_path / "copy"
+
+
+@contextmanager
+def resource_hog(lab: Lab, node: str, partition: str = "high") -> Iterator[str]:
+    """A job that takes a whole node, of a partition before which others must give way."""
+    where = (f"--partition={partition}", f"--nodelist={node}", f"--cpus-per-task={CPUS_OF_A_NODE}")
+    job = lab.submit("sleep 600", *where)
+    lab.wait_for_state(job, "RUNNING")
+    try:
+        yield job
+    finally:
+        lab.run("scancel", job)
+
+
+def is_the_same(run: Training, expected: str, least: int) -> None:
+    """The training went on where it was and ended with the encoder of one left alone."""
+    restarts = run.record()["restarts"]
+    assert restarts, run.said()
+    assert restarts[0]["last_step"] >= least
+    assert run.digest() == expected
+
+
+def test_a_time_limit_in_mid_training(lab: Lab, folder, expected):
+    with training(lab, folder, *NO_RETRIES) as run:
+        step = run.wait_for_step(MIDDLE)
+        assert checkpoint_age(run) < CHECKPOINT_SECONDS + SLOW_MACHINE
+        lab.run("scontrol", "update", f"jobid={run.job()}", "EndTime=now+1")
+        assert run.finish() == 0, run.said()
+        is_the_same(run, expected, step)
+        first, second = run.submitted()
+        assert (lab.state(first), lab.state(second)) == ("TIMEOUT", "COMPLETED")
+
+
+def test_a_requeue_by_hand(lab: Lab, folder, expected):
+    with training(lab, folder, *NO_RETRIES) as run:
+        step = run.wait_for_step(MIDDLE)
+        lab.run("scontrol", "requeue", run.job())
+        assert run.finish() == 0, run.said()
+        is_the_same(run, expected, step)
+        assert len(run.submitted()) == 1
+
+
+def test_preemption_that_requeues(lab: Lab, folder, expected):
+    low = ("--set-resources", "pretrain:slurm_partition=low")
+    with training(lab, folder, *NO_RETRIES, *low) as run:
+        step = run.wait_for_step(MIDDLE)
+        with resource_hog(lab, run.node()) as other:
+            wait_until("the driver's job to go on", lambda: run.step() > step + MIDDLE, 120)
+            assert run.finish() == 0, run.said()
+        is_the_same(run, expected, step)
+        assert set(run.submitted()) - {other} == {run.record()["scheduler"]["job_id"]}
+
+
+def test_preemption_that_cancels(lab: Lab, folder, expected):
+    low = ("--set-resources", "pretrain:slurm_partition=lowcancel")
+    with training(lab, folder, *NO_RETRIES, *low) as run:
+        step = run.wait_for_step(MIDDLE)
+        with resource_hog(lab, run.node()) as other:
+            assert run.finish() == 0, run.said()
+        is_the_same(run, expected, step)
+        first, second = (job for job in run.submitted() if job != other)
+        assert (lab.state(first), lab.state(second)) == ("PREEMPTED", "COMPLETED")
+
+
+def test_a_cancelled_job_is_a_failure_that_the_next_call_continues(lab: Lab, folder, expected):
+    with training(lab, folder, *NO_RETRIES) as run:
+        step = run.wait_for_step(MIDDLE)
+        lab.run("scancel", run.job())
+        assert run.finish() == 1, run.said()
+        assert len(run.submitted()) == 1
+        assert "CANCELLED" in run.said()
+
+        run.start()
+        assert run.finish() == 0, run.said()
+        is_the_same(run, expected, step)
+        assert len(run.submitted()) == 2
+
+
+def test_kill_9_of_the_trainer_costs_a_retry(lab: Lab, folder, expected):
+    with training(lab, folder, "--retries", "1") as run:
+        step = run.wait_for_step(MIDDLE)
+        for process in run.processes():
+            os.kill(process, signal.SIGKILL)
+        assert run.finish() == 0, run.said()
+        is_the_same(run, expected, step)
+        first, second = run.submitted()
+        assert (lab.state(first), lab.state(second)) == ("FAILED", "COMPLETED")
+
+
+def test_a_node_that_is_taken_down(lab: Lab, folder, expected):
+    with training(lab, folder, *NO_RETRIES) as run:
+        step, node = run.wait_for_step(MIDDLE), run.node()
+        lab.set_node(node, "down")
+        assert run.finish() == 0, run.said()
+        is_the_same(run, expected, step)
+        assert len(run.submitted()) == 1
+
+
+def test_a_node_that_crashes(lab: Lab, folder, expected):
+    """Its slurmd and all processes of the job end at once; nobody tells the controller."""
+    with training(lab, folder, *NO_RETRIES) as run:
+        step, node, job = run.wait_for_step(MIDDLE), run.node(), run.job()
+        lab.kill(node)
+        lab.kill_processes_of(job)
+        assert run.finish() == 0, run.said()
+        is_the_same(run, expected, step)
+        assert run.submitted() == [job]
+        assert run.record()["scheduler"]["node"] != node
+
+
+def test_a_node_that_is_lost_while_its_job_runs_on(lab: Lab, folder, expected):
+    """The controller no longer reaches the node and starts the job elsewhere: two trainers."""
+    with training(lab, folder, *NO_RETRIES) as run:
+        step, node, job = run.wait_for_step(MIDDLE), run.node(), run.job()
+        for process in run.processes():
+            os.kill(process, signal.SIGSTOP)  # so that it is still there when the other starts
+        lab.kill(node)
+        stopped = run.processes()
+        wait_until("the job to run elsewhere", lambda: run.step() > step, 180)
+        for process in stopped:
+            os.kill(process, signal.SIGCONT)
+        assert run.finish() == 0, run.said()
+        is_the_same(run, expected, step)
+        assert run.submitted() == [job]
+        steps = [line["step"] for line in run.history() if "loss" in line]
+        assert steps == list(range(1, len(steps) + 1))
+
+
+def test_the_controller_is_away_for_a_while(lab: Lab, folder, expected):
+    with training(lab, folder, *NO_RETRIES) as run:
+        step = run.wait_for_step(MIDDLE)
+        lab.kill("slurmctld")
+        wait_until("the training to go on without it", lambda: run.step() > step + 2 * MIDDLE, 120)
+        lab.start("slurmctld")
+        assert run.finish() == 0, run.said()
+        assert run.record()["restarts"] == []
+        assert run.digest() == expected
+        assert len(run.submitted()) == 1
+
+
+def test_a_killed_driver_that_is_started_again_takes_over_its_job(lab: Lab, folder, expected):
+    with training(lab, folder, *NO_RETRIES) as run:
+        run.wait_for_step(MIDDLE)
+        run.driver.kill()
+        run.driver.wait()
+        run.without_cluster("--unlock")
+        run.start()
+        assert run.finish() == 0, run.said()
+        assert run.record()["restarts"] == []
+        assert run.digest() == expected
+        assert len(run.submitted()) == 1
+
+
+def test_a_job_that_ended_without_a_driver_is_not_run_again(lab: Lab, folder, expected):
+    with training(lab, folder, *NO_RETRIES) as run:
+        run.wait_for_step(MIDDLE)
+        run.driver.kill()
+        run.driver.wait()
+        (job,) = run.submitted()
+        lab.wait_for_state(job, "COMPLETED", seconds=240)
+        run.without_cluster("--unlock")
+        run.start()
+        assert run.finish() == 0, run.said()
+        assert run.digest() == expected
+        assert run.submitted() == [job]
+        assert "Nothing to be done" in run.without_cluster(
+            "-n", str(RESULT / "encoder.safetensors")
+        )
+
+
+def test_a_full_disk_while_a_checkpoint_is_written(lab: Lab, folder, expected):
+    """A limit on the size of files stands for the quota: SLURM hands it on to the job."""
+    with training(lab, folder, *NO_RETRIES) as run:
+        step = run.wait_for_step(MIDDLE)
+        run.limit_file_size(1_000_000)
+        assert run.finish() == 1, run.said()
+        assert len(run.submitted()) == 1
+        assert "File too large" in run.said()
+
+        run.start()
+        assert run.finish() == 0, run.said()
+        is_the_same(run, expected, step)
