@@ -27,6 +27,8 @@ EvaluationStage = Literal["finetune", "probe", "segment", "robustness", "cost"]
 Stage = Literal["prepare", "split", "pretrain", EvaluationStage, "report"]
 EVALUATION_STAGES: tuple[EvaluationStage, ...] = get_args(EvaluationStage)
 STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order of work
+# Stages that may run in several processes; all others are one process.
+SHARED: tuple[Stage, ...] = ("pretrain", "finetune", "probe", "segment", "robustness")
 Reason = Annotated[str, Field(min_length=1)]
 Scale = Literal["demo", "smoke", "paper"]
 Overrides = dict[str, Any]
@@ -36,9 +38,25 @@ class Resources(Section):
     """What one job of a stage asks of the machine or the cluster."""
 
     threads: Annotated[int, Field(ge=1)] = 1  # of each process; part of a repeatable result on CPUs
-    gpu: Annotated[int, Field(ge=0)] = 0
-    mem_mb: Annotated[int, Field(ge=1)] = 2000
+    gpu: Annotated[int, Field(ge=0)] = 0  # of each node
+    mem_mb: Annotated[int, Field(ge=1)] = 2000  # of each node
     runtime: Annotated[int, Field(ge=1)] = 60  # minutes
+    nodes: Annotated[int, Field(ge=1)] = 1
+    processes: Annotated[int, Field(ge=1)] | None = None  # of each node; one for each GPU, or 1
+
+    @model_validator(mode="after")
+    def _a_process_for_each_gpu(self) -> "Resources":
+        if self.gpu and self.processes not in (None, self.gpu):
+            raise ValueError(
+                f"{self.processes} processes for {self.gpu} GPUs of a node; each process drives "
+                "one GPU, so leave 'processes' out"
+            )
+        return self
+
+    @property
+    def processes_of_node(self) -> int:
+        """Processes of each node."""
+        return self.processes or max(self.gpu, 1)
 
 
 class DataEntry(Section):
@@ -334,6 +352,11 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
             where = document.where(keys)
             yield f"{where}: {dotted}: no {noun} is named '{name}'{nearest(name, known)}"
 
+    for stage, asked in study.resources.items():
+        if stage not in SHARED and (asked.nodes > 1 or (asked.processes or 1) > 1):
+            key = "nodes" if asked.nodes > 1 else "processes"
+            where = f"{document.where(('resources', stage, key))}: resources.{stage}.{key}"
+            yield f"{where}: a job of '{stage}' is one process; leave the key out"
     for name, split in study.splits.items():
         yield from lost(("splits", name, "data"), split.data, study.data, "data set")
     for name, row in study.encoders.items():

@@ -10,6 +10,7 @@ import pytest
 # Arrows point down this list only; rooms in one tuple do not know each other.
 ROOMS = [
     ("cli",),
+    ("cluster",),
     ("tasks",),
     ("training",),
     ("methods",),
@@ -28,6 +29,7 @@ ROOMS = [
 ]
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
 WITHOUT_TORCH = (
+    "cluster",
     "audit",
     "recipes",
     "plan",
@@ -65,6 +67,15 @@ def test_arrows_point_down():
         and HEIGHT[module.split(".")[1]] <= HEIGHT[room]
     ]
     assert wrong == []
+
+
+def test_the_cluster_knows_the_study_and_nothing_that_computes():
+    known = {
+        module.split(".")[1]
+        for _, room, module in imports()
+        if room == "cluster" and module.startswith("folk.")
+    }
+    assert known <= {"cluster", "study", "errors", "files"}
 
 
 def test_only_tracking_knows_mlflow():

@@ -91,8 +91,12 @@ class Start:
     cpu: str | None
     gpus: list[str]
     last_step: int | None
+    why: str | None  # what the start itself said of its end
+    slurm_state: str | None  # what SLURM said of it when the next one began
+    geometry: dict[str, Any] | None  # see record.schema.json; None in older records
     same_code: bool  # as the last start
     same_lock: bool
+    same_geometry: bool  # as far as it is known; node names do not count
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,9 @@ def _starts(record: Mapping[str, Any]) -> list[Start]:
             **{key: start[key] for key in ("started", "ended", "reason", "host", "node", "job_id")},
             **{key: start[key] for key in ("cpu", "gpus", "last_step")},
             same_code=start["fingerprint"] == code,
+            **{key: start.get(key) for key in ("why", "slurm_state", "geometry")},
             same_lock=start["lock_sha256"] == lock,
+            same_geometry=_shape(start) in (None, _shape(record)),
         )
         for start in record["restarts"]
     ]
@@ -78,10 +80,20 @@ def _starts(record: Mapping[str, Any]) -> list[Start]:
         cpu=hardware["cpu"],
         gpus=list(hardware["gpus"]),
         last_step=None,
+        why=None,
+        slurm_state=None,
+        geometry=record.get("geometry"),
         same_code=True,
         same_lock=True,
+        same_geometry=True,
     )
     return [*earlier, last]
+
+
+def _shape(start: Mapping[str, Any]) -> dict[str, int] | None:
+    """What of a geometry may move the last bits of a result: not the names of the nodes."""
+    found = start.get("geometry")
+    return found and {key: value for key, value in found.items() if key != "node_list"}
 
 
 def _recipe(record: Mapping[str, Any], today: Today) -> RecipeFacts:

@@ -1,6 +1,6 @@
 """An explanation as text for people: 80 columns are enough, and nothing is said by colour alone."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -218,9 +218,27 @@ def start_line(start: Start) -> str:
     step = "" if start.last_step is None else f", got to step {start.last_step}"
     other = "" if start.same_code else "; other code"
     other += "" if start.same_lock else "; other lock"
+    other += "" if start.same_geometry else "; other geometry"
     ended = f" to {start.ended[:19]}" if start.ended else ""
     said = f"{start.started[:19]}{ended} UTC on {start.host}{node}{slurm}, {device}"
-    return f"{said}; {start.reason}{step}{other}"
+    return f"{said}{_spread(start.geometry)}; {start.reason}{_ending(start)}{step}{other}"
+
+
+def _spread(geometry: Mapping[str, Any] | None) -> str:
+    """Over what a start was spread, where it was more than one process."""
+    if geometry is None or geometry["world_size"] == 1:
+        return ""
+    nodes, processes = geometry["nodes"], geometry["processes"]
+    if nodes == 1:
+        return f", {processes} processes"
+    return f", {nodes} nodes x {processes} processes ({', '.join(geometry['node_list'])})"
+
+
+def _ending(start: Start) -> str:
+    """How a start ended, as far as it said so itself, and as far as SLURM knew."""
+    told = [start.why or "", f"SLURM: {start.slurm_state}" if start.slurm_state else ""]
+    said = "; ".join(filter(None, told))
+    return f" ({said})" if said else ""
 
 
 def _files(files: list[FileFacts], was_read: bool) -> str:

@@ -285,6 +285,11 @@ class Statements:
                     f"that {job.name} is one computation: its {what} changed between its "
                     f"{len(job.starts)} starts"
                 )
+            if any(not start.same_geometry for start in job.starts):
+                self.not_established.append(
+                    f"the last bits of {job.name}: it went on with other nodes, processes or "
+                    "threads, which changes the order of sums"
+                )
 
 
 def _differences(cell: Cell, derived: Cell) -> Iterator[tuple[str, object, object]]:

@@ -8,6 +8,7 @@ from rich.console import Console
 from folk.cli.adopt import adopt
 from folk.cli.explain import explain
 from folk.cli.export import export
+from folk.cli.launch import launch
 from folk.cli.plan import plan
 from folk.cli.read import mlflow_sync
 from folk.cli.report import report
@@ -46,6 +47,7 @@ for stage in (
     report,
 ):
     app.command(rich_help_panel="Stages")(stage)
+app.command()(launch)
 app.command()(plan)
 app.command("mlflow-sync")(mlflow_sync)
 for question in (explain, seal, adopt, export):

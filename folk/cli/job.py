@@ -48,7 +48,8 @@ class Job:
         """Digest of everything that decides the result; a checkpoint with another one is not ours.
 
         A study that only reports changed code lets a checkpoint outlive such a change; the record
-        lists the restart.
+        lists the restart. Nodes, processes and threads are left out: they move the last bits of a
+        sum, no more, and a cluster may give others tomorrow; the record tells those of each start.
         """
         files = {
             name: digest_input(path).sha256 for name, path in self.inputs.items() if path.is_file()
@@ -59,7 +60,6 @@ class Job:
                 "seed": self.seed,
                 "inputs": files,
                 "code": self.code,
-                "threads": self.threads,
             }
         )
 
@@ -161,6 +161,7 @@ def run_job(
         code=code_fingerprint(f"folk.tasks.{job.stage}", Path()),
         scale=job.scale,
         identity=job.identity,
+        threads=job.threads,
     ) as record:
         name = "/".join(filter(None, (job.stage, job.run, job.evaluation)))
         with LiveMirror(os.environ.get("MLFLOW_TRACKING_URI"), job.study, name) as mirror:

@@ -33,3 +33,11 @@ Code = Annotated[str, typer.Option(help="fingerprint of the stage's code; comput
 Threads = Annotated[
     int, typer.Option(min=1, help="CPU threads of each process; part of a repeatable result")
 ]
+TimeLimit = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="minutes that the SLURM job may take; a training saves and stops before that with "
+        "status 75, and the next start continues. Without meaning outside SLURM",
+    ),
+]

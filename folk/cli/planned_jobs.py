@@ -43,7 +43,9 @@ class Planner:
         entry = evaluation or (run.rpartition("-s")[0] if stage == "pretrain" else run)
         row = run.rpartition("-s")[0] if evaluation or stage == "pretrain" else None
         asked = self.study.resources_of(stage)
-        device = Device.asked(asked.gpu, asked.threads)
+        gpus = asked.nodes * asked.gpu
+        threads = asked.nodes * asked.processes_of_node * asked.threads
+        device = Device.asked(gpus, threads)
         work = self._work(stage, entry, row)
         own = None if node.needed else self.ledger.own.get((self.study.name, place))
         return PlannedJob(
@@ -51,8 +53,8 @@ class Planner:
             stage=stage,
             needed=node.needed,
             hours=self._hours(own, work, device, stage, asked.runtime),
-            gpus=asked.gpu,
-            threads=asked.threads,
+            gpus=gpus,
+            threads=threads,
             disk=self._disk(own, work, stage, entry, row),
         )
 

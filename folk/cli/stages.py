@@ -132,6 +132,7 @@ def pretrain(
     work: options.Work = None,
     code: options.Code = "",
     threads: options.Threads = 1,
+    time_limit: options.TimeLimit = None,
 ) -> None:
     """Train an encoder without labels: FOLK, MFM, or any filter with or without distillation."""
     job, checked = make_job(
@@ -154,8 +155,9 @@ def pretrain(
 
     from folk.tasks.pretrain import pretrain as task
     from folk.training.distributed import open_world
+    from folk.training.time_limit import seconds_allowed
 
-    with open_world(job.threads) as world:
+    with open_world(job.threads, seconds_allowed(time_limit)) as world:
         run_job(
             job,
             ["encoder.safetensors", "encoder.json", "examples.npz", "metrics.jsonl"],
@@ -193,6 +195,7 @@ def _evaluation(
         work: options.Work = None,
         code: options.Code = "",
         threads: options.Threads = 1,
+        time_limit: options.TimeLimit = None,
     ) -> None:
         card = encoder.with_name("encoder.json")
         job, checked = make_job(
@@ -219,9 +222,10 @@ def _evaluation(
         )
 
         from folk.training.distributed import open_world
+        from folk.training.time_limit import seconds_allowed
 
         task = getattr(importlib.import_module(f"folk.tasks.{stage}"), stage)
-        with open_world(job.threads) as world:
+        with open_world(job.threads, seconds_allowed(time_limit)) as world:
             run_job(
                 job,
                 [*predictions, "metrics.jsonl"],

@@ -162,9 +162,10 @@ def _hours(record: dict[str, Any]) -> float | None:
 
 
 def _device(record: dict[str, Any]) -> Device:
+    processes = int(record["environment"]["variables"].get("WORLD_SIZE", 1))
     if record["hardware"]["gpus"]:
-        return Device(int(record["environment"]["variables"].get("WORLD_SIZE", 1)), 0)
-    return Device(0, _threads(record))
+        return Device(processes, 0)
+    return Device(0, processes * _threads(record))
 
 
 def _threads(record: dict[str, Any]) -> int:

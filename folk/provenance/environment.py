@@ -7,6 +7,7 @@ record. Environment variables enter by an allow-list only, so that no secret eve
 import hashlib
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
@@ -38,6 +39,15 @@ SCHEDULER_VARIABLES = {
     "cluster": "SLURM_CLUSTER_NAME",
     "restart_count": "SLURM_RESTART_COUNT",
 }
+# What Snakemake's plugin removes from the environment of a rule, SLURM still tells when asked.
+SCHEDULER_ANSWERS = {
+    "job_name": "JobName",
+    "node_list": "NodeList",
+    "partition": "Partition",
+    "restart_count": "Restarts",
+    "time_limit": "TimeLimit",
+}
+SECONDS_TO_ANSWER = 20.0  # a scheduler that is away must not hold up a job
 DIFF_CAP_BYTES = 1_000_000
 LARGE_FILE_BYTES = 16_000_000
 # Written by the workflow itself: they differ from the last commit because jobs ran, not because
@@ -116,10 +126,63 @@ def hardware() -> dict[str, Any]:
 def scheduler(variables: Mapping[str, str] | None = None) -> dict[str, str | None] | None:
     """The SLURM job, or None when there is none."""
     variables = os.environ if variables is None else variables
-    if not variables.get("SLURM_JOB_ID"):
+    job_id = variables.get("SLURM_JOB_ID")
+    if not job_id:
         return None
+    told = _scontrol(job_id)
     found: dict[str, str | None] = {"kind": "slurm"}
-    return found | {key: variables.get(name) for key, name in SCHEDULER_VARIABLES.items()}
+    found |= {key: told.get(name) for key, name in SCHEDULER_ANSWERS.items()}
+    for key, name in SCHEDULER_VARIABLES.items():
+        found[key] = variables.get(name) or found.get(key)
+    return found
+
+
+def geometry(threads: int, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Over what a job is spread, as torchrun and SLURM tell each of its processes.
+
+    Args:
+        threads: of each process.
+        variables: the environment; that of this process when left out.
+
+    Returns:
+        `nodes`, `processes` of each node, `world_size`, `threads` of each process, and the names of
+        the nodes in `node_list`, first the one that keeps the record.
+    """
+    variables = os.environ if variables is None else variables
+    world = int(variables.get("WORLD_SIZE", "1"))
+    processes = int(variables.get("LOCAL_WORLD_SIZE", world))
+    step = variables.get("SLURM_STEP_NODELIST")
+    names = _output(["scontrol", "show", "hostnames", step], SECONDS_TO_ANSWER) if step else None
+    return {
+        "nodes": world // processes,
+        "processes": processes,
+        "world_size": world,
+        "threads": threads,
+        "node_list": (names or b"").decode().split() or [step or socket.gethostname()],
+    }
+
+
+def ended_as(job_id: str | None) -> str | None:
+    """How SLURM says that an earlier job ended, such as PREEMPTED; None where it does not know.
+
+    A job of the same id as this one's was put back into the queue: REQUEUED.
+    """
+    if not job_id:
+        return None
+    if job_id == os.environ.get("SLURM_JOB_ID"):
+        return "REQUEUED"
+    state = _scontrol(job_id).get("JobState")
+    if state is None:  # forgotten by the controller after some minutes; accounting keeps it
+        command = ["sacct", "-X", "-n", "-P", "-o", "State", "-j", job_id]
+        told = (_output(command, SECONDS_TO_ANSWER) or b"").decode(errors="replace").split()
+        state = told[0] if told else None  # the first word of "CANCELLED by 1000"
+    return None if state in (None, "RUNNING", "COMPLETING", "PENDING") else state
+
+
+def _scontrol(job_id: str) -> dict[str, str]:
+    command = ["scontrol", "show", "job", job_id, "--oneliner"]
+    told = (_output(command, SECONDS_TO_ANSWER) or b"").decode(errors="replace")
+    return dict(re.findall(r"(?:^|\s)(\w+)=(\S+)", told))
 
 
 def _new_files(root: Path) -> bytes:
@@ -147,9 +210,11 @@ def _git(root: Path, *arguments: str) -> bytes | None:
     return _output(command, env=quiet)
 
 
-def _output(command: list[str], env: Mapping[str, str] | None = None) -> bytes | None:
+def _output(
+    command: list[str], timeout: float = 60.0, env: Mapping[str, str] | None = None
+) -> bytes | None:
     try:
-        done = subprocess.run(command, capture_output=True, timeout=60, env=env, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=timeout, env=env, check=False)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout if done.returncode == 0 else None

@@ -22,7 +22,14 @@ from typing import Any, Literal
 
 from folk.failures import failed_folder
 from folk.files import write_json, write_text
-from folk.provenance.environment import code_state, environment, hardware, scheduler
+from folk.provenance.environment import (
+    code_state,
+    ended_as,
+    environment,
+    geometry,
+    hardware,
+    scheduler,
+)
 from folk.provenance.lineage import describe_inputs, describe_outputs
 from folk.provenance.publish import publish
 from folk.provenance.schema import record_id, write_record
@@ -88,7 +95,7 @@ class Record:
         if self._diff is not None:
             write_text(path.with_suffix(".diff"), self._diff)
         write_record(path, record)
-        ended = {"outcome": outcome, "ended": record["ended"]}
+        ended = {"outcome": outcome, "ended": record["ended"], "why": _first_line(error)}
         write_json(self.work / OPEN_NAME, self.fields | ended)
         return path
 
@@ -120,6 +127,7 @@ def open_record(
     code: str,
     scale: str,
     identity: str | None = None,
+    threads: int = 1,
     root: Path | None = None,
 ) -> Iterator[Record]:
     """Open the record of a job, and close it as failed or interrupted when the block raises.
@@ -139,6 +147,7 @@ def open_record(
         scale: "demo", "smoke" (a trial run of the papers' shape) or "paper".
         identity: what a checkpoint in `work` must match to be continued; an earlier start with
             another one is no restart of this job. Recipe digest and seed when left out.
+        threads: CPU threads of each process.
         root: folder of the repository; the current folder when left out.
 
     Yields:
@@ -165,6 +174,7 @@ def open_record(
         "environment": environment(root),
         "hardware": hardware(),
         "scheduler": scheduler(),
+        "geometry": geometry(threads),
         "inputs": describe_inputs(inputs),
         "pid": os.getpid(),
         "identity": identity or f"{recipe_digest} {seed}",
@@ -186,10 +196,11 @@ def open_record(
 def _keep_failure(record: Record, error: BaseException) -> None:
     stopped = isinstance(error, SystemExit) and error.code in STOPPED
     interrupted = stopped or isinstance(error, KeyboardInterrupt)
-    try:
-        record.fail("interrupted" if interrupted else "failed", error)
-    except Exception as second:  # noqa: BLE001 - the first error is the one that must be seen
-        print(f"{record.work}: the failure could not be recorded: {second}", file=sys.stderr)
+    with _deaf_to_sigterm():
+        try:
+            record.fail("interrupted" if interrupted else "failed", error)
+        except Exception as second:  # noqa: BLE001 - the first error is the one that must be seen
+            print(f"{record.work}: the failure could not be recorded: {second}", file=sys.stderr)
 
 
 def _earlier_starts(work: Path, identity: str) -> list[dict[str, Any]]:
@@ -215,6 +226,9 @@ def _earlier_starts(work: Path, identity: str) -> list[dict[str, Any]]:
             "commit": left["code"]["commit"],
             "lock_sha256": left["environment"]["lock_sha256"],
             "torch": left["environment"]["packages"].get("torch"),
+            "why": left.get("why"),
+            "slurm_state": ended_as(slurm.get("job_id")),
+            "geometry": left.get("geometry"),
         }
         return [*left["restarts"], last]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -229,6 +243,15 @@ def _keep_abandoned(work: Path, left: dict[str, Any]) -> None:
     record |= {"outcome": "interrupted", "error": {"type": "Unknown", "message": message}}
     record |= {"ended": None, "seconds": None, "outputs": [], "metrics": {}}
     write_record(_failed_path(work, left), _sealed(record))
+
+
+def _first_line(error: BaseException) -> str:
+    """What an error says, in one line; a bare exit status says which signal it stands for."""
+    code = error.code if isinstance(error, SystemExit) else None
+    if str(error) == str(code) and isinstance(code, int) and code > 128:
+        return signal.Signals(code - 128).name
+    said = str(error).strip().partition("\n")[0][:300]
+    return said if isinstance(error, SystemExit) else f"{type(error).__name__}: {said}"
 
 
 def _failed_path(work: Path, fields: dict[str, Any]) -> Path:
@@ -261,6 +284,19 @@ def _terminate_as_exit() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def _deaf_to_sigterm() -> Iterator[None]:
+    """SLURM, srun and torchrun may each send one; no second one may cut the evidence off."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _exit_on_signal(number: int, frame: object) -> None:

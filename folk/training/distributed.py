@@ -1,6 +1,8 @@
 """One process or many: the same code, told by torchrun's environment."""
 
+import math
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,11 +23,16 @@ class World:
     rank: int
     size: int
     device: torch.device
+    deadline: float = math.inf  # of time.monotonic(), after which a training stops by itself
 
     @property
     def is_main(self) -> bool:
         """Whether this is the one process that writes files."""
         return self.rank == 0
+
+    def out_of_time(self) -> bool:
+        """Whether a training must stop by itself now; processes may differ, see `any`."""
+        return time.monotonic() >= self.deadline
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """Average gradients over all processes, where there are several."""
@@ -73,15 +80,17 @@ class World:
 
 
 @contextmanager
-def open_world(threads: int) -> Iterator[World]:
+def open_world(threads: int, seconds: float = math.inf) -> Iterator[World]:
     """Set this process up: threads, deterministic kernels, device, process group.
 
     Args:
         threads: CPU threads of this process. A fixed number belongs to a repeatable result.
+        seconds: how long from now on a training may make updates.
 
     Yields:
         the world; its process group is closed at the end.
     """
+    deadline = time.monotonic() + seconds
     torch.set_num_threads(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -96,7 +105,7 @@ def open_world(threads: int) -> Iterator[World]:
     if size > 1:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield World(rank, size, device)
+        yield World(rank, size, device, deadline)
     finally:
         if size > 1:
             dist.destroy_process_group()

@@ -21,6 +21,9 @@ from folk.training.history import History
 
 Batch = TypeVar("Batch")
 STOPPED = 75  # exit status of a planned stop: "try again", and the next start continues
+# Between two moments at which several processes agree whether to stop or save; well below the 30
+# seconds that SLURM leaves between SIGTERM and SIGKILL.
+SECONDS_TO_AGREE = 5.0
 
 
 @runtime_checkable
@@ -37,7 +40,18 @@ class NonFiniteLossError(RuntimeError):
 
 
 class StoppedError(SystemExit):
-    """A planned stop (SIGTERM, SIGUSR1): the state is saved, the exit status says to come again."""
+    """A planned stop: the state is saved, the exit status says to come again.
+
+    Attributes:
+        why: the signal, or the time limit, and how far the training came.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(STOPPED)
+        self.why = why
+
+    def __str__(self) -> str:
+        return self.why
 
 
 @dataclass(frozen=True)
@@ -76,7 +90,7 @@ def train(
 
     Raises:
         NonFiniteLossError: names the first bad update and the last good checkpoint.
-        StoppedError: a signal asked to stop; the checkpoint is written.
+        StoppedError: a signal asked to stop, or time is up; the checkpoint is written.
     """
     path = plan.work / "checkpoint.pt"
     start = _resume(path, plan, parts)
@@ -84,6 +98,7 @@ def train(
     finite = _FirstNonFinite(world.device)
     saved, saved_at = start, time.monotonic()
     window_start, window_updates = time.monotonic(), 0
+    ask_every = 1  # updates; known when the first line of the history tells how long they take
 
     with _stop_requested() as stop:
         # The range comes first, so that no batch is loaded that no update will see.
@@ -98,6 +113,7 @@ def train(
                 values = world.mean(scalars)
                 finite.check(path, saved)
                 values["updates_per_second"] = window_updates / (time.monotonic() - window_start)
+                ask_every = _updates_to_agree(values["updates_per_second"], world)
                 window_start, window_updates = time.monotonic(), 0
                 _log(history, plan, done, values)
             if epoch_ends and after_epoch is not None:
@@ -106,11 +122,11 @@ def train(
                     _log(history, plan, done, measured)
                 window_start = time.monotonic()
 
-            # Processes must agree, and agreeing costs a message: several ask only when they log.
-            ask = world.size == 1 or log_now
-            stopping = ask and world.any(stop.is_set())
+            # Processes must agree, and agreeing costs a message and a wait for the device.
+            ask = log_now or done % ask_every == 0
+            why = _reason_to_stop(stop, world) if ask else None
             due = ask and world.any(time.monotonic() - saved_at >= plan.checkpoint_seconds)
-            if (stopping or due) and done < plan.updates:
+            if (why or due) and done < plan.updates:
                 finite.check(path, saved)
                 if history is not None:
                     history.flush()
@@ -119,9 +135,10 @@ def train(
                     write_json(plan.work / "progress.json", {"step": done})
                 world.wait()
                 saved, saved_at = done, time.monotonic()
-            if stopping and done < plan.updates:
-                print(f"stopped after update {done}; the next start continues", file=sys.stderr)
-                raise StoppedError(STOPPED)
+            if why and done < plan.updates:
+                said = f"stopped after update {done} of {plan.updates}: {why}"
+                print(f"{said}; the next start continues", file=sys.stderr)
+                raise StoppedError(said)
 
     if history is None:
         return History(plan.work / f"rank{world.rank}.jsonl", 0)
@@ -133,6 +150,21 @@ def forget(work: Path) -> None:
     """Remove the growing state of a finished training; its results stand elsewhere now."""
     for name in ("checkpoint.pt", "progress.json"):
         (work / name).unlink(missing_ok=True)
+
+
+def _updates_to_agree(updates_per_second: float, world: World) -> int:
+    """After how many updates several processes ask again; the same number in all of them."""
+    if world.size == 1:
+        return 1
+    return max(1, int(SECONDS_TO_AGREE * world.gather(updates_per_second)[0]))
+
+
+def _reason_to_stop(stop: "_Stop", world: World) -> str | None:
+    """Why to stop, where a process has a reason; the same in all of them."""
+    own = stop.signal or ("the time limit is near" if world.out_of_time() else None)
+    if not world.any(own is not None):
+        return None
+    return next(reason for reason in world.gather(own) if reason)
 
 
 def _resume(path: Path, plan: Plan, parts: dict[str, Resumable]) -> int:
@@ -183,16 +215,23 @@ class _FirstNonFinite:
             )
 
 
+@dataclass
+class _Stop:
+    """Whether a signal asked to stop, and which."""
+
+    signal: str | None = None
+
+
 @contextmanager
-def _stop_requested() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGUSR1 set, so that the loop can save before it leaves."""
-    stop = threading.Event()
+def _stop_requested() -> Iterator[_Stop]:
+    """What SIGTERM and SIGUSR1 leave, so that the loop can save before it leaves."""
+    stop = _Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+    def ask(number: int, _frame: FrameType | None) -> None:
+        stop.signal = stop.signal or signal.Signals(number).name
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:

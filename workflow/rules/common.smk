@@ -14,6 +14,7 @@ from pathlib import Path
 from folk.adopted import read_adopted
 from folk.audit.adopted import adopted_record, is_of_today
 from folk.audit.seal import read_seal, seal_path
+from folk.cluster.geometry import Geometry
 from folk.errors import InputError
 from folk.provenance.digest import digest_file
 from folk.provenance.fingerprint import code_fingerprint
@@ -282,12 +283,30 @@ def list_file(wildcards):
     return "" if path is None else f"--list {shlex.quote(path)}"
 
 
+def geometry(stage):
+    """The nodes, processes, threads and GPUs of a job of this stage."""
+    return Geometry.of(study.resources_of(stage))
+
+
 def launch(stage):
-    """How a job of this stage starts: one process, or one for each GPU of a node."""
-    gpus = asked(stage, "gpu")
-    if gpus < 2:
-        return "-m folk"
-    return f"-m torch.distributed.run --standalone --nproc-per-node {gpus} -m folk"
+    """Params function: how a job starts, in one process or in several on one node or many.
+
+    It asks for the cores that there are, so it is no value that makes finished results anew.
+    """
+
+    def words(wildcards, threads):
+        return geometry(stage).words(threads)
+
+    return words
+
+
+def threads_of_process(stage):
+    """Params function: threads of each process, of the cores that there are."""
+
+    def number(wildcards, threads):
+        return geometry(stage).threads_within(threads)
+
+    return number
 
 
 def asked(stage, resource):

@@ -35,9 +35,9 @@ rule finetune:
         f"results/{study.name}/finetune/{{run}}/{{evaluation}}/benchmark.jsonl"
     conda:
         "../envs/folk.yaml"
-    threads: asked("finetune", "threads")
+    threads: geometry("finetune").cores
     resources:
-        gpu=asked("finetune", "gpu"),
+        **geometry("finetune").resources(),
         mem_mb=asked("finetune", "mem_mb"),
         runtime=asked("finetune", "runtime"),
     params:
@@ -47,6 +47,7 @@ rule finetune:
         code=code("finetune"),
         seed=seed,
         launch=launch("finetune"),
+        threads=threads_of_process("finetune"),
         overrides=overrides("finetune"),
         split=split_option,
         out=f"results/{study.name}/finetune/{{run}}/{{evaluation}}",
@@ -64,5 +65,6 @@ rule finetune:
         " {params.split}"
         " --out {params.out} --work {params.work}"
         " --code {params.code}"
-        " --threads {threads}"
+        " --threads {params.threads}"
+        " --time-limit {resources.runtime}"
         " > {log} 2>&1"

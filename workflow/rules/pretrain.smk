@@ -30,9 +30,9 @@ rule pretrain:
         f"results/{study.name}/pretrain/{{run}}/benchmark.jsonl"
     conda:
         "../envs/folk.yaml"
-    threads: asked("pretrain", "threads")
+    threads: geometry("pretrain").cores
     resources:
-        gpu=asked("pretrain", "gpu"),
+        **geometry("pretrain").resources(),
         mem_mb=asked("pretrain", "mem_mb"),
         runtime=asked("pretrain", "runtime"),
     params:
@@ -42,6 +42,7 @@ rule pretrain:
         code=code("pretrain"),
         seed=seed,
         launch=launch("pretrain"),
+        threads=threads_of_process("pretrain"),
         overrides=overrides("pretrain"),
         out=f"results/{study.name}/pretrain/{{run}}",
         # Not an output: outputs of a failed job are deleted, the checkpoint must survive.
@@ -55,5 +56,6 @@ rule pretrain:
         " --dataset {input.dataset}"
         " --out {params.out} --work {params.work}"
         " --code {params.code}"
-        " --threads {threads}"
+        " --threads {params.threads}"
+        " --time-limit {resources.runtime}"
         " > {log} 2>&1"

@@ -34,9 +34,9 @@ rule probe:
         f"results/{study.name}/probe/{{run}}/{{evaluation}}/benchmark.jsonl"
     conda:
         "../envs/folk.yaml"
-    threads: asked("probe", "threads")
+    threads: geometry("probe").cores
     resources:
-        gpu=asked("probe", "gpu"),
+        **geometry("probe").resources(),
         mem_mb=asked("probe", "mem_mb"),
         runtime=asked("probe", "runtime"),
     params:
@@ -46,6 +46,7 @@ rule probe:
         code=code("probe"),
         seed=seed,
         launch=launch("probe"),
+        threads=threads_of_process("probe"),
         overrides=overrides("probe"),
         split=split_option,
         out=f"results/{study.name}/probe/{{run}}/{{evaluation}}",
@@ -63,5 +64,6 @@ rule probe:
         " {params.split}"
         " --out {params.out} --work {params.work}"
         " --code {params.code}"
-        " --threads {threads}"
+        " --threads {params.threads}"
+        " --time-limit {resources.runtime}"
         " > {log} 2>&1"

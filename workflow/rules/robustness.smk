@@ -29,9 +29,9 @@ rule robustness:
         f"results/{study.name}/robustness/{{run}}/{{evaluation}}/benchmark.jsonl"
     conda:
         "../envs/folk.yaml"
-    threads: asked("robustness", "threads")
+    threads: geometry("robustness").cores
     resources:
-        gpu=asked("robustness", "gpu"),
+        **geometry("robustness").resources(),
         mem_mb=asked("robustness", "mem_mb"),
         runtime=asked("robustness", "runtime"),
     params:
@@ -41,6 +41,7 @@ rule robustness:
         code=code("robustness"),
         seed=seed,
         launch=launch("robustness"),
+        threads=threads_of_process("robustness"),
         overrides=overrides("robustness"),
         datasets=dataset_options,
         out=f"results/{study.name}/robustness/{{run}}/{{evaluation}}",
@@ -57,5 +58,5 @@ rule robustness:
         " {params.datasets}"
         " --out {params.out} --work {params.work}"
         " --code {params.code}"
-        " --threads {threads}"
+        " --threads {params.threads}"
         " > {log} 2>&1"

@@ -32,9 +32,9 @@ rule segment:
         f"results/{study.name}/segment/{{run}}/{{evaluation}}/benchmark.jsonl"
     conda:
         "../envs/folk.yaml"
-    threads: asked("segment", "threads")
+    threads: geometry("segment").cores
     resources:
-        gpu=asked("segment", "gpu"),
+        **geometry("segment").resources(),
         mem_mb=asked("segment", "mem_mb"),
         runtime=asked("segment", "runtime"),
     params:
@@ -44,6 +44,7 @@ rule segment:
         code=code("segment"),
         seed=seed,
         launch=launch("segment"),
+        threads=threads_of_process("segment"),
         overrides=overrides("segment"),
         split=split_option,
         out=f"results/{study.name}/segment/{{run}}/{{evaluation}}",
@@ -61,5 +62,6 @@ rule segment:
         " {params.split}"
         " --out {params.out} --work {params.work}"
         " --code {params.code}"
-        " --threads {threads}"
+        " --threads {params.threads}"
+        " --time-limit {resources.runtime}"
         " > {log} 2>&1"

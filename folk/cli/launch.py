@@ -1,0 +1,32 @@
+"""The command that starts a stage over several processes or nodes, and becomes it."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from folk.cluster.geometry import Geometry
+from folk.cluster.launch import in_step, outside
+from folk.errors import InputError
+
+
+def launch(
+    stage: Annotated[
+        list[str], typer.Argument(help="a stage and its options, after `--`", metavar="STAGE ...")
+    ],
+    nodes: Annotated[int, typer.Option(min=1, help="machines of the SLURM job")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="of each node")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="cores for each process")] = 1,
+    gpus: Annotated[int, typer.Option(min=0, help="of each node, one for each process")] = 0,
+    step: Annotated[bool, typer.Option("--in-step", hidden=True)] = False,
+) -> None:
+    """Start a stage in several processes: torchrun on a node, srun and torchrun on several."""
+    geometry = Geometry(nodes, processes, threads, gpus)
+    command = (in_step if step else outside)(geometry, stage, os.environ)
+    sys.stdout.flush()
+    try:
+        # Becomes the command: signals, exit status and memory are its own.
+        os.execvp(command[0], command)
+    except OSError as error:
+        raise InputError(f"{command[0]}: cannot be started ({error.strerror})") from error

@@ -1,0 +1,1 @@
+"""SLURM: how a job is started over its nodes and processes."""
