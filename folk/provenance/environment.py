@@ -39,7 +39,7 @@ SCHEDULER_VARIABLES = {
     "cluster": "SLURM_CLUSTER_NAME",
     "restart_count": "SLURM_RESTART_COUNT",
 }
-# What Snakemake's plugin removes from the environment of a rule, SLURM still tells when asked.
+# Snakemake's plugin removes most of these from the environment of a rule; SLURM still tells them.
 SCHEDULER_ANSWERS = {
     "job_name": "JobName",
     "node_list": "NodeList",
@@ -131,10 +131,9 @@ def scheduler(variables: Mapping[str, str] | None = None) -> dict[str, str | Non
         return None
     told = _scontrol(job_id)
     found: dict[str, str | None] = {"kind": "slurm"}
-    found |= {key: told.get(name) for key, name in SCHEDULER_ANSWERS.items()}
-    for key, name in SCHEDULER_VARIABLES.items():
-        found[key] = variables.get(name) or found.get(key)
-    return found
+    found |= {key: variables.get(name) for key, name in SCHEDULER_VARIABLES.items()}
+    # Inside a step the variables speak of the step: its name is that of a program.
+    return found | {key: told.get(name, found.get(key)) for key, name in SCHEDULER_ANSWERS.items()}
 
 
 def geometry(threads: int, variables: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -137,7 +137,8 @@ def train(
                 saved, saved_at = done, time.monotonic()
             if why and done < plan.updates:
                 said = f"stopped after update {done} of {plan.updates}: {why}"
-                print(f"{said}; the next start continues", file=sys.stderr)
+                if world.is_main:
+                    print(f"{said}; the next start continues", file=sys.stderr)
                 raise StoppedError(said)
 
     if history is None:
