@@ -83,3 +83,36 @@ def test_two_processes_train_the_encoder_that_one_would(dataset, tmp_path):
     for left, right in zip(two, one, strict=True):
         for name in ("loss", "loss/reconstruction", "loss/distillation", "grad_norm"):
             assert left[name] == pytest.approx(right[name], rel=1e-3), name
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_in_another_number_of_processes(dataset, tmp_path):
+    """One process is stopped and two go on: allowed, recorded, and the same but for rounding."""
+    whole, moved = tmp_path / "whole", tmp_path / "moved"
+    finish(command(dataset, whole))
+    arguments = command(dataset, moved, runtime__checkpoint_seconds=0.0)
+    process = subprocess.Popen([sys.executable, *arguments], stderr=subprocess.DEVNULL)
+    progress = moved.with_name("moved.work") / "progress.json"
+    limit = time.monotonic() + 120
+    while not progress.exists() and time.monotonic() < limit:
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait() == 75, "it ended before it could be stopped"
+
+    launched = ["-m", "folk", "launch", "--processes", "2", "--"]
+    said = finish([*launched, *arguments[2:], "--threads", "2"])
+
+    assert "continuing after update" in said
+    record = read_record(moved / "record.json")
+    (restart,) = record["restarts"]
+    assert restart["reason"] == "interrupted"
+    assert restart["why"] == f"stopped after update {restart['last_step']} of 18: SIGTERM"
+    shapes = [
+        (start["geometry"]["world_size"], start["geometry"]["threads"])
+        for start in (restart, record)
+    ]
+    assert shapes == [(1, 1), (2, 2)]
+    one, two = (read_history(each / "metrics.jsonl") for each in (whole, moved))
+    assert [line["step"] for line in two] == [line["step"] for line in one]
+    for left, right in zip(one, two, strict=True):
+        assert right["loss"] == pytest.approx(left["loss"], rel=1e-3)
