@@ -64,6 +64,7 @@ include: "workflow/rules/report.smk"
 # Jobs on a cluster read this file again; only the driver speaks.
 if workflow.is_main_process:
     report_stale()
+    watch_slurm_jobs()
 
 
 # A dry run needs no data; a real one says all that is missing before its first job.

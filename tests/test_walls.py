@@ -93,6 +93,11 @@ def test_the_package_knows_nothing_of_snakemake():
     assert [path for path, _, module in imports() if module.split(".")[0] == "snakemake"] == []
 
 
+def test_only_the_watch_knows_the_executor_plugin():
+    users = {path for path, _, module in imports() if module.startswith("snakemake_")}
+    assert users == {"folk/cluster/watch.py"}
+
+
 @pytest.mark.parametrize("room", WITHOUT_TORCH)
 def test_an_auditor_needs_no_torch(room):
     wrong = [

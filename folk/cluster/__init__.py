@@ -1,1 +1,1 @@
-"""SLURM: how a job is started over its nodes and processes."""
+"""A study on a SLURM cluster: the user's site, how jobs start there, and how they are watched."""

@@ -15,6 +15,8 @@ from folk.adopted import read_adopted
 from folk.audit.adopted import adopted_record, is_of_today
 from folk.audit.seal import read_seal, seal_path
 from folk.cluster.geometry import Geometry
+from folk.cluster.driver_note import lines_about_the_lock
+from folk.cluster.watch import put_in_place
 from folk.errors import InputError
 from folk.provenance.digest import digest_file
 from folk.provenance.fingerprint import code_fingerprint
@@ -201,6 +203,13 @@ def report_stale():
     """Say which results older code made, of the stages that the study does not run again for it."""
     kept = {s: f for s, f in fingerprints.items() if not study.reruns_on_code_change(s)}
     for line in stale_results(Path("results") / study.name, kept):
+        print(line, file=sys.stderr)
+
+
+def watch_slurm_jobs():
+    """Let `--executor slurm` watch its jobs to their end; say who holds a lock that is left."""
+    put_in_place()
+    for line in lines_about_the_lock():
         print(line, file=sys.stderr)
 
 
