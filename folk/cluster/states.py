@@ -4,6 +4,7 @@ squeue is asked first, since it knows what runs; it forgets an ended job after t
 sacct, where a site has accounting, is asked about those that squeue has forgotten.
 """
 
+import shutil
 import subprocess
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -58,12 +59,11 @@ def in_queue() -> dict[str, Seen]:
     """
     user = getpwuid(getuid()).pw_name
     columns = "%i|%T|%j|%Z|%k"
-    lines = _lines("squeue", "--noheader", "--states=all", f"--user={user}", f"--format={columns}")
-    found = {}
-    for line in lines:
-        job, word, name, folder, comment = line.split("|", 4)
-        found[job] = Seen(_clean(word), name, folder, comment)
-    return found
+    asked = ["squeue", "--noheader", "--states=all", f"--user={user}", f"--format={columns}"]
+    return {
+        job: Seen(_clean(word), name, folder, comment)
+        for job, word, name, folder, comment in _rows(5, *asked)
+    }
 
 
 def in_accounts(jobs: Collection[str]) -> dict[str, Seen]:
@@ -72,29 +72,17 @@ def in_accounts(jobs: Collection[str]) -> dict[str, Seen]:
     Raises:
         NoAnswerError: sacct failed for another reason, such as a slurmdbd that is away.
     """
-    if not jobs:
+    if not jobs or shutil.which("sacct") is None:
         return {}
-    asked = [
-        "sacct",
-        "--allocations",
-        "--noheader",
-        "--parsable2",
-        "--format=JobIDRaw,State,JobName",
-    ]
+    asked = ["sacct", "--allocations", "--noheader", "--parsable2", f"--jobs={','.join(jobs)}"]
     try:
-        lines = _lines(*asked, f"--jobs={','.join(sorted(jobs))}")
-    except FileNotFoundError:
-        return {}
+        rows = _rows(3, *asked, "--format=JobIDRaw,State,JobName")
     except NoAnswerError as error:
         if DISABLED in str(error):
             return {}
         raise
     # A requeued job has a line for each start, the last one last.
-    found = {}
-    for line in lines:
-        job, word, name = line.split("|", 2)
-        found[job] = Seen(_clean(word), name)
-    return found
+    return {job: Seen(_clean(word), name) for job, word, name in rows}
 
 
 def _clean(text: str) -> str:
@@ -102,14 +90,21 @@ def _clean(text: str) -> str:
     return text.split()[0].rstrip("+") if text.strip() else "UNKNOWN"
 
 
-def _lines(*command: str) -> list[str]:
+def _rows(columns: int, *command: str) -> list[list[str]]:
+    """What a program prints, line by line, cut at the first `|`s."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=SECONDS, check=False, encoding="utf-8"
         )
     except subprocess.TimeoutExpired:
         raise NoAnswerError(f"{command[0]} did not answer within {SECONDS:.0f} s") from None
+    except OSError as error:
+        raise NoAnswerError(f"{command[0]}: {error.strerror}") from None
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip()).replace("\n", "; ")
         raise NoAnswerError(f"{command[0]}: {said or f'exit status {done.returncode}'}")
-    return [line for line in done.stdout.splitlines() if line.strip()]
+    rows = [line.split("|", columns - 1) for line in done.stdout.splitlines() if line.strip()]
+    for row in rows:
+        if len(row) != columns:
+            raise NoAnswerError(f"{command[0]}: a line that is none of its table: {'|'.join(row)}")
+    return rows

@@ -74,6 +74,12 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
 
     def run_job(self, job: Any) -> None:
         """Submit a job, or wait for the one that an earlier driver has submitted for it."""
+        try:
+            self._submit(job)
+        except Exception as error:  # noqa: BLE001 - in this thread nobody else would ever hear of it
+            self._refuse(job, f"{type(error).__name__}: {error}")
+
+    def _submit(self, job: Any) -> None:
         members = _members(job)
         outputs = {str(f) for member in members for f in member.output}
         for earlier, is_made in ((self._earlier.attach, False), (self._earlier.made, True)):
@@ -129,13 +135,14 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
 
     def _report_job_error_threadsafe(self, job_info: Any, msg: str) -> None:
         """An sbatch that could not reach the controller says nothing about its job: try later."""
-        if not any(said in msg for said in CONTROLLER_AWAY):
+        said = next((said for said in CONTROLLER_AWAY if said in msg), None)
+        if said is None:
             self._begun.pop(job_info.job, None)
             super()._report_job_error_threadsafe(job_info, msg)
             return
         job = job_info.job
         self.logger.warning(
-            f"sbatch of {job.name}: slurmctld is away; trying again until it is back."
+            f"{job.name} could not be submitted ({said}); trying again until SLURM answers."
         )
         while not self._leaving:
             time.sleep(self._interval)

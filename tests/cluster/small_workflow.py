@@ -1,5 +1,6 @@
 """A workflow of one training that sleeps: what a driver does, without torch, in seconds."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -38,21 +39,26 @@ rule train:
         runtime=5,
     shell: "python3 train.py {params.work} {output}"
 """
-# Adds one to its progress in every tick, and saves it, as a training does; SIGTERM ends it early.
+# Adds one to its progress in every tick, and saves it, as a training does.
 TRAIN = """
-import json, os, signal, sys, time
+import json, os, sys, time
 from pathlib import Path
 work, out = Path(sys.argv[1]), Path(sys.argv[2])
 work.mkdir(parents=True, exist_ok=True)
 progress = work / "progress.json"
-wanted, saves = [json.loads(Path("plan").read_text())[key] for key in ("ticks", "saves")]
+
+
+def plan(key):
+    return json.loads(Path("plan").read_text())[key]
+
+
 step = json.loads(progress.read_text())["step"] if progress.exists() else 0
 with (work / "starts").open("a") as file:
     file.write(f"{os.environ['SLURM_JOB_ID']} {step}\\n")
-while step < wanted:
+while step < plan("ticks"):
     time.sleep(0.25)
     step += 1
-    if saves:
+    if plan("saves"):
         aside = work / "aside"
         aside.write_text(json.dumps({"step": step}))
         aside.replace(progress)
@@ -85,8 +91,9 @@ class SmallWorkflow:
         (self.folder / name).write_text(text, encoding="utf-8")
 
     def plan(self, ticks: int, saves: bool = True) -> None:
-        """How long the trainings shall be from their next start on."""
-        self.write("plan", f'{{"ticks": {ticks}, "saves": {str(saves).lower()}}}')
+        """How long the trainings shall be, also those that run."""
+        self.write("aside", json.dumps({"ticks": ticks, "saves": saves}))
+        (self.folder / "aside").replace(self.folder / "plan")
 
     def run(self, *arguments: str, seconds: float = 240) -> subprocess.CompletedProcess[str]:
         """Drive it to the end."""

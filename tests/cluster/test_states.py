@@ -122,3 +122,15 @@ def test_a_service_that_hangs_gives_no_answer(
 def test_an_empty_queue_is_an_answer(says: Says):
     says("squeue")
     assert in_queue() == {}
+
+
+def test_a_missing_squeue_gives_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NoAnswerError, match="squeue: No such file"):
+        in_queue()
+
+
+def test_a_line_that_is_no_row_gives_no_answer(says: Says):
+    says("squeue", "17|RUNNING|run|/w|rule\nslurm: hello, this is maintenance\n")
+    with pytest.raises(NoAnswerError, match="none of its table"):
+        in_queue()

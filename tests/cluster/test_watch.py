@@ -32,7 +32,7 @@ def test_a_cancelled_job_fails_where_accounting_says_by_whom(
 
 
 def test_a_driver_that_was_killed_is_followed_by_one_that_attaches(lab: Lab, tmp_path: Path):
-    workflow = SmallWorkflow(lab, tmp_path, 60)
+    workflow = SmallWorkflow(lab, tmp_path, LONG)
     first = workflow.start()
     job = workflow.wait_for_start()
     first.send_signal(signal.SIGKILL)
@@ -42,20 +42,23 @@ def test_a_driver_that_was_killed_is_followed_by_one_that_attaches(lab: Lab, tmp
     assert "is gone and has left its lock: call snakemake once more with --unlock" in refused.stdout
     assert workflow.run("--unlock").returncode == 0
 
-    second = workflow.run()
-    assert second.returncode == 0, second.stdout
-    assert f"SLURM job {job} (train a) of an earlier driver is waited for" in second.stdout
+    second = workflow.start()
+    waited = f"SLURM job {job} (train a) of an earlier driver is waited for"
+    wait_until("the second driver to attach", lambda: waited in workflow.said, 120)
+    workflow.plan(0)
+    assert second.wait(120) == 0, workflow.said
     assert workflow.submitted() == [job]
     assert len(workflow.starts()) == 1
     assert "Nothing to be done" in workflow.run("-n").stdout
 
 
 def test_a_job_that_completed_while_no_driver_lived_is_not_run_again(lab: Lab, tmp_path: Path):
-    workflow = SmallWorkflow(lab, tmp_path, 12)
+    workflow = SmallWorkflow(lab, tmp_path, LONG)
     first = workflow.start()
     job = workflow.wait_for_start()
     first.send_signal(signal.SIGKILL)
     first.wait()
+    workflow.plan(0)
     lab.wait_for_state(job, "COMPLETED")
     workflow.run("--unlock")
 
@@ -130,11 +133,12 @@ def test_a_preempted_training_goes_on(lab: Lab, tmp_path: Path, partition: str, 
 
 
 def test_a_controller_that_is_away_for_a_while_loses_no_job(lab: Lab, tmp_path: Path):
-    workflow = SmallWorkflow(lab, tmp_path, 20)
+    workflow = SmallWorkflow(lab, tmp_path, LONG)
     driver = workflow.start()
     workflow.wait_for_start()
     lab.kill("slurmctld")
     wait_until("the driver to notice", lambda: "until SLURM answers again" in workflow.said, 120)
+    workflow.plan(0)
     lab.start("slurmctld")
     assert driver.wait(120) == 0
     assert "SLURM answers again" in workflow.said
