@@ -36,8 +36,10 @@ wildcard_constraints:
     evaluation="[a-z0-9-]+",
 
 
+# Seconds of work each: a queue would take longer.
 localrules:
     all,
+    split,
     report,
     track,
 
@@ -67,9 +69,9 @@ if workflow.is_main_process:
     watch_slurm_jobs()
 
 
-# A dry run needs no data; a real one says all that is missing before its first job.
+# A dry run needs no data and no cluster; a real one says all that is missing before its first job.
 onstart:
-    refuse_missing_files(workflow.dag.needrun_jobs())
+    refuse_unready(workflow.dag.needrun_jobs())
 
 
 onsuccess:

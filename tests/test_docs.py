@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from folk.cluster.site import Site
 from folk.recipes import RECIPES
 from folk.study import Study
 
@@ -25,6 +26,12 @@ def test_every_key_is_explained():
     keys = {key for model in (Study, *RECIPES.values()) for key in keys_of(model)}
 
     assert sorted(keys - explained) == []
+
+
+def test_every_key_of_a_site_is_explained():
+    explained = set(re.findall(r"`([a-z_]+)`", Path("docs/cluster.md").read_text()))
+
+    assert sorted(keys_of(Site) - explained) == []
 
 
 def test_files_that_the_readme_names_exist():

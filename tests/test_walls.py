@@ -75,7 +75,7 @@ def test_the_cluster_knows_the_study_and_nothing_that_computes():
         for _, room, module in imports()
         if room == "cluster" and module.startswith("folk.")
     }
-    assert known <= {"cluster", "study", "errors", "files"}
+    assert known <= {"cluster", "study", "yaml_model", "errors", "files"}
 
 
 def test_only_tracking_knows_mlflow():

@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 
 from folk.cli.adopt import adopt
+from folk.cli.cluster import cluster
 from folk.cli.explain import explain
 from folk.cli.export import export
 from folk.cli.launch import launch
@@ -49,6 +50,7 @@ for stage in (
     app.command(rich_help_panel="Stages")(stage)
 app.command()(launch)
 app.command()(plan)
+app.command()(cluster)
 app.command("mlflow-sync")(mlflow_sync)
 for question in (explain, seal, adopt, export):
     app.command(rich_help_panel="Audit")(question)

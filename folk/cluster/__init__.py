@@ -1,1 +1,1 @@
-"""A study on a SLURM cluster: the user's site, how jobs start there, and how they are watched."""
+"""SLURM: one user's site, and how jobs are spread over nodes, started and watched there."""

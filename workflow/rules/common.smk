@@ -14,9 +14,13 @@ from pathlib import Path
 from folk.adopted import read_adopted
 from folk.audit.adopted import adopted_record, is_of_today
 from folk.audit.seal import read_seal, seal_path
+from folk.cluster.ask import ask_of, submitted_stages
+from folk.cluster.check import site_problems
 from folk.cluster.geometry import Geometry
 from folk.cluster.driver_note import lines_about_the_lock
 from folk.cluster.watch import put_in_place
+from folk.cluster.queues import ask_slurm
+from folk.cluster.site import load_site
 from folk.errors import InputError
 from folk.provenance.digest import digest_file
 from folk.provenance.fingerprint import code_fingerprint
@@ -29,6 +33,7 @@ from folk.report.compared import check_comparisons
 from folk.report.published import load_published
 from folk.study import load_study
 from snakemake.exceptions import WorkflowError
+from snakemake.resources import Resource, Resources
 
 DEFAULT_STUDY = "config/demo.yaml"
 CODE_OF_STAGE = {stage: f"folk.tasks.{stage}" for stage in RECIPES}
@@ -75,16 +80,37 @@ def checked_recipes():
     return recipes
 
 
+def resources_of_rules():
+    """What the site says of each rule, as if it came with --set-resources, which has the last word.
+
+    Snakemake hands such resources on to the jobs: what one was submitted with is what it sees on
+    its node, whatever becomes of the site file. Without a cluster nobody looks at them.
+    """
+    given = workflow.resource_settings.overwrite_resources
+    of_rules = dict(given)
+    for stage in submitted_stages(study):
+        # `raw` is what the job is told on its command line, where it is read as Python.
+        said = {
+            name: Resource(name, value, raw=repr(value))
+            for name, value in site.site.resources(ask_of(study, stage)).items()
+        }
+        if said:
+            of_rules[stage] = Resources({**said, **given.get(stage, {})})
+    return of_rules
+
+
 study_file = single_study_file()
 try:
     study = load_study(Path(study_file))
     adopted = read_adopted(Path("results", study.name))
+    site = load_site()
     # Jobs on a cluster read this file again; what the driver has checked stays so.
     if workflow.is_main_process:
         check_comparisons(study, load_published(Path("config/published.yaml")))
 except InputError as error:
     refuse(error)
 recipes = checked_recipes()
+workflow.resource_settings.overwrite_resources = resources_of_rules()
 fingerprints = {stage: code_fingerprint(code, Path(".")) for stage, code in CODE_OF_STAGE.items()}
 
 
@@ -275,15 +301,33 @@ def archives(wildcards):
     )
 
 
-def refuse_missing_files(jobs):
-    """End before any job starts if one of them needs a file that the user has yet to bring."""
+def refuse_unready(jobs):
+    """End before any job starts if files are missing or the cluster cannot run one of them."""
     jobs = list(jobs)
+    lines = lines_about_files(jobs)
+    if workflow.executor_plugin.name == "slurm":
+        lines += lines_about_cluster({job.rule.name for job in jobs})
+    if lines:
+        refuse("\n".join(lines))
+
+
+def lines_about_files(jobs):
+    """The files that these jobs need and that the user has yet to bring."""
     data = {job.wildcards.data for job in jobs if job.rule.name == "prepare"}
     splits = {job.wildcards.split for job in jobs if job.rule.name == "split"}
     rows = {row_of(job.wildcards) for job in jobs if job.rule.name == "pretrain"}
     lines = missing_files(study, recipes, data, splits, rows)
-    if lines:
-        refuse("\n".join(["these files are to be provided:", *lines]))
+    return ["these files are to be provided:", *lines] if lines else []
+
+
+def lines_about_cluster(rules):
+    """What stands against these rules on this cluster."""
+    asks = [ask_of(study, stage) for stage in submitted_stages(study) if stage in rules]
+    try:
+        lines = site_problems(site, asks, ask_slurm()) if asks else []
+    except InputError as error:
+        lines = [str(error)]
+    return ["this cluster cannot run it:", *lines] if lines else []
 
 
 def list_file(wildcards):

@@ -1,0 +1,50 @@
+"""What each stage of a study asks of the cluster, and what SLURM says to that; submits nothing."""
+
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from folk.cli.read import StudyFile
+from folk.cluster.ask import Ask, ask_of, submitted_stages
+from folk.cluster.check import site_problems
+from folk.cluster.duration import spell_minutes
+from folk.cluster.queues import ask_slurm, refusal
+from folk.cluster.site import SITE_FILE, Site, load_site
+from folk.errors import InputError
+from folk.study import load_study
+
+
+def cluster(study: StudyFile = Path("config/demo.yaml")) -> None:
+    """Check config/cluster.yaml against SLURM and a study, and print what its jobs ask for.
+
+    Nothing is submitted. Ends with status 2 if a job could not run; the same is checked before
+    snakemake submits its first one.
+    """
+    named = load_study(study)
+    file = load_site()
+    asks = [ask_of(named, stage) for stage in submitted_stages(named)]
+    problems = site_problems(file, asks, ask_slurm())
+    Console(highlight=False, markup=False).print(_table(file.site, asks, judged=not problems))
+    if problems:
+        raise InputError("\n".join(["this cluster cannot run the study:", *problems]))
+    if file.document is None:
+        typer.echo(f"There is no {SITE_FILE}: SLURM's defaults are taken.")
+
+
+def _table(site: Site, asks: list[Ask], judged: bool) -> Table:
+    """A row for each stage; `judged` asks SLURM about each as well."""
+    table = Table("stage", "account", "partition", "nodes", "each with", "time", "SLURM says")
+    for ask in asks:
+        queue = site.queue(ask)
+        table.add_row(
+            ask.stage,
+            site.account or "default",
+            queue.partition or "default",
+            str(ask.nodes),
+            ask.of_each_node,
+            spell_minutes(site.runtime(ask)),
+            (refusal(site, ask) or "would take it") if judged else "not asked",
+        )
+    return table
