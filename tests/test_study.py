@@ -102,6 +102,11 @@ def test_every_entry_that_follows_a_recipe_is_found_by_stage_and_name(tmp_path):
         ("says: it rises, order", "says: it rises, equal: {of: a, to: b, margin: 1}, order",
          "give one of 'order', 'difference' and 'equal', found order and equal"),
         ("margin: 0.2}", "margin: 0.0}", "greater than 0"),
+        ("title: A study", "resources: {prepare: {nodes: 2}}\ntitle: A study",
+         r"resources\.prepare\.nodes: a job of 'prepare' is one process"),
+        ("title: A study", "resources: {cost: {processes: 2}}\ntitle: A study", "cost.processes"),
+        ("title: A study", "resources: {pretrain: {gpu: 4, processes: 2}}\ntitle: A study",
+         "2 processes for 4 GPUs of a node; each process drives one GPU"),
         ("title: A study", "titel: A study", r"titel: unknown key; did you mean 'title'"),
     ],
 )  # fmt: skip

@@ -251,7 +251,9 @@ def _first_line(error: BaseException) -> str:
     if str(error) == str(code) and isinstance(code, int) and code > 128:
         return signal.Signals(code - 128).name
     said = str(error).strip().partition("\n")[0][:300]
-    return said if isinstance(error, SystemExit) else f"{type(error).__name__}: {said}"
+    if isinstance(error, SystemExit):
+        return said
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _failed_path(work: Path, fields: dict[str, Any]) -> Path:

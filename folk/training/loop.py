@@ -93,7 +93,7 @@ def train(
         StoppedError: a signal asked to stop, or time is up; the checkpoint is written.
     """
     path = plan.work / "checkpoint.pt"
-    start = _resume(path, plan, parts)
+    start = _resume(path, plan, world, parts)
     history = History(plan.work / "metrics.jsonl", start) if world.is_main else None
     finite = _FirstNonFinite(world.device)
     saved, saved_at = start, time.monotonic()
@@ -168,7 +168,7 @@ def _reason_to_stop(stop: "_Stop", world: World) -> str | None:
     return next(reason for reason in world.gather(own) if reason)
 
 
-def _resume(path: Path, plan: Plan, parts: dict[str, Resumable]) -> int:
+def _resume(path: Path, plan: Plan, world: World, parts: dict[str, Resumable]) -> int:
     found = load_checkpoint(path, plan.identity)
     if found is None:
         if path.exists():
@@ -177,7 +177,8 @@ def _resume(path: Path, plan: Plan, parts: dict[str, Resumable]) -> int:
     update, state = found
     for name, part in parts.items():
         part.load_state_dict(state[name])
-    print(f"{path}: continuing after update {update} of {plan.updates}", file=sys.stderr)
+    if world.is_main:
+        print(f"{path}: continuing after update {update} of {plan.updates}", file=sys.stderr)
     return update
 
 

@@ -202,7 +202,11 @@ def fill() -> None:
     scaffold(STUDY, NUMBERS)
     prepare(digest_file(Path("pictures.tar")).md5)
     for number, node in enumerate(("node1", "node2")):
-        slurm = {"SLURM_JOB_ID": str(number), "SLURMD_NODENAME": node}
+        slurm = {
+            "SLURM_JOB_ID": str(number),
+            "SLURMD_NODENAME": node,
+            "WORLD_SIZE": str(2 - number),
+        }
         with pytest.MonkeyPatch.context() as patch:
             for name, value in slurm.items():
                 patch.setenv(name, value)

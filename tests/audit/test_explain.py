@@ -68,6 +68,36 @@ def test_each_restart_is_told_with_its_node_and_the_step_that_it_reached(toy):
     assert "node node1" in text_of(found, 200)
 
 
+def test_a_start_in_another_number_of_processes_is_told_and_no_bits_are_promised(toy):
+    found = toy.explain(FULL)
+
+    starts = next(job for job in found.chain if job.name == "pretrain mfm-s0").starts
+    assert [(s.why, s.same_geometry) for s in starts] == [
+        ("KeyboardInterrupt", False),
+        (None, True),
+    ]
+    assert "2 processes; interrupted (KeyboardInterrupt), got to step 7; other geometry" in text_of(
+        found, 300
+    )
+    assert said(found.not_established, "the last bits of pretrain mfm-s0", "nodes, processes or")
+
+
+def test_older_records_without_a_geometry_are_explained(toy):
+    (path,) = (p for p in Path("results").glob("**/pretrain/mfm-s0/record.json"))
+    text = path.read_text()
+    record = json.loads(text)
+    for start in (record, *record["restarts"]):
+        for key in ("geometry", "why", "slurm_state"):
+            start.pop(key, None)
+    path.write_text(json.dumps(record))
+    try:
+        starts = next(j for j in toy.explain(FULL).chain if j.name == "pretrain mfm-s0").starts
+    finally:
+        path.write_text(text)
+
+    assert [(s.geometry, s.same_geometry) for s in starts] == [(None, True), (None, True)]
+
+
 def test_a_record_of_a_failure_that_cannot_be_read_is_no_silence(toy):
     (path,) = toy.explainer().chain.failed_paths()
     path.write_text("{}")

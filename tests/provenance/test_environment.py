@@ -6,7 +6,14 @@ import sys
 
 import pytest
 
-from folk.provenance.environment import code_state, environment, hardware, scheduler
+from folk.provenance.environment import (
+    code_state,
+    ended_as,
+    environment,
+    geometry,
+    hardware,
+    scheduler,
+)
 
 
 def git(folder, *arguments):
@@ -133,7 +140,8 @@ def test_graphics_cards_are_named_by_their_own_tool(tmp_path, monkeypatch):
     assert hardware()["gpus"] == ["NVIDIA H100", "NVIDIA H100"]
 
 
-def test_a_slurm_job_is_named_and_its_absence_is_none():
+def test_a_slurm_job_is_named_and_its_absence_is_none(monkeypatch):
+    monkeypatch.setenv("PATH", "")  # no cluster answers
     variables = {"SLURM_JOB_ID": "77", "SLURMD_NODENAME": "n1", "SLURM_RESTART_COUNT": "2"}
 
     found = scheduler(variables)
@@ -153,3 +161,61 @@ def test_torch_is_not_imported():
         "assert not {'torch', 'mlflow', 'jsonschema'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """A controller that knows three jobs, and accounting that knows a fourth."""
+    words = "JobName=abc JobState={} Partition=low NodeList=node[1-2] Restarts=1 TimeLimit=00:10:00"
+    cases = {"7": "RUNNING", "8": "PREEMPTED", "9": "NODE_FAIL"}
+    known = "".join(
+        f'  "show job {job}") echo "JobId={job} {words.format(state)}" ;;\n'
+        for job, state in cases.items()
+    )
+    tools = {
+        "scontrol": f'case "$1 $2 $3" in\n{known}'
+        '  "show hostnames node[1-2]") printf "node1\\nnode2\\n" ;;\n  *) exit 1 ;;\nesac\n',
+        "sacct": '[ "$7" = 5 ] && echo "CANCELLED by 1000"\n',
+    }
+    for name, script in tools.items():
+        tool = tmp_path / name
+        tool.write_text(f"#!/bin/sh\n{script}")
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+
+def test_what_is_missing_in_the_environment_slurm_is_asked(slurm):
+    found = scheduler({"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "python", "SLURMD_NODENAME": "node1"})
+
+    assert found | {"array_job_id": None} == found
+    asked = ("job_name", "partition", "node_list", "restart_count", "time_limit", "node")
+    assert [found[key] for key in asked] == ["abc", "low", "node[1-2]", "1", "00:10:00", "node1"]
+
+
+@pytest.mark.parametrize(
+    ("job", "state"),
+    [("8", "PREEMPTED"), ("9", "NODE_FAIL"), ("5", "CANCELLED"), ("6", None), (None, None)],
+)
+def test_slurm_is_asked_how_an_earlier_job_ended(slurm, job, state):
+    assert ended_as(job) == state
+
+
+def test_a_job_that_runs_again_under_its_id_was_requeued(slurm, monkeypatch):
+    assert ended_as("7") is None
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert ended_as("7") == "REQUEUED"
+
+
+def test_a_geometry_is_what_torchrun_and_slurm_tell(slurm):
+    spread = {"WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "3", "SLURM_STEP_NODELIST": "node[1-2]"}
+
+    assert geometry(4, spread) == {
+        "nodes": 2, "processes": 3, "world_size": 6, "threads": 4, "node_list": ["node1", "node2"],
+    }  # fmt: skip
+
+
+def test_a_process_alone_is_a_geometry_too(monkeypatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "here")
+
+    assert geometry(1, {})["node_list"] == ["here"]
+    assert geometry(1, {})["world_size"] == 1

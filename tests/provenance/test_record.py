@@ -163,6 +163,37 @@ def test_restarts_are_listed_oldest_first_with_their_reasons(job, monkeypatch):
     assert all(r["ended"] for r in restarts)
 
 
+def test_a_restart_tells_why_it_ended_and_over_what_it_was_spread(job, monkeypatch):
+    errors = [RuntimeError("lost\nmore"), SystemExit(128 + signal.SIGTERM), KeyboardInterrupt()]
+    for number, error in enumerate(errors, start=1):
+        monkeypatch.setenv("WORLD_SIZE", str(number))
+        with pytest.raises(type(error)), job(threads=number):
+            raise error
+    with job() as record:
+        finish(record)
+
+    restarts = read_record(RESULT / "record.json")["restarts"]
+    assert [r["why"] for r in restarts] == ["RuntimeError: lost", "SIGTERM", "KeyboardInterrupt"]
+    assert [r["geometry"]["world_size"] for r in restarts] == [1, 2, 3]
+    assert [r["geometry"]["threads"] for r in restarts] == [1, 2, 3]
+
+
+def test_a_second_sigterm_does_not_cut_the_evidence_off(job, monkeypatch):
+    from folk.provenance import record as module
+
+    write = module.write_record
+
+    def interrupted(path, fields):
+        os.kill(os.getpid(), signal.SIGTERM)
+        write(path, fields)
+
+    monkeypatch.setattr(module, "write_record", interrupted)
+    with pytest.raises(SystemExit), job():
+        raise SystemExit(75)
+
+    assert failures()[0]["outcome"] == "interrupted"
+
+
 def test_a_finished_job_has_no_restarts_when_it_is_run_again(job):
     for _ in range(2):
         with job() as record:
