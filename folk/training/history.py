@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from folk.files import write_text
+
 
 class History:
     """A metrics.jsonl that grows, and that a resumed training cuts back to its checkpoint."""
@@ -14,14 +16,11 @@ class History:
     def __init__(self, path: Path, from_update: int) -> None:
         """Open the file at `path`, keeping only the lines up to `from_update` updates."""
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         kept = [line for line in read_history(path) if line["step"] <= from_update]
-        if from_update == 0:
-            kept = []
-        self._file = path.open("w", encoding="utf-8")
-        self.lines: list[dict[str, Any]] = []
-        for line in kept:
-            self._append(line)
+        self.lines: list[dict[str, Any]] = [] if from_update == 0 else kept
+        # A new file: the process of a node that the cluster has lost may still write to the old.
+        write_text(path, "".join(json.dumps(line) + "\n" for line in self.lines))
+        self._file = path.open("a", encoding="utf-8")
 
     def add(self, update: int, epoch: float, values: dict[str, float]) -> None:
         """Append one line after `update` updates; non-finite values are left out."""
