@@ -165,7 +165,12 @@ def run_job(
     ) as record:
         name = "/".join(filter(None, (job.stage, job.run, job.evaluation)))
         with LiveMirror(os.environ.get("MLFLOW_TRACKING_URI"), job.study, name) as mirror:
-            metrics = task(mirror.log)
+
+            def live(step: int, values: dict[str, float]) -> None:
+                record.check_is_latest()
+                mirror.log(step, values)
+
+            metrics = task(live)
         write_json(job.work / "metrics.json", metrics)
         _write_recipe(job.work / "recipe.yaml", job.recipe)
         names = [*outputs, "metrics.json", "recipe.yaml"]

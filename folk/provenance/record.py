@@ -40,6 +40,20 @@ MADE_NAME = "finished.id"  # in the work folder, which is never handed on: this 
 STOPPED = (75, 128 + signal.SIGTERM)  # exit codes: a planned stop that wants a restart; SIGTERM
 
 
+class SupersededError(SystemExit):
+    """Another start of the same job has taken over: a cluster that lost a node runs its job again.
+
+    The process on the lost node may well go on, with the same files before it.
+    """
+
+    def __init__(self, work: Path) -> None:
+        super().__init__(STOPPED[0])
+        self.work = work
+
+    def __str__(self) -> str:
+        return f"{self.work}: another start of this job has taken over, so this one leaves"
+
+
 class Record:
     """The record of a job that is under way."""
 
@@ -69,8 +83,10 @@ class Record:
 
         Raises:
             InputError: an output is missing.
+            SupersededError: another start of the job has taken over; nothing was published.
         """
         assert not self.finished, "a record is finished once"
+        self.check_is_latest()
         moves = moves or {}
         self.fields["outputs"] = describe_outputs(outputs, moves)
         self.fields["metrics"] = dict(metrics)
@@ -86,6 +102,15 @@ class Record:
         self.finished = True
         return str(record["id"])
 
+    def check_is_latest(self) -> None:
+        """See that no other start of the job has opened its record in the work folder since.
+
+        Raises:
+            SupersededError: one has.
+        """
+        if not self._is_latest():
+            raise SupersededError(self.work)
+
     def fail(self, outcome: Literal["failed", "interrupted"], error: BaseException) -> Path:
         """Keep the evidence of a job that did not finish; the open record stays for a restart."""
         message = str(error)[:2000]
@@ -96,8 +121,16 @@ class Record:
             write_text(path.with_suffix(".diff"), self._diff)
         write_record(path, record)
         ended = {"outcome": outcome, "ended": record["ended"], "why": _first_line(error)}
-        write_json(self.work / OPEN_NAME, self.fields | ended)
+        if self._is_latest():
+            write_json(self.work / OPEN_NAME, self.fields | ended)
         return path
+
+    def _is_latest(self) -> bool:
+        try:
+            left = json.loads((self.work / OPEN_NAME).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return False  # the other start has finished
+        return all(left.get(key) == self.fields[key] for key in ("started", "pid", "hardware"))
 
     def _closed(self, outcome: str, error: dict[str, str] | None) -> dict[str, Any]:
         started = _parse_time(self.fields["started"])

@@ -310,3 +310,22 @@ def test_a_file_that_is_no_json_is_refused_by_name(here):
         read_record(here / "record.json")
     with pytest.raises(InputError, match=r"none\.json: record cannot be read"):
         read_record(here / "none.json")
+
+
+def test_a_start_on_a_lost_node_leaves_when_another_has_taken_over(job):
+    lost = job()
+    early = lost.__enter__()
+    with job() as record:
+        with pytest.raises(SystemExit, match="another start of this job has taken over"):
+            early.check_is_latest()
+        with pytest.raises(SystemExit) as left:
+            finish(early, "of the lost node")
+        assert left.value.code == 75
+        assert not lost.__exit__(SystemExit, left.value, None)
+        record.check_is_latest()
+        finish(record, "of the new one")
+
+    assert (RESULT / "encoder.safetensors").read_text() == "of the new one"
+    assert read_record(RESULT / "record.json")["outcome"] == "finished"
+    assert [failure["outcome"] for failure in failures()] == ["interrupted"]
+    assert "another start" in failures()[0]["error"]["message"]
