@@ -19,10 +19,10 @@ from tests.workflow.conftest import Copy
 RESULT = Path("results/tiny/pretrain/folk-s0")
 WORK = Path("results/tiny/work/pretrain/folk-s0")
 CHECKPOINT_SECONDS = 1
-# As many updates as take some twenty seconds on one idle core.
+# 240 updates, which take some fifteen seconds on one idle core.
 SETTINGS = f"""
     set:
-      optim.epochs: 100
+      optim.epochs: 60
       optim.batch: 32
       optim.warmup_epochs: 0.5
       runtime.log_every: 1

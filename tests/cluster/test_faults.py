@@ -26,7 +26,7 @@ from tests.cluster.lab import Lab, wait_until
 from tests.cluster.lab_files import CPUS_OF_A_NODE
 from tests.workflow.conftest import Copy, copy_repository
 
-MIDDLE = 40  # updates; the training has 400 and more
+MIDDLE = 20  # updates, of 240
 SLOW_MACHINE = 10.0  # seconds that an update or a checkpoint may take where other tests run
 NO_RETRIES = ("--retries", "0")
 
