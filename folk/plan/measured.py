@@ -4,13 +4,13 @@ import json
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from folk.errors import InputError
 from folk.provenance.digest import sha256_of_json
 from folk.provenance.schema import read_record
+from folk.report.times import gpus_of, hours_of, threads_of
 
 Place = tuple[str, str | None, str | None]
 
@@ -97,7 +97,7 @@ def read_ledger(results: Path) -> Ledger:
     for path, record in records:
         if record["smoke"] or record["outcome"] != "finished":
             continue
-        hours, device = _hours(record), _device(record)
+        hours, device = hours_of(record), _device(record)
         size = float(sum(output["size"] for output in record["outputs"]))
         place = (record["stage"], record["run"], record["evaluation"])
         ledger.own[record["study"], place] = (hours, size)
@@ -107,7 +107,7 @@ def read_ledger(results: Path) -> Ledger:
         if hours is not None:
             ledger.hours.setdefault((work, device), []).append(hours)
         if pretrain is not None and "hours_total" in record["metrics"]:
-            on_one = Device(1, 0) if record["metrics"]["on_gpu"] else Device(0, _threads(record))
+            on_one = Device(1, 0) if record["metrics"]["on_gpu"] else Device(0, threads_of(record))
             trained = work_of("pretrain", pretrain, data=_data(record, by_id))
             ledger.steps.setdefault((trained, on_one), []).append(record["metrics"]["hours_total"])
     return ledger
@@ -150,27 +150,8 @@ def _encoder(record: dict[str, Any], by_id: Mapping[str, Any]) -> dict[str, Any]
     return None
 
 
-def _hours(record: dict[str, Any]) -> float | None:
-    """All starts of a job together; None when one was killed and nobody knows how long it ran."""
-    seconds = float(record["seconds"])
-    for start in record["restarts"]:
-        if start["ended"] is None:
-            return None
-        begun, ended = (datetime.fromisoformat(start[key]) for key in ("started", "ended"))
-        seconds += (ended - begun).total_seconds()
-    return seconds / 3600.0
-
-
 def _device(record: dict[str, Any]) -> Device:
-    processes = int(record["environment"]["variables"].get("WORLD_SIZE", 1))
-    if record["hardware"]["gpus"]:
-        return Device(processes, 0)
-    return Device(0, processes * _threads(record))
-
-
-def _threads(record: dict[str, Any]) -> int:
-    argv = record["argv"]
-    return int(argv[argv.index("--threads") + 1]) if "--threads" in argv[:-1] else 1
+    return Device.asked(gpus_of(record), threads_of(record))
 
 
 def _measured_recipe(record: Path) -> str | None:

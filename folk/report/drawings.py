@@ -3,50 +3,42 @@
 import io
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
 
 from folk.errors import InputError
-from folk.report import figures
+from folk.report import figures, picture_figures
+from folk.report.cells import Cell
+from folk.report.cost_drawings import draw_cost
+from folk.report.drawing import Drawing, NotDrawn, row_colours
 from folk.report.evidence import Evidence, Measurement, read_json
-from folk.study import run_name
+from folk.report.example_drawings import draw_examples
 
 _POINTS = 400  # of a training curve: more than a phone has pixels
 _SAMPLES = 12
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A figure of the report; `svg` stands alone."""
-
-    name: str
-    title: str
-    caption: str
-    svg: str
-
-
-def draw(evidence: Evidence) -> list[Drawing]:
-    """Every figure whose data is there, in the order of the report.
+def draw(evidence: Evidence, cells: Sequence[Cell]) -> tuple[list[Drawing], list[NotDrawn]]:
+    """Every figure whose data is there, in the order of the report, and what could not be drawn.
 
     Raises:
         InputError: a file that is there but cannot be read.
     """
-    kinds = (_scenes(evidence), _filters(evidence), _curves(evidence))
-    measured = (_labels(evidence), _frozen(evidence))
-    return [drawing for kind in (*kinds, *measured) for drawing in kind]
-
-
-def row_colours(evidence: Evidence) -> dict[str, str]:
-    """A colour for each row's label, the same in every figure."""
-    rows = evidence.study.encoders.values()
-    return {row.label: figures.PALETTE[i % len(figures.PALETTE)] for i, row in enumerate(rows)}
+    found = [
+        *_scenes(evidence),
+        *draw_examples(evidence),
+        *_curves(evidence),
+        *_labels(evidence),
+        *_frozen(evidence),
+        *draw_cost(evidence, cells),
+    ]
+    drawn = [figure for figure in found if isinstance(figure, Drawing)]
+    return drawn, [figure for figure in found if isinstance(figure, NotDrawn)]
 
 
 def _scenes(evidence: Evidence) -> Iterator[Drawing]:
@@ -66,7 +58,8 @@ def _scenes(evidence: Evidence) -> Iterator[Drawing]:
             title=f"Pictures of the data set {name}",
             caption="The first labelled training pictures of each class, as the encoder gets them "
             "before any augmentation.",
-            svg=figures.figure_scenes(np.stack(pictures), captions),
+            seen=f"Sample pictures of {', '.join(dict.fromkeys(captions))}.",
+            svg=picture_figures.figure_scenes(np.stack(pictures), captions),
         )
 
 
@@ -94,48 +87,6 @@ def _samples(shard: Path, classes: list[str]) -> tuple[list[np.ndarray], list[st
     return pictures, [str(classes[labels[row]]) for row in chosen]
 
 
-def _filters(evidence: Evidence) -> Iterator[Drawing]:
-    """One figure for each set of example pictures; a filter that rows share is drawn once."""
-    groups: dict[bytes, tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray]]]] = {}
-    for row, encoder in evidence.study.encoders.items():
-        folder = evidence.results / "pretrain" / run_name(row, encoder.seeds[0])
-        path = folder / "examples.npz"
-        if not path.is_file() or evidence.foreign(folder) is not None:
-            continue
-        pictures, keep, filtered, names = _examples(path)
-        _, known = groups.setdefault(pictures.tobytes(), (pictures, {}))
-        for name, kept, left in zip(names, keep, filtered, strict=True):
-            if name in known and not np.array_equal(known[name][0], kept):
-                name = f"{name} ({encoder.label})"  # same word, another radius or another draw
-            known.setdefault(name, (kept, left))
-    for place, (pictures, known) in enumerate(groups.values(), start=1):
-        if known:
-            keep, filtered = (np.stack(arrays) for arrays in zip(*known.values(), strict=True))
-            yield Drawing(
-                name="filters" if place == 1 else f"filters-{place}",
-                title="What each filter leaves of a picture",
-                caption="Beside each filtered picture, in white, the frequencies that were kept, "
-                "with the mean colour in the centre. MFM cuts one circle for all pictures; Com "
-                "keeps the largest coefficients of this very picture, here with the share kept, "
-                "and RCom keeps the rest.",
-                svg=figures.figure_filters(pictures, keep, filtered, list(known)),
-            )
-
-
-def _examples(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            pictures, keep, filtered = (file[n] for n in ("pictures", "keep", "filtered"))
-            names = [str(name) for name in file["names"]]
-        shape = (len(names), *pictures.shape)
-        if keep.shape != shape[:-1] or filtered.shape != shape or keep.dtype != np.bool_:
-            raise ValueError(f"keep is {keep.shape}, filtered {filtered.shape}, not {shape}")
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path}: not the examples of a pre-training: {error}") from error
-    few = slice(figures.MOST_FILTERED)
-    return pictures[few] / 255.0, keep[:, few], filtered[:, few] / 255.0, names
-
-
 def _curves(evidence: Evidence) -> Iterator[Drawing]:
     curves = []
     for run, row, seed in evidence.study.runs():
@@ -153,8 +104,18 @@ def _curves(evidence: Evidence) -> Iterator[Drawing]:
             title="Pre-training losses",
             caption="One line for each seed. Every method has its own scale: losses of different "
             "methods say nothing about each other.",
+            seen="Losses over the epochs, first and last: " + _ends(curves),
             svg=figures.figure_curves(curves, row_colours(evidence)),
         )
+
+
+def _ends(curves: Sequence[figures.Curve]) -> str:
+    panels = {(c.row, c.part): c for c in reversed(curves)}  # the first seed of each
+    told = (
+        f"{row} {part}, {c.values[0]:.3g} and {c.values[-1]:.3g}"
+        for (row, part), c in panels.items()
+    )
+    return "; ".join(reversed(list(told))) + "."
 
 
 def _histories(path: Path) -> dict[str, list[tuple[float, float]]]:
@@ -203,8 +164,17 @@ def _labels(evidence: Evidence) -> Iterator[Drawing]:
             title="Accuracy against labels",
             caption="Fine-tuning with few and with all labels. Every run is a dot, the lines join "
             "the means; settings with the same number of labels stand above each other.",
+            seen="Mean top-1 accuracy: " + _means(points),
             svg=figures.figure_labels(points, row_colours(evidence)),
         )
+
+
+def _means(points: Sequence[figures.Point]) -> str:
+    groups: dict[tuple[str, int], list[float]] = {}
+    for point in points:
+        groups.setdefault((point.row, point.labels), []).append(100 * point.accuracy)
+    told = (f"{row} with {n} labels, {np.mean(of):.1f} %" for (row, n), of in groups.items())
+    return "; ".join(told) + "."
 
 
 def _frozen(evidence: Evidence) -> Iterator[Drawing]:
@@ -225,8 +195,18 @@ def _frozen(evidence: Evidence) -> Iterator[Drawing]:
             title="Frozen features",
             caption="Nearest neighbours and a linear classifier on features that are not trained "
             "further. Bars are means over seeds, dots are seeds.",
+            seen="Mean top-1 accuracy: " + _bars(values),
             svg=figures.figure_frozen(values, row_colours(evidence), _chance(evidence)),
         )
+
+
+def _bars(values: dict[str, dict[str, list[float]]]) -> str:
+    told = (
+        f"{measure} of {row}, {100 * np.mean(seeds):.1f} %"
+        for measure, by_row in values.items()
+        for row, seeds in by_row.items()
+    )
+    return "; ".join(told) + "."
 
 
 def _chance(evidence: Evidence) -> float | None:

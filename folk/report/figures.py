@@ -1,59 +1,23 @@
-"""Figures as SVG text: the same input gives the same bytes, and words stay words.
+"""Figures as SVG text: the same input gives the same bytes, and words stay words."""
 
-Every figure is drawn 360 pt wide with 11 pt type, so it can be read on a phone as it is. Ink, paper
-and grid are three fixed colours that `inline` turns into colours of the page, light or dark.
-"""
-
-import io
 import re
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
-from markupsafe import escape
+from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
-INK, GRID, PAPER = "#1c2126", "#d5d9dd", "#ffffff"
-# Okabe and Ito's hues, with lightness that is seen on white and on near-black.
-PALETTE = ("#7d8790", "#c98a00", "#2f86c8", "#cf5f23", "#12946f", "#b9679f", "#6a6fc4")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+from folk.report.canvas import INK, MARKERS, PALETTE, PAPER, STYLE, WIDTH, svg_text
 
-MOST_FILTERED = 3  # pictures of the filter figure, beside each other
-
-_WIDTH = 5.0  # inches, 72 points each
-_STYLE: Any = {
-    "svg.hashsalt": "folk",
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 11,
-    "text.parse_math": False,  # a class may be called "$x"
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.labelsize": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
-    "axes.facecolor": "none",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "figure.facecolor": PAPER,
-    "savefig.facecolor": PAPER,
-    "image.interpolation": "none",  # pictures keep their own pixels
-    "image.cmap": "gray",
-}
+_ODDS_TICKS = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 0.999, 0.9999)
+_NAME_WIDTH = 18  # characters; longer names are broken
 
 
 @dataclass(frozen=True)
@@ -76,48 +40,33 @@ class Point:
     accuracy: float
 
 
-def figure_scenes(pictures: UInt8[np.ndarray, "n h w 3"], captions: Sequence[str]) -> str:
-    """A grid of sample pictures, six to a line, each under its class."""
-    columns = 6
-    lines = -(-len(pictures) // columns)
-    with mpl.rc_context(_STYLE):
-        figure, grid = _grid(lines, columns, height=0.98 * lines)
-        for axes in grid.flat[len(pictures) :]:
-            axes.set_visible(False)
-        for axes, picture, caption in zip(grid.flat, pictures, captions, strict=False):
-            _picture(axes, picture, caption)
-        return _svg(figure)
+@dataclass(frozen=True)
+class Kept:
+    """What one filter keeps: shares in [0, 1], a number for each picture."""
+
+    name: str  # such as "Com 0.05"
+    coefficients: list[float]
+    energy: list[float]
 
 
-def figure_filters(
-    pictures: Float[np.ndarray, "p h w 3"],
-    keep: Bool[np.ndarray, "f p h w"],
-    filtered: Float[np.ndarray, "f p h w 3"],
-    names: Sequence[str],
-) -> str:
-    """What each filter keeps of each picture, and the picture that is left.
+@dataclass(frozen=True)
+class Spent:
+    """What one row cost and what it reached, each with its deviation over seeds."""
 
-    Args:
-        pictures: colours in [0, 1].
-        keep: True where a coefficient of the *centred* spectrum survives.
-        filtered: colours in [0, 1], one set for each filter.
-        names: of the filters, one line of the figure each.
-    """
-    columns = 2 * len(pictures)
-    lines = 1 + len(names)
-    side = _WIDTH / columns
-    with mpl.rc_context(_STYLE):
-        figure, grid = _grid(lines, columns, height=lines * (side + 0.2))
-        for p, picture in enumerate(pictures):
-            _picture(grid[0, 2 * p], picture, "")
-            grid[0, 2 * p + 1].set_axis_off()
-            for f in range(len(names)):
-                _picture(grid[f + 1, 2 * p], filtered[f, p], "")
-                _picture(grid[f + 1, 2 * p + 1], keep[f, p].astype(np.float64), "")
-                grid[f + 1, 2 * p + 1].add_patch(_frame(keep.shape[-1]))
-        for axes, name in zip(grid[:, 0], ["picture", *names], strict=True):
-            axes.set_title(name, fontsize=10, pad=3)
-        return _svg(figure)
+    row: str  # label of the encoder's row
+    cost: float
+    cost_deviation: float | None
+    value: float
+    value_deviation: float | None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Rows by one kind of cost."""
+
+    cost: str  # what the cost is, with its unit
+    value: str  # what was reached, with its unit
+    points: list[Spent]
 
 
 def figure_curves(curves: Sequence[Curve], colours: Mapping[str, str]) -> str:
@@ -129,20 +78,21 @@ def figure_curves(curves: Sequence[Curve], colours: Mapping[str, str]) -> str:
     """
     panels = list(dict.fromkeys((curve.row, curve.part) for curve in curves))
     lines = -(-len(panels) // 2)
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, 0.25 + 1.8 * lines), layout="constrained")
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 0.25 + 1.8 * lines), layout="constrained")
         grid = np.atleast_1d(figure.subplots(lines, 2, squeeze=False))
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
         for axes, panel in zip(grid.flat, panels, strict=False):
             row, part = panel
-            axes.set_title(f"{row}\n{part}", fontsize=10)
+            what = part if part.endswith("loss") else f"{part} loss"
+            axes.set_title(f"{row}\n{what}", fontsize=10)
             for curve in (c for c in curves if (c.row, c.part) == panel):
                 axes.plot(curve.epochs, curve.values, color=colours[row], linewidth=1.4)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.yaxis.set_major_locator(MaxNLocator(4))
         figure.supxlabel("epoch", fontsize=11)
-        return _svg(figure)
+        return svg_text(figure)
 
 
 def figure_labels(points: Sequence[Point], colours: Mapping[str, str]) -> str:
@@ -153,8 +103,8 @@ def figure_labels(points: Sequence[Point], colours: Mapping[str, str]) -> str:
         colours: row label to colour; its order is the order of the markers.
     """
     counts = sorted({point.labels for point in points})
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, 3.4), layout="constrained")
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
         axes = figure.subplots()
         ends: list[tuple[float, str]] = []
         for place, (row, colour) in enumerate(colours.items()):
@@ -182,10 +132,110 @@ def figure_labels(points: Sequence[Point], colours: Mapping[str, str]) -> str:
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set(xlabel="labelled training pictures", ylim=(0, 100))
+        axes.set_xlabel("labelled training pictures")
         axes.set_title("top-1 %")
         _direct_labels(axes, ends, colours)
-        return _svg(figure)
+        return svg_text(figure)
+
+
+def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) -> str:
+    """Share of a spectrum's energy that filters keep, against the share of its coefficients.
+
+    Between the two curves lies everything that a filter could keep: at best it takes the largest
+    coefficients, at worst the smallest.
+
+    Args:
+        largest: share of the energy in the 1, 2 .. c largest coefficients of each picture.
+        filters: those of one family, such as "Com 0.05" and "Com 0.1", share colour and marker.
+    """
+    steps = largest.shape[1]
+    half = 0.5 / steps  # neither none nor all stands on an axis of odds
+    little = 1e-6
+    shares = _even_in_odds(steps)
+    count = np.round(shares * steps).astype(int)
+    least, middle, most = (
+        find(largest[:, count - 1], axis=0).clip(little, 1 - little)
+        for find in (np.min, np.median, np.max)
+    )
+    families = list(dict.fromkeys(_family(kept.name)[0] for kept in filters))
+    looks = {f: (PALETTE[1:][i % 6], MARKERS[i % len(MARKERS)]) for i, f in enumerate(families)}
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 4.2 + 0.22 * -(-len(families) // 2)), layout="constrained")
+        axes = figure.subplots()
+        axes.set(xscale="logit", yscale="logit")
+        axes.fill_between(shares, least, most, color=PALETTE[0], alpha=0.25, linewidth=0)
+        axes.plot(shares, middle, color=PALETTE[0], linewidth=1.4)
+        # Whoever keeps the smallest keeps what the largest leave.
+        axes.fill_between(
+            1 - shares, 1 - most, 1 - least, color=PALETTE[0], alpha=0.25, linewidth=0
+        )
+        axes.plot(1 - shares, 1 - middle, color=PALETTE[0], linewidth=1.4)
+        for kept in filters:
+            family, number = _family(kept.name)
+            colour, marker = looks[family]
+            x = np.clip(kept.coefficients, half, 1 - half)
+            y = np.clip(kept.energy, little, 1 - little)
+            axes.plot(x, y, "_", color=colour, markersize=6, alpha=0.8)
+            at = float(np.mean(x)), float(np.mean(y))
+            axes.plot(*at, marker, color=colour, markersize=7, markeredgecolor=PAPER)
+            # Nothing can lie above the upper curve or below the lower one: there is room.
+            above = at[1] > at[0]
+            axes.annotate(
+                number,
+                at,
+                (-7, 4) if above else (7, -4),
+                textcoords="offset points",
+                ha="right" if above else "left",
+                va="bottom" if above else "top",
+                color=colour,
+                fontsize=10,
+            )
+        _odds(axes.xaxis, axes.set_xlim, [share for kept in filters for share in kept.coefficients])
+        _odds(axes.yaxis, axes.set_ylim, [share for kept in filters for share in kept.energy])
+        axes.set_xlabel("coefficients kept, %")
+        axes.set_title("energy kept, %")
+        handles = [
+            Line2D([], [], color=colour, marker=marker, linestyle="", label=family)
+            for family, (colour, marker) in looks.items()
+        ]
+        figure.legend(
+            handles=handles, loc="outside lower left", ncols=2, frameon=False, fontsize=10
+        )
+        return svg_text(figure)
+
+
+def figure_spent(panels: Sequence[Panel], colours: Mapping[str, str]) -> str:
+    """What rows reach against what they cost, a panel for each kind of cost.
+
+    Args:
+        panels: with a point for each row; bars are deviations over seeds.
+        colours: row label to colour; its order is the order of the markers.
+    """
+    places = {row: place for place, row in enumerate(colours)}
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 2.7 * len(panels)), layout="constrained")
+        for axes, panel in zip(
+            figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True
+        ):
+            for point in panel.points:
+                axes.errorbar(
+                    point.cost,
+                    point.value,
+                    xerr=point.cost_deviation,
+                    yerr=point.value_deviation,
+                    fmt=MARKERS[places[point.row] % len(MARKERS)],
+                    color=colours[point.row],
+                    markersize=7,
+                    markeredgecolor=PAPER,
+                    elinewidth=1.2,
+                )
+            axes.margins(x=0.08, y=0.18)
+            axes.set_xlim(0, axes.get_xlim()[1])
+            axes.yaxis.set_major_locator(MaxNLocator(5))
+            axes.set_xlabel(panel.cost)
+            axes.set_title(panel.value)
+            _names_beside(axes, panel.points, colours)
+        return svg_text(figure)
 
 
 def figure_frozen(
@@ -201,9 +251,9 @@ def figure_frozen(
         chance: accuracy of guessing, a fraction; None when it is not known.
     """
     rows = [row for row in colours if any(row in by_row for by_row in values.values())]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         height = 0.5 + len(values) * (0.35 + 0.27 * len(rows))
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
         panels = figure.subplots(len(values), 1, squeeze=False, sharex=True)[:, 0]
         most = max(max(v) for by_row in values.values() for v in by_row.values())
         for axes, (measure, by_row) in zip(panels, values.items(), strict=True):
@@ -231,75 +281,82 @@ def figure_frozen(
             axes.set_title(measure)
             axes.set_xlim(0, min(100.0, 115 * most))
         word = ", dashed: guessing" if chance is not None else ""
-        panels[-1].set_xlabel(f"top-1 % on frozen features{word}")
-        return _svg(figure)
+        panels[-1].set_xlabel(f"top-1 %{word}")
+        return svg_text(figure)
 
 
-def inline(svg: str, name: str, title: str) -> str:
-    """The figure as an element of an HTML page.
-
-    Ids get a prefix so that figures do not steal each other's clip paths, size comes from the page,
-    and the three neutral colours become the page's.
-
-    Args:
-        svg: what a `figure_x` returned.
-        name: unique on the page.
-        title: what a screen reader says.
-    """
-    body = svg[svg.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
-    body = re.sub(r'(url\(#|href="#)([^")]+)', rf"\1{name}-\2", body)
-    for colour, variable in ((INK, "--ink"), (GRID, "--rule"), (PAPER, "--paper")):
-        body = body.replace(colour, f"var({variable})")
-    size = re.search(r'viewBox="[^"]+"', body)
-    assert size is not None, "matplotlib always writes a viewBox"
-    start = f'<svg {size[0]} role="img" aria-label="{escape(title)}" '
-    start += 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
-    return start + body[body.index(">") + 1 :]
+def _family(name: str) -> tuple[str, str]:
+    """The words of a filter's name, and its number: empty when it has none."""
+    found = re.fullmatch(r"(.*?) ([0-9.]+(?:e-?[0-9]+)?)( \(.*\))?", name)
+    return (found[1] + (found[3] or ""), found[2]) if found else (name, "")
 
 
-def _grid(lines: int, columns: int, *, height: float) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)  # type: ignore[union-attr,call-arg]
-    return figure, figure.subplots(lines, columns, squeeze=False)
+def _even_in_odds(count: int) -> Float[np.ndarray, "p"]:
+    """Shares of `count` things, from the first to all but one, evenly spread on a logit axis."""
+    ends = np.log(count - 1.0)
+    wanted = 1.0 / (1.0 + np.exp(-np.linspace(-ends, ends, 200)))
+    return np.unique(np.clip(np.round(wanted * count), 1, count - 1)) / count
 
 
-def _picture(axes: Axes, picture: np.ndarray, title: str) -> None:
-    axes.imshow(picture, vmin=0.0, vmax=1.0)
-    axes.set_axis_off()
-    if title:
-        axes.set_title(title, loc="center", fontsize=10, pad=3)
+def _odds(axis: Axis, limit: Callable[[float, float], object], shares: Sequence[float]) -> None:
+    """Make a logit axis as wide as its shares ask, the same to both sides, with ticks in %."""
+    inner = [share for share in shares if 0.0 < share < 1.0]
+    reach = max([*(abs(float(np.log(share / (1 - share)))) for share in inner), 3.0]) + 1.0
+    ends = 1.0 / (1.0 + np.exp(reach)), 1.0 / (1.0 + np.exp(-reach))
+    limit(*ends)
+    shown = [tick for tick in _ODDS_TICKS if ends[0] <= tick <= ends[1]]
+    axis.set_ticks(shown, [f"{100 * tick:.5g}" for tick in shown])
+    axis.set_minor_locator(NullLocator())
 
 
-def _frame(side: int) -> Rectangle:
-    return Rectangle((-0.5, -0.5), side, side, fill=False, edgecolor=GRID, linewidth=0.8)
+def _names_beside(axes: Axes, points: Sequence[Spent], colours: Mapping[str, str]) -> None:
+    """Name the points: to the right of those in the left half, to the left of the others."""
+    (_, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    for is_left in (True, False):
+        own = sorted(
+            (point for point in points if (point.cost < right / 2) == is_left),
+            key=lambda point: point.value,
+        )
+        heights = _apart([(point.value - bottom) / (top - bottom) for point in own], 0.1)
+        for point, height in zip(own, heights, strict=True):
+            axes.annotate(
+                point.row,
+                (point.cost, bottom + height * (top - bottom)),
+                (7 if is_left else -7, 3),  # clear of its bars
+                textcoords="offset points",
+                ha="left" if is_left else "right",
+                va="bottom",
+                color=colours[point.row],
+                fontweight="bold",
+            )
+
+
+def _apart(heights: Sequence[float], gap: float) -> list[float]:
+    """`heights`, in rising order, pushed apart to `gap` and kept around the same middle."""
+    pushed: list[float] = []
+    for height in heights:
+        pushed.append(max(height, pushed[-1] + gap) if pushed else height)
+    # Pushing went upwards only: let the names straddle the places they belong to.
+    shift = float(np.mean(heights) - np.mean(pushed)) if pushed else 0.0
+    return [height + shift for height in pushed]
 
 
 def _direct_labels(
     axes: Axes, ends: Sequence[tuple[float, str]], colours: Mapping[str, str]
 ) -> None:
     """Name the lines at their right ends, pushed apart where they would overlap."""
-    gap = 7.0  # axis units, of 100
+    bottom, top = axes.get_ylim()
     ends = sorted(ends)
-    heights = [ends[0][0]]
-    for height, _ in ends[1:]:
-        heights.append(max(height, heights[-1] + gap))
-    # Pushing went upwards only: let the names straddle the ends they belong to.
-    shift = float(np.mean([height for height, _ in ends]) - np.mean(heights))
-    for height, (_, row) in zip(heights, ends, strict=True):
+    names = [textwrap.fill(row, _NAME_WIDTH) for _, row in ends]
+    gap = 0.07 * max(name.count("\n") + 1 for name in names)
+    heights = _apart([(height - bottom) / (top - bottom) for height, _ in ends], gap)
+    for height, name, (_, row) in zip(heights, names, ends, strict=True):
         axes.annotate(
-            row,
-            (1.02, (height + shift) / 100),
+            name,
+            (1.02, height),
             xycoords="axes fraction",
             color=colours[row],
             va="center",
             fontweight="bold",
             annotation_clip=False,
         )
-
-
-def _svg(figure: Figure) -> str:
-    out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return out.getvalue()

@@ -10,12 +10,12 @@ from folk import __version__
 from folk.adopted import read_adopted
 from folk.canonical import chain_digest
 from folk.report.assumptions import Assumption
+from folk.report.canvas import inline
 from folk.report.chains import CellStory, Stories, jobs_of
 from folk.report.claim_views import ClaimView
-from folk.report.drawings import Drawing
+from folk.report.drawing import Drawing, NotDrawn
 from folk.report.escape import html_templates
 from folk.report.evidence import Evidence, Failure
-from folk.report.figures import inline
 from folk.report.published import Published
 from folk.report.tables import CellView, TableView
 from folk.report.verdicts import CLAIM_RULES, RULES
@@ -69,6 +69,7 @@ def render_html(
     tables: Sequence[TableView],
     claims: Sequence[ClaimView],
     drawings: Sequence[Drawing],
+    not_drawn: Sequence[NotDrawn],
     assumptions: Sequence[Assumption],
     failures: Sequence[Failure],
     facts: Facts,
@@ -103,9 +104,10 @@ def render_html(
             anchor=anchor,
             verdict_class=verdict_class,
             figures=[
-                (d.name, d.title, d.caption, Markup(inline(d.svg, d.name, d.title)))
+                (d.name, d.title, d.caption, Markup(inline(d.svg, d.name, f"{d.title}. {d.seen}")))
                 for d in drawings
             ],
+            not_drawn=not_drawn,
             assumptions=assumptions,
             assumed={t.name: [a for a in assumptions if t.name in a.tables] for t in tables},
             failures=failures,

@@ -10,7 +10,7 @@ from folk.report.assumptions import (
     no_choices,
     render_assumptions,
 )
-from folk.report.cells import collect_cells, read_cells, write_cells
+from folk.report.cells import cells_of, collect_cells, read_cells, write_cells
 from folk.report.chains import Tell, no_stories
 from folk.report.claim_views import claim_views, render_claims
 from folk.report.claims import judge_claims, read_claims, write_claims
@@ -52,7 +52,8 @@ def render_report(
     numbers = load_published(published)
     evidence = Evidence(study, results)
     table = collect_cells(study, results, numbers, strict=strict, evidence=evidence)
-    drawings, assumptions = draw(evidence), assumptions_in_force(evidence, choices)
+    drawings, not_drawn = draw(evidence, cells_of(table))
+    assumptions = assumptions_in_force(evidence, choices)
 
     cells_path = results / "cells.parquet"
     write_cells(table, cells_path)
@@ -81,6 +82,7 @@ def render_report(
         views,
         claims,
         drawings,
+        not_drawn,
         assumptions,
         failures,
         collect_facts(evidence, digests),

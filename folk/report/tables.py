@@ -22,13 +22,18 @@ _CSV_HEADER = (
     "published,certainty,epoch,verdict,note"
 )
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_KEY_DIGITS = 8  # of a record's id: enough to find it, few enough to be printed
 
 
 @dataclass(frozen=True)
 class CellView:
-    """A cell as strings; `marks` and `published_marks` refer to the notes under the table."""
+    """A cell as strings; `marks` and `published_marks` refer to the notes under the table.
+
+    `key` is its place, column and row as in a spreadsheet ("B3"); empty for a quoted number.
+    """
 
     id: str
+    key: str
     ours: str
     marks: str
     published: str
@@ -63,6 +68,7 @@ class RowView:
 class TableView:
     """A whole table as strings, ready for any template."""
 
+    study: str
     name: str
     title: str
     caption: str
@@ -72,6 +78,12 @@ class TableView:
     verdicts_differ: bool  # else `one_verdict` says it, and no column is needed
     one_verdict: str
     notes: list[tuple[str, str]]  # mark (empty for the first) and text
+
+    @property
+    def keys(self) -> list[tuple[str, str, str]]:
+        """Key, id and short ids of the records of each number of ours."""
+        views = [view for row in self.rows for view in row.cells if view is not None and view.key]
+        return [(view.key, view.id, _short_ids(view.cell)) for view in views]
 
 
 class _Notes:
@@ -102,8 +114,9 @@ def render_markdown(table: TableView) -> str:
 
 
 def render_latex(table: TableView) -> str:
-    """The table for a paper; needs `booktabs`."""
-    return latex_templates().get_template("table.tex.jinja").render(table=table)
+    """The table for a paper; needs `booktabs` and `threeparttable`."""
+    template = latex_templates().get_template("table.tex.jinja")
+    return template.render(table=table, digits=_KEY_DIGITS)
 
 
 def render_csv(table: TableView) -> str:
@@ -153,9 +166,13 @@ def _view(
     usual = max(counts, key=lambda n: (counts[n], n), default=0)
     letters, symbols = _Notes(_LETTERS), _Notes(_SYMBOLS)
 
+    places = {row: number for number, row in enumerate(table.rows, start=1)}
+    letters_of = {column: _letters(place) for place, column in enumerate(table.columns)}
+
     def view(cell: Cell) -> CellView:
         return CellView(
             id=cell.id,
+            key="" if cell.quoted else f"{letters_of[cell.column]}{places[cell.row]}",
             ours=QUOTED if cell.quoted else cell.printed or EMPTY,
             marks="" if cell.quoted else _mark(cell, usual, letters),
             published=cell.published_printed or EMPTY,
@@ -172,6 +189,7 @@ def _view(
     compared = {c for (_, c), cell in beside if cell.published_printed}
     verdicts = sorted({cell.verdict for cell in grid.values() if cell.verdict})
     return TableView(
+        study=study.name,
         name=name,
         title=table.title,
         caption=table.caption,
@@ -191,6 +209,17 @@ def _view(
         + [("", text) for text in left_out_notes(study, table, failures)]
         + [(mark, text) for notes in (letters, symbols) for text, mark in notes.found.items()],
     )
+
+
+def _letters(place: int) -> str:
+    """A, B .. Z, AA, AB .. as spreadsheets name their columns."""
+    turn, letter = divmod(place, len(_LETTERS))
+    return (_letters(turn - 1) if turn else "") + _LETTERS[letter].upper()
+
+
+def _short_ids(cell: Cell) -> str:
+    found = [id_[:_KEY_DIGITS] if id_ else "no record" for id_ in cell.parent_ids]
+    return " ".join(dict.fromkeys(found)) or "no record"
 
 
 def _spread_note(usual: int) -> list[str]:

@@ -5,20 +5,20 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from folk.report import figures
+from folk.report import canvas, figures, picture_figures
 
 COLOURS = {"scratch": "#7d8790", "FOLK $x <b>": "#cf5f23"}
 
 
 def scenes():
     pictures = np.random.default_rng(0).integers(0, 255, (7, 16, 16, 3), dtype=np.uint8)
-    return figures.figure_scenes(pictures, [f"class {i} <&$" for i in range(7)])
+    return picture_figures.figure_scenes(pictures, [f"class {i} <&$" for i in range(7)])
 
 
 def filters():
     rng = np.random.default_rng(0)
     filtered, keep = rng.random((3, 2, 16, 16, 3)), rng.random((3, 2, 16, 16)) > 0.5
-    return figures.figure_filters(rng.random((2, 16, 16, 3)), keep, filtered, ["a", "b", "Com"])
+    return picture_figures.figure_filters(rng.random((2, 16, 16, 3)), keep, filtered, ["a", "b", "Com"])
 
 
 def curves():
@@ -45,7 +45,26 @@ def frozen():
     return figures.figure_frozen(values | {"linear probe": {"scratch": [0.4]}}, COLOURS, 0.1)
 
 
-FIGURES = [scenes, filters, curves, labels, frozen]
+def completed():
+    pictures = np.random.default_rng(0).random((2, 2, 16, 16, 3))
+    return picture_figures.figure_completed(pictures[0], pictures, pictures, ["MFM, $x", "Com <b>"])
+
+
+def energy():
+    largest = 1.0 - np.geomspace(0.5, 1e-4, 255)[None].repeat(3, axis=0)
+    kept = [("Com 0.05", 0.05, 0.7), ("Com 0.1", 0.1, 0.8), ("RCom 0.1", 0.9, 0.2)]
+    kept += [("low-pass (FOLK)", 0.02, 0.6), ("all of it", 1.0, 1.0), ("nothing", 0.0, 0.0)]
+    made = [figures.Kept(name, [count] * 3, [share] * 3) for name, count, share in kept]
+    return figures.figure_energy(largest, made)
+
+
+def spent():
+    rows = zip(COLOURS, (1.0, 30.0), (0.5, None), (40.0, 60.0), (None, 2.0), strict=True)
+    points = [figures.Spent(*row) for row in rows]
+    return figures.figure_spent([figures.Panel("GPU-hours", "top-1 %", points)] * 2, COLOURS)
+
+
+FIGURES = [scenes, filters, completed, curves, energy, labels, frozen, spent]
 
 
 @pytest.mark.parametrize("draw", FIGURES)
@@ -73,6 +92,9 @@ def test_a_figure_is_well_formed_and_needs_no_network(draw):
         (curves, "distillation"),
         (labels, "FOLK $x &lt;b&gt;"),
         (frozen, "linear probe"),
+        (completed, "Com &lt;b&gt;"),
+        (energy, "low-pass (FOLK)"),
+        (spent, "FOLK $x &lt;b&gt;"),
     ],
 )
 def test_words_of_a_figure_stay_text(draw, words):
@@ -80,7 +102,7 @@ def test_words_of_a_figure_stay_text(draw, words):
 
 
 def test_two_figures_on_one_page_share_no_id():
-    one, two = (figures.inline(labels(), name, "title") for name in ("one", "two"))
+    one, two = (canvas.inline(labels(), name, "title") for name in ("one", "two"))
     ids = [
         {e.attrib["id"] for e in ET.fromstring(svg).iter() if "id" in e.attrib}
         for svg in (one, two)
@@ -91,16 +113,16 @@ def test_two_figures_on_one_page_share_no_id():
 
 
 def test_an_inline_figure_takes_ink_and_paper_from_its_page():
-    svg = figures.inline(labels(), "one", 'a "title"')
+    svg = canvas.inline(labels(), "one", 'a "title"')
 
-    assert figures.INK not in svg
-    assert figures.PAPER not in svg
+    assert canvas.INK not in svg
+    assert canvas.PAPER not in svg
     assert "var(--ink)" in svg
     assert 'aria-label="a &#34;title&#34;"' in svg
 
 
 def test_references_inside_an_inline_figure_still_find_their_target():
-    svg = figures.inline(labels(), "one", "title")
+    svg = canvas.inline(labels(), "one", "title")
     root = ET.fromstring(svg)
     ids = {e.attrib["id"] for e in root.iter() if "id" in e.attrib}
     wanted = {
@@ -112,3 +134,49 @@ def test_references_inside_an_inline_figure_still_find_their_target():
 
     assert wanted
     assert wanted <= ids
+
+
+def texts(svg):
+    return [element.text for element in ET.fromstring(svg).iter() if element.tag.endswith("text")]
+
+
+def test_thresholds_of_one_filter_share_a_name_in_the_legend_and_stand_at_their_points():
+    words = texts(energy())
+
+    assert words.count("Com") == 1
+    assert [words.count(number) for number in ("0.05", "0.1")] == [1, 2]
+    assert "low-pass (FOLK)" in words
+
+
+def test_what_keeps_nothing_or_everything_still_stands_inside_the_axes():
+    svg = energy()
+
+    root = ET.fromstring(svg)
+    width, height = (float(n) for n in root.attrib["viewBox"].split()[2:])
+    places = [(float(e.attrib["x"]), float(e.attrib["y"])) for e in root.iter() if "y" in e.attrib]
+    assert places
+    assert all(0 <= x <= width and -1 <= y <= height for x, y in places)
+
+
+def test_names_that_would_overlap_are_pushed_apart_around_their_middle():
+    assert figures._apart([0.5, 0.5, 0.9], 0.1) == pytest.approx([0.4667, 0.5667, 0.8667], abs=1e-4)
+    assert figures._apart([], 0.1) == []
+
+
+def test_no_two_rows_of_a_palette_share_colour_and_marker():
+    assert len(set(zip(canvas.PALETTE, canvas.MARKERS, strict=True))) == len(canvas.PALETTE)
+    assert len(set(canvas.PALETTE)) == len(set(canvas.MARKERS)) == len(canvas.PALETTE)
+
+
+@pytest.mark.parametrize("paper", ["#fdfdfb", "#14171a"])
+def test_lines_are_seen_on_a_light_and_on_a_dark_page(paper):
+    """3 : 1 is what WCAG 2.2 asks of graphics (1.4.11)."""
+
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return np.dot(linear, (0.2126, 0.7152, 0.0722))
+
+    for colour in canvas.PALETTE:
+        low, high = sorted((luminance(colour), luminance(paper)))
+        assert (high + 0.05) / (low + 0.05) >= 3.0 - 0.15, colour
