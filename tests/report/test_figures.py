@@ -18,7 +18,9 @@ def scenes():
 def filters():
     rng = np.random.default_rng(0)
     filtered, keep = rng.random((3, 2, 16, 16, 3)), rng.random((3, 2, 16, 16)) > 0.5
-    return picture_figures.figure_filters(rng.random((2, 16, 16, 3)), keep, filtered, ["a", "b", "Com"])
+    return picture_figures.figure_filters(
+        rng.random((2, 16, 16, 3)), keep, filtered, ["a", "b", "Com"]
+    )
 
 
 def curves():

@@ -170,7 +170,7 @@ def test_a_quoted_row_stands_in_every_form_without_a_verdict(tree):
     assert r"| *i\|BOT &amp; Co* | quoted | 84.0 <sup>‡</sup> | | |" in markdown
     assert "Quoted, neither run nor judged here: i" in markdown
     latex = (tree.results / "tables" / "finetune.tex").read_text()
-    assert r"\textit{i|BOT \& Co} & quoted & 84.0\textsuperscript{\ddag{}} &  &  \\" in latex
+    assert r"\textit{i|BOT \& Co} & quoted & 84.0\tnote{\ddag{}} &  &  \\" in latex
     assert latex.count(r"\midrule") == 2
 
 
@@ -250,9 +250,10 @@ def save_examples(tree, run, names, seed=0):
     keep = rng.random((len(names), 4, 16, 16)) > 0.5
     np.savez(
         tree.results / "pretrain" / run / "examples.npz",
-        pictures=np.full((4, 16, 16, 3), 7, dtype=np.uint8),
+        pictures=np.random.default_rng(7).integers(0, 255, (4, 16, 16, 3), dtype=np.uint8),
         keep=keep,
         filtered=rng.integers(0, 255, (len(names), 4, 16, 16, 3), dtype=np.uint8),
+        reconstructed=rng.integers(0, 255, (len(names), 4, 16, 16, 3), dtype=np.uint8),
         names=np.array(names, dtype=np.str_),
     )
 
@@ -279,6 +280,45 @@ def test_two_filters_of_one_name_are_told_apart_by_their_row(tree):
     svg = (tree.results / "figures" / "filters.svg").read_text()
     assert ">Com 0.01<" in svg
     assert ">Com 0.01 (FOLK)<" in svg
+
+
+def test_each_method_completes_two_sides_of_its_filter(tree):
+    save_examples(tree, "scratch-s0", [])
+    save_examples(tree, "mfm-s0", ["low-pass", "high-pass"])
+    save_examples(tree, "folk-s0", [f"{side} {t}" for t in (1, 2, 3) for side in ("Com", "RCom")])
+
+    tree.render()
+
+    svg = (tree.results / "figures" / "completed.svg").read_text()
+    names = ("MFM, low-pass", "MFM, high-pass", "FOLK, Com 2", "FOLK, RCom 2")
+    assert [svg.count(f">{name}<") for name in names] == [1, 1, 1, 1]
+    assert "FOLK, Com 1" not in svg
+    assert "from scratch" not in svg
+
+
+def test_a_figure_says_what_is_to_be_seen_to_those_who_do_not_see_it(tree):
+    save_examples(tree, "mfm-s0", ["low-pass"])
+
+    _, page = tree.render()
+
+    labels = re.findall(r'<svg [^>]*role="img" aria-label="([^"]+)"', page)
+    assert len(labels) == page.count("<figure ") == 7
+    (energy,) = [label for label in labels if label.startswith("How much each filter keeps")]
+    assert re.search(r"low-pass, 5\d\.\d % and 5\d\.\d %", energy) or "low-pass, 4" in energy
+    assert any("FOLK with 1400 labels, 89.5 %" in label for label in labels)
+
+
+def test_a_mask_for_each_colour_is_not_measured_by_that_of_the_first(tree):
+    save_examples(tree, "mfm-s0", ["low-pass"])
+    save_examples(tree, "folk-s0", ["Com 0.01"], seed=1)
+    recipe = "method: {filter: {kind: com-rcom, mask_channels: per_channel}}\n"
+    (tree.results / "pretrain" / "folk-s0" / "recipe.yaml").write_text(recipe)
+
+    _, page = tree.render()
+
+    assert ">Com<" not in (tree.results / "figures" / "energy.svg").read_text()
+    assert "FOLK" not in (tree.results / "figures" / "completed.svg").read_text()
+    assert "Not drawn: How much each filter keeps (FOLK: a mask for each colour" in page
 
 
 @pytest.mark.parametrize("content", [b"", b"no arrays", b"PK\x03\x04 torn"])
