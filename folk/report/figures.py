@@ -177,7 +177,8 @@ def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) ->
             y = np.clip(kept.energy, little, 1 - little)
             axes.plot(x, y, "_", color=colour, markersize=6, alpha=0.8)
             at = float(np.mean(x)), float(np.mean(y))
-            axes.plot(*at, marker, color=colour, markersize=7, markeredgecolor=PAPER)
+            edge = {"markeredgecolor": PAPER, "markeredgewidth": 0.6}
+            axes.plot(*at, marker, color=colour, markersize=7, **edge)
             # Nothing can lie above the upper curve or below the lower one: there is room.
             above = at[1] > at[0]
             axes.annotate(
@@ -190,8 +191,10 @@ def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) ->
                 color=colour,
                 fontsize=10,
             )
-        _odds(axes.xaxis, axes.set_xlim, [share for kept in filters for share in kept.coefficients])
-        _odds(axes.yaxis, axes.set_ylim, [share for kept in filters for share in kept.energy])
+        counts = [share for kept in filters for share in kept.coefficients]
+        _odds(axes.xaxis, axes.set_xlim, counts, room=2.0)  # for the numbers
+        energies = [share for kept in filters for share in kept.energy]
+        _odds(axes.yaxis, axes.set_ylim, energies, room=1.0)
         axes.set_xlabel("coefficients kept, %")
         axes.set_title("energy kept, %")
         handles = [
@@ -227,6 +230,7 @@ def figure_spent(panels: Sequence[Panel], colours: Mapping[str, str]) -> str:
                     color=colours[point.row],
                     markersize=7,
                     markeredgecolor=PAPER,
+                    markeredgewidth=0.6,
                     elinewidth=1.2,
                 )
             axes.margins(x=0.08, y=0.18)
@@ -298,10 +302,12 @@ def _even_in_odds(count: int) -> Float[np.ndarray, "p"]:
     return np.unique(np.clip(np.round(wanted * count), 1, count - 1)) / count
 
 
-def _odds(axis: Axis, limit: Callable[[float, float], object], shares: Sequence[float]) -> None:
+def _odds(
+    axis: Axis, limit: Callable[[float, float], object], shares: Sequence[float], room: float
+) -> None:
     """Make a logit axis as wide as its shares ask, the same to both sides, with ticks in %."""
     inner = [share for share in shares if 0.0 < share < 1.0]
-    reach = max([*(abs(float(np.log(share / (1 - share)))) for share in inner), 3.0]) + 1.0
+    reach = max([*(abs(float(np.log(share / (1 - share)))) for share in inner), 3.0]) + room
     ends = 1.0 / (1.0 + np.exp(reach)), 1.0 / (1.0 + np.exp(-reach))
     limit(*ends)
     shown = [tick for tick in _ODDS_TICKS if ends[0] <= tick <= ends[1]]
@@ -317,7 +323,9 @@ def _names_beside(axes: Axes, points: Sequence[Spent], colours: Mapping[str, str
             (point for point in points if (point.cost < right / 2) == is_left),
             key=lambda point: point.value,
         )
-        heights = _apart([(point.value - bottom) / (top - bottom) for point in own], 0.1)
+        heights = _apart(
+            [(point.value - bottom) / (top - bottom) for point in own], [0.1] * len(own)
+        )
         for point, height in zip(own, heights, strict=True):
             axes.annotate(
                 point.row,
@@ -331,10 +339,11 @@ def _names_beside(axes: Axes, points: Sequence[Spent], colours: Mapping[str, str
             )
 
 
-def _apart(heights: Sequence[float], gap: float) -> list[float]:
-    """`heights`, in rising order, pushed apart to `gap` and kept around the same middle."""
+def _apart(heights: Sequence[float], sizes: Sequence[float]) -> list[float]:
+    """`heights`, in rising order, of words so tall, pushed apart and kept around one middle."""
     pushed: list[float] = []
-    for height in heights:
+    for place, height in enumerate(heights):
+        gap = (sizes[place - 1] + sizes[place]) / 2
         pushed.append(max(height, pushed[-1] + gap) if pushed else height)
     # Pushing went upwards only: let the names straddle the places they belong to.
     shift = float(np.mean(heights) - np.mean(pushed)) if pushed else 0.0
@@ -348,8 +357,8 @@ def _direct_labels(
     bottom, top = axes.get_ylim()
     ends = sorted(ends)
     names = [textwrap.fill(row, _NAME_WIDTH) for _, row in ends]
-    gap = 0.07 * max(name.count("\n") + 1 for name in names)
-    heights = _apart([(height - bottom) / (top - bottom) for height, _ in ends], gap)
+    sizes = [0.07 * (name.count("\n") + 1) for name in names]
+    heights = _apart([(height - bottom) / (top - bottom) for height, _ in ends], sizes)
     for height, name, (_, row) in zip(heights, names, ends, strict=True):
         axes.annotate(
             name,

@@ -161,8 +161,11 @@ def test_what_keeps_nothing_or_everything_still_stands_inside_the_axes():
 
 
 def test_names_that_would_overlap_are_pushed_apart_around_their_middle():
-    assert figures._apart([0.5, 0.5, 0.9], 0.1) == pytest.approx([0.4667, 0.5667, 0.8667], abs=1e-4)
-    assert figures._apart([], 0.1) == []
+    moved = figures._apart([0.5, 0.5, 0.9], [0.1, 0.1, 0.1])
+
+    assert moved == pytest.approx([0.4667, 0.5667, 0.8667], abs=1e-4)
+    assert np.diff(figures._apart([0.5, 0.5], [0.1, 0.3])) == pytest.approx(0.2)
+    assert figures._apart([], []) == []
 
 
 def test_no_two_rows_of_a_palette_share_colour_and_marker():
