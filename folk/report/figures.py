@@ -177,8 +177,9 @@ def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) ->
             y = np.clip(kept.energy, little, 1 - little)
             axes.plot(x, y, "_", color=colour, markersize=6, alpha=0.8)
             at = float(np.mean(x)), float(np.mean(y))
-            edge = {"markeredgecolor": PAPER, "markeredgewidth": 0.6}
-            axes.plot(*at, marker, color=colour, markersize=7, **edge)
+            axes.plot(
+                *at, marker, color=colour, markersize=7, markeredgecolor=PAPER, markeredgewidth=0.6
+            )
             # Nothing can lie above the upper curve or below the lower one: there is room.
             above = at[1] > at[0]
             axes.annotate(
