@@ -9,7 +9,7 @@ from folk.report import figures
 from folk.report.cells import Cell
 from folk.report.drawing import Drawing, NotDrawn, row_colours
 from folk.report.evidence import Evidence, read_json, shown_path
-from folk.report.times import gpus_of, hours_of, threads_of
+from folk.report.times import device_hours
 from folk.study import run_name
 
 _TITLE = "Accuracy against cost"
@@ -143,10 +143,10 @@ def _record(folder: Path) -> dict[str, Any]:
 
 
 def _device_hours(record: dict[str, Any]) -> float:
-    hours = hours_of(record)
+    hours = device_hours(record)
     if hours is None:
         raise _UnknownError("a start was killed, and nobody knows how long it ran")
-    return hours * (gpus_of(record) or threads_of(record))
+    return hours
 
 
 def _device(record: dict[str, Any]) -> str:

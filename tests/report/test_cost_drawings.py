@@ -76,10 +76,23 @@ def test_an_earlier_start_of_a_job_counts_too(tree):
     assert "FOLK, 89.5 at 62" in drawn(tree).seen
 
 
+def test_an_earlier_start_counts_on_what_it_was_spread_over(tree):
+    timed(tree)
+    start = {"started": "2026-01-01T00:00:00Z", "ended": "2026-01-01T00:10:00Z", "gpus": []}
+    start["geometry"] = {"world_size": 4, "threads": 1}
+    for seed in (0, 1):
+        edit(tree.results / f"pretrain/folk-s{seed}/record.json", restarts=[start])
+
+    assert "FOLK, 89.5 at 82" in drawn(tree).seen
+
+
 @pytest.mark.parametrize(
     ("values", "why"),
     [
-        ({"restarts": [{"started": "2026-01-01T00:00:00Z", "ended": None}]}, "start was killed"),
+        (
+            {"restarts": [{"started": "2026-01-01T00:00:00Z", "ended": None, "gpus": []}]},
+            "start was killed",
+        ),
         ({"recipe": {"encoder": {"checkpoint": "a.pth"}}}, "pre-trained by somebody else"),
     ],
 )
