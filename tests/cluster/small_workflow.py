@@ -39,7 +39,8 @@ rule train:
         runtime=5,
     shell: "python3 train.py {params.work} {output}"
 """
-# Adds one to its progress in every tick, and saves it, as a training does.
+# Adds one to its progress in every tick, and saves it, as a training does. Where the file `stop`
+# stands, it stops by plan: status 75, and an open record that says so.
 TRAIN = """
 import json, os, sys, time
 from pathlib import Path
@@ -62,6 +63,10 @@ while step < plan("ticks"):
         aside = work / "aside"
         aside.write_text(json.dumps({"step": step}))
         aside.replace(progress)
+    if Path("stop").exists() and step >= 4:
+        Path("stop").unlink()
+        (work / "record.open.json").write_text('{"outcome": "interrupted"}')
+        sys.exit(75)
 out.write_text(f"{step}\\n")
 """
 

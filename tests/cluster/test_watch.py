@@ -107,6 +107,28 @@ def test_a_training_takes_as_many_jobs_as_its_time_limit_needs(lab: Lab, tmp_pat
     assert workflow.said.count("ended: TIMEOUT, at update") == 2
 
 
+def test_a_training_that_stops_by_plan_goes_on(lab: Lab, tmp_path: Path):
+    workflow = SmallWorkflow(lab, tmp_path, 12)
+    workflow.write("stop", "")
+    done = workflow.run("--retries", "0")
+    assert done.returncode == 0, done.stdout
+    assert "ended: FAILED, at update 4 (from 0); it goes on in another job" in done.stdout
+    assert [line.split()[1] for line in workflow.starts()] == ["0", "4"]
+
+
+def test_an_interrupted_driver_cancels_its_jobs_and_can_be_started_again(lab: Lab, tmp_path: Path):
+    workflow = SmallWorkflow(lab, tmp_path, LONG)
+    driver = workflow.start()
+    job = workflow.wait_for_start()
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(60) == 1
+    lab.wait_for_state(job, "CANCELLED")
+    workflow.plan(0)
+    done = workflow.run()
+    assert done.returncode == 0, done.stdout
+    assert len(workflow.submitted()) == 2
+
+
 def test_a_job_that_saves_nothing_is_not_continued(lab: Lab, tmp_path: Path):
     workflow = SmallWorkflow(lab, tmp_path, LONG, saves=False)
     driver = workflow.start("--retries", "0")
