@@ -24,6 +24,8 @@ class FakeSlurm:
         self.says("sinfo", SINFO)
         self.says("sacctmgr", "astro\nvision\n")
         self.says("scontrol", "")
+        self.says("squeue", "")
+        self.says("sacct", "", "Slurm accounting storage is disabled\n", 1)
         self.says("sbatch", "4242\n")
 
     @property
