@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 
 from folk.training.history import read_history
 
+UNIT = 1e-7
 BLUE, ORANGE = "#2166ac", "#d6604d"
 
 
@@ -37,9 +38,10 @@ def main(one: str, nodes: str, path: str) -> None:
         label="2 nodes x 2 processes",
     )
     upper.set_ylabel("loss")
-    upper.legend(frameon=False)
-    lower.semilogy(steps, [max(each, 1e-9) for each in apart], color="black", linewidth=1)
-    lower.set_ylabel("relative difference")
+    upper.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    lower.plot(steps, [each / UNIT for each in apart], color="black", linewidth=1)
+    lower.set_ylim(bottom=0)
+    lower.set_ylabel("relative difference\nin units of 10⁻⁷")
     lower.set_xlabel("update")
     for axes in (upper, lower):
         axes.spines[["top", "right"]].set_visible(False)
