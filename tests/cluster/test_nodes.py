@@ -66,5 +66,7 @@ def test_a_stop_of_the_job_reaches_the_processes_of_both_nodes(lab: Lab, tmp_pat
         json.loads((copy.folder / WORK / "progress.json").read_text()),
     )
     assert record["outcome"] == "interrupted"
-    assert record["error"]["message"] == f"stopped after update {left['step']} of 400: SIGTERM"
+    said = record["error"]["message"]
+    assert said.startswith(f"stopped after update {left['step']} of ")
+    assert said.endswith(": SIGTERM")
     assert record["geometry"]["world_size"] == 4
