@@ -2,14 +2,13 @@
 
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
@@ -149,14 +148,15 @@ def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) ->
         filters: those of one family, such as "Com 0.05" and "Com 0.1", share colour and marker.
     """
     steps = largest.shape[1]
-    half = 0.5 / steps  # neither none nor all stands on an axis of odds
-    little = 1e-6
+    little = 1e-6  # neither none nor all stands on an axis of odds
     shares = _even_in_odds(steps)
     count = np.round(shares * steps).astype(int)
     least, middle, most = (
         find(largest[:, count - 1], axis=0).clip(little, 1 - little)
         for find in (np.min, np.median, np.max)
     )
+    across = _odds_ends([share for kept in filters for share in kept.coefficients], room=2.0)
+    up = _odds_ends([share for kept in filters for share in kept.energy], room=1.0)
     families = list(dict.fromkeys(_family(kept.name)[0] for kept in filters))
     looks = {f: (PALETTE[1:][i % 6], MARKERS[i % len(MARKERS)]) for i, f in enumerate(families)}
     with mpl.rc_context(STYLE):
@@ -173,8 +173,7 @@ def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) ->
         for kept in filters:
             family, number = _family(kept.name)
             colour, marker = looks[family]
-            x = np.clip(kept.coefficients, half, 1 - half)
-            y = np.clip(kept.energy, little, 1 - little)
+            x, y = np.clip(kept.coefficients, *across), np.clip(kept.energy, *up)
             axes.plot(x, y, "_", color=colour, markersize=6, alpha=0.8)
             at = float(np.mean(x)), float(np.mean(y))
             axes.plot(
@@ -192,10 +191,11 @@ def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) ->
                 color=colour,
                 fontsize=10,
             )
-        counts = [share for kept in filters for share in kept.coefficients]
-        _odds(axes.xaxis, axes.set_xlim, counts, room=2.0)  # for the numbers
-        energies = [share for kept in filters for share in kept.energy]
-        _odds(axes.yaxis, axes.set_ylim, energies, room=1.0)
+        axes.set(xlim=across, ylim=up)
+        for axis, ends in ((axes.xaxis, across), (axes.yaxis, up)):
+            shown = [tick for tick in _ODDS_TICKS if ends[0] <= tick <= ends[1]]
+            axis.set_ticks(shown, [f"{100 * tick:.5g}" for tick in shown])
+            axis.set_minor_locator(NullLocator())
         axes.set_xlabel("coefficients kept, %")
         axes.set_title("energy kept, %")
         handles = [
@@ -303,17 +303,11 @@ def _even_in_odds(count: int) -> Float[np.ndarray, "p"]:
     return np.unique(np.clip(np.round(wanted * count), 1, count - 1)) / count
 
 
-def _odds(
-    axis: Axis, limit: Callable[[float, float], object], shares: Sequence[float], room: float
-) -> None:
-    """Make a logit axis as wide as its shares ask, the same to both sides, with ticks in %."""
+def _odds_ends(shares: Sequence[float], room: float) -> tuple[float, float]:
+    """Ends of a logit axis as wide as its shares ask, the same to both sides; `room` in logits."""
     inner = [share for share in shares if 0.0 < share < 1.0]
     reach = max([*(abs(float(np.log(share / (1 - share)))) for share in inner), 3.0]) + room
-    ends = 1.0 / (1.0 + np.exp(reach)), 1.0 / (1.0 + np.exp(-reach))
-    limit(*ends)
-    shown = [tick for tick in _ODDS_TICKS if ends[0] <= tick <= ends[1]]
-    axis.set_ticks(shown, [f"{100 * tick:.5g}" for tick in shown])
-    axis.set_minor_locator(NullLocator())
+    return float(1.0 / (1.0 + np.exp(reach))), float(1.0 / (1.0 + np.exp(-reach)))
 
 
 def _names_beside(axes: Axes, points: Sequence[Spent], colours: Mapping[str, str]) -> None:
