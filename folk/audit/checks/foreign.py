@@ -8,13 +8,14 @@ from folk.audit.findings import Finding
 from folk.audit.subject import Subject
 
 # Patterns from the study's folder, as shells read them but that `*` reaches into folders: what the
-# workflow leaves without a record. Logs and mirrors are named here and not verified.
+# workflow leaves without a record. Logs and mirrors are named here and not verified. DVC writes
+# `.gitignore`, which names what it stores.
 PRODUCTS = (
     "cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html",
     "figures/*.svg", "metrics/*-s[0-9]*.json",
     "tracked.json", "mlflow.db*", "seal.json", "seal.json.sig", "adopted.json", "export/*",
     "*.log", "*benchmark.jsonl", "*.snakemake_timestamp", "work/*",
-    "failed/*record-*.failed.json", "failed/*record-*.failed.diff",
+    "failed/*record-*.failed.json", "failed/*record-*.failed.diff", ".gitignore",
 )  # fmt: skip
 
 
