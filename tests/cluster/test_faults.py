@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from folk.provenance.digest import digest_file
+from tests.cluster.driver import MINUTES
 from tests.cluster.faulty import (
     CHECKPOINT_SECONDS,
     RESULT,
@@ -25,6 +26,8 @@ from tests.cluster.faulty import (
 from tests.cluster.lab import Lab, wait_until
 from tests.cluster.lab_files import CPUS_OF_A_NODE
 from tests.workflow.conftest import Copy, copy_repository
+
+pytestmark = pytest.mark.timeout(20 * MINUTES)
 
 MIDDLE = 20  # updates, of 240
 SLOW_MACHINE = 10.0  # seconds that an update or a checkpoint may take where other tests run
@@ -87,6 +90,7 @@ def test_a_time_limit_in_mid_training(lab: Lab, folder, expected):
         assert (lab.state(first), lab.state(second)) == ("TIMEOUT", "COMPLETED")
 
 
+@pytest.mark.long
 def test_a_requeue_by_hand(lab: Lab, folder, expected):
     with training(lab, folder, *NO_RETRIES) as run:
         step = run.wait_for_step(MIDDLE)
@@ -96,6 +100,7 @@ def test_a_requeue_by_hand(lab: Lab, folder, expected):
         assert len(run.submitted()) == 1
 
 
+@pytest.mark.long
 def test_preemption_that_requeues(lab: Lab, folder, expected):
     low = ("--set-resources", "pretrain:slurm_partition=low")
     with training(lab, folder, *NO_RETRIES, *low) as run:
@@ -107,6 +112,7 @@ def test_preemption_that_requeues(lab: Lab, folder, expected):
         assert set(run.submitted()) - {other} == {run.record()["scheduler"]["job_id"]}
 
 
+@pytest.mark.long
 def test_preemption_that_cancels(lab: Lab, folder, expected):
     low = ("--set-resources", "pretrain:slurm_partition=lowcancel")
     with training(lab, folder, *NO_RETRIES, *low) as run:
@@ -118,6 +124,7 @@ def test_preemption_that_cancels(lab: Lab, folder, expected):
         assert (lab.state(first), lab.state(second)) == ("PREEMPTED", "COMPLETED")
 
 
+@pytest.mark.long
 def test_a_cancelled_job_is_a_failure_that_the_next_call_continues(lab: Lab, folder, expected):
     with training(lab, folder, *NO_RETRIES) as run:
         step = run.wait_for_step(MIDDLE)
@@ -132,6 +139,7 @@ def test_a_cancelled_job_is_a_failure_that_the_next_call_continues(lab: Lab, fol
         assert len(run.submitted()) == 2
 
 
+@pytest.mark.long
 def test_kill_9_of_the_trainer_costs_a_retry(lab: Lab, folder, expected):
     with training(lab, folder, "--retries", "1") as run:
         step = run.wait_for_step(MIDDLE)
@@ -143,6 +151,7 @@ def test_kill_9_of_the_trainer_costs_a_retry(lab: Lab, folder, expected):
         assert (lab.state(first), lab.state(second)) == ("FAILED", "COMPLETED")
 
 
+@pytest.mark.long
 def test_a_node_that_is_taken_down(lab: Lab, folder, expected):
     with training(lab, folder, *NO_RETRIES) as run:
         step, node = run.wait_for_step(MIDDLE), run.node()
@@ -152,6 +161,7 @@ def test_a_node_that_is_taken_down(lab: Lab, folder, expected):
         assert len(run.submitted()) == 1
 
 
+@pytest.mark.long
 def test_a_node_that_crashes(lab: Lab, folder, expected):
     """Its slurmd and all processes of the job end at once; nobody tells the controller."""
     with training(lab, folder, *NO_RETRIES) as run:
@@ -164,6 +174,7 @@ def test_a_node_that_crashes(lab: Lab, folder, expected):
         assert run.record()["scheduler"]["node"] != node
 
 
+@pytest.mark.long
 def test_a_node_that_is_lost_while_its_job_runs_on(lab: Lab, folder, expected):
     """The controller no longer reaches the node and starts the job elsewhere: two trainers."""
     with training(lab, folder, *NO_RETRIES) as run:
@@ -182,6 +193,7 @@ def test_a_node_that_is_lost_while_its_job_runs_on(lab: Lab, folder, expected):
         assert steps == list(range(1, len(steps) + 1))
 
 
+@pytest.mark.long
 def test_the_controller_is_away_for_a_while(lab: Lab, folder, expected):
     with training(lab, folder, *NO_RETRIES) as run:
         step = run.wait_for_step(MIDDLE)
@@ -207,6 +219,7 @@ def test_a_killed_driver_that_is_started_again_takes_over_its_job(lab: Lab, fold
         assert len(run.submitted()) == 1
 
 
+@pytest.mark.long
 def test_a_job_that_ended_without_a_driver_is_not_run_again(lab: Lab, folder, expected):
     with training(lab, folder, *NO_RETRIES) as run:
         run.wait_for_step(MIDDLE)
@@ -224,6 +237,7 @@ def test_a_job_that_ended_without_a_driver_is_not_run_again(lab: Lab, folder, ex
         )
 
 
+@pytest.mark.long
 def test_a_full_disk_while_a_checkpoint_is_written(lab: Lab, folder, expected):
     """A limit on the size of files stands for the quota: SLURM hands it on to the job."""
     with training(lab, folder, *NO_RETRIES) as run:
