@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from getpass import getuser
 from pathlib import Path
 
@@ -211,16 +212,21 @@ class Lab:
     def kill_processes_of(self, job: str) -> None:
         """End all processes of a job at once, SLURM's own among them, as the end of a node does."""
         marks = {f"SLURM_CONF={self.site.conf}", f"SLURM_JOB_ID={job}"}
+        found: set[int] = set()
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 if marks <= set((folder / "environ").read_text(errors="replace").split("\0")):
                     parent = re.search(r"PPid:\s+(\d+)", (folder / "status").read_text())
-                    os.kill(int(folder.name), signal.SIGKILL)
-                    # SLURM's processes would report the end of the job, so they go too.
-                    if parent and "slurmstepd" in (folder.parent / parent[1] / "comm").read_text():
-                        os.kill(int(parent[1]), signal.SIGKILL)
+                    found |= {int(folder.name)} | ({int(parent[1])} if parent else set())
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it ended by itself
+        # None of them may see the end of another, so all stand still before the first one ends.
+        # SLURM's own would report the end of the job; they are the parents of the job's.
+        ours = [p for p in found if p > 1]
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for process in ours:
+                with suppress(ProcessLookupError):
+                    os.kill(process, number)
 
     def repair(self) -> None:
         """Give the next test what `with Lab()` gave: all daemons, idle nodes, an empty queue."""
