@@ -218,8 +218,8 @@ class Lab:
                 if marks <= set((folder / "environ").read_text(errors="replace").split("\0")):
                     parent = re.search(r"PPid:\s+(\d+)", (folder / "status").read_text())
                     found |= {int(folder.name)} | ({int(parent[1])} if parent else set())
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # it ended by itself
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue  # it ended by itself, or is no process of ours
         # None of them may see the end of another, so all stand still before the first one ends.
         # SLURM's own would report the end of the job; they are the parents of the job's.
         ours = [p for p in found if p > 1]
