@@ -163,6 +163,7 @@ def run_job(
         identity=job.identity,
         threads=job.threads,
     ) as record:
+        _head_the_log(record.fields)
         name = "/".join(filter(None, (job.stage, job.run, job.evaluation)))
         with LiveMirror(os.environ.get("MLFLOW_TRACKING_URI"), job.study, name) as mirror:
 
@@ -197,6 +198,14 @@ def _setting(text: str) -> tuple[str, Any]:
     if not equals or not key:
         raise InputError(f"--set {text}: write KEY=VALUE, such as --set optim.epochs=3")
     return key, parse_value(value)
+
+
+def _head_the_log(fields: Mapping[str, Any]) -> None:
+    """Begin this start's part of the log, which keeps what earlier starts of the job said."""
+    slurm = fields["scheduler"]
+    job = f", SLURM job {slurm['job_id']}" if slurm else ""
+    where = f"{fields['hardware']['host']}{job}"
+    print(f"--- {fields['stage']} {fields['run']}, {fields['started']}, {where}", file=sys.stderr)
 
 
 def _write_recipe(path: Path, recipe: Recipe) -> None:

@@ -61,4 +61,4 @@ rule cost:
         " --out {params.out} --work {params.work}"
         " --code {params.code}"
         " --threads {threads}"
-        " > {log} 2>&1"
+        " >> {log} 2>&1"

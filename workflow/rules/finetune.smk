@@ -67,4 +67,4 @@ rule finetune:
         " --code {params.code}"
         " --threads {params.threads}"
         " --time-limit {resources.runtime}"
-        " > {log} 2>&1"
+        " >> {log} 2>&1"

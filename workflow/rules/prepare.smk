@@ -50,4 +50,4 @@ rule prepare:
         " --out {params.out} --work {params.work}"
         " --code {params.code}"
         " --threads {threads}"
-        " > {log} 2>&1"
+        " >> {log} 2>&1"

@@ -58,4 +58,4 @@ rule pretrain:
         " --code {params.code}"
         " --threads {params.threads}"
         " --time-limit {resources.runtime}"
-        " > {log} 2>&1"
+        " >> {log} 2>&1"

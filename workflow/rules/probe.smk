@@ -66,4 +66,4 @@ rule probe:
         " --code {params.code}"
         " --threads {params.threads}"
         " --time-limit {resources.runtime}"
-        " > {log} 2>&1"
+        " >> {log} 2>&1"

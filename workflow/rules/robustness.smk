@@ -59,4 +59,4 @@ rule robustness:
         " --out {params.out} --work {params.work}"
         " --code {params.code}"
         " --threads {params.threads}"
-        " > {log} 2>&1"
+        " >> {log} 2>&1"

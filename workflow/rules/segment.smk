@@ -64,4 +64,4 @@ rule segment:
         " --code {params.code}"
         " --threads {params.threads}"
         " --time-limit {resources.runtime}"
-        " > {log} 2>&1"
+        " >> {log} 2>&1"
