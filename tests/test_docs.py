@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import BaseModel
 
+import folk
 from folk.cluster.site import Site
 from folk.recipes import RECIPES
 from folk.study import Study
@@ -40,3 +42,17 @@ def test_files_that_the_readme_names_exist():
 
     assert len(paths) > 6
     assert [path for path in sorted(paths) if not Path(path).exists()] == []
+
+
+def test_the_citation_names_this_version_and_the_papers_as_published_yaml_does():
+    cited = yaml.safe_load(Path("CITATION.cff").read_text())
+    papers = yaml.safe_load(Path("config/published.yaml").read_text())["papers"]
+
+    assert cited["version"] == folk.__version__
+    assert {"cff-version", "message", "title", "authors"} <= cited.keys()
+    for name, paper in zip(("folk", "mfm"), cited["references"], strict=True):
+        known = papers[name]
+        authors = [f"{who['given-names']} {who['family-names']}" for who in paper["authors"]]
+        assert (paper["title"], paper["collection-title"]) == (known["title"], known["venue"])
+        assert ", ".join(authors) == known["authors"]
+        assert paper["identifiers"][0]["value"] == f"arXiv:{known['arxiv']}"

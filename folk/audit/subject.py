@@ -10,6 +10,7 @@ from folk.adopted import read_adopted
 from folk.audit.chain import Chain, Job
 from folk.audit.plan import Plan
 from folk.audit.seal import Seal, read_seal, seal_path
+from folk.audit.today import FindRecipe, no_recipes
 from folk.errors import InputError
 from folk.report.assumptions import Choices, no_choices
 from folk.study import Study
@@ -25,6 +26,7 @@ class Subject:
     published: Path
     recipes: Mapping[tuple[str, str], Mapping[str, Any]]  # today's values, by stage and entry
     choices: Choices = no_choices  # which other values an assumed key could have had
+    recipe: FindRecipe = no_recipes  # today's recipe of an entry, as the page sets it beside
     not_checked: list[str] = field(default_factory=list)
 
     @cached_property

@@ -26,6 +26,9 @@ class RecipeToday:
     of_base: Mapping[str, Any] | None
 
 
+FindRecipe = Callable[[str, str], RecipeToday | None]  # by stage and entry of the study
+
+
 def no_recipes(stage: str, entry: str) -> RecipeToday | None:
     """For a caller who cannot read recipes: nothing is known of today's."""
     return None
@@ -40,7 +43,7 @@ class Today:
     """
 
     root: Path = Path()
-    recipe: Callable[[str, str], RecipeToday | None] = no_recipes
+    recipe: FindRecipe = no_recipes
     _fingerprints: dict[str, str | None] = field(default_factory=dict)
 
     def fingerprint(self, stage: str) -> str | None:

@@ -11,6 +11,7 @@ from folk.audit.checks.code import check_code
 from folk.audit.checks.dvc import check_dvc
 from folk.audit.checks.files import Sample, check_files
 from folk.audit.checks.foreign import check_foreign
+from folk.audit.checks.page import page_today
 from folk.audit.checks.products import check_products
 from folk.audit.checks.records import check_failed, check_records
 from folk.audit.checks.seal import check_seal
@@ -18,6 +19,7 @@ from folk.audit.checks.today import check_today
 from folk.audit.checks.uncommitted import check_uncommitted
 from folk.audit.findings import Checked, Verification, in_order, words_by_cell
 from folk.audit.subject import Subject
+from folk.audit.today import FindRecipe, no_recipes
 from folk.errors import InputError
 from folk.report.assumptions import Choices, no_choices
 from folk.study import Study
@@ -31,6 +33,7 @@ def verify(
     recipes: Mapping[tuple[str, str], Mapping[str, Any]],
     *,
     choices: Choices = no_choices,
+    recipe: FindRecipe = no_recipes,
     sample: Sample | None = None,
     deep: Sequence[str] = (),
 ) -> Verification:
@@ -45,6 +48,7 @@ def verify(
         published: the file of published numbers.
         recipes: today's values that decide a result, by stage and entry of the study.
         choices: which other values an assumed key could have had, as the report lists them.
+        recipe: finds today's recipe, as the report sets it beside that of a record.
         sample: read only so many of the large files; all of them when left out.
         deep: cells (table/row/column) or evaluations (run/evaluation) that are run again.
 
@@ -54,7 +58,7 @@ def verify(
     """
     if not results.is_dir():
         raise InputError(f"{results}: no such folder; run the study '{study.name}' first")
-    subject = Subject(study, study_path, results, published, recipes, choices)
+    subject = Subject(study, study_path, results, published, recipes, choices, recipe=recipe)
     again = evaluations_of(subject, deep)
     files = check_files(subject, sample)
     sources = [*check_records(subject), *files.findings, *check_seal(subject)]
@@ -62,15 +66,13 @@ def verify(
     cells = check_cells(subject, accused)
     code = list(check_code(subject))
     moved = any(finding.word == "behind" for finding in code)
+    causes = [*sources, *check_today(subject), *code, *check_uncommitted(subject), *cells.findings]
+    page = page_today(subject, files, cells, causes)
     findings = in_order(
         [
-            *sources,
+            *causes,
             *check_failed(subject),
-            *check_today(subject),
-            *code,
-            *check_uncommitted(subject),
-            *cells.findings,
-            *check_products(subject, cells, moved),
+            *check_products(subject, cells, page, moved),
             *check_foreign(subject),
             *check_dvc(subject),
             *check_adopted(subject),

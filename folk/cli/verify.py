@@ -12,6 +12,7 @@ from rich.table import Table
 from folk.audit.checks.files import Sample
 from folk.audit.findings import RULES, WRONG, Verification
 from folk.cli.read import PublishedFile, Results, StudyFile, from_here
+from folk.cli.recipes_today import recipes_today
 from folk.recipes.choices import other_choices
 from folk.recipes.named import values_today
 from folk.study import load_study
@@ -60,6 +61,7 @@ def verify(
         from_here(published),
         values_today(named, path),
         choices=other_choices,
+        recipe=recipes_today(named, path),
         sample=None if sample is None else Sample(sample, seed),
         deep=deep,
     )

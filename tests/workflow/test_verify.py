@@ -13,15 +13,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from folk.audit.chain import Chain
 from folk.audit.checks.files import Sample, check_files
 from folk.audit.checks.uncommitted import check_uncommitted
 from folk.audit.seal import write_seal
+from folk.audit.stories import teller
 from folk.audit.subject import Subject
+from folk.audit.today import Today
 from folk.audit.verify import verify
+from folk.cli.recipes_today import recipes_today
 from folk.provenance.record import open_record
 from folk.provenance.schema import record_id
 from folk.recipes.choices import other_choices
 from folk.recipes.named import values_today
+from folk.report.published import load_published
 from folk.report.render import render_report
 from folk.study import load_study
 
@@ -40,7 +45,10 @@ def seal():
 def audit(**options):
     study = load_study(STUDY)
     recipes = values_today(study, STUDY)
-    return verify(study, STUDY, TINY, PUBLISHED, recipes, choices=other_choices, **options)
+    recipe = recipes_today(study, STUDY)
+    return verify(
+        study, STUDY, TINY, PUBLISHED, recipes, choices=other_choices, recipe=recipe, **options
+    )
 
 
 def wrong(found) -> dict[tuple[str, str], set[str]]:
@@ -453,7 +461,9 @@ def git(*arguments: str) -> str:
 def report() -> None:
     """Render and seal, as the end of a run does."""
     study = load_study(STUDY)
-    render_report(study, STUDY, TINY, PUBLISHED, choices=other_choices)
+    today = Today(recipe=recipes_today(study, STUDY))
+    tell = teller(Chain(TINY), study, load_published(PUBLISHED), today)
+    render_report(study, STUDY, TINY, PUBLISHED, choices=other_choices, tell=tell)
     write_seal(study, STUDY, TINY)
 
 

@@ -26,6 +26,7 @@ class FilesRead:
 
     findings: list[Finding]
     good: frozenset[Path]  # files whose bytes are those of their record
+    sha256: dict[Path, str | None]  # of every file that was read; None when that failed
     bytes_read: int
     not_read: tuple[str, ...]
 
@@ -69,6 +70,7 @@ def check_files(subject: Subject, sample: Sample | None) -> FilesRead:
     return FilesRead(
         findings,
         frozenset(path for path in found if path.as_posix() not in accused),
+        found,
         sum(to_read[path] for path in found),
         tuple(sorted(path.as_posix() for path in skipped)),
     )

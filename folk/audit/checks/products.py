@@ -14,9 +14,11 @@ from pathlib import Path
 
 from folk.adopted import ADOPTED_NAME
 from folk.audit.checks.cells import CELLS_NAME, Derived
+from folk.audit.checks.page import PageToday
 from folk.audit.findings import Finding, Word
 from folk.audit.hashing import sha256_of
 from folk.audit.subject import Subject
+from folk.report.chains import Tell
 from folk.report.tables import (
     CellView,
     RowView,
@@ -31,18 +33,21 @@ _RENDERERS = {"md": render_markdown, "tex": render_latex, "csv": render_csv}
 _SEPARATOR = {"md": "|", "tex": "&", "csv": ","}
 
 
-def check_products(subject: Subject, derived: Derived, code_moved: bool) -> Iterator[Finding]:
+def check_products(
+    subject: Subject, derived: Derived, page: PageToday, code_moved: bool
+) -> Iterator[Finding]:
     """Tables, page, figures and the summary of metrics.
 
     Args:
         subject: the study.
         derived: its cells.
+        page: how the page tells them today.
         code_moved: whether other code or another environment is known to have made the study.
     """
     judge = _Judge(subject, derived, code_moved)
     yield from judge.cells()
     yield from _tables(subject, derived, judge)
-    yield from _report(subject, derived, judge)
+    yield from _report(subject, derived, page, judge)
     yield from _summaries(subject)
     yield from judge.rest()
 
@@ -94,6 +99,19 @@ class _Judge:
         else:
             word = "tampered"
         yield Finding(word, path.as_posix(), says, cells)
+
+    def of_checks(
+        self, path: Path, cells: tuple[str, ...], says: str, may_differ: bool
+    ) -> Iterator[Finding]:
+        """A page that differs in what was checked when it was made, and in nothing else."""
+        sealed = self._sealed.get(path.as_posix())
+        if sealed is not None and sha256_of(path) != sealed:
+            yield from self.of(path, False, cells, says)
+            return
+        self._sealed.pop(path.as_posix(), None)
+        if sealed is None and not may_differ:
+            says = f"today's check of its chains says otherwise; run `report` again: {says}"
+            yield Finding("stale", path.as_posix(), says, cells)
 
     def rest(self) -> Iterator[Finding]:
         """Sealed results of which nothing was said yet."""
@@ -154,7 +172,9 @@ def _views(rows: Sequence[RowView]) -> list[CellView]:
     return [cell for row in rows for cell in row.cells if cell is not None]
 
 
-def _report(subject: Subject, derived: Derived, judge: _Judge) -> Iterator[Finding]:
+def _report(
+    subject: Subject, derived: Derived, today: PageToday, judge: _Judge
+) -> Iterator[Finding]:
     """The page, the figures and whatever else the report writes, made once more."""
     every = tuple(subject.plan.cell_ids)
     page = subject.results / "report.html"
@@ -163,7 +183,7 @@ def _report(subject: Subject, derived: Derived, judge: _Judge) -> Iterator[Findi
     if derived.broken or derived.tampered:
         yield from judge.of(page, None, ())
         return
-    for path, expected in _made_again(subject).items():
+    for path, expected in _made_again(subject, today.tell).items():
         done_before = path.name == CELLS_NAME or path.parent.name == "tables"
         if done_before or (path == page and not page.is_file()):
             continue
@@ -172,25 +192,25 @@ def _report(subject: Subject, derived: Derived, judge: _Judge) -> Iterator[Findi
         elif path.suffix == ".parquet":
             yield from judge.of(path, _same_table(expected, path.read_bytes()), every)
         elif path == page:
-            yield from _page(subject, derived, judge, expected)
+            yield from _page(subject, derived, today, judge, expected)
         else:
             yield from judge.of(path, path.read_bytes() == expected, (), "its bytes are others")
 
 
-def _made_again(subject: Subject) -> dict[Path, bytes]:
+def _made_again(subject: Subject, tell: Tell) -> dict[Path, bytes]:
     """What the report writes when it is rendered in a folder of links to the study's files.
 
     The page of an adopted study may have been rendered before or after the adoption, which it then
     speaks of; the rendering that fits is given.
     """
-    first = _rendered(subject, without=ADOPTED_NAME)
+    first = _rendered(subject, tell, without=ADOPTED_NAME)
     page = subject.results / "report.html"
     if first.get(page) == page.read_bytes() or not (subject.results / ADOPTED_NAME).is_file():
         return first
-    return _rendered(subject, without="")
+    return _rendered(subject, tell, without="")
 
 
-def _rendered(subject: Subject, without: str) -> dict[Path, bytes]:
+def _rendered(subject: Subject, tell: Tell, without: str) -> dict[Path, bytes]:
     from folk.report.render import render_report
 
     here = Path.cwd()
@@ -213,11 +233,14 @@ def _rendered(subject: Subject, without: str) -> dict[Path, bytes]:
                 subject.results,
                 subject.published,
                 choices=subject.choices,
+                tell=tell,
             )
         return {path: (copy / path).read_bytes() for path in written}
 
 
-def _page(subject: Subject, derived: Derived, judge: _Judge, expected: bytes) -> Iterator[Finding]:
+def _page(
+    subject: Subject, derived: Derived, today: PageToday, judge: _Judge, expected: bytes
+) -> Iterator[Finding]:
     page = subject.results / "report.html"
     made, found = expected.decode("utf-8"), _text(page)
     for path in (subject.study_path, subject.published):
@@ -230,7 +253,10 @@ def _page(subject: Subject, derived: Derived, judge: _Judge, expected: bytes) ->
             former = next((x for x in found.splitlines() if line and re.fullmatch(form, x)), None)
             made = made if former is None else made.replace(line, former)
     reached, says = _lines_that_differ(derived, made, found)
-    yield from judge.of(page, found == made, reached, says)
+    if found != made and today.only_checked(made, found):
+        yield from judge.of_checks(page, reached, says, today.may_differ)
+    else:
+        yield from judge.of(page, found == made, reached, says)
 
 
 def _lines_that_differ(derived: Derived, expected: str, found: str) -> tuple[tuple[str, ...], str]:
