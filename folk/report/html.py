@@ -171,10 +171,13 @@ def _proof(view: CellView, title: str, published: Published, stories: Stories) -
     place = source = ""
     if number is not None:
         paper = published.papers[number.paper]
-        place = f"{paper.title} ({paper.venue}), {number.table}, {number.row}, {number.column}"
+        venue = f"{paper.venue}, arXiv {paper.arxiv}" if paper.arxiv else paper.venue
+        place = f"{paper.title} ({venue}), {number.table}, {number.row}, {number.column}"
         meaning = published.certainty[number.certainty]
         source = f"Known as {number.certainty} ({meaning}). Source: {number.source}."
         source += f" {number.note[:1].upper()}{number.note[1:]}." if number.note else ""
+        if known and number.margin is not None:
+            source += f" Margin ± {number.margin:g}, fixed before any run."
         if known and cell.metric.endswith(("_best", "_last")):
             source += f" {_EPOCHS[number.epoch]}"
     return Proof(

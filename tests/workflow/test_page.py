@@ -101,8 +101,8 @@ def test_a_clicked_cell_tells_its_chain_and_what_is_established(browser, page):
     assert jobs == ["prepare scenes", "pretrain folk-s0", "finetune folk-s0/full"]
     assert re.search(r"folk-s0/full: stated 0\.\d+, derived again 0\.\d+", said)
     assert "follows from the predictions" in said
-    assert "Established when this page was made" in said
-    assert "Not established on trust" in said
+    assert "Established: when this page was made" in said
+    assert "Not established: on trust" in said
     assert browser.run("document.getElementById('panel').getAttribute('aria-labelledby')") == (
         browser.run("document.querySelector('#panel h4').id")
     )

@@ -185,6 +185,20 @@ def test_an_edited_page_and_an_edited_cell_are_named(study):
     assert {place for _, place in found} == {"cells.parquet", "report.html"}
 
 
+def test_what_a_page_says_was_checked_is_questioned_unless_code_moved_since(study):
+    replace_in(TINY / "report.html", "follows from the predictions", "follows from faith")
+    sealed = list(wrong(audit()))
+    (TINY / "seal.json").unlink()
+    never_sealed = audit()
+    replace_in(Path("folk/metrics/knn.py"), "-3.0 / temperature", "-4.0 / temperature")
+    moved = wrong(audit())
+
+    assert sealed == [("tampered", "report.html")]
+    assert list(wrong(never_sealed)) == [("stale", "report.html")]
+    assert "today's check of its chains says otherwise" in said(never_sealed, "stale")[0]
+    assert moved == {}
+
+
 def test_metrics_edited_with_size_and_time_stamp_kept_are_named(study):
     path = TINY / "finetune/folk-s0/full/metrics.json"
     before, text = path.stat(), path.read_text()
