@@ -1,20 +1,16 @@
 """The stage that reads all others: cells, tables, figures, one page."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console
 
-from folk.cli.read import Results, StudyFile
+from folk.cli.read import PublishedFile, Results, StudyFile, from_here
 from folk.study import load_study
 
 
 def report(
     study: StudyFile,
-    published: Annotated[Path, typer.Option(help="the papers' numbers")] = Path(
-        "config/published.yaml"
-    ),
+    published: PublishedFile = Path("config/published.yaml"),
     results: Results = Path("results"),
 ) -> None:
     """Render the tables, figures and the page of a study from its records and predictions.
@@ -26,11 +22,10 @@ def report(
     from folk.audit.today import Today
     from folk.cli.recipes_today import recipes_today
     from folk.recipes.choices import other_choices
-    from folk.report.evidence import shown_path
     from folk.report.published import load_published
     from folk.report.render import render_report
 
-    study, published, results = (Path(shown_path(path)) for path in (study, published, results))
+    study, published, results = map(from_here, (study, published, results))
     named = load_study(study)
     folder = results / named.name
 

@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from folk.audit.chain import Chain
 from folk.audit.findings import Verification
 from folk.audit.seal import write_seal
+from folk.audit.stories import teller
+from folk.audit.today import Today
 from folk.audit.verify import verify
 from folk.provenance.digest import digest_file, sha256_of_json
 from folk.provenance.schema import record_id
+from folk.report.published import load_published
 from folk.report.render import render_report
 from folk.study import load_study
 from tests.audit.conftest import (
@@ -51,7 +55,8 @@ def fill(rows: int, seeds: int, pictures: int = 20) -> None:
                 place = Path(again["outputs"][0]["path"]).parent.as_posix()
                 ids[place] = _write(again, ids, seed)
     study = load_study(STUDY_PATH)
-    render_report(study, STUDY_PATH, RESULTS, PUBLISHED)
+    tell = teller(Chain(RESULTS), study, load_published(PUBLISHED), Today())
+    render_report(study, STUDY_PATH, RESULTS, PUBLISHED, tell=tell)
     write_seal(study, STUDY_PATH, RESULTS)
 
 
