@@ -19,7 +19,7 @@ from folk.audit.explanation import (
     claim_id,
 )
 from folk.audit.file_states import FileStates, Reading
-from folk.audit.job_facts import job_facts
+from folk.audit.job_facts import RECIPE_INPUT, job_facts
 from folk.audit.statements import Statements
 from folk.audit.today import Today
 from folk.errors import InputError, nearest
@@ -101,7 +101,12 @@ class Explainer:
         cell, said = self._cell(cell_id), Statements()
         runs = list(self._runs(cell, said))
         jobs = self._jobs(runs, said)
-        self.files.read(entry for job in jobs for entry in (*job.inputs, *job.outputs))
+        self.files.read(
+            entry
+            for job in jobs
+            for entry in (*job.inputs, *job.outputs)
+            if entry["name"] != RECIPE_INPUT  # compared by its values
+        )
         facts = [self._job(job) for job in jobs]
         failures = list(self._failures(runs, jobs, said))
         said.of_number(cell, runs, self._derived(cell, said))

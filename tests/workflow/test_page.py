@@ -178,3 +178,12 @@ def test_on_paper_everything_is_unfolded_and_nothing_is_cut(browser, page):
     assert folded == 0
     for words in ("How a verdict is reached", "pretrain folk-s0", "Not established", "Quoted"):
         assert words.lower() in shown.lower(), words
+
+
+def test_snakemakes_own_report_holds_the_page_and_the_tables(finished_study, tmp_path):
+    done = finished_study.snakemake("--report", str(tmp_path / "report.html"))
+
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "report.html").read_text()
+    for name in ("report.html", "main.md", "claims.md"):
+        assert name in text, name
