@@ -35,7 +35,6 @@ class Verdict(Enum):
 
     WAIT = "wait"
     FINISHED = "finished"
-    CONTINUE = "continue"  # submit again: stopped from outside, and further than before
     FAILED = "failed"
 
 
