@@ -10,6 +10,7 @@ the nodes resolve as they do on a cluster.
 
 import fcntl
 import os
+import random
 import re
 import shutil
 import signal
@@ -59,7 +60,7 @@ def wait_until(what: str, true: Callable[[], bool], seconds: float = 60) -> None
 def free_ports(count: int) -> list[int]:
     """TCP ports that nobody listens on, below those that the system gives to clients."""
     found: list[int] = []
-    port = 17000 + os.getpid() % 10000
+    port = random.randrange(17000, 30000)  # another cluster may look at the same moment
     while len(found) < count:
         port += 1
         with socket.socket() as probe:
