@@ -20,19 +20,22 @@ LIMIT = 40 * MINUTES
 OF_DVC = ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
 
 
+def few_pictures(extra: int) -> dict:
+    """A data set of its own, made in a moment."""
+    sizes = {"num_train": 20, "num_val": 10, "num_unlabelled": 4 + extra}
+    return {"recipe": "demo", "set": {f"scenes.{name}": size for name, size in sizes.items()}}
+
+
 def many_jobs(folder: Path) -> Copy:
-    """A repository with a study of a hundred ways to choose labels, each of which is a job."""
+    """A repository with a study of a hundred small sets of pictures, each of which is a job."""
     copy = copy_repository(folder)
     tiny = yaml.safe_load((folder / "config/tiny.yaml").read_text(encoding="utf-8"))
-    study = {key: tiny[key] for key in ("title", "scale", "data")} | {
+    study = {key: tiny[key] for key in ("title", "scale")} | {
         "study": "many",
-        "resources": {"prepare": {"mem_mb": 500}, "split": {"mem_mb": 500, "runtime": 10}},
-        "splits": {
-            f"few-{n}": {"data": "scenes", "recipe": "demo-few", "set": {"per_class": 4, "seed": n}}
-            for n in range(JOBS)
-        },
+        "resources": {"prepare": {"mem_mb": 500, "runtime": 10}},
+        "data": {f"scenes-{n}": few_pictures(n) for n in range(JOBS)} | tiny["data"],
         "encoders": {"scratch": tiny["encoders"]["scratch"]},
-        "evaluations": {"few": tiny["evaluations"]["few-a"] | {"split": "few-0"}},
+        "evaluations": {"few": tiny["evaluations"]["full"]},
         "tables": {
             "main": {
                 "title": "One number",
@@ -82,7 +85,7 @@ def test_a_hundred_jobs_at_once_lose_nothing(lab: Lab, tmp_path, capsys):
     assert driver.returncode == 0, said[-6000:]
     assert in_flight == JOBS
     results = copy.folder / "results/many"
-    records = [read_record(path) for path in results.glob("split/*/record.json")]
+    records = [read_record(path) for path in results.glob("prepare/scenes-*/record.json")]
     assert Counter(record["outcome"] for record in records) == {"finished": JOBS}
     assert len({record["scheduler"]["job_id"] for record in records}) == JOBS
     assert said.count("has been submitted with SLURM jobid") == JOBS + 3
