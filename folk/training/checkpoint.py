@@ -17,9 +17,22 @@ def save_checkpoint(path: Path, identity: str, update: int, state: dict[str, Any
         identity: digest of everything that decides the result; see `load_checkpoint`.
         update: number of updates made.
         state: nested dictionaries of tensors and numbers.
+
+    Raises:
+        InputError: the disk is full, or takes no such file; the checkpoint before stands.
     """
-    with whole_file(path) as aside:
-        torch.save({"identity": identity, "update": update, "state": state}, aside)
+    try:
+        # An open file and not its path: of a path torch does not tell why writing failed.
+        with whole_file(path) as aside, aside.open("wb") as file:
+            torch.save({"identity": identity, "update": update, "state": state}, file)
+    except (OSError, RuntimeError) as error:
+        reason = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(reason, OSError):
+            raise
+        raise InputError(
+            f"{path}: the checkpoint of update {update} could not be written ({reason.strerror}); "
+            "the one before it still stands; make room, then start again"
+        ) from error
 
 
 def load_checkpoint(path: Path, identity: str) -> tuple[int, dict[str, Any]] | None:
