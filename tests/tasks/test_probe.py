@@ -65,7 +65,7 @@ def test_a_stopped_line_on_crops_goes_on_and_ends_the_same(encoder, few_scenes, 
 
     def stop(update, values):
         if update == 6:
-            raise StoppedError(0)
+            raise StoppedError("by the test")
 
     with pytest.raises(StoppedError):
         measure(encoder, few_scenes, tmp_path / "stopped", settings, stop)
