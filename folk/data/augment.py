@@ -9,24 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from PIL import Image, ImageOps
-from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from folk.data.pixels import Pixels, cut, mirrored, resized
 from folk.errors import InputError
-
-Pixels = UInt8[Tensor, "3 h w"]
 
 # ImageNet's mean and deviation in [0, 1], the neutral colour of what augmentation fills in.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-
-
-def to_pixels(picture: Image.Image) -> Pixels:
-    """An RGB picture as a tensor of its own."""
-    return torch.from_numpy(np.array(picture).transpose(2, 0, 1)).contiguous()
 
 
 @dataclass(frozen=True)
@@ -54,16 +45,11 @@ class RandomCrop:
                 f"views: crop scale is {list(self.scale)}; give 0 < smallest <= largest <= 1"
             )
 
-    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         """Cut, resize, perhaps mirror."""
-        top, left, height, width = self._part(picture.height, picture.width, rng)
-        side = [self.size, self.size]
-        crop: Image.Image = F.resized_crop(
-            picture, top, left, height, width, side, interpolation=InterpolationMode.BICUBIC
-        )
-        if rng.random() < self.flip:
-            crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return crop
+        _, height, width = pixels.shape
+        crop = resized(cut(pixels, *self._part(height, width, rng)), self.size, self.size)
+        return mirrored(crop) if rng.random() < self.flip else crop
 
     def _part(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
         low, high = math.log(self.ratio[0]), math.log(self.ratio[1])

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageFilter
 
-from folk.data.augment import Pixels, to_pixels
+from folk.data.pixels import Pixels, to_pixels
 from folk.data.transforms import EvalPicture
 from folk.errors import InputError, nearest
 
@@ -45,10 +45,10 @@ class CorruptedPicture:
         if self.severity not in SEVERITIES:
             raise InputError(f"{self.corruption}: severity {self.severity} is not 1 to 5")
 
-    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Pixels:
+    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         """Cut and corrupt; only noise draws from `rng`."""
-        pixels = self.centre(picture, rng).numpy().transpose(1, 2, 0)
-        return to_pixels(Image.fromarray(corrupt(pixels, self.corruption, self.severity, rng)))
+        centre = self.centre(pixels, rng).numpy().transpose(1, 2, 0)
+        return to_pixels(Image.fromarray(corrupt(centre, self.corruption, self.severity, rng)))
 
 
 def corrupt(

@@ -10,9 +10,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from folk.data.augment import Pixels
-from folk.data.decode import decode_annotation, decode_picture
+from folk.data.decode import decode_annotation
 from folk.data.joint import IGNORE, JointTransform
+from folk.data.pixels import Pixels, decode_pixels, stacked
 from folk.data.sampler import Draw, EpochSampler
 from folk.data.shards import PictureTable
 from folk.data.transforms import Transform
@@ -114,9 +114,9 @@ class PictureDataset(Dataset[Item]):
         self.__dict__.update(state)
         self._fill_cache()
 
-    def _picture(self, index: int) -> Image.Image:
+    def _picture(self, index: int) -> Pixels:
         if self._pictures is not None:
-            return Image.fromarray(self._pictures[index])
+            return self._pictures[index].permute(2, 0, 1)
         return self._decoded_picture(index)
 
     def _annotation(self, index: int) -> Image.Image:
@@ -124,8 +124,8 @@ class PictureDataset(Dataset[Item]):
             return Image.fromarray(self._annotations[index])
         return self._decoded_annotation(index)
 
-    def _decoded_picture(self, index: int) -> Image.Image:
-        return decode_picture(self.table.image_bytes(index), where=lambda: self._where(index))
+    def _decoded_picture(self, index: int) -> Pixels:
+        return decode_pixels(self.table.image_bytes(index), where=lambda: self._where(index))
 
     def _decoded_annotation(self, index: int) -> Image.Image:
         data = self.table.annotation_bytes(index)
@@ -147,21 +147,21 @@ class PictureDataset(Dataset[Item]):
         return f"{self.table.shard(index)}: {self.table.key(index)}"
 
     def _fill_cache(self) -> None:
-        self._pictures: UInt8[np.ndarray, "n h w 3"] | None = None
+        self._pictures: UInt8[Tensor, "n h w 3"] | None = None
         self._annotations: UInt8[np.ndarray, "n h w"] | None = None
         if not self._cache_bytes:
             return
-        width, height = self._decoded_picture(0).size
+        _, height, width = self._decoded_picture(0).shape
         channels = 3 if self._num_segmentation_classes is None else 4
         if len(self) * height * width * channels > self._cache_bytes:
             return
-        pictures = np.empty((len(self), height, width, 3), dtype=np.uint8)
+        pictures = torch.empty((len(self), height, width, 3), dtype=torch.uint8)
         annotations = np.empty((len(self), height, width), dtype=np.uint8)
         for index in range(len(self)):
             picture = self._decoded_picture(index)
-            if picture.size != (width, height):
+            if picture.shape[1:] != (height, width):
                 return
-            pictures[index] = np.asarray(picture)
+            pictures[index] = picture.permute(1, 2, 0)
             if channels == 4:
                 annotation = self._decoded_annotation(index)
                 if annotation.size != (width, height):
@@ -176,9 +176,9 @@ def collate(items: Sequence[Item]) -> dict[str, Any]:
     first = items[0]["image"]
     image: Tensor | list[Tensor]
     if isinstance(first, list):
-        image = [_stacked([item["image"][view] for item in items]) for view in range(len(first))]
+        image = [stacked([item["image"][view] for item in items]) for view in range(len(first))]
     else:
-        image = _stacked([item["image"] for item in items])
+        image = stacked([item["image"] for item in items])
     batch: dict[str, Any] = {
         "image": image,
         "label": torch.tensor([item["label"] for item in items]),
@@ -236,10 +236,6 @@ def loader(
         ),
         sampler,
     )
-
-
-def _stacked(pictures: list[Pixels]) -> UInt8[Tensor, "b 3 h w"]:
-    return torch.stack(pictures)
 
 
 def _kept(table: PictureTable, keep_keys: Collection[str]) -> PictureTable:

@@ -11,8 +11,9 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from folk.data.augment import MEAN, ColourJitter, Pixels, to_pixels
+from folk.data.augment import MEAN, ColourJitter
 from folk.data.distortion import PhotometricDistortion
+from folk.data.pixels import Pixels, to_picture, to_pixels
 from folk.errors import InputError
 
 # Value of pixels in an annotation that count for nothing.
@@ -26,7 +27,7 @@ class JointTransform(Protocol):
     """Makes a picture and its annotation ready; both are moved alike."""
 
     def __call__(
-        self, picture: Image.Image, annotation: Image.Image, rng: np.random.Generator
+        self, pixels: Pixels, annotation: Image.Image, rng: np.random.Generator
     ) -> tuple[Pixels, UInt8[Tensor, "h w"]]:
         """Draw from `rng` only."""
 
@@ -46,11 +47,11 @@ class SegmentPicture:
     distortion: PhotometricDistortion | None = None
 
     def __call__(
-        self, picture: Image.Image, annotation: Image.Image, rng: np.random.Generator
+        self, pixels: Pixels, annotation: Image.Image, rng: np.random.Generator
     ) -> tuple[Pixels, UInt8[Tensor, "h w"]]:
         """Move both alike; colours change in the picture only."""
         side = max(1, round(self.crop * rng.uniform(*self.scale)))
-        picture = _resized(picture, side, InterpolationMode.BICUBIC)
+        picture = _resized(to_picture(pixels), side, InterpolationMode.BICUBIC)
         annotation = _resized(annotation, side, InterpolationMode.NEAREST)
         right = max(0, self.crop - picture.width)
         below = max(0, self.crop - picture.height)
@@ -105,12 +106,13 @@ class SegmentEvalPicture:
     size: int | None
 
     def __call__(
-        self, picture: Image.Image, annotation: Image.Image, rng: np.random.Generator
-    ) -> tuple[Pixels, UInt8[Tensor, "h2 w2"]]:
+        self, pixels: Pixels, annotation: Image.Image, rng: np.random.Generator
+    ) -> tuple[Pixels, UInt8[Tensor, "h w"]]:
         """Resize the picture; nothing is drawn."""
         if self.size is not None:
-            picture = _resized(picture, self.size, InterpolationMode.BICUBIC)
-        return to_pixels(picture), _ids(annotation)
+            picture = _resized(to_picture(pixels), self.size, InterpolationMode.BICUBIC)
+            pixels = to_pixels(picture)
+        return pixels, _ids(annotation)
 
 
 def segment_eval_transform(*, size: int | None = None) -> SegmentEvalPicture:

@@ -1,8 +1,8 @@
 """What happens to a picture between the file and the batch.
 
-A transform takes an upright RGB picture and a generator, and draws everything random from that
-generator. Pictures leave as uint8 tensors, not normalised: the frequency filters act on [0, 1], and
-the model normalises. `unit_range` makes [0, 1] of a batch, on its device.
+A transform takes an upright RGB picture as a uint8 tensor and a generator, and draws everything
+random from that generator. Pictures leave as uint8 tensors, not normalised: the frequency filters
+act on [0, 1], and the model normalises. `unit_range` makes [0, 1] of a batch, on its device.
 """
 
 from dataclasses import dataclass
@@ -13,17 +13,10 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageFilter
 from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from folk.data.augment import (
-    ColourJitter,
-    Pixels,
-    RandAugment,
-    RandomCrop,
-    RandomErasing,
-    to_pixels,
-)
+from folk.data.augment import ColourJitter, RandAugment, RandomCrop, RandomErasing
+from folk.data.pixels import Pixels, resized, to_picture, to_pixels
 from folk.errors import InputError
 
 # DINO's blur radius is meant for pictures of this side, in pixels.
@@ -34,13 +27,13 @@ REFERENCE_SIZE = 224
 class Transform(Protocol):
     """Makes one picture, or several views of it, ready for a batch."""
 
-    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Pixels | list[Pixels]:
-        """Draw from `rng` only."""
+    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels | list[Pixels]:
+        """Draw from `rng` only, and leave `pixels` as they are."""
 
 
 def unit_range(pictures: UInt8[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
-    """uint8 pictures as float32 in [0, 1]."""
-    return pictures.to(torch.float32) / 255.0
+    """uint8 pictures as float32 in [0, 1], a plane for each colour."""
+    return pictures.to(torch.float32, memory_format=torch.contiguous_format) / 255.0
 
 
 @dataclass(frozen=True)
@@ -62,9 +55,14 @@ class View:
     blur: float = 0.0
     solarise: float = 0.0
 
-    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Pixels:
+    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         """Make the view."""
-        picture = self.crop(picture, rng)
+        pixels = self.crop(pixels, rng)
+        if self.jitter is None and not (self.grey or self.blur or self.solarise):
+            return pixels
+        return to_pixels(self._coloured(to_picture(pixels), rng))
+
+    def _coloured(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
         if self.jitter is not None:
             picture = self.jitter(picture, rng)
         if self.grey and rng.random() < self.grey:
@@ -74,7 +72,7 @@ class View:
             picture = picture.filter(ImageFilter.GaussianBlur(radius))
         if self.solarise and rng.random() < self.solarise:
             picture = F.solarize(picture, threshold=128)
-        return to_pixels(picture)
+        return picture
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,9 @@ class Views:
 
     views: tuple[View, ...]
 
-    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> list[Pixels]:
+    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> list[Pixels]:
         """Make all views, in order."""
-        return [view(picture, rng) for view in self.views]
+        return [view(pixels, rng) for view in self.views]
 
 
 def view_transforms(
@@ -133,14 +131,13 @@ class FinetunePicture:
     jitter: ColourJitter | None
     erasing: RandomErasing | None
 
-    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Pixels:
+    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         """Augment."""
-        picture = self.crop(picture, rng)
+        pixels = self.crop(pixels, rng)
         if self.rand_augment is not None:
-            picture = self.rand_augment(picture, rng)
+            pixels = to_pixels(self.rand_augment(to_picture(pixels), rng))
         if self.jitter is not None:
-            picture = self.jitter(picture, rng)
-        pixels = to_pixels(picture)
+            pixels = to_pixels(self.jitter(to_picture(pixels), rng))
         return pixels if self.erasing is None else self.erasing(pixels, rng)
 
 
@@ -184,15 +181,14 @@ class EvalPicture:
     resize: int
     crop: int
 
-    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Pixels:
+    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         """Resize and crop; nothing is drawn."""
-        if min(picture.size) != self.resize:
-            picture = F.resize(
-                picture, [self.resize], interpolation=InterpolationMode.BICUBIC, antialias=True
-            )
-        if picture.size != (self.crop, self.crop):
-            picture = F.center_crop(picture, [self.crop, self.crop])
-        return to_pixels(picture)
+        _, height, width = pixels.shape
+        shorter = min(height, width)
+        longer = int(self.resize * max(height, width) / shorter)  # rounded as torchvision does
+        size = (self.resize, longer) if height <= width else (longer, self.resize)
+        centre: Pixels = F.center_crop(resized(pixels, *size), [self.crop, self.crop])
+        return centre
 
 
 def eval_transform(*, resize: int, crop: int) -> EvalPicture:

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from folk.data.corruptions import CORRUPTIONS, SEVERITIES, CorruptedPicture, corrupt
+from folk.data.pixels import to_pixels
 from folk.data.transforms import eval_transform
 from folk.errors import InputError
 
@@ -62,9 +63,10 @@ def test_the_deviation_of_the_noise_is_a_quarter_of_the_range_at_most():
 
 def test_a_picture_is_cut_first_and_corrupted_then(picture):
     transform = CorruptedPicture(eval_transform(resize=24, crop=16), "contrast", 5)
-    plain = eval_transform(resize=24, crop=16)(Image.fromarray(picture), np.random.default_rng(0))
+    pixels = to_pixels(Image.fromarray(picture))
+    plain = eval_transform(resize=24, crop=16)(pixels, np.random.default_rng(0))
 
-    found = transform(Image.fromarray(picture), np.random.default_rng(0))
+    found = transform(pixels, np.random.default_rng(0))
 
     assert found.shape == (3, 16, 16)
     cut = plain.numpy().transpose(1, 2, 0)

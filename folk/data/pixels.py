@@ -1,0 +1,87 @@
+"""Pictures as tensors: decoded, cut, resized.
+
+A picture's memory holds one pixel after the other, as decoders write them (torch calls it channels
+last): torch resizes three bytes a pixel with vector instructions, several times faster than Pillow,
+and nothing is turned into planes before the batch is on its device. Other strides give the same
+values, only later.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+from torch.utils.data import default_collate
+from torchvision.io import decode_jpeg
+
+from folk.data.decode import decode_picture
+
+# Of any height and width: what goes into a function and what comes out may differ in both.
+Pixels = UInt8[Tensor, "3 _h _w"]
+
+# torchvision's decoders have moved to torchcodec, under the same names and with the same values.
+warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torchvision\.io")
+
+_JPEG = b"\xff\xd8\xff"
+
+
+def decode_pixels(data: bytes, *, where: Callable[[], str]) -> Pixels:
+    """Decode a picture to upright RGB, with the values of `decode_picture`.
+
+    Args:
+        data: the encoded picture, of any format Pillow reads.
+        where: says file, or key and shard, for the error; called only then.
+
+    Raises:
+        InputError: the bytes are not a whole picture.
+    """
+    if data.startswith(_JPEG):
+        encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        # What this decoder refuses, Pillow may read, or else says better what is wrong.
+        with contextlib.suppress(RuntimeError):
+            pixels: Tensor = decode_jpeg(encoded, apply_exif_orientation=True)
+            if len(pixels) in (1, 3):  # CMYK has four, and is Pillow's
+                return pixels.expand(3, -1, -1)
+    return to_pixels(decode_picture(data, where=where))
+
+
+def to_pixels(picture: Image.Image) -> Pixels:
+    """An RGB picture as a tensor of its own."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+
+def to_picture(pixels: Pixels) -> Image.Image:
+    """The same picture for Pillow, in memory of its own."""
+    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+
+
+def cut(pixels: Pixels, top: int, left: int, height: int, width: int) -> Pixels:
+    """A part of a picture; it may share the picture's memory."""
+    return pixels[:, top : top + height, left : left + width]
+
+
+def resized(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Resize bicubically, with Pillow's filter; a value differs by 1, rarely 2, here and there."""
+    if pixels.shape[1:] == (height, width):
+        return pixels
+    dense = pixels.unsqueeze(0).contiguous(memory_format=torch.channels_last)
+    return interpolate(dense, size=(height, width), mode="bicubic", antialias=True).squeeze(0)
+
+
+def mirrored(pixels: Pixels) -> Pixels:
+    """Swap left and right."""
+    return pixels.flip(2)
+
+
+def stacked(pictures: list[Pixels]) -> UInt8[Tensor, "b 3 h w"]:
+    """Pictures of one size as a batch, still one pixel after the other.
+
+    In a loading process the batch is made where the training can see it, and not copied there.
+    """
+    batch: Tensor = default_collate([pixels.permute(1, 2, 0) for pixels in pictures])
+    return batch.permute(0, 3, 1, 2)
