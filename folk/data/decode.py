@@ -38,9 +38,28 @@ def decode_picture(data: bytes, *, where: Callable[[], str]) -> Image.Image:
         InputError: the bytes are not a whole picture.
     """
     try:
-        picture = Image.open(io.BytesIO(data))
+        picture: Image.Image = Image.open(io.BytesIO(data))
         picture.load()
-        return ImageOps.exif_transpose(picture).convert("RGB")
+        ImageOps.exif_transpose(picture, in_place=True)
+        return picture if picture.mode == "RGB" else picture.convert("RGB")
+    except _UNREADABLE as error:
+        raise InputError(_refusal(where(), "a whole picture", error)) from error
+
+
+def check_picture(data: bytes, *, where: Callable[[], str]) -> None:
+    """Refuse what `decode_picture` refuses, for a third of its time where it is a JPEG.
+
+    Every bit of it is decoded, but each block of 8 by 8 pixels to a single grey one.
+
+    Raises:
+        InputError: the bytes are not a whole picture.
+    """
+    try:
+        picture = Image.open(io.BytesIO(data))
+        picture.draft("L", (1, 1))
+        # At once: Pillow takes Python's lock again for each part, which holds up other threads.
+        picture.decodermaxblock = max(len(data), picture.decodermaxblock)
+        picture.load()
     except _UNREADABLE as error:
         raise InputError(_refusal(where(), "a whole picture", error)) from error
 

@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from folk.data import scenes
-from folk.data.decode import decode_picture
+from folk.data.decode import check_picture
 from folk.data.shards import FORMAT
 from folk.data.wnids import is_wnid
 from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter
@@ -35,13 +35,23 @@ Result = TypeVar("Result")
 
 
 class Picture(NamedTuple):
-    """One picture on its way into a shard; `image` and `annotation` are encoded."""
+    """One picture on its way into a shard; `image` and `annotation` are encoded, with digests."""
 
     key: str
     label: int
     split: str
     image: bytes
+    sha256: str
     annotation: bytes | None = None
+    annotation_sha256: str | None = None
+
+    @classmethod
+    def digested(
+        cls, key: str, label: int, split: str, image: bytes, annotation: bytes | None = None
+    ) -> "Picture":
+        """Compute the digests; best in a thread, for hashing frees Python's lock."""
+        marks = None if annotation is None else _sha256(annotation)
+        return cls(key, label, split, image, _sha256(image), annotation, marks)
 
 
 def prepare_scenes(folder: Path, *, name: str = "scenes", **values: Any) -> dict[str, int]:
@@ -61,7 +71,7 @@ def prepare_scenes(folder: Path, *, name: str = "scenes", **values: Any) -> dict
     composed = scenes.compose_scenes(**values)
     first = next(composed)  # so that wrong values are refused before anything is written
     pictures = (
-        Picture(s.key, s.label, s.split, encoded_png(s.image), encoded_png(s.annotation))
+        Picture.digested(s.key, s.label, s.split, encoded_png(s.image), encoded_png(s.annotation))
         for s in _chained(first, composed)
     )
     with _all_or_nothing(folder) as aside:
@@ -89,8 +99,8 @@ def prepare_image_folder(
 ) -> dict[str, int]:
     """Store a folder of pictures as a prepared data set; the pictures' bytes stay as they are.
 
-    Every picture is decoded once, so that training never meets one that cannot be read. Memory use
-    does not grow with the number of pictures, but for their names.
+    Every bit of every picture is decoded once, so that training never meets one that cannot be
+    read. Memory use does not grow with the number of pictures, but for their names.
 
     Args:
         source: has `train/<class>/<picture>` and `val/<class>/<picture>`; names that start with a
@@ -123,10 +133,10 @@ def prepare_image_folder(
         for split, names in chosen.items():
             keys = sorted(f"{split}/{cls}/{file}" for cls, of in names.items() for file in of)
             images = in_threads(_checked_bytes, (source / key for key in keys), threads)
-            for key, image in zip(keys, images, strict=True):
-                digest.update(f"{key}\0{hashlib.sha256(image).hexdigest()}\n".encode())
+            for key, (image, sha256) in zip(keys, images, strict=True):
+                digest.update(f"{key}\0{sha256}\n".encode())
                 num_bytes += len(image)
-                yield Picture(key, label_of[key.split("/")[1]], split, image)
+                yield Picture(key, label_of[key.split("/")[1]], split, image, sha256)
 
     name = name or source.resolve().name
     with _all_or_nothing(folder) as aside:
@@ -177,9 +187,8 @@ def _write(aside: Path, pictures: Iterable[Picture]) -> tuple[dict[str, ShardInf
 
 def manifest_row(picture: Picture, shard: str, row: int) -> tuple[Any, ...]:
     """What the manifest says of a picture that stands in `row` of `shard`."""
-    marks = None if picture.annotation is None else _sha256(picture.annotation)
-    size, digest = len(picture.image), _sha256(picture.image)
-    return (picture.key, picture.label, picture.split, size, digest, marks, shard, row)
+    digests = (picture.sha256, picture.annotation_sha256)
+    return (picture.key, picture.label, picture.split, len(picture.image), *digests, shard, row)
 
 
 def manifest_table(rows: Sequence[tuple[Any, ...]]) -> Any:
@@ -308,12 +317,12 @@ def _num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _checked_bytes(path: Path) -> bytes:
+def _checked_bytes(path: Path) -> tuple[bytes, str]:
     if not path.is_file():
         raise InputError(f"{path}: not a file; a class folder holds pictures only")
     data = path.read_bytes()
-    decode_picture(data, where=lambda: str(path))
-    return data
+    check_picture(data, where=lambda: str(path))
+    return data, _sha256(data)
 
 
 def _chained(first: scenes.Scene, rest: Iterator[scenes.Scene]) -> Iterator[scenes.Scene]:

@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from folk.data.dataset import collate
-from folk.data.decode import decode_picture
+from folk.data.decode import check_picture, decode_picture
 from folk.data.pixels import cut, decode_pixels, mirrored, resized, stacked, to_picture, to_pixels
 from folk.data.transforms import unit_range
 from folk.errors import InputError
@@ -72,6 +72,22 @@ def test_bytes_that_are_no_whole_picture_are_refused_in_pillows_words(photo, dam
     with pytest.raises(InputError, match=r"^here: not a whole picture") as found:
         decode_pixels(data, where=lambda: "here")
     assert str(found.value) == str(expected.value)
+    with pytest.raises(InputError, match=r"^here: not a whole picture"):
+        check_picture(data, where=lambda: "here")
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_the_check_before_storing_refuses_what_ends_too_early(photo, form):
+    data = form(photo)
+
+    check_picture(data, where=str)
+    # Not closer to the end: a JPEG without its last bytes may still have all its pixels.
+    for kept in (0.3, 0.7, 0.97):
+        cut_short = data[: int(kept * len(data))]
+        with pytest.raises(InputError, match="not a whole picture"):
+            decode_picture(cut_short, where=str)
+        with pytest.raises(InputError, match="not a whole picture"):
+            check_picture(cut_short, where=str)
 
 
 @pytest.mark.parametrize("part", [(0, 0, 210, 281), (10, 31, 150, 170), (5, 7, 60, 71)])

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from folk.data import prepare
 from folk.data.archives.members import Archive, Member
-from folk.data.decode import decode_annotation, decode_picture
+from folk.data.decode import check_picture, decode_annotation, decode_picture
 from folk.data.prepare import Picture
 from folk.data.shards import PreparedData
 from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter
@@ -72,7 +72,7 @@ def store(
     num_splits: int | None = None,
     threads: int | None = None,
 ) -> dict[str, int]:
-    """Decode every picture once and store its bytes as they are.
+    """Decode every bit of every picture once, and store its bytes as they are.
 
     Memory does not grow with the number of pictures, but for the names of one class or folder.
 
@@ -204,9 +204,11 @@ class _Loaded(NamedTuple):
 
 def _checked(item: _Loaded, recode: Callable[[Any, Callable[[], str]], Any] | None) -> Picture:
     entry = item.entry
-    picture = decode_picture(item.image, where=lambda: entry.archive.locate(entry.image))
     annotation = item.annotation
-    if annotation is not None:
+    if annotation is None:
+        check_picture(item.image, where=lambda: entry.archive.locate(entry.image))
+    else:
+        picture = decode_picture(item.image, where=lambda: entry.archive.locate(entry.image))
         assert entry.annotation is not None
         assert recode is not None
         place = entry.annotation
@@ -221,7 +223,7 @@ def _checked(item: _Loaded, recode: Callable[[Any, Callable[[], str]], Any] | No
                 "official archive"
             )
         annotation = prepare.encoded_png(recode(marks, where))
-    return Picture(entry.key, entry.label, entry.split, item.image, annotation)
+    return Picture.digested(entry.key, entry.label, entry.split, item.image, annotation)
 
 
 def _shards_of(pictures: Iterable[Picture]) -> Iterator[tuple[str, Iterator[Picture]]]:

@@ -12,24 +12,24 @@ from folk.data.archives import miniature
 from folk.data.archives import store as storing
 from folk.data.archives.kinds import look_into
 from folk.data.archives.store import store
-from folk.data.decode import decode_picture
+from folk.data.decode import check_picture
 from folk.data.shards import PreparedData
 from folk.errors import InputError
 
-# Prepares in a process of its own and kills it, as a machine does, while picture 8 is decoded.
+# Prepares in a process of its own and kills it, as a machine does, while picture 8 is checked.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from folk.data import prepare
 from folk.data.archives import store
 prepare.MAX_ROWS_PER_SHARD = 2
-decode, calls = store.decode_picture, []
+check, calls = store.check_picture, []
 def dying(data, *, where):
     calls.append(1)
     if len(calls) == 8:
         os.kill(os.getpid(), signal.SIGKILL)
-    return decode(data, where=where)
-store.decode_picture = dying
+    return check(data, where=where)
+store.check_picture = dying
 from tests.data.archives.test_store import run
 run(Path(sys.argv[1]), Path(sys.argv[2]))
 """
@@ -66,14 +66,14 @@ def stamps(folder):
     return {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in folder.glob("*.arrow")}
 
 
-def counted_decodes(monkeypatch):
+def counted_checks(monkeypatch):
     calls = []
 
     def counting(data, *, where):
         calls.append(1)
-        return decode_picture(data, where=where)
+        return check_picture(data, where=where)
 
-    monkeypatch.setattr(storing, "decode_picture", counting)
+    monkeypatch.setattr(storing, "check_picture", counting)
     return calls
 
 
@@ -88,7 +88,7 @@ def test_a_killed_preparation_goes_on_after_its_last_whole_shard(
 ):
     before = stamps(killed / "partial/shards")
     assert before
-    calls = counted_decodes(monkeypatch)
+    calls = counted_checks(monkeypatch)
 
     assert run(source, killed) == {"train": 9, "val": 4}
 
@@ -104,7 +104,7 @@ def test_a_killed_preparation_goes_on_after_its_last_whole_shard(
 
 def test_what_is_finished_is_not_made_again_until_it_is_published(source, tmp_path, monkeypatch):
     run(source, tmp_path / "out")
-    calls = counted_decodes(monkeypatch)
+    calls = counted_checks(monkeypatch)
 
     assert run(source, tmp_path / "out") == {"train": 9, "val": 4}
     assert calls == []
@@ -114,7 +114,7 @@ def test_what_is_finished_is_not_made_again_until_it_is_published(source, tmp_pa
 
 
 def test_unfinished_work_of_another_job_is_not_continued(killed, source, monkeypatch):
-    calls = counted_decodes(monkeypatch)
+    calls = counted_checks(monkeypatch)
 
     run(source, killed, identity="another recipe")
 
