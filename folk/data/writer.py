@@ -4,10 +4,14 @@ import contextlib
 import hashlib
 import io
 import re
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from folk.errors import InputError
@@ -37,6 +41,9 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("row", pa.int64(), nullable=False),
     ]
 )
+# Key, label, encoded picture, encoded annotation.
+Row = tuple[str, int, bytes, bytes | None]
+
 _SHARD_NAME = re.compile(r"(?P<split>.+)-\d{5}\.arrow")
 
 
@@ -53,7 +60,8 @@ class ShardWriter:
     """Writes the shards of one split, each of them whole or not at all.
 
     Use as a context manager; `shards` is complete after it. A shard takes its name when it is full,
-    and one that an exception cuts short is removed.
+    and one that an exception cuts short is removed. A thread writes one batch while the next is
+    collected, so two are in memory; what fails there is raised by the next call.
     """
 
     def __init__(
@@ -73,19 +81,25 @@ class ShardWriter:
         self._split = split
         self._first = first
         self._max_rows = max_rows_per_shard
-        self._rows: list[tuple[str, int, bytes, bytes | None]] = []
+        self._rows: list[Row] = []
         self._rows_bytes = 0
         self._rows_in_shard = 0
         self._open = contextlib.ExitStack()
         self._writer: Any = None
         self._hashed: _HashedFile | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._written: Future[None] | None = None
 
     def __enter__(self) -> "ShardWriter":
         return self
 
     def __exit__(self, *error: Any) -> None:
         if error[0] is None:
-            self._finish_shard()
+            try:
+                self._finish_shard()
+            except BaseException:
+                self._open.__exit__(*sys.exc_info())
+                raise
         else:
             self._open.__exit__(*error)
 
@@ -122,24 +136,47 @@ class ShardWriter:
             self._hashed = _HashedFile(self._open.enter_context(aside.open("wb")))
             sink = pa.PythonFile(self._hashed, mode="w")
             self._writer = self._open.enter_context(pa.ipc.new_file(sink, SHARD_SCHEMA))
-        columns = zip(*self._rows, strict=True)
-        arrays = [
-            pa.array(column, field.type)
-            for column, field in zip(columns, SHARD_SCHEMA, strict=True)
-        ]
-        self._writer.write_batch(pa.record_batch(arrays, schema=SHARD_SCHEMA))
-        self._rows.clear()
-        self._rows_bytes = 0
+            # Entered last, so that it ends before the file that it writes is closed.
+            self._thread = self._open.enter_context(ThreadPoolExecutor(1))
+        self._wait()
+        rows, self._rows, self._rows_bytes = self._rows, [], 0
+        assert self._thread is not None
+        self._written = self._thread.submit(_write, self._writer, rows)
+
+    def _wait(self) -> None:
+        written, self._written = self._written, None
+        if written is not None:
+            written.result()
 
     def _finish_shard(self) -> None:
         if self._rows:
             self._write_batch()
+        self._wait()
         if self._hashed is None:
             return
         name, hashed = self._name(), self._hashed
         self._open.close()  # end of the Arrow file, then of the file, then its name
         self.shards[name] = ShardInfo(self._rows_in_shard, hashed.num_bytes, hashed.hexdigest())
-        self._writer, self._hashed, self._rows_in_shard = None, None, 0
+        self._writer, self._thread, self._hashed, self._rows_in_shard = None, None, None, 0
+
+
+def _write(writer: Any, rows: Sequence[Row]) -> None:
+    keys, labels, images, annotations = zip(*rows, strict=True)
+    types = SHARD_SCHEMA.types
+    columns = [
+        pa.array(keys, types[0]),
+        pa.array(labels, types[1]),
+        _binary(images),
+        pa.array(annotations, types[3]),
+    ]
+    writer.write_batch(pa.record_batch(columns, schema=SHARD_SCHEMA))
+
+
+def _binary(values: Sequence[bytes]) -> Any:
+    # `pa.array` copies what it has again and again while it grows.
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))]
+    return pa.Array.from_buffers(pa.binary(), len(values), buffers)
 
 
 def split_of(shard: str) -> str:

@@ -69,6 +69,19 @@ def test_a_failed_writer_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [10, 3000])
+def test_what_fails_while_another_batch_is_collected_is_raised_and_leaves_no_file(tmp_path, number):
+    def too_large_a_label():
+        with ShardWriter(tmp_path, "train") as writer:
+            for i in range(number):
+                writer.add(f"k{i}", 2**40 if i == 5 else 0, b"x")
+
+    with pytest.raises((pa.ArrowInvalid, OverflowError)):
+        too_large_a_label()
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_index_outside_the_table_is_an_error_not_another_picture(tmp_path):
     writer, _ = write(tmp_path, 3)
     table = PictureTable([tmp_path / name for name in writer.shards])
