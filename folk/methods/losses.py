@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import log_softmax, softmax
 
-from folk.methods.spectrum import half_spectrum, multiplicity
+from folk.methods.spectrum import multiplicity, squared_moduli
 
 
 @dataclass(frozen=True)
@@ -84,18 +84,19 @@ def masked_frequency_loss(
     """
     width = target.shape[-1]
     # Cast before the subtraction: in half precision it would round away the small differences.
-    difference = half_spectrum(_wide(prediction) - _wide(target), norm="ortho")
+    difference = _wide(prediction) - _wide(target)
     if average_spectrum:
         assert region == "all" or keep is None, "a mean spectrum has no mask"
+        # The mean of spectra is the spectrum of the mean.
         difference, keep = difference.mean(dim=0, keepdim=True), None
-    squared = difference.real.square() + difference.imag.square()
+    squared = squared_moduli(difference)
     distance = (squared + 1e-12) ** (gamma / 2.0)
     if weight_matrix is not None:
         distance = distance * weight_matrix(squared)
-    weights = multiplicity(width, target.device)
+    weights = multiplicity(width, target.device).to(distance.dtype)
     if keep is not None and region == "masked":
-        weights = ~keep * weights
-    weights = weights.to(distance.dtype).expand_as(distance)
+        weights = torch.where(keep, 0.0, weights)
+    weights = weights.expand_as(distance)
     dims = (0, 1, 2, 3) if normalise == "batch" else (1, 2, 3)
     counts = weights.sum(dims)
     if normalise == "batch" and removed is not None and keep is not None and region == "masked":

@@ -4,9 +4,14 @@ The spectrum of a real picture repeats itself: bin (y, x) and bin (-y, -x) are c
 columns x = 0 .. w // 2 are kept, without any shift; the mean colour stands at [0, 0].
 """
 
+from typing import Any, Literal
+
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+BLOCK_BYTES = 2_500_000  # of a spectrum; what a CPU transposes without leaving its cache
 
 
 def half_width(width: int) -> int:
@@ -35,6 +40,47 @@ def half_spectrum(pictures: Tensor, norm: str = "backward") -> Tensor:
     wide = pictures if pictures.dtype == torch.float64 else pictures.float()
     spectrum: Tensor = torch.fft.rfft2(wide, norm=norm)
     return spectrum
+
+
+def weighted_inverse(
+    spectrum: Complex[Tensor, "b c h w_half"],
+    weights: Float[Tensor, "b m h w_half"] | Bool[Tensor, "b m h w_half"],
+    width: int,
+    norm: Literal["backward", "ortho"] = "backward",
+) -> Float[Tensor, "b c h w"]:
+    """Weigh the coefficients of half spectra and return to pictures of a width."""
+    count, size = len(spectrum), (spectrum.shape[-2], width)
+    if not spectrum.is_cuda:
+        # Before each of its two steps torch transposes all that it is given.
+        count = max(1, BLOCK_BYTES // spectrum[0].nbytes)
+    parts = zip(torch.split(spectrum, count), torch.split(weights, count), strict=True)
+    return torch.cat([torch.fft.irfft2(part * by, s=size, norm=norm) for part, by in parts])
+
+
+def squared_moduli(pictures: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w_half"]:
+    """Return the squared moduli of the orthonormal half spectra, in the pictures' precision."""
+    moduli: Tensor = _SquaredModuli.apply(pictures)
+    return moduli
+
+
+class _SquaredModuli(torch.autograd.Function):
+    """One real transform each way; torch's own gradient of `rfft2` is a full, complex one."""
+
+    @staticmethod
+    def forward(ctx: Any, pictures: Tensor) -> Tensor:
+        spectrum = half_spectrum(pictures, norm="ortho")
+        ctx.save_for_backward(spectrum)
+        ctx.width = pictures.shape[-1]
+        squared: Tensor = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+        return squared
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        (spectrum,) = ctx.saved_tensors
+        # The inverse adds the mirror image of a column, which the slope has counted already.
+        slope = slope * (2.0 / multiplicity(ctx.width, slope.device))
+        return weighted_inverse(spectrum, slope, ctx.width, norm="ortho")
 
 
 def bin_positions(

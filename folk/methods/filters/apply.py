@@ -2,12 +2,11 @@
 
 from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from folk.methods.filters.base import Keep, Pictures
-from folk.methods.spectrum import half_spectrum, half_width
+from folk.methods.spectrum import half_spectrum, half_width, weighted_inverse
 
 
 def apply_filter(
@@ -29,8 +28,7 @@ def apply_filter(
     """
     height, width = images.shape[-2:]
     assert keep.shape[-2:] == (height, half_width(width)), "the mask is for another picture size"
-    spectrum = half_spectrum(images) * keep
-    filtered: Tensor = torch.fft.irfft2(spectrum, s=(height, width))
+    filtered: Tensor = weighted_inverse(half_spectrum(images), keep, width)
     if inverse == "abs":
         filtered = filtered.abs()
     return filtered.clamp(0.0, 1.0) if clamp else filtered

@@ -108,8 +108,9 @@ class ComRComFilter(FrequencyFilter):
             return images
         if self.gray == "mean":
             return images.mean(dim=1, keepdim=True)
-        weights = torch.tensor(BT601, dtype=images.dtype, device=images.device)
-        return (images * weights[:, None, None]).sum(dim=1, keepdim=True)
+        red, green, blue = images.split(1, dim=1)
+        luma: Tensor = BT601[0] * red
+        return luma.add_(green, alpha=BT601[1]).add_(blue, alpha=BT601[2])
 
 
 def symmetric_magnitude(planes: Float[Tensor, "b m h w"]) -> Float[Tensor, "b m h w_half"]:
