@@ -1,0 +1,54 @@
+"""Com/RCom masks from pictures, the draw included, against sorting every spectrum."""
+
+import torch
+from torch import Tensor
+
+from folk.methods.draws import Draws
+from folk.methods.filters.com_rcom import BT601, ComRComFilter
+from tests.bench.measure import Row, in_turns, seconds
+
+ROUNDS = 9
+
+
+def rows() -> list[Row]:
+    """On all cores and on one; 64 pictures of 224 px."""
+    images = _pictures(64, 224)
+    chooses = ComRComFilter()
+
+    def ours() -> Tensor:
+        return chooses(images, Draws(0, len(images)))
+
+    def by_sorting() -> Tensor:
+        draws = Draws(0, len(images))
+        is_com, which = draws.coins(chooses.p_com), draws.integers(len(chooses.thresholds))
+        grey = (images * torch.tensor(BT601)[:, None, None]).sum(dim=1)
+        magnitude = torch.fft.fft2(grey).abs()
+        ranked = magnitude.flatten(1).sort(dim=1).values
+        places = [int((1.0 - share) * ranked.shape[1]) for share in chooses.thresholds]
+        threshold = ranked.gather(1, torch.tensor(places)[which][:, None])
+        return (magnitude > threshold[..., None]) == is_com[:, None, None]
+
+    # But for last bits of conjugate pairs, which sorting the whole plane tears apart.
+    same = ours()[:, 0] == by_sorting()[..., : 224 // 2 + 1]
+    assert same.float().mean() > 0.9999
+    cores, found = torch.get_num_threads(), []
+    for threads in dict.fromkeys((cores, 1)):
+        torch.set_num_threads(threads)
+        mine, other = in_turns(seconds(ours), seconds(by_sorting), ROUNDS)
+        note = f"threads: {threads}"
+        found.append(
+            Row("Com/RCom masks", "sorting every spectrum", "s", mine, other, reach=0.3, note=note)
+        )
+    torch.set_num_threads(cores)
+    return found
+
+
+def _pictures(count: int, size: int) -> Tensor:
+    """Pictures whose spectrum falls with the frequency, as that of photographs does."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.fft.rfft2(torch.randn(count, 3, size, size, generator=generator))
+    rows = torch.fft.fftfreq(size, 1 / size)[:, None]
+    distance = (rows**2 + torch.fft.rfftfreq(size, 1 / size) ** 2).sqrt().clamp(min=1.0)
+    pictures = torch.fft.irfft2(noise / distance, s=(size, size))
+    low, high = pictures.amin((1, 2, 3), keepdim=True), pictures.amax((1, 2, 3), keepdim=True)
+    return (pictures - low) / (high - low)
