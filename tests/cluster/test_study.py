@@ -123,6 +123,8 @@ def test_the_log_of_each_job_is_kept(both):
 def test_the_demo_has_the_cells_of_one_machine(lab: Lab, tmp_path):
     """The whole of `make demo`; compared with results/demo of this clone where it is finished."""
     here = ROOT / "results/demo/cells.parquet"
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
     if not here.exists():
         copy = copy_repository(tmp_path / "here")
         done = copy.run("-m", "snakemake", "--workflow-profile", "workflow/profiles/local")
