@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from folk.audit.checks.files import Sample
 from folk.audit.findings import RULES, WRONG, Verification
 from folk.cli.read import PublishedFile, Results, StudyFile, from_here
 from folk.cli.recipes_today import recipes_today
@@ -51,6 +50,7 @@ def verify(
 
     Nothing is written; no time stamp and no cache is trusted.
     """
+    from folk.audit.checks.files import Sample
     from folk.audit.verify import verify as audit
 
     named, path = load_study(study), from_here(study)

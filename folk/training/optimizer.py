@@ -69,6 +69,7 @@ def create_optimizer(
         momentum: of SGD.
     """
     if name == "sgd":
-        return create_optimizer_v2(groups, opt=name, lr=lr, momentum=momentum)
-    unasked: dict[str, Any] = {"max_grad_norm": None} if name == "lamb" else {}
-    return create_optimizer_v2(groups, opt=name, lr=lr, betas=tuple(betas), eps=eps, **unasked)
+        return create_optimizer_v2(groups, opt=name, lr=lr, momentum=momentum, fused=True)
+    # Fused kernels touch each weight once; timm's LAMB has none.
+    more: dict[str, Any] = {"max_grad_norm": None} if name == "lamb" else {"fused": True}
+    return create_optimizer_v2(groups, opt=name, lr=lr, betas=tuple(betas), eps=eps, **more)
