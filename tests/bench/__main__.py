@@ -20,7 +20,18 @@ from folk.files import write_json
 from tests.bench.measure import Row, Skipped, machine
 
 # Each is a module beside this one whose `rows()` measures.
-ROWS = ("spectrum", "masks", "step", "data", "prepare", "hashing", "dry_run", "start_up", "gpu")
+ROWS = (
+    "spectrum",
+    "masks",
+    "step",
+    "data",
+    "prepare",
+    "hashing",
+    "verify_runs",
+    "dry_run",
+    "start_up",
+    "gpu",
+)
 
 
 def main() -> None:
