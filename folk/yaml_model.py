@@ -1,21 +1,17 @@
 """YAML files checked against typed models: every problem at once, each with file, line and key."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.scalarbool import ScalarBoolean
+from yaml import YAMLError
 
 from folk.errors import InputError, nearest
-
-Keys = tuple[str | int, ...]
+from folk.yaml_text import Keys, parsed
 
 
 class Section(BaseModel):
@@ -67,7 +63,7 @@ def parse_value(text: str) -> Any:
         InputError: the text is not YAML.
     """
     try:
-        return _plain(YAML(typ="rt").load(text))
+        return parsed(text)[0]
     except YAMLError as error:
         raise InputError(f"'{text}' is not a YAML value: {_one_line(error)}") from error
 
@@ -178,37 +174,8 @@ def _models_in(annotation: Any) -> list[Any]:
     return [m for part in getattr(annotation, "__args__", ()) for m in _models_in(part)]
 
 
-# A study of hundreds of rows reads a few recipes hundreds of times, and parsing is the slow part.
-@lru_cache(maxsize=256)
-def _parsed(text: str) -> tuple[Any, dict[Keys, int]]:
-    """Plain values of a YAML text, not to be changed, and the line of each key."""
-    tree = YAML(typ="rt").load(text)
-    return _plain(tree), dict(_lines(tree, ()))
-
-
-def _plain(tree: Any) -> Any:
-    if isinstance(tree, CommentedMap):
-        return {str(key): _plain(value) for key, value in tree.items()}
-    if isinstance(tree, CommentedSeq):
-        return [_plain(value) for value in tree]
-    # ruamel keeps how a value was written in a subclass; strict models want the plain type.
-    if isinstance(tree, ScalarBoolean):
-        return bool(tree)
-    for kind in (int, float, str):
-        if isinstance(tree, kind) and type(tree) not in (kind, bool):
-            return kind(tree)
-    return tree
-
-
-def _lines(tree: Any, keys: Keys) -> Iterator[tuple[Keys, int]]:
-    if isinstance(tree, CommentedMap):
-        for key, value in tree.items():
-            yield (*keys, str(key)), tree.lc.key(key)[0] + 1
-            yield from _lines(value, (*keys, str(key)))
-    elif isinstance(tree, CommentedSeq):
-        for index, value in enumerate(tree):
-            yield (*keys, index), tree.lc.item(index)[0] + 1
-            yield from _lines(value, (*keys, index))
+# A study of hundreds of rows reads a few recipes hundreds of times.
+_parsed = lru_cache(maxsize=256)(parsed)
 
 
 def _one_line(error: Exception) -> str:

@@ -25,7 +25,7 @@ ROOMS = [
     ("metrics",),
     ("study",),
     ("yaml_model", "adopted"),
-    ("failures", "files", "errors", "ranges", "canonical"),
+    ("failures", "files", "errors", "ranges", "canonical", "yaml_text"),
 ]
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
 WITHOUT_TORCH = (
@@ -38,6 +38,7 @@ WITHOUT_TORCH = (
     "metrics",
     "study",
     "yaml_model",
+    "yaml_text",
     "adopted",
     "failures",
     "files",
@@ -75,7 +76,7 @@ def test_the_cluster_knows_the_study_and_nothing_that_computes():
         for _, room, module in imports()
         if room == "cluster" and module.startswith("folk.")
     }
-    assert known <= {"cluster", "study", "yaml_model", "errors", "files"}
+    assert known <= {"cluster", "study", "yaml_model", "yaml_text", "errors", "files"}
 
 
 def test_only_tracking_knows_mlflow():
