@@ -43,7 +43,8 @@ def store(
                 pixels = rng.integers(0, 40, (32, 32, 3)) + tint
                 buffer = io.BytesIO()
                 Image.fromarray(pixels.astype(np.uint8)).save(buffer, "PNG")
-                yield prepare.Picture(f"{split}/{number:03}", label, split, buffer.getvalue())
+                key = f"{split}/{number:03}"
+                yield prepare.Picture.digested(key, label, split, buffer.getvalue())
 
     with prepare._all_or_nothing(folder) as aside:
         shards, counts = prepare._write(aside, pictures())
