@@ -43,20 +43,10 @@ def figure_filters(
         filtered: colours in [0, 1], one set for each filter.
         names: of the filters, one line of the figure each.
     """
-    columns = 2 * len(pictures)
-    lines = 1 + len(names)
-    side = WIDTH / columns
     with mpl.rc_context(STYLE):
-        figure, grid = _grid(lines, columns, height=lines * (side + 0.2))
-        for p, picture in enumerate(pictures):
-            _picture(grid[0, 2 * p], picture, "")
-            grid[0, 2 * p + 1].set_axis_off()
-            for f in range(len(names)):
-                _picture(grid[f + 1, 2 * p], filtered[f, p], "")
-                _picture(grid[f + 1, 2 * p + 1], keep[f, p].astype(np.float64), "")
-                grid[f + 1, 2 * p + 1].add_patch(_frame(keep.shape[-1]))
-        for axes, name in zip(grid[:, 0], ["picture", *names], strict=True):
-            _line_name(axes, name)
+        figure, grid = _pairs(pictures, filtered, keep.astype(np.float64), names)
+        for axes in grid[1:, 1::2].flat:
+            axes.add_patch(_frame(keep.shape[-1]))
         return svg_text(figure)
 
 
@@ -74,19 +64,26 @@ def figure_completed(
         completed: with the predicted frequencies where they were hidden.
         names: of the lines.
     """
-    columns = 2 * len(pictures)
-    lines = 1 + len(names)
     with mpl.rc_context(STYLE):
-        figure, grid = _grid(lines, columns, height=lines * (WIDTH / columns + 0.2))
-        for p, picture in enumerate(pictures):
-            _picture(grid[0, 2 * p], picture, "")
-            grid[0, 2 * p + 1].set_axis_off()
-            for f in range(len(names)):
-                _picture(grid[f + 1, 2 * p], seen[f, p], "")
-                _picture(grid[f + 1, 2 * p + 1], completed[f, p], "")
-        for axes, name in zip(grid[:, 0], ["picture", *names], strict=True):
-            _line_name(axes, name)
+        figure, _ = _pairs(pictures, seen, completed, names)
         return svg_text(figure)
+
+
+def _pairs(
+    pictures: np.ndarray, left: np.ndarray, right: np.ndarray, names: Sequence[str]
+) -> tuple[Figure, Any]:
+    """Pictures in the first line, two columns each; below, a named line of pairs for each name."""
+    columns, lines = 2 * len(pictures), 1 + len(names)
+    figure, grid = _grid(lines, columns, height=lines * (WIDTH / columns + 0.2))
+    for p, picture in enumerate(pictures):
+        _picture(grid[0, 2 * p], picture, "")
+        grid[0, 2 * p + 1].set_axis_off()
+        for f in range(len(names)):
+            _picture(grid[f + 1, 2 * p], left[f, p], "")
+            _picture(grid[f + 1, 2 * p + 1], right[f, p], "")
+    for axes, name in zip(grid[:, 0], ["picture", *names], strict=True):
+        _line_name(axes, name)
+    return figure, grid
 
 
 def _grid(lines: int, columns: int, *, height: float) -> tuple[Figure, Any]:
