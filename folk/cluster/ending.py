@@ -77,7 +77,8 @@ class Watched:
             needed = LOOKS_WITHOUT_SACCT
         if self.looks < needed:
             return Verdict.WAIT
-        if word == VANISHED and is_made:
+        # A limit or a rival may come between the last word of a job and SLURM's notice of its end.
+        if is_made and word in {VANISHED} | STOPPED_FROM_OUTSIDE:
             return Verdict.FINISHED
         return Verdict.FAILED
 

@@ -25,7 +25,7 @@ from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 from folk.cluster.driver_note import leave_note
 from folk.cluster.ending import Verdict, Watched
 from folk.cluster.ledger import Ledger, Submission, now, progress_of
-from folk.cluster.states import COMPLETED, NoAnswerError, Seen, in_accounts, in_queue
+from folk.cluster.states import COMPLETED, ENDED_BADLY, NoAnswerError, Seen, in_accounts, in_queue
 from folk.cluster.takeover import Takeover, Wanted, not_noted, take_over
 
 TESTED = ("2.8.0",)  # what is replaced here is no public interface, so no other version is trusted
@@ -214,7 +214,8 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
     async def _conclude(self, info: Any, seen: Seen | None, sacct_answers: bool) -> bool:
         """Act on what is known of one job; whether it is over, or goes on under another id."""
         watched, job = self._watched[info.job], info.job
-        is_made = seen is None and await self._is_made(job)
+        may_be_over = seen is None or seen.word in ENDED_BADLY
+        is_made = may_be_over and await self._is_made(job)
         verdict = watched.judge(seen, sacct_answers, is_made)
         if verdict is Verdict.WAIT:
             return False

@@ -1,7 +1,9 @@
 """One pre-training on a cluster, long enough for something to happen to it."""
 
 import json
+import os
 import resource
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -122,6 +124,14 @@ class Training:
         """Let the trainer write no file beyond `size` bytes, as a full disk would."""
         for process in self.processes():
             resource.prlimit(process, resource.RLIMIT_FSIZE, (size, size))
+
+    def hold(self) -> None:
+        """Let the trainer stand still, so that it does not end before what is to befall it.
+
+        SLURM looks for jobs beyond their limit every 30 s. It wakes those up that it stops.
+        """
+        for process in self.processes():
+            os.kill(process, signal.SIGSTOP)
 
     def processes(self) -> list[int]:
         """The processes of the trainer: of this folder, by their command lines."""

@@ -196,6 +196,18 @@ class Lab:
             daemon.kill()
             daemon.wait()
 
+    def save_state(self, job: str) -> None:
+        """Let the controller write down what it knows now; it does so some seconds after a change.
+
+        A controller that is killed before has never heard of the job.
+        """
+        state = self.site.folder / "state/job_state"
+        before = time.time_ns()
+        self.run("scontrol", "update", f"jobid={job}", "TimeLimit=7")
+        wait_until(
+            "the controller to save", lambda: state.exists() and state.stat().st_mtime_ns > before
+        )
+
     def kill(self, name: str) -> None:
         """End a daemon at once, as a crash does; jobs on a killed node run on unseen."""
         daemon = self.daemons.pop(name)

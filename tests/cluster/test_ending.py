@@ -58,6 +58,16 @@ def test_a_vanished_job_that_left_its_result_has_finished():
     assert looks("RUNNING", *[None] * LOOKS, is_made=True)[-1] is FINISHED
 
 
+@pytest.mark.parametrize("word", ["TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL"])
+def test_a_job_that_was_stopped_just_after_its_result_was_complete_has_finished(word: str):
+    assert looks("RUNNING", *[word] * LOOKS, is_made=True)[-1] is FINISHED
+
+
+@pytest.mark.parametrize("word", ["FAILED", "CANCELLED", "OUT_OF_MEMORY"])
+def test_a_job_that_failed_has_failed_whatever_lies_there(word: str):
+    assert looks("RUNNING", word, is_made=True)[-1] is FAILED
+
+
 def test_a_job_is_given_up_more_slowly_while_accounting_is_away():
     said = looks(*[None] * LOOKS_WITHOUT_SACCT, sacct=False)
     assert said == [WAIT] * (LOOKS_WITHOUT_SACCT - 1) + [FAILED]

@@ -83,6 +83,7 @@ def test_a_time_limit_in_mid_training(lab: Lab, folder, expected):
     with training(lab, folder, *NO_RETRIES) as run:
         step = run.wait_for_step(MIDDLE)
         assert checkpoint_age(run) < CHECKPOINT_SECONDS + SLOW_MACHINE
+        run.hold()
         lab.run("scontrol", "update", f"jobid={run.job()}", "EndTime=now+1")
         assert run.finish() == 0, run.said()
         is_the_same(run, expected, step)
@@ -105,6 +106,7 @@ def test_preemption_that_requeues(lab: Lab, folder, expected):
     low = ("--set-resources", "pretrain:slurm_partition=low")
     with training(lab, folder, *NO_RETRIES, *low) as run:
         step = run.wait_for_step(MIDDLE)
+        run.hold()
         with resource_hog(lab, run.node()) as other:
             wait_until("the driver's job to go on", lambda: run.step() > step + MIDDLE, 120)
             assert run.finish() == 0, run.said()
@@ -117,6 +119,7 @@ def test_preemption_that_cancels(lab: Lab, folder, expected):
     low = ("--set-resources", "pretrain:slurm_partition=lowcancel")
     with training(lab, folder, *NO_RETRIES, *low) as run:
         step = run.wait_for_step(MIDDLE)
+        run.hold()
         with resource_hog(lab, run.node()) as other:
             assert run.finish() == 0, run.said()
         is_the_same(run, expected, step)
@@ -202,6 +205,7 @@ def test_a_node_that_is_lost_while_its_job_runs_on(lab: Lab, folder, expected):
 def test_the_controller_is_away_for_a_while(lab: Lab, folder, expected):
     with training(lab, folder, *NO_RETRIES) as run:
         step = run.wait_for_step(MIDDLE)
+        lab.save_state(run.job())
         lab.kill("slurmctld")
         wait_until("the training to go on without it", lambda: run.step() > step + 2 * MIDDLE, 120)
         lab.start("slurmctld")

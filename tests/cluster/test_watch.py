@@ -157,7 +157,7 @@ def test_a_preempted_training_goes_on(lab: Lab, tmp_path: Path, partition: str, 
 def test_a_controller_that_is_away_for_a_while_loses_no_job(lab: Lab, tmp_path: Path):
     workflow = SmallWorkflow(lab, tmp_path, LONG)
     driver = workflow.start()
-    workflow.wait_for_start()
+    lab.save_state(workflow.wait_for_start())
     lab.kill("slurmctld")
     wait_until("the driver to notice", lambda: "until SLURM answers again" in workflow.said, 120)
     workflow.plan(0)
