@@ -35,7 +35,7 @@ smoke: setup ## two steps of every recipe of the paper study, on miniature archi
 	@echo "Done. Every recipe of $(PAPER) has run; none of its numbers is a result."
 
 test: setup .venv/crate/ready ## the tests, a whole tiny study among them
-	@$(BIN)/python -m pytest -m "not slurm" $(TESTS)
+	@$(BIN)/python -m pytest -m "not slurm and not soak" $(TESTS)
 	@echo "Done. All tests passed; tests/ mirrors folk/, and tests/workflow/ runs a whole study."
 
 slurm-test: setup ## the tests on a real SLURM, a cluster of their own on this machine

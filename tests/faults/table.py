@@ -1,0 +1,131 @@
+"""The table of `docs/faults.md`, made from the marks of the tests, so that no row lacks its test.
+
+    python -m tests.faults.table            # is the page what the tests say? status 1 if not
+    python -m tests.faults.table --write    # make it so
+
+A test carries a row by `@fault(...)`, wherever it stands; a case of a parametrised test by
+`pytest.param(..., marks=fault(...))`. What has no test stands in `EXCEPTIONS`, with the reason.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PAGE = Path("docs/faults.md")
+KINDS = (
+    "Processes",
+    "Disk",
+    "Bytes",
+    "Pictures",
+    "Numbers",
+    "Config",
+    "Services",
+    "Hostile input",
+    "Random",
+)
+NOTHING = "nothing"
+# Kind, fault, why no test can meet it here.
+EXCEPTIONS: tuple[tuple[str, str, str], ...] = ()
+
+HEAD = """# Faults
+
+What goes wrong, what happens then, and what is lost. Made from the tests by `make soak`; each row is a test that passes in CI, those on SLURM and the soak where it says so.
+*Refused* means one line that says what, where and what to do, exit status 2, and nothing half-written.
+"""
+
+
+@dataclass(frozen=True, order=True)
+class Row:
+    """One fault; `test` is where it is met, `where` what else the test needs."""
+
+    kind: int
+    test: str
+    what: str
+    happens: str
+    lost: str
+    needs: str
+
+
+def fault(kind: str, what: str, happens: str, lost: str = NOTHING) -> pytest.MarkDecorator:
+    """Mark a test as the meeting with a fault.
+
+    Args:
+        kind: one of `KINDS`.
+        what: the fault.
+        happens: what the user sees of it, and what comes of it.
+        lost: the work that is lost at most.
+    """
+    assert kind in KINDS, kind
+    return pytest.mark.fault(kind=kind, what=what, happens=happens, lost=lost)
+
+
+class Collector:
+    """Keeps the rows of the tests that pytest finds."""
+
+    def __init__(self) -> None:
+        self.rows: set[Row] = set()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Read the marks of every test."""
+        for item in session.items:
+            marked = ("slurm", "long", "soak", "gpu")
+            needs = ", ".join(name for name in marked if item.get_closest_marker(name))
+            test = item.nodeid.split("[")[0]
+            for mark in item.iter_markers("fault"):
+                said = mark.kwargs
+                kind = KINDS.index(said["kind"])
+                self.rows.add(Row(kind, test, said["what"], said["happens"], said["lost"], needs))
+
+
+def collect() -> list[Row]:
+    """The rows of all tests, by kind and test. RuntimeError: pytest could not read them."""
+    collector = Collector()
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        status = pytest.main(["--collect-only", "-q", "tests"], plugins=[collector])
+    if status != pytest.ExitCode.OK:
+        raise RuntimeError(f"pytest --collect-only tests ended with {status!r}")
+    return sorted(collector.rows)
+
+
+def page(rows: Iterable[Row]) -> str:
+    """The whole page."""
+    rows = list(rows)
+    parts = [HEAD]
+    for number, kind in enumerate(KINDS):
+        held = [row for row in rows if row.kind == number]
+        untested = [(what, why) for of, what, why in EXCEPTIONS if of == kind]
+        if not held and not untested:
+            continue
+        parts.append(f"## {kind}\n")
+        parts.append("| fault | what happens | lost work | test |\n| --- | --- | --- | --- |")
+        for row in held:
+            path, name = row.test.split("::", 1)
+            where = f"[{name}](../{path})" + (f" ({row.needs})" if row.needs else "")
+            parts.append(f"| {row.what} | {row.happens} | {row.lost} | {where} |")
+        parts += [f"| {what} | not tested: {why} | - | - |" for what, why in untested]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def main() -> int:
+    """Compare the page with the tests, or write it."""
+    parser = argparse.ArgumentParser(description="the table of docs/faults.md")
+    parser.add_argument("--write", action="store_true", help="write it")
+    wanted = page(collect())
+    if parser.parse_args().write:
+        PAGE.write_text(wanted, encoding="utf-8")
+        return 0
+    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == wanted:
+        return 0
+    print(f"{PAGE} is not what the tests say: python -m tests.faults.table --write")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
