@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from torchvision.transforms.v2 import functional as F
 
+from folk.data.colour import Colours, brightened, contrasted, hue_shifted, saturated
 from folk.data.pixels import Pixels, cut, mirrored, resized
 from folk.errors import InputError
 
@@ -89,20 +89,20 @@ class ColourJitter:
         """
         return cls(0.4 * strength, 0.4 * strength, 0.2 * strength, 0.1 * strength, 0.8)
 
-    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    def __call__(self, colours: Colours, rng: np.random.Generator) -> Colours:
         """Shift the colours."""
         if rng.random() >= self.probability:
-            return picture
+            return colours
         for step in rng.permutation(4):
             if step == 0 and self.brightness:
-                picture = F.adjust_brightness(picture, _factor(rng, self.brightness))
+                colours = brightened(colours, _factor(rng, self.brightness))
             elif step == 1 and self.contrast:
-                picture = F.adjust_contrast(picture, _factor(rng, self.contrast))
+                colours = contrasted(colours, _factor(rng, self.contrast))
             elif step == 2 and self.saturation:
-                picture = F.adjust_saturation(picture, _factor(rng, self.saturation))
+                colours = saturated(colours, _factor(rng, self.saturation))
             elif step == 3 and self.hue:
-                picture = F.adjust_hue(picture, float(rng.uniform(-self.hue, self.hue)))
-        return picture
+                colours = hue_shifted(colours, float(rng.uniform(-self.hue, self.hue)))
+        return colours
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from folk.data.colour import Colours
+
 
 @dataclass(frozen=True)
 class PhotometricDistortion:
@@ -29,9 +31,9 @@ class PhotometricDistortion:
     saturation: float = 0.5
     hue: float = 0.1
 
-    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    def __call__(self, colours: Colours, rng: np.random.Generator) -> Colours:
         """Distort."""
-        pixels = np.asarray(picture, dtype=np.float32)
+        pixels = colours.astype(np.float32)
         if _coin(rng):
             pixels = _cut(pixels + rng.uniform(-self.brightness, self.brightness))
         contrast = rng.uniform(1.0 - self.contrast, 1.0 + self.contrast) if _coin(rng) else 1.0
@@ -41,7 +43,8 @@ class PhotometricDistortion:
         saturation = rng.uniform(1.0 - self.saturation, 1.0 + self.saturation) if _coin(rng) else 1
         hue = rng.uniform(-self.hue, self.hue) if _coin(rng) else 0.0
         if saturation != 1 or hue != 0.0:
-            hsv = np.array(_picture(pixels).convert("HSV"), dtype=np.float32)
+            picture = Image.fromarray(pixels.astype(np.uint8))
+            hsv = np.array(picture.convert("HSV"), dtype=np.float32)
             hsv[..., 0] = (hsv[..., 0] + round(hue * 256.0)) % 256.0
             hsv[..., 1] = _cut(hsv[..., 1] * saturation)
             back = Image.merge(
@@ -50,7 +53,7 @@ class PhotometricDistortion:
             pixels = np.asarray(back, dtype=np.float32)
         if not first:
             pixels = _cut(pixels * contrast)
-        return _picture(pixels)
+        return pixels.astype(np.uint8)
 
 
 def _coin(rng: np.random.Generator) -> bool:
@@ -59,7 +62,3 @@ def _coin(rng: np.random.Generator) -> bool:
 
 def _cut(values: np.ndarray) -> np.ndarray:
     return values.clip(0.0, 255.0).round()
-
-
-def _picture(pixels: np.ndarray) -> Image.Image:
-    return Image.fromarray(pixels.astype(np.uint8))

@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional as F
 
 from folk.data.augment import MEAN, ColourJitter
 from folk.data.distortion import PhotometricDistortion
-from folk.data.pixels import Pixels, to_picture, to_pixels
+from folk.data.pixels import Pixels, from_array, to_picture, to_pixels
 from folk.errors import InputError
 
 # Value of pixels in an annotation that count for nothing.
@@ -65,11 +65,12 @@ class SegmentPicture:
         if rng.random() < self.flip:
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             annotation = annotation.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        colours = np.array(picture)
         if self.jitter is not None:
-            picture = self.jitter(picture, rng)
+            colours = self.jitter(colours, rng)
         if self.distortion is not None:
-            picture = self.distortion(picture, rng)
-        return to_pixels(picture), _ids(annotation)
+            colours = self.distortion(colours, rng)
+        return from_array(colours), _ids(annotation)
 
 
 def segment_transform(

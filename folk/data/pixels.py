@@ -52,12 +52,23 @@ def decode_pixels(data: bytes, *, where: Callable[[], str]) -> Pixels:
 
 def to_pixels(picture: Image.Image) -> Pixels:
     """An RGB picture as a tensor of its own."""
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    return from_array(np.array(picture))
+
+
+def to_array(pixels: Pixels) -> UInt8[np.ndarray, "_h _w 3"]:
+    """Rows of RGB pixels, in the tensor's own memory where it holds them so."""
+    array: np.ndarray = pixels.permute(1, 2, 0).contiguous().numpy()
+    return array
+
+
+def from_array(colours: UInt8[np.ndarray, "_h _w 3"]) -> Pixels:
+    """A tensor that shares an array's memory."""
+    return torch.from_numpy(colours).permute(2, 0, 1)
 
 
 def to_picture(pixels: Pixels) -> Image.Image:
     """The same picture for Pillow, in memory of its own."""
-    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    return Image.fromarray(to_array(pixels))
 
 
 def cut(pixels: Pixels, top: int, left: int, height: int, width: int) -> Pixels:

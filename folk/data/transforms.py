@@ -11,12 +11,12 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageFilter
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from folk.data.augment import ColourJitter, RandAugment, RandomCrop, RandomErasing
-from folk.data.pixels import Pixels, resized, to_picture, to_pixels
+from folk.data.colour import Colours, blurred, greyed, solarised
+from folk.data.pixels import Pixels, from_array, resized, to_array, to_picture, to_pixels
 from folk.errors import InputError
 
 # DINO's blur radius is meant for pictures of this side, in pixels.
@@ -60,19 +60,18 @@ class View:
         pixels = self.crop(pixels, rng)
         if self.jitter is None and not (self.grey or self.blur or self.solarise):
             return pixels
-        return to_pixels(self._coloured(to_picture(pixels), rng))
+        return from_array(self._coloured(to_array(pixels), rng))
 
-    def _coloured(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    def _coloured(self, colours: Colours, rng: np.random.Generator) -> Colours:
         if self.jitter is not None:
-            picture = self.jitter(picture, rng)
+            colours = self.jitter(colours, rng)
         if self.grey and rng.random() < self.grey:
-            picture = F.rgb_to_grayscale(picture, num_output_channels=3)
+            colours = greyed(colours)
         if self.blur and rng.random() < self.blur:
-            radius = rng.uniform(0.1, 2.0) * self.crop.size / REFERENCE_SIZE
-            picture = picture.filter(ImageFilter.GaussianBlur(radius))
+            colours = blurred(colours, rng.uniform(0.1, 2.0) * self.crop.size / REFERENCE_SIZE)
         if self.solarise and rng.random() < self.solarise:
-            picture = F.solarize(picture, threshold=128)
-        return picture
+            colours = solarised(colours, threshold=128)
+        return colours
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ class FinetunePicture:
         if self.rand_augment is not None:
             pixels = to_pixels(self.rand_augment(to_picture(pixels), rng))
         if self.jitter is not None:
-            pixels = to_pixels(self.jitter(to_picture(pixels), rng))
+            pixels = from_array(self.jitter(to_array(pixels), rng))
         return pixels if self.erasing is None else self.erasing(pixels, rng)
 
 

@@ -64,7 +64,7 @@ def _of_one_core(folder: Path) -> list[Row]:
         _row(what, FOLDER, ours, folder_mfm, reach=2.0),
         _row(what, "decoding alone, by the same decoder", ours, decoding, reach=0.8),
         _row(what, "decoding alone, by Pillow", ours, pillow),
-        _row("two views, DINO's", FOLDER, ours_dino, folder_dino),
+        _row("two views, DINO's", FOLDER, ours_dino, folder_dino, reach=2.0),
     ]
 
 

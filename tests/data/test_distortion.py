@@ -5,17 +5,13 @@ from PIL import Image
 
 from folk.data.distortion import PhotometricDistortion
 
-GREY = Image.new("RGB", (4, 4), (128, 128, 128))
-ORANGE = Image.new("RGB", (4, 4), (200, 120, 60))
+GREY = np.full((4, 4, 3), 128, dtype=np.uint8)
+ORANGE = np.array(Image.new("RGB", (4, 4), (200, 120, 60)))
 
 
-def drawn(distortion, picture, count=400):
-    return np.stack(
-        [
-            np.asarray(distortion(picture, np.random.default_rng(seed)))[0, 0]
-            for seed in range(count)
-        ]
-    ).astype(int)
+def drawn(distortion, colours, count=400):
+    generators = map(np.random.default_rng, range(count))
+    return np.stack([distortion(colours, rng)[0, 0] for rng in generators]).astype(int)
 
 
 def only(**one):
@@ -46,7 +42,7 @@ def test_hue_turns_colours_by_at_most_a_tenth_and_keeps_the_brightest():
     found = drawn(only(hue=0.1), ORANGE)
     hues = np.array([Image.new("RGB", (1, 1), tuple(c)).convert("HSV").getpixel((0, 0))[0]
                      for c in found])  # fmt: skip
-    own = ORANGE.convert("HSV").getpixel((0, 0))[0]
+    own = Image.fromarray(ORANGE).convert("HSV").getpixel((0, 0))[0]
     turn = (hues - own + 128) % 256 - 128
 
     assert abs(turn).max() in range(23, 28)
@@ -54,7 +50,7 @@ def test_hue_turns_colours_by_at_most_a_tenth_and_keeps_the_brightest():
 
 
 def test_the_same_generator_distorts_alike():
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8))
-    one, two = (PhotometricDistortion()(picture, np.random.default_rng(3)) for _ in range(2))
+    colours = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    one, two = (PhotometricDistortion()(colours, np.random.default_rng(3)) for _ in range(2))
 
-    assert np.array_equal(np.asarray(one), np.asarray(two))
+    assert np.array_equal(one, two)
