@@ -113,3 +113,4 @@ class TrainingRuntime(Runtime):
 
     max_batch: Count | None  # pictures per process at once; more are accumulated
     log_every: Count  # updates between two lines of metrics.jsonl
+    compile: bool  # the model by torch.compile, while it trains; moves the last bits of sums

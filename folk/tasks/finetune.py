@@ -79,7 +79,7 @@ def finetune(
     model = create_classifier(encoder, num_classes, recipe.drop_path).to(world.device)
     groups = layer_decay_groups(model, optim.weight_decay, optim.layer_decay)
     optimizer, schedule = optimizer_and_schedule(optim, groups, updates_per_epoch)
-    wrapped = world.wrap(model)
+    wrapped = world.wrap(model, recipe.runtime.compile)
     to_normal = partial(normalise, mean=info.mean, std=info.std)
     mix, loss_of = _mixer(recipe.augment, num_classes), _loss(recipe.loss)
 

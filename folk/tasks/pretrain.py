@@ -192,7 +192,7 @@ def build_parts(
     groups = weight_decay_groups(trained, recipe.optim.weight_decay)
     optimizer, schedule = optimizer_and_schedule(recipe.optim, groups, updates_per_epoch)
     return Parts(
-        world.wrap(inner),
+        world.wrap(inner, recipe.runtime.compile),
         inner,
         build_corruption(recipe.method),
         optimizer,

@@ -101,7 +101,7 @@ def segment(
         rate_warmup_start=optim.lr_warmup_start,
         power=optim.power,
     )
-    wrapped = world.wrap(model)
+    wrapped = world.wrap(model, recipe.runtime.compile)
 
     def update(step: int, batch: Batch) -> dict[str, Tensor]:
         schedule.step_update(step)

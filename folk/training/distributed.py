@@ -34,12 +34,18 @@ class World:
         """Whether a training must stop by itself now; processes may differ, see `any`."""
         return time.monotonic() >= self.deadline
 
-    def wrap(self, module: nn.Module) -> nn.Module:
-        """Average gradients over all processes, where there are several."""
-        if self.size == 1:
-            return module
-        devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(module, device_ids=devices)
+    def wrap(self, module: nn.Module, compiled: bool = False) -> nn.Module:
+        """Average gradients over all processes, where there are several.
+
+        Args:
+            module: what is trained; it is changed by what is done to its wrapping.
+            compiled: let torch.compile fuse its kernels, which needs a compiler on the machine.
+        """
+        if self.size > 1:
+            devices = [self.device] if self.device.type == "cuda" else None
+            module = DistributedDataParallel(module, device_ids=devices)
+        # The outermost: it then knows where gradients are averaged, and cuts its graph there.
+        return torch.compile(module) if compiled else module  # type: ignore[return-value]
 
     def share(self, count: int) -> slice:
         """Which pictures of the whole batch are this process's, of which it has `count`."""

@@ -31,6 +31,7 @@ ROWS = (
     "dry_run",
     "start_up",
     "gpu",
+    "paper",
 )
 
 

@@ -12,7 +12,8 @@ from tests.bench.step import pretraining_step
 
 BATCH = 128  # pictures on each GPU in MFM's configs
 WARM, ROUNDS, STEPS = 3, 7, 10
-BF16, FP32 = {"optim.precision": "bf16"}, {"optim.precision": "fp32"}
+BF16 = {"optim.precision": "bf16", "runtime.compile": True}
+FP32 = {"optim.precision": "fp32", "runtime.compile": False}
 
 
 def rows() -> list[Row | Skipped]:
@@ -37,13 +38,13 @@ def _of_encoder(size: str, device: torch.device, peak: float) -> list[Row]:
     world = World(0, 1, device)
     step = functools.partial(pretraining_step, batch=BATCH, world=world)
     what = f"FOLK, ViT-{size[0].upper()}/16"
-    flops = count_flops(step(f"folk-vit-{size}", values=BF16))
+    flops = count_flops(step(f"folk-vit-{size}", values={**BF16, "runtime.compile": False}))
     memory = PeakMemory(device)
-    folk = step(f"folk-vit-{size}", values=BF16, around=_compile)
+    folk = step(f"folk-vit-{size}", values=BF16)
     rate = _rate(folk, device)
     peak_mib = memory.bytes() / 2**20
     plain = _rate(step(f"folk-vit-{size}", values=FP32), device)
-    mfm = _rate(step(f"mfm-vit-{size}", values=BF16, around=_compile), device)
+    mfm = _rate(step(f"mfm-vit-{size}", values=BF16), device)
     quick, slow = in_turns(rate, plain, ROUNDS)
     again, single = in_turns(rate, mfm, ROUNDS)
     shares = [speed / BATCH * flops / peak for speed in quick]
@@ -67,10 +68,6 @@ def _of_encoder(size: str, device: torch.device, peak: float) -> list[Row]:
             reach=2.8,
         ),
     ]
-
-
-def _compile(parts: object) -> None:
-    parts.model = torch.compile(parts.model)  # type: ignore[attr-defined]
 
 
 def _rate(step: Callable[[], object], device: torch.device) -> Callable[[], float]:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any, Literal
 
-Unit = Literal["s", "MiB", "GB/s", "TFLOP/s", "img/s", "share"]
+Unit = Literal["s", "MiB", "GB/s", "TFLOP/s", "img/s", "share", "GPU-h"]
 
 
 @dataclass(frozen=True)

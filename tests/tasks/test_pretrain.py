@@ -3,6 +3,8 @@
 import hashlib
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -193,3 +195,14 @@ def test_a_row_can_be_somebody_elses_weights(dataset, tmp_path):
     assert all(torch.equal(value, stored[key]) for key, value in theirs.state_dict().items())
     assert (card["method"], card["mean"]) == ("external", [0.5, 0.5, 0.5])
     assert (metrics.keys(), history) == ({"parameters"}, [])
+
+
+def test_a_compiled_model_is_one_graph_and_trains_the_same():
+    # In a process of its own: what checks shapes in the tests would cut the graph.
+    command = [sys.executable, "-m", "tests.tasks.compiled", "demo-mfm", "demo-folk"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for recipe, said in json.loads(done.stdout).items():
+        assert said["compiled"] == pytest.approx(said["plain"], rel=1e-5), recipe
+        assert len(set(said["plain"])) == len(said["plain"]) > 2, recipe
+        assert said["graphs"] == 1, recipe
