@@ -84,7 +84,8 @@ class PictureDataset(Dataset[Item]):
         """Read one picture.
 
         Raises:
-            InputError: the bytes are not a whole picture; names key and shard.
+            InputError: the bytes are not a whole picture, or the annotation has another size; names
+                key and shard.
         """
         epoch, place, copy = index if isinstance(index, Draw) else Draw(self.epoch, index)
         # The first copy draws what it drew before there were others.
@@ -93,9 +94,13 @@ class PictureDataset(Dataset[Item]):
         if self._num_segmentation_classes is None:
             item["image"] = self._transform(self._picture(place), rng)
         else:
-            item["image"], item["annotation"] = self._transform(
-                self._picture(place), self._annotation(place), rng
-            )
+            pixels, annotation = self._picture(place), self._annotation(place)
+            if annotation.size != (size := (pixels.shape[2], pixels.shape[1])):
+                raise InputError(
+                    f"{self._where(place)}: the annotation has {annotation.size} pixels, its "
+                    f"picture {size}; prepare the data set again"
+                )
+            item["image"], item["annotation"] = self._transform(pixels, annotation, rng)
         return item
 
     def labels(self) -> np.ndarray:

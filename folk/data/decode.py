@@ -6,12 +6,24 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile
 
 from folk.errors import InputError
 
+# What torchvision's ImageFolder takes, and GIF; the bytes decide, not the name. Pillow's other
+# readers stay closed: that of EPS has Ghostscript run the program that such a file is.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# Known from the first bytes, so no memory is spent on more: 270 MB as RGB. Pillow begins to warn
+# here; no picture of ImageNet or ADE20K is so large.
+MAX_PIXELS = 89_478_485
+# Longer over shorter side, from which on a picture would fill the memory when its shorter side is
+# resized to hundreds of pixels.
+MAX_RATIO = 32
+
 # Remarks about odd metadata, of which ImageNet has many: the pixels decide.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+# Such pictures are refused.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 # Everything that Pillow's readers raise on bytes that are cut short, damaged or something else.
 _UNREADABLE = (
@@ -21,27 +33,35 @@ _UNREADABLE = (
     EOFError,
     IndexError,
     struct.error,
-    Image.DecompressionBombError,
 )
 
 
 def decode_picture(data: bytes, *, where: Callable[[], str]) -> Image.Image:
-    """Decode a picture of any format Pillow reads to upright RGB.
+    """Decode a picture of one of `FORMATS` to RGB, as ImageFolder and timm see it.
 
-    CMYK, palettes and grey become RGB; transparency is dropped; the EXIF orientation is applied.
+    CMYK, palettes and grey become RGB; transparency is dropped, and what it hid is seen; of an
+    animation the first picture counts. Rows and columns stay as they are stored, whatever the EXIF
+    orientation says: so do ImageFolder, with which ImageNet's methods are trained and ImageNet-C
+    was made, and timm, and an annotation has no orientation. (OpenCV, which MMSegmentation reads
+    with, would turn the picture.) We differ in 16-bit grey: its upper 8 bits count, as Pillow has
+    it for 16-bit colours, where ImageFolder turns nearly all of it white.
 
     Args:
         data: the encoded picture.
         where: says file, or key and shard, for the error; called only then.
 
     Raises:
-        InputError: the bytes are not a whole picture.
+        InputError: the bytes are not a whole picture, have more than `MAX_PIXELS`, or have pixels
+            of 32 bits.
     """
     try:
-        picture: Image.Image = Image.open(io.BytesIO(data))
+        picture: Image.Image = _opened(data, where)
         picture.load()
-        ImageOps.exif_transpose(picture, in_place=True)
+        if picture.mode.startswith("I;16"):
+            picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
         return picture if picture.mode == "RGB" else picture.convert("RGB")
+    except InputError:
+        raise
     except _UNREADABLE as error:
         raise InputError(_refusal(where(), "a whole picture", error)) from error
 
@@ -52,14 +72,16 @@ def check_picture(data: bytes, *, where: Callable[[], str]) -> None:
     Every bit of it is decoded, but each block of 8 by 8 pixels to a single grey one.
 
     Raises:
-        InputError: the bytes are not a whole picture.
+        InputError: as `decode_picture`.
     """
     try:
-        picture = Image.open(io.BytesIO(data))
+        picture = _opened(data, where)
         picture.draft("L", (1, 1))
         # At once: Pillow takes Python's lock again for each part, which holds up other threads.
         picture.decodermaxblock = max(len(data), picture.decodermaxblock)
         picture.load()
+    except InputError:
+        raise
     except _UNREADABLE as error:
         raise InputError(_refusal(where(), "a whole picture", error)) from error
 
@@ -71,17 +93,46 @@ def decode_annotation(data: bytes, *, where: Callable[[], str]) -> Image.Image:
         InputError: the bytes are not such a picture.
     """
     try:
-        annotation = Image.open(io.BytesIO(data))
+        annotation = _opened(data, where)
         annotation.load()
+    except InputError:
+        raise
     except _UNREADABLE as error:
         raise InputError(_refusal(where(), "a whole annotation", error)) from error
     if annotation.mode not in ("L", "P"):  # a palette only colours the ids
         raise InputError(
             f"{where()}: an annotation is a grey picture of class ids, this is {annotation.mode}"
         )
+    if annotation.format == "PNG" and annotation.mode == "L" and data[_PNG_DEPTH] < 8:
+        # Pillow stretches them to 0-255, and id 1 would become another class.
+        raise InputError(
+            f"{where()}: its class ids have {data[_PNG_DEPTH]} bits; store them with 8"
+        )
     if annotation.mode == "P":
         return Image.fromarray(np.asarray(annotation))
     return annotation
+
+
+_PNG_DEPTH = 24  # the byte that says how many bits a value has
+
+
+def _opened(data: bytes, where: Callable[[], str]) -> ImageFile.ImageFile:
+    """Read what stands before the pixels, and refuse what must not be decoded."""
+    try:
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        too_large = picture.width * picture.height > MAX_PIXELS
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # far more
+        too_large = True
+    if too_large:
+        raise InputError(
+            f"{where()}: more than {MAX_PIXELS} pixels, the most that are read; shrink or remove it"
+        )
+    if picture.mode in ("I", "F"):
+        raise InputError(
+            f"{where()}: its pixels are numbers of 32 bits, of which none is white; store it with "
+            "8 bits a colour"
+        )
+    return picture
 
 
 def _refusal(where: str, what: str, error: Exception) -> str:

@@ -31,20 +31,20 @@ _JPEG = b"\xff\xd8\xff"
 
 
 def decode_pixels(data: bytes, *, where: Callable[[], str]) -> Pixels:
-    """Decode a picture to upright RGB, with the values of `decode_picture`.
+    """Decode a picture to RGB, with the values of `decode_picture`.
 
     Args:
-        data: the encoded picture, of any format Pillow reads.
+        data: the encoded picture, of one of `folk.data.decode.FORMATS`.
         where: says file, or key and shard, for the error; called only then.
 
     Raises:
-        InputError: the bytes are not a whole picture.
+        InputError: as `decode_picture`.
     """
     if data.startswith(_JPEG):
         encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
         # What this decoder refuses, Pillow may read, or else says better what is wrong.
         with contextlib.suppress(RuntimeError):
-            pixels: Tensor = decode_jpeg(encoded, apply_exif_orientation=True)
+            pixels: Tensor = decode_jpeg(encoded, apply_exif_orientation=False)
             if len(pixels) in (1, 3):  # CMYK has four, and is Pillow's
                 return pixels.expand(3, -1, -1)
     return to_pixels(decode_picture(data, where=where))

@@ -20,6 +20,7 @@ from PIL import Image
 
 from folk.data import scenes
 from folk.data.decode import check_picture
+from folk.data.repeated import shared_pictures, tell_shared_pictures
 from folk.data.shards import FORMAT
 from folk.data.wnids import is_wnid
 from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter
@@ -100,7 +101,8 @@ def prepare_image_folder(
     """Store a folder of pictures as a prepared data set; the pictures' bytes stay as they are.
 
     Every bit of every picture is decoded once, so that training never meets one that cannot be
-    read. Memory use does not grow with the number of pictures, but for their names.
+    read. Memory use does not grow with the number of pictures, but for their names and digests.
+    Pictures of `val` that also stand in `train` are told in the log and in `dataset.json`.
 
     Args:
         source: has `train/<class>/<picture>` and `val/<class>/<picture>`; names that start with a
@@ -143,7 +145,9 @@ def prepare_image_folder(
         shards, counts = _write(aside, pictures())
         sources = [{"name": name, "sha256": digest.hexdigest(), "bytes": num_bytes}]
         wnids = classes if all(map(is_wnid, classes)) else None
-        said = description(name, "folder", classes, None, counts, sources, shards, wnids)
+        shared = shared_pictures(aside / "manifest.parquet")
+        tell_shared_pictures(shared, counts)
+        said = description(name, "folder", classes, None, counts, sources, shards, wnids, shared)
         write_json(aside / "dataset.json", said)
     return counts
 
@@ -207,9 +211,16 @@ def description(
     sources: list[dict[str, Any]],
     shards: dict[str, ShardInfo],
     wnids: Sequence[str] | None = None,
+    shared: dict[str, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """What `dataset.json` says; `wnids` stand there only where the classes have them."""
-    known = {} if wnids is None else {"wnids": [*wnids]}
+    """What `dataset.json` says.
+
+    `wnids` stand there only where the classes have them, and `also_learned_from`, see
+    `shared_pictures`, only where there are such pictures.
+    """
+    known: dict[str, Any] = {} if wnids is None else {"wnids": [*wnids]}
+    if shared:
+        known["also_learned_from"] = shared
     return {
         "format": FORMAT,
         "name": name,

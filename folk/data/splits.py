@@ -17,6 +17,7 @@ def draw_split(
     per_class: int | None = None,
     fraction: float | None = None,
     seed: int,
+    num_classes: int = 0,
 ) -> Int[np.ndarray, "m"]:
     """Draw the same number, or share, of pictures from every class.
 
@@ -29,6 +30,8 @@ def draw_split(
         per_class: pictures of each class; give this or `fraction`.
         fraction: share of each class in (0, 1], rounded to whole pictures.
         seed: of the draw.
+        num_classes: of the data set; one of them without a picture has too few. With 0 only the
+            classes that have pictures are drawn from.
 
     Returns:
         positions of the drawn pictures, ascending.
@@ -40,7 +43,8 @@ def draw_split(
     assert len(labels) == len(keys)
     names = np.asarray(keys, dtype=object)
     drawn = []
-    for label in np.unique(labels[labels >= 0]):
+    found = np.unique(labels[labels >= 0])
+    for label in np.union1d(found, np.arange(num_classes)) if len(found) else found:
         members = np.flatnonzero(labels == label)
         members = members[np.argsort(names[members])]
         count = per_class if per_class is not None else round((fraction or 0.0) * len(members))

@@ -1,6 +1,6 @@
 """What happens to a picture between the file and the batch.
 
-A transform takes an upright RGB picture as a uint8 tensor and a generator, and draws everything
+A transform takes an RGB picture as a uint8 tensor and a generator, and draws everything
 random from that generator. Pictures leave as uint8 tensors, not normalised: the frequency filters
 act on [0, 1], and the model normalises. `unit_range` makes [0, 1] of a batch, on its device.
 """
@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import functional as F
 
 from folk.data.augment import ColourJitter, RandAugment, RandomCrop, RandomErasing
 from folk.data.colour import Colours, blurred, greyed, solarised
+from folk.data.decode import MAX_RATIO
 from folk.data.pixels import Pixels, from_array, resized, to_array, to_picture, to_pixels
 from folk.errors import InputError
 
@@ -175,7 +176,11 @@ def finetune_transform(
 
 @dataclass(frozen=True)
 class EvalPicture:
-    """The centre of a picture: shorter side to `resize` pixels, then `crop` by `crop`."""
+    """The centre of a picture: shorter side to `resize` pixels, then `crop` by `crop`.
+
+    Of a picture longer than `MAX_RATIO` times its shorter side only the middle is resized, because
+    one of 30,000 by 1 pixels would take gigabytes; what is left out lies far outside the crop.
+    """
 
     resize: int
     crop: int
@@ -184,6 +189,9 @@ class EvalPicture:
         """Resize and crop; nothing is drawn."""
         _, height, width = pixels.shape
         shorter = min(height, width)
+        if max(height, width) > (most := MAX_RATIO * shorter):
+            pixels = F.center_crop(pixels, [min(height, most), min(width, most)])
+            _, height, width = pixels.shape
         longer = int(self.resize * max(height, width) / shorter)  # rounded as torchvision does
         size = (self.resize, longer) if height <= width else (longer, self.resize)
         centre: Pixels = F.center_crop(resized(pixels, *size), [self.crop, self.crop])

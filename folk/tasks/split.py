@@ -31,7 +31,8 @@ def run_split(
         InputError: the list is missing or another one than the recipe names; see also
             `folk.data.splits`.
     """
-    table = PreparedData.open(data).split("train")
+    prepared = PreparedData.open(data)
+    table = prepared.split("train")
     keys, labels = table.keys(), table.labels()
     if recipe.list_sha256 is None:
         if list_file is not None:
@@ -42,6 +43,7 @@ def run_split(
             per_class=recipe.per_class,
             fraction=recipe.fraction,
             seed=recipe.seed,
+            num_classes=len(prepared.classes),
         )
     else:
         if list_file is None:

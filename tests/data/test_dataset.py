@@ -14,6 +14,7 @@ from folk.data.sampler import Draw
 from folk.data.shards import PictureTable, ShardWriter
 from folk.data.transforms import eval_transform, view_transforms
 from folk.errors import InputError
+from tests.faults.table import fault
 
 VIEWS = view_transforms("mfm", size=32, min_scale=0.2, num_views=2)
 WHOLE = eval_transform(resize=32, crop=32)
@@ -181,6 +182,7 @@ def test_an_empty_split_is_refused(scenes):
 
 
 @pytest.mark.parametrize("label", [-1, 10])
+@fault("Pictures", "a label that is no class", "refused before training, by its key")
 def test_a_label_outside_the_classes_is_refused_by_key(tmp_path, label):
     image = png(np.zeros((8, 8, 3), dtype=np.uint8))
     table = table_of(tmp_path, [image] * 3, labels=[0, label, 2])
@@ -200,7 +202,7 @@ def test_bytes_that_are_no_picture_are_refused_by_key_and_shard_in_one_line(tmp_
     assert "\n" not in str(error.value)
 
 
-def test_pictures_arrive_upright_and_in_colour(tmp_path):
+def test_pictures_arrive_as_stored_and_in_colour(tmp_path):
     pixels = np.zeros((16, 32, 3), dtype=np.uint8)
     pixels[:, :16, 0] = 255  # red on the left
     exif = Image.Exif()
@@ -212,9 +214,9 @@ def test_pictures_arrive_upright_and_in_colour(tmp_path):
     table = table_of(tmp_path, [turned.getvalue(), cmyk.getvalue(), grey])
     dataset = PictureDataset(table, eval_transform(resize=16, crop=16))
 
-    upright = PictureDataset(table, lambda pixels, _: pixels)[0]["image"]
-    assert upright[:, 0, 31].tolist() == [255, 0, 0]
-    assert upright[:, 0, 0].tolist() == [0, 0, 0]
+    stored = PictureDataset(table, lambda pixels, _: pixels)[0]["image"]
+    assert stored[:, 0, 0].tolist() == [255, 0, 0]
+    assert stored[:, 0, 31].tolist() == [0, 0, 0]
     assert all(dataset[i]["image"].shape == (3, 16, 16) for i in range(3))
 
 
@@ -226,6 +228,7 @@ def test_a_missing_annotation_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("ids", [[0, 2, 255], [0, 3, 1]])
+@fault("Pictures", "a shard with a class id out of range", "refused when it is read, by its key")
 def test_an_annotation_with_an_unknown_class_is_refused(tmp_path, ids):
     image = png(np.zeros((1, 3, 3), dtype=np.uint8))
     annotation = png(np.array([ids], dtype=np.uint8))

@@ -11,6 +11,7 @@ from folk.data import prepare, scenes
 from folk.data.prepare import prepare_image_folder, prepare_scenes
 from folk.data.shards import PreparedData
 from folk.errors import InputError
+from tests.faults.table import fault
 
 SMALL = {"num_train": 20, "num_val": 10, "num_unlabelled": 0}
 
@@ -170,9 +171,13 @@ def test_hidden_files_are_passed_over(source, tmp_path):
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
-        b"hello",
-        encoded()[:200],
+        pytest.param(b"", marks=fault("Pictures", "an empty file", "refused, by its path")),
+        pytest.param(
+            b"hello", marks=fault("Pictures", "a file that is no picture", "refused, by its path")
+        ),
+        pytest.param(
+            encoded()[:200], marks=fault("Pictures", "half a picture", "refused, by its path")
+        ),
         encoded(kind="PNG")[:60],
         encoded(kind="PNG").replace(b"IDAT", b"IDAX"),
     ],
@@ -213,6 +218,7 @@ def test_an_empty_split_folder_is_refused(source, tmp_path):
         prepare_image_folder(source, tmp_path / "out")
 
 
+@fault("Pictures", "a class without a picture", "refused, by its folder")
 def test_an_empty_class_is_refused(source, tmp_path):
     (source / "train/cow").mkdir()
 
@@ -220,6 +226,7 @@ def test_an_empty_class_is_refused(source, tmp_path):
         prepare_image_folder(source, tmp_path / "out")
 
 
+@fault("Pictures", "a class that only val has", "refused, with the nearest name in train")
 def test_a_class_that_training_lacks_is_refused(source, tmp_path):
     (source / "val/ants").mkdir()
     (source / "val/ants/0.jpg").write_bytes(encoded())

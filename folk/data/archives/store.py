@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 
 from folk.data import prepare
 from folk.data.archives.members import Archive, Member
-from folk.data.decode import check_picture, decode_annotation, decode_picture
+from folk.data.decode import MAX_RATIO, check_picture, decode_annotation, decode_picture
 from folk.data.prepare import Picture
+from folk.data.repeated import refuse_repeated_keys, shared_pictures, tell_shared_pictures
 from folk.data.shards import PreparedData
 from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter
 from folk.errors import InputError
@@ -74,7 +75,8 @@ def store(
 ) -> dict[str, int]:
     """Decode every bit of every picture once, and store its bytes as they are.
 
-    Memory does not grow with the number of pictures, but for the names of one class or folder.
+    Memory does not grow with the number of pictures, but for the names of one split and the digests
+    of what is learned from.
 
     Args:
         contents: what to store.
@@ -112,6 +114,9 @@ def store(
         journal.add(rows, writer.shards)
     _check_counts(journal.counts, expected, num_splits)
     journal.write_manifest()
+    refuse_repeated_keys(aside / "manifest.parquet")
+    shared = shared_pictures(aside / "manifest.parquet")
+    tell_shared_pictures(shared, journal.counts)
     said = prepare.description(
         name,
         contents.kind,
@@ -121,6 +126,7 @@ def store(
         [dict(source) for source in sources],
         journal.shards,
         contents.wnids,
+        shared,
     )
     write_json(aside / "dataset.json", said)
     prepare.move_data_set(aside, folder)
@@ -221,6 +227,11 @@ def _checked(item: _Loaded, recode: Callable[[Any, Callable[[], str]], Any] | No
             raise InputError(
                 f"{where()}: {marks.size} pixels where its picture has {picture.size}; get the "
                 "official archive"
+            )
+        if max(picture.size) > MAX_RATIO * min(picture.size):
+            raise InputError(
+                f"{entry.archive.locate(entry.image)}: {picture.width} x {picture.height} pixels; "
+                f"a picture to segment is at most {MAX_RATIO} times as long as wide; remove it"
             )
         annotation = prepare.encoded_png(recode(marks, where))
     return Picture.digested(entry.key, entry.label, entry.split, item.image, annotation)

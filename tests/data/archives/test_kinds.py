@@ -17,6 +17,7 @@ from folk.data.prepare import prepare_image_folder
 from folk.data.shards import PreparedData
 from folk.data.wnids import positions_among
 from folk.errors import InputError
+from tests.faults.table import fault
 
 
 def prepared(kind, archives, folder, num_classes, **values):
@@ -105,7 +106,7 @@ def test_a_devkit_without_sound_tables_is_refused(tmp_path, spoilt, message):
 
 def test_dirty_pictures_of_imagenet_survive_as_they_are(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter
+    exif[0x0112] = 6  # says that it is to be turned by a quarter
     dirty = {
         "n01440764_1.JPEG": picture(mode="CMYK"),
         "n01440764_2.JPEG": picture(kind="PNG"),
@@ -118,7 +119,7 @@ def test_dirty_pictures_of_imagenet_survive_as_they_are(tmp_path):
 
     assert [table.image_bytes(i) for i in range(4)] == list(dirty.values())
     turned = decode_picture(table.image_bytes(2), where=lambda: "")
-    assert (turned.size, turned.mode) == ((10, 30), "RGB")
+    assert (turned.size, turned.mode) == ((30, 10), "RGB")
 
 
 def test_a_truncated_picture_is_refused_by_archive_and_name(tmp_path):
@@ -166,7 +167,23 @@ def test_an_ade20k_that_lacks_something_is_refused(tmp_path, spoilt, message):
         look_into("ade20k", {"pictures": write_zip(tmp_path / "ade.zip", files)}, 150)
 
 
-@pytest.mark.parametrize("marks", ["size", "class"])
+@pytest.mark.parametrize(
+    "marks",
+    [
+        pytest.param(
+            "size",
+            marks=fault(
+                "Pictures",
+                "an annotation of another size than its picture",
+                "refused by the preparation, by its name in the archive",
+            ),
+        ),
+        pytest.param(
+            "class",
+            marks=fault("Pictures", "a class id out of range", "refused by the preparation"),
+        ),
+    ],
+)
 def test_an_annotation_that_does_not_fit_is_refused(tmp_path, marks):
     files = miniature.ade20k_files()
     buffer = io.BytesIO()
@@ -276,6 +293,9 @@ def test_classes_that_were_not_trained_are_refused():
         positions_among(WNIDS, None, num_classes=3)
 
 
+@fault(
+    "Pictures", "two pictures of one key in a folder of an archive", "refused, by the second one"
+)
 def test_a_picture_that_is_there_twice_is_refused(tmp_path):
     name = "imagenet-a/n01440764/1.jpg"
     path = write_tar(tmp_path / "a.tar", {name: picture(), f"x/{name}": picture(1)})
