@@ -42,8 +42,7 @@ def prediction_table(
         InputError: a score is not a number, or a label is no class.
     """
     assert len(keys) == len(labels) == len(logits)
-    if not np.isfinite(logits).all():
-        row = int(np.flatnonzero(~np.isfinite(logits).all(axis=1))[0])
+    if (row := _first_not_finite(logits)) is not None:
         raise InputError(f"{path}: the scores of picture '{keys[row]}' are not finite numbers")
     num_classes = logits.shape[1]
     outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
@@ -54,28 +53,40 @@ def prediction_table(
             f"the predictor knows classes 0 to {num_classes - 1}"
         )
     kept = min(NUM_KEPT, num_classes)
-    # A stable sort: ties must not depend on the machine, or a number would not be repeatable.
-    top = np.argsort(-logits, axis=1, kind="stable")[:, :kept]
+    top = ranked(logits, kept)
     scores = np.take_along_axis(logits, top, axis=1)
     return pa.table(
         {
             "key": pa.array(keys, pa.string()),
             "label": pa.array(labels.astype(np.int32)),
-            "top5": _lists(top.astype(np.int32)),
+            "top5": _lists(top),
             "logits": _lists(scores.astype(np.float32)),
         }
     )
+
+
+def ranked(logits: Float[np.ndarray, "n c"], k: int) -> Integer[np.ndarray, "n k"]:
+    """The k classes with the highest scores, best first; of equal scores the lower class first.
+
+    Raises:
+        InputError: a score is not a number, and any class would be as good as another.
+    """
+    if (row := _first_not_finite(logits)) is not None:
+        raise InputError(f"the scores of picture {row} are not finite numbers; train it again")
+    # A stable sort: ties must not depend on the machine, or a number would not be repeatable.
+    return np.argsort(-logits, axis=1, kind="stable")[:, :k].astype(np.int32)
 
 
 def read_predictions(path: Path) -> tuple[Integer[np.ndarray, "n"], Integer[np.ndarray, "n k"]]:
     """Labels, and the kept classes of each picture, best first.
 
     Raises:
-        InputError: the file is missing or is not a file of predictions.
+        InputError: the file is missing or is not a file of predictions, or a score is not a number.
     """
     try:
         # Not `read_table`: it imports pandas, which costs every job more than a second.
-        table = pq.ParquetFile(path).read(["label", "top5"])
+        table = pq.ParquetFile(path).read(["label", "top5", "logits"])
+        finite = bool(np.isfinite(numbers(table["logits"].combine_chunks().flatten())).all())
         labels = numbers(table["label"])
         top = table["top5"].combine_chunks()
         classes = numbers(top.flatten()).astype(np.int32).reshape(len(labels), -1)
@@ -83,6 +94,8 @@ def read_predictions(path: Path) -> tuple[Integer[np.ndarray, "n"], Integer[np.n
         raise InputError(f"{path}: not readable as predictions: {error}") from error
     if len(labels) == 0:
         raise InputError(f"{path}: holds no prediction")
+    if not finite:
+        raise InputError(f"{path}: holds scores that are not finite numbers; make it again")
     return labels, classes
 
 
@@ -123,6 +136,11 @@ def top_k_of_file(path: Path, k: int = 1) -> float:
     """
     labels, ranked = read_predictions(path)
     return top_k_accuracy(labels, ranked, k)
+
+
+def _first_not_finite(logits: Float[np.ndarray, "n c"]) -> int | None:
+    finite = np.isfinite(logits)
+    return None if finite.all() else int(np.flatnonzero(~finite.all(axis=1))[0])
 
 
 def _lists(values: np.ndarray) -> pa.Array:

@@ -129,8 +129,10 @@ def bootstrap_interval(
         resamples: how many samples are drawn.
 
     Raises:
-        InputError: there are no pictures.
+        InputError: there are fewer than two pictures.
     """
+    if len(per_picture) < 2:
+        raise InputError("an interval over pictures needs at least two; one picture never scatters")
     means = resampled_means(
         per_picture[:, None], generator=np.random.default_rng(seed), resamples=resamples
     )

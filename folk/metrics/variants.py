@@ -81,7 +81,9 @@ def accuracy_of_variants(path: Path) -> dict[str, float]:
     try:
         with pq.ParquetFile(path) as file:
             # By parts: ImageNet-C alone has 3.75 million pictures.
-            for batch in file.iter_batches(columns=["variant", "label", "top5"]):
+            for batch in file.iter_batches(columns=["variant", "label", "top5", "logits"]):
+                if not np.isfinite(numbers(pc.list_flatten(batch.column("logits")))).all():
+                    raise ValueError("holds scores that are not finite numbers; make it again")
                 best = pc.list_slice(batch.column("top5"), 0, 1)
                 hit = numbers(pc.list_flatten(best)) == numbers(batch.column("label"))
                 names = texts(batch.column("variant"))

@@ -70,7 +70,9 @@ def picture_scores(folder: Path, metric: str) -> PictureScores | None:
 def crossed_interval(
     by_seed: Sequence[Sequence[PictureScores]], combine: Literal["mean", "max"]
 ) -> Interval | None:
-    """Bootstrap a cell over pictures and seeds at once; None when runs saw different pictures.
+    """Bootstrap a cell over pictures and seeds at once.
+
+    None when runs saw different pictures, or a single one, which never scatters.
 
     Every resample draws pictures once for all runs, since all runs answer to the same pictures, and
     seeds on their own. Evaluations are combined within a seed, as the cell itself does it. With a
@@ -86,6 +88,8 @@ def crossed_interval(
     """
     runs = [scores for seed in by_seed for scores in seed]
     if not runs or len({(run.names, len(run.terms)) for run in runs}) > 1:
+        return None
+    if len(runs[0].terms) < 2:
         return None
     generator = np.random.default_rng(SEED)
     means = resampled_means(
@@ -147,7 +151,10 @@ def _segmented(path: Path, metric: str) -> PictureScores:
                 found = np.nanmean(tp / (true + guessed - tp), axis=1)
         return np.asarray(found)
 
-    keys = texts(_read(path, ["key"])["key"])
+    # A picture without an annotated pixel says nothing; drawn alone, it would give 0 / 0.
+    says = annotated.sum(axis=1) > 0
+    keys = texts(_read(path, ["key"])["key"])[says]
+    right, annotated, predicted = right[says], annotated[says], predicted[says]
     return _ordered(keys, np.concatenate([right, annotated, predicted], axis=1), value)
 
 

@@ -13,12 +13,22 @@ from torch import Tensor, nn
 from folk.data.dataset import PictureDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import eval_transform, finetune_transform, unit_range
-from folk.metrics.classification import top_k_accuracy, top_k_of_file, write_predictions
+from folk.errors import InputError
+from folk.metrics.classification import (
+    ranked,
+    top_k_accuracy,
+    top_k_of_file,
+    write_predictions,
+)
 from folk.models.classifier import create_classifier, save_classifier
 from folk.models.encoder import read_encoder_info
 from folk.recipes.evaluate import Augment, FinetuneRecipe
 from folk.tasks.loop import train_on
-from folk.tasks.optimisation import accumulated_step, optimizer_and_schedule
+from folk.tasks.optimisation import (
+    accumulated_step,
+    optimizer_and_schedule,
+    refuse_lonely_pictures,
+)
 from folk.tasks.pictures import (
     autocast,
     cache_bytes,
@@ -67,6 +77,9 @@ def finetune(
     Returns:
         last-epoch and best-epoch accuracy, in [0, 1], and counts. Predictions and classifier are
         the last epoch's; the best epoch is chosen on the validation pictures, so it flatters.
+
+    Raises:
+        InputError: a share of a batch that batch norm or mixup cannot use.
     """
     data, info = PreparedData.open(dataset), read_encoder_info(encoder)
     num_classes = len(data.classes)
@@ -77,11 +90,15 @@ def finetune(
 
     seed_all(seed, "classifier")
     model = create_classifier(encoder, num_classes, recipe.drop_path).to(world.device)
+    refuse_lonely_pictures(
+        model, batch=optim.batch, max_batch=recipe.runtime.max_batch, world=world
+    )
     groups = layer_decay_groups(model, optim.weight_decay, optim.layer_decay)
     optimizer, schedule = optimizer_and_schedule(optim, groups, updates_per_epoch)
     wrapped = world.wrap(model, recipe.runtime.compile)
     to_normal = partial(normalise, mean=info.mean, std=info.std)
-    mix, loss_of = _mixer(recipe.augment, num_classes), _loss(recipe.loss)
+    mix = _mixer(recipe.augment, num_classes, optim.batch // world.size)
+    loss_of = _loss(recipe.loss)
 
     def update(step: int, batch: Batch) -> dict[str, Tensor]:
         schedule.step_update(step)
@@ -113,8 +130,7 @@ def finetune(
     def after_epoch(epoch: int) -> dict[str, float]:
         if epoch % recipe.evaluate_every and epoch != optim.epochs:
             return {}
-        ranked = np.argsort(-logits_of_all(), axis=1, kind="stable")
-        return {"top1": top_k_accuracy(validation.labels(), ranked[:, :1].astype(np.int32))}
+        return {"top1": top_k_accuracy(validation.labels(), ranked(logits_of_all(), 1))}
 
     model.train()
     history = train_on(
@@ -177,9 +193,16 @@ def _pictures(
     return training, validation
 
 
-def _mixer(augment: Augment, num_classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def _mixer(
+    augment: Augment, num_classes: int, share: int
+) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Pictures and labels -> pictures, mixed perhaps, and a probability for each class."""
     if augment.mixup or augment.cutmix:
+        if share % 2:
+            raise InputError(
+                f"optim.batch: {share} pictures of each process cannot be paired, as augment.mixup "
+                "and augment.cutmix do; give an even number, or set both to 0"
+            )
         mixup: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = Mixup(
             mixup_alpha=augment.mixup,
             cutmix_alpha=augment.cutmix,

@@ -12,12 +12,12 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from folk.data.dataset import PictureDataset
-from folk.metrics.classification import top_k_accuracy
+from folk.metrics.classification import ranked, top_k_accuracy
 from folk.recipes.evaluate import Linear
 from folk.tasks.pictures import training_batches, whole_batches
 from folk.training.distributed import World
 from folk.training.history import History
-from folk.training.loop import Plan, forget, train
+from folk.training.loop import NonFiniteLossError, Plan, forget, train
 from folk.training.randomness import derived_seed, seed_all
 from folk.training.schedules import cosine_rate, current_rate, scaled_rates
 
@@ -42,6 +42,9 @@ def line_on_whole(
 
     Each feature is centred and scaled first: those of different encoders differ in scale, and one
     rate must serve them all.
+
+    Raises:
+        NonFiniteLossError: the rate is too high.
     """
     mean, std = seen.mean(axis=0), seen.std(axis=0) + 1e-6
     inputs, held_out = (torch.from_numpy((x - mean) / std) for x in (seen, unseen))
@@ -61,6 +64,11 @@ def line_on_whole(
             optimizer.step()
         with torch.no_grad():
             logits = line(held_out).numpy()
+        if not (torch.isfinite(loss) and np.isfinite(logits).all()):
+            raise NonFiniteLossError(
+                f"linear: the loss or the scores of epoch {epoch + 1} are not finite",
+                "lower linear.lr",
+            )
         values = {"loss": float(loss.detach()), "top1": _top1(unseen_labels, logits)}
         history.add((epoch + 1) * per_epoch, epoch + 1.0, values)
         live((epoch + 1) * per_epoch, values)
@@ -185,5 +193,4 @@ def _optimizer(section: Linear, line: nn.Linear, batch: int, updates: int) -> tu
 
 
 def _top1(labels: np.ndarray, logits: np.ndarray) -> float:
-    ranked = np.argsort(-logits, axis=1, kind="stable")[:, :1].astype(np.int32)
-    return top_k_accuracy(labels, ranked)
+    return top_k_accuracy(labels, ranked(logits, 1))

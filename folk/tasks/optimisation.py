@@ -6,9 +6,13 @@ from typing import Any
 import torch
 from timm.scheduler.scheduler import Scheduler
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
+from folk.errors import InputError
 from folk.recipes.base import Optim
+from folk.tasks.pictures import micro_batches
+from folk.training.distributed import World
 from folk.training.optimizer import create_optimizer
 from folk.training.schedules import cosine_rate, current_rate, scaled_rates
 
@@ -41,6 +45,33 @@ def optimizer_and_schedule(
         **rates,
     )
     return optimizer, schedule
+
+
+def refuse_lonely_pictures(
+    model: nn.Module, *, batch: int, max_batch: int | None, world: World, views: int = 1
+) -> None:
+    """Refuse to train batch norm with one picture at a time, of which it has no statistics.
+
+    Args:
+        model: what is trained.
+        batch: pictures of all processes together.
+        max_batch: pictures of a process at once.
+        world: this process among those of its job.
+        views: of each picture, seen together.
+
+    Raises:
+        InputError: the model has batch norm, and would see one view of one picture.
+    """
+    share = batch // world.size
+    part = next(micro_batches(share, max_batch)) if share else slice(0, 0)
+    if views * (part.stop - part.start) != 1:
+        return
+    if any(isinstance(module, _BatchNorm) for module in model.modules()):
+        raise InputError(
+            f"optim.batch: {batch}, shared by {world.size} processes, with runtime.max_batch "
+            f"{max_batch}, is one picture at a time, and the batch norm of this network needs two; "
+            "raise one of them"
+        )
 
 
 def accumulated_step(

@@ -31,7 +31,7 @@ from folk.models.external import load_external
 from folk.recipes.pretrain import Method, PretrainRecipe
 from folk.tasks.examples import save_examples
 from folk.tasks.loop import train_on
-from folk.tasks.optimisation import optimizer_and_schedule
+from folk.tasks.optimisation import optimizer_and_schedule, refuse_lonely_pictures
 from folk.tasks.pictures import (
     MEAN,
     STD,
@@ -184,10 +184,21 @@ def build_model(method: Method, encoder: nn.Module) -> FrequencyModel:
 def build_parts(
     recipe: PretrainRecipe, inner: FrequencyModel, world: World, updates_per_epoch: int
 ) -> Parts:
-    """What one update touches, on its device: model, filter, optimiser and schedule."""
+    """What one update touches, on its device: model, filter, optimiser and schedule.
+
+    Raises:
+        InputError: a share of a batch that batch norm cannot use.
+    """
     assert recipe.method is not None
     assert recipe.optim is not None
     inner.to(world.device).train()
+    refuse_lonely_pictures(
+        inner,
+        batch=recipe.optim.batch,
+        max_batch=recipe.runtime.max_batch,
+        world=world,
+        views=1 if recipe.method.distillation is None else 2,
+    )
     trained = [module for module in inner.children() if _is_trained(module)]
     groups = weight_decay_groups(trained, recipe.optim.weight_decay)
     optimizer, schedule = optimizer_and_schedule(recipe.optim, groups, updates_per_epoch)

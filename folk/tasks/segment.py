@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
@@ -19,7 +20,7 @@ from folk.models.resize import load_resized
 from folk.models.segmenter import Segmenter
 from folk.recipes.evaluate import SegmentRecipe
 from folk.tasks.loop import train_on
-from folk.tasks.optimisation import accumulated_step
+from folk.tasks.optimisation import accumulated_step, refuse_lonely_pictures
 from folk.tasks.pictures import (
     autocast,
     cache_bytes,
@@ -72,7 +73,8 @@ def segment(
         miou, macc and aacc in [0, 1], of the last update.
 
     Raises:
-        InputError: the data set has no annotations.
+        InputError: the data set has no annotations, a share of a batch is too small for batch norm,
+            or the segmenter's scores are not finite numbers.
     """
     data = PreparedData.open(dataset)
     if data.segmentation_classes is None:
@@ -85,6 +87,9 @@ def segment(
     seed_all(seed, "segmenter")
     model, to_normal = _segmenter(recipe, encoder, num_classes)
     model.to(world.device).train()
+    refuse_lonely_pictures(
+        model, batch=optim.batch, max_batch=recipe.runtime.max_batch, world=world
+    )
     others = [module for module in model.children() if module is not model.encoder]
     optimizer = create_optimizer(
         optim.optimizer,
@@ -218,6 +223,11 @@ def _confusions(
     truth = batch["annotation"].numpy()
     if logits.shape[-2:] != truth.shape[-2:]:  # pictures were resized, annotations never are
         logits = interpolate(logits, size=truth.shape[-2:], mode="bilinear", align_corners=False)
+    if not torch.isfinite(logits).all():
+        raise InputError(
+            f"the scores of validation pictures {batch['index'].tolist()} are not finite numbers; "
+            "lower optim.lr and train again"
+        )
     predicted = logits.argmax(dim=1).cpu().numpy()
     return np.stack(
         [confusion_of_picture(t, p, num_classes) for t, p in zip(truth, predicted, strict=True)]

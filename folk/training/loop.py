@@ -1,5 +1,6 @@
 """The one training loop: updates in order, a history, checkpoints, and an honest end."""
 
+import json
 import signal
 import sys
 import threading
@@ -14,12 +15,14 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor
 
+from folk.errors import InputError
 from folk.files import write_json
 from folk.training.checkpoint import load_checkpoint, save_checkpoint
 from folk.training.distributed import World
 from folk.training.history import History
 
 Batch = TypeVar("Batch")
+DIVERGED = "diverged.json"  # beside the checkpoint, after a loss that was not finite
 STOPPED = 75  # exit status of a planned stop: "try again", and the next start continues
 # Between two moments at which several processes agree whether to stop or save; well below the 30
 # seconds that SLURM leaves between SIGTERM and SIGKILL.
@@ -35,8 +38,19 @@ class Resumable(Protocol):
     def load_state_dict(self, state: dict[str, Any], /) -> object: ...  # noqa: D102
 
 
-class NonFiniteLossError(RuntimeError):
-    """The loss was NaN or infinite; nothing after the last checkpoint is kept."""
+class NonFiniteLossError(InputError):
+    """Loss, gradient or weights were NaN or infinite; nothing after the last checkpoint is kept.
+
+    What decides a training decides this too, so the next start of the same training ends with it at
+    once, instead of computing its way from the last checkpoint to the same update again and again.
+
+    Attributes:
+        what: which number of which update it was.
+    """
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(f"{what}; {advice}")
+        self.what = what
 
 
 class StoppedError(SystemExit):
@@ -89,13 +103,32 @@ def train(
         the whole history, that before a restart included.
 
     Raises:
-        NonFiniteLossError: names the first bad update and the last good checkpoint.
+        NonFiniteLossError: names the first bad update and the last good checkpoint; or this very
+            training ended so before.
         StoppedError: a signal asked to stop, or time is up; the checkpoint is written.
     """
+    note = plan.work / DIVERGED
+    _refuse_to_repeat(note, plan.identity)
+    try:
+        return _train(plan, world, parts, batches, update, after_epoch)
+    except NonFiniteLossError as error:
+        if world.is_main:
+            write_json(note, {"identity": plan.identity, "what": error.what})
+        raise
+
+
+def _train(
+    plan: Plan,
+    world: World,
+    parts: dict[str, Resumable],
+    batches: Callable[[int], Iterator[Batch]],
+    update: Callable[[int, Batch], dict[str, Tensor]],
+    after_epoch: Callable[[int], dict[str, float]] | None,
+) -> History:
     path = plan.work / "checkpoint.pt"
     start = _resume(path, plan, world, parts)
     history = History(plan.work / "metrics.jsonl", start) if world.is_main else None
-    finite = _FirstNonFinite(world.device)
+    finite = _Finite(plan, world, parts)
     saved, saved_at = start, time.monotonic()
     window_start, window_updates = time.monotonic(), 0
     ask_every = 1  # updates; known when the first line of the history tells how long they take
@@ -104,19 +137,20 @@ def train(
         # The range comes first, so that no batch is loaded that no update will see.
         for step, batch in zip(range(start, plan.updates), batches(start), strict=False):
             scalars = update(step, batch)
-            finite.watch(step, scalars["loss"])
+            finite.watch(step, scalars)
             done, window_updates = step + 1, window_updates + 1
             epoch_ends = done % plan.updates_per_epoch == 0
             log_now = done % plan.log_every == 0 or done == plan.updates
 
             if log_now:
                 values = world.mean(scalars)
-                finite.check(path, saved)
+                finite.check(saved)
                 values["updates_per_second"] = window_updates / (time.monotonic() - window_start)
                 ask_every = _updates_to_agree(values["updates_per_second"], world)
                 window_start, window_updates = time.monotonic(), 0
                 _log(history, plan, done, values)
             if epoch_ends and after_epoch is not None:
+                finite.check(saved, weights_of=done)
                 measured = after_epoch(done // plan.updates_per_epoch)
                 if measured:
                     _log(history, plan, done, measured)
@@ -126,8 +160,11 @@ def train(
             ask = log_now or done % ask_every == 0
             why = _reason_to_stop(stop, world) if ask else None
             due = ask and world.any(time.monotonic() - saved_at >= plan.checkpoint_seconds)
+            if ((why or due) and done < plan.updates) or done == plan.updates:
+                # A finite loss may have had a gradient that is not, and the next start, or the
+                # encoder that is kept, would have it.
+                finite.check(saved, weights_of=done)
             if (why or due) and done < plan.updates:
-                finite.check(path, saved)
                 if history is not None:
                     history.flush()
                     state = {name: part.state_dict() for name, part in parts.items()}
@@ -149,7 +186,7 @@ def train(
 
 def forget(work: Path) -> None:
     """Remove the growing state of a finished training; its results stand elsewhere now."""
-    for name in ("checkpoint.pt", "progress.json"):
+    for name in ("checkpoint.pt", "progress.json", DIVERGED):
         (work / name).unlink(missing_ok=True)
 
 
@@ -192,29 +229,89 @@ def _log(history: History | None, plan: Plan, done: int, values: dict[str, float
     print(f"update {done}/{plan.updates}  epoch {epoch:.2f}  {shown}", file=sys.stderr)
 
 
-class _FirstNonFinite:
-    """Remembers, on the device, the first update whose loss was not finite.
+def _refuse_to_repeat(note: Path, identity: str) -> None:
+    if not note.is_file():
+        return
+    try:
+        said = json.loads(note.read_text(encoding="utf-8"))
+        ours, what = said["identity"] == identity, said["what"]
+    except (ValueError, KeyError, TypeError):
+        return  # not what we write, so nothing that we know
+    if ours:
+        raise NonFiniteLossError(
+            f"{note}: an earlier start of this training ended because {what}",
+            "it would end so again: change its recipe, or remove this file to go on from the "
+            "checkpoint",
+        )
+
+
+class _Finite:
+    """Remembers, on the device, the first update whose loss or gradient was not finite.
 
     Looking at the loss after every update would make the host wait for the device each time.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, plan: Plan, world: World, parts: dict[str, Resumable]) -> None:
+        self._plan = plan
+        self._world = world
+        self._parts = parts
         self._never = torch.iinfo(torch.int64).max
-        self._first = torch.tensor(self._never, device=device)
+        self._first: dict[str, Tensor] = {}
 
-    def watch(self, step: int, loss: Tensor) -> None:
-        bad = torch.full_like(self._first, step)
-        here = torch.where(torch.isfinite(loss.detach()), self._first, bad)
-        self._first = torch.minimum(self._first, here)
+    def watch(self, step: int, scalars: dict[str, Tensor]) -> None:
+        for name in WATCHED.keys() & scalars.keys():
+            value = scalars[name].detach()
+            if name not in self._first:
+                self._first[name] = torch.tensor(self._never, device=value.device)
+            first = self._first[name]
+            here = torch.where(torch.isfinite(value), first, torch.full_like(first, step))
+            self._first[name] = torch.minimum(first, here)
 
-    def check(self, checkpoint: Path, saved: int) -> None:
-        first = int(self._first.item())
+    def check(self, saved: int, weights_of: int = 0) -> None:
+        """Stop all processes where one has seen a number that is not finite.
+
+        Args:
+            saved: updates of the last good checkpoint, 0 where there is none.
+            weights_of: after so many updates the weights and what the optimiser keeps are looked
+                at too, which costs more; 0 leaves them out.
+        """
+        own = {name: int(first.item()) for name, first in self._first.items()}
+        firsts = [pair for all_of in self._world.gather(own) for pair in all_of.items()]
+        name, first = min(firsts, key=lambda pair: pair[1], default=("loss", self._never))
         if first < self._never:
-            last = f"{checkpoint} (update {saved})" if saved else "none yet"
-            raise NonFiniteLossError(
-                f"the loss of update {first + 1} is not finite; last good checkpoint: {last}; "
-                "lower the learning rate or clip the gradient, then start again"
-            )
+            self._stop(f"the {WATCHED[name]} of update {first + 1}", first + 1, saved)
+        if weights_of:
+            bad = next(_not_finite({n: p.state_dict() for n, p in self._parts.items()}), None)
+            if self._world.any(bad is not None):
+                found = next(name for name in self._world.gather(bad) if name)
+                self._stop(f"{found} after update {weights_of}", weights_of, saved)
+
+    def _stop(self, what: str, update: int, saved: int) -> None:
+        path = self._plan.work / "checkpoint.pt"
+        epoch = (update - 1) // self._plan.updates_per_epoch + 1
+        last = f"{path} (update {saved})" if saved else "none yet"
+        raise NonFiniteLossError(
+            f"{what} (epoch {epoch}) is not finite",
+            f"last good checkpoint: {last}; lower the learning rate or clip the gradient, then "
+            "start again",
+        )
+
+
+# What an update returns, and what a person calls it.
+WATCHED = {"loss": "loss", "grad_norm": "gradient"}
+
+
+def _not_finite(state: Any, name: str = "") -> Iterator[str]:
+    """Names of the tensors in nested dictionaries and lists that hold NaN or infinity."""
+    if isinstance(state, Tensor):
+        if state.is_floating_point() and not bool(torch.isfinite(state).all()):
+            yield name
+    elif isinstance(state, dict):
+        for key, value in state.items():
+            yield from _not_finite(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(state, list | tuple):
+        for key, value in enumerate(state):
+            yield from _not_finite(value, f"{name}.{key}")
 
 
 @dataclass
