@@ -15,6 +15,7 @@ from PIL import Image
 from folk.data.scenes import compose_scenes
 from folk.data.shards import PictureTable, PreparedData, ShardWriter
 from folk.errors import InputError
+from tests.faults.table import fault
 
 
 def write(folder, count, **options):
@@ -153,6 +154,7 @@ def test_an_unknown_split_is_refused_with_the_nearest_name(scenes):
         scenes.split("vall")
 
 
+@fault("Numbers", "an empty validation set", "refused, by data set and split")
 def test_an_empty_split_is_refused(copy):
     path = copy / "dataset.json"
     values = json.loads(path.read_text())

@@ -5,6 +5,7 @@ import pytest
 
 from folk.data.splits import draw_split, read_list
 from folk.errors import InputError
+from tests.faults.table import fault
 
 LABELS = np.repeat(np.arange(4), 25).astype(np.int32)
 KEYS = [f"train/{label}/{i}.jpg" for label in range(4) for i in range(25)]
@@ -52,6 +53,7 @@ def test_unlabelled_pictures_are_never_drawn():
     assert draw_split(labels, KEYS, per_class=5, seed=0).min() >= 25
 
 
+@fault("Numbers", "a split of more pictures of each class than one has", "refused, by class")
 def test_a_class_with_too_few_pictures_is_named():
     with pytest.raises(InputError, match="class 0 has 25 pictures, per_class asks for 26"):
         draw_split(LABELS, KEYS, per_class=26, seed=0)

@@ -16,6 +16,7 @@ from folk.methods.filters.apply import apply_filter, clipped_fraction
 from folk.methods.filters.com_rcom import ComRComFilter
 from folk.methods.filters.gabor import GaborFilter, gabor_bank
 from folk.methods.filters.radial import RadialFilter, radial_keep
+from tests.faults.table import fault
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -199,6 +200,7 @@ def test_the_same_seed_draws_the_same_masks_and_touches_no_global_state(chooses)
 
 
 @pytest.mark.parametrize("thresholds", [(), (0.0,), (0.5, 1.0)])
+@fault("Numbers", "thresholds 0 or 1 of Com and RCom, or none", "refused")
 def test_impossible_thresholds_are_refused(thresholds):
     with pytest.raises(InputError, match="thresholds"):
         ComRComFilter(thresholds=thresholds)

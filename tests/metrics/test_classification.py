@@ -12,6 +12,7 @@ from folk.metrics.classification import (
     top_k_of_file,
     write_predictions,
 )
+from tests.faults.table import fault
 
 LOGITS = np.array(
     [
@@ -21,6 +22,7 @@ LOGITS = np.array(
         [6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0],
     ]
 )
+
 LABELS = np.array([0, 6, 2, 6])
 KEYS = ["a", "b", "c", "d"]
 
@@ -54,6 +56,7 @@ def test_the_file_has_the_agreed_columns_and_types(tmp_path):
     ]
 
 
+@fault("Numbers", "top-5 with fewer than five classes", "all of them are kept: 100 %")
 def test_with_three_classes_three_are_kept_and_top_5_is_always_right(tmp_path):
     write_predictions(tmp_path / "p.parquet", ["a"], np.array([1]), np.array([[3.0, 1.0, 2.0]]))
 
@@ -71,6 +74,7 @@ def test_top_1_agrees_with_argmax_on_random_scores(tmp_path):
     assert top_k_of_file(tmp_path / "p.parquet") == np.mean(logits.argmax(1) == labels)
 
 
+@fault("Numbers", "a prediction that is NaN", "refused when it is stored, with its picture")
 def test_a_score_that_is_not_a_number_is_refused_with_its_picture(tmp_path):
     broken = LOGITS.copy()
     broken[1, 2] = np.nan

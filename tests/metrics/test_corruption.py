@@ -18,6 +18,7 @@ from folk.metrics.corruption import (
     robustness_metrics,
 )
 from folk.metrics.variants import accuracy_of_variants, write_variants
+from tests.faults.table import fault
 
 ALEXNET = {name: dict.fromkeys(SEVERITIES, error / 100) for name, error in ALEXNET_ERROR.items()}
 
@@ -64,6 +65,7 @@ def test_extras_do_not_enter_the_mean():
     assert mce(ALEXNET | extra) == pytest.approx(1.0)
 
 
+@fault("Numbers", "a corruption or severity without predictions", "no mCE; refused by name")
 def test_what_is_missing_is_named():
     with pytest.raises(InputError, match="missing: fog, frost"):
         mce({name: e for name, e in ALEXNET.items() if name not in ("fog", "frost")})

@@ -15,6 +15,7 @@ from folk.metrics.intervals import (
     seed_interval,
     wilson_interval,
 )
+from tests.faults.table import fault
 
 
 def test_deviation_divides_by_one_less_than_the_number_of_seeds():
@@ -22,6 +23,7 @@ def test_deviation_divides_by_one_less_than_the_number_of_seeds():
     assert deviation([1.0, 3.0]) == pytest.approx(2**0.5)
 
 
+@fault("Numbers", "one seed", "a mean without deviation and without interval")
 def test_one_seed_has_neither_deviation_nor_interval():
     assert deviation([0.5]) is None
     assert seed_interval([0.5]) is None

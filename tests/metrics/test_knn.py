@@ -7,6 +7,7 @@ from folk.errors import InputError
 from folk.metrics import knn
 from folk.metrics.knn import knn_class_scores, knn_metrics, knn_scores
 from folk.metrics.variants import write_variants
+from tests.faults.table import fault
 
 
 def votes_one_by_one(train, labels, test, k, temperature, num_classes):
@@ -82,6 +83,7 @@ def test_of_equal_neighbours_the_first_ones_vote():
     assert found.argmax() == 2
 
 
+@fault("Numbers", "a feature of zeros", "refused: k-NN needs a direction")
 def test_a_feature_of_zeros_is_refused(features):
     train, labels, test = features
     test[3] = 0.0

@@ -8,6 +8,7 @@ from scipy.special import log_softmax
 from folk.errors import InputError
 from folk.metrics.kshot import draw_shots, kshot_metrics, logistic_scores, prepared
 from folk.metrics.variants import write_variants
+from tests.faults.table import fault
 
 SETTINGS = {"weight_decay": 0.1, "centre": "feature", "max_iterations": 500, "tolerance": 1e-8}
 
@@ -30,6 +31,7 @@ def test_each_class_gives_k_pictures_and_one_lies_in_two_in_five():
     assert chosen[5].tolist() != draw_shots(labels, [5], seed=4)[5].tolist()
 
 
+@fault("Numbers", "k-shot with a class of fewer than k pictures", "refused, by class")
 def test_too_few_labels_are_refused():
     with pytest.raises(InputError, match="5 pictures of each class are asked for, class 1 has 3"):
         draw_shots(np.array([0] * 9 + [1] * 3), [1, 5], seed=0)
@@ -50,6 +52,7 @@ def test_the_minimum_is_that_of_the_stated_objective():
     np.testing.assert_allclose(scores, asked @ best.T, atol=1e-3)
 
 
+@fault("Numbers", "k-shot with a class that no labelled picture has", "never named")
 def test_a_class_that_is_not_labelled_is_never_named():
     features, labels = clusters()
 

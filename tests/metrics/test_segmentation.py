@@ -11,6 +11,7 @@ from folk.metrics.segmentation import (
     scores_of_file,
     write_confusions,
 )
+from tests.faults.table import fault
 
 TRUTH = np.array([[0, 0, 0, 1], [1, 1, 255, 255]])
 GUESS = np.array([[0, 0, 1, 1], [1, 0, 0, 1]])
@@ -29,6 +30,7 @@ def test_scores_of_a_small_matrix_are_those_worked_out_by_hand():
     assert found.aacc == pytest.approx(6 / 8)
 
 
+@fault("Numbers", "a class in no annotation and no prediction", "left out of mIoU")
 def test_a_class_nobody_drew_or_guessed_does_not_count():
     found = scores(np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
 
@@ -68,6 +70,7 @@ def test_annotations_may_be_bytes_as_pictures_store_them():
     assert confusion_of_picture(truth, GUESS, 2).tolist() == [[2, 1], [1, 2]]
 
 
+@fault("Numbers", "not one annotated pixel to measure on", "refused: there is no score")
 def test_a_data_set_without_an_annotated_pixel_has_no_score():
     with pytest.raises(InputError, match="no pixel is annotated"):
         scores(np.zeros((2, 2), dtype=np.int64))

@@ -16,6 +16,7 @@ from folk.training.distributed import World
 from folk.training.history import read_history
 from folk.training.loop import NonFiniteLossError, Plan, StoppedError, train
 from folk.training.randomness import derived_seed, seed_all
+from tests.faults.table import fault
 
 WORLD = World(0, 1, torch.device("cpu"))
 
@@ -79,6 +80,12 @@ def test_a_checkpoint_of_another_training_is_not_continued(tmp_path):
     assert other.made == list(range(12))
 
 
+@fault(
+    "Numbers",
+    "a loss that is NaN",
+    "refused, by update and epoch; the last good checkpoint stands; the next start ends at once",
+    lost="the updates after the last checkpoint",
+)
 def test_a_loss_that_is_not_finite_stops_and_names_the_update(tmp_path):
     toy = Toy(tmp_path)
     real = toy.update
@@ -88,7 +95,81 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_update(tmp_path):
         return {"loss": scalars["loss"] * (float("nan") if step >= 5 else 1.0)}
 
     toy.update = update  # type: ignore[method-assign]
-    with pytest.raises(NonFiniteLossError, match=r"loss of update 6 .*checkpoint\.pt \(update 5\)"):
+    message = r"loss of update 6 \(epoch 2\) is not finite; .*checkpoint\.pt \(update 5\)"
+    with pytest.raises(NonFiniteLossError, match=message):
+        toy.run()
+    again = Toy(tmp_path)
+    with pytest.raises(NonFiniteLossError, match=r"diverged\.json: an earlier start .*update 6 "):
+        again.run()
+    other = Toy(tmp_path, identity="b")  # another recipe, say
+    other.run()
+
+    assert again.made == []
+    assert other.made == list(range(12))
+
+
+def test_a_training_goes_on_from_its_checkpoint_when_the_note_of_its_end_is_removed(tmp_path):
+    (tmp_path / "diverged.json").write_text("half a no")  # not what we write
+    toy = Spoilt(tmp_path, spoilt_at=5)
+    with pytest.raises(NonFiniteLossError):
+        toy.run()
+    (tmp_path / "diverged.json").unlink()
+    whole, resumed = Toy(tmp_path / "whole"), Toy(tmp_path)
+    whole.run()
+    resumed.run()
+
+    assert resumed.made[0] == 5
+    assert torch.equal(whole.model.weight, resumed.model.weight)
+
+
+class Spoilt(Toy):
+    """One update has an infinite gradient, though its loss is finite."""
+
+    def __init__(self, work: Path, spoilt_at: int) -> None:
+        super().__init__(work)
+        step = self.optimizer.step
+
+        def spoilt() -> None:
+            if self.made[-1] == spoilt_at:
+                self.model.weight.grad.fill_(float("inf"))
+            step()
+
+        self.optimizer.step = spoilt  # type: ignore[method-assign]
+
+
+@fault(
+    "Numbers",
+    "a gradient that is infinite although the loss is finite, in the last update too",
+    "refused before the spoilt weights become the checkpoint or the result",
+    lost="the updates after the last checkpoint",
+)
+@pytest.mark.parametrize("spoilt_at", [5, 11])
+def test_weights_that_are_not_finite_are_neither_checkpointed_nor_kept(tmp_path, spoilt_at):
+    message = rf"model\.weight after update {spoilt_at + 1} .*\(update {spoilt_at}\)"
+    with pytest.raises(NonFiniteLossError, match=message):
+        Spoilt(tmp_path, spoilt_at).run()
+
+    update, state = load_checkpoint(tmp_path / "checkpoint.pt", "a") or (0, {})
+    assert update == spoilt_at
+    assert state["model"]["weight"].isfinite().all()
+
+
+@fault(
+    "Numbers",
+    "a norm of the gradient that is infinite",
+    "refused, by the update where it was",
+    lost="the updates after the last checkpoint",
+)
+def test_a_gradient_that_is_not_finite_stops_and_names_the_update(tmp_path):
+    toy = Toy(tmp_path)
+    real = toy.update
+
+    def update(step: int, batch: Tensor) -> dict[str, Tensor]:
+        norm = torch.tensor(float("inf") if step == 2 else 1.0)
+        return real(step, batch) | {"grad_norm": norm}
+
+    toy.update = update  # type: ignore[method-assign]
+    with pytest.raises(NonFiniteLossError, match=r"gradient of update 3 \(epoch 1\)"):
         toy.run()
 
 

@@ -1,0 +1,136 @@
+"""Numbers that are none are refused where they arise, and small samples claim nothing."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from folk.data.splits import draw_split
+from folk.errors import InputError
+from folk.methods.draws import Draws
+from folk.methods.filters.apply import apply_filter
+from folk.methods.filters.com_rcom import ComRComFilter
+from folk.methods.losses import WeightMatrix, masked_frequency_loss
+from folk.metrics.classification import ranked, top_k_of_file, write_predictions
+from folk.metrics.intervals import bootstrap_interval
+from folk.metrics.knn import knn_class_scores
+from folk.metrics.variants import accuracy_of_variants, write_variants
+from folk.report.pictures import crossed_interval, picture_scores
+from tests.faults.table import fault
+
+LABELS = np.array([0, 1, 2])
+LOGITS = np.eye(3, dtype=np.float32)
+
+
+def spoilt(path, value):
+    """Replace the first stored score."""
+    table = pq.ParquetFile(path).read()
+    scores = table["logits"].to_pylist()
+    scores[0][0] = value
+    column = pa.array(scores, table.schema.field("logits").type)
+    pq.write_table(table.set_column(table.schema.get_field_index("logits"), "logits", column), path)
+
+
+@fault(
+    "Numbers",
+    "stored predictions in which a score is NaN or infinite",
+    "refused when a number is computed from them",
+)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_number_is_computed_from_scores_that_are_none(tmp_path, value):
+    plain, variants = tmp_path / "p.parquet", tmp_path / "v.parquet"
+    write_predictions(plain, ["a", "b", "c"], LABELS, LOGITS)
+    with write_variants(variants) as predictions:
+        predictions.add("clean", ["a", "b", "c"], LABELS, LOGITS)
+    assert top_k_of_file(plain) == accuracy_of_variants(variants)["clean"] == 1.0
+
+    spoilt(plain, value)
+    spoilt(variants, value)
+
+    for path, read in ((plain, top_k_of_file), (variants, accuracy_of_variants)):
+        with pytest.raises(InputError, match="scores that are not finite numbers") as error:
+            read(path)
+        assert str(error.value).startswith(str(path))
+
+
+@fault("Numbers", "scores that are NaN during a training", "refused; no class is named by chance")
+def test_scores_that_are_none_have_no_order():
+    with pytest.raises(InputError, match="the scores of picture 1 are not finite"):
+        ranked(np.array([[1.0, 2.0], [np.nan, 0.0]]), 1)
+
+
+@fault("Numbers", "one picture to measure on", "no interval over pictures")
+def test_one_picture_has_no_interval(tmp_path):
+    write_predictions(tmp_path / "predictions.parquet", ["a"], LABELS[:1], LOGITS[:1])
+    one = picture_scores(tmp_path, "top1_last")
+
+    assert crossed_interval([[one]], "mean") is None
+    with pytest.raises(InputError, match="needs at least two"):
+        bootstrap_interval(np.ones(1), seed=0)
+    write_predictions(tmp_path / "predictions.parquet", ["a", "b"], LABELS[:2], LOGITS[:2])
+    assert crossed_interval([[picture_scores(tmp_path, "top1_last")]], "mean") is not None
+
+
+@fault(
+    "Numbers",
+    "a class of the data set without a training picture, in a split of k per class or of a share",
+    "refused, by class",
+)
+@pytest.mark.parametrize("how", [{"per_class": 1}, {"fraction": 0.5}])
+def test_a_class_without_a_picture_is_not_passed_over(how):
+    labels = np.array([0, 0, 2, 2])
+
+    with pytest.raises(InputError, match="class 1"):
+        draw_split(labels, ["a", "b", "c", "d"], seed=0, num_classes=3, **how)
+    with pytest.raises(InputError, match="class 3"):
+        draw_split(np.array([0, 1, 2]), ["a", "b", "c"], seed=0, num_classes=4, per_class=1)
+
+
+@fault("Numbers", "k-NN with k above the number of pictures", "all of them vote")
+def test_more_neighbours_than_there_are_is_all_of_them():
+    features, labels = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), np.array([0, 1, 1])
+
+    many, all_of_them = (
+        knn_class_scores(features, labels, features, k, 0.07, num_classes=3).argmax(axis=1)
+        for k in (200, 3)
+    )
+
+    assert many.tolist() == all_of_them.tolist()
+    assert 2 not in many  # a class without a picture
+
+
+COLOURS = {"black": 0.0, "grey": 0.37, "white": 1.0}
+
+
+@pytest.mark.parametrize("size", [32, 33, 224])
+@pytest.mark.parametrize("value", COLOURS.values(), ids=COLOURS)
+@pytest.mark.parametrize("mode", ["fraction", "relative_max"])
+def test_a_picture_of_one_colour_keeps_its_mean_under_com_and_nothing_under_rcom(size, value, mode):
+    images = torch.full((2, 3, size, size), value)
+    com, rcom = (
+        ComRComFilter(p_com=p, threshold_mode=mode)(images, Draws(0, 2)) for p in (1.0, 0.0)
+    )
+
+    torch.testing.assert_close(apply_filter(images, com, clamp=False), images)
+    torch.testing.assert_close(apply_filter(images, rcom, clamp=False), torch.zeros_like(images))
+    if value == 0.0:
+        assert not com.any()
+        assert rcom.all()
+
+
+@pytest.mark.parametrize("weights", [None, WeightMatrix(), WeightMatrix(log=True)])
+@pytest.mark.parametrize("normalise", ["batch", "image"])
+@pytest.mark.parametrize("p_com", [0.0, 1.0])
+def test_the_loss_of_a_black_picture_and_its_gradient_are_finite(weights, normalise, p_com):
+    images = torch.zeros(2, 3, 32, 32)
+    keep = ComRComFilter(p_com=p_com)(images, Draws(0, 2))
+    prediction = torch.zeros(2, 3, 32, 32, requires_grad=True)
+
+    loss = masked_frequency_loss(
+        prediction, images, keep, normalise=normalise, weight_matrix=weights, gamma=0.5
+    )
+    loss.backward()
+
+    assert loss.isfinite()
+    assert prediction.grad.isfinite().all()
