@@ -8,6 +8,7 @@ import pytest
 
 from folk.data.sampler import EpochSampler
 from folk.errors import InputError
+from tests.faults.table import fault
 
 
 def places(sampler):
@@ -61,6 +62,7 @@ def test_every_draw_carries_its_epoch():
 
 @pytest.mark.parametrize("world", [1, 2, 3, 5])
 @pytest.mark.parametrize("length", [1, 7, 8, 9, 16, 17])
+@fault("Numbers", "a last batch that is not full", "shown to evaluation, left out of training")
 def test_evaluation_shows_every_picture_once_without_padding(length, world):
     samplers = [
         EpochSampler(length, batch=8, rank=r, world=world, shuffle=False, drop_last=False)
@@ -80,6 +82,7 @@ def test_a_batch_that_processes_cannot_share_is_refused():
         EpochSampler(100, batch=10, world=4)
 
 
+@fault("Numbers", "a batch larger than the data set", "refused")
 def test_a_batch_larger_than_the_data_set_is_refused():
     with pytest.raises(InputError, match="7 pictures, fewer than one batch of 8"):
         EpochSampler(7, batch=8)
