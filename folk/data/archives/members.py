@@ -7,6 +7,7 @@ plain files with plain names is refused: paths that lead out of it, links, devic
 import contextlib
 import gzip
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -20,6 +21,11 @@ from folk.errors import InputError
 _PICTURES = (".jpeg", ".jpg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 # No picture is larger; a member is read whole, so this also bounds what a hostile one can cost.
 MAX_MEMBER_BYTES = 512 * 2**20
+# Pictures are compressed already. What unpacks to a hundred times the archive is a bomb, or holds
+# files that lie over each other; small archives of text may be packed more tightly.
+MAX_RATIO, ALWAYS_ALLOWED_BYTES = 100, 64 * 2**20
+# Of a header, long names included; `tarfile` would read whatever length one claims.
+MAX_HEADER_BYTES = 2**20
 
 _DAMAGED = (
     tarfile.TarError,
@@ -28,6 +34,11 @@ _DAMAGED = (
     EOFError,
     OSError,
     NotImplementedError,  # a zip with a compression that Python lacks
+    # What tarfile and zipfile raise by accident on headers that nobody writes.
+    OverflowError,
+    RecursionError,
+    UnicodeDecodeError,
+    struct.error,
 )
 
 
@@ -53,6 +64,7 @@ class Archive:
 
     where: str
     _file: Any
+    _size: int  # bytes, as it lies there
     _zip: zipfile.ZipFile | None = None
 
     def members(self) -> Iterator[Member]:
@@ -62,11 +74,19 @@ class Archive:
 
         Raises:
             InputError: the archive is damaged, cut short, or holds anything that is not a plain
-                file with a plain name.
+                file with a plain name; or it would unpack to out of all proportion.
         """
+        unpacked, most = 0, MAX_RATIO * self._size + ALWAYS_ALLOWED_BYTES
         with _damage_named(self.where):
             found = self._tar_members() if self._zip is None else self._zip_members(self._zip)
             for member in found:
+                unpacked += member.size
+                if unpacked > most:
+                    raise InputError(
+                        f"{self.where}: '{member.name}' brings it to {unpacked} bytes unpacked, "
+                        f"of {self._size} packed; no archive of pictures does so; get the "
+                        "official archive"
+                    )
                 parts = member.name.split("/")
                 if not any(part.startswith(".") or part == "__MACOSX" for part in parts):
                     yield member
@@ -94,7 +114,8 @@ class Archive:
     def tar_inside(self, member: Member) -> "Archive":
         """A tar that lies in this uncompressed tar, without reading it whole."""
         assert self._zip is None
-        return Archive(self.locate(member), _Slice(self._file, member.place, member.size))
+        inside = _Slice(self._file, member.place, member.size)
+        return Archive(self.locate(member), inside, member.size)
 
     def locate(self, member: Member) -> str:
         """Archive and path of a member, for an error."""
@@ -108,6 +129,8 @@ class Archive:
             while (info := tar.next()) is not None:
                 tar.members.clear()  # it would keep a description of every member it has seen
                 name = _plain_name(self.where, info.name)
+                if info.size < 0:  # it would lead back to a header that was read already
+                    raise InputError(f"{self.where}: '{name}' has {info.size} bytes; get it again")
                 if info.isreg() and not info.issparse():
                     yield Member(name, info.size, info.offset_data)
                 elif not info.isdir():
@@ -141,13 +164,13 @@ def open_archive(path: Path) -> Iterator[Archive]:
     with contextlib.ExitStack() as stack:
         with _damage_named(str(path)):
             file: Any = stack.enter_context(path.open("rb"))
-            head, directory = file.read(4), None
+            size, head, directory = path.stat().st_size, file.read(4), None
             if head == b"PK\3\4":
                 directory = stack.enter_context(zipfile.ZipFile(file))
             elif head[:2] == b"\x1f\x8b":
                 file.seek(0)
                 file = stack.enter_context(gzip.open(file))
-        yield Archive(str(path), file, directory)
+        yield Archive(str(path), file, size, directory)
 
 
 _KINDS = {
@@ -183,13 +206,15 @@ def _damage_named(where: str) -> Iterator[None]:
 
 
 class _LastRead:
-    """A file that remembers what was read last."""
+    """A file that remembers what was read last, and reads no more at once than headers need."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
         self.last = b""
 
     def read(self, size: int) -> bytes:
+        if not 0 <= size <= MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header that claims {size} bytes")
         self.last = self._file.read(size)
         return self.last
 
