@@ -1,9 +1,9 @@
 """Which records of a study came by pull: `adopt` notes it, report and audit read it."""
 
-import json
 from pathlib import Path
 
 from folk.errors import InputError
+from folk.json_file import read_keys
 
 ADOPTED_NAME = "adopted.json"
 
@@ -22,8 +22,8 @@ def read_adopted(results: Path) -> dict[str, str]:
     path = results / ADOPTED_NAME
     if not path.is_file():
         return {}
+    note = read_keys(path, "run `adopt` again")
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["records"]
-        return {str(entry["path"]): str(entry["id"]) for entry in entries}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return {str(entry["path"]): str(entry["id"]) for entry in note["records"]}
+    except (KeyError, TypeError) as error:
         raise InputError(f"{path}: not what `adopt` writes: {error}; run it again") from error

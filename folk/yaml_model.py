@@ -38,7 +38,7 @@ class Document:
             raise InputError(f"{path}: no such file{nearest(path.stem, here)}")
         try:
             values, self._lines = _parsed(path.read_text(encoding="utf-8"))
-        except (YAMLError, UnicodeDecodeError) as error:
+        except (YAMLError, OSError, ValueError, RecursionError) as error:
             raise InputError(f"{path}: not readable as YAML: {_one_line(error)}") from error
         if not isinstance(values, dict):
             raise InputError(f"{path}: expected keys with values, found {type(values).__name__}")

@@ -25,6 +25,7 @@ ROOMS = [
     ("metrics",),
     ("study",),
     ("yaml_model", "adopted"),
+    ("json_file",),
     ("failures", "files", "errors", "ranges", "canonical", "yaml_text"),
 ]
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
@@ -42,6 +43,7 @@ WITHOUT_TORCH = (
     "adopted",
     "failures",
     "files",
+    "json_file",
 )
 
 

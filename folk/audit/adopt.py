@@ -6,7 +6,7 @@ times at which they were made, makers before readers.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,18 +141,29 @@ def _order_times(jobs: Sequence[Job], pulled: Sequence[Job], results: Path, root
     and tables that are older than it are to be made again.
     """
     moment, came = 0, {job.path for job in pulled}
+    # A cache may stand behind a link, and then its bytes are those that were compared. Whatever
+    # else a link leads to is not ours to touch.
+    compared = {root / entry["path"] for job in jobs for entry in job.outputs}
     for job in jobs:
         ended = datetime.fromisoformat(str(job.record["ended"]))
         moment = max(moment + STEP_NS, int(ended.timestamp()) * 10**9)
         if job.path in came:
-            _set_times((root / job.path.parent).rglob("*"), moment)
+            _set_times((root / job.path.parent).rglob("*"), moment, compared)
     if len(came) == len(jobs):
         stages = {job.path.relative_to(results).parts[0] for job in jobs} | {FAILED, WORK}
         others = [path for path in (root / results).iterdir() if path.name not in stages]
         below = [path for folder in others for path in folder.rglob("*")]
-        _set_times([*others, *below], moment + STEP_NS)
+        _set_times([*others, *below], moment + STEP_NS, compared)
 
 
-def _set_times(paths: Iterable[Path], moment: int) -> None:
+def _set_times(paths: Iterable[Path], moment: int, through_links: Collection[Path]) -> None:
     for path in paths:
-        os.utime(path, ns=(moment, moment))
+        try:
+            os.utime(path, ns=(moment, moment), follow_symlinks=False)
+            if path in through_links:
+                os.utime(path, ns=(moment, moment))
+        except OSError as error:
+            raise InputError(
+                f"{path}: its time cannot be set ({error.strerror}); adopt as the one who owns it, "
+                "or pull copies instead of links (`dvc config cache.type copy`)"
+            ) from error

@@ -16,6 +16,7 @@ from folk.audit.checks.cells import Derived
 from folk.audit.findings import Finding, Word
 from folk.audit.subject import Subject
 from folk.errors import InputError, nearest
+from folk.provenance.environment import ALLOWED_VARIABLES
 from folk.report.cells import Cell
 from folk.report.evidence import read_metrics, recompute
 
@@ -77,11 +78,17 @@ def check_again(
 
 
 def _run(job: Job, out: Path, work: Path) -> str | None:
-    """Call the command of a record with other folders; the last line it said when it failed."""
+    """Call the command of a record with other folders; why it was not, or what it said last."""
     arguments = list(job.record["argv"][1:])
+    # A record is a claim, and this one is about to be obeyed: a stage of ours and nothing else.
+    if arguments[:3] != ["-m", "folk", job.record["stage"]]:
+        return f"its command is not `python -m folk {job.record['stage']} ...`, so it was not run"
     for option, path in (("--out", out), ("--work", work)):
+        if option not in arguments[:-1]:
+            return f"its command has no {option}, so it was not run"
         arguments[arguments.index(option) + 1] = str(path)
-    variables = os.environ | job.record["environment"]["variables"]
+    told = job.record["environment"]["variables"]
+    variables = os.environ | {name: told[name] for name in ALLOWED_VARIABLES if name in told}
     variables.pop("MLFLOW_TRACKING_URI", None)  # an audit is nobody's run
     done = subprocess.run(
         [sys.executable, *arguments], env=variables, capture_output=True, text=True, check=False

@@ -99,10 +99,15 @@ class Chain:
         """The job whose record stands at `path`, which is seen from the repository's folder.
 
         Raises:
-            InputError: there is none, or it is not a record.
+            InputError: there is none, it is not a record, or it speaks of files elsewhere, which
+                nobody may then read or touch on its word.
         """
         if path not in self._jobs:
-            self._jobs[path] = Job(path, read_record(self.root / path))
+            job = Job(path, read_record(self.root / path))
+            for output in job.outputs:
+                if path.parent not in Path(output["path"]).parents:
+                    raise InputError(f"{path}: it stands here and speaks of {output['path']}")
+            self._jobs[path] = job
         return self._jobs[path]
 
     def readable(self, paths: Iterable[Path]) -> tuple[dict[Path, Job], dict[Path, str]]:

@@ -5,7 +5,6 @@
 are a chain of their own: git has them all, and none can be replaced without all later ones.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from folk.canonical import chain_digest, sha256_of_json
 from folk.errors import InputError
 from folk.failures import FAILED
 from folk.files import write_json
+from folk.json_file import read_keys, typed
 from folk.provenance.digest import digest_file
 from folk.study import Study
 
@@ -65,14 +65,11 @@ def read_seal(path: Path) -> Seal | None:
     """
     if not path.is_file():
         return None
-    try:
-        seal = Seal(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: no seal: {error}; bring back the committed one") from error
-    maps = (seal.records, seal.failed, seal.files)
-    if seal.format != FORMAT or not all(isinstance(entry, dict) for entry in maps):
-        raise InputError(f"{path}: no seal of format {FORMAT}; bring back the committed one")
-    return seal
+    remedy = "bring back the committed one"
+    values = read_keys(path, remedy)
+    if values.get("format") != FORMAT:
+        raise InputError(f"{path}: no seal of format {FORMAT}; {remedy}")
+    return typed(path, Seal, values, remedy)
 
 
 def write_seal(

@@ -4,7 +4,6 @@ A shard is an Arrow IPC file, so a picture is found without reading the others a
 processes share one copy in the page cache. Pictures stay encoded as they were given.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from jaxtyping import Int, Int32
 
 from folk.data.writer import MANIFEST_SCHEMA, SHARD_SCHEMA, ShardInfo, ShardWriter, split_of
 from folk.errors import InputError, nearest
+from folk.json_file import read_form
 
 __all__ = ["FORMAT", "PictureTable", "PreparedData", "ShardWriter"]
 
@@ -115,6 +115,21 @@ class PictureTable:
 
 
 @dataclass(frozen=True)
+class _Description:
+    """The keys of `dataset.json`."""
+
+    name: str
+    kind: str
+    classes: list[str]
+    segmentation_classes: list[str] | None
+    counts: dict[str, int]
+    image_size: tuple[int, int] | None
+    sources: list[dict[str, Any]]
+    shards: dict[str, ShardInfo]
+    wnids: list[str] | None = None
+
+
+@dataclass(frozen=True)
 class PreparedData:
     """A prepared data set: what `dataset.json` says, and its pictures.
 
@@ -193,15 +208,19 @@ def _map_shard(path: Path) -> list[Any]:
         reader = pa.ipc.open_file(
             pa.memory_map(str(path)), options=pa.ipc.IpcReadOptions(use_threads=False)
         )
+        if not reader.schema.equals(SHARD_SCHEMA):
+            raise pa.ArrowInvalid(f"its columns are {', '.join(reader.schema.names)}")
         batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
-    except (pa.ArrowInvalid, OSError) as error:
+        for batch in batches:
+            # Nothing that Arrow reads later is checked again: a wrong offset is a crash, or
+            # somebody else's bytes. This looks at keys, labels and offsets, not at pictures.
+            batch.validate(full=True)
+            if any(batch.column(f.name).null_count for f in SHARD_SCHEMA if not f.nullable):
+                raise pa.ArrowInvalid("a picture without key, label or bytes")
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
             f"{path}: not a whole shard ({_brief(error)}); run prepare again"
         ) from error
-    if not reader.schema.equals(SHARD_SCHEMA):
-        raise InputError(
-            f"{path}: not a shard of pictures; its columns are {', '.join(reader.schema.names)}"
-        )
     return batches
 
 
@@ -209,27 +228,24 @@ def _read_description(folder: Path) -> PreparedData:
     path = folder / "dataset.json"
     if not path.is_file():
         raise InputError(f"{path}: no such file; make the data set with `folk prepare` first")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values["format"] != FORMAT:
-            raise InputError(
-                f"{path}: format {values['format']!r}, this version reads {FORMAT}; prepare again"
-            )
-        segmentation, size = values["segmentation_classes"], values["image_size"]
-        wnids = values.get("wnids")
-        return PreparedData(
-            folder=folder,
-            name=values["name"],
-            kind=values["kind"],
-            classes=tuple(values["classes"]),
-            segmentation_classes=None if segmentation is None else tuple(segmentation),
-            counts=dict(values["counts"]),
-            image_size=None if size is None else (size[0], size[1]),
-            shards={name: ShardInfo(**shard) for name, shard in values["shards"].items()},
-            wnids=None if wnids is None else tuple(wnids),
-        )
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not the description of a data set ({_brief(error)})") from error
+    said = read_form(path, _Description, FORMAT, "run prepare again")
+    for shard in said.shards:
+        split_of(shard, where=path)
+    return PreparedData(
+        folder=folder,
+        name=said.name,
+        kind=said.kind,
+        classes=tuple(said.classes),
+        segmentation_classes=_tuple(said.segmentation_classes),
+        counts=said.counts,
+        image_size=said.image_size,
+        shards=said.shards,
+        wnids=_tuple(said.wnids),
+    )
+
+
+def _tuple(names: list[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
 
 
 def _check_manifest(path: Path, data: PreparedData) -> None:
@@ -239,7 +255,8 @@ def _check_manifest(path: Path, data: PreparedData) -> None:
         # Not `read_table`: it imports pandas, which costs every job more than a second.
         manifest = pq.ParquetFile(path, read_dictionary=["split", "shard"])
         schema, columns = pq.read_schema(path), manifest.read(["split", "shard"])
-    except (pa.ArrowException, OSError) as error:
+        columns.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: not a manifest ({_brief(error)}); run prepare again") from error
     if not schema.equals(MANIFEST_SCHEMA):
         raise InputError(f"{path}: not a manifest; its columns are {', '.join(schema.names)}")

@@ -44,7 +44,7 @@ MANIFEST_SCHEMA = pa.schema(
 # Key, label, encoded picture, encoded annotation.
 Row = tuple[str, int, bytes, bytes | None]
 
-_SHARD_NAME = re.compile(r"(?P<split>.+)-\d{5}\.arrow")
+_SHARD_NAME = re.compile(r"(?P<split>[^/\\]+)-\d{5}\.arrow")
 
 
 @dataclass(frozen=True)
@@ -179,11 +179,23 @@ def _binary(values: Sequence[bytes]) -> Any:
     return pa.Array.from_buffers(pa.binary(), len(values), buffers)
 
 
-def split_of(shard: str) -> str:
-    """Name of the split that a shard's file name speaks of."""
+def split_of(shard: str, where: Path | None = None) -> str:
+    """Name of the split that a shard's file name speaks of.
+
+    Args:
+        shard: the name, without a folder.
+        where: the file that names it, for the error.
+
+    Raises:
+        InputError: it is no such name.
+    """
     match = _SHARD_NAME.fullmatch(shard)
     if match is None:
-        raise InputError(f"'{shard}' is not the name of a shard; expected <split>-00000.arrow")
+        place = "" if where is None else f"{where}: "
+        raise InputError(
+            f"{place}'{shard}' is not the name of a shard; expected <split>-00000.arrow; "
+            "run prepare again"
+        )
     return match["split"]
 
 

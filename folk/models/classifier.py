@@ -11,7 +11,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from folk.models.encoder import EncoderInfo, create_model, is_vit, load_encoder
+from folk.errors import InputError
+from folk.models.encoder import (
+    Colours,
+    EncoderInfo,
+    Size,
+    create_model,
+    create_stored,
+    is_vit,
+    load_encoder,
+)
 from folk.models.stored import Kind, load_state, read_card, read_weights, write_card, write_weights
 
 KIND = Kind("classifier", maker="fine-tuning")
@@ -36,9 +45,9 @@ class ClassifierInfo:
     timm_name: str
     timm_args: dict[str, Any]
     classes: list[str]
-    mean: list[float]
-    std: list[float]
-    input_size: list[int]
+    mean: Colours
+    std: Colours
+    input_size: Size
     run: str
     sha256: str
     wnids: list[str] | None = None
@@ -129,8 +138,13 @@ def load_classifier(folder: Path) -> tuple[nn.Module, ClassifierInfo]:
         InputError: a file is missing, damaged or for another architecture.
     """
     info = read_card(folder, KIND, ClassifierInfo)
+    if len(info.classes) != info.timm_args.get("num_classes"):
+        raise InputError(
+            f"{folder / 'classifier.json'}: {len(info.classes)} classes are named, timm_args has "
+            f"num_classes {info.timm_args.get('num_classes')}; run the {KIND.maker} again"
+        )
     state = read_weights(folder, KIND, info.sha256)
-    model = create_model(info.timm_name, info.timm_args)
+    model = create_stored(folder / "classifier.json", info.timm_name, info.timm_args)
     load_state(model, state, where=folder / "classifier.safetensors")
     return model, info
 

@@ -7,11 +7,12 @@ A stored encoder is `encoder.safetensors`, with the keys of a plain
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import timm
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor, nn
 
 from folk.errors import InputError, nearest
@@ -25,6 +26,9 @@ from folk.models.stored import (
 )
 
 KIND = Kind("encoder", maker="pre-training")
+# What a card must hold three of.
+Colours = Annotated[list[float], Field(min_length=3, max_length=3)]
+Size = Annotated[list[int], Field(min_length=3, max_length=3)]
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,9 @@ class EncoderInfo:
 
     timm_name: str
     timm_args: dict[str, Any]
-    mean: list[float]
-    std: list[float]
-    input_size: list[int]
+    mean: Colours
+    std: Colours
+    input_size: Size
     num_features: int
     method: str
     run: str
@@ -82,6 +86,19 @@ def create_encoder(timm_name: str, timm_args: dict[str, Any]) -> nn.Module:
     return create_model(timm_name, {**timm_args, "num_classes": 0})
 
 
+def create_stored(path: Path, timm_name: str, timm_args: dict[str, Any]) -> nn.Module:
+    """Make the timm model that a card names.
+
+    Raises:
+        InputError: as `create_model`; the line names the card.
+    """
+    try:
+        return create_model(timm_name, timm_args)
+    except InputError as error:
+        line = str(error).replace("encoder.timm_", "timm_", 1)  # the key as the card has it
+        raise InputError(f"{path}: {line}") from error
+
+
 def create_model(timm_name: str, timm_args: dict[str, Any]) -> nn.Module:
     """Make a timm model, never with downloaded weights.
 
@@ -94,9 +111,11 @@ def create_model(timm_name: str, timm_args: dict[str, Any]) -> nn.Module:
         )
     try:
         model: nn.Module = timm.create_model(timm_name, pretrained=False, **timm_args)
-    except (TypeError, ValueError, AssertionError) as error:
+    except (TypeError, ValueError, AssertionError, ArithmeticError, LookupError, RuntimeError,
+            AttributeError) as error:  # fmt: skip
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise InputError(
-            f"encoder.timm_args: '{timm_name}' refuses {timm_args}: {error}"
+            f"encoder.timm_args: '{timm_name}' refuses {timm_args}: {reason}"
         ) from error
     return model
 
@@ -230,7 +249,8 @@ def load_encoder(folder: Path) -> tuple[nn.Module, EncoderInfo]:
         InputError: a file is missing, damaged or for another architecture.
     """
     info, state = load_weights(folder)
-    encoder = create_encoder(info.timm_name, info.timm_args)
+    args = {**info.timm_args, "num_classes": 0}
+    encoder = create_stored(folder / "encoder.json", info.timm_name, args)
     load_state(encoder, state, where=folder / "encoder.safetensors")
     return encoder, info
 

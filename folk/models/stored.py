@@ -4,16 +4,17 @@ Both have one name, such as `encoder.safetensors` and `encoder.json`.
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from folk.errors import InputError
 from folk.files import whole_file, write_json
+from folk.json_file import read_form
 
 FORMAT = 1
 Card = TypeVar("Card")  # a dataclass
@@ -48,15 +49,9 @@ def read_card(folder: Path, kind: Kind, card: type[Card]) -> Card:
         InputError: it is missing, or not what `write_card` writes.
     """
     path = folder / f"{kind.name}.json"
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("format") != FORMAT:
-            raise InputError(f"{path}: not format {FORMAT}; run the {kind.maker} again")
-        return card(**content)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run the {kind.maker} that makes it") from None
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not what the {kind.maker} writes: {error}") from error
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run the {kind.maker} that makes it")
+    return read_form(path, card, FORMAT, f"run the {kind.maker} again")
 
 
 def read_weights(folder: Path, kind: Kind, sha256: str) -> dict[str, Tensor]:
@@ -68,13 +63,20 @@ def read_weights(folder: Path, kind: Kind, sha256: str) -> dict[str, Tensor]:
     path = folder / f"{kind.name}.safetensors"
     if not path.is_file():
         raise InputError(f"{path}: no such file; run the {kind.maker} that makes it")
-    found = sha256_of(path)
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; fetch it again") from error
     if found != sha256:
         raise InputError(
             f"{path}: its sha256 is {found[:12]}..., {kind.name}.json says {sha256[:12]}...;"
             " fetch or make it again"
         )
-    return load_file(path)
+    try:
+        return load_file(path)
+    except (SafetensorError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: not weights ({reason}); run the {kind.maker} again") from error
 
 
 def load_state(

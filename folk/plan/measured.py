@@ -1,13 +1,12 @@
 """What finished jobs took, found again by what a new job has in common with them."""
 
-import json
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from folk.errors import InputError
+from folk.json_file import read_keys
 from folk.provenance.digest import sha256_of_json
 from folk.provenance.schema import read_record
 from folk.report.times import gpus_of, hours_of, threads_of
@@ -157,9 +156,5 @@ def _device(record: dict[str, Any]) -> Device:
 def _measured_recipe(record: Path) -> str | None:
     """The digest of the recipe whose steps a `cost` timed; None where an older one kept none."""
     path = record.with_name("cost.json")
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); measure the cost again") from error
-    digest = card.get("pretrain_recipe_digest")
+    digest = read_keys(path, "measure the cost again").get("pretrain_recipe_digest")
     return None if digest is None else str(digest)

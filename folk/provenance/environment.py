@@ -89,7 +89,7 @@ def code_moved_since(root: Path, commit: str) -> list[str] | None:
 
     Results and dvc.lock do not count, as in `code_state`. Uncommitted changes are not looked at.
     """
-    options = ("--no-ext-diff", "--name-only", commit, "HEAD")
+    options = ("--no-ext-diff", "--name-only", "--end-of-options", commit, "HEAD")
     listed = _git(root, "diff", *options, "--", ":(top)", *PRODUCTS)
     return None if listed is None else os.fsdecode(listed).splitlines()
 

@@ -1,12 +1,14 @@
 """Reading and writing records, each checked against record.schema.json."""
 
 import json
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from folk.errors import InputError
 from folk.files import write_json
+from folk.json_file import read_json
 from folk.provenance.digest import sha256_of_json
 
 SCHEMA_PATH = Path(__file__).with_name("record.schema.json")
@@ -34,13 +36,8 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, is not JSON or does not follow the schema.
     """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: record cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: record is not JSON: {error}") from error
-    problem = schema_problem(record)
+    record = read_json(path, "bring it back, or run that job again")
+    problem = schema_problem(record) or _time_problem(record)
     if problem is not None:
         raise InputError(f"{path}: not a record: {problem}")
     assert isinstance(record, dict)
@@ -57,6 +54,17 @@ def schema_problem(record: Any) -> str | None:
         return None
     where = ".".join(map(str, error.absolute_path)) or "record"
     return f"{where}: {error.message[:300]}"
+
+
+def _time_problem(record: dict[str, Any]) -> str | None:
+    """A moment that has the form of one and never was, or None."""
+    starts = [record, *record["restarts"]]
+    for moment in (start[key] for start in starts for key in ("started", "ended")):
+        try:
+            datetime.fromisoformat(moment or "2000-01-01")
+        except ValueError as error:
+            return f"{moment}: {error}"
+    return None
 
 
 @cache

@@ -18,6 +18,7 @@ import yaml
 from folk.errors import InputError
 from folk.failures import FAILED, WORK
 from folk.files import write_json
+from folk.json_file import read_keys
 from folk.provenance.schema import read_record
 
 STAGE = "reproduce"
@@ -82,7 +83,7 @@ def write_metrics_summary(results: Path) -> list[Path]:
         if stage in (WORK, FAILED, "metrics") or not place:
             continue
         run, *evaluation = place
-        measured = json.loads(path.read_text(encoding="utf-8"))
+        measured = read_keys(path, "run that job again")
         kept = {name: value for name, value in measured.items() if name not in NOT_MEASURED}
         if stage not in ("prepare", "split", "cost"):
             runs.setdefault(run, {})["/".join(evaluation) or stage] = kept

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from folk.errors import InputError
 from folk.report.escape import markdown_templates
 from folk.report.evidence import Evidence
 from folk.study import STAGES, Evaluation, Study, run_name
@@ -54,16 +55,19 @@ def assumptions_in_force(evidence: Evidence, choices: Choices = no_choices) -> l
     """
     study = evidence.study
     users: dict[_Said, set[str]] = {}
-    parsed: dict[str, dict[str, Any]] = {}  # one recipe lies beside the results of many runs
+    parsed: dict[bytes, dict[str, Any]] = {}  # one recipe lies beside the results of many runs
     for stage, folder in evidence.folders():
         path, user = folder / "recipe.yaml", _user(study, stage, folder)
         if user is None or not path.is_file():
             continue
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes()
         if text not in parsed:
             parsed[text] = Document(path).values
         values = parsed[text]
-        for key, basis in (values.get("assume") or {}).items():
+        assumed = values.get("assume") or {}
+        if not isinstance(assumed, dict):
+            raise InputError(f"{path}: assume: expected keys with values; run that job again")
+        for key, basis in assumed.items():
             others = tuple(_shown(choice) for choice in choices(stage, values, str(key)))
             said = _Said(stage, str(key), _shown(_at(values, str(key))), str(basis), others)
             users.setdefault(said, set()).add(user)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from folk.errors import InputError
+from folk.metrics.columns import numbers
 from folk.report import figures, picture_figures
 from folk.report.cells import Cell
 from folk.report.cost_drawings import draw_cost
@@ -46,11 +47,10 @@ def _scenes(evidence: Evidence) -> Iterator[Drawing]:
         folder = evidence.results / "prepare" / name
         if not (folder / "dataset.json").is_file():
             continue
-        about = read_json(folder / "dataset.json")
-        shards = sorted(shard for shard in about["shards"] if shard.startswith("train-"))
+        shards, classes = _described(folder / "dataset.json")
         if not shards:
             continue
-        pictures, captions = _samples(folder / "shards" / shards[0], about["classes"])
+        pictures, captions = _samples(folder / "shards" / shards[0], classes)
         if not pictures:
             continue  # labelled pixel by pixel, not picture by picture
         yield Drawing(
@@ -63,13 +63,32 @@ def _scenes(evidence: Evidence) -> Iterator[Drawing]:
         )
 
 
+def _described(path: Path) -> tuple[list[str], list[str]]:
+    """Names of the training shards, sorted, and of the classes, as dataset.json says."""
+    about = read_json(path)
+    shards, classes = about.get("shards"), about.get("classes")
+    if not isinstance(shards, dict) or not isinstance(classes, list):
+        raise InputError(f"{path}: no shards or no classes in it; run `prepare` again")
+    training = sorted(shard for shard in shards if shard.startswith("train-"))
+    if wrong := [shard for shard in training if Path(shard).name != shard]:
+        raise InputError(f"{path}: '{wrong[0]}' is not the name of a shard; run `prepare` again")
+    return training, [str(name) for name in classes]
+
+
 def _samples(shard: Path, classes: list[str]) -> tuple[list[np.ndarray], list[str]]:
     """The first pictures of the shard, one class after the other, all of the first one's size."""
     try:
         table = pa.ipc.open_file(pa.memory_map(str(shard))).read_all()
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{shard}: not readable as a shard: {error}; run `prepare`") from error
-    labels = table["label"].to_numpy()
+        table.validate(full=True)  # a wrong offset is a crash, or somebody else's bytes
+        labels = numbers(table["label"])
+        if labels.max(initial=-1) >= len(classes):
+            raise ValueError(f"a label of {labels.max()}, and {len(classes)} classes")
+        images = [table["image"].cast(pa.binary()), table["key"].cast(pa.string())]
+        if any(column.null_count for column in images):
+            raise ValueError("a picture without key or bytes")
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(f"{shard}: not readable as a shard: {reason}; run `prepare`") from error
     turns = np.zeros(len(labels), dtype=np.int64)  # how many of its class stand before it
     for label in np.unique(labels):
         turns[labels == label] = np.arange((labels == label).sum())
@@ -81,10 +100,10 @@ def _samples(shard: Path, classes: list[str]) -> tuple[list[np.ndarray], list[st
             with Image.open(io.BytesIO(table["image"][row].as_py())) as image:
                 size = pictures[0].shape[1::-1] if pictures else image.size
                 pictures.append(np.asarray(image.convert("RGB").resize(size)))
-        except (UnidentifiedImageError, OSError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             key = table["key"][row].as_py()
             raise InputError(f"{shard}: '{key}' is no picture: {error}; run `prepare`") from error
-    return pictures, [str(classes[labels[row]]) for row in chosen]
+    return pictures, [classes[labels[row]] for row in chosen]
 
 
 def _curves(evidence: Evidence) -> Iterator[Drawing]:
@@ -123,15 +142,20 @@ def _histories(path: Path) -> dict[str, list[tuple[float, float]]]:
     histories: dict[str, list[tuple[float, float]]] = {}
     if not path.is_file():
         return histories
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 entry: dict[str, Any] = json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{path}:{number}: not a line of JSON: {error}") from error
-            for name, value in entry.items():
-                if name.split("/")[0] == "loss" and math.isfinite(value):
-                    histories.setdefault(name, []).append((float(entry["epoch"]), float(value)))
+                for name, value in entry.items():
+                    if name.split("/")[0] == "loss" and math.isfinite(value):
+                        point = (float(entry["epoch"]), float(value))
+                        histories.setdefault(name, []).append(point)
+            except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
+                    RecursionError) as error:  # fmt: skip
+                reason = f"{type(error).__name__}: {error}"[:200]
+                raise InputError(
+                    f"{path}:{number}: not a line of a history ({reason}); run that job again"
+                ) from error
     parts = {name: history for name, history in histories.items() if name.startswith("loss/")}
     return parts or histories
 

@@ -1,8 +1,7 @@
 """What the runs of a study left behind, read without trust: metrics, predictions, records."""
 
-import json
-import math
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from folk.errors import InputError, nearest
 from folk.failures import FAILED, failed_paths
+from folk.json_file import read_keys
 from folk.metrics.classification import top_k_of_file
 from folk.metrics.corruption import robustness_metrics
 from folk.metrics.knn import knn_metrics
@@ -197,8 +197,9 @@ def read_metrics(path: Path) -> dict[str, float]:
     metrics = read_json(path)
     for name, value in metrics.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value):
-            raise InputError(f"{path}: {name} is {value!r}, not a finite number; run it again")
+        if not number or not abs(value) <= sys.float_info.max:
+            said = repr(value)[:80]
+            raise InputError(f"{path}: {name} is {said}, not a finite number; run it again")
     return {name: float(value) for name, value in metrics.items()}
 
 
@@ -208,13 +209,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it cannot be read or holds something else.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable as JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: expected keys with values, found {type(value).__name__}")
-    return value
+    return read_keys(path, "run that job again")
 
 
 def recompute(folder: Path, metric: str) -> float | None:

@@ -1,8 +1,11 @@
 """The pictures that a pre-training left, and what a filter keeps of their spectra."""
 
+import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -107,8 +110,14 @@ def _read(path: Path, label: str) -> Examples:
             raise ValueError(f"keep is {keep.shape}, filtered {filtered.shape}, not {shape}")
         if len(rebuilt) and rebuilt.shape != shape:
             raise ValueError(f"reconstructed is {rebuilt.shape}, not {shape}")
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path}: not the examples of a pre-training: {error}") from error
+        if pictures.ndim != 4 or pictures.dtype != np.uint8:
+            raise ValueError(f"pictures are {pictures.shape} of {pictures.dtype}")
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, NotImplementedError,
+            MemoryError, RuntimeError, SyntaxError, zlib.error, struct.error) as error:  # fmt: skip
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(
+            f"{path}: not the examples of a pre-training ({reason}); run that job again"
+        ) from error
     return Examples(
         label=label,
         names=names,
@@ -121,6 +130,7 @@ def _read(path: Path, label: str) -> Examples:
 
 
 def _masks_each_colour(recipe: Path) -> bool:
-    method = Document(recipe).values.get("method") if recipe.is_file() else None
-    chosen = (method or {}).get("filter") or {}
-    return chosen.get("mask_channels") == "per_channel"
+    found: Any = Document(recipe).values if recipe.is_file() else {}
+    for key in ("method", "filter", "mask_channels"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return bool(found == "per_channel")

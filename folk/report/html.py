@@ -9,6 +9,7 @@ from markupsafe import Markup
 from folk import __version__
 from folk.adopted import read_adopted
 from folk.canonical import chain_digest
+from folk.errors import InputError
 from folk.report.assumptions import Assumption
 from folk.report.canvas import inline
 from folk.report.chains import CellStory, Stories, jobs_of
@@ -138,13 +139,16 @@ def _one_a_kind(claims: Sequence[ClaimView]) -> list[ClaimView]:
 def collect_facts(evidence: Evidence, digests: Sequence[tuple[str, str]]) -> Facts:
     """Digests given by the caller, then what all records of the study say they were made with."""
     commits, locks, ends, count = set(), set(), [], 0
-    for _, record in evidence.records():
+    for path, record in evidence.records():
         count += 1
         code, environment = record.get("code") or {}, record.get("environment") or {}
+        if not isinstance(code, dict) or not isinstance(environment, dict):
+            raise InputError(f"{path}: not a record; bring it back, or run that job again")
         if code.get("commit"):
-            commits.add(code["commit"] + (" with uncommitted changes" if code.get("dirty") else ""))
+            dirty = " with uncommitted changes" if code.get("dirty") else ""
+            commits.add(f"{code['commit']}{dirty}")
         if environment.get("lock_sha256"):
-            locks.add(environment["lock_sha256"])
+            locks.add(str(environment["lock_sha256"]))
         if record.get("ended"):
             ends.append(str(record["ended"]))
     rows = [(name, value) for name, value in digests]

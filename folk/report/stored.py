@@ -28,8 +28,9 @@ def read_rows(path: Path, schema: pa.Schema, what: str) -> pa.Table:
     """
     try:
         table = pq.ParquetFile(path).read()  # `read_table` imports pandas: a second
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not readable as {what}: {error}; run `report` again") from error
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: not readable as {what}: {reason}; run `report` again") from error
     if not table.schema.equals(schema):
         raise InputError(f"{path}: its columns are not those of this version; run `report` again")
     return table

@@ -43,8 +43,11 @@ def keys_of(split: Path | None) -> list[str] | None:
         return None
     try:
         keys: list[str] = pq.ParquetFile(split).read(["key"]).column("key").to_pylist()
-    except (OSError, KeyError, pa.ArrowException) as error:
-        raise InputError(f"{split}: not readable as a split: {error}; make it again") from error
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{split}: not readable as a split: {reason}; make it again") from error
+    if not all(isinstance(key, str) for key in keys):
+        raise InputError(f"{split}: not readable as a split: a key is no text; make it again")
     return keys
 
 

@@ -1,5 +1,6 @@
 """The state of a training that is not finished: one file, whole or not there."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +50,18 @@ def load_checkpoint(path: Path, identity: str) -> tuple[int, dict[str, Any]] | N
     Raises:
         InputError: the file is damaged.
     """
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
+        # torch reads a tensor without looking at its checksum, and a flipped bit would train on.
+        with zipfile.ZipFile(path) as archive:
+            if (name := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(name)
         # Tensors and plain containers only: nothing in a checkpoint may run when it is read.
         content = torch.load(path, map_location="cpu", weights_only=True)
-        found, update, state = content["identity"], content["update"], content["state"]
+        found, update, state = content["identity"], int(content["update"]), content["state"]
     except Exception as error:
         raise InputError(
             f"{path}: damaged checkpoint ({type(error).__name__}); delete it to start anew"
         ) from error
-    return (int(update), state) if found == identity else None
+    return (update, state) if found == identity else None

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from folk.errors import InputError
 from folk.files import write_text
 
 
@@ -48,13 +49,26 @@ class History:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl; a last line cut short by a kill is dropped."""
+    """The lines of a metrics.jsonl; a last line cut short by a kill is dropped.
+
+    Raises:
+        InputError: a line before the last one is none.
+    """
     if not path.is_file():
         return []
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
+    lines: list[dict[str, Any]] = []
+    texts = path.read_bytes().splitlines()
+    for number, text in enumerate(texts, start=1):
         try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            break
+            line = json.loads(text)
+            line["step"] + line["epoch"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            # A kill, or a loss of power, leaves one broken line and nothing behind it.
+            if number == len(texts):
+                break
+            raise InputError(
+                f"{path}:{number}: not a line of a history ({type(error).__name__}); bring the "
+                "file back, or delete the folder to start anew"
+            ) from error
+        lines.append(line)
     return lines

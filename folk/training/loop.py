@@ -213,7 +213,15 @@ def _resume(path: Path, plan: Plan, world: World, parts: dict[str, Resumable]) -
         return 0
     update, state = found
     for name, part in parts.items():
-        part.load_state_dict(state[name])
+        try:
+            part.load_state_dict(state[name])
+        except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            # The identity may leave code out, and a checkpoint of other code have other parts.
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise InputError(
+                f"{path}: its '{name}' is not that of this training ({reason}); delete it to "
+                "start anew"
+            ) from error
     if world.is_main:
         print(f"{path}: continuing after update {update} of {plan.updates}", file=sys.stderr)
     return update

@@ -59,10 +59,8 @@ def _alone(subject: Subject, job: Job) -> Iterator[Finding]:
     if not job.finished:
         return
     folder = folder_of(subject.results, record)
-    elsewhere = [o["path"] for o in job.outputs if folder not in Path(o["path"]).parents]
-    if folder != job.path.parent or elsewhere:
-        said = elsewhere[0] if elsewhere else folder
-        yield Finding("tampered", place, f"it stands here and speaks of {said}", cells)
+    if folder != job.path.parent:
+        yield Finding("tampered", place, f"it stands here and speaks of {folder}", cells)
     elif folder not in subject.plan.jobs:
         says = f"{subject.study_path} asks for no such job: it was left over, or left out"
         yield Finding("foreign", place, says)
