@@ -11,6 +11,11 @@ class InputError(ValueError):
     """
 
 
+def brief(error: BaseException) -> str:
+    """What another's error says, in one line and not at length; its kind where it says nothing."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Say which known name was probably meant, as the end of an error line.
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float, Integer
 
-from folk.errors import InputError
+from folk.errors import InputError, brief
 from folk.files import whole_file
 from folk.metrics.columns import numbers
 
@@ -91,7 +91,7 @@ def read_predictions(path: Path) -> tuple[Integer[np.ndarray, "n"], Integer[np.n
         top = table["top5"].combine_chunks()
         classes = numbers(top.flatten()).astype(np.int32).reshape(len(labels), -1)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not readable as predictions: {error}") from error
+        raise InputError(f"{path}: not readable as predictions: {brief(error)}") from error
     if len(labels) == 0:
         raise InputError(f"{path}: holds no prediction")
     if not finite:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float, Integer
 
-from folk.errors import InputError
+from folk.errors import InputError, brief
 from folk.files import whole_file
 from folk.metrics.columns import numbers
 
@@ -98,7 +98,7 @@ def read_confusions(path: Path) -> Integer[np.ndarray, "n c c"]:
         flat = numbers(table["confusion"].combine_chunks().flatten())
         matrices = flat.reshape(table.num_rows, num_classes, num_classes)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not readable as confusion matrices: {error}") from error
+        raise InputError(f"{path}: not readable as confusion matrices: {brief(error)}") from error
     if len(matrices) == 0:
         raise InputError(f"{path}: holds no confusion matrix")
     return np.asarray(matrices, dtype=np.int64)

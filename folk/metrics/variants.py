@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float, Integer
 
-from folk.errors import InputError
+from folk.errors import InputError, brief
 from folk.files import whole_file
 from folk.metrics.classification import prediction_table
 from folk.metrics.columns import numbers, texts
@@ -92,5 +92,7 @@ def accuracy_of_variants(path: Path) -> dict[str, float]:
                     right[name] = right.get(name, 0) + int(hit[of_name].sum())
                     total[name] = total.get(name, 0) + int(of_name.sum())
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not readable as predictions of variants: {error}") from error
+        raise InputError(
+            f"{path}: not readable as predictions of variants: {brief(error)}"
+        ) from error
     return {name: right[name] / total[name] for name in total}

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float, Num
 
-from folk.errors import InputError
+from folk.errors import InputError, brief
 from folk.metrics.classification import hits
 from folk.metrics.columns import numbers, texts
 from folk.metrics.intervals import (
@@ -180,6 +180,7 @@ def _read(path: Path, columns: list[str]) -> pa.Table:
         table = pq.ParquetFile(path).read(columns)
         if table.num_rows == 0 or table.num_columns < len(columns):
             raise ValueError(f"needs rows, and the columns {', '.join(columns)}")
+        table.validate(full=True)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not readable as predictions: {error}") from error
+        raise InputError(f"{path}: not readable as predictions: {brief(error)}") from error
     return table

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from folk.errors import InputError
+from folk.errors import InputError, brief
 from folk.files import whole_file
 
 
@@ -28,9 +28,10 @@ def read_rows(path: Path, schema: pa.Schema, what: str) -> pa.Table:
     """
     try:
         table = pq.ParquetFile(path).read()  # `read_table` imports pandas: a second
+        table.validate(full=True)  # words are looked at when they are read, which is too late
     except (OSError, ValueError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not readable as {what}: {reason}; run `report` again") from error
+        line = f"{path}: not readable as {what}: {brief(error)}; run `report` again"
+        raise InputError(line) from error
     if not table.schema.equals(schema):
         raise InputError(f"{path}: its columns are not those of this version; run `report` again")
     return table
