@@ -19,6 +19,7 @@ from typing import Any
 
 from folk.adopted import read_adopted
 from folk.provenance.replay import history_of, milliseconds, records_of, spelt, tags_of
+from folk.secrets import without_secrets
 from folk.yaml_model import flattened
 
 # Limits of MLflow 3.17, mlflow/utils/validation.py.
@@ -64,17 +65,18 @@ def sync_study(study_dir: Path, uri: str | None, study: str) -> SyncReport:
         what was done. A failure of MLflow stands in its `error`, for it must not stop a workflow;
         what had been replayed stays, and the next call goes on.
     """
+    shown = without_secrets(uri or "")
     uri = uri or f"sqlite:///{study_dir.resolve().as_posix()}/mlflow.db"
     records, unreadable = records_of(study_dir)
     try:
         adopted = set(read_adopted(study_dir).values())
         created, superseded = _replay(records, uri, study, adopted)
     except Exception as error:  # noqa: BLE001 - mlflow, sqlalchemy, alembic and requests raise their own
-        reason = next(iter(str(error).splitlines()), "")
+        reason = without_secrets(next(iter(str(error).splitlines()), ""))
         return SyncReport(
-            uri, len(records), 0, 0, unreadable, f"{type(error).__name__}: {reason[:500]}"
+            shown or uri, len(records), 0, 0, unreadable, f"{type(error).__name__}: {reason[:500]}"
         )
-    return SyncReport(uri, len(records), created, superseded, unreadable)
+    return SyncReport(shown or uri, len(records), created, superseded, unreadable)
 
 
 class LiveMirror:
@@ -168,7 +170,8 @@ class LiveMirror:
         return metrics, None
 
     def _say(self, what: str) -> None:
-        print(f"MLflow at {self._uri}: no live curves: {what}", file=sys.stderr)
+        line = without_secrets(f"MLflow at {self._uri}: no live curves: {what}")
+        print(line, file=sys.stderr)
 
 
 def _replay(

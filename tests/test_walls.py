@@ -26,7 +26,7 @@ ROOMS = [
     ("study",),
     ("yaml_model", "adopted"),
     ("json_file",),
-    ("failures", "files", "errors", "ranges", "canonical", "yaml_text"),
+    ("failures", "files", "errors", "ranges", "canonical", "secrets", "yaml_text"),
 ]
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
 WITHOUT_TORCH = (
@@ -44,6 +44,7 @@ WITHOUT_TORCH = (
     "failures",
     "files",
     "json_file",
+    "secrets",
 )
 
 

@@ -21,6 +21,7 @@ from folk.files import write_json
 from folk.provenance.digest import FileDigest, digest_file
 from folk.provenance.each_file import of_each_file
 from folk.provenance.record import MADE_NAME
+from folk.secrets import without_secrets
 
 STEP_NS = 10**9  # between two jobs: some file systems keep whole seconds only
 TRACKED_NAME = "tracked.json"
@@ -95,7 +96,7 @@ def adopt(study: str, results: Path, argv: Sequence[str], root: Path = Path()) -
         said: dict[str, Any] = {
             "study": study,
             "when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "argv": list(argv),
+            "argv": [without_secrets(argument) for argument in argv],
             "records": records,
         }
         write_json(root / results / ADOPTED_NAME, said)

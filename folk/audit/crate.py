@@ -210,7 +210,18 @@ class _CrateMaker:
         self.crate.root_dataset["mentions"] = [run]
 
     def add_small(self, path: Path) -> Entity:
-        """A file that no record names the bytes of, always in the folder."""
+        """A file that no record names the bytes of, always in the folder.
+
+        Raises:
+            InputError: it is a link that leads out of the repository and the study's results.
+        """
+        real = self._root(path).resolve()
+        ours = (self._chain.root.resolve(), self._root(self._chain.results).resolve())
+        if path.is_relative_to(self._chain.results) and not any(map(real.is_relative_to, ours)):
+            raise InputError(
+                f"{path}: a link that leads out of the study, to {real}; a crate is given away, so "
+                "put the file itself there or remove the link"
+            )
         found = digest_file(self._root(path))
         return self._file(path.as_posix(), found.size, found.sha256, inside=True)
 

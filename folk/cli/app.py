@@ -27,6 +27,7 @@ from folk.cli.stages import (
 )
 from folk.cli.verify import WORDS, verify
 from folk.errors import InputError
+from folk.secrets import without_secrets
 
 app = typer.Typer(
     name="python -m folk",
@@ -64,6 +65,6 @@ def main() -> None:
         app()
     except InputError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(
-            f"error: {error}", style="red", markup=False
+            f"error: {without_secrets(str(error))}", style="red", markup=False
         )
         sys.exit(2)

@@ -18,6 +18,7 @@ from typing import Any
 
 from folk.errors import InputError
 from folk.provenance.digest import digest_file
+from folk.secrets import without_secrets
 
 PACKAGES = (
     "numpy", "pillow", "pyarrow", "safetensors", "scikit-image", "scikit-learn", "scipy",
@@ -51,8 +52,9 @@ SECONDS_TO_ANSWER = 20.0  # a scheduler that is away must not hold up a job
 DIFF_CAP_BYTES = 1_000_000
 LARGE_FILE_BYTES = 16_000_000
 # Written by the workflow itself: they differ from the last commit because jobs ran, not because
-# somebody edited what the jobs run.
-PRODUCTS = (":(top,exclude)results", ":(top,exclude)dvc.lock")
+# somebody edited what the jobs run. Where DVC sends bytes to decides no result either, and may hold
+# the password for it.
+PRODUCTS = (":(top,exclude)results", ":(top,exclude)dvc.lock", ":(top,exclude).dvc/config*")
 
 
 def code_state(root: Path) -> tuple[dict[str, Any], str | None]:
@@ -75,6 +77,10 @@ def code_state(root: Path) -> tuple[dict[str, Any], str | None]:
     options = ("--no-ext-diff", "--no-color", "--no-textconv", "--binary")
     diff = _git(root, "diff", *options, "HEAD", "--", ":(top)", *PRODUCTS) or b""
     diff += _new_files(root)
+    # Before its digest is taken: it is kept beside the record, and may go wherever that goes.
+    diff = without_secrets(diff.decode("utf-8", "surrogateescape")).encode(
+        "utf-8", "surrogateescape"
+    )
     if commit is not None and not diff:
         return {"commit": commit, "dirty": False, "dirty_diff_sha256": None}, None
     digest = hashlib.sha256(diff).hexdigest()

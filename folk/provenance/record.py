@@ -33,6 +33,7 @@ from folk.provenance.environment import (
 from folk.provenance.lineage import describe_inputs, describe_outputs
 from folk.provenance.publish import publish
 from folk.provenance.schema import record_id, write_record
+from folk.secrets import without_secrets
 
 OPEN_NAME = "record.open.json"
 DIFF_NAME = "uncommitted.diff"
@@ -113,7 +114,7 @@ class Record:
 
     def fail(self, outcome: Literal["failed", "interrupted"], error: BaseException) -> Path:
         """Keep the evidence of a job that did not finish; the open record stays for a restart."""
-        message = str(error)[:2000]
+        message = without_secrets(str(error))[:2000]
         self.fields |= {"outputs": [], "metrics": {}}
         record = self._closed(outcome, {"type": type(error).__name__, "message": message})
         path = _failed_path(self.work, record)
@@ -200,7 +201,7 @@ def open_record(
         "smoke": scale == "smoke",
         "seed": seed,
         "started": _spelt_time(datetime.now(UTC)),
-        "argv": [str(argument) for argument in argv],
+        "argv": [without_secrets(str(argument)) for argument in argv],
         "recipe": dict(recipe),
         "recipe_digest": recipe_digest,
         "code": {"fingerprint": code, **state},
@@ -283,7 +284,7 @@ def _first_line(error: BaseException) -> str:
     code = error.code if isinstance(error, SystemExit) else None
     if str(error) == str(code) and isinstance(code, int) and code > 128:
         return signal.Signals(code - 128).name
-    said = str(error).strip().partition("\n")[0][:300]
+    said = without_secrets(str(error)).strip().partition("\n")[0][:300]
     if isinstance(error, SystemExit):
         return said
     return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -20,6 +20,7 @@ from folk.failures import FAILED, WORK
 from folk.files import write_json
 from folk.json_file import read_keys
 from folk.provenance.schema import read_record
+from folk.secrets import without_secrets
 
 STAGE = "reproduce"
 # What a job cost or was given says nothing about how good its result is.
@@ -146,7 +147,7 @@ def _committed(root: Path, results: Path, study: str) -> VersioningReport:
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         reason = next((s for s in said if s.startswith("ERROR")), said[-1] if said else "no reason")
-        raise InputError(f"DVC: `dvc commit` of {results} failed: {reason}")
+        raise InputError(f"DVC: `dvc commit` of {results} failed: {without_secrets(reason)}")
     compared, problems = md5_problems(root, study)
     line = f"DVC: {compared} recorded files kept in dvc.lock, same md5 as the records"
     if problems:

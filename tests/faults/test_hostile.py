@@ -1,0 +1,548 @@
+"""What somebody sends us is a claim: nothing of it runs, leads out of the study, or leaks."""
+
+import ast
+import gzip
+import io
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from folk.audit.adopt import adopt
+from folk.audit.again import check_again
+from folk.audit.chain import Chain
+from folk.audit.crate import export_crate
+from folk.audit.seal import write_seal
+from folk.data.archives import members
+from folk.data.archives.members import open_archive
+from folk.data.shards import PreparedData
+from folk.errors import InputError
+from folk.models.encoder import create_encoder
+from folk.models.external import load_external
+from folk.models.stored import sha256_of
+from folk.provenance.environment import code_moved_since
+from folk.provenance.record import open_record
+from folk.provenance.schema import read_record, record_id
+from folk.report import examples
+from folk.secrets import without_secrets
+from folk.study import load_study
+from folk.tracking import LiveMirror, sync_study
+from folk.training.checkpoint import load_checkpoint
+from tests.audit.hand_made import RESULTS, do, finished  # noqa: F401 - a fixture
+from tests.faults.table import fault
+
+ROOT = Path(__file__).parents[2]
+STUDY = Path("config/demo.yaml")
+ENCODER = RESULTS / "pretrain/folk-s0/encoder.safetensors"
+RECORD = ENCODER.with_name("record.json")
+
+
+def edit(path: Path, change) -> None:
+    """Change a record and give it the id of what it says now, as a forger would."""
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record | {"id": record_id(record)}))
+
+
+# Archives.
+
+
+@fault(
+    "Hostile input",
+    "an archive that unpacks to out of all proportion (a bomb, files over each other)",
+    "refused by its directory, before a byte of it is unpacked",
+)
+@pytest.mark.parametrize("form", ["zip", "tar.gz"])
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, form, monkeypatch):
+    path = tmp_path / f"bomb.{form}"
+    monkeypatch.setattr(members, "ALWAYS_ALLOWED_BYTES", 2**20)
+    zeros = bytes(2**22)
+    if form == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a/1.jpg", zeros)
+    else:
+        with tarfile.open(path, "w:gz") as tar:
+            info = tarfile.TarInfo("a/1.jpg")
+            info.size = len(zeros)
+            tar.addfile(info, io.BytesIO(zeros))
+    assert path.stat().st_size < len(zeros) / 100
+
+    with open_archive(path) as archive, pytest.raises(InputError, match="no archive of pictures"):
+        list(archive.members())
+
+
+@fault(
+    "Hostile input",
+    "a picture in an archive that claims to be larger than any",
+    "refused by its name and size, not read",
+)
+def test_a_member_larger_than_any_picture_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(members, "MAX_MEMBER_BYTES", 100)
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        info = tarfile.TarInfo("a/1.jpg")
+        info.size = 101
+        tar.addfile(info, io.BytesIO(bytes(101)))
+
+    with open_archive(tmp_path / "a.tar") as archive:
+        (member,) = archive.members()
+        with pytest.raises(InputError, match=r"a/1\.jpg: 101 bytes, no picture is so large"):
+            archive.read(member)
+
+
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """A header of a tar with a size as no honest program writes it, but with the right sum."""
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    field = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    field[124:136] = bytes([0xFF if size < 0 else 0x80]) + (size % 256**11).to_bytes(11, "big")
+    field[148:156] = b" " * 8
+    field[148:156] = b"%06o\0 " % sum(field)
+    return bytes(field)
+
+
+@fault(
+    "Hostile input",
+    "a tar whose headers claim negative or endless sizes, or chain without end",
+    "refused in one line: no loop, no gigabytes of memory",
+)
+@pytest.mark.parametrize(
+    "data",
+    [
+        header("a/1.jpg", -1024) + bytes(2048),
+        header("a/1.jpg", 0) + header("a/2.jpg", -512) + bytes(2048),
+        header("././@LongLink", 2**50, tarfile.GNUTYPE_LONGNAME) + bytes(2048),
+        header("././@LongLink", -512, tarfile.GNUTYPE_LONGNAME) + bytes(2048),
+        header("pax", 2**50, tarfile.XHDTYPE) + bytes(2048),
+        (header("././@LongLink", 1, tarfile.GNUTYPE_LONGNAME) + bytes(512)) * 3000 + bytes(1024),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_tar_whose_headers_lie_is_refused(tmp_path, data, packed):
+    path = tmp_path / "a.tar"
+    path.write_bytes(gzip.compress(data) if packed else data)
+
+    with open_archive(path) as archive, pytest.raises(InputError, match=r"a\.tar: "):
+        list(archive.members())
+
+
+# Pickles.
+
+
+class Trap:
+    """Something that makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.fixture
+def trap(tmp_path):
+    """A pickle that leaves a file where it runs; that it does so is proved first."""
+    sprung = tmp_path / "sprung"
+    pickle.loads(pickle.dumps(Trap(sprung)))
+    assert sprung.exists()
+    sprung.unlink()
+    yield Trap(sprung)
+    assert not sprung.exists(), "it ran"
+
+
+@fault(
+    "Hostile input",
+    "a checkpoint of ours that is a pickle with code in it",
+    "refused as damaged; nothing of it runs",
+)
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_checkpoint_never_runs(tmp_path, trap, bare):
+    path = tmp_path / "checkpoint.pt"
+    content = {"identity": "id", "update": 1, "state": trap}
+    if bare:
+        path.write_bytes(pickle.dumps(content))
+    else:
+        torch.save(content, path)
+
+    with pytest.raises(InputError, match=r"checkpoint\.pt: damaged checkpoint"):
+        load_checkpoint(path, "id")
+
+
+@fault(
+    "Hostile input",
+    "somebody else's weights that are a pickle with code in it, whatever the file is called",
+    "refused: `not a file of weights alone`; nothing of it runs",
+)
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors", "w.bin", "w.npz"])
+@pytest.mark.parametrize("bare", [False, True])
+def test_external_weights_never_run(tmp_path, trap, name, bare):
+    path = tmp_path / name
+    if bare:
+        path.write_bytes(pickle.dumps({"model": trap}))
+    else:
+        torch.save({"model": trap}, path)
+    vit = {"img_size": 32, "patch_size": 16, "embed_dim": 12, "depth": 1, "num_heads": 2}
+    encoder = create_encoder("vit_tiny_patch16_224", vit)
+
+    with pytest.raises(InputError, match="not a file of weights alone"):
+        load_external(encoder, path, sha256=sha256_of(path))
+
+
+@fault(
+    "Hostile input",
+    "examples.npz with a pickled array",
+    "refused by its name; nothing of it runs",
+)
+def test_an_array_of_objects_is_never_unpickled(tmp_path, trap):
+    path = tmp_path / "examples.npz"
+    evil = np.empty(1, dtype=object)
+    evil[0] = trap
+    np.savez(path, pictures=evil, keep=evil, filtered=evil, reconstructed=evil, names=evil)
+
+    with pytest.raises(InputError, match=r"examples\.npz: not the examples"):
+        examples._read(path, "x")
+
+
+UNPICKLE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+
+
+@fault(
+    "Hostile input",
+    "a line of the package that would unpickle a file, or run text of one",
+    "there is none: every call that could is named and bounded",
+)
+def test_no_line_of_the_package_unpickles():
+    wrong = []
+    for path in sorted((ROOT / "folk").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
+                wrong += [where for name in names if name.split(".")[0] in UNPICKLE]
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            given = {word.arg: ast.unparse(word.value) for word in node.keywords}
+            if called.endswith("torch.load") and given.get("weights_only") != "True":
+                wrong.append(where)
+            if called.endswith(("np.load", "numpy.load")) and given.get("allow_pickle") != "False":
+                wrong.append(where)
+            if called in ("yaml.load", "yaml.unsafe_load", "yaml.full_load", "exec", "os.system"):
+                wrong.append(where)
+            if given.get("shell") == "True" or called.endswith("read_pickle"):
+                wrong.append(where)
+            # The annotations of our own filters, with no name but those of types.
+            if called == "eval" and "folk/recipes/parts.py" not in where:
+                wrong.append(where)
+    assert wrong == []
+
+
+# Records that speak of other places.
+
+OUTSIDE = ["../../../etc/passwd", "/etc/passwd", "results/demo/pretrain/folk-s0/../../../../x",
+           "results/other/x", "..", "a\0b"]  # fmt: skip
+
+
+@fault(
+    "Hostile input",
+    "a record that speaks of a file outside of its folder (absolute, `..`, another study)",
+    "the record is refused by name; no audit, adoption or export reads or touches that file",
+)
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_a_record_leads_nowhere(finished, path, monkeypatch):  # noqa: F811
+    edit(RECORD, lambda record: record["outputs"][0].update(path=path))
+    opened = []
+    real = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda self, *a, **k: (opened.append(self), real(self, *a, **k))[1]
+    )
+
+    with pytest.raises(
+        InputError, match=r"record\.json: (it stands here and speaks of|not a record)"
+    ):
+        Chain(RESULTS).at(RECORD)
+    with pytest.raises(InputError, match=r"record\.json: (it stands here|not a record)"):
+        adopt("demo", RESULTS, ["adopt"])
+    with pytest.raises(InputError, match=r"record\.json: (it stands here|not a record)"):
+        export_crate(load_study(STUDY), STUDY, Chain(RESULTS), Path("crate"))
+    with pytest.raises(InputError, match=r"record\.json: (it stands here|not a record)"):
+        write_seal(load_study(STUDY), STUDY, RESULTS)
+    assert not [p for p in opened if p.name == "passwd"]
+    assert not Path("crate").exists()
+    assert not (RESULTS / "adopted.json").exists()
+
+
+@fault(
+    "Hostile input",
+    "a data set that names a shard outside of its folder",
+    "refused: `is not the name of a shard`",
+)
+@pytest.mark.parametrize("shard", ["../../x-00000.arrow", "/etc/x-00000.arrow"])
+def test_a_shard_outside_of_the_data_set_is_not_opened(tmp_path, shard):
+    said = {"format": 1, "name": "x", "kind": "folder", "classes": ["a"], "counts": {"train": 1},
+            "segmentation_classes": None, "image_size": None, "sources": [],
+            "shards": {shard: {"rows": 1, "bytes": 1, "sha256": "0" * 64}}}  # fmt: skip
+    (tmp_path / "dataset.json").write_text(json.dumps(said))
+
+    with pytest.raises(InputError, match=r"dataset\.json: '.*' is not the name of a shard"):
+        PreparedData.open(tmp_path)
+
+
+@fault(
+    "Hostile input",
+    "a record whose commit is an option of git (`--output=...`)",
+    "refused: `code.commit`; git never gets it as an option",
+)
+def test_a_commit_is_never_an_option(finished):  # noqa: F811
+    edit(RECORD, lambda record: record["code"].update(commit="--output=stolen"))
+    with pytest.raises(InputError, match=r"record\.json: not a record: code\.commit"):
+        read_record(RECORD)
+
+    git("init", "-q")
+    git("add", "config")
+    git("commit", "-qm", "x")
+    assert code_moved_since(Path(), "--output=stolen") is None
+    assert not Path("stolen").exists()
+
+
+@fault(
+    "Hostile input",
+    "`verify --deep` of a record with another command, or with variables such as LD_PRELOAD",
+    "not run, and said so; only variables that a record may hold are set",
+)
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["python", "-c", "open('sprung', 'w')", "--out", "x", "--work", "y"],
+        ["python", "-m", "evil", "--out", "x", "--work", "y"],
+        ["python", "-m", "folk", "adopt", "--out", "x", "--work", "y"],
+        ["python", "-m", "folk", "finetune", "--out"],
+    ],
+)
+def test_a_command_of_a_record_is_not_obeyed(finished, argv):  # noqa: F811
+    path = RESULTS / "finetune/folk-s0/full/record.json"
+    edit(path, lambda record: record.update(argv=argv))
+
+    (finding,) = check_again(Subjectless(), None, [Chain(RESULTS).at(path)], moved=False)
+
+    assert finding.word == "failed"
+    assert "it was not run" in finding.says
+    assert not Path("sprung").exists()
+
+
+def test_variables_of_a_record_are_not_obeyed(finished, monkeypatch):  # noqa: F811
+    path = RESULTS / "finetune/folk-s0/full/record.json"
+    argv = ["python", "-m", "folk", "finetune", "--out", "x", "--work", "y"]
+    told = {"LD_PRELOAD": "evil.so", "PYTHONPATH": "evil", "OMP_NUM_THREADS": "3"}
+
+    def change(record):
+        record["argv"] = argv
+        record["environment"]["variables"] = told
+
+    edit(path, change)
+    given = {}
+
+    def run(_command, *, env, **_options):
+        given.update(env)
+        return subprocess.CompletedProcess([], 1, "", "stopped here")
+
+    monkeypatch.delenv("LD_PRELOAD", raising=False)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.setattr("folk.audit.again.subprocess.run", run)
+
+    list(check_again(Subjectless(), None, [Chain(RESULTS).at(path)], moved=False))
+
+    assert given["OMP_NUM_THREADS"] == "3"
+    assert not {"LD_PRELOAD", "PYTHONPATH"} & given.keys()
+
+
+class Subjectless:
+    """A study of which only the cells of a file are asked."""
+
+    class plan:  # noqa: N801
+        @staticmethod
+        def cells(*_paths):
+            return ()
+
+
+# Links.
+
+
+@fault(
+    "Hostile input",
+    "a link among the results that leads to a file elsewhere",
+    "its bytes are compared as any; no time stamp behind it is touched, no crate takes it along",
+)
+def test_what_a_link_leads_to_is_neither_touched_nor_given_away(finished, tmp_path):  # noqa: F811
+    private = tmp_path / "private"
+    private.write_text("a diary")
+    os.utime(private, (1e9, 1e9))
+    for link in (RESULTS / "tables/diary.md", RECORD.with_name("notes")):
+        link.symlink_to(private)
+    shutil.rmtree(RESULTS / "work")
+
+    adopt("demo", RESULTS, ["adopt"])
+    with pytest.raises(InputError, match=r"tables/diary\.md: a link that leads out of the study"):
+        export_crate(
+            load_study(STUDY), STUDY, Chain(RESULTS), Path("crate"),
+            products=[RESULTS / "tables/diary.md"],
+        )  # fmt: skip
+
+    assert private.stat().st_mtime == 1e9
+    assert not Path("crate").exists()
+
+
+@fault(
+    "Hostile input",
+    "an encoder that is a link to other bytes",
+    "named as changed, as if the bytes lay here",
+)
+def test_a_result_that_links_to_other_bytes_is_named(finished, tmp_path):  # noqa: F811
+    (tmp_path / "elsewhere").write_text("weightS")
+    ENCODER.unlink()
+    ENCODER.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(InputError, match=r"encoder\.safetensors: sha256 is"):
+        adopt("demo", RESULTS, ["adopt"])
+
+
+@fault(
+    "Hostile input",
+    "a folder of results that is a link itself, as on clusters, and a cache behind links",
+    "taken as it is: adopted, exported, its time stamps set",
+)
+def test_results_behind_a_link_are_results(finished, tmp_path_factory):  # noqa: F811
+    scratch = tmp_path_factory.mktemp("scratch")
+    shutil.rmtree(RESULTS / "work")
+    shutil.move(ENCODER, scratch / "cached")
+    ENCODER.symlink_to(scratch / "cached")
+    shutil.move("results", scratch / "results")
+    Path("results").symlink_to(scratch / "results")
+
+    done = adopt("demo", RESULTS, ["adopt"])
+
+    assert done.adopted == 3
+    ended = json.loads(RECORD.read_text())["ended"]
+    assert abs((scratch / "cached").stat().st_mtime - RECORD.stat().st_mtime) < 1
+    assert ended[:4] == "20" + ended[2:4]
+
+
+# Secrets.
+
+PLANTED = {
+    "AWS_SECRET_ACCESS_KEY": "aws-hunter2-aws",
+    "MLFLOW_TRACKING_PASSWORD": "mlflow-hunter2",
+    "HF_TOKEN": "hf_hunter2hunter2",
+    "GITHUB_TOKEN": "ghp_hunter2hunter2",
+}
+ADDRESS = "https://me:hunter2-in-url@127.0.0.1:9/x"
+
+
+def git(*arguments: str) -> None:
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    subprocess.run(["git", *who, *arguments], check=True, capture_output=True)
+
+
+@fault(
+    "Hostile input",
+    "secrets in the environment, in argv, in the addresses of git, DVC and MLflow, in an edited "
+    "file or an error",
+    "none of them in a record, a kept diff, a log, the crate or the mirror of MLflow",
+)
+def test_planted_secrets_are_nowhere(finished, monkeypatch, capsys):  # noqa: F811
+    git("init", "-q")
+    git("remote", "add", "origin", ADDRESS)
+    Path(".dvc").mkdir()
+    Path(".dvc/config").write_text("x")
+    Path("script.py").write_text("x")
+    git("add", "config", ".dvc", "script.py")
+    git("commit", "-qm", "x")
+    Path(".dvc/config").write_text(f"['remote \"r\"']\n url = {ADDRESS}\n password = hunter2-dvc\n")
+    Path("script.py").write_text(f"token = '{PLANTED['HF_TOKEN']}'\nurl = '{ADDRESS}'\n")
+    for name, value in PLANTED.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", ADDRESS)
+    place = RESULTS / "probe/folk-s0/e"
+    fields = {
+        "study": "demo", "stage": "probe", "run": "folk-s0", "evaluation": "e", "seed": 0,
+        "argv": ["python", "-m", "folk", f"--x={ADDRESS}", PLANTED["GITHUB_TOKEN"]],
+        "recipe": {}, "recipe_digest": "d", "inputs": {}, "code": "c" * 64, "scale": "demo",
+    }  # fmt: skip
+    work = RESULTS / "work/probe/folk-s0/e"
+    with pytest.raises(RuntimeError), open_record(work, **fields):
+        raise RuntimeError(f"no answer from {ADDRESS} with {PLANTED['MLFLOW_TRACKING_PASSWORD']}")
+    with open_record(work, **fields) as record:
+        (work / "it").write_text("x")
+        record.finish({"it": place / "it"}, {}, place / "record.json", {work / "it": place / "it"})
+    for name in ("Snakefile", "workflow"):
+        Path(name).mkdir() if name == "workflow" else Path(name).write_text("")
+    export_crate(load_study(STUDY), STUDY, Chain(RESULTS), Path("crate"))
+    mirror = sync_study(RESULTS, None, "demo")
+    assert mirror.error is None
+    failed = sync_study(RESULTS, "nowhere" + ADDRESS, "demo")
+    (RESULTS / "said").write_text(f"{failed}{failed.uri}{failed.error}")
+    live = LiveMirror(ADDRESS, "demo", "x")
+    live._say(f"no answer from {ADDRESS}")
+    shown = capsys.readouterr()
+
+    assert place.joinpath("uncommitted.diff").is_file()
+    assert "token = '***'" in place.joinpath("uncommitted.diff").read_text()
+    kept = [path for folder in (RESULTS, Path("crate")) for path in folder.rglob("*")]
+    texts = {path: path.read_bytes() for path in kept if path.is_file()}
+    texts[Path("shown")] = (shown.out + shown.err).encode()
+    assert any(path.name == "mlflow.db" for path in texts)
+    assert {path for path, text in texts.items() if b"hunter2" in text} == set()
+
+
+@fault(
+    "Hostile input",
+    "an error that names an address with a password",
+    "the line is shown without it",
+)
+def test_a_line_is_shown_without_its_password():
+    text = f"cannot reach {ADDRESS}, nor s3://key:hunter2@bucket/x; ask git@example.org"
+
+    said = without_secrets(text, {"HF_TOKEN": "short", "MAX_TOKENS": "100000000"})
+
+    assert "hunter2" not in said
+    assert said.count("***@") == 2
+    assert "git@example.org" in said
+    assert without_secrets("100000000", {"MAX_TOKENS": "100000000"}) == "100000000"
+
+
+# Servers.
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@fault(
+    "Hostile input",
+    "a server that listens to the whole network",
+    "there is none: whatever the package, workflow, tests and docs start listens on loopback",
+)
+def test_no_server_listens_to_the_network():
+    # It asks whether a port is free on any address, and listens on none.
+    asks = "tests/cluster/lab.py"
+    wrong = []
+    folders = [
+        p for name in ("folk", "workflow", "tests", "docs") for p in (ROOT / name).rglob("*")
+    ]
+    files = [p for p in folders if p.suffix in (".py", ".smk", ".md", ".yaml", ".toml")]
+    everywhere = re.compile(
+        r"0\.0\.0\.0|--host[= \",]+(?!\"?127\.0\.0\.1)|\bbind\(\(\"\"|INADDR_ANY"
+    )
+    for path in [*files, ROOT / "Makefile", ROOT / "README.md", ROOT / "Snakefile"]:
+        if path in (Path(__file__), ROOT / asks):
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            if everywhere.search(line):
+                wrong.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
+    assert wrong == []
