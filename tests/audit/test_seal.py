@@ -15,6 +15,7 @@ from folk.canonical import chain_digest
 from folk.cli.app import app
 from folk.errors import InputError
 from folk.study import load_study
+from tests.faults.table import fault
 
 RESULTS = Path("results/demo")
 STUDY = Path("config/demo.yaml")
@@ -86,7 +87,7 @@ def test_a_changed_study_gets_a_seal_that_names_the_one_before(finished):
         (lambda: failure().unlink(), "failed.json: sealed, and not there"),
         (lambda: shutil.rmtree(RESULTS / "failed"), "failed.json: sealed, and not there"),
         (lambda: edit(ENCODER, lambda r: r["recipe"].update(a=2)), "record.json: its id is not"),
-        (lambda: ENCODER.write_text("{"), "record is not JSON"),
+        (lambda: ENCODER.write_text("{"), "record.json: not readable as JSON"),
         (lambda: edit(seal_path(RESULTS), lambda s: s["failed"].clear()), "seal.json: it was edit"),
     ],
 )
@@ -122,6 +123,11 @@ def test_an_edited_record_is_not_sealed(finished):
     assert not seal_path(RESULTS).exists()
 
 
+@fault(
+    "Hostile input",
+    "an edited seal",
+    "refused: `bring back the committed one`; nothing is sealed upon it",
+)
 def test_an_edited_seal_is_not_built_upon(finished):
     sealed()
     edit(seal_path(RESULTS), lambda seal: seal["records"].clear())
@@ -134,7 +140,7 @@ def test_an_edited_seal_is_not_built_upon(finished):
 def test_a_file_that_is_no_seal_is_refused(finished, text):
     seal_path(RESULTS).write_text(text)
 
-    with pytest.raises(InputError, match=r"seal\.json: no seal"):
+    with pytest.raises(InputError, match=r"seal\.json: .*; bring back the committed one"):
         read_seal(seal_path(RESULTS))
 
 

@@ -188,10 +188,15 @@ def test_an_arrow_file_of_something_else_is_refused(tmp_path):
     with pa.ipc.new_file(path, table.schema) as writer:
         writer.write_table(table)
 
-    with pytest.raises(InputError, match="not a shard of pictures; its columns are x"):
+    with pytest.raises(InputError, match=r"not a whole shard .*its columns are x"):
         PictureTable([path])
 
 
+@fault(
+    "Bytes",
+    "the manifest of another data set",
+    "refused, both files are named",
+)
 def test_a_manifest_of_another_data_set_is_refused(copy):
     path = copy / "manifest.parquet"
     table = pq.read_table(path)

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from folk.errors import InputError
 from folk.models.encoder import create_encoder
 from folk.models.external import load_external
+from tests.faults.table import fault
 
 TINY_VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
 
@@ -65,6 +66,11 @@ def test_a_torch_file_with_an_entry_a_prefix_and_a_head_is_taken_apart_as_told(
         load_external(ours, path, sha256=told["sha256"])
 
 
+@fault(
+    "Bytes",
+    "other weights than the recipe names",
+    "refused, both digests are named",
+)
 def test_another_digest_is_refused_and_named(tmp_path, theirs, ours):
     path = tmp_path / "encoder.safetensors"
     save_file(theirs.state_dict(), path)

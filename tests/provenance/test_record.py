@@ -306,9 +306,9 @@ def test_a_record_that_breaks_the_schema_is_refused_with_its_field(job):
 def test_a_file_that_is_no_json_is_refused_by_name(here):
     (here / "record.json").write_text("{")
 
-    with pytest.raises(InputError, match=r"record\.json: record is not JSON"):
+    with pytest.raises(InputError, match=r"record\.json: not readable as JSON"):
         read_record(here / "record.json")
-    with pytest.raises(InputError, match=r"none\.json: record cannot be read"):
+    with pytest.raises(InputError, match=r"none\.json: cannot be read"):
         read_record(here / "none.json")
 
 

@@ -10,6 +10,7 @@ from folk.report.escape import latex
 from folk.report.published import load_published
 from folk.report.tables import render_latex, table_views
 from folk.study import load_study
+from tests.faults.table import fault
 
 TABLES = ("finetune", "few", "frozen")
 ESCAPED = re.compile(r"\\[\\&%$#_{}]")
@@ -97,6 +98,11 @@ def test_a_quoted_number_has_no_key(tree):
     assert "ibot" not in "".join(id_ for _, id_, _ in keys_told(written))
 
 
+@fault(
+    "Hostile input",
+    "LaTeX in labels",
+    "every character that LaTeX would obey is made visible",
+)
 def test_what_stands_after_a_line_break_cannot_be_taken_for_its_argument(make_tree):
     text = texts(make_tree(label="[b] *"))[0]["finetune"]
 

@@ -17,6 +17,7 @@ from folk.report.cells import read_cells
 from folk.report.claims import read_claims
 from folk.report.render import render_report
 from folk.study import load_study
+from tests.faults.table import fault
 
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 
@@ -189,6 +190,11 @@ def test_assumptions_have_a_page_with_their_alternatives(tree):
     assert "<td>0.1 | 0.2, no</td>" in tree.page
 
 
+@fault(
+    "Hostile input",
+    "HTML or a script in titles, labels or names of classes",
+    "shown as text in the page",
+)
 def test_markup_in_titles_labels_and_class_names_is_shown_not_obeyed(make_tree):
     evil = "<script>alert(1)</script>"
     tree = make_tree(title=f"T {evil}", label=f"L {evil}")
@@ -329,6 +335,11 @@ def test_broken_examples_are_refused(tree, content):
         tree.render()
 
 
+@fault(
+    "Bytes",
+    "a metrics.json that its predictions contradict",
+    "refused, both numbers are named; no part of the report is written",
+)
 def test_nothing_is_written_when_a_number_is_contradicted(tree):
     (tree.results / "finetune" / "folk-s0" / "full" / "metrics.json").write_text(
         '{"top1_last": 0.999, "top5_last": 0.999, "images_per_second": 1.0, "num_train": 5}'

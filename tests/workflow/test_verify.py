@@ -29,6 +29,7 @@ from folk.recipes.named import values_today
 from folk.report.published import load_published
 from folk.report.render import render_report
 from folk.study import load_study
+from tests.faults.table import fault
 
 TINY = Path("results/tiny")
 STUDY, PUBLISHED = Path("config/tiny.yaml"), Path("config/published.yaml")
@@ -215,6 +216,11 @@ def test_metrics_edited_with_size_and_time_stamp_kept_are_named(study):
     assert found == {("tampered", "finetune/folk-s0/full/metrics.json"): reached}
 
 
+@fault(
+    "Bytes",
+    "one flipped bit in an encoder of a finished study",
+    "`verify` names it and every cell that rests on it",
+)
 def test_one_flipped_byte_in_an_encoder_is_named(study):
     path = TINY / "pretrain/folk-s0/encoder.safetensors"
     content = bytearray(path.read_bytes())
@@ -226,6 +232,11 @@ def test_one_flipped_byte_in_an_encoder_is_named(study):
     assert found == {("tampered", "pretrain/folk-s0/encoder.safetensors"): OF_FOLK}
 
 
+@fault(
+    "Hostile input",
+    "predictions swapped between two runs",
+    "`verify` names both",
+)
 def test_swapped_predictions_are_named_on_both_sides(study):
     one, other = (TINY / f"finetune/{run}/few-a/predictions.parquet" for run in
                   ("folk-s0", "scratch-s0"))  # fmt: skip
@@ -240,6 +251,11 @@ def test_swapped_predictions_are_named_on_both_sides(study):
     }
 
 
+@fault(
+    "Hostile input",
+    "an edited record, with or without a new id",
+    "`verify` names it and every cell that rests on it",
+)
 @pytest.mark.parametrize("with_id", [False, True])
 def test_an_edited_record_is_named(study, with_id):
     path = TINY / "pretrain/folk-s0/record.json"
@@ -282,6 +298,11 @@ def test_a_deleted_record_of_a_failed_run_is_named_by_the_seal(study):
     assert wrong(audit()) == {("missing", record.relative_to(TINY).as_posix()): OF_FOLK}
 
 
+@fault(
+    "Bytes",
+    "a flipped bit in a shard",
+    "`verify` names the shard and every cell that rests on it",
+)
 @pytest.mark.parametrize("along", [False, True])
 def test_a_changed_picture_in_a_shard_is_named(study, along):
     folder = TINY / "prepare/scenes"

@@ -11,6 +11,7 @@ import pytest
 from folk.data.archives import miniature
 from folk.data.archives.members import open_archive
 from folk.errors import InputError
+from tests.faults.table import fault
 
 FILES = {"top/a/1.jpg": b"x" * 700, "top/b/2.jpg": b"y" * 512, "top/README.txt": b"about"}
 
@@ -51,6 +52,11 @@ def test_long_names_survive(tmp_path):
     assert list(contents(miniature.write_tar(tmp_path / "a.tar", {name: b"1"}))) == [name]
 
 
+@fault(
+    "Hostile input",
+    "an archive with absolute paths, `..`, backslashes or drives in its names",
+    "refused, archive and name are named; nothing is ever unpacked",
+)
 @pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])
 @pytest.mark.parametrize(
     "name", ["../a.jpg", "a/../../b.jpg", "/etc/passwd", "a\\..\\b.jpg", "C:/a.jpg", "a\n.jpg"]
@@ -72,6 +78,11 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path, form, name):
     assert "\n" not in str(error.value)
 
 
+@fault(
+    "Hostile input",
+    "an archive with links, devices or pipes",
+    "refused, archive and name are named",
+)
 @pytest.mark.parametrize(
     ("kind", "named"),
     [
@@ -92,6 +103,11 @@ def test_links_and_devices_are_refused(tmp_path, kind, named):
         contents(tmp_path / "a.tar")
 
 
+@fault(
+    "Hostile input",
+    "a zip with a link",
+    "refused, archive and name are named",
+)
 def test_a_link_in_a_zip_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         info = zipfile.ZipInfo("a/1.jpg")
@@ -102,6 +118,11 @@ def test_a_link_in_a_zip_is_refused(tmp_path):
         contents(tmp_path / "a.zip")
 
 
+@fault(
+    "Bytes",
+    "an archive that is cut short",
+    "refused: `damaged or cut short; get it again`",
+)
 @pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.6])
 def test_an_archive_that_is_cut_short_is_refused(tmp_path, form, share):
@@ -122,6 +143,11 @@ def test_a_tar_that_ends_between_two_files_is_refused(tmp_path):
         contents(path)
 
 
+@fault(
+    "Bytes",
+    "a damaged header within a tar",
+    "refused: it does not pass for the end of the archive",
+)
 def test_a_damaged_header_does_not_pass_for_the_end(tmp_path):
     path = miniature.write_tar(tmp_path / "a.tar", {"1.jpg": b"x", "2.jpg": b"y"})
     data = bytearray(path.read_bytes())
@@ -132,6 +158,11 @@ def test_a_damaged_header_does_not_pass_for_the_end(tmp_path):
         contents(path)
 
 
+@fault(
+    "Bytes",
+    "a damaged picture in a zip",
+    "refused by its checksum, the picture is named",
+)
 def test_a_damaged_member_of_a_zip_is_refused(tmp_path):
     path = miniature.write_zip(tmp_path / "a.zip", {"1.jpg": b"some bytes of a picture"})
     path.write_bytes(path.read_bytes().replace(b"some bytes", b"same bytes"))
