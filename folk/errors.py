@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+MOST_NAMES = 20  # that a line lists
+
 
 class InputError(ValueError):
     """Wrong input: one line that says what is wrong, where, and what to do.
@@ -24,10 +26,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
         known: the names that exist.
 
     Returns:
-        `; did you mean 'x'?` when one is close, else the list of known names.
+        `; did you mean 'x'?` when one is close, else the list of known names, or its beginning.
     """
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1)
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; known: {', '.join(names)}" if names else ""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"; known: {', '.join(names[:MOST_NAMES])}{more}" if names else ""

@@ -14,15 +14,31 @@ from folk.errors import InputError, nearest
 from folk.ranges import Positive
 from folk.yaml_model import Document, Section, checked
 
+LONGEST_NAME = 64  # characters; file systems allow 255 of a whole file name
 
-def _path_safe(name: str) -> str:
+
+def path_safe(name: str) -> str:
+    """The name as it is.
+
+    Raises:
+        ValueError: a path, a wildcard or a shell could take it for something else.
+    """
     # Names become folder names, wildcards and shell words: nothing there may need a quote.
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
         raise ValueError("a name may hold only a-z, 0-9 and '-', and starts with a letter or digit")
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"a name may have at most {LONGEST_NAME} characters, found {len(name)}")
     return name
 
 
-Name = Annotated[str, AfterValidator(_path_safe)]
+def _dotted(key: str) -> str:
+    # It stands in a command line, as KEY=VALUE.
+    if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", key):
+        raise ValueError("a key of 'set' is words of a-z, A-Z, 0-9, '_' and '-' with dots between")
+    return key
+
+
+Name = Annotated[str, AfterValidator(path_safe)]
 EvaluationStage = Literal["finetune", "probe", "segment", "robustness", "cost"]
 Stage = Literal["prepare", "split", "pretrain", EvaluationStage, "report"]
 EVALUATION_STAGES: tuple[EvaluationStage, ...] = get_args(EvaluationStage)
@@ -31,7 +47,8 @@ STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order of work
 SHARED: tuple[Stage, ...] = ("pretrain", "finetune", "probe", "segment", "robustness")
 Reason = Annotated[str, Field(min_length=1)]
 Scale = Literal["demo", "smoke", "paper"]
-Overrides = dict[str, Any]
+Overrides = dict[Annotated[str, AfterValidator(_dotted)], Any]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Resources(Section):
@@ -83,7 +100,7 @@ class EncoderRow(Section):
     label: str
     recipe: Name
     data: Name
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1)
     overrides: Overrides = Field(default_factory=dict, alias="set")
 
 
@@ -335,14 +352,30 @@ def load_study(path: Path) -> Study:
     """Read and check a study file.
 
     Raises:
-        InputError: one line for each problem: unknown key, wrong type, or a dangling name.
+        InputError: one line for each problem: unknown key, wrong type, a dangling name, or a name
+            that the results of another study have.
     """
     document = Document(path)
     study = checked(Study, document.values, document)
-    problems = list(_dangling(study, document))
+    problems = [*_of_another(study, document), *_dangling(study, document)]
     if problems:
         raise InputError("\n".join(problems))
     return study
+
+
+def _of_another(study: Study, document: Document) -> Iterator[str]:
+    """That a folder of results belongs to one file; to the one called like it, if there is one."""
+    path, says_so = document.path, re.compile(rf"^study:\s*['\"]?{study.name}['\"]?\s*(#|$)", re.M)
+    if path.stem == study.name:
+        return
+    for other in sorted(path.parent.glob(f"*{path.suffix}")):
+        if not other.is_file() or other.samefile(path):
+            continue
+        if says_so.search(other.read_text(encoding="utf-8", errors="replace")):
+            yield (
+                f"{document.where(('study',))}: study: {other} is the study '{study.name}' too, "
+                "and both would write its results; choose another name"
+            )
 
 
 def _dangling(study: Study, document: Document) -> Iterator[str]:

@@ -1,14 +1,18 @@
 """YAML files checked against typed models: every problem at once, each with file, line and key."""
 
 import copy
-from collections.abc import Mapping
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
-from yaml import YAMLError
+from yaml import MarkedYAMLError, YAMLError
 
 from folk.errors import InputError, nearest
 from folk.yaml_text import Keys, parsed
@@ -21,6 +25,8 @@ class Section(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+_SHOWN = 80  # characters of a found value or key that a refusal repeats
+_HALVES = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
 
 
 class Document:
@@ -33,15 +39,15 @@ class Document:
             InputError: the file is missing, is not YAML, repeats a key, or is no mapping.
         """
         self.path = path
-        if not path.is_file():
-            here = [p.stem for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-            raise InputError(f"{path}: no such file{nearest(path.stem, here)}")
+        text = _text_of(path)
         try:
-            values, self._lines = _parsed(path.read_text(encoding="utf-8"))
-        except (YAMLError, OSError, ValueError, RecursionError) as error:
-            raise InputError(f"{path}: not readable as YAML: {_one_line(error)}") from error
+            values, self._lines = _parsed(text)
+        except YAMLError as error:
+            line, said = _place(error, text)
+            raise InputError(f"{path}:{line}: not readable as YAML: {said}") from error
         if not isinstance(values, dict):
-            raise InputError(f"{path}: expected keys with values, found {type(values).__name__}")
+            found = "nothing" if values is None else f"a {type(values).__name__}"
+            raise InputError(f"{path}: expected keys with values, found {found}")
         self.values: dict[str, Any] = copy.deepcopy(values)
         self.base: Document | None = None  # the file whose values lie under this one's
 
@@ -65,11 +71,22 @@ def parse_value(text: str) -> Any:
     try:
         return parsed(text)[0]
     except YAMLError as error:
-        raise InputError(f"'{text}' is not a YAML value: {_one_line(error)}") from error
+        shown = f"'{text}'" if len(text) < _SHOWN else f"a value of {len(text)} characters"
+        raise InputError(
+            f"{_one_line(shown)} is not a YAML value: {_place(error, text)[1]}"
+        ) from error
+
+
+def spelt_value(value: Any) -> str:
+    """One value as a word that `parse_value` reads as this very value, in ASCII.
+
+    YAML reads JSON, but for a character that JSON writes as two halves.
+    """
+    return _HALVES.sub(_whole_character, json.dumps(value))
 
 
 def checked(model: type[Model], values: Mapping[str, Any], document: Document) -> Model:
-    """Turn `values` into `model`.
+    """Turn `values` into `model`; numbers that are none or have no end are refused wherever.
 
     Args:
         model: the typed form.
@@ -79,12 +96,16 @@ def checked(model: type[Model], values: Mapping[str, Any], document: Document) -
     Raises:
         InputError: one line for each problem, with file, line, key and the nearest valid name.
     """
+    endless = [_line(document, keys, f"{n} is no finite number") for keys, n in _endless(values)]
     try:
-        return model.model_validate(dict(values))
+        result = model.model_validate(dict(values))
     except ValidationError as error:
         # Every member of a union complains about every key: one line a problem is enough.
         lines = [_explained(detail, model, document) for detail in error.errors()]
-        raise InputError("\n".join(dict.fromkeys(lines))) from error
+        raise InputError("\n".join(dict.fromkeys([*endless, *lines]))) from error
+    if endless:
+        raise InputError("\n".join(endless))
+    return result
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,19 +149,40 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _explained(detail: ErrorDetails, model: type[BaseModel], document: Document) -> str:
     keys, known = _in_file(model, tuple(detail["loc"]))
-    dotted = ".".join(str(key) for key in keys)
-    where = document.where(keys)
     if detail["type"] == "extra_forbidden":
-        return f"{where}: {dotted}: unknown key{nearest(str(keys[-1]), known)}"
+        return _line(document, keys, f"unknown key{nearest(str(keys[-1]), known)}")
     if detail["type"] == "missing":
-        return f"{where}: {dotted}: this key is missing"
+        return _line(document, keys, "this key is missing")
     if detail["type"] == "union_tag_invalid":
         kind = str(detail["input"]["kind"])
         tags = detail["ctx"]["expected_tags"].replace("'", "").split(", ")
-        return f"{document.where((*keys, 'kind'))}: {dotted}.kind: no '{kind}'{nearest(kind, tags)}"
+        return _line(document, (*keys, "kind"), f"no '{kind}'{nearest(kind, tags)}")
     shown = repr(detail["input"])
-    found = f" (found {shown})" if len(shown) < 80 else ""
-    return f"{where}: {dotted}: {detail['msg'].removeprefix('Value error, ')}{found}"
+    found = f" (found {shown})" if len(shown) < _SHOWN else ""
+    return _line(document, keys, f"{detail['msg'].removeprefix('Value error, ')}{found}")
+
+
+def _line(document: Document, keys: Keys, problem: str) -> str:
+    """One line of a refusal; a key may be as long and as odd as its author likes."""
+    dotted = ".".join(_short(str(key)) for key in keys)
+    return f"{document.where(keys)}: {dotted}: {problem}" if keys else f"{document.path}: {problem}"
+
+
+def _short(key: str) -> str:
+    key = _one_line(key)
+    return key if len(key) < _SHOWN else f"{key[: _SHOWN // 2]}..."
+
+
+def _endless(values: Any, keys: Keys = ()) -> Iterator[tuple[Keys, float]]:
+    """Where NaN and infinity stand: no digest and no record can hold them."""
+    if isinstance(values, Mapping):
+        for key, value in values.items():
+            yield from _endless(value, (*keys, key))
+    elif isinstance(values, list):
+        for index, value in enumerate(values):
+            yield from _endless(value, (*keys, index))
+    elif isinstance(values, float) and not math.isfinite(values):
+        yield keys, values
 
 
 def _in_file(model: Any, location: Keys) -> tuple[Keys, list[str]]:
@@ -150,17 +192,21 @@ def _in_file(model: Any, location: Keys) -> tuple[Keys, list[str]]:
     """
     models, keys, known = [model], [], [model]
     for key in location:
+        if key == "[key]":  # pydantic's word for the key itself, which stands before it
+            continue
         known = models
-        fields = [_models_in(c.model_fields[key].annotation) for c in models if key in _names(c)]
+        fields = [_models_in(_names(c)[key].annotation) for c in models if key in _names(c)]
         tagged = [c for c in models if key in _tags(c)]
         if fields or not tagged:
             keys.append(key)
         models = [m for found in fields for m in found] or tagged or models
-    return tuple(keys), sorted({name for candidate in known for name in _names(candidate)})
+    return tuple(keys), sorted({str(name) for candidate in known for name in _names(candidate)})
 
 
-def _names(model: Any) -> set[str]:
-    return set(getattr(model, "model_fields", ()))
+def _names(model: Any) -> dict[str | int, FieldInfo]:
+    """The keys of a model as a file spells them, each with its field."""
+    fields: dict[str, FieldInfo] = getattr(model, "model_fields", {})
+    return {field.alias or name: field for name, field in fields.items()}
 
 
 def _tags(model: type[BaseModel]) -> set[str]:
@@ -178,5 +224,36 @@ def _models_in(annotation: Any) -> list[Any]:
 _parsed = lru_cache(maxsize=256)(parsed)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _text_of(path: Path) -> str:
+    try:
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+        is_there = path.exists()
+        here = [p.stem for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}:{line}: not UTF-8: {error.reason}; save it as UTF-8") from error
+    except OSError as error:
+        raise InputError(f"{_short(str(path))}: cannot be read: {error.strerror}") from error
+    if is_there:
+        raise InputError(f"{path}: is no file; give a YAML file")
+    raise InputError(f"{_one_line(str(path))}: no such file{nearest(path.stem, here)}")
+
+
+def _place(error: YAMLError, text: str) -> tuple[int, str]:
+    """The line that a reader stumbled over, and over what."""
+    if isinstance(error, MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        said = ", ".join(filter(None, (error.context, error.problem)))
+        return (mark.line + 1 if mark else 1), _one_line(said)
+    position = getattr(error, "position", 0)
+    return text.count("\n", 0, position) + 1, _one_line(str(getattr(error, "reason", error)))
+
+
+def _whole_character(halves: re.Match[str]) -> str:
+    character = json.loads(f'"{halves[0]}"')
+    return f"\\U{ord(character):08x}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

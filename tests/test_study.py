@@ -6,6 +6,7 @@ import pytest
 
 from folk.errors import InputError
 from folk.study import load_study
+from tests.faults.table import fault
 
 STUDY = """
 study: tiny
@@ -69,11 +70,16 @@ def test_every_entry_that_follows_a_recipe_is_found_by_stage_and_name(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("rows: [folk]", "rows: [flok]", r":16: tables\.main\.rows\.0: no encoder row .*'folk'"),
+        pytest.param("rows: [folk]", "rows: [flok]",
+         r":16: tables\.main\.rows\.0: no encoder row .*'folk'", marks=fault(
+             "Config", "a table of a row, a column of an evaluation, an evaluation of a data set, a "
+             "split or a classifier, a claim of a cell that is not there",
+             "refused by file, line and key, with the nearest name")),
         ("split: few}", "split: fwe}", r"no split is named 'fwe'; did you mean 'few'"),
         ("recipe: folk, data: scenes", "recipe: folk, data: scene", "did you mean 'scenes'"),
         ("[full, few-a]", "[full, few]", "no evaluation is named 'few'"),
-        ("seeds: [0, 3]", "seeds: [0, 0]", "stands there twice"),
+        pytest.param("seeds: [0, 3]", "seeds: [0, 0]", "stands there twice", marks=fault(
+            "Config", "two runs of one name", "refused by file and line")),
         ("seeds: [0, 3]", "seeds: []", "at least 1 item"),
         ("seeds: [0, 3]", "seeds: [-1]", "greater than or equal to 0"),
         ("study: tiny", "study: ../tiny", "a name may hold only"),
@@ -96,7 +102,8 @@ def test_every_entry_that_follows_a_recipe_is_found_by_stage_and_name(tmp_path):
         ("[main/folk/avg,", "[main/flok/avg,", r":24: claims\.rising\.order\.0: .*'main/folk"),
         ("over: main/folk/avg", "over: main/folk/agv", r"claims\.gain\.difference\.over: no cell"),
         ("to: main/folk/avg", "to: main/folk/full", r":26: claims\.same: a cell .* twice"),
-        ("to: main/folk/avg", "to: main/folk/speed", "claims.same: these cells are not in one"),
+        pytest.param("to: main/folk/avg", "to: main/folk/speed", "these cells are not in one",
+         marks=fault("Config", "a claim of cells in two units", "refused by file and line")),
         (", published: id}", "}", "'published', the id of the printed difference, belongs to"),
         ("says: no gain, equal", "says: no gain, published: id, equal", "'published', the id of"),
         ("says: it rises, order", "says: it rises, equal: {of: a, to: b, margin: 1}, order",
@@ -107,7 +114,8 @@ def test_every_entry_that_follows_a_recipe_is_found_by_stage_and_name(tmp_path):
         ("title: A study", "resources: {cost: {processes: 2}}\ntitle: A study", "cost.processes"),
         ("title: A study", "resources: {pretrain: {gpu: 4, processes: 2}}\ntitle: A study",
          "2 processes for 4 GPUs of a node; each process drives one GPU"),
-        ("title: A study", "titel: A study", r"titel: unknown key; did you mean 'title'"),
+        pytest.param("title: A study", "titel: A study", r"titel: unknown key; did you mean",
+         marks=fault("Config", "an unknown key in a study", "refused, with the nearest one")),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(tmp_path, old, new, message):

@@ -188,9 +188,15 @@ def parse_settings(settings: list[str]) -> dict[str, Any]:
     """The KEY=VALUE options of a command, as dotted keys and values.
 
     Raises:
-        InputError: an option without `=`, or a value that is not YAML.
+        InputError: an option without `=`, a value that is not YAML, or a key that is given twice.
     """
-    return dict(_setting(text) for text in settings)
+    values: dict[str, Any] = {}
+    for text in settings:
+        key, value = _setting(text)
+        if key in values:
+            raise InputError(f"--set {key}: given twice; leave one out")
+        values[key] = value
+    return values
 
 
 def _setting(text: str) -> tuple[str, Any]:

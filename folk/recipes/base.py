@@ -38,7 +38,9 @@ class Recipe(Section):
             for dotted in getattr(self, mark):
                 at: Any = self
                 for key in dotted.split("."):
-                    at = at.get(key) if isinstance(at, dict) else getattr(at, key, _MISSING)
+                    fields = getattr(type(at), "model_fields", {})
+                    known = at if isinstance(at, dict) else fields
+                    at = _MISSING if key not in known else dict(at)[key]
                     if at is _MISSING:
                         raise ValueError(f"{mark} speaks of '{dotted}', which this recipe lacks")
         return self

@@ -16,6 +16,7 @@ from folk.recipes.evaluate import (
 )
 from folk.recipes.prepare import PrepareRecipe, SplitRecipe
 from folk.recipes.pretrain import PretrainRecipe
+from folk.study import path_safe
 from folk.yaml_model import Document, checked, merged, nested
 
 RECIPES: dict[str, type[Recipe]] = {
@@ -68,6 +69,10 @@ def _with_bases(document: Document, seen: tuple[str, ...]) -> dict[str, Any]:
     base = values.pop("base", None)
     if base is None:
         return values
+    try:
+        base = path_safe(base if isinstance(base, str) else str(base))
+    except ValueError as error:
+        raise InputError(f"{document.where(('base',))}: base: {error} (found {base!r})") from error
     if base in seen:
         raise InputError(
             f"{document.where(('base',))}: base: '{base}' leads back to itself "
@@ -80,11 +85,15 @@ def _with_bases(document: Document, seen: tuple[str, ...]) -> dict[str, Any]:
 def _laid_over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     result, changed = merged(below, values), _leaves(values)
     for mark in ("source", "assume"):
-        # A value that is changed, or gone, no longer is what the base had a source for.
+        if not all(isinstance(layer.get(mark, {}), Mapping) for layer in (below, values)):
+            continue  # the typed form refuses it
+        # A value that is changed, or gone, no longer is what the base had a source for. What never
+        # was there stays: the typed form refuses it.
         inherited = {
             key: text
             for key, text in below.get(mark, {}).items()
-            if _has(result, key) and not any(f"{key}.".startswith(f"{c}.") for c in changed)
+            if (_has(result, key) or not _has(below, key))
+            and not any(f"{key}.".startswith(f"{c}.") for c in changed)
         }
         result[mark] = inherited | values.get(mark, {})
     return result

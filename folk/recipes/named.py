@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from folk.errors import InputError
 from folk.recipes.base import Recipe
 from folk.recipes.load import load_recipe, result_values
 from folk.study import Entry, Study
@@ -26,11 +27,18 @@ def recipes_of(study: Study, study_path: Path) -> dict[tuple[str, str], Recipe]:
     """Every recipe that a study names, by stage and name of the entry.
 
     Raises:
-        InputError: what is wrong with one of them.
+        InputError: what is wrong with each of them.
     """
-    return {
-        (stage, name): recipe_of(study_path, stage, entry) for stage, name, entry in study.entries()
-    }
+    recipes: dict[tuple[str, str], Recipe] = {}
+    problems: list[str] = []
+    for stage, name, entry in study.entries():
+        try:
+            recipes[stage, name] = recipe_of(study_path, stage, entry)
+        except InputError as error:
+            problems.append(f"{study_path}: '{name}': {error}")
+    if problems:
+        raise InputError("\n".join(problems))
+    return recipes
 
 
 def values_today(study: Study, study_path: Path) -> dict[tuple[str, str], dict[str, Any]]:

@@ -163,6 +163,7 @@ def load_published(path: Path) -> Published:
     """
     document = Document(path)
     file = checked(PublishedFile, document.values, document)
+    problems: list[str] = []
     seen: set[str] = set()
     named: list[tuple[str, list[Any]]] = [
         ("numbers", file.numbers),
@@ -172,18 +173,20 @@ def load_published(path: Path) -> Published:
         for index, entry in enumerate(entries):
             where = document.where((section, index))
             if entry.id in seen:
-                raise InputError(f"{where}: id: '{entry.id}' stands there twice; rename one")
+                problems.append(f"{where}: id: '{entry.id}' stands there twice; rename one")
             if entry.paper not in file.papers:
                 close = nearest(entry.paper, file.papers)
-                raise InputError(f"{where}: paper: no paper is named '{entry.paper}'{close}")
+                problems.append(f"{where}: paper: no paper is named '{entry.paper}'{close}")
             if entry.certainty not in file.certainty:
-                raise InputError(f"{where}: certainty: '{entry.certainty}' is not explained on top")
+                problems.append(f"{where}: certainty: '{entry.certainty}' is not explained on top")
             seen.add(entry.id)
     numbers = {number.id: number for number in file.numbers}
     for index, statement in enumerate(file.statements):
         problem = _contradiction(statement, numbers)
         if problem:
-            raise InputError(f"{document.where(('statements', index))}: numbers: {problem}")
+            problems.append(f"{document.where(('statements', index))}: numbers: {problem}")
+    if problems:
+        raise InputError("\n".join(problems))
     meanings = {str(code): meaning for code, meaning in file.certainty.items()}
     return Published(
         path=path,

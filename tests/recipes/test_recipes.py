@@ -15,6 +15,7 @@ MFM, FOLK = FOLDER / "pretrain/demo-mfm.yaml", FOLDER / "pretrain/demo-folk.yaml
 @pytest.mark.parametrize(
     "path", sorted(FOLDER.glob("*/*.yaml")), ids=lambda p: f"{p.parent.name}/{p.stem}"
 )
+from tests.faults.table import fault
 def test_every_recipe_of_the_repository_is_sound(path):  # fmt: skip
     assert isinstance(load_recipe(path.parent.name, path), RECIPES[path.parent.name])
 
@@ -40,8 +41,11 @@ def test_prose_and_runtime_do_not_decide_a_result():
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("optim.lrr", 0.1, "optim.lrr: unknown key.*lr"),
-        ("optim.epochs", "ten", "valid integer"),
+        pytest.param("optim.lrr", 0.1, "optim.lrr: unknown key.*lr", marks=fault(
+            "Config", "an unknown key in a recipe", "refused by file, line and key")),
+        pytest.param("optim.epochs", "ten", "valid integer", marks=fault(
+            "Config", "a recipe's value of a wrong type or out of its range",
+            "refused by file, line and key")),
         ("optim.epochs", 0, "greater than or equal to 1"),
         ("method.filter.kind", "circle", r"method\.filter\.kind: no 'circle'; known: .*radial"),
         (
@@ -78,6 +82,7 @@ def test_an_error_in_a_base_is_shown_in_the_file_where_it_stands(tmp_path):
         load_recipe("pretrain", tmp_path / "above.yaml")
 
 
+@fault("Config", "recipes based on each other in a circle", "refused, with the circle")
 def test_bases_that_lead_in_a_circle_are_refused(tmp_path):
     (tmp_path / "a.yaml").write_text("base: b\n")
     (tmp_path / "b.yaml").write_text("base: a\n")

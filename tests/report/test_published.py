@@ -6,6 +6,7 @@ import pytest
 
 from folk.errors import InputError
 from folk.report.published import load_published
+from tests.faults.table import fault
 
 HEAD = """
 certainty: {code: read in code, unknown: not found}
@@ -161,6 +162,8 @@ def test_an_id_that_stands_there_twice_is_refused(tmp_path):
         load_published(path)
 
 
+@fault("Config", "a cell or claim of a published number that is not there",
+       "refused before anything runs, with the nearest id")  # fmt: skip
 def test_a_cell_that_asks_for_an_unknown_id_hears_the_nearest_one(published_path):
     published = load_published(published_path)
 

@@ -195,6 +195,7 @@ def test_assumptions_have_a_page_with_their_alternatives(tree):
     "HTML or a script in titles, labels or names of classes",
     "shown as text in the page",
 )
+@fault("Config", "HTML in titles, labels and classes", "shown as it stands, never obeyed")
 def test_markup_in_titles_labels_and_class_names_is_shown_not_obeyed(make_tree):
     evil = "<script>alert(1)</script>"
     tree = make_tree(title=f"T {evil}", label=f"L {evil}")

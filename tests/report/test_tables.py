@@ -14,6 +14,7 @@ from folk.report.escape import html_templates, latex_templates, markdown_templat
 from folk.report.published import load_published
 from folk.report.tables import render_csv, render_latex, render_markdown, table_views
 from folk.study import load_study
+from tests.faults.table import fault
 
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 
@@ -116,6 +117,7 @@ def test_an_empty_cell_is_a_dash_with_its_reason(tree):
     assert "<sup>a</sup> No number, because not every run is there. Not run: mfm-s1/few-c." in text
 
 
+@fault("Config", "LaTeX and Markdown in a label", "shown as it stands in every table")
 def test_labels_cannot_break_a_table(make_tree):
     label = r"a|b<script> & $x_1$ \evil{%}"
     views, _ = views_of(make_tree(label=label))

@@ -6,6 +6,7 @@ INPUTS
 """
 
 import json
+import re
 import shlex
 import sys
 from functools import cache
@@ -32,6 +33,7 @@ from folk.recipes.provide import archive_problems, missing_files
 from folk.report.compared import check_comparisons
 from folk.report.published import load_published
 from folk.study import load_study
+from folk.yaml_model import spelt_value
 from snakemake.exceptions import WorkflowError
 from snakemake.resources import Resource, Resources
 
@@ -59,7 +61,11 @@ def single_study_file():
         refuse(f"--configfile: one study a call, found {len(files)}: {', '.join(files)}")
     # Snakemake makes it absolute; records and reruns must not depend on where a clone lies.
     path, here = Path(files[0]), Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    path = path.relative_to(here) if path.is_relative_to(here) else path
+    # It stands in commands, as do the paths of the recipes beside it.
+    if not re.fullmatch(r"[A-Za-z0-9_./][A-Za-z0-9_./+@-]*", str(path)):
+        refuse(f"--configfile {str(path)!r}: a path of letters, digits and _ . / + @ - is needed")
+    return str(path)
 
 
 def checked_recipes():
@@ -178,7 +184,7 @@ def overrides(stage):
 def set_options(option, entry):
     """The study's own values of an entry, as options of a command."""
     return " ".join(
-        f"{option} {shlex.quote(f'{key}={json.dumps(value)}')}"
+        f"{option} {shlex.quote(f'{key}={spelt_value(value)}')}"
         for key, value in sorted(entry.overrides.items())
     )
 
@@ -382,8 +388,11 @@ def measured(wildcards):
     return found
 
 
-def table_values():
-    """Params value: what the study says about rows, columns, claims and published numbers."""
+def table_values(wildcards):
+    """Params function: what the study says about rows, columns, claims and published numbers.
+
+    A function, because snakemake looks for wildcards in the braces of a text, and a title may have some.
+    """
     parts = {"title", "scale", "encoders", "exclude", "tables", "claims"}
     said = study.model_dump(mode="json", include=parts)
     published = Path("config/published.yaml").read_text(encoding="utf-8")

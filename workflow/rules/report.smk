@@ -57,7 +57,7 @@ rule report:
         runtime=asked("report", "runtime"),
     params:
         study=study_file,
-        values=table_values(),
+        values=table_values,
         code=code("report"),
     message:
         "Rendering the tables of {study.name}"
