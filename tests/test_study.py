@@ -72,7 +72,7 @@ def test_every_entry_that_follows_a_recipe_is_found_by_stage_and_name(tmp_path):
     [
         pytest.param("rows: [folk]", "rows: [flok]",
          r":16: tables\.main\.rows\.0: no encoder row .*'folk'", marks=fault(
-             "Config", "a table of a row, a column of an evaluation, an evaluation of a data set, a "
+             "Config", "a table of a row, a column of an evaluation, an evaluation of data, of a "
              "split or a classifier, a claim of a cell that is not there",
              "refused by file, line and key, with the nearest name")),
         ("split: few}", "split: fwe}", r"no split is named 'fwe'; did you mean 'few'"),

@@ -7,6 +7,7 @@ import pytest
 from folk.errors import InputError
 from folk.recipes import RECIPES, load_recipe, recipe_digest, result_values
 from folk.recipes.parts import parts_in
+from tests.faults.table import fault
 
 FOLDER = Path("config/recipes")
 MFM, FOLK = FOLDER / "pretrain/demo-mfm.yaml", FOLDER / "pretrain/demo-folk.yaml"
@@ -15,7 +16,6 @@ MFM, FOLK = FOLDER / "pretrain/demo-mfm.yaml", FOLDER / "pretrain/demo-folk.yaml
 @pytest.mark.parametrize(
     "path", sorted(FOLDER.glob("*/*.yaml")), ids=lambda p: f"{p.parent.name}/{p.stem}"
 )
-from tests.faults.table import fault
 def test_every_recipe_of_the_repository_is_sound(path):  # fmt: skip
     assert isinstance(load_recipe(path.parent.name, path), RECIPES[path.parent.name])
 
@@ -41,11 +41,22 @@ def test_prose_and_runtime_do_not_decide_a_result():
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        pytest.param("optim.lrr", 0.1, "optim.lrr: unknown key.*lr", marks=fault(
-            "Config", "an unknown key in a recipe", "refused by file, line and key")),
-        pytest.param("optim.epochs", "ten", "valid integer", marks=fault(
-            "Config", "a recipe's value of a wrong type or out of its range",
-            "refused by file, line and key")),
+        pytest.param(
+            "optim.lrr",
+            0.1,
+            "optim.lrr: unknown key.*lr",
+            marks=fault("Config", "an unknown key in a recipe", "refused by file, line and key"),
+        ),
+        pytest.param(
+            "optim.epochs",
+            "ten",
+            "valid integer",
+            marks=fault(
+                "Config",
+                "a recipe's value of a wrong type or out of its range",
+                "refused by file, line and key",
+            ),
+        ),
         ("optim.epochs", 0, "greater than or equal to 1"),
         ("method.filter.kind", "circle", r"method\.filter\.kind: no 'circle'; known: .*radial"),
         (
