@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 
 HIDDEN = "***"
-_OF_ADDRESS = re.compile(r"([A-Za-z][\w+.-]*://)[^\s/@'\"]+@")
+_OF_ADDRESS = re.compile(r"([A-Za-z][\w+.-]*://)[^\s/'\"]+@")
 _NAMED_SO = re.compile(
     r"(^|_)(SECRET|TOKEN|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY)(_|$)", re.IGNORECASE
 )

@@ -26,6 +26,7 @@ from folk.yaml_model import flattened
 ENTITIES_A_BATCH = 1000
 PARAMS_A_BATCH = 100
 DIGEST_LENGTH = 36
+LONGEST_REASON = 500  # characters of what MLflow says of a failure
 
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 RECORD_TAG, OLD_TAG, ADOPTED_TAG = "folk.record_id", "folk.superseded", "folk.adopted"
@@ -72,10 +73,7 @@ def sync_study(study_dir: Path, uri: str | None, study: str) -> SyncReport:
         adopted = set(read_adopted(study_dir).values())
         created, superseded = _replay(records, uri, study, adopted)
     except Exception as error:  # noqa: BLE001 - mlflow, sqlalchemy, alembic and requests raise their own
-        reason = without_secrets(next(iter(str(error).splitlines()), ""))
-        return SyncReport(
-            shown or uri, len(records), 0, 0, unreadable, f"{type(error).__name__}: {reason[:500]}"
-        )
+        return SyncReport(shown or uri, len(records), 0, 0, unreadable, _reason(error))
     return SyncReport(shown or uri, len(records), created, superseded, unreadable)
 
 
@@ -134,14 +132,11 @@ class LiveMirror:
             self._say("the server is too slow; the job does not wait for it")
 
     def _send(self) -> None:
-        # Fewer and shorter trials than MLflow's own five of two minutes each.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         try:
-            client = _client(str(self._uri))
+            client = _client(str(self._uri), seconds=10)
             experiment = _experiment(client, self._study)
             tags = {"folk.study": self._study, "folk.live": "true"}
-            run = client.create_run(experiment, tags=tags, run_name=self._name).info.run_id
+            run = _id_of(client.create_run(experiment, tags=tags, run_name=self._name).info.run_id)
             while True:
                 metrics, end = self._gathered()
                 if metrics:
@@ -150,7 +145,7 @@ class LiveMirror:
                     client.set_terminated(run, status=end)
                     return
         except Exception as error:  # noqa: BLE001 - whatever it is, the job goes on
-            self._say(f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}")
+            self._say(_reason(error))
 
     def _gathered(self) -> tuple[list[Any], str | None]:
         """Wait for a line, then take what else is there, up to a batch."""
@@ -170,8 +165,22 @@ class LiveMirror:
         return metrics, None
 
     def _say(self, what: str) -> None:
-        line = without_secrets(f"MLflow at {self._uri}: no live curves: {what}")
-        print(line, file=sys.stderr)
+        shown = without_secrets(str(self._uri))
+        print(f"MLflow at {shown}: no live curves: {what}", file=sys.stderr)
+
+
+def _reason(error: Exception) -> str:
+    """What MLflow or a server says, as a line that may stand in a log: it may say anything."""
+    first = next(iter(str(error).splitlines()), "")[:LONGEST_REASON]
+    printable = "".join(letter if letter.isprintable() else "?" for letter in first)
+    return f"{type(error).__name__}: {without_secrets(printable)}"
+
+
+def _id_of(answer: Any) -> str:
+    """An id that MLflow gave. RuntimeError: there is none, so nothing was stored."""
+    if not answer:
+        raise RuntimeError("the server says yes and stores nothing; is it an MLflow server?")
+    return str(answer)
 
 
 def _replay(
@@ -211,7 +220,8 @@ def _create_run(
     tags[RECORD_TAG] = record["id"]
     if adopted:
         tags[ADOPTED_TAG] = "true"
-    run = client.create_run(experiment, start_time=started, run_name=name, tags=tags).info.run_id
+    created = client.create_run(experiment, start_time=started, run_name=name, tags=tags)
+    run = _id_of(created.info.run_id)
     recipe = flattened(record["recipe"])
     params = [Param(key, spelt(value)) for key, value in recipe.items()]
     last_step, metrics = 0, []
@@ -251,8 +261,14 @@ def _datasets(record: dict[str, Any]) -> list[Any]:
     return found
 
 
-def _client(uri: str) -> Any:
+def _client(uri: str, seconds: int = 30) -> Any:
+    """A client that gives up: a silent server is asked thrice, for so many seconds each time."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    # It would name the server on standard output, password and all, amid the numbers of a job.
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    # Fewer and shorter trials than MLflow's own seven of two minutes each.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(seconds))
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     from mlflow import MlflowClient
 
@@ -270,10 +286,10 @@ def _client(uri: str) -> Any:
 def _experiment(client: Any, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
-        return str(client.create_experiment(name))
+        return _id_of(client.create_experiment(name))
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+    return _id_of(found.experiment_id)
 
 
 def _runs(client: Any, experiment: str) -> Iterator[Any]:
@@ -284,7 +300,7 @@ def _runs(client: Any, experiment: str) -> Iterator[Any]:
         )
         yield from page
         token = page.token
-        if not token:
+        if not token or not page:  # a server that has no more to say, whatever it says
             return
 
 

@@ -1,5 +1,6 @@
 """MLflow shows what the records say, once, and no job fails because MLflow did."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from folk.provenance.record import open_record
 from folk.provenance.schema import read_record
 from folk.tracking import LiveMirror, sync_study
+from tests.faults.table import fault
 
 RESULTS = Path("results/demo")
 DATA = RESULTS / "prepare/scenes"
@@ -173,6 +176,7 @@ def test_parameters_tags_and_data_are_those_of_the_record(client, study):
     assert {tag.key: tag.value for tag in data.tags}["sha256"] == digest
 
 
+@fault("Services", "a lost MLflow database", "filled again from the records")
 def test_a_lost_database_is_filled_again_with_the_same_runs(client, study):
     before = {name: run.data.to_dictionary() for name, run in runs_of(client).items()}
     from mlflow import MlflowClient
@@ -183,6 +187,7 @@ def test_a_lost_database_is_filled_again_with_the_same_runs(client, study):
     assert {name: run.data.to_dictionary() for name, run in again.items()} == before
 
 
+@fault("Services", "a mirroring that is cut off", "the next one makes the mirror whole")
 def test_a_replay_that_was_cut_off_is_made_whole(client, study):
     run = runs_of(client)["pretrain/folk-s0"]
     client.update_run(run.info.run_id, status="RUNNING")
@@ -217,6 +222,7 @@ def test_an_unreadable_record_is_named_and_the_others_are_mirrored(synced, study
     assert "not mirrored" in str(report)
 
 
+@fault("Services", "an MLflow database that is none", "reported in tracked.json; no job fails")
 def test_a_broken_store_is_reported_and_raises_nothing(study, tmp_path):
     (tmp_path / "mlflow.db").write_text("this is no database " * 100)
 
@@ -242,6 +248,8 @@ def free_port():
         return taken.getsockname()[1]
 
 
+@fault("Services", "an MLflow server that is down", "one line in the log; the job goes on",
+       lost="the live curve")  # fmt: skip
 def test_a_server_that_is_down_costs_one_line_and_no_exception(capsys, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with LiveMirror(f"http://127.0.0.1:{free_port()}", "demo", "pretrain/folk-s0") as mirror:
@@ -254,36 +262,62 @@ def test_a_server_that_is_down_costs_one_line_and_no_exception(capsys, monkeypat
     assert said.count("no live curves") == 1
 
 
-@pytest.mark.slow
-def test_a_server_shows_the_curve_of_a_running_job(tmp_path):
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A real server: its address and its database."""
+    folder = tmp_path_factory.mktemp("server")
     port = free_port()
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-        *("--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--workers", "1"),
-        *("--default-artifact-root", str(tmp_path / "artifacts")),
+        *("--backend-store-uri", f"sqlite:///{folder}/server.db", "--workers", "1"),
+        *("--default-artifact-root", str(folder / "artifacts")),
     ]
-    with (tmp_path / "log").open("w") as log:
-        server = subprocess.Popen(
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
             command, stdout=log, stderr=log, env=environment, start_new_session=True
         )
-    try:
-        deadline = time.monotonic() + 90
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.2)
-        with LiveMirror(f"http://127.0.0.1:{port}", "demo", "pretrain/folk-s0") as mirror:
-            for step in range(50):
-                mirror.log(step, {"loss": float(step)})
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(30)
-    with sqlite3.connect(tmp_path / "server.db") as database:
-        (count,) = database.execute("select count(*) from metrics where key = 'loss'").fetchone()
-        (status,) = database.execute("select status from runs").fetchone()
-    assert (count, status) == (50, "FINISHED")
+    uri = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{uri}/health"):
+            break
+        time.sleep(0.2)
+    yield uri, folder / "server.db"
+    os.killpg(process.pid, 15)
+    process.wait(30)
+
+
+@pytest.mark.slow
+def test_a_server_shows_the_curve_of_a_running_job(server, monkeypatch):
+    monkeypatch.setattr(LiveMirror, "LONGEST_WAIT", 60.0)  # the machine may have much to do
+    uri, store = server
+
+    with LiveMirror(uri, "live", "pretrain/folk-s0") as mirror:
+        for step in range(50):
+            mirror.log(step, {"loss": float(step)})
+
+    with sqlite3.connect(store) as database:
+        join = "metrics join runs using (run_uuid) where name = 'pretrain/folk-s0' and key = 'loss'"
+        (count,) = database.execute(f"select count(*) from {join}").fetchone()
+        statuses = database.execute(f"select distinct status from {join}").fetchall()
+    assert (count, statuses) == (50, [("FINISHED",)])
+
+
+@fault("Services", "an MLflow server that is away while a job runs and returns later",
+       "the job goes on; `folk mlflow-sync` mirrors all of it", lost="the live curve")  # fmt: skip
+@pytest.mark.slow
+def test_a_server_that_returns_is_filled_from_the_records(server, study, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    away = sync_study(study / RESULTS, f"http://127.0.0.1:{free_port()}", "demo")
+    uri, _ = server
+
+    back = sync_study(study / RESULTS, uri, "demo")
+
+    assert away.error
+    assert (away.created, back.error, back.created) == (0, None, back.found)
+    assert back.found >= 3
+    assert sync_study(study / RESULTS, uri, "demo").created == 0
 
 
 def test_mlflow_is_imported_by_nobody_who_does_not_use_it():

@@ -272,8 +272,14 @@ class Statements:
             )
         if unborn := [job.name for job in facts if job.code.commit is None]:
             self.not_established.append(
-                f"the commit of {_listed(unborn)}: outside of a git repository; the fingerprint "
-                "alone names the code"
+                f"the commit of {_listed(unborn)}: git named none there; the fingerprint alone "
+                "names the code"
+            )
+        of_commit = [job for job in facts if job.code.commit is not None]
+        if unsure := [job.name for job in of_commit if job.code.dirty is None]:
+            self.not_established.append(
+                f"whether {_listed(unsure)} ran the code of that commit: git could not compare; "
+                "the fingerprint alone names the code"
             )
 
     def _of_restarts(self, facts: list[JobFacts]) -> None:

@@ -65,20 +65,27 @@ def code_state(root: Path) -> tuple[dict[str, Any], str | None]:
 
     Returns:
         `{"commit", "dirty", "dirty_diff_sha256"}`, each None outside a repository (`commit` alone
-        is None before the first one), and the text of the differences to keep beside the record,
-        None when there are none. The digest is that of the whole text; the text itself is cut at
+        is None before the first one, `dirty` where git cannot compare), and the text of the
+        differences to keep beside the record, None when there are none. Where there is a
+        repository that git does not read, a line on standard error says why. The digest is that of
+        the whole text; the text itself is cut at
         1 MB. New files that git does not ignore count by name and digest. Results and dvc.lock do
         not count: the workflow writes them.
     """
+    unknown = {"commit": None, "dirty": None, "dirty_diff_sha256": None}
     if _git(root, "rev-parse", "--is-inside-work-tree") != b"true\n":
-        return {"commit": None, "dirty": None, "dirty_diff_sha256": None}, None
+        if any((folder / ".git").exists() for folder in (root.resolve(), *root.resolve().parents)):
+            print(f"{root.resolve()}: {_refusal(root)}; no commit is recorded", file=sys.stderr)
+        return unknown, None
     head = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
     commit = head.decode().strip() if head else None
     options = ("--no-ext-diff", "--no-color", "--no-textconv", "--binary")
-    diff = _git(root, "diff", *options, "HEAD", "--", ":(top)", *PRODUCTS) or b""
-    diff += _new_files(root)
+    changes = _git(root, "diff", *options, "HEAD", "--", ":(top)", *PRODUCTS)
+    new = _new_files(root)
+    if new is None or (changes is None and commit is not None):
+        return unknown | {"commit": commit}, None
     # Before its digest is taken: it is kept beside the record, and may go wherever that goes.
-    diff = without_secrets(diff.decode("utf-8", "surrogateescape")).encode(
+    diff = without_secrets(((changes or b"") + new).decode("utf-8", "surrogateescape")).encode(
         "utf-8", "surrogateescape"
     )
     if commit is not None and not diff:
@@ -190,11 +197,13 @@ def _scontrol(job_id: str) -> dict[str, str]:
     return dict(re.findall(r"(?:^|\s)(\w+)=(\S+)", told))
 
 
-def _new_files(root: Path) -> bytes:
+def _new_files(root: Path) -> bytes | None:
     top = _git(root, "rev-parse", "--show-toplevel")
     folder = Path(os.fsdecode(top.rstrip(b"\n"))) if top else root
     listing = ("ls-files", "--others", "--exclude-standard", "-z", "--", ":(top)", *PRODUCTS)
-    names = _git(folder, *listing) or b""
+    names = _git(folder, *listing)
+    if names is None:
+        return None
     lines = []
     for name in filter(None, names.split(b"\0")):
         path = folder / os.fsdecode(name)
@@ -206,6 +215,17 @@ def _new_files(root: Path) -> bytes:
             continue  # gone, or a folder that is a repository of its own
         lines.append(b"new file %s %d bytes sha256 %s\n" % (name, size, digest.encode()))
     return b"".join(sorted(lines))
+
+
+def _refusal(root: Path) -> str:
+    """Why git says nothing of a repository that is there."""
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=60.0, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return "git cannot be called"
+    said = done.stderr.decode(errors="replace").strip().splitlines()
+    return said[0] if said else "git says nothing"
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:

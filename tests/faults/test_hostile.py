@@ -511,6 +511,7 @@ def test_a_line_is_shown_without_its_password():
 
     assert "hunter2" not in said
     assert said.count("***@") == 2
+    assert without_secrets("at https://u:p@q@host/x@y") == "at https://***@host/x@y"
     assert "git@example.org" in said
     assert without_secrets("100000000", {"MAX_TOKENS": "100000000"}) == "100000000"
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from folk.provenance.environment import (
+    code_moved_since,
     code_state,
     ended_as,
     environment,
@@ -14,6 +15,7 @@ from folk.provenance.environment import (
     hardware,
     scheduler,
 )
+from tests.faults.table import fault
 
 
 def git(folder, *arguments):
@@ -94,16 +96,61 @@ def test_before_the_first_commit_the_tree_is_dirty_and_has_no_commit(tmp_path):
     assert "new file code.py" in diff
 
 
+@fault("Services", "a folder that is no git repository", "the record has no commit, and says so")
 def test_without_a_repository_everything_is_unknown(tmp_path):
     nothing = {"commit": None, "dirty": None, "dirty_diff_sha256": None}
 
     assert code_state(tmp_path) == (nothing, None)
 
 
-def test_without_git_everything_is_unknown(repository, monkeypatch):
+NOTHING = {"commit": None, "dirty": None, "dirty_diff_sha256": None}
+
+
+@fault("Services", "no git", "the record has no commit; one line in the job's log says why")
+def test_without_git_everything_is_unknown(repository, monkeypatch, capsys):
     monkeypatch.setenv("PATH", "")
 
-    assert code_state(repository)[0]["commit"] is None
+    assert code_state(repository) == (NOTHING, None)
+    line = f"{repository}: git cannot be called; no commit is recorded\n"
+    assert capsys.readouterr().err == line
+
+
+@fault("Services", "a git repository of another user, which git refuses to read",
+       "the record has no commit; one line in the job's log says why")  # fmt: skip
+def test_a_repository_of_somebody_else_is_unknown_and_git_says_why(repository, monkeypatch, capsys):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    (repository / "below").mkdir()
+
+    assert code_state(repository / "below") == (NOTHING, None)
+    assert "dubious ownership" in capsys.readouterr().err
+
+
+@fault("Services", "a git index that is broken",
+       "the record has the commit, and does not say that nothing was changed")  # fmt: skip
+def test_what_git_cannot_compare_is_not_called_clean(repository):
+    (repository / ".git/index").write_bytes(b"DIRC")
+
+    state, diff = code_state(repository)
+
+    assert state["commit"] is not None
+    assert (state["dirty"], diff) == (None, None)
+
+
+@fault("Services", "a detached head, a dirty tree, a shallow clone",
+       "the record has commit and differences; `verify` names a commit it lacks")  # fmt: skip
+def test_a_detached_head_and_a_shallow_clone_have_a_commit(repository, tmp_path_factory):
+    first = code_state(repository)[0]["commit"]
+    git(repository, "checkout", "-q", "--detach")
+    (repository / "code.py").write_text("x = 2\n")
+    git(repository, "commit", "-qam", "second")
+    detached = code_state(repository)[0]
+    shallow = tmp_path_factory.mktemp("shallow") / "clone"
+    git(repository, "clone", "-q", "--depth", "1", f"file://{repository}", shallow)
+
+    assert detached == {"commit": detached["commit"], "dirty": False, "dirty_diff_sha256": None}
+    assert code_state(shallow)[0] == detached
+    assert code_moved_since(repository, first) == ["code.py"]
+    assert code_moved_since(shallow, first) is None
 
 
 def test_the_lock_is_named_by_its_digest(tmp_path):

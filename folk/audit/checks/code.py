@@ -46,7 +46,7 @@ def _fingerprints(subject: Subject) -> Iterator[Finding]:
 def _commits(subject: Subject) -> Iterator[Finding]:
     for commit, jobs in _grouped(subject, lambda job: job.record["code"]["commit"]):
         if commit is None:
-            says = f"{len(jobs)} results made outside of a git repository, so no commit is known"
+            says = f"{len(jobs)} results made where git named no commit, so none is known"
             cells = subject.plan.cells(*(job.path for job in jobs))
             yield Finding("ok", subject.results.as_posix(), says, cells, remark=True)
         elif (moved := code_moved_since(Path(), commit)) is None:

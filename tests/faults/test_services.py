@@ -1,0 +1,148 @@
+"""MLflow servers that are silent or lie: no job fails or waits for long because of them."""
+
+import http.server
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from folk import tracking
+from folk.tracking import LONGEST_REASON, LiveMirror, sync_study
+from tests.faults.table import fault
+
+
+@contextmanager
+def answering(status: int, kind: str, said: bytes) -> Iterator[str]:
+    """The address, with a password, of a server that gives one answer to everything."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            self.send_response(status)
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        do_POST = do_GET  # noqa: N815 - the library's spelling
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://somebody:s3cr3t@127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """The address of a server that takes connections and never says a word."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(64)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.fixture(autouse=True)
+def one_short_trial(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+
+
+PAGE = b"<html>Please log in \x1b[2J" + b"x" * 100_000 + b"</html>"
+SAME_PAGE = json.dumps({"experiment": {"experiment_id": "1"}, "next_page_token": "more"}).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "said"),
+    [
+        pytest.param(500, "text/plain", b"no", marks=fault(
+            "Services", "an MLflow server that answers with errors, pages for people, or JSON of "
+            "something else", "one line in the log; the job goes on", lost="the live curve")),
+        (404, "application/json", b"{}"),
+        (401, "text/plain", b""),
+        (302, "text/plain", b""),
+        (200, "text/html", PAGE),
+        (200, "application/json", b"[]"),
+        (200, "application/json", b"{}"),
+        (200, "application/json", b'{"experiment": 5}'),
+        (200, "application/json", SAME_PAGE),
+    ],
+    ids=range(9),
+)  # fmt: skip
+def test_a_lying_server_costs_a_line_in_which_no_password_stands(capfd, status, kind, said):
+    with (
+        answering(status, kind, said) as uri,
+        LiveMirror(uri, "demo", "pretrain/folk-s0") as mirror,
+    ):
+        mirror.log(1, {"loss": 1.0})
+
+    out, line = capfd.readouterr()
+    assert out == ""
+    assert line.count("\n") == line.count("no live curves") == 1
+    assert "s3cr3t" not in line
+    assert len(line) < LONGEST_REASON + 200
+    assert line.strip().isprintable()
+
+
+@pytest.mark.parametrize("said", [PAGE, b"{}", b"[]"])
+def test_a_replay_to_a_lying_server_reports_a_failure_and_no_password(tmp_path, said):
+    with answering(200, "application/json", said) as uri:
+        done = sync_study(tmp_path, uri, "demo")
+
+    assert done.error
+    assert done.created == 0
+    assert "s3cr3t" not in f"{done}{vars(done)}"
+    assert str(done).count("\n") == 1
+
+
+@fault("Services", "an MLflow server whose list of runs has no end", "the mirroring ends")
+def test_pages_without_end_are_not_asked_for_without_end(tmp_path):
+    with answering(200, "application/json", SAME_PAGE) as uri:
+        done = sync_study(tmp_path, uri, "demo")
+
+    assert (done.found, done.created) == (0, 0)
+
+
+@fault("Services", "an MLflow server that takes connections and never answers",
+       "the job waits ten seconds at most, and says so", lost="the live curve")  # fmt: skip
+def test_a_silent_server_does_not_hold_up_a_job(monkeypatch, capsys):
+    monkeypatch.setattr(LiveMirror, "LONGEST_WAIT", 0.3)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    import mlflow  # noqa: F401 - else its import is what takes time
+
+    with silent() as uri:
+        start = time.perf_counter()
+        with LiveMirror(uri, "demo", "pretrain/folk-s0") as mirror:
+            for step in range(20_000):
+                mirror.log(step, {"loss": 1.0})
+        assert time.perf_counter() - start < 4
+
+    assert "the server is too slow; the job does not wait for it" in capsys.readouterr().err
+
+
+def test_a_replay_to_a_silent_server_gives_up(tmp_path):
+    with silent() as uri:
+        done = sync_study(tmp_path, uri, "demo")
+
+    assert "timed out" in done.error
+
+
+def test_a_server_is_asked_for_seconds_and_not_for_minutes(monkeypatch):
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT")
+    from mlflow.environment_variables import (
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES,
+        MLFLOW_HTTP_REQUEST_TIMEOUT,
+    )
+
+    tracking._client("http://127.0.0.1:9")
+
+    assert MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() * MLFLOW_HTTP_REQUEST_TIMEOUT.get() <= 60
