@@ -256,7 +256,7 @@ def test_a_server_that_is_down_costs_one_line_and_no_exception(capsys, monkeypat
         start = time.perf_counter()
         for step in range(20_000):
             mirror.log(step, {"loss": 1.0})
-        assert time.perf_counter() - start < 2
+        assert time.perf_counter() - start < 5
 
     said = capsys.readouterr().err
     assert said.count("no live curves") == 1

@@ -1,5 +1,6 @@
 """All sub-commands under one roof, and the one place where an error becomes a line and a status."""
 
+import io
 import sys
 
 import typer
@@ -61,6 +62,7 @@ app.command(rich_help_panel="Audit", epilog=WORDS)(verify)
 
 def main() -> None:
     """Run a sub-command; wrong input ends with one line and status 2, without a traceback."""
+    _let_all_be_said()
     try:
         app()
     except InputError as error:
@@ -68,3 +70,15 @@ def main() -> None:
             f"error: {without_secrets(str(error))}", style="red", markup=False
         )
         sys.exit(2)
+
+
+def _let_all_be_said() -> None:
+    """No terminal or locale makes a command fail because it cannot show a character.
+
+    A terminal gets what it can show and codes for the rest; files and other programs get UTF-8,
+    which JSON is made of.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            encoding = stream.encoding if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")

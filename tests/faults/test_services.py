@@ -52,6 +52,9 @@ def silent() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def one_short_trial(monkeypatch):
+    import mlflow  # noqa: F401 - else its import is what takes time
+
+    monkeypatch.setattr(LiveMirror, "LONGEST_WAIT", 60.0)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
 
@@ -115,15 +118,14 @@ def test_pages_without_end_are_not_asked_for_without_end(tmp_path):
        "the job waits ten seconds at most, and says so", lost="the live curve")  # fmt: skip
 def test_a_silent_server_does_not_hold_up_a_job(monkeypatch, capsys):
     monkeypatch.setattr(LiveMirror, "LONGEST_WAIT", 0.3)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-    import mlflow  # noqa: F401 - else its import is what takes time
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
     with silent() as uri:
         start = time.perf_counter()
         with LiveMirror(uri, "demo", "pretrain/folk-s0") as mirror:
             for step in range(20_000):
                 mirror.log(step, {"loss": 1.0})
-        assert time.perf_counter() - start < 4
+        assert time.perf_counter() - start < 10
 
     assert "the server is too slow; the job does not wait for it" in capsys.readouterr().err
 

@@ -1,0 +1,127 @@
+"""Machines without a network, a home, a folder for temporary files or a modern terminal."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from folk.cli import app
+from tests.faults.table import fault
+
+# Prepares pictures, trains on them and mirrors both; whatever looks beyond this machine is told.
+ALONE = """
+import socket, sys
+from pathlib import Path
+
+def forbidden(event, arguments):
+    if event == "socket.getaddrinfo" and arguments[0] not in (None, "localhost", "127.0.0.1"):
+        sys.stderr.write(f"LOOKED UP {arguments[0]}\\n")
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        if arguments[1][0] not in ("127.0.0.1", "::1"):
+            sys.stderr.write(f"CALLED {arguments[1]}\\n")
+
+sys.addaudithook(forbidden)
+from folk.cli.app import app
+from folk.tracking import sync_study
+
+recipes, words = sys.argv[1], ["--study", "alone", "--scale", "demo"]
+few = [f"scenes.num_{part}={count}" for part, count in
+       (("train", 64), ("val", 16), ("unlabelled", 16))]
+for command in (
+    ["prepare", "--recipe", f"{recipes}/prepare/demo.yaml", "--name", "scenes", "--out",
+     "results/alone/prepare/scenes", *(w for s in few for w in ("--set", s))],
+    ["pretrain", "--recipe", f"{recipes}/pretrain/demo-mfm.yaml", "--name", "mfm-s0", "--seed", "0",
+     "--dataset", "results/alone/prepare/scenes/dataset.json", "--out",
+     "results/alone/pretrain/mfm-s0", "--set", "optim.batch=32", "--set", "optim.epochs=1",
+     "--set", "about.expected=\u2212"],
+):
+    app([*command, *words], standalone_mode=False)
+done = sync_study(Path("results/alone"), None, "alone")
+assert done.created == 2, done
+"""
+
+
+@pytest.mark.parametrize("_", [pytest.param(0, marks=[
+    fault("Services", "no network and no name resolution", "nothing asks for either"),
+    fault("Services", "no `HOME`, no usable `TMPDIR`, locale C", "jobs run as everywhere"),
+])], ids=["bare"])  # fmt: skip
+def test_a_job_needs_nothing_but_its_folder(tmp_path, _):
+    surroundings = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/dev/null",
+        "TMPDIR": "/dev/null",
+        "LC_ALL": "C",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path.cwd()),
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, str(Path("config/recipes").resolve())],
+        cwd=tmp_path, env=surroundings, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    said = [s for s in done.stderr.splitlines() if s.startswith(("LOOKED UP", "CALLED"))]
+    assert said == []
+    assert (tmp_path / "results/alone/pretrain/mfm-s0/record.json").is_file()
+
+
+def speaking(monkeypatch, says) -> None:
+    """Make the command line one that only says something."""
+    only = typer.Typer()
+    only.command()(says)
+    monkeypatch.setattr(app, "app", only)
+    monkeypatch.setattr(sys, "argv", ["folk"])
+
+
+SAID = "\u00b1 0.5 \u2265 \u65e5 \u00e9"
+
+
+@fault("Services", "a terminal or a locale without UTF-8",
+       "what it cannot show stands there as codes; files and pipes get UTF-8")  # fmt: skip
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_no_terminal_makes_a_command_fail(monkeypatch, is_terminal):
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="latin-1", write_through=True)
+    monkeypatch.setattr(stream, "isatty", lambda: is_terminal, raising=False)
+    monkeypatch.setattr(sys, "stdout", stream)
+    speaking(monkeypatch, lambda: print(json.dumps(SAID, ensure_ascii=False)))
+
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+
+    assert ended.value.code == 0
+    if is_terminal:
+        assert raw.getvalue() == b'"\xb1 0.5 \\u2265 \\u65e5 \xe9"\n'
+    else:
+        assert json.loads(raw.getvalue()) == SAID
+
+
+@fault("Services", "a reader that stops reading, as in `folk explain ... | head`",
+       "the command ends without a traceback")  # fmt: skip
+@pytest.mark.parametrize("length", [1, 1_000_000])
+def test_a_closed_pipe_ends_a_command_quietly(monkeypatch, capfd, length):
+    reading, writing = os.pipe()
+    os.close(reading)
+    stream = os.fdopen(writing, "w")
+    monkeypatch.setattr(sys, "stdout", stream)
+
+    def shout():
+        print("x" * length)
+        sys.stdout.flush()
+
+    speaking(monkeypatch, shout)
+
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+
+    assert ended.value.code == 1
+    assert capfd.readouterr().err == ""
+    with contextlib.suppress(BrokenPipeError):
+        stream.close()
