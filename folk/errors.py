@@ -1,6 +1,7 @@
 """The one way this project says that its user, not its code, has something to mend."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 MOST_NAMES = 20  # that a line lists
@@ -34,3 +35,34 @@ def nearest(word: str, known: Iterable[str]) -> str:
         return f"; did you mean '{close[0]}'?"
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return f"; known: {', '.join(names[:MOST_NAMES])}{more}" if names else ""
+
+
+def of_the_machine(error: Exception) -> str | None:
+    """What to tell of an error that is neither the input's nor the code's; None of any other.
+
+    Of too little memory, and of a disk that is full or broken or that may not be written. Where
+    the file is known, `folk.files` has named it before.
+    """
+    if isinstance(error, OSError):
+        if error.errno == errno.ENOMEM:
+            return _no_memory(str(error.strerror))
+        if error.errno not in _OF_DISKS:
+            return None
+        where = f"{error.filename}: " if error.filename else "a file: "
+        return f"{where}{error.strerror}; see to the disk, then start again"
+    # torch names its errors, or tells by text; here nobody imports it to ask.
+    said = str(error).strip().partition("\n")[0]
+    is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if is_memory or "can't allocate memory" in said:
+        return _no_memory(said or type(error).__name__)
+    return None
+
+
+_OF_DISKS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES}
+
+
+def _no_memory(said: str) -> str:
+    return (
+        f"not enough memory ({said[:300]}); let the job have more, or ask for less at once, such "
+        "as by runtime.max_batch or runtime.workers of the recipe, then start again"
+    )

@@ -1,12 +1,54 @@
 """Files that are either whole or not there: write aside, fsync, rename."""
 
+import errno
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from folk.errors import InputError
+
+# The name of what is not whole yet: hidden, beside the file, and known to `sweep`.
+ASIDE = ".aside"
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_RIGHT = {errno.EROFS, errno.EACCES, errno.EPERM}
+AHEAD = 10.0  # seconds; clocks of machines that share a disk are never quite the same
+
+
+class UnwritableError(InputError):
+    """A file that the disk does not take: it is full, or nobody may write there.
+
+    Attributes:
+        reason: what the system says, such as "No space left on device".
+    """
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        self.reason = error.strerror or str(error)
+        remedy = "make room" if error.errno in NO_ROOM else "let it be written"
+        super().__init__(f"{path}: cannot be written ({self.reason}); {remedy}, then start again")
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Name the file when the disk does not take what the block writes to it.
+
+    Raises:
+        UnwritableError: the disk is full, the file would be too big, or nobody may write there.
+    """
+    try:
+        yield
+    except InputError:
+        raise  # an inner file has been named already
+    except Exception as error:
+        reason = _reason_of(error, path)
+        if reason is None:
+            raise
+        raise UnwritableError(path, reason) from error
 
 
 @contextmanager
@@ -20,20 +62,25 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Yields:
         the path to write to. On an exception it is removed and `path` is left as it was.
+
+    Raises:
+        UnwritableError: the disk is full, or nobody may write there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    aside = Path(name)
-    try:
-        yield aside
-        _flush_to_disk(aside)
-        aside.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner can read
-        aside.replace(path)
-        _flush_to_disk(path.parent)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
+    with writing_to(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=ASIDE, dir=path.parent)
+        os.close(handle)
+        aside = Path(name)
+        try:
+            yield aside
+            flush_to_disk(aside)
+            aside.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner can read
+            aside.replace(path)
+            flush_to_disk(path.parent)
+        except BaseException:
+            with suppress(OSError):  # of a disk that cannot be written any more
+                aside.unlink(missing_ok=True)
+            raise
 
 
 def write_text(path: Path, text: str) -> None:
@@ -47,12 +94,69 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers that were killed have left aside in a folder; not in folders below."""
+    for left in folder.glob(f".*{ASIDE}"):
+        left.unlink(missing_ok=True)
+
+
+def bring_to_now(paths: Iterable[Path]) -> list[Path]:
+    """Give files whose time stamp is ahead of the clock the time of now.
+
+    A clock that was set back, or another machine's, leaves such files. The workflow would find
+    every result of theirs older than what it was made from, and throw it away.
+
+    Returns:
+        those that it changed. One that may not be changed is left as it is.
+    """
+    now = time.time()
+    changed = []
+    for path in paths:
+        with suppress(OSError):
+            if path.stat().st_mtime > now + AHEAD:
+                os.utime(path, (now, now))
+                changed.append(path)
+    return changed
+
+
+def _reason_of(error: BaseException, path: Path) -> OSError | None:
+    """What the disk says, where an exception, or one behind it, comes of writing to `path`."""
+    cause: BaseException | None = error
+    while cause is not None:
+        found = _as_system_error(cause)
+        if found is not None:
+            if found.errno in NO_ROOM | {errno.EROFS}:
+                return found  # reading never ends so
+            if found.errno in NO_RIGHT and _is_of(found.filename, path):
+                return found
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _as_system_error(error: BaseException) -> OSError | None:
+    if isinstance(error, OSError):
+        # pyarrow gives the number, and a text of its own.
+        return (
+            OSError(error.errno, os.strerror(error.errno), error.filename) if error.errno else error
+        )
+    # Libraries written in Rust, such as safetensors, give the number in their text.
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(int(number[1]), os.strerror(int(number[1]))) if number else None
+
+
+def _is_of(filename: object, path: Path) -> bool:
+    if not isinstance(filename, str | os.PathLike):
+        return False
+    return Path(filename) in (path, *path.parents) or Path(filename).parent == path.parent
 
 
 def _umask() -> int:

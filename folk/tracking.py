@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from folk.adopted import read_adopted
+from folk.files import whole_file
 from folk.provenance.replay import history_of, milliseconds, records_of, spelt, tags_of
 from folk.secrets import without_secrets
 from folk.yaml_model import flattened
@@ -273,14 +274,22 @@ def _client(uri: str, seconds: int = 30) -> Any:
     from mlflow import MlflowClient
 
     if not uri.startswith(("http://", "https://")):
-        # A new database is made here and by nobody else: two at a time would break it.
-        from mlflow import db
-
-        if uri.startswith("sqlite:///"):
-            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        callback: Any = db.upgrade.callback
-        callback(uri)
+        _make_database(uri)
     return MlflowClient(tracking_uri=uri)
+
+
+def _make_database(uri: str) -> None:
+    """Bring a database to the form that this MLflow reads; nobody else may do it at the time."""
+    from mlflow import db
+
+    upgrade: Any = db.upgrade.callback
+    path = Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+    if path is None or path.exists():
+        upgrade(uri)
+        return
+    # A kill in the middle leaves tables without the mark which they are, and no later upgrade.
+    with whole_file(path) as aside:
+        upgrade(f"sqlite:///{aside.resolve().as_posix()}")
 
 
 def _experiment(client: Any, name: str) -> str:

@@ -26,7 +26,8 @@ ROOMS = [
     ("study",),
     ("yaml_model", "adopted"),
     ("json_file",),
-    ("failures", "files", "errors", "ranges", "canonical", "secrets", "yaml_text"),
+    ("failures", "files", "ranges", "canonical", "secrets", "yaml_text"),
+    ("errors",),
 ]
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
 WITHOUT_TORCH = (

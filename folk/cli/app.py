@@ -2,6 +2,7 @@
 
 import io
 import sys
+from typing import NoReturn
 
 import typer
 from rich.console import Console
@@ -27,7 +28,7 @@ from folk.cli.stages import (
     split,
 )
 from folk.cli.verify import WORDS, verify
-from folk.errors import InputError
+from folk.errors import InputError, of_the_machine
 from folk.secrets import without_secrets
 
 app = typer.Typer(
@@ -61,15 +62,28 @@ app.command(rich_help_panel="Audit", epilog=WORDS)(verify)
 
 
 def main() -> None:
-    """Run a sub-command; wrong input ends with one line and status 2, without a traceback."""
+    """Run a sub-command.
+
+    Wrong input, a full disk and too little memory end with one line and status 2, without a
+    traceback.
+    """
     _let_all_be_said()
     try:
         app()
     except InputError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(
-            f"error: {without_secrets(str(error))}", style="red", markup=False
-        )
-        sys.exit(2)
+        _refuse(str(error))
+    except Exception as error:
+        line = of_the_machine(error)
+        if line is None:
+            raise
+        _refuse(line)
+
+
+def _refuse(line: str) -> NoReturn:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(
+        f"error: {without_secrets(line)}", style="red", markup=False
+    )
+    sys.exit(2)
 
 
 def _let_all_be_said() -> None:

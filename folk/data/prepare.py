@@ -1,10 +1,12 @@
 """Make a prepared data set: shards, manifest and description, all of it or nothing."""
 
 import contextlib
+import glob
 import hashlib
 import io
 import os
 import shutil
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -241,9 +243,13 @@ def _all_or_nothing(folder: Path) -> Iterator[Path]:
     Other files in `folder`, such as the log of this job, stay. The description moves last: without
     it a data set cannot be opened, so nobody reads one that is half new and half old.
     """
-    aside = folder.parent / f".{folder.name}.partial"
-    shutil.rmtree(aside, ignore_errors=True)  # left by a job that was killed
-    aside.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    pattern = f".{glob.escape(folder.name)}.{'?' * 8}.partial"
+    for left in folder.parent.glob(pattern):  # by a job that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    # A name of its own: a job whose driver was killed may still be at it, and will sweep its own.
+    name = tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent)
+    aside = Path(name)
     try:
         yield aside
         move_data_set(aside, folder)

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from folk.files import whole_file
+from folk.files import flush_to_disk, whole_file, writing_to
 
 
 def publish(moves: Mapping[Path, Path]) -> None:
@@ -19,16 +19,21 @@ def publish(moves: Mapping[Path, Path]) -> None:
 
     Raises:
         FileNotFoundError: a source is missing; nothing has been moved then.
+        UnwritableError: the disk is full, or nobody may write there.
     """
     for source in moves:
         if not source.exists():
             raise FileNotFoundError(f"{source}: not there, so nothing was published")
     for source, target in moves.items():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            _move_folder(source, target)
-        else:
-            _move_file(source, target)
+        with writing_to(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                _move_folder(source, target)
+            else:
+                _move_file(source, target)
+    # A machine that loses power may keep a later name, that of the record, and forget these.
+    for folder in {target.parent for target in moves.values()}:
+        flush_to_disk(folder)
 
 
 def _move_file(source: Path, target: Path) -> None:
@@ -48,6 +53,15 @@ def _move_folder(source: Path, target: Path) -> None:
     except OSError:
         aside = target.with_name(f".{target.name}.incoming")
         shutil.rmtree(aside, ignore_errors=True)
-        shutil.copytree(source, aside)
+        shutil.copytree(source, aside, copy_function=_copy_to_disk)
+        for folder in (aside, *(path for path in aside.rglob("*") if path.is_dir())):
+            flush_to_disk(folder)
         aside.rename(target)
         shutil.rmtree(source)
+
+
+def _copy_to_disk(source: str, target: str) -> None:
+    # Named here: copytree gathers what the system says, and keeps only its text.
+    with writing_to(Path(target)):
+        shutil.copy2(source, target)
+        flush_to_disk(Path(target))

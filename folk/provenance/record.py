@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from folk.failures import failed_folder
-from folk.files import write_json, write_text
+from folk.files import sweep, write_json, write_text
 from folk.provenance.environment import (
     code_state,
     ended_as,
@@ -93,6 +93,7 @@ class Record:
         self.fields["metrics"] = dict(metrics)
         record = self._closed("finished", None)
         publish(moves)
+        sweep(path.parent)
         if self._diff is None:
             path.with_name(DIFF_NAME).unlink(missing_ok=True)
         else:
@@ -215,6 +216,7 @@ def open_record(
     }
     fields["parents"] = sorted({e["record"] for e in fields["inputs"] if e["record"]})
     fields["restarts"] = _earlier_starts(work, fields["identity"])
+    sweep(work)
     write_json(work / OPEN_NAME, fields)
     record = Record(work, fields, diff)
     with _terminate_as_exit():

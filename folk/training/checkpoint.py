@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from folk.errors import InputError
-from folk.files import whole_file
+from folk.files import UnwritableError, whole_file
 
 
 def save_checkpoint(path: Path, identity: str, update: int, state: dict[str, Any]) -> None:
@@ -26,12 +26,9 @@ def save_checkpoint(path: Path, identity: str, update: int, state: dict[str, Any
         # An open file and not its path: of a path torch does not tell why writing failed.
         with whole_file(path) as aside, aside.open("wb") as file:
             torch.save({"identity": identity, "update": update, "state": state}, file)
-    except (OSError, RuntimeError) as error:
-        reason = error if isinstance(error, OSError) else error.__context__
-        if not isinstance(reason, OSError):
-            raise
+    except UnwritableError as error:
         raise InputError(
-            f"{path}: the checkpoint of update {update} could not be written ({reason.strerror}); "
+            f"{path}: the checkpoint of update {update} could not be written ({error.reason}); "
             "the one before it still stands; make room, then start again"
         ) from error
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from folk.errors import InputError
-from folk.files import write_text
+from folk.files import write_text, writing_to
 
 
 class History:
@@ -34,8 +34,9 @@ class History:
 
     def flush(self) -> None:
         """Bring everything written so far to the disk; called before each checkpoint."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with writing_to(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Flush and close."""
@@ -44,8 +45,9 @@ class History:
 
     def _append(self, line: dict[str, Any]) -> None:
         self.lines.append(line)
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        with writing_to(self.path):
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:

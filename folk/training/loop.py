@@ -331,7 +331,10 @@ class _Stop:
 
 @contextmanager
 def _stop_requested() -> Iterator[_Stop]:
-    """What SIGTERM and SIGUSR1 leave, so that the loop can save before it leaves."""
+    """What SIGTERM, SIGUSR1 and Ctrl-C leave, so that the loop can save before it leaves.
+
+    A second Ctrl-C does not wait for that.
+    """
     stop = _Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -339,8 +342,11 @@ def _stop_requested() -> Iterator[_Stop]:
 
     def ask(number: int, _frame: FrameType | None) -> None:
         stop.signal = stop.signal or signal.Signals(number).name
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    asking = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+    before = {number: signal.signal(number, ask) for number in asking}
     try:
         yield stop
     finally:

@@ -25,6 +25,7 @@ from tests.cluster.faulty import (
 )
 from tests.cluster.lab import Lab, wait_until
 from tests.cluster.lab_files import CPUS_OF_A_NODE
+from tests.faults.table import fault
 from tests.workflow.conftest import Copy, copy_repository
 
 pytestmark = pytest.mark.timeout(20 * MINUTES)
@@ -79,6 +80,12 @@ def is_the_same(run: Training, expected: str, least: int) -> None:
     assert run.digest() == expected
 
 
+@fault(
+    "Processes",
+    "SLURM's time limit in mid-training",
+    "the job is submitted again without costing a retry, and ends with the same encoder",
+    lost="what came after the last checkpoint",
+)
 def test_a_time_limit_in_mid_training(lab: Lab, folder, expected):
     with training(lab, folder, *NO_RETRIES) as run:
         step = run.wait_for_step(MIDDLE)
@@ -91,6 +98,12 @@ def test_a_time_limit_in_mid_training(lab: Lab, folder, expected):
         assert (lab.state(first), lab.state(second)) == ("TIMEOUT", "COMPLETED")
 
 
+@fault(
+    "Processes",
+    "a job that is requeued by hand",
+    "it goes on where it was, with the same encoder at its end",
+    lost="what came after the last checkpoint",
+)
 @pytest.mark.long
 def test_a_requeue_by_hand(lab: Lab, folder, expected):
     with training(lab, folder, *NO_RETRIES) as run:
@@ -101,6 +114,12 @@ def test_a_requeue_by_hand(lab: Lab, folder, expected):
         assert len(run.submitted()) == 1
 
 
+@fault(
+    "Processes",
+    "preemption that requeues the job",
+    "it goes on where it was, with the same encoder at its end",
+    lost="what came after the last checkpoint",
+)
 @pytest.mark.long
 def test_preemption_that_requeues(lab: Lab, folder, expected):
     low = ("--set-resources", "pretrain:slurm_partition=low")
@@ -114,6 +133,12 @@ def test_preemption_that_requeues(lab: Lab, folder, expected):
         assert set(run.submitted()) - {other} == {run.record()["scheduler"]["job_id"]}
 
 
+@fault(
+    "Processes",
+    "preemption that cancels the job",
+    "it is submitted again without costing a retry",
+    lost="what came after the last checkpoint",
+)
 @pytest.mark.long
 def test_preemption_that_cancels(lab: Lab, folder, expected):
     low = ("--set-resources", "pretrain:slurm_partition=lowcancel")
@@ -127,6 +152,12 @@ def test_preemption_that_cancels(lab: Lab, folder, expected):
         assert (lab.state(first), lab.state(second)) == ("PREEMPTED", "COMPLETED")
 
 
+@fault(
+    "Processes",
+    "`scancel`",
+    "the driver says so and ends with status 1; the next call goes on",
+    lost="what came after the last checkpoint",
+)
 @pytest.mark.long
 def test_a_cancelled_job_is_a_failure_that_the_next_call_continues(lab: Lab, folder, expected):
     with training(lab, folder, *NO_RETRIES) as run:
@@ -142,6 +173,12 @@ def test_a_cancelled_job_is_a_failure_that_the_next_call_continues(lab: Lab, fol
         assert len(run.submitted()) == 2
 
 
+@fault(
+    "Processes",
+    "`kill -9` of a trainer on a cluster",
+    "it costs a retry and goes on where it was",
+    lost="what came after the last checkpoint",
+)
 @pytest.mark.long
 def test_kill_9_of_the_trainer_costs_a_retry(lab: Lab, folder, expected):
     with training(lab, folder, "--retries", "1") as run:
@@ -154,6 +191,12 @@ def test_kill_9_of_the_trainer_costs_a_retry(lab: Lab, folder, expected):
         assert (lab.state(first), lab.state(second)) == ("FAILED", "COMPLETED")
 
 
+@fault(
+    "Processes",
+    "a node that is taken down",
+    "its job goes on elsewhere",
+    lost="what came after the last checkpoint",
+)
 @pytest.mark.long
 def test_a_node_that_is_taken_down(lab: Lab, folder, expected):
     with training(lab, folder, *NO_RETRIES) as run:
@@ -164,6 +207,12 @@ def test_a_node_that_is_taken_down(lab: Lab, folder, expected):
         assert len(run.submitted()) == 1
 
 
+@fault(
+    "Processes",
+    "a node that crashes",
+    "its job goes on elsewhere",
+    lost="what came after the last checkpoint",
+)
 @pytest.mark.long
 def test_a_node_that_crashes(lab: Lab, folder, expected):
     """Its slurmd and all processes of the job end at once; nobody tells the controller."""
@@ -177,6 +226,12 @@ def test_a_node_that_crashes(lab: Lab, folder, expected):
         assert run.record()["scheduler"]["node"] != node
 
 
+@fault(
+    "Processes",
+    "a node that is lost while its job runs on: two trainers of one run",
+    "the older one leaves, at the cost of a retry at most",
+    lost="what came after the last checkpoint",
+)
 @pytest.mark.long
 def test_a_node_that_is_lost_while_its_job_runs_on(lab: Lab, folder, expected):
     """The controller no longer reaches the node and starts the job elsewhere: two trainers.
@@ -201,6 +256,11 @@ def test_a_node_that_is_lost_while_its_job_runs_on(lab: Lab, folder, expected):
         assert steps == list(range(1, len(steps) + 1))
 
 
+@fault(
+    "Processes",
+    "SLURM's controller is away for a while",
+    "the driver waits; the job does not notice",
+)
 @pytest.mark.long
 def test_the_controller_is_away_for_a_while(lab: Lab, folder, expected):
     with training(lab, folder, *NO_RETRIES) as run:
@@ -215,6 +275,11 @@ def test_the_controller_is_away_for_a_while(lab: Lab, folder, expected):
         assert len(run.submitted()) == 1
 
 
+@fault(
+    "Processes",
+    "`kill -9` of the driver on a cluster",
+    "after `--unlock` the next call takes over the jobs in the queue",
+)
 def test_a_killed_driver_that_is_started_again_takes_over_its_job(lab: Lab, folder, expected):
     with training(lab, folder, *NO_RETRIES) as run:
         run.wait_for_step(MIDDLE)
@@ -228,6 +293,11 @@ def test_a_killed_driver_that_is_started_again_takes_over_its_job(lab: Lab, fold
         assert len(run.submitted()) == 1
 
 
+@fault(
+    "Processes",
+    "a job on a cluster that ends while no driver lives",
+    "the next call takes its result as it is",
+)
 @pytest.mark.long
 def test_a_job_that_ended_without_a_driver_is_not_run_again(lab: Lab, folder, expected):
     with training(lab, folder, *NO_RETRIES) as run:
@@ -246,6 +316,12 @@ def test_a_job_that_ended_without_a_driver_is_not_run_again(lab: Lab, folder, ex
         )
 
 
+@fault(
+    "Disk",
+    "the disk of a cluster fills up while a checkpoint is written",
+    "refused; the checkpoint before it stands, and the next call goes on from it",
+    lost="what came after the last checkpoint",
+)
 @pytest.mark.long
 def test_a_full_disk_while_a_checkpoint_is_written(lab: Lab, folder, expected):
     """A limit on the size of files stands for the quota: SLURM hands it on to the job."""

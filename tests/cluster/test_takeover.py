@@ -14,6 +14,7 @@ from folk.cluster import driver_note
 from folk.cluster.ledger import Ledger, Submission
 from folk.cluster.states import Seen
 from folk.cluster.takeover import Takeover, Wanted, not_noted, take_over
+from tests.faults.table import fault
 
 JOB = Wanted(outputs=("out",), digest="d", is_needed=True, reads_new=False, is_made=False)
 MADE = replace(JOB, is_made=True)
@@ -123,6 +124,11 @@ def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return driver_note.NOTES
 
 
+@fault(
+    "Processes",
+    "a driver on a cluster that was killed has left its lock",
+    "the next call says whether it lives, and to call `--unlock` if not",
+)
 def test_a_lock_of_a_dead_driver_is_told_from_that_of_a_live_one(locked: Path):
     script = "import folk.cluster.driver_note as d; d.leave_note(); print(flush=True); input()"
     driver = subprocess.Popen(

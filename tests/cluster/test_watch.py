@@ -7,6 +7,7 @@ import pytest
 
 from tests.cluster.lab import Lab, wait_until
 from tests.cluster.small_workflow import SmallWorkflow
+from tests.faults.table import fault
 
 LONG = 4000  # ticks: does not end by itself
 
@@ -116,6 +117,12 @@ def test_a_training_that_stops_by_plan_goes_on(lab: Lab, tmp_path: Path):
     assert [line.split()[1] for line in workflow.starts()] == ["0", "4"]
 
 
+@fault(
+    "Processes",
+    "Ctrl-C to a driver on a cluster",
+    "its jobs are cancelled; the next call goes on",
+    lost="what came after the last checkpoint",
+)
 def test_an_interrupted_driver_cancels_its_jobs_and_can_be_started_again(lab: Lab, tmp_path: Path):
     workflow = SmallWorkflow(lab, tmp_path, LONG)
     driver = workflow.start()

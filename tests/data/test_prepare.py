@@ -88,14 +88,21 @@ def test_a_failed_prepare_leaves_an_older_data_set_as_it_was(source, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "photos"]
 
 
+@fault(
+    "Disk",
+    "a killed `prepare` of a folder or of the embedded pictures",
+    "what it left is swept; the next start begins anew",
+    lost="that job, some minutes",
+)
 def test_what_a_killed_prepare_left_is_swept_and_a_log_beside_it_stays(tmp_path):
-    (tmp_path / ".a.partial/shards").mkdir(parents=True)
+    (tmp_path / ".a.k1ll3d__.partial/shards").mkdir(parents=True)
+    (tmp_path / ".a.b.others__.partial").mkdir()
     (tmp_path / "a").mkdir()
     (tmp_path / "a/prepare.log").write_text("started")
 
     prepare_scenes(tmp_path / "a", **SMALL)
 
-    assert not (tmp_path / ".a.partial").exists()
+    assert [path.name for path in tmp_path.glob(".*")] == [".a.b.others__.partial"]
     assert (tmp_path / "a/prepare.log").read_text() == "started"
     PreparedData.open(tmp_path / "a")
 

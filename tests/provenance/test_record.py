@@ -17,6 +17,7 @@ from folk.errors import InputError
 from folk.failures import failed_folder, work_folder
 from folk.provenance.record import OPEN_NAME
 from folk.provenance.schema import read_record, record_id, write_record
+from tests.faults.table import fault
 
 ROOT = Path(__file__).parents[2]
 WORK = Path("results/demo/work/pretrain/folk-s0")
@@ -178,6 +179,11 @@ def test_a_restart_tells_why_it_ended_and_over_what_it_was_spread(job, monkeypat
     assert [r["geometry"]["threads"] for r in restarts] == [1, 2, 3]
 
 
+@fault(
+    "Processes",
+    "SIGTERM twice",
+    "the record of the interrupted job is still written",
+)
 def test_a_second_sigterm_does_not_cut_the_evidence_off(job, monkeypatch):
     from folk.provenance import record as module
 
@@ -226,6 +232,12 @@ def test_a_start_whose_checkpoint_is_not_continued_is_no_restart(job):
     assert "no end was recorded" in failures()[0]["error"]["message"]
 
 
+@fault(
+    "Bytes",
+    "a damaged record of a job that was under way",
+    "the next start begins, and lists no start before it",
+    lost="the mention of the earlier start",
+)
 def test_a_half_written_open_record_does_not_stop_the_next_start(job):
     WORK.mkdir(parents=True)
     (WORK / OPEN_NAME).write_text('{"started": "2026')
@@ -236,6 +248,11 @@ def test_a_half_written_open_record_does_not_stop_the_next_start(job):
     assert read_record(RESULT / "record.json")["restarts"] == []
 
 
+@fault(
+    "Processes",
+    "a job is ended from outside",
+    "its start, its last step and its end stand in the next record or in `failed/`",
+)
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
 def test_a_job_killed_from_outside_leaves_its_trace(here, sign):
     code = f"""
@@ -312,6 +329,11 @@ def test_a_file_that_is_no_json_is_refused_by_name(here):
         read_record(here / "none.json")
 
 
+@fault(
+    "Processes",
+    "two starts of one job, such as after the loss of a node",
+    "the older one leaves with status 75 and publishes nothing",
+)
 def test_a_start_on_a_lost_node_leaves_when_another_has_taken_over(job):
     lost = job()
     early = lost.__enter__()

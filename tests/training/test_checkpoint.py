@@ -10,6 +10,7 @@ import torch
 
 from folk.errors import InputError
 from folk.training.checkpoint import load_checkpoint, save_checkpoint
+from tests.faults.table import fault
 
 
 @pytest.fixture
@@ -23,6 +24,12 @@ def small_disk() -> Iterator[None]:
     signal.signal(signal.SIGXFSZ, handler)
 
 
+@fault(
+    "Disk",
+    "the disk is full while a checkpoint is written",
+    "refused; the checkpoint before it stands",
+    lost="what came after that checkpoint",
+)
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, small_disk: None):
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, "identity", 1, {"weight": torch.zeros(10)})

@@ -2,9 +2,16 @@
 
 import pytest
 
+from folk.errors import InputError
 from folk.training.history import History, read_history
+from tests.faults.table import fault
 
 
+@fault(
+    "Processes",
+    "two trainers write one history",
+    "that of the older one goes to a file that nobody reads",
+)
 def test_a_trainer_that_was_thought_dead_adds_nothing(tmp_path):
     path = tmp_path / "work/metrics.jsonl"
     lost = History(path, 0)
@@ -22,14 +29,19 @@ def test_a_trainer_that_was_thought_dead_adds_nothing(tmp_path):
     ]  # fmt: skip
 
 
+@fault(
+    "Disk",
+    "the disk is full when a history is cut back to its checkpoint",
+    "refused; the history stays whole",
+)
 def test_a_history_that_cannot_be_cut_back_is_left_whole(tmp_path, monkeypatch):
     path = tmp_path / "metrics.jsonl"
     before = History(path, 0)
     before.add(1, 0.1, {"loss": 1.0})
     before.close()
-    monkeypatch.setattr("folk.files._flush_to_disk", _full)
+    monkeypatch.setattr("folk.files.flush_to_disk", _full)
 
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InputError, match=r"metrics\.jsonl: cannot be written \(No space left"):
         History(path, 1)
     assert [line["step"] for line in read_history(path)] == [1]
 

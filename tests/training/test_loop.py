@@ -55,6 +55,12 @@ class Toy:
         return train(self.plan, WORLD, parts, self.batches, self.update, measure)
 
 
+@fault(
+    "Processes",
+    "a training that is cut off at any update",
+    "the next start goes on from the checkpoint and ends with the same weights, to the bit",
+    lost="what came after the last checkpoint",
+)
 @pytest.mark.parametrize("die_at", [1, 4, 5, 11])
 def test_an_interrupted_training_ends_as_the_uninterrupted_one(tmp_path, die_at):
     whole = Toy(tmp_path / "whole")
@@ -173,6 +179,11 @@ def test_a_gradient_that_is_not_finite_stops_and_names_the_update(tmp_path):
         toy.run()
 
 
+@fault(
+    "Processes",
+    "SIGTERM in the middle of a training",
+    "it saves a checkpoint and ends with status 75; the next start goes on from there",
+)
 def test_a_signal_saves_and_asks_to_come_again(tmp_path):
     toy = Toy(tmp_path)
     real = toy.update
@@ -202,6 +213,12 @@ def test_a_damaged_checkpoint_is_refused_by_name(tmp_path):
         load_checkpoint(path, "a")
 
 
+@fault(
+    "Processes",
+    "a kill in the middle of a line of metrics.jsonl",
+    "the half line is dropped",
+    lost="that line, if no checkpoint came after it",
+)
 def test_a_half_written_line_of_the_history_is_dropped(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text(json.dumps({"step": 1, "loss": 2.0}) + '\n{"step": 2, "lo')

@@ -12,6 +12,7 @@ import pytest
 
 from folk.provenance.schema import read_record
 from folk.training.history import read_history
+from tests.faults.table import fault
 
 RECIPE = "config/recipes/pretrain/demo-folk.yaml"
 SETTINGS = ["optim.epochs=3", "optim.batch=32", "runtime.log_every=1", "optim.warmup_epochs=0.5"]
@@ -47,6 +48,12 @@ def finish(arguments: list[str]) -> str:
     return done.stderr
 
 
+@fault(
+    "Processes",
+    "`kill -9` in the middle of a pre-training",
+    "the next start goes on from the checkpoint and ends with the same encoder, to the bit",
+    lost="what came after the last checkpoint",
+)
 @pytest.mark.slow
 def test_kill_9_in_the_middle_changes_nothing(dataset, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -85,6 +92,11 @@ def test_two_processes_train_the_encoder_that_one_would(dataset, tmp_path):
             assert left[name] == pytest.approx(right[name], rel=1e-3), name
 
 
+@fault(
+    "Processes",
+    "a training that is stopped and goes on in more processes",
+    "it goes on from the checkpoint; the same but for rounding, and the record tells of it",
+)
 @pytest.mark.slow
 def test_a_training_goes_on_in_another_number_of_processes(dataset, tmp_path):
     """One process is stopped and two go on: allowed, recorded, and the same but for rounding."""

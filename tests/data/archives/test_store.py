@@ -15,6 +15,7 @@ from folk.data.archives.store import store
 from folk.data.decode import check_picture
 from folk.data.shards import PreparedData
 from folk.errors import InputError
+from tests.faults.table import fault
 
 # Prepares in a process of its own and kills it, as a machine does, while picture 8 is checked.
 KILLED = """
@@ -83,6 +84,12 @@ def test_a_killed_preparation_leaves_no_data_set(killed):
         PreparedData.open(killed)
 
 
+@fault(
+    "Disk",
+    "a killed `prepare` of archives",
+    "the next start goes on after the last whole shard, with the same data set at its end",
+    lost="the shard that was being written",
+)
 def test_a_killed_preparation_goes_on_after_its_last_whole_shard(
     killed, source, tmp_path, monkeypatch
 ):
@@ -102,6 +109,11 @@ def test_a_killed_preparation_goes_on_after_its_last_whole_shard(
     assert len(PreparedData.open(killed).split("train")) == 9
 
 
+@fault(
+    "Processes",
+    "a `prepare` of archives that is killed between its data set and its record",
+    "the next start takes the finished data set",
+)
 def test_what_is_finished_is_not_made_again_until_it_is_published(source, tmp_path, monkeypatch):
     run(source, tmp_path / "out")
     calls = counted_checks(monkeypatch)
@@ -121,6 +133,12 @@ def test_unfinished_work_of_another_job_is_not_continued(killed, source, monkeyp
     assert len(calls) == 13
 
 
+@fault(
+    "Disk",
+    "a shard of an unfinished `prepare` that has lost its end",
+    "it is made again",
+    lost="that shard",
+)
 def test_a_shard_that_lost_its_end_is_made_again(killed, source, tmp_path):
     shard = killed / "partial/shards/train-00001.arrow"
     shard.write_bytes(shard.read_bytes()[:-1])
