@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -28,7 +27,8 @@ class UnwritableError(InputError):
     """
 
     def __init__(self, path: Path, error: OSError) -> None:
-        self.reason = error.strerror or str(error)
+        # By its number, for pyarrow has a text of its own.
+        self.reason = os.strerror(error.errno) if error.errno else str(error)
         remedy = "make room" if error.errno in NO_ROOM else "let it be written"
         super().__init__(f"{path}: cannot be written ({self.reason}); {remedy}, then start again")
 
@@ -132,25 +132,13 @@ def _reason_of(error: BaseException, path: Path) -> OSError | None:
     """What the disk says, where an exception, or one behind it, comes of writing to `path`."""
     cause: BaseException | None = error
     while cause is not None:
-        found = _as_system_error(cause)
-        if found is not None:
-            if found.errno in NO_ROOM | {errno.EROFS}:
-                return found  # reading never ends so
-            if found.errno in NO_RIGHT and _is_of(found.filename, path):
-                return found
+        if isinstance(cause, OSError):
+            if cause.errno in NO_ROOM | {errno.EROFS}:
+                return cause  # reading never ends so
+            if cause.errno in NO_RIGHT and _is_of(cause.filename, path):
+                return cause
         cause = cause.__cause__ or cause.__context__
     return None
-
-
-def _as_system_error(error: BaseException) -> OSError | None:
-    if isinstance(error, OSError):
-        # pyarrow gives the number, and a text of its own.
-        return (
-            OSError(error.errno, os.strerror(error.errno), error.filename) if error.errno else error
-        )
-    # Libraries written in Rust, such as safetensors, give the number in their text.
-    number = re.search(r"\(os error (\d+)\)", str(error))
-    return OSError(int(number[1]), os.strerror(int(number[1]))) if number else None
 
 
 def _is_of(filename: object, path: Path) -> bool:

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from folk.adopted import read_adopted
-from folk.files import whole_file
+from folk.files import ASIDE, flush_to_disk
 from folk.provenance.replay import history_of, milliseconds, records_of, spelt, tags_of
 from folk.secrets import without_secrets
 from folk.yaml_model import flattened
@@ -287,9 +287,15 @@ def _make_database(uri: str) -> None:
     if path is None or path.exists():
         upgrade(uri)
         return
-    # A kill in the middle leaves tables without the mark which they are, and no later upgrade.
-    with whole_file(path) as aside:
-        upgrade(f"sqlite:///{aside.resolve().as_posix()}")
+    # Aside: a kill in the middle leaves tables without the mark that says which, for ever.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}{ASIDE}")
+    for left in path.parent.glob(f"{aside.name}*"):  # sqlite's journal too
+        left.unlink()
+    upgrade(f"sqlite:///{aside.resolve().as_posix()}")
+    flush_to_disk(aside)
+    aside.rename(path)
+    flush_to_disk(path.parent)
 
 
 def _experiment(client: Any, name: str) -> str:

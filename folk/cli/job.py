@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from ruamel.yaml import YAML
 
 from folk.errors import InputError
-from folk.files import whole_file, write_json
+from folk.files import bring_to_now, whole_file, write_json
 from folk.provenance.digest import digest_input, sha256_of_json
 from folk.provenance.fingerprint import code_fingerprint
 from folk.provenance.lineage import scale_of
@@ -37,6 +37,7 @@ class Job:
     evaluation: str | None
     seed: int | None
     recipe: Recipe
+    recipe_path: Path
     inputs: dict[str, Path]
     out: Path
     work: Path
@@ -108,6 +109,7 @@ def make_job(
         evaluation=evaluation,
         seed=seed,
         recipe=checked,
+        recipe_path=recipe,
         inputs=given,
         out=out,
         work=work or out.with_name(f"{out.name}.work"),
@@ -164,6 +166,7 @@ def run_job(
         threads=job.threads,
     ) as record:
         _head_the_log(record.fields)
+        _not_ahead(job)
         name = "/".join(filter(None, (job.stage, job.run, job.evaluation)))
         with LiveMirror(os.environ.get("MLFLOW_TRACKING_URI"), job.study, name) as mirror:
 
@@ -175,6 +178,7 @@ def run_job(
         write_json(job.work / "metrics.json", metrics)
         _write_recipe(job.work / "recipe.yaml", job.recipe)
         names = [*outputs, "metrics.json", "recipe.yaml"]
+        _not_ahead(job)  # the clock may have been set back meanwhile
         record.finish(
             outputs={name: job.out / name for name in names},
             metrics=metrics,
@@ -212,6 +216,21 @@ def _head_the_log(fields: Mapping[str, Any]) -> None:
     job = f", SLURM job {slurm['job_id']}" if slurm else ""
     where = f"{fields['hardware']['host']}{job}"
     print(f"--- {fields['stage']} {fields['run']}, {fields['started']}, {where}", file=sys.stderr)
+
+
+def _not_ahead(job: Job) -> None:
+    """See to it that the workflow will find this result newer than what it is made from.
+
+    It deletes one that is older. Files that did not come from a job are the user's own.
+    """
+    made = [path for path in job.inputs.values() if path.with_name("record.json").is_file()]
+    say_ahead(bring_to_now([job.recipe_path, *made]))
+
+
+def say_ahead(changed: list[Path]) -> None:
+    """Tell of time stamps that were ahead of the clock."""
+    for path in changed:
+        print(f"{path}: its time stamp was ahead of the clock and is now's", file=sys.stderr)
 
 
 def _write_recipe(path: Path, recipe: Recipe) -> None:

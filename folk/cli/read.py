@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from folk.files import write_json
+from folk.cli.job import say_ahead
+from folk.files import bring_to_now, write_json
 from folk.study import load_study
 
 StudyFile = Annotated[Path, typer.Argument(help="study file, such as config/demo.yaml")]
@@ -38,6 +39,7 @@ def mlflow_sync(
     from folk.tracking import sync_study
 
     name = load_study(study).name
+    say_ahead(bring_to_now((results / name).glob("*/**/record.json")))
     done = sync_study(results / name, uri, name)
     if report is not None:
         write_json(report, vars(done))

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from folk.cli.read import Results, StudyFile
 from folk.errors import InputError
+from folk.files import sweep
 from folk.study import load_study
 
 
@@ -38,6 +39,8 @@ def seal(
     if check:
         _check(folder, signers)
         return
+    for part in (folder, *(folder / name for name in ("tables", "figures", "metrics"))):
+        sweep(part)
     made = write_seal(named, study, folder)
     _say(
         f"seal: {len(made.records)} records, {len(made.failed)} of failed or interrupted jobs, "

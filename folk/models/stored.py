@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from folk.errors import InputError
@@ -33,7 +33,8 @@ def write_weights(folder: Path, kind: Kind, network: nn.Module) -> str:
     path = folder / f"{kind.name}.safetensors"
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     with whole_file(path) as aside:
-        save_file(state, aside)
+        # Not save_file: it writes to a name of its own first, which a kill would leave behind.
+        aside.write_bytes(save(state))
     return sha256_of(path)
 
 

@@ -38,6 +38,9 @@ from folk.secrets import without_secrets
 OPEN_NAME = "record.open.json"
 DIFF_NAME = "uncommitted.diff"
 MADE_NAME = "finished.id"  # in the work folder, which is never handed on: this copy did the job
+# What a training goes on from; nothing else can bring it back before its record stands. And the
+# note of a loss that was not finite, which a finished training has left behind.
+GROWING = ("checkpoint.pt", "progress.json", "diverged.json")
 STOPPED = (75, 128 + signal.SIGTERM)  # exit codes: a planned stop that wants a restart; SIGTERM
 
 
@@ -71,7 +74,7 @@ class Record:
         path: Path,
         moves: Mapping[Path, Path] | None = None,
     ) -> str:
-        """Publish the results and the record about them, the record last.
+        """Publish the results and the record about them, the record last; then forget what grew.
 
         Args:
             outputs: name -> declared place of each result; a folder is listed file by file.
@@ -100,7 +103,8 @@ class Record:
             write_text(path.with_name(DIFF_NAME), self._diff)
         write_record(path, record)
         write_text(self.work / MADE_NAME, f"{record['id']}\n")
-        (self.work / OPEN_NAME).unlink(missing_ok=True)
+        for name in (OPEN_NAME, *GROWING):
+            (self.work / name).unlink(missing_ok=True)
         self.finished = True
         return str(record["id"])
 

@@ -40,7 +40,6 @@ from folk.tasks.pictures import (
 )
 from folk.training.distributed import World
 from folk.training.history import History
-from folk.training.loop import forget
 from folk.training.optimizer import layer_decay_groups
 from folk.training.randomness import derived_seed, seed_all
 
@@ -155,7 +154,6 @@ def finetune(
         write_predictions(predictions, validation.keys(), validation.labels(), logits)
         wnids = None if data.wnids is None else list(data.wnids)
         save_classifier(work, model, info, list(data.classes), recipe.augment.size, wnids)
-        forget(work)
     world.wait()
     return _final(history, predictions) | {
         "num_train": float(len(training)),

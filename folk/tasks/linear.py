@@ -17,7 +17,7 @@ from folk.recipes.evaluate import Linear
 from folk.tasks.pictures import training_batches, whole_batches
 from folk.training.distributed import World
 from folk.training.history import History
-from folk.training.loop import NonFiniteLossError, Plan, forget, train
+from folk.training.loop import NonFiniteLossError, Plan, train
 from folk.training.randomness import derived_seed, seed_all
 from folk.training.schedules import cosine_rate, current_rate, scaled_rates
 
@@ -161,8 +161,6 @@ def line_on_crops(
         update,
         lambda epoch: {"top1": _top1(unseen_labels, logits_of_unseen())},
     )
-    if world.is_main:
-        forget(work)
     return logits_of_unseen(), history
 
 

@@ -41,7 +41,6 @@ from folk.tasks.pictures import (
     whole_batches,
 )
 from folk.training.distributed import World
-from folk.training.loop import forget
 from folk.training.optimizer import weight_decay_groups
 from folk.training.randomness import derived_seed, seed_all
 from folk.training.schedules import (
@@ -131,7 +130,6 @@ def pretrain(
         )
         corruption = None if recipe.method is None else build_corruption(recipe.method)
         save_examples(work / "examples.npz", data, recipe.views.size, corruption, model)
-        forget(work)
     return metrics
 
 

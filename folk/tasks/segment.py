@@ -32,7 +32,6 @@ from folk.tasks.pictures import (
 )
 from folk.tasks.windows import sliding_logits
 from folk.training.distributed import World
-from folk.training.loop import forget
 from folk.training.optimizer import (
     create_optimizer,
     layer_decay_groups,
@@ -156,7 +155,6 @@ def segment(
         scores = scores_of_file(path)
         metrics |= {"miou": scores.miou, "macc": scores.macc, "aacc": scores.aacc}
         metrics["loss_last"] = history.values("loss")[-1][1]
-        forget(work)
     return metrics
 
 

@@ -184,12 +184,6 @@ def _train(
     return history
 
 
-def forget(work: Path) -> None:
-    """Remove the growing state of a finished training; its results stand elsewhere now."""
-    for name in ("checkpoint.pt", "progress.json", DIVERGED):
-        (work / name).unlink(missing_ok=True)
-
-
 def _updates_to_agree(updates_per_second: float, world: World) -> int:
     """After how many updates several processes ask again; the same number in all of them."""
     if world.size == 1:

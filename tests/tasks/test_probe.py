@@ -76,7 +76,6 @@ def test_a_stopped_line_on_crops_goes_on_and_ends_the_same(encoder, few_scenes, 
     for name in ("predictions-linear.parquet", "predictions-knn.parquet"):
         one, two = ((tmp_path / f / name).read_bytes() for f in ("whole", "stopped"))
         assert one == two
-    assert not (tmp_path / "stopped/checkpoint.pt").exists()
 
 
 def test_crops_differ_between_epochs_and_whole_pictures_do_not(encoder, few_scenes, tmp_path):
