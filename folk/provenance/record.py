@@ -228,9 +228,26 @@ def open_record(
             yield record
             assert record.finished, "the block of a record must call finish"
         except BaseException as error:
-            if not record.finished:
-                _keep_failure(record, error)
+            if record.finished:
+                raise
+            said = _said_of(record, error)
+            _keep_failure(record, said)
+            if said is not error:
+                raise said from error
             raise
+
+
+def _said_of(record: Record, error: BaseException) -> BaseException:
+    """An error, or what it comes of: the other start has swept what this one was at."""
+    if not isinstance(error, Exception):
+        return error
+    try:
+        record.check_is_latest()
+    except SupersededError as superseded:
+        return superseded
+    except (OSError, ValueError):
+        return error  # the disk, or what stands on it, is the matter
+    return error
 
 
 def _keep_failure(record: Record, error: BaseException) -> None:
