@@ -8,7 +8,7 @@ SLURM_TESTS ?= slurm
 SNAKEMAKE = $(BIN)/snakemake --workflow-profile workflow/profiles/local --configfile $(STUDY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full smoke test slurm-test bench check format lock clean
+.PHONY: help setup demo demo-full smoke test slurm-test soak bench check format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -41,6 +41,11 @@ test: setup .venv/crate/ready ## the tests, a whole tiny study among them
 slurm-test: setup ## the tests on a real SLURM, a cluster of their own on this machine
 	@$(BIN)/python -m pytest -m "$(SLURM_TESTS)" tests/cluster
 	@echo "Done. What was asked of the cluster was done."
+
+soak: setup ## the tests with many kills, and the table of faults made again
+	@$(BIN)/python -m pytest -m soak tests/faults
+	@$(BIN)/python -m tests.faults.table --write
+	@echo "Done. Nothing was lost; docs/faults.md is what the tests say."
 
 bench: setup ## speed against what people use today, a few minutes; ROWS="masks step" for some
 	@$(BIN)/python -m tests.bench $(ROWS)

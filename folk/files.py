@@ -1,8 +1,10 @@
 """Files that are either whole or not there: write aside, fsync, rename."""
 
 import errno
+import glob
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -104,9 +106,16 @@ def flush_to_disk(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what writers that were killed have left aside in a folder; not in folders below."""
-    for left in folder.glob(f".*{ASIDE}"):
-        left.unlink(missing_ok=True)
+    """Remove what writers that were killed have left aside in a folder, and beside it for it.
+
+    A writer that lives after all fails when it would give its file a name. Folders below are left.
+    """
+    own = f".{glob.escape(folder.name)}.{'?' * 8}{ASIDE}"
+    for left in (*folder.glob(f".*{ASIDE}"), *folder.parent.glob(own)):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def bring_to_now(paths: Iterable[Path]) -> list[Path]:

@@ -290,12 +290,20 @@ def _make_database(uri: str) -> None:
     # Aside: a kill in the middle leaves tables without the mark that says which, for ever.
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}{ASIDE}")
-    for left in path.parent.glob(f"{aside.name}*"):  # sqlite's journal too
-        left.unlink()
-    upgrade(f"sqlite:///{aside.resolve().as_posix()}")
-    flush_to_disk(aside)
-    aside.rename(path)
-    flush_to_disk(path.parent)
+    try:
+        _remove(aside)
+        upgrade(f"sqlite:///{aside.resolve().as_posix()}")
+        flush_to_disk(aside)
+        aside.rename(path)
+        flush_to_disk(path.parent)
+    except BaseException:
+        _remove(aside)
+        raise
+
+
+def _remove(database: Path) -> None:
+    for part in ("", "-journal", "-wal", "-shm"):
+        database.with_name(f"{database.name}{part}").unlink(missing_ok=True)
 
 
 def _experiment(client: Any, name: str) -> str:

@@ -17,6 +17,7 @@ import pytest
 from folk.provenance.record import open_record
 from folk.provenance.schema import read_record
 from folk.tracking import LiveMirror, sync_study
+from tests.faults.disk import small_files
 from tests.faults.table import fault
 
 RESULTS = Path("results/demo")
@@ -196,6 +197,28 @@ def test_a_replay_that_was_cut_off_is_made_whole(client, study):
 
     assert report.created == 1
     assert len(runs_of(client)) == 3
+
+
+@fault(
+    "Disk",
+    "the disk is full while MLflow's database is made; an earlier `kill -9` has left half of one",
+    "the mirror says so and the study goes on; the next replay makes a whole one",
+    lost="nothing: the records are the truth",
+)
+def test_half_a_database_is_never_taken_for_one(study, tmp_path):
+    folder = tmp_path / "demo"
+    shutil.copytree(study / RESULTS, folder)
+    for left in (".mlflow.db.aside", ".mlflow.db.aside-journal"):
+        (folder / left).write_bytes(b"half")
+    with small_files(200_000):
+        done = sync_study(folder, None, "demo")
+    assert done.error is not None
+    assert "disk" in done.error
+    assert list(folder.glob("*mlflow.db*")) == []
+
+    done = sync_study(folder, None, "demo")
+    assert done.error is None
+    assert done.created == done.found > 0
 
 
 def test_a_job_that_was_run_again_replaces_the_old_run_in_name_only(client, study):

@@ -67,8 +67,14 @@ def prepare(
     run_job(
         job,
         ["shards", "manifest.parquet", "dataset.json"],
-        lambda _live: run_prepare(
-            checked, source, job.work, name, archives=paths, identity=job.identity
+        lambda live: run_prepare(
+            checked,
+            source,
+            job.work,
+            name,
+            archives=paths,
+            identity=job.identity,
+            confirm=lambda: live(0, {}),
         ),
     )
 

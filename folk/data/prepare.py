@@ -1,7 +1,6 @@
 """Make a prepared data set: shards, manifest and description, all of it or nothing."""
 
 import contextlib
-import glob
 import hashlib
 import io
 import os
@@ -27,7 +26,7 @@ from folk.data.shards import FORMAT
 from folk.data.wnids import is_wnid
 from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter
 from folk.errors import InputError, nearest
-from folk.files import whole_file, write_json
+from folk.files import ASIDE, whole_file, write_json
 
 MAX_ROWS_PER_SHARD = 65536
 # Rows of the manifest that are written at once.
@@ -57,12 +56,20 @@ class Picture(NamedTuple):
         return cls(key, label, split, image, _sha256(image), annotation, marks)
 
 
-def prepare_scenes(folder: Path, *, name: str = "scenes", **values: Any) -> dict[str, int]:
+def prepare_scenes(
+    folder: Path,
+    *,
+    name: str = "scenes",
+    confirm: Callable[[], None] = lambda: None,
+    **values: Any,
+) -> dict[str, int]:
     """Compose scenes and store them as a prepared data set.
 
     Args:
         folder: where the data set shall stand.
         name: of the data set, as tables show it.
+        confirm: called when all is made, before it takes its place; raises where another start of
+            the job has taken over.
         values: the keyword arguments of `folk.data.scenes.compose_scenes`.
 
     Returns:
@@ -77,7 +84,7 @@ def prepare_scenes(folder: Path, *, name: str = "scenes", **values: Any) -> dict
         Picture.digested(s.key, s.label, s.split, encoded_png(s.image), encoded_png(s.annotation))
         for s in _chained(first, composed)
     )
-    with _all_or_nothing(folder) as aside:
+    with _all_or_nothing(folder, confirm) as aside:
         shards, counts = _write(aside, pictures)
         counts = {split: counts.get(split, 0) for split in scenes.SPLITS}
         sources = [
@@ -99,6 +106,7 @@ def prepare_image_folder(
     name: str | None = None,
     limit: int | None = None,
     threads: int | None = None,
+    confirm: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
     """Store a folder of pictures as a prepared data set; the pictures' bytes stay as they are.
 
@@ -114,6 +122,8 @@ def prepare_image_folder(
         limit: at most so many pictures of each split, the same number of each class where it has
             them, first names first; absent takes all.
         threads: that read and decode; absent takes one for each core.
+        confirm: called when all is made, before it takes its place; raises where another start of
+            the job has taken over.
 
     Returns:
         number of pictures by split.
@@ -143,7 +153,7 @@ def prepare_image_folder(
                 yield Picture(key, label_of[key.split("/")[1]], split, image, sha256)
 
     name = name or source.resolve().name
-    with _all_or_nothing(folder) as aside:
+    with _all_or_nothing(folder, confirm) as aside:
         shards, counts = _write(aside, pictures())
         sources = [{"name": name, "sha256": digest.hexdigest(), "bytes": num_bytes}]
         wnids = classes if all(map(is_wnid, classes)) else None
@@ -237,24 +247,21 @@ def description(
 
 
 @contextlib.contextmanager
-def _all_or_nothing(folder: Path) -> Iterator[Path]:
+def _all_or_nothing(folder: Path, confirm: Callable[[], None] = lambda: None) -> Iterator[Path]:
     """Give a folder beside `folder`; what is made in it moves to `folder` when all went well.
 
     Other files in `folder`, such as the log of this job, stay. The description moves last: without
     it a data set cannot be opened, so nobody reads one that is half new and half old.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    pattern = f".{glob.escape(folder.name)}.{'?' * 8}.partial"
-    for left in folder.parent.glob(pattern):  # by a job that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    # A name of its own: a job whose driver was killed may still be at it, and will sweep its own.
-    name = tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent)
-    aside = Path(name)
+    # A name of its own: a job whose driver was killed may still be at the same work.
+    name = tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=ASIDE, dir=folder.parent)
     try:
-        yield aside
-        move_data_set(aside, folder)
+        yield Path(name)
+        confirm()
+        move_data_set(Path(name), folder)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(name, ignore_errors=True)
 
 
 def move_data_set(aside: Path, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """`prepare`: pictures, embedded, in a folder or in official archives, into shards."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from folk.data.archives.kinds import look_into
@@ -19,6 +19,7 @@ def run_prepare(
     *,
     archives: Mapping[str, Path] | None = None,
     identity: str = "",
+    confirm: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """Make a prepared data set in `out`.
 
@@ -29,6 +30,8 @@ def run_prepare(
         name: of the data set.
         archives: paths by name, for the kinds that read official archives.
         identity: digest of all that decides the result; a job with the same one is continued.
+        confirm: called when all is made, before it takes its place; raises where another start of
+            the job has taken over.
 
     Returns:
         number of pictures by split.
@@ -53,12 +56,14 @@ def run_prepare(
         for key in ("digit_scale", "digit_brightness"):
             low, high = values[key]
             values[key] = (low, high)
-        counts = prepare_scenes(out, name=name, **values)
+        counts = prepare_scenes(out, name=name, confirm=confirm, **values)
     elif recipe.kind == "folder":
         assert recipe.folder is not None
         if source is None:
             raise InputError("a recipe of kind 'folder' needs a source, the folder of pictures")
-        counts = prepare_image_folder(source, out, name=name, **recipe.folder.model_dump())
+        counts = prepare_image_folder(
+            source, out, name=name, confirm=confirm, **recipe.folder.model_dump()
+        )
     else:
         assert recipe.archive is not None
         digests = _checked_digests(recipe.archive, given)
@@ -75,6 +80,7 @@ def run_prepare(
             identity=identity,
             expected=recipe.archive.pictures,
             num_splits=recipe.archive.splits,
+            confirm=confirm,
         )
     return {f"num_{split}": float(count) for split, count in counts.items()}
 

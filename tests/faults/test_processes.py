@@ -1,6 +1,7 @@
 """What may happen to a process: too little memory, Ctrl-C, a second start, a clock set back."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,6 @@ import pytest
 import torch
 
 from folk.cli.app import main
-from folk.data.prepare import prepare_scenes
 from folk.data.shards import PreparedData
 from folk.provenance.record import open_record
 from folk.provenance.schema import read_record
@@ -73,28 +73,63 @@ def test_too_little_memory_is_told_in_one_line(
 
 @fault(
     "Processes",
-    "two `prepare` of one data set at once, as when a driver was killed and its job runs on",
-    "the later one ends well; the older one cannot take its files away",
+    "Ctrl-C in a job that saves nothing on its way",
+    "one word and status 130; its record says that it was interrupted, and nothing else is left",
+    lost="the job's own work",
 )
-def test_a_second_prepare_is_not_harmed_by_the_first(tmp_path, monkeypatch):
+def test_ctrl_c_is_recorded_and_leaves_nothing_half(tmp_path, capfd, monkeypatch):
     from folk.data import prepare as module
 
-    real = module.encoded_png
-    inner: list[dict[str, int]] = []
+    def interrupted(_pixels: np.ndarray) -> bytes:
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("Ctrl-C came too late")
 
-    def and_meanwhile(pixels: np.ndarray) -> bytes:
-        monkeypatch.setattr(module, "encoded_png", real)
-        inner.append(prepare_scenes(tmp_path / "a", **SMALL))
-        return real(pixels)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "encoded_png", interrupted)
+        assert call(prepare(tmp_path / "out"), monkeypatch) == 130
+    assert "Traceback" not in capfd.readouterr().err
+    (failed,) = tmp_path.rglob("record-*.failed.json")
+    assert read_record(failed)["outcome"] == "interrupted"
+    assert not (tmp_path / "out").exists()
+    left = {path.name for path in (tmp_path / "out.work").iterdir()}
+    diff = failed.with_suffix(".diff").name  # where code is not committed
+    assert left - {diff} == {failed.name, "record.open.json"}
 
-    monkeypatch.setattr(module, "encoded_png", and_meanwhile)
-    # The first one finds its folder swept, and says so; what the second has made stays.
-    with pytest.raises(FileNotFoundError):
-        prepare_scenes(tmp_path / "a", **SMALL)
+    assert call(prepare(tmp_path / "out"), monkeypatch) == 0
+    assert read_record(tmp_path / "out/record.json")["restarts"][0]["reason"] == "interrupted"
 
-    assert inner == [{"train": 20, "val": 10, "unlabelled": 0}]
-    assert PreparedData.open(tmp_path / "a").counts["train"] == 20
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+@pytest.mark.parametrize("when", ["in the middle", "at the start"])
+@fault(
+    "Processes",
+    "two starts of one `prepare` at once, as when a driver was killed and its job runs on",
+    "the older one leaves with status 75; the later one ends well, and its data set stands",
+)
+def test_of_two_starts_of_one_job_the_older_one_leaves(when, tmp_path, capfd, monkeypatch):
+    from folk.data import prepare as module
+
+    # At the start: the later one is done before the older one has made anything.
+    name = {"in the middle": "encoded_png", "at the start": "_all_or_nothing"}[when]
+    real, out = getattr(module, name), tmp_path / "out"
+    later = []
+
+    def and_meanwhile(*arguments: object) -> object:
+        monkeypatch.setattr(module, name, real)
+        later.append(call(prepare(out), monkeypatch))
+        return real(*arguments)
+
+    monkeypatch.setattr(module, name, and_meanwhile)
+    assert call(prepare(out), monkeypatch) == 75
+
+    assert later == [0]
+    said = capfd.readouterr().err
+    assert "Traceback" not in said
+    assert PreparedData.open(out).counts["train"] == 20
+    (older,) = tmp_path.rglob("record-*.failed.json")
+    assert read_record(older)["error"]["type"] == "SupersededError"
+    record = read_record(out / "record.json")
+    assert record["metrics"]["num_train"] == 20
+    assert not list(tmp_path.rglob("*.aside"))
 
 
 @fault(

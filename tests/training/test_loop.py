@@ -203,6 +203,32 @@ def test_a_signal_saves_and_asks_to_come_again(tmp_path):
     assert resumed.made[0] == 7
 
 
+@fault(
+    "Processes",
+    "Ctrl-C in the middle of a training",
+    "it saves a checkpoint and ends with status 75; the next start goes on from there",
+)
+def test_ctrl_c_saves_and_a_second_one_does_not_wait(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    for times, ended, goes_on_at in ((1, StoppedError, 7), (2, KeyboardInterrupt, 6)):
+        toy = Toy(tmp_path / str(times))
+        real = toy.update
+
+        def update(step: int, batch: Tensor, times: int = times, real=real) -> dict[str, Tensor]:
+            if step == 6:
+                for _ in range(times):
+                    os.kill(os.getpid(), signal.SIGINT)
+            return real(step, batch)
+
+        toy.update = update  # type: ignore[method-assign]
+        with pytest.raises(ended):
+            toy.run()
+        resumed = Toy(tmp_path / str(times))
+        resumed.run()
+        assert resumed.made[0] == goes_on_at
+        assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_a_damaged_checkpoint_is_refused_by_name(tmp_path):
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, "a", 3, {"x": torch.ones(2)})

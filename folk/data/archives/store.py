@@ -72,6 +72,7 @@ def store(
     expected: Mapping[str, int] | None = None,
     num_splits: int | None = None,
     threads: int | None = None,
+    confirm: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
     """Decode every bit of every picture once, and store its bytes as they are.
 
@@ -87,6 +88,8 @@ def store(
         expected: pictures by split that a whole archive has; `each` speaks of all splits.
         num_splits: number of splits that whole archives have.
         threads: that decode; absent takes one for each core.
+        confirm: called when all is made, before it takes its place; raises where another start of
+            the job has taken over.
 
     Returns:
         number of pictures by split.
@@ -129,6 +132,7 @@ def store(
         shared,
     )
     write_json(aside / "dataset.json", said)
+    confirm()
     prepare.move_data_set(aside, folder)
     write_text(finished, identity)
     shutil.rmtree(aside)
