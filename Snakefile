@@ -71,6 +71,7 @@ if workflow.is_main_process:
 
 # A dry run needs no data and no cluster; a real one says all that is missing before its first job.
 onstart:
+    hold()
     refuse_unready(workflow.dag.needrun_jobs())
 
 

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,10 +14,13 @@ import pytest
 import torch
 
 from folk.cli.app import main
+from folk.cluster import study_lock
 from folk.data.shards import PreparedData
+from folk.errors import InputError
 from folk.provenance.record import open_record
 from folk.provenance.schema import read_record
 from tests.faults.table import fault
+from tests.workflow.conftest import ROOT
 
 SMALL = {"num_train": 20, "num_val": 10, "num_unlabelled": 0}
 TOO_MUCH = 10**15  # bytes
@@ -183,3 +188,29 @@ def test_what_a_job_reads_is_never_newer_than_what_it_makes(tmp_path, capfd, mon
     for path in (recipe, data / "dataset.json"):
         assert path.stat().st_mtime <= made
         assert f"{path}: its time stamp was ahead of the clock" in said
+
+
+@fault(
+    "Processes",
+    "a driver that was killed, and a lock of ours that it has left",
+    "the system has taken the lock away with the process; the next call begins",
+)
+def test_a_study_is_held_by_one_driver_and_only_while_it_lives(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(study_lock, "_HELD", [])
+    hold = "from folk.cluster.study_lock import hold_study; hold_study('tiny'); input()"
+    command = [sys.executable, "-c", hold]
+    root = {**os.environ, "PYTHONPATH": str(ROOT)}
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, env=root)
+    lock = tmp_path / study_lock.LOCKS / "tiny.lock"
+    limit = time.monotonic() + 60
+    while not (lock.exists() and lock.read_text().endswith("\n")) and time.monotonic() < limit:
+        time.sleep(0.01)
+    with pytest.raises(InputError, match=rf"tiny: another call .*\(process {other.pid} on .*wait"):
+        study_lock.hold_study("tiny")
+    study_lock.hold_study("other")
+
+    other.kill()
+    other.wait()
+    study_lock.hold_study("tiny")
+    assert lock.read_text().startswith(f"process {os.getpid()} on ")

@@ -40,9 +40,10 @@ def study(folder: Path) -> Copy:
     "encoders, predictions, cells and tables are those of a run that nobody disturbed",
     lost="of a training what came after its last checkpoint; of any other job its own work",
 )
-def test_a_study_killed_at_every_turn_ends_with_the_results_of_a_quiet_one(tmp_path):
+def test_a_study_killed_at_every_turn_ends_with_the_results_of_a_quiet_one(tmp_path, capsys):
     seed = int(os.environ.get("SOAK_SEED", random.SystemRandom().randrange(10**6)))
-    print(f"SOAK_SEED={seed}")
+    with capsys.disabled():
+        print(f"\nSOAK_SEED={seed} repeats the moments of this run")
     quiet, soaked = study(tmp_path / "quiet"), study(tmp_path / "soaked")
     lives = watched(quiet)
     assert len(lives) >= 15, lives
@@ -56,9 +57,10 @@ def test_a_study_killed_at_every_turn_ends_with_the_results_of_a_quiet_one(tmp_p
     )
     soak.run(40 * MINUTES)
 
-    print(f"{soak.killed.total()} kills of jobs: {dict(soak.killed)}; of drivers: {soak.ended}")
+    with capsys.disabled():
+        print(f"{soak.killed.total()} kills of jobs: {dict(soak.killed)}; drivers: {soak.ended}")
     assert soak.killed.total() >= KILLS
     assert soak.ended == DRIVER_ENDS
     assert soaked.planned() == Counter()
     assert results_of(soaked.folder) == results_of(quiet.folder)
-    assert list(soaked.folder.glob("results/**/.*")) == []
+    assert list(soaked.folder.glob("results/**/.*.aside*")) == []

@@ -22,6 +22,7 @@ from folk.cluster.driver_note import lines_about_the_lock
 from folk.cluster.watch import put_in_place
 from folk.cluster.queues import ask_slurm
 from folk.cluster.site import load_site
+from folk.cluster.study_lock import hold_study
 from folk.errors import InputError
 from folk.provenance.digest import digest_file
 from folk.provenance.fingerprint import code_fingerprint
@@ -305,6 +306,14 @@ def archives(wildcards):
         f"--archive {shlex.quote(f'{name}={path}')}"
         for name, path in study.data[wildcards.data].archives.items()
     )
+
+
+def hold():
+    """Keep other drivers away from this study, or end before any job starts."""
+    try:
+        hold_study(study.name)
+    except InputError as error:
+        refuse(error)
 
 
 def refuse_unready(jobs):
