@@ -12,6 +12,7 @@ from folk.json_file import read_json
 from folk.provenance.digest import sha256_of_json
 
 SCHEMA_PATH = Path(__file__).with_name("record.schema.json")
+FORMAT = 1  # as the schema has it
 
 
 def record_id(record: dict[str, Any]) -> str:
@@ -37,6 +38,12 @@ def read_record(path: Path) -> dict[str, Any]:
         InputError: the file is missing, is not JSON or does not follow the schema.
     """
     record = read_json(path, "bring it back, or run that job again")
+    written = record.get("format") if isinstance(record, dict) else None
+    if isinstance(written, int) and written != FORMAT:
+        raise InputError(
+            f"{path}: a record of format {written}, and this code reads format {FORMAT}; use the "
+            "version of the code that made it, or make the results anew"
+        )
     problem = schema_problem(record) or _time_problem(record)
     if problem is not None:
         raise InputError(f"{path}: not a record: {problem}")

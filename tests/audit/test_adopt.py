@@ -16,6 +16,7 @@ from folk.cli.app import app
 from folk.errors import InputError
 from folk.study import load_study
 from tests.audit.hand_made import do
+from tests.faults.table import fault
 
 RESULTS = Path("results/demo")
 ENCODER = RESULTS / "pretrain/folk-s0/encoder.safetensors"
@@ -89,9 +90,13 @@ def test_a_job_that_ran_here_stays_computed_here(pulled):
 @pytest.mark.parametrize(
     ("spoil", "line"),
     [
-        (lambda: ENCODER.write_text("weightS"), "encoder.safetensors: sha256 is"),
+        pytest.param(lambda: ENCODER.write_text("weightS"), "encoder.safetensors: sha256 is",
+            marks=fault("Services", "a DVC remote with other bytes than the results had",
+                        "`folk adopt` names the file and touches nothing")),
         (lambda: ENCODER.write_text("weight"), "encoder.safetensors: size is 6"),
-        (lambda: PREDICTIONS.unlink(), "predictions.parquet: not there; .* `dvc pull`"),
+        pytest.param(lambda: PREDICTIONS.unlink(), "predictions.parquet: not there; .* `dvc pull`",
+            marks=fault("Services", "a DVC remote to which only a part was pushed",
+                        "`folk adopt` names what is missing and touches nothing")),
         (lambda: ENCODER.with_name("record.json").unlink(), "record .* that made it is missing"),
         (lambda: PREDICTIONS.with_name("record.json").unlink(), "record.json: sealed, and not"),
         (
@@ -101,7 +106,7 @@ def test_a_job_that_ran_here_stays_computed_here(pulled):
         (lambda: next(RESULTS.glob("failed/*/*/*.json")).unlink(), "failed.json: sealed, and not"),
         (lambda: (RESULTS / "tables/main.md").write_text("9"), "main.md: other bytes"),
     ],
-)
+)  # fmt: skip
 def test_what_is_wrong_is_refused_in_a_line_and_nothing_is_touched(pulled, spoil, line):
     spoil()
     before = times()
@@ -121,6 +126,8 @@ def test_an_edited_study_file_does_not_keep_results_from_being_adopted(pulled):
     assert take().adopted == 3
 
 
+@fault("Services", "a DVC remote that is missing, so that nothing was pulled",
+       "`folk adopt` says what to do first")  # fmt: skip
 def test_a_study_without_results_says_where_they_come_from(pulled):
     with pytest.raises(InputError, match="`dvc pull`"):
         adopt("demo", Path("results/other"), [])

@@ -20,6 +20,7 @@ from tests.audit.conftest import (
     prepare,
     pretrain,
 )
+from tests.faults.table import fault
 
 FULL = "main/mfm/full"
 
@@ -82,6 +83,8 @@ def test_a_start_in_another_number_of_processes_is_told_and_no_bits_are_promised
     assert said(found.not_established, "the last bits of pretrain mfm-s0", "nodes, processes or")
 
 
+@fault("Services", "results made by an older version of the code, whose records say less",
+       "explained; what is not known is said")  # fmt: skip
 def test_older_records_without_a_geometry_are_explained(toy):
     (path,) = (p for p in Path("results").glob("**/pretrain/mfm-s0/record.json"))
     text = path.read_text()

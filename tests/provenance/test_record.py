@@ -16,7 +16,7 @@ import pytest
 from folk.errors import InputError
 from folk.failures import failed_folder, work_folder
 from folk.provenance.record import OPEN_NAME
-from folk.provenance.schema import read_record, record_id, write_record
+from folk.provenance.schema import FORMAT, SCHEMA_PATH, read_record, record_id, write_record
 from tests.faults.table import fault
 
 ROOT = Path(__file__).parents[2]
@@ -307,6 +307,10 @@ def test_uncommitted_code_is_kept_beside_the_record(here, job):
     assert not (RESULT / "uncommitted.diff").exists()
 
 
+def test_the_format_of_records_is_that_of_their_schema():
+    assert json.loads(SCHEMA_PATH.read_text())["properties"]["format"] == {"const": FORMAT}
+
+
 def test_a_record_that_breaks_the_schema_is_refused_with_its_field(job):
     with job() as record:
         finish(record)
@@ -318,6 +322,19 @@ def test_a_record_that_breaks_the_schema_is_refused_with_its_field(job):
         read_record(RESULT / "record.json")
     with pytest.raises(AssertionError, match="outcome"):
         write_record(RESULT / "record.json", found)
+
+
+@fault("Services", "records of a format that this code does not know",
+       "refused by file and format; what made them can read them")  # fmt: skip
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_record_of_another_format_is_refused_with_what_to_do(job, number):
+    with job() as record:
+        finish(record)
+    found = read_record(RESULT / "record.json") | {"format": number, "new": "key"}
+    (RESULT / "record.json").write_text(json.dumps(found))
+
+    with pytest.raises(InputError, match=f"a record of format {number}, and .* format 1; use the"):
+        read_record(RESULT / "record.json")
 
 
 def test_a_file_that_is_no_json_is_refused_by_name(here):

@@ -144,6 +144,8 @@ def test_a_comment_in_code_or_recipe_is_never_a_finding_that_fails(study):
     assert said(found, "behind") == []
 
 
+@fault("Services", "a results folder made by an older version of the code",
+       "`folk verify` calls it behind, no failure; the workflow makes it anew")  # fmt: skip
 def test_other_code_is_behind_and_no_lie(study):
     replace_in(Path("folk/metrics/knn.py"), "-3.0 / temperature", "-4.0 / temperature")
 
