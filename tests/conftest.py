@@ -3,9 +3,23 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
-install_import_hook("folk", "beartype.beartype")
+# Without them when mutants are run: a shape that is broken should be seen by a test.
+if not os.environ.get("FOLK_WITHOUT_SHAPES"):
+    install_import_hook("folk", "beartype.beartype")
+
+# The same examples on every machine; `--hypothesis-profile search` looks for new ones.
+COMMON = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}
+settings.register_profile(
+    "suite", derandomize=True, database=None, max_examples=60, print_blob=False, **COMMON
+)
+settings.register_profile("search", max_examples=3000, **COMMON)
+settings.load_profile("suite")
 
 # What a machine may lack even in CI; everything else that is skipped there fails the run.
 MAY_BE_MISSING = ("needs a GPU",)

@@ -4,14 +4,26 @@ Snakemake leaves its lock behind then, and cannot tell whether its owner lives. 
 the note can.
 """
 
-import json
 import os
 import socket
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from folk.cluster.ledger import now
 from folk.files import write_json
 
+
+@dataclass(frozen=True)
+class _Note:
+    host: str
+    pid: int
+    began: str | None  # None where the process ended while it was noted
+    since: str
+
+
+_FORM = TypeAdapter(_Note)
 NOTES = Path(".snakemake/slurm_jobs/drivers")
 LOCKS = Path(".snakemake/locks")
 
@@ -23,11 +35,12 @@ def leave_note() -> Path:
         the note, to be removed when the driver ends in good order.
     """
     for path in NOTES.glob("*.json"):
-        if _state(path) == "gone":
+        note = _read(path)
+        if note is not None and _state(note) == "gone":
             path.unlink(missing_ok=True)
     host, pid = socket.gethostname(), os.getpid()
     path = NOTES / f"{host}-{pid}.json"
-    write_json(path, {"host": host, "pid": pid, "began": _began(pid), "since": now()})
+    write_json(path, asdict(_Note(host, pid, _began(pid), now())))
     return path
 
 
@@ -37,9 +50,12 @@ def lines_about_the_lock() -> list[str]:
         return []
     lines = []
     for path in sorted(NOTES.glob("*.json")):
-        note = json.loads(path.read_text(encoding="utf-8"))
-        who = f"the driver of {note['since']} (process {note['pid']} on {note['host']})"
-        state = _state(path)
+        note = _read(path)
+        if note is None:
+            lines.append(f"{path}: no note of a driver; see whether one is at work, then delete it")
+            continue
+        who = f"the driver of {note.since} (process {note.pid} on {note.host})"
+        state = _state(note)
         if state == "gone":
             lines.append(
                 f"{who} is gone and has left its lock: call snakemake once more with --unlock, "
@@ -47,16 +63,22 @@ def lines_about_the_lock() -> list[str]:
             )
         elif state == "elsewhere":
             lines.append(f"{who} holds this folder; see there whether it lives before --unlock")
-        elif note["pid"] != os.getpid():
+        elif note.pid != os.getpid():
             lines.append(f"{who} is at work in this folder; do not unlock")
     return lines
 
 
-def _state(path: Path) -> str:
-    note = json.loads(path.read_text(encoding="utf-8"))
-    if note["host"] != socket.gethostname():
+def _read(path: Path) -> _Note | None:
+    try:
+        return _FORM.validate_json(path.read_bytes(), strict=True)
+    except (OSError, ValueError):
+        return None
+
+
+def _state(note: _Note) -> str:
+    if note.host != socket.gethostname():
         return "elsewhere"
-    return "alive" if note["began"] and _began(note["pid"]) == note["began"] else "gone"
+    return "alive" if note.began and _began(note.pid) == note.began else "gone"
 
 
 def _began(pid: int) -> str | None:

@@ -6,17 +6,22 @@
 A driver that is started after another one died reads them, and so submits nothing twice.
 """
 
-import json
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
+
+from pydantic import ConfigDict, TypeAdapter
 
 from folk.files import write_json
+from folk.json_file import read_json
 
 
 @dataclass(frozen=True)
 class Submission:
     """One job in the hands of SLURM."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     job: str  # SLURM's id
     name: str  # of the job; one for all jobs of a driver, so it tells a reused id from ours
@@ -39,6 +44,9 @@ class Submission:
     def age(self) -> float:
         """Seconds since it was submitted."""
         return (datetime.now(UTC) - datetime.fromisoformat(self.submitted)).total_seconds()
+
+
+_FORM = TypeAdapter(Submission)
 
 
 class Ledger:
@@ -64,17 +72,17 @@ class Ledger:
 
     def owed(self) -> list[Submission]:
         """Submissions whose end no driver has seen, the newest first."""
-        found = []
+        found: list[tuple[float, Submission]] = []
         for path in self.folder.glob("*.json"):
             try:
-                values = json.loads(path.read_text(encoding="utf-8"))
-                found.append(Submission(**values))
-            except (ValueError, KeyError, TypeError):
+                submission = _FORM.validate_json(path.read_bytes(), strict=True)
+                found.append((submission.age, submission))
+            except (OSError, ValueError, TypeError):
                 raise ValueError(
                     f"{path}: not a submission of this version; see whether job {path.stem} still "
                     "runs (squeue), then delete the file"
                 ) from None
-        return sorted(found, key=lambda submission: submission.submitted, reverse=True)
+        return [submission for _, submission in sorted(found, key=lambda aged: aged[0])]
 
     def knows(self, job: str) -> bool:
         """Whether a job of this id was ever noted."""
@@ -105,8 +113,8 @@ def progress_of(work: str | None) -> Progress:
 def _value(path: Path, key: str) -> object:
     """A value of a JSON file that another machine may just be replacing; None if there is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8")).get(key)
-    except (OSError, ValueError, AttributeError):
+        return read_json(path, "it is written anew").get(key)
+    except (ValueError, AttributeError):
         return None
 
 

@@ -288,7 +288,7 @@ def _earlier_starts(work: Path, identity: str) -> list[dict[str, Any]]:
             "geometry": left.get("geometry"),
         }
         return [*left["restarts"], last]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []  # no open record, or one that is no longer readable
 
 
@@ -326,7 +326,7 @@ def _sealed(record: dict[str, Any]) -> dict[str, Any]:
 def _last_step(progress: Path) -> int | None:
     try:
         step = json.loads(progress.read_text(encoding="utf-8"))["step"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return step if isinstance(step, int) else None
 

@@ -66,12 +66,12 @@ def history_of(path: Path, record: dict[str, Any]) -> Iterator[tuple[int, int, d
         milliseconds(record["started"]),
         milliseconds(record["ended"] or record["started"]),
     )
-    for text in history.read_text(encoding="utf-8").splitlines():
+    for text in history.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             line = json.loads(text)
             moment = int(line.pop("time") * 1000)
             step = int(line.pop("step"))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
             continue  # the half line of a killed job
         if finished or first <= moment <= last:
             yield step, moment, line

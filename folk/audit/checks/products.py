@@ -5,7 +5,6 @@ whole report once more, in a temporary copy of the study's folder that is thrown
 """
 
 import contextlib
-import json
 import os
 import re
 import tempfile
@@ -18,6 +17,7 @@ from folk.audit.checks.page import PageToday
 from folk.audit.findings import Finding, Word
 from folk.audit.hashing import sha256_of
 from folk.audit.subject import Subject
+from folk.json_file import read_json
 from folk.report.chains import Tell
 from folk.report.tables import (
     CellView,
@@ -289,7 +289,7 @@ def _summaries(subject: Subject) -> Iterator[Finding]:
     for path in sorted((subject.results / "metrics").glob("*.json")):
         of_run = measured.get(path.stem, {})
         try:
-            said = json.loads(path.read_text(encoding="utf-8"))
+            said = read_json(path, "render the report again")
             wrong = [
                 f"{key}.{name}"
                 for key, numbers in said.items()

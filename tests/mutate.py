@@ -1,0 +1,167 @@
+"""`make mutate`: do the tests of the rooms that decide numbers notice when the code is wrong?
+
+    python -m tests.mutate                          all rooms, a sample of each
+    python -m tests.mutate metrics --sample all     one room, every mutant
+    python -m tests.mutate --list                   the mutants that survived last time, as diffs
+
+mutmut makes the mutants and runs them, each against those of the room's own tests that call the
+mutated function. Nothing else is run: neither other rooms' tests nor those that start processes
+or train. The work lies in build/mutate/<room>, a copy of what the tests need.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from mutmut.stats import status_by_exit_code
+from rich.console import Console
+from rich.table import Table
+
+from folk.files import write_json
+from folk.metrics.intervals import wilson_interval
+
+OUT = Path("build/mutate")
+SEED = 0  # of the sample, so that everybody draws the same mutants of the same code
+COPIED = ("folk", "tests", "config", "dvc.yaml", "pyproject.toml", "requirements.lock", "docs")
+COPIED += ("README.md", "Snakefile", "workflow")
+NOTICED = ("killed", "timeout", "segfault", "suspicious")
+# Each starts processes, which mutmut does not follow, or takes ten seconds.
+LEFT_OUT = (
+    "tests/methods/test_student_teacher.py::test_a_few_steps_of_folk_learn_and_the_teacher_moves",
+    "tests/methods/test_filters.py::test_a_new_filter_is_one_new_file",
+    "tests/provenance/test_record.py::test_a_job_killed_from_outside_leaves_its_trace",
+    "tests/provenance/test_versioning.py::test_a_clone_with_the_lock_pulls_the_bytes_back",
+    "tests/provenance/test_versioning.py::"
+    "test_a_sealed_study_leaves_nothing_to_do_and_only_the_lock_to_commit",
+)
+
+
+@dataclass(frozen=True)
+class Room:
+    """What is mutated, and the tests that should notice."""
+
+    mutated: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+ROOMS = {
+    "methods": Room(
+        ("folk/methods/*",),
+        ("tests/methods", "tests/conformance/test_masks.py", "tests/conformance/test_losses.py"),
+    ),
+    "metrics": Room(("folk/metrics/*",), ("tests/metrics", "tests/conformance/test_statistics.py")),
+    "provenance": Room(("folk/provenance/*",), ("tests/provenance",)),
+    "verdicts": Room(
+        ("folk/report/verdicts.py", "folk/report/claims.py"),
+        ("tests/report/test_verdicts.py", "tests/report/test_claims.py"),
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutate", description="Mutate the code.")
+    parser.add_argument("rooms", nargs="*", metavar="ROOM", help=f"of {', '.join(ROOMS)}; else all")
+    parser.add_argument("--sample", default="100", help="mutants of each room, or `all`")
+    parser.add_argument("--children", type=int, default=os.cpu_count(), help="at the same time")
+    parser.add_argument("--list", action="store_true", help="show the survivors of the last run")
+    given = parser.parse_args()
+    rooms = given.rooms or list(ROOMS)
+    if unknown := set(rooms) - set(ROOMS):
+        parser.error(f"no such room: {', '.join(sorted(unknown))}; there are {', '.join(ROOMS)}")
+    for room in rooms:
+        if given.list:
+            _show(room)
+        else:
+            _run(room, given.sample, given.children)
+    if not given.list:
+        Console(width=None if sys.stdout.isatty() else 120).print(_table(rooms))
+
+
+def _run(room: str, sample: str, children: int) -> None:
+    folder = OUT / room
+    _lay_out(ROOMS[room], folder)
+    # A name that nothing has: mutmut makes all mutants, times the tests, and runs no mutant.
+    _mutmut(folder, children, "none")
+    every = sorted(_statuses(folder))
+    assert every, f"{folder}: mutmut made no mutants; see {folder / 'mutmut.log'}"
+    count = len(every) if sample == "all" else min(int(sample), len(every))
+    chosen = sorted(random.Random(SEED).sample(every, count))
+    _mutmut(folder, children, *chosen)
+    found = _statuses(folder)
+    unknown = [name for name in chosen if found[name] == "not checked"]
+    assert not unknown, f"{folder}: {len(unknown)} were not run; see {folder / 'mutmut.log'}"
+    missed = {name: found[name] for name in chosen if found[name] not in NOTICED}
+    said = {"mutants": len(every), "tested": count, "noticed": count - len(missed)}
+    write_json(OUT / f"{room}.json", {**said, "missed": missed})
+
+
+def _lay_out(room: Room, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in COPIED:
+        if Path(name).is_dir():
+            shutil.copytree(name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(name, folder)
+    left_out = [f"--deselect={test}" for test in LEFT_OUT]
+    selection = ["-m", "not slow and not slurm and not soak and not long and not gpu"]
+    values = {
+        "source_paths": ["folk"],
+        "only_mutate": list(room.mutated),
+        "also_copy": [name for name in COPIED if name not in ("folk", "tests", "pyproject.toml")],
+        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:xdist"],
+        "pytest_add_cli_args_test_selection": [*selection, *left_out, *room.tests],
+        "timeout_multiplier": 4.0,
+        "use_git_change_detection": False,
+    }
+    # TOML writes these values as JSON does.
+    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    with (folder / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write("\n".join(["", "[tool.mutmut]", *lines, ""]))
+
+
+def _mutmut(folder: Path, children: int, *names: str) -> None:
+    command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(children), *names]
+    # One thread, because processes are forked; no checks of shapes, which would notice instead.
+    alone = {"OMP_NUM_THREADS": "1", "FOLK_WITHOUT_SHAPES": "1"}
+    with (folder / "mutmut.log").open("ab") as log:
+        subprocess.run(
+            command, cwd=folder, env=os.environ | alone, stdout=log, stderr=log, check=False
+        )
+
+
+def _statuses(folder: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for meta in (folder / "mutants").rglob("*.meta"):
+        codes = json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]
+        found |= {name: status_by_exit_code[code] for name, code in codes.items()}
+    return found
+
+
+def _show(room: str) -> None:
+    for name, status in json.loads((OUT / f"{room}.json").read_text())["missed"].items():
+        print(f"--- {name}: {status}", flush=True)
+        subprocess.run([sys.executable, "-m", "mutmut", "show", name], cwd=OUT / room, check=False)
+
+
+def _table(rooms: list[str]) -> Table:
+    table = Table("room", "mutants", "tested", "noticed", "share %", "95 % interval")
+    for room in rooms:
+        said = json.loads((OUT / f"{room}.json").read_text())
+        tested, noticed = said["tested"], said["noticed"]
+        between = wilson_interval(noticed, tested)
+        whole = tested == said["mutants"]
+        reach = "all tested" if whole else f"{100 * between.low:.0f} to {100 * between.high:.0f}"
+        share = f"{100 * noticed / tested:.1f}"
+        table.add_row(room, str(said["mutants"]), str(tested), str(noticed), share, reach)
+    return table
+
+
+if __name__ == "__main__":
+    main()
