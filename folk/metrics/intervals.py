@@ -108,7 +108,9 @@ def wilson_interval(hits: int, total: int, confidence: float = 0.95) -> Interval
     share = hits / total
     centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
     half = z / (1 + z**2 / total) * (share * (1 - share) / total + z**2 / (4 * total**2)) ** 0.5
-    return Interval(max(0.0, centre - half), min(1.0, centre + half), confidence)
+    # In theory it lies in [0, 1] and holds the share; the last bits need not know.
+    low, high = min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
+    return Interval(low, high, confidence)
 
 
 def bootstrap_interval(
