@@ -10,7 +10,8 @@ from jaxtyping import install_import_hook
 if not os.environ.get("FOLK_WITHOUT_SHAPES"):
     install_import_hook("folk", "beartype.beartype")
 
-# The same examples on every machine; `--hypothesis-profile search` looks for new ones.
+# The same examples on every machine; `--hypothesis-profile search` looks for new ones, and
+# mutants, each of which meets the tests anew, get fewer.
 COMMON = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -18,7 +19,10 @@ COMMON = {
 settings.register_profile(
     "suite", derandomize=True, database=None, max_examples=60, print_blob=False, **COMMON
 )
-settings.register_profile("search", max_examples=3000, **COMMON)
+settings.register_profile(
+    "mutants", derandomize=True, database=None, max_examples=15, print_blob=False, **COMMON
+)
+settings.register_profile("search", max_examples=1000, **COMMON)
 settings.load_profile("suite")
 
 # What a machine may lack even in CI; everything else that is skipped there fails the run.

@@ -53,13 +53,27 @@ class Room:
 ROOMS = {
     "methods": Room(
         ("folk/methods/*",),
-        ("tests/methods", "tests/conformance/test_masks.py", "tests/conformance/test_losses.py"),
+        (
+            "tests/methods",
+            *(f"tests/conformance/test_{what}.py" for what in ("masks", "losses", "heads")),
+        ),
     ),
-    "metrics": Room(("folk/metrics/*",), ("tests/metrics", "tests/conformance/test_statistics.py")),
+    "metrics": Room(
+        ("folk/metrics/*",),
+        (
+            "tests/metrics",
+            "tests/conformance/test_statistics.py",
+            "tests/report/test_random_verdicts.py",  # of intervals too
+        ),
+    ),
     "provenance": Room(("folk/provenance/*",), ("tests/provenance",)),
     "verdicts": Room(
         ("folk/report/verdicts.py", "folk/report/claims.py"),
-        ("tests/report/test_verdicts.py", "tests/report/test_claims.py"),
+        (
+            "tests/report/test_verdicts.py",
+            "tests/report/test_random_verdicts.py",
+            "tests/report/test_claims.py",
+        ),
     ),
 }
 
@@ -115,7 +129,7 @@ def _lay_out(room: Room, folder: Path) -> None:
         "source_paths": ["folk"],
         "only_mutate": list(room.mutated),
         "also_copy": [name for name in COPIED if name not in ("folk", "tests", "pyproject.toml")],
-        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:xdist"],
+        "pytest_add_cli_args": ["-p", "no:cacheprovider", "--hypothesis-profile=mutants"],
         "pytest_add_cli_args_test_selection": [*selection, *left_out, *room.tests],
         "timeout_multiplier": 4.0,
         "use_git_change_detection": False,
