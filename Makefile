@@ -5,10 +5,11 @@ STUDY ?= config/demo.yaml
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --upgrade
 PAPER ?= config/paper.yaml
 SLURM_TESTS ?= slurm
+SAMPLE ?= 100
 SNAKEMAKE = $(BIN)/snakemake --workflow-profile workflow/profiles/local --configfile $(STUDY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full smoke test slurm-test soak bench check format lock clean
+.PHONY: help setup demo demo-full smoke test slurm-test soak coverage mutate bench check format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -46,6 +47,19 @@ soak: setup ## the tests with many kills, and the table of faults made again
 	@$(BIN)/python -m pytest -m soak tests/faults
 	@$(BIN)/python -m tests.faults.table --write
 	@echo "Done. Nothing was lost; docs/faults.md is what the tests say."
+
+coverage: setup .venv/crate/ready ## the tests, and which lines and branches of folk/ they reach
+	@rm -f build/coverage/.coverage*
+	@mkdir -p build/coverage
+	@COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage run -m pytest -q -m "not slurm and not soak" $(TESTS)
+	@COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage combine --quiet
+	@COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage html --quiet --directory build/coverage/html
+	@COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage report
+	@echo "Done. Line by line: build/coverage/html/index.html."
+
+mutate: setup ## do the tests notice wrong code? ROOMS="metrics verdicts" SAMPLE=all for more
+	@$(BIN)/python -m tests.mutate $(ROOMS) --sample $(SAMPLE)
+	@echo "Done. What was not noticed: python -m tests.mutate --list"
 
 bench: setup ## speed against what people use today, a few minutes; ROWS="masks step" for some
 	@$(BIN)/python -m tests.bench $(ROWS)

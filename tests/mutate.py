@@ -28,8 +28,6 @@ from folk.metrics.intervals import wilson_interval
 
 OUT = Path("build/mutate")
 SEED = 0  # of the sample, so that everybody draws the same mutants of the same code
-COPIED = ("folk", "tests", "config", "dvc.yaml", "pyproject.toml", "requirements.lock", "docs")
-COPIED += ("README.md", "Snakefile", "workflow")
 NOTICED = ("killed", "timeout", "segfault", "suspicious")
 # Each starts processes, which mutmut does not follow, or takes ten seconds.
 LEFT_OUT = (
@@ -102,8 +100,9 @@ def _run(room: str, sample: str, children: int) -> None:
     _lay_out(ROOMS[room], folder)
     # A name that nothing has: mutmut makes all mutants, times the tests, and runs no mutant.
     _mutmut(folder, children, "none")
+    timed = (folder / "mutants/mutmut-stats.json").is_file()
+    assert timed, f"{folder}: the tests failed without mutants; see {folder / 'mutmut.log'}"
     every = sorted(_statuses(folder))
-    assert every, f"{folder}: mutmut made no mutants; see {folder / 'mutmut.log'}"
     count = len(every) if sample == "all" else min(int(sample), len(every))
     chosen = sorted(random.Random(SEED).sample(every, count))
     _mutmut(folder, children, *chosen)
@@ -118,17 +117,20 @@ def _run(room: str, sample: str, children: int) -> None:
 def _lay_out(room: Room, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name in COPIED:
-        if Path(name).is_dir():
-            shutil.copytree(name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(name, folder)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True
+    )
+    files = [Path(name) for name in listed.stdout.splitlines() if Path(name).is_file()]
+    for path in files:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, folder / path)
+    tops = {path.parts[0] for path in files} - {"folk", "tests", "pyproject.toml"}
     left_out = [f"--deselect={test}" for test in LEFT_OUT]
     selection = ["-m", "not slow and not slurm and not soak and not long and not gpu"]
     values = {
         "source_paths": ["folk"],
         "only_mutate": list(room.mutated),
-        "also_copy": [name for name in COPIED if name not in ("folk", "tests", "pyproject.toml")],
+        "also_copy": sorted(tops),
         "pytest_add_cli_args": ["-p", "no:cacheprovider", "--hypothesis-profile=mutants"],
         "pytest_add_cli_args_test_selection": [*selection, *left_out, *room.tests],
         "timeout_multiplier": 4.0,

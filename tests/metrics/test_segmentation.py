@@ -1,7 +1,10 @@
 """Segmentation scores are what their definitions say, and survive the stored file."""
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from folk.errors import InputError
 from folk.metrics.segmentation import (
@@ -74,3 +77,41 @@ def test_annotations_may_be_bytes_as_pictures_store_them():
 def test_a_data_set_without_an_annotated_pixel_has_no_score():
     with pytest.raises(InputError, match="no pixel is annotated"):
         scores(np.zeros((2, 2), dtype=np.int64))
+
+
+@pytest.mark.parametrize(
+    ("truth", "guess", "complaint"),
+    [
+        (3, 0, "annotation holds class 3; there are 0 to 2"),
+        (0, -1, "prediction holds class -1; there are 0 to 2"),
+        (-2, 0, "annotation holds class -2; there are 0 to 2"),
+    ],
+)
+def test_what_is_no_class_is_named_with_where_it_stands(truth, guess, complaint):
+    with pytest.raises(InputError) as refused:
+        confusion_of_picture(np.array([[0, truth]]), np.array([[1, guess]]), 3)
+
+    assert str(refused.value) == complaint
+
+
+@given(st.integers(1, 5), st.integers(1, 4), st.integers(0, 2**31))
+def test_scores_of_a_file_are_the_definitions_over_all_its_pixels(tmp_path, classes, count, seed):
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(classes, size=(count, 3, 4))
+    truth[rng.random(truth.shape) < 0.2] = 255
+    truth[0, 0, 0] = 0
+    guess = rng.integers(classes, size=truth.shape)
+    path, keys = tmp_path / "predictions.parquet", [f"val/{number}" for number in range(count)]
+
+    write_confusions(
+        path, keys, np.stack(list(map(confusion_of_picture, truth, guess, [classes] * count)))
+    )
+
+    found, counted = scores_of_file(path), truth != 255
+    true, said = truth[counted], guess[counted]
+    assert pq.read_table(path)["key"].to_pylist() == keys
+    assert found.aacc == pytest.approx((true == said).mean())
+    shares = [(true == c)[said == c].sum() / ((true == c) | (said == c)).sum()
+              for c in range(classes) if ((true == c) | (said == c)).any()]  # fmt: skip
+    assert found.miou == pytest.approx(np.mean(shares))
+    assert found.macc == pytest.approx(np.mean([(said == c)[true == c].mean() for c in set(true)]))

@@ -1,0 +1,66 @@
+"""Predictions for many variants of pictures go into one file and come back as they were."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from folk.errors import InputError
+from folk.metrics.variants import accuracy_of_variants, write_variants
+
+LABELS = np.array([0, 1, 2, 0])
+KEYS = ["a", "b", "c", "d"]
+SURE = np.eye(3, dtype=np.float32)[LABELS]
+
+
+def write(path, **variants):
+    with write_variants(path) as writer:
+        for name, logits in variants.items():
+            writer.add(name, KEYS, LABELS, logits)
+
+
+def test_each_variant_has_its_own_accuracy_in_the_order_of_the_file(tmp_path):
+    path = tmp_path / "work/predictions-variants.parquet"
+    wrong = SURE.copy()
+    wrong[0] = [0.0, 1.0, 0.0]
+
+    write(path, **{"clean": SURE, "imagenet-c/fog-3": wrong, "blank": np.zeros_like(SURE)})
+
+    assert list(accuracy_of_variants(path).items()) == [
+        ("clean", 1.0), ("imagenet-c/fog-3", 0.75), ("blank", 0.5)
+    ]  # fmt: skip
+    table = pq.read_table(path)
+    assert table.column_names == ["variant", "key", "label", "top5", "logits"]
+    assert table["key"].to_pylist() == 3 * KEYS
+    assert table["top5"].to_pylist()[:2] == [[0, 1, 2], [1, 0, 2]]
+
+
+def test_two_variants_of_one_name_are_refused_and_nothing_is_written(tmp_path):
+    path = tmp_path / "predictions-variants.parquet"
+
+    def twice():
+        with write_variants(path) as writer:
+            writer.add("clean", KEYS, LABELS, SURE)
+            writer.add("clean", KEYS, LABELS, SURE)
+
+    with pytest.raises(InputError, match=r"variants\.parquet: two sets .* called 'clean'"):
+        twice()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_score_that_is_no_number_is_refused_with_file_and_key(tmp_path):
+    path = tmp_path / "predictions-variants.parquet"
+    broken = SURE.copy()
+    broken[2, 1] = np.nan
+
+    with pytest.raises(InputError, match=r"predictions-variants\.parquet: .*c"):
+        write(path, clean=broken)
+
+
+def test_what_is_no_such_file_is_refused(tmp_path):
+    path = tmp_path / "predictions-variants.parquet"
+    path.write_bytes(b"PAR1")
+
+    for place in (path, tmp_path / "none.parquet"):
+        with pytest.raises(InputError, match=f"{place.name}: not readable as predictions of var"):
+            accuracy_of_variants(place)
