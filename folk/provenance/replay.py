@@ -71,7 +71,14 @@ def history_of(path: Path, record: dict[str, Any]) -> Iterator[tuple[int, int, d
             line = json.loads(text)
             moment = int(line.pop("time") * 1000)
             step = int(line.pop("step"))
-        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            ArithmeticError,
+            RecursionError,
+        ):
             continue  # the half line of a killed job
         if finished or first <= moment <= last:
             yield step, moment, line
