@@ -80,7 +80,16 @@ def test_the_cluster_knows_the_study_and_nothing_that_computes():
         for _, room, module in imports()
         if room == "cluster" and module.startswith("folk.")
     }
-    assert known <= {"cluster", "study", "yaml_model", "yaml_text", "errors", "files"}
+    assert known <= {
+        "cluster",
+        "study",
+        "yaml_model",
+        "yaml_text",
+        "json_file",
+        "canonical",
+        "errors",
+        "files",
+    }
 
 
 def test_only_tracking_knows_mlflow():

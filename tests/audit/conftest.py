@@ -132,7 +132,7 @@ def prepare(archive_md5: str | None) -> None:
     recipe = RECIPE | {"archive": {"files": files}}
 
     def write(work: Path) -> dict[str, float]:
-        (work / "dataset.json").write_text("{}")
+        (work / "dataset.json").write_text('{"shards": {}, "classes": []}')
         (work / "manifest.parquet").write_text("pictures")
         return {}
 

@@ -38,7 +38,7 @@ def fill(rows: int, seeds: int, pictures: int = 20) -> None:
     """Make the study in the current folder: rows times seeds runs, each with one evaluation."""
     scaffold(_study(rows, seeds), NUMBERS)
     prepare(digest_file(Path("pictures.tar")).md5)
-    (RESULTS / "prepare/scenes/dataset.json").write_text('{"shards": {}}')
+    (RESULTS / "prepare/scenes/dataset.json").write_text('{"shards": {}, "classes": []}')
     pretrain(FIRST, 0)
     finetune(FIRST, "full", 0, 0)
     places = [RESULTS / "prepare/scenes", RESULTS / "pretrain" / FIRST,

@@ -264,7 +264,7 @@ def test_evaluations_of_two_seeds_cannot_be_swapped(toy):
 
     found = toy.explain(FULL)
 
-    assert said(found.contradicted, "is of finetune mfm-s1/full, seed 1, not of mfm-s0/full")
+    assert said(found.contradicted, "it stands here and speaks of results/toy/finetune/mfm-s1/full")
 
 
 def test_code_and_recipe_of_today_are_set_beside_those_of_then(toy):
