@@ -218,6 +218,9 @@ def test_what_cannot_be_read_is_not_told_as_what_cannot_be_written(tmp_path):
     "that it speaks of are safe",
 )
 def test_a_record_is_never_safer_than_what_it_speaks_of(tmp_path, capfd, monkeypatch):
+    # The diff of uncommitted code would be written, and flushed, between results and record.
+    state = {"commit": None, "dirty": None, "dirty_diff_sha256": None}
+    monkeypatch.setattr("folk.provenance.record.code_state", lambda _root: (state, None))
     disk = ForgetfulDisk(monkeypatch)
     status, line = prepare(tmp_path / "out", capfd, monkeypatch)
 
