@@ -67,12 +67,14 @@ def _described(path: Path) -> tuple[list[str], list[str]]:
     """Names of the training shards, sorted, and of the classes, as dataset.json says."""
     about = read_json(path)
     shards, classes = about.get("shards"), about.get("classes")
-    if not isinstance(shards, dict) or not isinstance(classes, list):
-        raise InputError(f"{path}: no shards or no classes in it; run `prepare` again")
+    if not isinstance(shards, dict):
+        raise InputError(f"{path}: no shards in it; run `prepare` again")
+    if not isinstance(classes, list) and shards:
+        raise InputError(f"{path}: no classes in it; run `prepare` again")
     training = sorted(shard for shard in shards if shard.startswith("train-"))
     if wrong := [shard for shard in training if Path(shard).name != shard]:
         raise InputError(f"{path}: '{wrong[0]}' is not the name of a shard; run `prepare` again")
-    return training, [str(name) for name in classes]
+    return training, [str(name) for name in classes or []]
 
 
 def _samples(shard: Path, classes: list[str]) -> tuple[list[np.ndarray], list[str]]:

@@ -63,7 +63,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     for number, text in enumerate(texts, start=1):
         try:
             line = json.loads(text)
-            line["step"] + line["epoch"]
+            line["step"] + 0
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             # A kill, or a loss of power, leaves one broken line and nothing behind it.
             if number == len(texts):
