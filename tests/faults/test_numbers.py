@@ -1,5 +1,7 @@
 """Numbers that are none are refused where they arise, and small samples claim nothing."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +18,7 @@ from folk.metrics.classification import ranked, top_k_of_file, write_predictions
 from folk.metrics.intervals import bootstrap_interval
 from folk.metrics.knn import knn_class_scores
 from folk.metrics.variants import accuracy_of_variants, write_variants
+from folk.recipes import load_recipe
 from folk.report.pictures import crossed_interval, picture_scores
 from tests.faults.table import fault
 
@@ -52,6 +55,15 @@ def test_no_number_is_computed_from_scores_that_are_none(tmp_path, value):
         with pytest.raises(InputError, match="scores that are not finite numbers") as error:
             read(path)
         assert str(error.value).startswith(str(path))
+
+
+@fault("Numbers", "a rate of infinity or NaN in a recipe", "refused, by line and key")
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_rate_that_is_not_finite_is_refused(value):
+    recipe = Path("config/recipes/finetune/demo-full.yaml")
+
+    with pytest.raises(InputError, match=r"demo-full\.yaml:\d+: optim\.lr: .*finite number"):
+        load_recipe("finetune", recipe, {"optim.lr": value})
 
 
 @fault("Numbers", "scores that are NaN during a training", "refused; no class is named by chance")
