@@ -103,6 +103,7 @@ class LiveMirror:
             self.QUEUE_LENGTH
         )
         self._thread: threading.Thread | None = None
+        self._has_spoken = False
 
     def __enter__(self) -> "LiveMirror":
         if self._uri is not None:
@@ -131,6 +132,7 @@ class LiveMirror:
         self._thread.join(self.LONGEST_WAIT)
         if self._thread.is_alive():
             self._say("the server is too slow; the job does not wait for it")
+            self._has_spoken = True
 
     def _send(self) -> None:
         try:
@@ -146,7 +148,8 @@ class LiveMirror:
                     client.set_terminated(run, status=end)
                     return
         except Exception as error:  # noqa: BLE001 - whatever it is, the job goes on
-            self._say(_reason(error))
+            if not self._has_spoken:  # of being too slow
+                self._say(_reason(error))
 
     def _gathered(self) -> tuple[list[Any], str | None]:
         """Wait for a line, then take what else is there, up to a batch."""
