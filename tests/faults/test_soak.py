@@ -38,9 +38,8 @@ def study(folder: Path) -> Copy:
     "alone, with all its jobs, and by Ctrl-C",
     "the next call of `snakemake` goes on (after `--unlock` where the driver was killed); "
     "encoders, predictions, cells and tables are those of a run that nobody disturbed",
-    lost="of a training what came after its last checkpoint, and all of it where the kill falls into "
-    "the second after its record, for Snakemake then deletes the result; of any other job its own "
-    "work",
+    lost="of a training what came after its last checkpoint, and all where the kill falls into the "
+    "second after its record, as Snakemake then deletes the result; of another job its own work",
 )
 def test_a_study_killed_at_every_turn_ends_with_the_results_of_a_quiet_one(tmp_path, capsys):
     seed = int(os.environ.get("SOAK_SEED", random.SystemRandom().randrange(10**6)))

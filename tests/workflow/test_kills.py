@@ -43,6 +43,8 @@ def test_jobs_that_are_killed_once_and_a_driver_that_is_stopped_change_no_result
         lives[job] = float(json.loads(lines[-1])["s"])
         shutil.rmtree(results / job)
     lives |= {"report": 5.0, "mlflow-sync": 5.0}
+    for made in ("report.html", "tracked.json", "mlflow.db"):  # else nothing would be missed
+        (results / made).unlink()
     kills = Counter(dict.fromkeys(lives, 1))
     soak = Soak(finished_copy, random.Random(0), lives, kills, driver_ends=["ctrl-c"])
     soak.run(20 * 60)
