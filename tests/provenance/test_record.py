@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from folk.errors import InputError
 from folk.failures import failed_folder, work_folder
+from folk.provenance.lineage import scale_of
 from folk.provenance.record import OPEN_NAME
 from folk.provenance.schema import FORMAT, SCHEMA_PATH, read_record, record_id, write_record
 from tests.faults.table import fault
@@ -305,6 +307,29 @@ def test_uncommitted_code_is_kept_beside_the_record(here, job):
 
     assert read_record(RESULT / "record.json")["code"]["dirty"] is False
     assert not (RESULT / "uncommitted.diff").exists()
+
+
+def test_uncommitted_code_is_kept_beside_a_failure_too(here, job):
+    subprocess.run(["git", "init", "-q"], check=True)
+    (here / "code.py").write_text("x = 1\n")
+    with pytest.raises(RuntimeError), job():
+        raise RuntimeError("lost")
+
+    (kept,) = FAILED.glob("record-*.failed.json")
+    assert re.fullmatch(r"record-\d{8}T\d{6}\.\d{6}Z\.failed\.json", kept.name)
+    diff = kept.with_suffix(".diff").read_bytes()
+    assert b"new file code.py" in diff
+    digest = read_record(kept)["code"]["dirty_diff_sha256"]
+    assert digest == hashlib.sha256(diff).hexdigest()
+
+
+def test_the_scale_of_a_file_is_that_of_the_job_that_made_it(job):
+    with job(scale="smoke") as record:
+        finish(record)
+
+    assert scale_of(RESULT / "encoder.safetensors") == "smoke"
+    assert scale_of(RESULT / "shards/a.arrow") == "smoke"
+    assert scale_of(RESULT / "far/shards/a.arrow") is None
 
 
 def test_the_format_of_records_is_that_of_their_schema():
