@@ -64,3 +64,24 @@ def test_what_is_no_such_file_is_refused(tmp_path):
     for place in (path, tmp_path / "none.parquet"):
         with pytest.raises(InputError, match=f"{place.name}: not readable as predictions of var"):
             accuracy_of_variants(place)
+
+
+def test_a_variant_that_is_read_in_several_parts_is_counted_whole(tmp_path):
+    path, count = tmp_path / "predictions-variants.parquet", 70_000  # read by 65,536 rows
+    labels = np.zeros(count, dtype=np.int64)
+    logits = np.zeros((count, 2), dtype=np.float32)
+    logits[::4, 1] = 1.0
+
+    with write_variants(path) as writer:
+        writer.add("clean", ["k"] * count, labels, logits)
+
+    assert accuracy_of_variants(path) == {"clean": 0.75}
+
+
+def test_equal_scores_of_many_classes_rank_the_lower_class_first(tmp_path):
+    path = tmp_path / "predictions-variants.parquet"
+
+    with write_variants(path) as writer:
+        writer.add("clean", ["k"], np.array([0]), np.zeros((1, 1000), dtype=np.float32))
+
+    assert pq.read_table(path)["top5"].to_pylist() == [[0, 1, 2, 3, 4]]
