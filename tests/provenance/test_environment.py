@@ -266,3 +266,20 @@ def test_a_process_alone_is_a_geometry_too(monkeypatch):
 
     assert geometry(1, {})["node_list"] == ["here"]
     assert geometry(1, {})["world_size"] == 1
+
+
+def test_new_files_are_all_listed_large_ones_unread_and_repositories_passed_over(
+    repository, monkeypatch
+):
+    monkeypatch.setattr("folk.provenance.environment.LARGE_FILE_BYTES", 100_000)
+    (repository / "between").mkdir()
+    git(repository / "between", "init", "-q")
+    (repository / "a.bin").write_bytes(b"1234")
+    (repository / "z.bin").write_bytes(b"x" * 100_001)
+
+    _, diff = code_state(repository)
+
+    digest = hashlib.sha256(b"1234").hexdigest()
+    assert diff == (
+        f"new file a.bin 4 bytes sha256 {digest}\nnew file z.bin 100001 bytes sha256 not read\n"
+    )
