@@ -70,6 +70,7 @@ ROOMS = {
         (
             "tests/report/test_verdicts.py",
             "tests/report/test_random_verdicts.py",
+            "tests/report/test_judged_cells.py",
             "tests/report/test_claims.py",
         ),
     ),

@@ -25,6 +25,17 @@ def test_logits_are_cosines():
     assert logits.abs().max() <= 1.0 + 1e-6
 
 
+def test_a_head_has_dinos_layers_and_no_gain_unless_asked():
+    head = DistillationHead(5, out_features=7, hidden=4, bottleneck=3)
+
+    assert [tuple(p.shape) for p in head.parameters()] == [
+        (4, 5), (4,), (4, 4), (4,), (3, 4), (3,), (7, 3)
+    ]  # fmt: skip
+    assert head.last_layer.gain is None
+    assert all(not layer.bias.any() for layer in head.mlp if hasattr(layer, "bias"))
+    assert DistillationHead(5, 7, 4, 3, learn_gain=True).last_layer.gain is not None
+
+
 def test_a_learned_gain_scales_the_rows():
     head = DistillationHead(8, out_features=20, hidden=16, bottleneck=6, learn_gain=True)
     features = torch.randn(4, 8)

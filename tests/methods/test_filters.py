@@ -13,6 +13,7 @@ from folk.errors import InputError
 from folk.methods.draws import Draws
 from folk.methods.filters import FILTERS
 from folk.methods.filters.apply import apply_filter, clipped_fraction
+from folk.methods.filters.base import FrequencyFilter
 from folk.methods.filters.com_rcom import ComRComFilter
 from folk.methods.filters.gabor import GaborFilter, gabor_bank
 from folk.methods.filters.radial import RadialFilter, radial_keep
@@ -301,6 +302,51 @@ def test_every_filter_is_known_by_its_kind_and_shows_its_sides():
             one_sided(pictures, Draws(seed, len(pictures)))[0, 0, 0, 0].item() for seed in range(4)
         ]
         assert len(set(masks)) == 1, name
+
+
+def test_the_sides_of_a_filter_are_itself_with_its_coin_decided():
+    chosen = {"thresholds": (0.01, 0.05), "gray": "mean", "dc": "always_keep"}
+
+    assert ComRComFilter(p_com=0.3, **chosen).sides() == [
+        (f"{name} {t:g}", ComRComFilter(p_com=p, **chosen | {"thresholds": (t,)}))
+        for t in (0.01, 0.05)
+        for name, p in (("Com", 1.0), ("RCom", 0.0))
+    ]
+    assert RadialFilter(9.0, 0.3, radius_outer=12.0).sides() == [
+        ("low-pass", RadialFilter(9.0, 1.0, radius_outer=12.0)),
+        ("high-pass", RadialFilter(9.0, 0.0, radius_outer=12.0)),
+    ]
+    assert GaborFilter(num_chosen=2, hide_prob=0.3).sides() == [
+        ("Gabor hidden", GaborFilter(num_chosen=2, hide_prob=1.0)),
+        ("Gabor kept", GaborFilter(num_chosen=2, hide_prob=0.0)),
+    ]
+
+
+@pytest.mark.parametrize("octaves", [0.5, 1.0, 1.5, 2.5])
+def test_the_edges_of_a_gabor_band_are_so_many_octaves_apart(octaves):
+    (band,) = gabor_bank((64, 128), [16.0], orientations=1, octaves=octaves)
+
+    lower = 2.0 * 16.0 / (1.0 + 2.0**octaves)  # the band is centred on 16 bins
+    columns = torch.arange(65)
+    inside = (columns >= lower) & (columns <= lower * 2.0**octaves)
+    assert torch.equal(band[0], inside)
+
+
+def test_two_views_are_masked_one_after_the_other_unless_a_filter_says_otherwise():
+    class Coins(FrequencyFilter):
+        kind = "coins"
+
+        def __call__(self, images, draws):
+            return draws.uniform(1, 4, 3) < images.mean()
+
+    u, v, draws = torch.full((2, 3, 4, 4), 0.3), torch.full((2, 3, 4, 4), 0.9), Draws(0, 2)
+    expected = draws.uniform(1, 4, 3) < 0.3, draws.uniform(1, 4, 3) < 0.9
+
+    pair = Coins().draw_pair(u, v, Draws(0, 2))
+
+    assert all(map(torch.equal, pair, expected))
+    ((name, itself),) = Coins().sides()
+    assert (name, type(itself)) == ("coins", Coins)
 
 
 NEW_FILTER = """

@@ -9,7 +9,12 @@ from folk.methods.distillation import DistillationHead
 from folk.methods.draws import Draws
 from folk.methods.filters.com_rcom import ComRComFilter
 from folk.methods.filters.radial import RadialFilter
-from folk.methods.losses import distillation_loss, masked_frequency_loss
+from folk.methods.losses import (
+    WeightMatrix,
+    distillation_loss,
+    masked_frequency_loss,
+    removed_count,
+)
 from folk.methods.student_teacher import (
     Distillation,
     MaskedFrequencyModel,
@@ -127,6 +132,52 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(batch):
 
     total = 2.0 * parts["loss/reconstruction"] + 0.5 * parts["loss/distillation"]
     torch.testing.assert_close(parts["loss"].detach(), total)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"normalise": "image"},
+        {"gamma": 2.0},
+        {"region": "all"},
+        {"weight_matrix": WeightMatrix()},
+        {"region": "all", "average_spectrum": True},
+    ],
+    ids=str,
+)
+def test_what_a_recipe_says_of_the_loss_reaches_it(batch, setting):
+    u, _, keep, _ = batch
+    encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
+    model = MaskedFrequencyModel(encoder, MEAN, STD, Reconstruction(**setting))
+
+    loss, rebuilt = model(u, keep)["loss"], model.reconstruct(u, keep)
+
+    target = model.normalise(u)
+    torch.testing.assert_close(loss, masked_frequency_loss(rebuilt, target, keep, **setting))
+    assert abs(loss - masked_frequency_loss(rebuilt, target, keep)) > 1e-5
+
+
+def test_the_parts_of_a_batch_have_the_loss_of_the_batch_as_their_mean(batch):
+    u, v, keep_u, keep_v = batch
+    encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
+    head = DistillationHead(24, out_features=32, hidden=24, bottleneck=8)
+    folk = StudentTeacher(encoder, MEAN, STD, Reconstruction(), Distillation(), head).eval()
+    mfm = MaskedFrequencyModel(encoder, MEAN, STD, Reconstruction()).eval()
+    # The first part hides more than the second one does.
+    keep_u[0], keep_v[:2] = keep_u[0] & keep_u[1], False
+    halves = slice(0, 2), slice(2, 4)
+    removed = [
+        sum(removed_count(keep[half], 32) for half in halves) / 2 for keep in (keep_u, keep_v)
+    ]
+
+    both = [folk(u[h], v[h], keep_u[h], keep_v[h], 0.04, (removed[0], removed[1])) for h in halves]
+    one = [mfm(v[h], keep_v[h], removed[1]) for h in halves]
+
+    for parts, whole in ((both, folk(u, v, keep_u, keep_v, 0.04)), (one, mfm(v, keep_v))):
+        for name in whole:
+            torch.testing.assert_close((parts[0][name] + parts[1][name]) / 2, whole[name])
+    alone = sum(mfm(v[h], keep_v[h])["loss"] for h in halves) / 2
+    assert abs(alone - mfm(v, keep_v)["loss"]) > 1e-5
 
 
 def test_the_teacher_starts_as_the_student_and_follows(student_teacher):

@@ -81,6 +81,13 @@ WORDS = {
 }
 
 
+@pytest.mark.parametrize(("low", "high"), [(80.0, None), (None, 80.0)])
+def test_half_an_interval_is_none(low, high):
+    said = {"scale": "paper", "mean": 80.0, "published": 80.0, "margin": 1.0}
+
+    assert verdict(**said, low=low, high=high) == "within tolerance"
+
+
 def test_every_verdict_has_its_rule_in_words():
     assert set(RULES) == WORDS
     assert set(CLAIM_RULES) == {"order", "difference", "equal"}
