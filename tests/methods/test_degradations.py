@@ -102,7 +102,8 @@ def test_pictures_that_are_too_small_are_refused(degrades):
         degrades(torch.rand(1, 3, 8, 8), Draws(0, 1))
 
 
-@pytest.mark.parametrize("sizes", [(6, 21), (7, 20), (9, 7)])
+@pytest.mark.parametrize("sizes", [(6, 21), (8, 21), (7, 20), (9, 7)])
 def test_kernel_sizes_that_have_no_middle_are_refused(sizes):
     with pytest.raises(InputError, match="odd"):
         Deblur(min_size=sizes[0], max_size=sizes[1])
+    assert Deblur(min_size=9, max_size=9).max_size == 9

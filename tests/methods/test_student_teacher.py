@@ -19,6 +19,7 @@ from folk.methods.student_teacher import (
     Distillation,
     MaskedFrequencyModel,
     Reconstruction,
+    RestorationModel,
     StudentTeacher,
 )
 from folk.models.encoder import create_encoder, pooled
@@ -155,6 +156,21 @@ def test_what_a_recipe_says_of_the_loss_reaches_it(batch, setting):
     target = model.normalise(u)
     torch.testing.assert_close(loss, masked_frequency_loss(rebuilt, target, keep, **setting))
     assert abs(loss - masked_frequency_loss(rebuilt, target, keep)) > 1e-5
+
+
+def test_a_restored_picture_is_compared_whole_and_nothing_but_weights_is_stored(batch):
+    u, v, _, _ = batch
+    encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
+    model = RestorationModel(encoder, MEAN, STD, Reconstruction(weight=2.0))
+
+    parts = model(u, 1.5 * v)
+
+    loss = masked_frequency_loss(model.rebuild(1.5 * v), model.normalise(u), None)
+    torch.testing.assert_close(parts["loss/reconstruction"], loss.detach())
+    torch.testing.assert_close(parts["loss"], 2.0 * loss)
+    assert parts["clipped_share"] == (1.5 * v > 1.0).float().mean()
+    stored = {name.partition(".")[0] for name in model.state_dict()}
+    assert stored == {"encoder", "reconstruction_head"}
 
 
 def test_the_parts_of_a_batch_have_the_loss_of_the_batch_as_their_mean(batch):

@@ -128,3 +128,12 @@ def test_stored_votes_tell_their_k(features, tmp_path):
     assert metrics == {
         f"knn_top1_k{k}": (s.argmax(axis=1) == truth).mean() for k, s in found.items()
     }
+
+
+def test_classes_are_those_of_the_labels_unless_their_number_is_given():
+    known, labels = np.eye(3, dtype=np.float32), np.array([0, 1, 2])
+
+    for number, classes in ((None, 3), (5, 5)):
+        scores = knn_class_scores(known, labels, known, 1, 0.07, number)
+        assert scores.shape == (3, classes)
+        assert scores.argmax(axis=1).tolist() == [0, 1, 2]

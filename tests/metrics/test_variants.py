@@ -80,8 +80,10 @@ def test_a_variant_that_is_read_in_several_parts_is_counted_whole(tmp_path):
 
 def test_equal_scores_of_many_classes_rank_the_lower_class_first(tmp_path):
     path = tmp_path / "predictions-variants.parquet"
+    logits = np.random.default_rng(0).integers(3, size=(2, 1000)).astype(np.float32)
 
     with write_variants(path) as writer:
-        writer.add("clean", ["k"], np.array([0]), np.zeros((1, 1000), dtype=np.float32))
+        writer.add("clean", ["k", "l"], np.array([0, 1]), logits)
 
-    assert pq.read_table(path)["top5"].to_pylist() == [[0, 1, 2, 3, 4]]
+    best = [np.flatnonzero(row == 2.0)[:5].tolist() for row in logits]
+    assert pq.read_table(path)["top5"].to_pylist() == best
