@@ -6,8 +6,10 @@ disturbs it. The driver is called again as a user would: `--unlock` where a lock
 
 import contextlib
 import json
+import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -39,6 +41,12 @@ class Process:
     pid: int
     job: str  # stage, and what else names it, such as `finetune/folk-s0/full`
 
+    def age(self) -> float:
+        """Seconds of computing so far: unlike time, they hardly depend on what else runs."""
+        text = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8")
+        ticks = text.rpartition(")")[2].split()[11:13]  # the name before may hold spaces
+        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
 
 @dataclass
 class Soak:
@@ -47,7 +55,7 @@ class Soak:
     Attributes:
         copy: where it runs.
         moments: draws them.
-        lives: seconds that each job takes undisturbed, by name; others are left alone.
+        lives: seconds that each job computes undisturbed, by name; others are left alone.
         kills: how many each job has still to come, by name.
         driver_ends: what is done to the driver, one after another; see `_end_driver`.
         driver_lives: seconds within which a driver meets its end.
@@ -59,7 +67,7 @@ class Soak:
     lives: dict[str, float]
     kills: Counter[str]
     driver_ends: list[str] = field(default_factory=list)
-    driver_lives: float = 20.0
+    driver_lives: float = 40.0
     killed: Counter[str] = field(default_factory=Counter)
     ended: list[str] = field(default_factory=list)  # drivers
     targets: tuple[str, ...] = ()
@@ -84,7 +92,7 @@ class Soak:
         """Run one driver to its end and kill what is to be killed; its exit status."""
         with (self.copy.folder / "driver.log").open("a", encoding="utf-8") as log:
             driver = subprocess.Popen(
-                [sys.executable, *DRIVER, *STUDY, "--retries", "1", *self.targets],
+                [sys.executable, *DRIVER, *STUDY, "--retries", "2", *self.targets],
                 cwd=self.copy.folder,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
                 stdout=log,
@@ -92,26 +100,26 @@ class Soak:
                 start_new_session=True,
             )
         began = time.monotonic()
-        doomed = began + self.moments.uniform(0, self.driver_lives) if self.driver_ends else None
-        seen: dict[int, float | None] = {}
+        end = began + self.moments.uniform(0, self.driver_lives) if self.driver_ends else math.inf
+        doomed: dict[Process, float] = {}  # the age that each may reach
         while driver.poll() is None:
             now = time.monotonic()
             if now > limit:
                 _kill_group(driver.pid)
-            elif doomed is not None and now > doomed:
+            elif now > end:
                 self._end_driver(driver, self.driver_ends.pop(0))
-                doomed = None
-            running = list(processes(self.copy.folder))
-            for process in running:
-                if process.pid not in seen:
-                    wanted = self.kills[process.job] > 0 and process.job in self.lives
-                    life = self.lives.get(process.job, 0)
-                    seen[process.pid] = now + self.moments.uniform(0, life) if wanted else None
-                moment = seen[process.pid]
-                if moment is not None and now >= moment and _kill(process.pid):
-                    self.kills[process.job] -= 1
-                    self.killed[process.job] += 1
-                    seen[process.pid] = None
+                end = math.inf
+            for process in processes(self.copy.folder):
+                if process not in doomed:
+                    life = self.lives.get(process.job, 0.0)
+                    wanted = self.kills[process.job] > 0 and life > 0
+                    doomed[process] = self.moments.uniform(0, life) if wanted else math.inf
+                with contextlib.suppress(OSError):  # it has ended by itself
+                    if process.age() >= doomed[process]:
+                        os.kill(process.pid, signal.SIGKILL)
+                        self.kills[process.job] -= 1
+                        self.killed[process.job] += 1
+                        doomed[process] = math.inf
             time.sleep(LOOKING)
         return driver.returncode
 
@@ -127,8 +135,7 @@ class Soak:
 
 
 def watched(copy: Copy) -> dict[str, float]:
-    """Run a study undisturbed; the seconds that each job took, by name."""
-    began: dict[Process, float] = {}
+    """Run a study undisturbed; the seconds that each job computed, by name."""
     lives: dict[str, float] = {}
     with (copy.folder / "driver.log").open("w", encoding="utf-8") as log:
         driver = subprocess.Popen(
@@ -139,9 +146,9 @@ def watched(copy: Copy) -> dict[str, float]:
             stderr=log,
         )
     while driver.poll() is None:
-        now = time.monotonic()
         for process in processes(copy.folder):
-            lives[process.job] = now - began.setdefault(process, now)
+            with contextlib.suppress(OSError):  # it has ended
+                lives[process.job] = process.age()
         time.sleep(LOOKING)
     assert driver.returncode == 0, (copy.folder / "driver.log").read_text()
     return lives
@@ -162,14 +169,6 @@ def _name_of(words: list[str]) -> str:
     return "/".join(part for part in parts if part)
 
 
-def _kill(pid: int) -> bool:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def _kill_group(pid: int) -> None:
     os.killpg(pid, signal.SIGKILL)
 
@@ -185,7 +184,9 @@ def results_of(folder: Path) -> dict[str, str]:
         name = path.relative_to(results).as_posix()
         if name.startswith(("work/", "failed/", "metrics/")) or not path.is_file():
             continue
-        if _is_whole(path):
+        if path.suffix == ".tex" and _is_whole(path):  # ids of records stand beside its cells
+            found[name] = re.sub(r"\b[0-9a-f]{8}\b", "", path.read_text())
+        elif _is_whole(path):
             found[name] = digest_file(path).sha256
         elif path.name == "metrics.json":
             found |= {f"{name}: {k}": v for k, v in _numbers(json.loads(path.read_text())).items()}

@@ -13,7 +13,7 @@ from tests.workflow.conftest import Copy, copy_repository
 
 MINUTES = 60.0
 KILLS = 50  # at least
-KILLS_A_JOB = 4
+KILLS_A_JOB = 6
 DRIVER_ENDS = ["alone", "power", "ctrl-c", "alone", "power"]
 
 

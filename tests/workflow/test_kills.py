@@ -37,12 +37,10 @@ def test_jobs_that_are_killed_once_and_a_driver_that_is_stopped_change_no_result
     finished_study, finished_copy
 ):
     results = finished_copy.folder / "results/tiny"
-    lives = {}
     for job in AGAIN:
-        lines = (results / job / "benchmark.jsonl").read_text().splitlines()
-        lives[job] = float(json.loads(lines[-1])["s"])
         shutil.rmtree(results / job)
-    lives |= {"report": 5.0, "mlflow-sync": 5.0}
+    # Well before they end: most of a job's computing is its start.
+    lives = dict.fromkeys((*AGAIN, "report", "mlflow-sync"), 2.0)
     for made in ("report.html", "tracked.json", "mlflow.db"):  # else nothing would be missed
         (results / made).unlink()
     kills = Counter(dict.fromkeys(lives, 1))
@@ -50,7 +48,7 @@ def test_jobs_that_are_killed_once_and_a_driver_that_is_stopped_change_no_result
     soak.run(20 * 60)
 
     assert soak.ended == ["ctrl-c"]
-    assert soak.killed.total() >= 3, soak.killed
+    assert soak.killed == Counter(lives.keys())
     assert finished_copy.planned() == Counter()
     assert results_of(finished_copy.folder) == results_of(finished_study.folder)
 
