@@ -169,8 +169,8 @@ class LiveMirror:
         return metrics, None
 
     def _say(self, what: str) -> None:
-        shown = without_secrets(str(self._uri))
-        print(f"MLflow at {shown}: no live curves: {what}", file=sys.stderr)
+        line = without_secrets(f"MLflow at {self._uri}: no live curves: {what}")
+        print(line, file=sys.stderr)
 
 
 def _reason(error: Exception) -> str:

@@ -127,6 +127,7 @@ class _Description:
     sources: list[dict[str, Any]]
     shards: dict[str, ShardInfo]
     wnids: list[str] | None = None
+    also_learned_from: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

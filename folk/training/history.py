@@ -30,7 +30,9 @@ class History:
 
     def values(self, name: str) -> list[tuple[float, float]]:
         """Every logged (epoch, value) of one metric."""
-        return [(line["epoch"], line[name]) for line in self.lines if name in line]
+        return [
+            (line["epoch"], line[name]) for line in self.lines if {"epoch", name} <= line.keys()
+        ]
 
     def flush(self) -> None:
         """Bring everything written so far to the disk; called before each checkpoint."""
