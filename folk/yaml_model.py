@@ -25,6 +25,7 @@ class Section(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+_LONGEST_NAME = 255  # of a file, on most systems; a longer path need not be repeated
 _SHOWN = 80  # characters of a found value or key that a refusal repeats
 _HALVES = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
 
@@ -234,7 +235,8 @@ def _text_of(path: Path) -> str:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}:{line}: not UTF-8: {error.reason}; save it as UTF-8") from error
     except OSError as error:
-        raise InputError(f"{_short(str(path))}: cannot be read: {error.strerror}") from error
+        named = str(path) if len(str(path)) < _LONGEST_NAME else _short(str(path))
+        raise InputError(f"{named}: cannot be read: {error.strerror}") from error
     if is_there:
         raise InputError(f"{path}: is no file; give a YAML file")
     raise InputError(f"{_one_line(str(path))}: no such file{nearest(path.stem, here)}")
