@@ -6,6 +6,7 @@ LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashe
 PAPER ?= config/paper.yaml
 SLURM_TESTS ?= slurm
 SAMPLE ?= 100
+SEED ?= 0
 SNAKEMAKE = $(BIN)/snakemake --workflow-profile workflow/profiles/local --configfile $(STUDY)
 
 .DEFAULT_GOAL := help
@@ -58,7 +59,7 @@ coverage: setup .venv/crate/ready ## the tests, and which lines and branches of 
 	@echo "Done. Line by line: build/coverage/html/index.html."
 
 mutate: setup ## do the tests notice wrong code? ROOMS="metrics verdicts" SAMPLE=all for more
-	@$(BIN)/python -m tests.mutate $(ROOMS) --sample $(SAMPLE)
+	@$(BIN)/python -m tests.mutate $(ROOMS) --sample $(SAMPLE) --seed $(SEED)
 	@echo "Done. What was not noticed: python -m tests.mutate --list"
 
 bench: setup ## speed against what people use today, a few minutes; ROWS="masks step" for some

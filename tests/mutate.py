@@ -2,6 +2,7 @@
 
     python -m tests.mutate                          all rooms, a sample of each
     python -m tests.mutate metrics --sample all     one room, every mutant
+    python -m tests.mutate --seed 1                 another sample
     python -m tests.mutate --list                   the mutants that survived last time, as diffs
 
 mutmut makes the mutants and runs them, each against those of the room's own tests that call the
@@ -27,7 +28,6 @@ from folk.files import write_json
 from folk.metrics.intervals import wilson_interval
 
 OUT = Path("build/mutate")
-SEED = 0  # of the sample, so that everybody draws the same mutants of the same code
 NOTICED = ("killed", "timeout", "segfault", "suspicious")
 # Each starts processes, which mutmut does not follow, or takes ten seconds.
 LEFT_OUT = (
@@ -81,6 +81,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutate", description="Mutate the code.")
     parser.add_argument("rooms", nargs="*", metavar="ROOM", help=f"of {', '.join(ROOMS)}; else all")
     parser.add_argument("--sample", default="100", help="mutants of each room, or `all`")
+    # Everybody draws the same mutants of the same code. Who has written tests for those that were
+    # missed must ask others how good the tests are now.
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--children", type=int, default=os.cpu_count(), help="at the same time")
     parser.add_argument("--list", action="store_true", help="show the survivors of the last run")
     given = parser.parse_args()
@@ -91,12 +94,12 @@ def main() -> None:
         if given.list:
             _show(room)
         else:
-            _run(room, given.sample, given.children)
+            _run(room, given.sample, given.seed, given.children)
     if not given.list:
         Console(width=None if sys.stdout.isatty() else 120).print(_table(rooms))
 
 
-def _run(room: str, sample: str, children: int) -> None:
+def _run(room: str, sample: str, seed: int, children: int) -> None:
     folder = OUT / room
     _lay_out(ROOMS[room], folder)
     # A name that nothing has: mutmut makes all mutants, times the tests, and runs no mutant.
@@ -105,7 +108,7 @@ def _run(room: str, sample: str, children: int) -> None:
     assert timed, f"{folder}: the tests failed without mutants; see {folder / 'mutmut.log'}"
     every = sorted(_statuses(folder))
     count = len(every) if sample == "all" else min(int(sample), len(every))
-    chosen = sorted(random.Random(SEED).sample(every, count))
+    chosen = sorted(random.Random(seed).sample(every, count))
     _mutmut(folder, children, *chosen)
     found = _statuses(folder)
     unknown = [name for name in chosen if found[name] == "not checked"]

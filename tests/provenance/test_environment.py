@@ -180,11 +180,11 @@ def test_the_machine_is_described():
 
 def test_graphics_cards_are_named_by_their_own_tool(tmp_path, monkeypatch):
     tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'NVIDIA H100'\necho 'NVIDIA H100'\n")
+    tool.write_text("#!/bin/sh\nprintf 'NVIDIA H100\\n\\n  NVIDIA \\377 H100 \\n'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
-    assert hardware()["gpus"] == ["NVIDIA H100", "NVIDIA H100"]
+    assert hardware()["gpus"] == ["NVIDIA H100", "NVIDIA \ufffd H100"]
 
 
 def test_a_slurm_job_is_named_and_its_absence_is_none(monkeypatch):
@@ -214,7 +214,7 @@ def test_torch_is_not_imported():
 def slurm(tmp_path, monkeypatch):
     """A controller that knows three jobs, and accounting that knows a fourth."""
     words = "JobName=abc JobState={} Partition=low NodeList=node[1-2] Restarts=1 TimeLimit=00:10:00"
-    cases = {"7": "RUNNING", "8": "PREEMPTED", "9": "NODE_FAIL"}
+    cases = {"7": "RUNNING", "8": "PREEMPTED", "9": "NODE_FAIL", "3": "COMPLETING", "4": "PENDING"}
     known = "".join(
         f'  "show job {job}") echo "JobId={job} {words.format(state)}" ;;\n'
         for job, state in cases.items()
@@ -241,7 +241,16 @@ def test_what_is_missing_in_the_environment_slurm_is_asked(slurm):
 
 @pytest.mark.parametrize(
     ("job", "state"),
-    [("8", "PREEMPTED"), ("9", "NODE_FAIL"), ("5", "CANCELLED"), ("6", None), (None, None)],
+    [
+        ("8", "PREEMPTED"),
+        ("9", "NODE_FAIL"),
+        ("5", "CANCELLED"),
+        ("6", None),
+        (None, None),
+        ("3", None),
+        ("4", None),
+        ("7", None),
+    ],
 )
 def test_slurm_is_asked_how_an_earlier_job_ended(slurm, job, state):
     assert ended_as(job) == state
@@ -274,12 +283,13 @@ def test_new_files_are_all_listed_large_ones_unread_and_repositories_passed_over
     monkeypatch.setattr("folk.provenance.environment.LARGE_FILE_BYTES", 100_000)
     (repository / "between").mkdir()
     git(repository / "between", "init", "-q")
-    (repository / "a.bin").write_bytes(b"1234")
+    (repository / "a.bin").write_bytes(b"x" * 100_000)
     (repository / "z.bin").write_bytes(b"x" * 100_001)
 
     _, diff = code_state(repository)
 
-    digest = hashlib.sha256(b"1234").hexdigest()
+    digest = hashlib.sha256(b"x" * 100_000).hexdigest()
     assert diff == (
-        f"new file a.bin 4 bytes sha256 {digest}\nnew file z.bin 100001 bytes sha256 not read\n"
+        f"new file a.bin 100000 bytes sha256 {digest}\n"
+        "new file z.bin 100001 bytes sha256 not read\n"
     )

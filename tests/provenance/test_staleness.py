@@ -1,0 +1,89 @@
+"""Results of older code are named, where a study has that reported."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from folk.provenance.staleness import stale_results
+from folk.provenance.versioning import commit_to_dvc, md5_problems
+from tests.faults.parsers import RECORD
+
+RESULTS = Path("results/demo")
+NOW, BEFORE = "1" * 64, "2" * 64
+
+
+def put(place, fingerprint=NOW, **changes):
+    record = {**RECORD, **changes, "code": {**RECORD["code"], "fingerprint": fingerprint}}
+    (RESULTS / place).mkdir(parents=True)
+    (RESULTS / place / "record.json").write_text(json.dumps(record))
+
+
+def test_results_whose_stage_has_other_code_today_are_named_with_both(here):
+    put("pretrain/folk-s0", BEFORE)
+    put("pretrain/folk-s1")
+    put("finetune/folk-s0/full", BEFORE)
+    put("probe/folk-s0/frozen", BEFORE)
+
+    lines = list(stale_results(RESULTS, {"pretrain": NOW, "finetune": NOW, "segment": NOW}))
+
+    assert lines == [
+        "results/demo/finetune/folk-s0/full: stale: made by code 22222222, today's is 11111111",
+        "results/demo/pretrain/folk-s0: stale: made by code 22222222, today's is 11111111",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("there", "status", "line"),
+    [
+        ((), "skipped", "DVC: ./.dvc is not there, so no bytes were kept"),
+        ((".dvc",), "skipped", "DVC: . is no git repository, so no bytes were kept"),
+        (
+            (".dvc", ".git"),
+            "skipped",
+            "DVC: no stage for 'demo'; add it to stages.reproduce.matrix.study in dvc.yaml",
+        ),
+        (
+            (".dvc", ".git", "dvc.yaml"),
+            "left to dvc repro",
+            "DVC: `dvc repro` is running and keeps the bytes",
+        ),
+    ],
+)
+def test_where_dvc_is_not_to_keep_bytes_a_line_says_why(
+    here, monkeypatch, capsys, there, status, line
+):
+    monkeypatch.setenv("DVC_STAGE", "reproduce@demo")
+    for name in there:
+        if name == "dvc.yaml":
+            Path(name).write_text("stages: {reproduce: {matrix: {study: [other, demo]}}}")
+        else:
+            Path(name).mkdir()
+
+    report = commit_to_dvc(Path(), "demo")
+
+    assert (report.status, report.line.replace("DVC: .dvc", "DVC: ./.dvc")) == (status, line)
+    assert (report.compared, report.problems) == (0, [])
+    assert report.line in capsys.readouterr().err
+
+
+def test_a_recorded_file_is_held_to_the_md5_that_dvc_keeps(here):
+    outputs = [
+        {**RECORD["outputs"][0], "path": f"results/demo/a/{name}", "md5": name * 32}
+        for name in "abc"
+    ]
+    put("pretrain/folk-s0", outputs=outputs)
+    put("work/pretrain/folk-s0", outputs=[{**outputs[0], "md5": "d" * 32}])
+    kept = {"a": "a" * 32, "b": "0" * 32}
+    outs = [{"path": f"results/demo/a/{name}", "md5": md5} for name, md5 in kept.items()]
+    Path("dvc.lock").write_text(json.dumps({"stages": {"reproduce@demo": {"outs": outs}}}))
+
+    compared, problems = md5_problems(Path(), "demo")
+
+    assert compared == 1
+    assert problems == [
+        f"results/demo/a/b: DVC found md5 {'0' * 32}, "
+        f"results/demo/pretrain/folk-s0/record.json says {'b' * 32}; "
+        "the file changed after its job ended: run that job again",
+        "results/demo/a/c: recorded, but no output of dvc.yaml holds it",
+    ]
