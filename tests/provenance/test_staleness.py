@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from folk.errors import InputError
 from folk.provenance.staleness import stale_results
-from folk.provenance.versioning import commit_to_dvc, md5_problems
+from folk.provenance.versioning import VersioningReport, commit_to_dvc, md5_problems
 from tests.faults.parsers import RECORD
 
 RESULTS = Path("results/demo")
@@ -87,3 +88,16 @@ def test_a_recorded_file_is_held_to_the_md5_that_dvc_keeps(here):
         "the file changed after its job ended: run that job again",
         "results/demo/a/c: recorded, but no output of dvc.yaml holds it",
     ]
+
+
+def test_of_many_files_that_do_not_agree_the_first_five_are_shown(here, monkeypatch):
+    lines = [f"file {number}" for number in range(7)]
+    report = VersioningReport("committed", "DVC: 7 of 9 recorded files do not agree", 2, lines)
+    monkeypatch.setattr("folk.provenance.versioning._refused", lambda root, study: report)
+
+    with pytest.raises(InputError) as refused:
+        commit_to_dvc(Path(), "demo", unused_stages=["segment"])
+
+    assert str(refused.value).splitlines() == [*lines[:5], "... and 2 more"]
+    assert (RESULTS / "segment").is_dir()
+    assert (RESULTS / "failed").is_dir()
