@@ -53,9 +53,13 @@ def test_an_edit_is_kept_as_its_difference_and_digest(repository):
 
 def test_an_edit_is_seen_from_a_folder_inside_the_tree(repository):
     (repository / "code.py").write_text("x = 2\n")
+    (repository / "new.py").write_text("y = 1\n")
     (repository / "below").mkdir()
 
-    assert code_state(repository / "below")[0] == code_state(repository)[0]
+    state, diff = code_state(repository / "below")
+
+    assert (state, diff) == code_state(repository)
+    assert "new file new.py 6 bytes" in diff
 
 
 def test_a_new_file_counts_with_its_content(repository):
@@ -165,9 +169,9 @@ def test_the_lock_is_named_by_its_digest(tmp_path):
 
 
 def test_only_allowed_variables_enter(tmp_path):
-    variables = {"OMP_NUM_THREADS": "1", "AWS_SECRET_ACCESS_KEY": "s3cret", "HOME": "/root"}
+    variables = {"OMP_NUM_THREADS": "17", "AWS_SECRET_ACCESS_KEY": "s3cret", "HOME": "/home/me"}
 
-    assert environment(tmp_path, variables)["variables"] == {"OMP_NUM_THREADS": "1"}
+    assert environment(tmp_path, variables)["variables"] == {"OMP_NUM_THREADS": "17"}
 
 
 def test_the_machine_is_described():
@@ -222,7 +226,7 @@ def slurm(tmp_path, monkeypatch):
     tools = {
         "scontrol": f'case "$1 $2 $3" in\n{known}'
         '  "show hostnames node[1-2]") printf "node1\\nnode2\\n" ;;\n  *) exit 1 ;;\nesac\n',
-        "sacct": '[ "$7" = 5 ] && echo "CANCELLED by 1000"\n',
+        "sacct": '[ "$*" = "-X -n -P -o State -j 5" ] && echo "CANCELLED by 1000"\n',
     }
     for name, script in tools.items():
         tool = tmp_path / name

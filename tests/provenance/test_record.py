@@ -167,16 +167,24 @@ def test_restarts_are_listed_oldest_first_with_their_reasons(job, monkeypatch):
 
 
 def test_a_restart_tells_why_it_ended_and_over_what_it_was_spread(job, monkeypatch):
-    errors = [RuntimeError("lost\nmore"), SystemExit(128 + signal.SIGTERM), KeyboardInterrupt()]
+    monkeypatch.setattr("folk.provenance.record.ended_as", lambda job: job and f"end of {job}")
+    errors = [
+        RuntimeError("x" * 301 + "\nmore"),
+        SystemExit(128 + signal.SIGTERM),
+        KeyboardInterrupt(),
+    ]
     for number, error in enumerate(errors, start=1):
         monkeypatch.setenv("WORLD_SIZE", str(number))
+        monkeypatch.setenv("SLURM_JOB_ID", f"7{number}")
         with pytest.raises(type(error)), job(threads=number):
             raise error
     with job() as record:
         finish(record)
 
     restarts = read_record(RESULT / "record.json")["restarts"]
-    assert [r["why"] for r in restarts] == ["RuntimeError: lost", "SIGTERM", "KeyboardInterrupt"]
+    lost = f"RuntimeError: {300 * 'x'}"
+    assert [r["why"] for r in restarts] == [lost, "SIGTERM", "KeyboardInterrupt"]
+    assert [r["slurm_state"] for r in restarts] == ["end of 71", "end of 72", "end of 73"]
     assert [r["geometry"]["world_size"] for r in restarts] == [1, 2, 3]
     assert [r["geometry"]["threads"] for r in restarts] == [1, 2, 3]
 

@@ -1,6 +1,7 @@
 """Results of older code are named, where a study has that reported."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -90,10 +91,63 @@ def test_a_recorded_file_is_held_to_the_md5_that_dvc_keeps(here):
     ]
 
 
-def test_of_many_files_that_do_not_agree_the_first_five_are_shown(here, monkeypatch):
+@pytest.fixture
+def answered(here, monkeypatch):
+    """DVC as it answers a commit, and what a comparison of md5 then finds."""
+
+    def answer(status, says, found=(0, [])):
+        done = subprocess.CompletedProcess([], status, "", says)
+        monkeypatch.delenv("DVC_STAGE", raising=False)
+        monkeypatch.setattr("folk.provenance.versioning._dvc", lambda *_: done)
+        monkeypatch.setattr("folk.provenance.versioning.md5_problems", lambda *_: found)
+        for folder in (".dvc", ".git"):
+            Path(folder).mkdir()
+        Path("dvc.yaml").write_text("stages: {reproduce: {matrix: {study: [demo]}}}")
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("says", "reason"),
+    [
+        ("warning\nERROR: no output\nsee the log\n", "ERROR: no output"),
+        ("warning\nsomething else\n\n", "something else"),
+        ("\n", "no reason"),
+    ],
+)
+def test_what_dvc_says_of_a_commit_that_failed_is_told_in_one_line(answered, says, reason):
+    answered(1, says)
+
+    with pytest.raises(InputError) as refused:
+        commit_to_dvc(Path(), "demo")
+
+    assert str(refused.value) == f"DVC: `dvc commit` of results/demo failed: {reason}"
+
+
+def test_a_commit_says_how_many_files_agree(answered, capsys):
+    answered(0, "", (3, []))
+
+    report = commit_to_dvc(Path(), "demo")
+
+    line = "DVC: 3 recorded files kept in dvc.lock, same md5 as the records"
+    assert report == VersioningReport("committed", line, 3, [])
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+def test_five_files_that_do_not_agree_are_all_shown(answered, capsys):
+    lines = [f"file {number}" for number in range(5)]
+    answered(0, "", (3, lines))
+
+    with pytest.raises(InputError) as refused:
+        commit_to_dvc(Path(), "demo")
+
+    assert str(refused.value).splitlines() == lines
+    assert capsys.readouterr().err == "DVC: 5 of 8 recorded files do not agree\n"
+
+
+def test_of_many_files_that_do_not_agree_the_first_five_are_shown(answered):
     lines = [f"file {number}" for number in range(7)]
-    report = VersioningReport("committed", "DVC: 7 of 9 recorded files do not agree", 2, lines)
-    monkeypatch.setattr("folk.provenance.versioning._refused", lambda root, study: report)
+    answered(0, "", (2, lines))
 
     with pytest.raises(InputError) as refused:
         commit_to_dvc(Path(), "demo", unused_stages=["segment"])
