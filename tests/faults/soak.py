@@ -176,7 +176,8 @@ def _kill_group(pid: int) -> None:
 def results_of(folder: Path) -> dict[str, str]:
     """Everything that a study's numbers are, by file and name: digests and values.
 
-    Left out is what tells of the machine and the moment: times, speeds, and the ids of records.
+    Left out is what tells of the machine and the moment: times, speeds, the ids of records, and how
+    many jobs were stopped, which a table says below.
     """
     found: dict[str, str] = {}
     results = folder / "results/tiny"
@@ -184,8 +185,8 @@ def results_of(folder: Path) -> dict[str, str]:
         name = path.relative_to(results).as_posix()
         if name.startswith(("work/", "failed/", "metrics/")) or not path.is_file():
             continue
-        if path.suffix == ".tex" and _is_whole(path):  # ids of records stand beside its cells
-            found[name] = re.sub(r"\b[0-9a-f]{8}\b", "", path.read_text())
+        if path.suffix in (".tex", ".md") and _is_whole(path):
+            found[name] = _of_numbers(path.read_text(encoding="utf-8"))
         elif _is_whole(path):
             found[name] = digest_file(path).sha256
         elif path.name == "metrics.json":
@@ -199,6 +200,12 @@ def results_of(folder: Path) -> dict[str, str]:
                 kept = {key: value for key, value in row.items() if key != "parent_ids"}
                 found[f"{name}: {row['id']}"] = json.dumps(kept, default=str)
     return found
+
+
+def _of_numbers(table: str) -> str:
+    """A table without the ids of records, and without the line that counts what was stopped."""
+    lines = [line for line in table.splitlines() if "Jobs that were interrupted: " not in line]
+    return re.sub(r"\b[0-9a-f]{8}\b", "", "\n".join(lines))
 
 
 def _is_whole(path: Path) -> bool:
