@@ -21,7 +21,8 @@ from folk.yaml_text import Keys, parsed
 class Section(BaseModel):
     """A part of a file: unknown keys and wrong types are refused, values never change later."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    # Built at first use: no command needs all of them, and `--help` none.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 Model = TypeVar("Model", bound=BaseModel)

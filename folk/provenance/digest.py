@@ -5,6 +5,7 @@ to the same bytes. Both come from one reading.
 """
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -38,10 +39,16 @@ def digest_file(path: Path) -> FileDigest:
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     block = memoryview(bytearray(BLOCK_BYTES))
     try:
-        with path.open("rb", buffering=0) as stream:
+        with path.open("rb", buffering=0) as stream, ThreadPoolExecutor(1) as beside:
             while count := stream.readinto(block):
-                sha256.update(block[:count])
-                md5.update(block[:count])
+                read = block[:count]
+                # The thread starts with the first large block: most files are small.
+                other = beside.submit(md5.update, read) if count == BLOCK_BYTES else None
+                sha256.update(read)
+                if other is None:
+                    md5.update(read)
+                else:
+                    other.result()
                 size += count
     except OSError as error:
         reason = error.strerror or str(error)

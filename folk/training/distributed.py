@@ -13,6 +13,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from folk.training.host_memory import keep_freed_memory
+
 Value = TypeVar("Value")
 
 
@@ -87,7 +89,7 @@ class World:
 
 @contextmanager
 def open_world(threads: int, seconds: float = math.inf) -> Iterator[World]:
-    """Set this process up: threads, deterministic kernels, device, process group.
+    """Set this process up: threads, deterministic kernels, device, memory, process group.
 
     Args:
         threads: CPU threads of this process. A fixed number belongs to a repeatable result.
@@ -108,6 +110,7 @@ def open_world(threads: int, seconds: float = math.inf) -> Iterator[World]:
         torch.cuda.set_device(device)
     else:
         device = torch.device("cpu")
+        keep_freed_memory()
     if size > 1:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
