@@ -87,8 +87,9 @@ def _parsed(name: str, root: Path) -> _Parsed:
 @lru_cache(maxsize=1024)
 def _parse(path: Path, name: str, mtime_ns: int, size: int) -> _Parsed:
     # The last two arguments only make an edited file a new entry of the cache.
+    source = path.read_bytes()
     try:
-        tree = ast.parse(path.read_bytes(), filename=str(path))
+        tree = ast.parse(source, filename=str(path))
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         where = f"{path}:{line}" if line else str(path)
@@ -98,7 +99,9 @@ def _parse(path: Path, name: str, mtime_ns: int, size: int) -> _Parsed:
     mentions = tuple(m for m in _mentioned(tree, package) if m.split(".")[0] == PACKAGE)
     words: list[str] = []
     _spell(tree, words)
-    looks = any(isinstance(node, ast.Name) and node.id == "__path__" for node in ast.walk(tree))
+    looks = b"__path__" in source and any(
+        isinstance(node, ast.Name) and node.id == "__path__" for node in ast.walk(tree)
+    )
     return _Parsed(hashlib.sha256("".join(words).encode()).hexdigest(), mentions, looks)
 
 
