@@ -67,7 +67,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Raises:
         UnwritableError: the disk is full, or nobody may write there.
+        InputError: a folder stands where the file shall.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: a folder, where a file shall be written; move it away")
     with writing_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=ASIDE, dir=path.parent)

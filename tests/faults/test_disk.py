@@ -174,6 +174,17 @@ def test_a_job_on_a_full_disk_ends_in_one_line_and_can_be_called_again(
     assert read_record(tmp_path / "out/record.json")["outcome"] == "finished"
 
 
+@fault("Disk", "a folder that stands where a file shall be written",
+       "refused: `a folder, where a file shall be written`; the folder stays as it is")  # fmt: skip
+def test_a_folder_in_the_place_of_a_file_is_refused_and_kept(tmp_path):
+    (tmp_path / "record.json/kept").mkdir(parents=True)
+
+    with pytest.raises(InputError, match=r"record\.json: a folder, where a file shall be written"):
+        write_json(tmp_path / "record.json", {})
+
+    assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["record.json", "kept"]
+
+
 @fault(
     "Disk",
     "the folder of results may not be written",

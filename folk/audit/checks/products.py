@@ -217,7 +217,8 @@ def _rendered(subject: Subject, tell: Tell, without: str) -> dict[Path, bytes]:
     with tempfile.TemporaryDirectory(prefix="folk-verify-") as name:
         copy = Path(name)
         for folder, _, files in os.walk(subject.results):
-            (copy / folder).mkdir(parents=True, exist_ok=True)
+            if files:  # an empty folder may stand where the report has a file
+                (copy / folder).mkdir(parents=True, exist_ok=True)
             for file in files:
                 if file != without:
                     (copy / folder / file).symlink_to(here / folder / file)

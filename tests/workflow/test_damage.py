@@ -1,0 +1,80 @@
+"""Every kind of file of a finished study, damaged: the audit names it and never ends by surprise."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from folk.audit.findings import Finding
+from folk.errors import InputError
+from tests.faults.table import fault
+from tests.workflow.test_verify import TINY, audit
+
+TOLD_BY_NOBODY = {".log", ".jsonl"}  # what a job said on its way; no number rests on it
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _other(path: Path) -> None:
+    path.write_bytes(b"\x00\xff not what it was")
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGES = (_cut, _other, _empty, _folder)
+
+
+@pytest.mark.slow
+@fault("Bytes", "any file of a finished study that is cut short, empty, something else or a folder",
+       "`folk verify` goes on to its end, and names the file or refuses it by name")  # fmt: skip
+def test_whatever_is_damaged_is_named(finished_copy, monkeypatch):
+    monkeypatch.chdir(finished_copy.folder)
+    kinds = {_kind(path): path for path in _told()}
+    assert {"record.json", "predictions.parquet", "cells.parquet", ".arrow"} < set(kinds)
+
+    unnamed = []
+    for number, path in enumerate(kinds.values()):
+        damage = DAMAGES[number % len(DAMAGES)]
+        kept = shutil.copy2(path, "kept")
+        damage(path)
+        if not any(path.as_posix() in line for line in _what_is_said()):
+            unnamed.append((damage.__name__, path.as_posix()))
+        if path.is_dir():
+            path.rmdir()
+        shutil.copy2(kept, path)
+
+    assert unnamed == []
+
+
+def _kind(path: Path) -> str:
+    by_name = path.suffix in (".json", ".parquet") and path.parent.name != "metrics"
+    return path.name if by_name else path.suffix
+
+
+def _told() -> list[Path]:
+    return sorted(
+        path
+        for path in TINY.rglob("*")
+        if path.is_file() and not path.is_symlink() and path.suffix not in TOLD_BY_NOBODY
+    )
+
+
+def _what_is_said() -> list[str]:
+    try:
+        found = audit()
+    except InputError as error:
+        return [str(error)]
+    return [_line(finding) for finding in found.findings]
+
+
+def _line(finding: Finding) -> str:
+    return f"{finding.place}: {finding.says}"
