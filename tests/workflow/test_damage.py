@@ -1,4 +1,4 @@
-"""Every kind of file of a finished study, damaged: the audit names it and never ends by surprise."""
+"""Every kind of file of a finished study, damaged: the audit names it and goes on to its end."""
 
 import shutil
 from pathlib import Path
