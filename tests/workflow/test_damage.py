@@ -36,7 +36,7 @@ DAMAGES = (_cut, _other, _empty, _folder)
 
 
 @pytest.mark.slow
-@fault("Bytes", "any file that a number of a finished study rests on: cut, empty, another, a folder",
+@fault("Bytes", "any file that a number of a finished study rests on: cut, empty, other, a folder",
        "`folk verify` goes on to its end, and names the file or refuses it by name")  # fmt: skip
 def test_whatever_is_damaged_is_named(finished_copy, monkeypatch):
     monkeypatch.chdir(finished_copy.folder)
