@@ -5,16 +5,14 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from folk.data.archives import miniature
 from folk.data.archives.kinds import look_into
 from folk.data.archives.store import store
 from folk.provenance.digest import digest_file
-from tests.bench.measure import Row, in_turns
+from tests.bench.measure import Row, in_a_process, in_turns
 from tests.bench.photographs import photographs
 
 CLASSES = tuple(f"n{number:08d}" for number in range(10))
@@ -39,14 +37,14 @@ def rows() -> list[Row]:
         spent: list[Spent] = []
 
         def ours() -> float:
-            spent.append(_in_a_process(_prepare, whole, folder / "prepared"))
+            spent.append(in_a_process(_prepare, whole, folder / "prepared"))
             return spent[-1].seconds
 
         def unpacked() -> float:
             return _unpack(whole["train"], folder / "unpacked")
 
         mine, other = in_turns(ours, unpacked, ROUNDS)
-        halves = [_in_a_process(_prepare, half, folder / "prepared") for _ in spent[1:]]
+        halves = [in_a_process(_prepare, half, folder / "prepared") for _ in spent[1:]]
     cores = len(os.sched_getaffinity(0))
     busy = [each.busy / each.seconds / cores for each in spent[1:]]
     peaks = [each.peak for each in spent[1:]]
@@ -91,11 +89,6 @@ def _unpack(archive: Path, folder: Path) -> float:
         subprocess.run(["tar", "xf", tar.absolute()], cwd=inside, check=True)
         tar.unlink()
     return time.perf_counter() - start
-
-
-def _in_a_process(function: Callable[..., Any], *values: Any) -> Any:
-    with get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, values)
 
 
 def _prepare(archives: dict[str, Path], folder: Path) -> Spent:

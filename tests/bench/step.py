@@ -1,7 +1,6 @@
 """A whole step of FOLK against one of MFM: same encoder, same pictures, same optimiser."""
 
 from collections.abc import Callable
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from folk.recipes import load_recipe
 from folk.recipes.pretrain import PretrainRecipe
 from folk.tasks.pretrain import build_model, build_parts, pretrain_update
 from folk.training.distributed import World, open_world
-from tests.bench.measure import Row, in_turns, seconds
+from tests.bench.measure import Row, in_a_process, in_turns, seconds
 
 RECIPES = Path("config/recipes/pretrain")
 UPDATES_PER_EPOCH = 100  # any number; a rate is only drawn from a schedule
@@ -23,13 +22,12 @@ BATCH = 32
 
 def rows() -> list[Row]:
     """ViT-S/16 at 224 px, in float32, as a CPU computes."""
-    with get_context("spawn").Pool(1) as pool:  # a training sets its process up as it needs it
-        ours, baseline = pool.apply(_in_turns)
+    ours, baseline = in_a_process(_both)  # a training sets its process up as it needs it
     note = f"ViT-S/16, 224 px, {BATCH} pictures; 8/3 by arithmetic"
     return [Row("a FOLK step", "an MFM step", "s", ours, baseline, reach=2.8, note=note)]
 
 
-def _in_turns() -> tuple[list[float], list[float]]:
+def _both() -> tuple[list[float], list[float]]:
     with open_world(torch.get_num_threads()) as world:
         steps = {
             name: pretraining_step(f"{name}-vit-small", BATCH, world, {"optim.precision": "fp32"})

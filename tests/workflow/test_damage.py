@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from folk.audit.findings import Finding
 from folk.errors import InputError
 from tests.faults.table import fault
-from tests.workflow.test_verify import TINY, audit
+from tests.workflow.test_verify import TINY, audit, said
 
 # No number rests on what a job said, the mirror in MLflow and what the workflow notes.
 NOT_AUDITED = {".log", ".jsonl", ".db", ".id"}
@@ -75,11 +74,6 @@ def _told() -> list[Path]:
 
 def _what_is_said() -> list[str]:
     try:
-        found = audit()
+        return said(audit())
     except InputError as error:
         return [str(error)]
-    return [_line(finding) for finding in found.findings]
-
-
-def _line(finding: Finding) -> str:
-    return f"{finding.place}: {finding.says}"

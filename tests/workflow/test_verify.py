@@ -60,8 +60,8 @@ def wrong(found) -> dict[tuple[str, str], set[str]]:
     }  # fmt: skip
 
 
-def said(found, word: str) -> list[str]:
-    return [f"{f.place}: {f.says}" for f in found.findings if f.word == word]
+def said(found, word: str | None = None) -> list[str]:
+    return [f"{f.place}: {f.says}" for f in found.findings if word in (None, f.word)]
 
 
 @pytest.fixture
