@@ -1,8 +1,8 @@
 """Where the records of jobs that failed or were interrupted are kept.
 
 A work folder may be deleted at any time, and evidence must not go with it. So these records stand
-in `<results>/failed/`, in the same place below it as the job's growing state below
-`<results>/work/`. Each job writes files of its own there, so many may do it at once.
+in `<results>/failed`, in the same place below it as the job's growing state below
+`<results>/work`. Each job writes files of its own there, so many may do it at once.
 """
 
 from pathlib import Path

@@ -19,7 +19,7 @@ from tests.cluster.lab import Lab, wait_until
 from tests.workflow.conftest import Copy
 
 RESULT = Path("results/tiny/pretrain/folk-s0")
-WORK = Path("results/tiny/work/pretrain/folk-s0")
+WORK = Path("results/tiny/work", "pretrain/folk-s0")
 CHECKPOINT_SECONDS = 1
 # 240 updates, which take some fifteen seconds on one idle core.
 SETTINGS = f"""
