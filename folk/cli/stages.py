@@ -163,10 +163,13 @@ def pretrain(
     from folk.training.distributed import open_world
     from folk.training.time_limit import seconds_allowed
 
+    files = ["encoder.safetensors", "encoder.json"]
+    other = checked.method and checked.method.other_encoder
+    encoders = files + ([f"{other}/{file}" for file in files] if other else [])
     with open_world(job.threads, seconds_allowed(time_limit)) as world:
         run_job(
             job,
-            ["encoder.safetensors", "encoder.json", "examples.npz", "metrics.jsonl"],
+            [*encoders, "examples.npz", "metrics.jsonl"],
             lambda live: task(
                 checked,
                 dataset=dataset.parent,

@@ -56,12 +56,12 @@ class View:
     blur: float = 0.0
     solarise: float = 0.0
 
-    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
-        """Make the view."""
+    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+        """Make the view; the second of the two is cropped and flipped alone."""
         pixels = self.crop(pixels, rng)
         if self.jitter is None and not (self.grey or self.blur or self.solarise):
-            return pixels
-        return from_array(self._coloured(to_array(pixels), rng))
+            return pixels, pixels
+        return from_array(self._coloured(to_array(pixels), rng)), pixels
 
     def _coloured(self, colours: Colours, rng: np.random.Generator) -> Colours:
         if self.jitter is not None:
@@ -77,13 +77,21 @@ class View:
 
 @dataclass(frozen=True)
 class Views:
-    """Independent views of one picture, each by its own recipe."""
+    """Independent views of one image, each by its own recipe.
+
+    Attributes:
+        views: how each is made.
+        and_spatial: whether the same views, cropped and flipped alone, follow.
+    """
 
     views: tuple[View, ...]
+    and_spatial: bool = False
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> list[Pixels]:
         """Make all views, in order."""
-        return [view(pixels, rng) for view in self.views]
+        made = [view(pixels, rng) for view in self.views]
+        full = [view for view, _ in made]
+        return full + [spatial for _, spatial in made] if self.and_spatial else full
 
 
 def view_transforms(
@@ -95,6 +103,7 @@ def view_transforms(
     flip: float = 0.5,
     jitter: float = 0.0,
     num_views: int,
+    and_spatial: bool = False,
 ) -> Views:
     """The pictures of pre-training.
 
@@ -106,7 +115,8 @@ def view_transforms(
         flip: probability of mirroring.
         jitter: strength of the colour jitter relative to DINO's; 0 is none. With "mfm", whose
             authors use none, it is brightness and contrast alone, which cost a fifth of the whole.
-        num_views: views of each picture; DINO's odd views differ from the even ones.
+        num_views: views of each image; DINO's odd views differ from the even ones.
+        and_spatial: let the same views, cropped and flipped alone, follow.
 
     Source: MFM, arXiv:2206.07706 (crop 0.2-1, bicubic, mirror); DINO, arXiv:2104.14294,
         facebookresearch/dino@7c446df, main_dino.py, DataAugmentationDINO: grey 0.2; blur 1.0 on the
@@ -115,11 +125,11 @@ def view_transforms(
     crop = RandomCrop(size, (min_scale, max_scale), flip)
     if kind == "mfm":
         light = ColourJitter(0.4 * jitter, 0.4 * jitter, 0.0, 0.0, 0.8) if jitter else None
-        return Views((View(crop, light),) * num_views)
+        return Views((View(crop, light),) * num_views, and_spatial)
     colour = ColourJitter.dino(jitter) if jitter else None
     first = View(crop, colour, grey=0.2, blur=1.0)
     second = View(crop, colour, grey=0.2, blur=0.1, solarise=0.2)
-    return Views(tuple((first, second)[i % 2] for i in range(num_views)))
+    return Views(tuple((first, second)[i % 2] for i in range(num_views)), and_spatial)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ class NormedLinear(nn.Module):
     def __init__(self, in_features: int, out_features: int, learn_gain: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
-        nn.init.trunc_normal_(self.weight, std=0.02)
+        bound = in_features**-0.5  # what `nn.Linear`, which DINO wraps, starts with
+        nn.init.uniform_(self.weight, -bound, bound)
         self.gain = nn.Parameter(torch.ones(out_features)) if learn_gain else None
 
     def forward(self, x: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
@@ -30,13 +31,13 @@ class NormedLinear(nn.Module):
 
 
 class DistillationHead(nn.Module):
-    """An encoder's feature -> logits over names that nobody gave.
+    """DINO's head: an encoder's feature -> prototype logits.
 
-    Three-layer perceptron with GELU, bottleneck, L2 normalisation, weight-normed last layer.
+    Three-layer perceptron with GELU, bottleneck, L2 normalization, weight-normed last layer.
 
     Args:
         in_features: length of the encoder's feature.
-        out_features: number of outputs.
+        out_features: number of prototypes.
         hidden: width of the perceptron.
         bottleneck: width before the last layer.
         learn_gain: let the rows of the last layer change their length.
@@ -61,34 +62,58 @@ class DistillationHead(nn.Module):
             nn.GELU(),
             nn.Linear(hidden, bottleneck),
         )
-        for layer in self.mlp:
-            if isinstance(layer, nn.Linear):
-                nn.init.trunc_normal_(layer.weight, std=0.02)
-                nn.init.zeros_(layer.bias)
+        _init_linear_layers(self.mlp)
         self.last_layer = NormedLinear(bottleneck, out_features, learn_gain)
 
     def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
-        """Return one logit per output."""
+        """Return one logit per prototype."""
         # Lengths are taken in float32: the squares of half precision overflow or vanish.
         direction = normalize(self.mlp(features).float(), dim=-1)
         logits: Tensor = self.last_layer(direction)
         return logits
 
-    def hold_last_layer(self) -> None:
-        """Drop the last layer's gradients; called between `backward` and the optimiser's step.
 
-        Source: DINO's code freezes the last layer during the first epoch, which keeps the outputs
-            from collapsing before the features mean anything.
-        """
-        for parameter in self.last_layer.parameters():
-            parameter.grad = None
+class PlainHead(nn.Module):
+    """A plain three-layer perceptron: an encoder's feature -> prototype logits.
+
+    Args:
+        in_features: length of the encoder's feature.
+        out_features: number of prototypes.
+        hidden: width of the two hidden layers.
+
+    Source: the other reading of FOLK, arXiv:2409.10362, main text, whose head has three layers;
+        DINO counts its weight-normed output layer apart.
+    """
+
+    def __init__(self, in_features: int, out_features: int = 65536, hidden: int = 2048) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(in_features, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU()
+        )
+        self.last_layer = nn.Linear(hidden, out_features)
+        _init_linear_layers(self)
+
+    def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
+        """Return one logit per prototype."""
+        logits: Tensor = self.last_layer(self.mlp(features))
+        return logits
+
+
+def hold_last_layer(head: DistillationHead | PlainHead) -> None:
+    """Drop the last layer's gradients; called between `backward` and the optimizer's step.
+
+    Source: DINO's code freezes the last layer during the first epoch, which keeps the outputs
+        from collapsing before the features mean anything.
+    """
+    for parameter in head.last_layer.parameters():
+        parameter.grad = None
 
 
 class Centering(nn.Module):
     """Running mean of the teacher's outputs, the same on every process.
 
     Attributes:
-        center: [k], subtracted from the teacher's logits so that no output wins for all pictures.
+        center: [k], subtracted from the teacher's logits so that no prototype wins for all images.
 
     Source: DINO, arXiv:2104.14294, Eq. 4; momentum 0.9.
     """
@@ -126,3 +151,10 @@ def ema_update(
     leaders: list[Tensor] = [parameter.detach() for parameter in student]
     assert len(followers) == len(leaders), "teacher and student differ"
     torch._foreach_lerp_(followers, leaders, 1.0 - momentum)
+
+
+def _init_linear_layers(module: nn.Module) -> None:
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)

@@ -1,4 +1,4 @@
-"""What the student is punished for: missing frequencies, and another name than the teacher's."""
+"""Masked-frequency and distillation losses."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -106,6 +106,35 @@ def masked_frequency_loss(
     return loss.mean()
 
 
+def masked_frequency_norm(
+    prediction: Float[Tensor, "b c h w"],
+    target: Float[Tensor, "b c h w"],
+    keep: Bool[Tensor, "b m h w_half"] | None,
+) -> Float[Tensor, ""]:
+    """Compare two batches of images by one norm over the removed frequencies, as FOLK prints it.
+
+    Each channel of each image is a plain, unscaled DFT of its own; the mean runs over channels and
+    images. Com and RCom therefore weigh alike, whatever they remove.
+
+    Args:
+        prediction: the reconstructed images.
+        target: the unfiltered images, normalized like the prediction.
+        keep: what the student saw; m is 1 or c. None compares all frequencies.
+
+    Source: FOLK, arXiv:2409.10362, Eq. 1 and 3. ASSUME: the norm is taken per channel, since
+        footnote 1 treats each channel of an RGB image on its own.
+    """
+    height, width = target.shape[-2:]
+    squared = squared_moduli(_wide(prediction) - _wide(target)) * (height * width)
+    weights = multiplicity(width, target.device).to(squared.dtype)
+    if keep is not None:
+        weights = torch.where(keep, 0.0, weights)
+    # The small constant keeps the slope of the root finite where nothing is wrong.
+    norms = ((weights * squared).sum(dim=(-2, -1)) + 1e-12).sqrt()
+    loss: Tensor = norms.mean()
+    return loss
+
+
 def removed_count(keep: Bool[Tensor, "b m h w_half"], width: int) -> Float[Tensor, ""]:
     """Count the coefficients that a batch of masks removes, mirror images included.
 
@@ -123,20 +152,24 @@ def distillation_loss(
     student_temperature: float,
     teacher_temperature: float,
 ) -> Float[Tensor, ""]:
-    """Cross-entropy between the teacher's centred, sharpened distribution and the student's.
+    """Cross-entropy between the teacher's centered, sharpened distribution and the student's.
 
     Args:
-        student_logits: outputs for one view.
-        teacher_logits: outputs for the other view of the same pictures; gets no gradient.
-        center: running mean of the teacher's outputs.
+        student_logits: prototype logits of one view.
+        teacher_logits: prototype logits of the other view of the same images; gets no gradient.
+        center: running mean of the teacher's logits.
         student_temperature: divides the student's logits.
-        teacher_temperature: divides the teacher's centred logits; smaller is sharper.
+        teacher_temperature: divides the teacher's centered logits; smaller is sharper.
 
-    Source: DINO, arXiv:2104.14294, Algorithm 1.
+    Returns:
+        the mean over the images.
+
+    Source: FOLK, arXiv:2409.10362, Eq. 4 and 5, one term of the sum; DINO, arXiv:2104.14294,
+        Algorithm 1.
     """
-    name = softmax((_wide(teacher_logits.detach()) - center) / teacher_temperature, dim=-1)
-    guess = log_softmax(_wide(student_logits) / student_temperature, dim=-1)
-    loss: Tensor = -(name * guess).sum(dim=-1).mean()
+    teacher = softmax((_wide(teacher_logits.detach()) - center) / teacher_temperature, dim=-1)
+    student = log_softmax(_wide(student_logits) / student_temperature, dim=-1)
+    loss: Tensor = -(teacher * student).sum(dim=-1).mean()
     return loss
 
 

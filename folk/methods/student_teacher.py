@@ -1,10 +1,10 @@
-"""The modules that a pre-training step calls: pictures and masks in, losses out.
+"""The modules that a pre-training step calls: views and masks in, losses out.
 
-`clipped_share` beside the losses is the share of values of the filtered pictures outside [0, 1],
-which a clip changes: about half of a high-pass picture, hardly any of a low-pass one.
+`clipped_share` beside the losses is the share of values of the filtered images outside [0, 1],
+which a clip changes: about half of a high-pass image, hardly any of a low-pass one.
 
 Each is one `nn.Module` whose `forward` uses every trained parameter, as
-`DistributedDataParallel` needs. Pictures come in [0, 1]; they are filtered, then normalised, here.
+`DistributedDataParallel` needs. Images come in [0, 1]; they are filtered and normalized here.
 """
 
 import copy
@@ -17,9 +17,14 @@ from jaxtyping import Bool, Float
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from folk.methods.distillation import Centering, DistillationHead, ema_update
+from folk.methods.distillation import Centering, DistillationHead, PlainHead, ema_update
 from folk.methods.filters.apply import apply_filter, clipped_fraction
-from folk.methods.losses import WeightMatrix, distillation_loss, masked_frequency_loss
+from folk.methods.losses import (
+    WeightMatrix,
+    distillation_loss,
+    masked_frequency_loss,
+    masked_frequency_norm,
+)
 from folk.models.encoder import encode
 from folk.models.heads import ReconstructionHead
 
@@ -30,13 +35,19 @@ Losses = dict[str, Tensor]
 class Reconstruction:
     """How missing frequencies are predicted; see `apply_filter` and `masked_frequency_loss`.
 
-    `clamp` is for degraded pictures too, `inverse` for filtered ones alone; `decoder_depth` belongs
-    to the head.
+    Attributes:
+        filter_stage: the filter acts before or after the mean/std normalization.
+        clamp: clip what the encoder sees to [0, 1], degraded images too.
+        inverse: of the transform, for filtered images alone.
+        form: "mfm" is `masked_frequency_loss`, "norm" is `masked_frequency_norm`, to which
+            `normalise` and `gamma` mean nothing.
+        decoder_depth: transformer blocks before the head.
     """
 
-    weight: float = 1.0
+    filter_stage: Literal["before", "after"] = "before"
     clamp: bool = True
     inverse: Literal["real", "abs"] = "real"
+    form: Literal["mfm", "norm"] = "mfm"
     normalise: Literal["batch", "image"] = "batch"
     gamma: float = 1.0
     region: Literal["masked", "all"] = "masked"
@@ -47,18 +58,20 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class Distillation:
-    """How the teacher's names are predicted.
+    """How the teacher's output for the other view is predicted.
 
     Attributes:
-        weight: of this loss in the sum.
+        alpha: weight of this loss beside that of the reconstruction.
+        reduce: of the two crossed terms, their sum or their mean.
         feature: what the head sees, the class token or the mean of the patch tokens; encoders
             without a class token always give the mean.
         student_temperature: divides the student's logits.
 
-    Source: ASSUME: FOLK's weights are unknown, 1 : 1 here. Temperature 0.1 is DINO's.
+    Source: FOLK, arXiv:2409.10362, Eq. 5 (a sum) and Eq. 6 (alpha = 1). Temperature 0.1 is DINO's.
     """
 
-    weight: float = 1.0
+    alpha: float = 1.0
+    reduce: Literal["sum", "mean"] = "sum"
     feature: Literal["cls", "mean"] = "cls"
     student_temperature: float = 0.1
 
@@ -93,17 +106,25 @@ class FrequencyModel(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
     def normalise(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """Centre and scale the colours."""
+        """Center and scale the colors."""
         return (images - self.mean) / self.std
 
+    def encoder_input(self, seen: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Return what the encoder gets of spoiled images: clipped, if so, and normalized."""
+        if self.reconstruction.filter_stage == "after":
+            return seen
+        return self.normalise(seen.clamp(0.0, 1.0) if self.reconstruction.clamp else seen)
+
     def rebuild(self, seen: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """Return the normalised picture that the model believes in after seeing `seen`."""
-        features = encode(self.encoder, self.normalise(self._clipped(seen)))
+        """Return the normalized images that the model predicts after seeing `seen`."""
+        features = encode(self.encoder, self.encoder_input(seen))
         predicted: Tensor = self.reconstruction_head(features.map)
         return predicted
 
-    def _clipped(self, seen: Tensor) -> Tensor:
-        return seen.clamp(0.0, 1.0) if self.reconstruction.clamp else seen
+    def _clipped_share(self, seen: Tensor) -> Losses:
+        # Normalized images have no range that a clip could keep.
+        is_raw = self.reconstruction.filter_stage == "before"
+        return {"clipped_share": clipped_fraction(seen)} if is_raw else {}
 
     def _reconstruction_loss(
         self,
@@ -112,10 +133,14 @@ class FrequencyModel(nn.Module):
         keep: Tensor | None,
         removed: Tensor | None = None,
     ) -> Tensor:
-        settings = self.reconstruction
+        settings, target = self.reconstruction, self.normalise(images)
+        if settings.form == "norm":
+            return masked_frequency_norm(
+                predicted, target, keep if settings.region == "masked" else None
+            )
         return masked_frequency_loss(
             predicted,
-            self.normalise(images),
+            target,
             keep,
             normalise=settings.normalise,
             gamma=settings.gamma,
@@ -139,9 +164,9 @@ class RestorationModel(FrequencyModel):
         """Return `loss` and its parts; both pictures in [0, 1] but for what the task adds."""
         reconstruction = self._reconstruction_loss(self.rebuild(degraded), images, None)
         return {
-            "loss": self.reconstruction.weight * reconstruction,
+            "loss": reconstruction,
             "loss/reconstruction": reconstruction.detach(),
-            "clipped_share": clipped_fraction(degraded),
+            **self._clipped_share(degraded),
         }
 
 
@@ -168,41 +193,44 @@ class MaskedFrequencyModel(FrequencyModel):
         filtered = self.filtered(images, keep)
         reconstruction = self._reconstruction_loss(self.rebuild(filtered), images, keep, removed)
         return {
-            "loss": self.reconstruction.weight * reconstruction,
+            "loss": reconstruction,
             "loss/reconstruction": reconstruction.detach(),
-            "clipped_share": clipped_fraction(filtered),
+            **self._clipped_share(filtered),
         }
 
     def reconstruct(
         self, images: Float[Tensor, "b 3 h w"], keep: Bool[Tensor, "b m h w_half"]
     ) -> Float[Tensor, "b 3 h w"]:
-        """Return the normalised picture that the model believes in after seeing a part of it."""
+        """Return the normalized images that the model predicts after seeing a part of them."""
         return self.rebuild(self.filtered(images, keep))
 
     def filtered(
         self, images: Float[Tensor, "b 3 h w"], keep: Bool[Tensor, "b m h w_half"]
     ) -> Float[Tensor, "b 3 h w"]:
         """Return what the filter leaves, before the clip."""
+        if self.reconstruction.filter_stage == "after":
+            images = self.normalise(images)
         return apply_filter(images, keep, clamp=False, inverse=self.reconstruction.inverse)
 
 
 class StudentTeacher(MaskedFrequencyModel):
-    """FOLK: predict missing frequencies, and the teacher's name for the other, whole view.
+    """FOLK: predict missing frequencies, and the teacher's output for the other, unfiltered view.
 
-    The student sees filtered views only. The teacher sees the views as they are, has no
-    reconstruction head and gets no gradient; `update_teacher` lets it follow the student.
+    The student sees filtered views only. The teacher sees unfiltered views, has no reconstruction
+    head and gets no gradient; `update_teacher` moves it towards the student.
 
     Args:
         encoder: the student's; the teacher starts as a copy of it.
-        mean: of each colour.
-        std: of each colour.
+        mean: of each color.
+        std: of each color.
         reconstruction: settings of the first task.
         distillation: settings of the second task.
         distillation_head: the student's; the teacher starts with a copy of it.
-        center_momentum: of the running mean of the teacher's outputs.
+        center_momentum: of the running mean of the teacher's logits.
 
-    Source: FOLK, arXiv:2409.10362, Fig. 3. The paper's loss weights, head and centring are unknown;
-        DINO's, arXiv:2104.14294, are used.
+    Source: FOLK, arXiv:2409.10362, Eq. 1 to 6 and Fig. 3. Sizes of the head, temperatures and the
+        centering's momentum are in an appendix that is not known to us; DINO's,
+        arXiv:2104.14294, are used.
     """
 
     def __init__(
@@ -212,7 +240,7 @@ class StudentTeacher(MaskedFrequencyModel):
         std: Sequence[float],
         reconstruction: Reconstruction,
         distillation: Distillation,
-        distillation_head: DistillationHead,
+        distillation_head: DistillationHead | PlainHead,
         center_momentum: float = 0.9,
     ) -> None:
         super().__init__(encoder, mean, std, reconstruction)
@@ -222,7 +250,7 @@ class StudentTeacher(MaskedFrequencyModel):
         self.teacher_head = copy.deepcopy(distillation_head).requires_grad_(False)
         for module in self.teacher_encoder.modules():
             if isinstance(module, DropPath):
-                module.drop_prob = 0.0  # only the student is regularised
+                module.drop_prob = 0.0  # only the student is regularized
         out_features = distillation_head.last_layer.weight.shape[0]
         self.centering = Centering(out_features, center_momentum)
 
@@ -230,63 +258,70 @@ class StudentTeacher(MaskedFrequencyModel):
         self,
         u: Float[Tensor, "b 3 h w"],
         v: Float[Tensor, "b 3 h w"],
+        teacher_u: Float[Tensor, "b 3 h w"],
+        teacher_v: Float[Tensor, "b 3 h w"],
         keep_u: Bool[Tensor, "b m h w_half"],
         keep_v: Bool[Tensor, "b m h w_half"],
         teacher_temperature: float,
         removed: tuple[Float[Tensor, ""], Float[Tensor, ""]] | None = None,
     ) -> Losses:
-        """Return `loss` and its parts for two views of each picture.
+        """Return `loss` and its parts for two views of each image.
 
-        In training mode the teacher's outputs are remembered; `centering.move` takes them in once
+        In training mode the teacher's logits are remembered; `centering.move` takes them in once
         the whole batch was seen.
 
         Args:
             u: one view, unfiltered, in [0, 1].
             v: the other view.
+            teacher_u: what the teacher sees of the first view; u itself unless a recipe says
+                otherwise.
+            teacher_v: what it sees of the second.
             keep_u: the frequencies of u that the student may see.
             keep_v: the frequencies of v that the student may see.
             teacher_temperature: of this step.
             removed: of both views; see `masked_frequency_loss`.
         """
-        views, keep = torch.cat([u, v]), torch.cat([keep_u, keep_v])
-        name_u, name_v = self.teacher_logits(views).chunk(2)
+        teacher_logits = self.teacher_logits(torch.cat([teacher_u, teacher_v]))
+        teacher_logits_u, teacher_logits_v = teacher_logits.chunk(2)
 
-        filtered = self.filtered(views, keep)
-        seen = encode(self.encoder, self.normalise(self._clipped(filtered)))
-        predicted_u, predicted_v = self.reconstruction_head(seen.map).chunk(2)
-        guess_u, guess_v = self.distillation_head(seen.pooled(self.distillation.feature)).chunk(2)
+        filtered = self.filtered(torch.cat([u, v]), torch.cat([keep_u, keep_v]))
+        features = encode(self.encoder, self.encoder_input(filtered))
+        predicted_u, predicted_v = self.reconstruction_head(features.map).chunk(2)
+        pooled = features.pooled(self.distillation.feature)
+        student_logits_u, student_logits_v = self.distillation_head(pooled).chunk(2)
 
+        # Eq. 3, the mean over both views.
         removed_u, removed_v = removed or (None, None)
         reconstruction = 0.5 * (
             self._reconstruction_loss(predicted_u, u, keep_u, removed_u)
             + self._reconstruction_loss(predicted_v, v, keep_v, removed_v)
         )
-        # Crossed: each filtered view must name what the teacher saw in the other view.
+        # Eq. 5, crossed: each filtered view predicts the teacher's output for the other view.
         center = self.centering.center
         temperatures = self.distillation.student_temperature, teacher_temperature
-        distillation = 0.5 * (
-            distillation_loss(guess_u, name_v, center, *temperatures)
-            + distillation_loss(guess_v, name_u, center, *temperatures)
-        )
+        distillation = distillation_loss(
+            student_logits_v, teacher_logits_u, center, *temperatures
+        ) + distillation_loss(student_logits_u, teacher_logits_v, center, *temperatures)
+        if self.distillation.reduce == "mean":
+            distillation = 0.5 * distillation
         if self.training:
-            self.centering.observe(torch.cat([name_u, name_v]))
-        loss = self.reconstruction.weight * reconstruction + self.distillation.weight * distillation
+            self.centering.observe(teacher_logits)
         return {
-            "loss": loss,
+            "loss": self.distillation.alpha * distillation + reconstruction,  # Eq. 6
             "loss/reconstruction": reconstruction.detach(),
             "loss/distillation": distillation.detach(),
-            "clipped_share": clipped_fraction(filtered),
+            **self._clipped_share(filtered),
         }
 
     @torch.no_grad()
     def teacher_logits(self, views: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k"]:
-        """Return the teacher's outputs for whole views in [0, 1]."""
+        """Return the teacher's prototype logits for unfiltered views in [0, 1]."""
         features = encode(self.teacher_encoder, self.normalise(views))
         logits: Tensor = self.teacher_head(features.pooled(self.distillation.feature))
         return logits
 
     def update_teacher(self, momentum: float) -> None:
-        """Let the teacher's encoder and head follow the student's."""
+        """Move the teacher's encoder and head towards the student's."""
         ema_update(
             [*self.teacher_encoder.parameters(), *self.teacher_head.parameters()],
             [*self.encoder.parameters(), *self.distillation_head.parameters()],

@@ -71,17 +71,18 @@ class Encoder(Section):
 
 
 class Optim(Section):
-    """Optimiser and schedule of a stage that counts in epochs.
+    """Optimizer and schedule of a stage that counts in epochs.
 
-    Rates are for `lr_batch` pictures and are scaled by `batch / lr_batch`. `batch` is the number of
-    pictures behind one update, whatever the number of processes; see `runtime.max_batch`.
+    Rates are for `lr_batch` images and are scaled by `batch / lr_batch`; null takes them as they
+    are, `lr` as the peak. `batch` is the number of images behind one update, whatever the number
+    of processes; see `runtime.max_batch`.
     """
 
     optimizer: Literal["adamw", "lamb", "sgd"]
     epochs: Count
     batch: Count
     lr: Positive
-    lr_batch: Count
+    lr_batch: Count | None
     lr_min: NotNegative
     lr_warmup_start: NotNegative
     warmup_epochs: NotNegative

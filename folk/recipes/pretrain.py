@@ -31,10 +31,11 @@ class WeightMatrix(Section):
 class Reconstruction(Section):
     """Predict the frequencies that the filter removed, or what a degradation spoiled."""
 
-    weight: NotNegative
+    filter_stage: Literal["before", "after"]  # the mean/std normalization
     clamp: bool
     inverse: Literal["real", "abs"]
     region: Literal["masked", "all"]
+    form: Literal["mfm", "norm"]  # MFM's mean of moduli, or one norm as FOLK prints it
     normalise: Literal["batch", "image"]
     gamma: Positive
     weight_matrix: WeightMatrix | None
@@ -45,16 +46,36 @@ class Reconstruction(Section):
     def _a_mean_spectrum_has_no_mask(self) -> "Reconstruction":
         if self.average_spectrum and self.region != "all":
             raise ValueError(
-                "average_spectrum mixes pictures that hide different frequencies: region: all"
+                "average_spectrum mixes images that hide different frequencies: region: all"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _normalized_images_have_no_range(self) -> "Reconstruction":
+        if self.filter_stage == "after" and self.clamp:
+            raise ValueError("filter_stage: after leaves no [0, 1] to clip to: clamp: false")
+        return self
+
+    @model_validator(mode="after")
+    def _one_norm_weighs_nothing(self) -> "Reconstruction":
+        if self.form == "norm" and (self.weight_matrix is not None or self.average_spectrum):
+            raise ValueError(
+                "form: norm has no weights and no mean spectrum: weight_matrix: null, "
+                "average_spectrum: false"
             )
         return self
 
 
 class Distillation(Section):
-    """Predict the teacher's view of the other crop."""
+    """Predict the teacher's output for the other view."""
 
-    weight: NotNegative
+    alpha: NotNegative  # weight beside the reconstruction's 1
+    reduce: Literal["sum", "mean"]  # of the two crossed terms
+    encoder: Literal["student", "teacher"]  # which one is measured; both are saved
+    teacher_view: Literal["full", "spatial"]  # spatial: cropped and flipped alone
     feature: Literal["cls", "mean"]
+    head: Literal["dino", "plain_mlp3"]
+    norm_last_layer: bool  # of DINO's head: the gain of its last layer is fixed to 1
     out_dim: Count
     hidden_dim: Count
     bottleneck_dim: Count
@@ -88,6 +109,23 @@ class Method(Section):
     reconstruction: Reconstruction
     distillation: Distillation | None
 
+    @property
+    def num_views(self) -> int:
+        """Views that are drawn of each image."""
+        return 1 if self.distillation is None else 2
+
+    @property
+    def has_spatial_views(self) -> bool:
+        """Whether each view comes a second time, cropped and flipped alone."""
+        return self.distillation is not None and self.distillation.teacher_view == "spatial"
+
+    @property
+    def other_encoder(self) -> str | None:
+        """The one of student and teacher that is saved but not measured."""
+        if self.distillation is None:
+            return None
+        return "student" if self.distillation.encoder == "teacher" else "teacher"
+
     @model_validator(mode="after")
     def _one_way_to_spoil_a_picture(self) -> "Method":
         if (self.filter is None) == (self.degradation is None):
@@ -102,6 +140,8 @@ class Method(Section):
                 raise ValueError("a degradation removes no frequencies: reconstruction.region: all")
             if self.reconstruction.inverse != "real":
                 raise ValueError("a degradation has no inverse: reconstruction.inverse: real")
+            if self.reconstruction.filter_stage != "before":
+                raise ValueError("a degradation filters nothing: filter_stage: before")
             if self.distillation is not None:
                 raise ValueError("distillation needs a filter: set distillation to null")
         return self

@@ -121,7 +121,7 @@ def _step(
     parts = build_parts(row, inner, world, updates_per_epoch)
     draw = torch.Generator().manual_seed(derived_seed(seed, "pictures"))
     shape = (section.batch, 3, row.views.size, row.views.size)
-    views = 1 if row.method.distillation is None else 2
+    views = row.method.num_views * (2 if row.method.has_spatial_views else 1)
     batch = {
         "image": [
             torch.randint(256, shape, dtype=torch.uint8, generator=draw) for _ in range(views)

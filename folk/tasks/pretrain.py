@@ -13,7 +13,7 @@ from folk.data.dataset import PictureDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import unit_range, view_transforms
 from folk.methods.degradations import DEGRADATIONS, Degradation
-from folk.methods.distillation import DistillationHead
+from folk.methods.distillation import DistillationHead, PlainHead, hold_last_layer
 from folk.methods.draws import Draws
 from folk.methods.filters import FILTERS
 from folk.methods.filters.base import FrequencyFilter
@@ -28,6 +28,7 @@ from folk.methods.student_teacher import (
 )
 from folk.models.encoder import create_encoder, init_like_beit, save_encoder
 from folk.models.external import load_external
+from folk.recipes.pretrain import Distillation as DistillationSection
 from folk.recipes.pretrain import Method, PretrainRecipe
 from folk.tasks.examples import save_examples
 from folk.tasks.loop import train_on
@@ -46,7 +47,7 @@ from folk.training.randomness import derived_seed, seed_all
 from folk.training.schedules import (
     cosine,
     current_rate,
-    linear_warmup,
+    teacher_temperature,
 )
 
 Live = Callable[[int, dict[str, float]], None]
@@ -78,6 +79,9 @@ def pretrain(
     live: Live,
 ) -> dict[str, float]:
     """Train one encoder and leave it in `work` as encoder.safetensors with encoder.json.
+
+    After distillation that is the student's or the teacher's, as the recipe has it; the other one
+    lies beside it, in a folder of that name.
 
     Args:
         recipe: how.
@@ -117,20 +121,35 @@ def pretrain(
         (work / "metrics.jsonl").touch()
 
     if world.is_main:
-        save_encoder(
-            work,
-            encoder,
-            timm_name=recipe.encoder.timm_name,
-            timm_args=recipe.encoder.timm_args,
-            mean=MEAN if checkpoint is None else checkpoint.mean,
-            std=STD if checkpoint is None else checkpoint.std,
-            input_size=[3, recipe.views.size, recipe.views.size],
-            method=method_name(recipe),
-            run=run,
-        )
+        for folder, trained in encoder_folders(recipe, encoder, model).items():
+            (work / folder).mkdir(exist_ok=True)
+            save_encoder(
+                work / folder,
+                trained,
+                timm_name=recipe.encoder.timm_name,
+                timm_args=recipe.encoder.timm_args,
+                mean=MEAN if checkpoint is None else checkpoint.mean,
+                std=STD if checkpoint is None else checkpoint.std,
+                input_size=[3, recipe.views.size, recipe.views.size],
+                method=method_name(recipe),
+                run=run,
+            )
         corruption = None if recipe.method is None else build_corruption(recipe.method)
         save_examples(work / "examples.npz", data, recipe.views.size, corruption, model)
     return metrics
+
+
+def encoder_folders(
+    recipe: PretrainRecipe, encoder: nn.Module, model: FrequencyModel | None
+) -> dict[str, nn.Module]:
+    """The encoders that are saved, by their folder in the run's; "" is the one that is measured."""
+    if not isinstance(model, StudentTeacher):
+        return {"": encoder}
+    assert recipe.method is not None
+    assert recipe.method.distillation is not None
+    both = {"student": encoder, "teacher": model.teacher_encoder}
+    measured = both.pop(recipe.method.distillation.encoder)
+    return {"": measured, **both}
 
 
 def method_name(recipe: PretrainRecipe) -> str:
@@ -167,15 +186,27 @@ def build_model(method: Method, encoder: nn.Module) -> FrequencyModel:
         return RestorationModel(encoder, MEAN, STD, reconstruction)
     if section is None:
         return MaskedFrequencyModel(encoder, MEAN, STD, reconstruction)
-    head = DistillationHead(
-        int(encoder.num_features),  # type: ignore[arg-type]
-        out_features=section.out_dim,
-        hidden=section.hidden_dim,
-        bottleneck=section.bottleneck_dim,
-    )
-    distillation = Distillation(section.weight, section.feature, section.student_temperature)
     return StudentTeacher(
-        encoder, MEAN, STD, reconstruction, distillation, head, section.center_momentum
+        encoder,
+        MEAN,
+        STD,
+        reconstruction,
+        Distillation(section.alpha, section.reduce, section.feature, section.student_temperature),
+        build_head(section, int(encoder.num_features)),  # type: ignore[arg-type]
+        section.center_momentum,
+    )
+
+
+def build_head(section: DistillationSection, in_features: int) -> DistillationHead | PlainHead:
+    """The distillation head that a recipe describes."""
+    if section.head == "plain_mlp3":
+        return PlainHead(in_features, section.out_dim, section.hidden_dim)
+    return DistillationHead(
+        in_features,
+        section.out_dim,
+        section.hidden_dim,
+        section.bottleneck_dim,
+        learn_gain=not section.norm_last_layer,
     )
 
 
@@ -195,7 +226,7 @@ def build_parts(
         batch=recipe.optim.batch,
         max_batch=recipe.runtime.max_batch,
         world=world,
-        views=1 if recipe.method.distillation is None else 2,
+        views=recipe.method.num_views,
     )
     trained = [module for module in inner.children() if _is_trained(module)]
     groups = weight_decay_groups(trained, recipe.optim.weight_decay)
@@ -214,13 +245,17 @@ def build_parts(
 def pretrain_update(
     parts: Parts, recipe: PretrainRecipe, world: World, seed: int, step: int, batch: Batch
 ) -> dict[str, Tensor]:
-    """Update the student once, then let the teacher follow it.
+    """Update the student once, then move the teacher towards it.
+
+    Args:
+        batch: under "image" one view of each image, or two for distillation; then, where the
+            teacher sees other ones, those.
 
     Returns:
         scalars for the history, still on the device.
 
-    Source: FOLK, arXiv:2409.10362, Fig. 3: views u and v, student, teacher by EMA; with one view
-        and no teacher this is MFM, arXiv:2206.07706, Fig. 2.
+    Source: FOLK, arXiv:2409.10362, Sec. 3.2.2 and Fig. 3: views u and v, student, teacher by EMA;
+        with one view and no teacher this is MFM, arXiv:2206.07706, Fig. 2.
     """
     assert recipe.method is not None
     assert recipe.optim is not None
@@ -233,19 +268,24 @@ def pretrain_update(
     seed_all(seed, "update", step, world.rank)
     share = world.share(len(views[0]))
     draws = Draws(derived_seed(seed, "filter", step), world.size * len(views[0]), share)
-    temperature = 0.0
+    epoch = step / parts.updates_per_epoch
+    temperature = []
     if section is not None:
-        temperature = linear_warmup(
-            step,
-            round(section.teacher_temperature_warmup_epochs * parts.updates_per_epoch),
-            section.teacher_temperature_start,
-            section.teacher_temperature,
-        )
+        temperature = [
+            teacher_temperature(
+                epoch,
+                section.teacher_temperature_warmup_epochs,
+                section.teacher_temperature_start,
+                section.teacher_temperature,
+            )
+        ]
+        views = [*views, *views] if section.teacher_view == "full" else views
 
-    # What is hidden of each picture, and how much of the whole batch.
-    seen = _corrupted(parts, views, draws)
+    # What is hidden of each image, and how much of the whole batch.
+    drawn = views[: recipe.method.num_views]
+    seen = _corrupted(parts, drawn, draws)
     slices = list(micro_batches(len(views[0]), recipe.runtime.max_batch))
-    removed = _removed(parts, views, seen, world, len(slices))
+    removed = _removed(parts, drawn, seen, world, len(slices))
 
     # Loss and gradient, in as many parts as memory asks for.
     parts.optimizer.zero_grad(set_to_none=True)
@@ -255,16 +295,15 @@ def pretrain_update(
         with parts.model.no_sync() if wait else contextlib.nullcontext():  # type: ignore[operator]
             shown = [each[part] for each in (*views, *seen)]
             with autocast(world, recipe.optim.precision):
-                losses = parts.model(*shown, *([] if section is None else [temperature]), *removed)
+                losses = parts.model(*shown, *temperature, *removed)
             (losses["loss"] / len(slices)).backward()
         for name, value in losses.items():
             total[name] = total.get(name, torch.zeros_like(value)) + value.detach() / len(slices)
 
     # Update; the last layer of the distillation head waits for its turn.
     student_teacher = parts.inner if isinstance(parts.inner, StudentTeacher) else None
-    epoch = step / parts.updates_per_epoch
     if student_teacher and section and epoch < section.freeze_last_layer_epochs:
-        student_teacher.distillation_head.hold_last_layer()
+        hold_last_layer(student_teacher.distillation_head)
     if recipe.optim.clip_grad is not None:
         trained = [p for p in parts.model.parameters() if p.requires_grad]
         total["grad_norm"] = nn.utils.clip_grad_norm_(trained, recipe.optim.clip_grad)
@@ -325,7 +364,8 @@ def _train(
         view_transforms(
             recipe.views.augment,
             **recipe.views.model_dump(exclude={"augment"}),
-            num_views=1 if recipe.method.distillation is None else 2,
+            num_views=recipe.method.num_views,
+            and_spatial=recipe.method.has_spatial_views,
         ),
         seed=derived_seed(seed, "views"),
         cache_bytes=cache_bytes(recipe.runtime.cache_mb),

@@ -68,12 +68,12 @@ def polynomial_rate(
     )
 
 
-def scaled_rates(batch: int, lr_batch: int, **rates: float) -> dict[str, float]:
-    """Scale every rate linearly by `batch / lr_batch`.
+def scaled_rates(batch: int, lr_batch: int | None, **rates: float) -> dict[str, float]:
+    """Scale every rate linearly by `batch / lr_batch`; None leaves them as they are.
 
     Source: Jiahao000/MFM@c9194b1 main_mfm.py scales peak, warm-up start and minimum by batch / 512.
     """
-    return {name: rate * batch / lr_batch for name, rate in rates.items()}
+    return {name: rate * batch / (lr_batch or batch) for name, rate in rates.items()}
 
 
 def cosine(update: int, updates: int, start: float, end: float) -> float:
@@ -85,11 +85,21 @@ def cosine(update: int, updates: int, start: float, end: float) -> float:
     return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
-def linear_warmup(update: int, warmup_updates: int, start: float, end: float) -> float:
-    """Linear from `start` at update 0 to `end` at update `warmup_updates` and after it."""
-    if update >= warmup_updates:
+def teacher_temperature(epoch: float, warmup_epochs: float, start: float, end: float) -> float:
+    """Temperature that rises by equal steps, one an epoch, and reaches `end` with the last of them.
+
+    Args:
+        epoch: from 0; the temperature is constant within one.
+        warmup_epochs: how many values rise, `start` and `end` included; 0 is `end` from the start.
+        start: in epoch 0.
+        end: in epoch `warmup_epochs` - 1 and after it.
+
+    Source: DINO, arXiv:2104.14294; facebookresearch/dino@7c446df main_dino.py.
+    """
+    steps = warmup_epochs - 1.0
+    if math.floor(epoch) >= steps:
         return end
-    return start + (end - start) * update / warmup_updates
+    return start + (end - start) * math.floor(epoch) / steps
 
 
 def current_rate(groups: list[dict[str, Any]]) -> float:

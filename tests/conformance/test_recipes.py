@@ -97,7 +97,7 @@ def test_com_and_rcom_have_folks_three_thresholds(name):
 
     assert chosen.kind == "com-rcom"
     assert list(chosen.thresholds) == [0.005, 0.01, 0.05]
-    assert (chosen.com_keeps, chosen.mask_channels) == ("largest", "shared")
+    assert (chosen.p_com, chosen.mask_channels) == (0.5, "shared")
 
 
 def test_the_head_of_resnet_50_sees_the_pooled_map():

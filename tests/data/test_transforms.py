@@ -159,6 +159,22 @@ def test_two_views_of_a_picture_differ(pixels):
     assert not torch.equal(u, v)
 
 
+def test_spatial_views_are_the_same_crops_without_changes_of_color(pixels):
+    def make(**more):
+        views = view_transforms("dino", size=32, min_scale=0.2, jitter=1.0, num_views=2, **more)
+        return views(pixels, np.random.default_rng(3))
+
+    full, both = make(), make(and_spatial=True)
+
+    assert len(both) == 4
+    assert all(torch.equal(a, b) for a, b in zip(full, both[:2], strict=True))
+    plain = view_transforms("mfm", size=32, min_scale=0.2, num_views=1)(
+        pixels, np.random.default_rng(3)
+    )
+    assert torch.equal(both[2], plain[0])
+    assert not torch.equal(both[0], both[2])
+
+
 def test_a_crop_of_everything_without_mirror_changes_nothing(picture):
     square = to_pixels(picture.resize((32, 32)))
     crop = RandomCrop(32, (1.0, 1.0), flip=0.0, ratio=(1.0, 1.0))

@@ -2,10 +2,17 @@
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 
-from folk.methods.distillation import Centering, DistillationHead, ema_update
+from folk.methods.distillation import (
+    Centering,
+    DistillationHead,
+    PlainHead,
+    ema_update,
+    hold_last_layer,
+)
 
 
 def test_the_last_layer_is_weight_normalisation_with_gain_one():
@@ -46,13 +53,36 @@ def test_a_learned_gain_scales_the_rows():
     torch.testing.assert_close(head(features), 3.0 * before)
 
 
-def test_a_held_last_layer_does_not_move_and_the_rest_does():
-    head = DistillationHead(8, out_features=20, hidden=16, bottleneck=6)
+def test_the_last_layer_starts_as_the_linear_layer_that_dino_wraps():
+    weight = DistillationHead(8, out_features=20_000, hidden=16, bottleneck=256).last_layer.weight
+
+    # Uniform between -1/16 and 1/16: standard deviation 1/16/sqrt(3), rows of length 0.577.
+    assert weight.abs().max() <= 1 / 16
+    assert weight.std().item() == pytest.approx(0.0361, abs=1e-4)
+    assert weight.norm(dim=1).mean().item() == pytest.approx(0.577, abs=2e-3)
+
+
+def test_the_plain_head_has_three_layers_and_logits_without_bound():
+    head = PlainHead(5, out_features=7, hidden=4)
+
+    assert [tuple(p.shape) for p in head.parameters()] == [
+        (4, 5), (4,), (4, 4), (4,), (7, 4), (7,)
+    ]  # fmt: skip
+    features = torch.randn(64, 5)
+    assert head(1e6 * features).abs().max() > 1e3 * head(features).abs().max()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [DistillationHead(8, out_features=20, hidden=16, bottleneck=6), PlainHead(8, 20, hidden=16)],
+    ids=lambda head: type(head).__name__,
+)
+def test_a_held_last_layer_does_not_move_and_the_rest_does(head):
     before = copy.deepcopy(head)
     optimizer = torch.optim.AdamW(head.parameters(), lr=0.1, weight_decay=0.1)
 
     head(torch.randn(4, 8)).square().sum().backward()
-    head.hold_last_layer()
+    hold_last_layer(head)
     optimizer.step()
 
     assert torch.equal(before.last_layer.weight, head.last_layer.weight)

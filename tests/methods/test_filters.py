@@ -144,15 +144,6 @@ def test_independent_views_agree_about_half_of_the_time():
     assert same == pytest.approx(0.5, abs=0.1)
 
 
-def test_smallest_exchanges_com_and_rcom():
-    pictures = torch.rand(8, 3, 32, 32, generator=seeded())
-
-    largest = ComRComFilter()(pictures, Draws(0, len(pictures)))
-    smallest = ComRComFilter(com_keeps="smallest")(pictures, Draws(0, len(pictures)))
-
-    assert torch.equal(largest, ~smallest)
-
-
 def test_the_mean_colour_can_be_spared():
     pictures = torch.rand(8, 3, 32, 32, generator=seeded())
     always_rcom = ComRComFilter(p_com=0.0, dc="always_keep")

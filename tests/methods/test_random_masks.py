@@ -33,7 +33,6 @@ INFORMED = _made(
     ComRComFilter,
     thresholds=st.lists(THRESHOLDS, min_size=1, max_size=3).map(tuple),
     p_com=st.floats(0.0, 1.0),
-    com_keeps=_choices(["largest", "smallest"]),
     threshold_mode=_choices(["fraction", "relative_max"]),
     threshold_draw=_choices(["view", "image", "batch"]),
     pairing=_choices(["independent", "one_of_each"]),

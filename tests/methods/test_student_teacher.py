@@ -44,7 +44,7 @@ def batch():
     generator = torch.Generator().manual_seed(0)
     u, v = torch.rand(2, 4, 3, 32, 32, generator=generator)
     keep_u, keep_v = ComRComFilter(thresholds=(0.05, 0.1)).draw_pair(u, v, Draws(0, 4))
-    return u, v, keep_u, keep_v
+    return u, v, u, v, keep_u, keep_v
 
 
 def test_every_trained_parameter_gets_a_gradient_and_the_teacher_gets_none(student_teacher, batch):
@@ -58,48 +58,58 @@ def test_every_trained_parameter_gets_a_gradient_and_the_teacher_gets_none(stude
             assert parameter.grad is not None, name
 
 
-def test_the_reconstruction_head_learns_only_from_missing_frequencies(student_teacher, batch):
+def test_the_distillation_head_learns_only_from_distillation(student_teacher, batch):
     silent = StudentTeacher(
         student_teacher.encoder,
         MEAN,
         STD,
-        Reconstruction(weight=0.0),
-        Distillation(),
+        Reconstruction(),
+        Distillation(alpha=0.0),
         student_teacher.distillation_head,
     )
 
     silent(*batch, 0.04)["loss"].backward()
 
-    assert all(not p.grad.any() for p in silent.reconstruction_head.parameters())
+    assert all(not p.grad.any() for p in silent.distillation_head.parameters())
+    assert any(p.grad.any() for p in silent.reconstruction_head.parameters())
     assert any(p.grad.any() for p in silent.encoder.parameters())
 
 
+def test_the_reconstruction_head_learns_only_from_the_reconstruction(student_teacher, batch):
+    def gradient(alpha):
+        model = copy.deepcopy(student_teacher)
+        model.distillation = Distillation(alpha=alpha)
+        model(*batch, 0.04)["loss"].backward()
+        return [p.grad for p in model.reconstruction_head.parameters()]
+
+    for without, with_distillation in zip(gradient(0.0), gradient(10.0), strict=True):
+        torch.testing.assert_close(without, with_distillation)
+
+
 def test_views_are_crossed(student_teacher, batch):
-    u, v, keep_u, keep_v = batch
+    u, v, _, _, keep_u, keep_v = batch
     student_teacher.eval()  # the reference below runs each view alone
     parts = student_teacher(*batch, 0.04)
 
-    def guess(view, keep):
+    def student(view, keep):
         seen = student_teacher.normalise(student_teacher.filtered(view, keep).clamp(0.0, 1.0))
         return student_teacher.distillation_head(pooled(student_teacher.encoder, seen, "cls"))
 
     center = student_teacher.centering.center
-    name_u, name_v = student_teacher.teacher_logits(u), student_teacher.teacher_logits(v)
-    crossed = 0.5 * (
-        distillation_loss(guess(u, keep_u), name_v, center, 0.1, 0.04)
-        + distillation_loss(guess(v, keep_v), name_u, center, 0.1, 0.04)
-    )
-    same_view = 0.5 * (
-        distillation_loss(guess(u, keep_u), name_u, center, 0.1, 0.04)
-        + distillation_loss(guess(v, keep_v), name_v, center, 0.1, 0.04)
-    )
+    teacher_u, teacher_v = student_teacher.teacher_logits(u), student_teacher.teacher_logits(v)
+    crossed = distillation_loss(
+        student(u, keep_u), teacher_v, center, 0.1, 0.04
+    ) + distillation_loss(student(v, keep_v), teacher_u, center, 0.1, 0.04)
+    same_view = distillation_loss(
+        student(u, keep_u), teacher_u, center, 0.1, 0.04
+    ) + distillation_loss(student(v, keep_v), teacher_v, center, 0.1, 0.04)
 
     torch.testing.assert_close(parts["loss/distillation"], crossed.detach())
     assert abs(crossed - same_view) > 1e-5
 
 
 def test_the_student_never_sees_what_was_removed(batch):
-    u, _, keep_u, _ = batch
+    u, _, _, _, keep_u, _ = batch
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
     model = MaskedFrequencyModel(encoder, MEAN, STD, Reconstruction(clamp=False))
     noise = torch.fft.irfft2(torch.fft.rfft2(torch.rand_like(u)) * ~keep_u, s=(32, 32))
@@ -110,28 +120,26 @@ def test_the_student_never_sees_what_was_removed(batch):
 
 
 def test_the_target_is_the_normalised_unfiltered_picture(batch):
-    u, _, keep_u, _ = batch
+    u, _, _, _, keep_u, _ = batch
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
-    model = MaskedFrequencyModel(encoder, MEAN, STD, Reconstruction(weight=3.0))
+    model = MaskedFrequencyModel(encoder, MEAN, STD, Reconstruction())
 
     parts = model(u, keep_u)
 
     mean, std = (torch.tensor(x)[:, None, None] for x in (MEAN, STD))
     expected = masked_frequency_loss(model.reconstruct(u, keep_u), (u - mean) / std, keep_u)
     torch.testing.assert_close(parts["loss/reconstruction"], expected.detach())
-    torch.testing.assert_close(parts["loss"], 3.0 * expected)
+    torch.testing.assert_close(parts["loss"], expected)
 
 
-def test_the_loss_is_the_weighted_sum_of_its_parts(batch):
+def test_the_loss_is_alpha_times_the_distillation_plus_the_reconstruction(batch):
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
     head = DistillationHead(24, out_features=32, hidden=24, bottleneck=8)
-    model = StudentTeacher(
-        encoder, MEAN, STD, Reconstruction(weight=2.0), Distillation(weight=0.5), head
-    )
+    model = StudentTeacher(encoder, MEAN, STD, Reconstruction(), Distillation(alpha=0.5), head)
 
     parts = model(*batch, 0.04)
 
-    total = 2.0 * parts["loss/reconstruction"] + 0.5 * parts["loss/distillation"]
+    total = parts["loss/reconstruction"] + 0.5 * parts["loss/distillation"]
     torch.testing.assert_close(parts["loss"].detach(), total)
 
 
@@ -147,7 +155,7 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(batch):
     ids=str,
 )
 def test_what_a_recipe_says_of_the_loss_reaches_it(batch, setting):
-    u, _, keep, _ = batch
+    u, _, _, _, keep, _ = batch
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
     model = MaskedFrequencyModel(encoder, MEAN, STD, Reconstruction(**setting))
 
@@ -159,22 +167,22 @@ def test_what_a_recipe_says_of_the_loss_reaches_it(batch, setting):
 
 
 def test_a_restored_picture_is_compared_whole_and_nothing_but_weights_is_stored(batch):
-    u, v, _, _ = batch
+    u, v = batch[:2]
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
-    model = RestorationModel(encoder, MEAN, STD, Reconstruction(weight=2.0))
+    model = RestorationModel(encoder, MEAN, STD, Reconstruction())
 
     parts = model(u, 1.5 * v)
 
     loss = masked_frequency_loss(model.rebuild(1.5 * v), model.normalise(u), None)
     torch.testing.assert_close(parts["loss/reconstruction"], loss.detach())
-    torch.testing.assert_close(parts["loss"], 2.0 * loss)
+    torch.testing.assert_close(parts["loss"], loss)
     assert parts["clipped_share"] == (1.5 * v > 1.0).float().mean()
     stored = {name.partition(".")[0] for name in model.state_dict()}
     assert stored == {"encoder", "reconstruction_head"}
 
 
 def test_the_parts_of_a_batch_have_the_loss_of_the_batch_as_their_mean(batch):
-    u, v, keep_u, keep_v = batch
+    u, v, _, _, keep_u, keep_v = batch
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
     head = DistillationHead(24, out_features=32, hidden=24, bottleneck=8)
     folk = StudentTeacher(encoder, MEAN, STD, Reconstruction(), Distillation(), head).eval()
@@ -186,10 +194,10 @@ def test_the_parts_of_a_batch_have_the_loss_of_the_batch_as_their_mean(batch):
         sum(removed_count(keep[half], 32) for half in halves) / 2 for keep in (keep_u, keep_v)
     ]
 
-    both = [folk(u[h], v[h], keep_u[h], keep_v[h], 0.04, (removed[0], removed[1])) for h in halves]
+    both = [folk(*[x[h] for x in batch], 0.04, (removed[0], removed[1])) for h in halves]
     one = [mfm(v[h], keep_v[h], removed[1]) for h in halves]
 
-    for parts, whole in ((both, folk(u, v, keep_u, keep_v, 0.04)), (one, mfm(v, keep_v))):
+    for parts, whole in ((both, folk(*batch, 0.04)), (one, mfm(v, keep_v))):
         for name in whole:
             torch.testing.assert_close((parts[0][name] + parts[1][name]) / 2, whole[name])
     alone = sum(mfm(v[h], keep_v[h])["loss"] for h in halves) / 2
@@ -218,8 +226,44 @@ def test_the_centre_is_made_of_what_was_seen_in_training_only(student_teacher, b
     student_teacher(*batch, 0.04)
     student_teacher.centering.move()
 
-    names = student_teacher.train().teacher_logits(torch.cat(batch[:2])).mean(dim=0)
-    torch.testing.assert_close(student_teacher.centering.center, 0.1 * names)
+    logits = student_teacher.train().teacher_logits(torch.cat(batch[:2])).mean(dim=0)
+    torch.testing.assert_close(student_teacher.centering.center, 0.1 * logits)
+
+
+def test_the_teacher_sees_its_own_views_and_the_student_never_does(student_teacher, batch):
+    u, v, _, _, keep_u, keep_v = batch
+    plain_u, plain_v = u.flip(-1), v.flip(-1)
+    student_teacher.eval()
+
+    parts = student_teacher(u, v, plain_u, plain_v, keep_u, keep_v, 0.04)
+
+    same = student_teacher(*batch, 0.04)
+    torch.testing.assert_close(parts["loss/reconstruction"], same["loss/reconstruction"])
+    assert abs(parts["loss/distillation"] - same["loss/distillation"]) > 1e-5
+
+
+def test_the_mean_of_the_crossed_terms_is_half_of_their_sum(student_teacher, batch):
+    student_teacher.eval()
+    total = student_teacher(*batch, 0.04)
+    student_teacher.distillation = Distillation(reduce="mean")
+
+    mean = student_teacher(*batch, 0.04)
+
+    torch.testing.assert_close(mean["loss/distillation"], total["loss/distillation"] / 2)
+    torch.testing.assert_close(mean["loss/reconstruction"], total["loss/reconstruction"])
+
+
+def test_a_filter_after_the_normalization_lets_rcom_hide_the_mean_of_the_normalized_image(batch):
+    u = batch[0]
+    encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
+    settings = Reconstruction(filter_stage="after", clamp=False)
+    model = MaskedFrequencyModel(encoder, MEAN, STD, settings)
+    keep = ComRComFilter(p_com=0.0)(u, Draws(0, len(u)))
+
+    shown = model.encoder_input(model.filtered(u, keep))
+
+    torch.testing.assert_close(shown.mean(dim=(2, 3)), torch.zeros(4, 3), atol=1e-5, rtol=0.0)
+    assert "clipped_share" not in model(u, keep)
 
 
 def test_the_teacher_is_spared_stochastic_depth():
@@ -236,7 +280,7 @@ def test_a_few_steps_of_folk_learn_and_the_teacher_moves():
     generator = torch.Generator().manual_seed(0)
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
     head = DistillationHead(24, out_features=32, hidden=24, bottleneck=8)
-    model = StudentTeacher(encoder, MEAN, STD, Reconstruction(), Distillation(weight=0.0), head)
+    model = StudentTeacher(encoder, MEAN, STD, Reconstruction(), Distillation(alpha=0.0), head)
     before = copy.deepcopy(model.teacher_encoder.state_dict())
     coarse = torch.rand(16, 3, 4, 4, generator=generator)  # noise could not be predicted
     pictures = torch.nn.functional.interpolate(coarse, size=32, mode="bicubic").clamp(0.0, 1.0)
@@ -246,7 +290,7 @@ def test_a_few_steps_of_folk_learn_and_the_teacher_moves():
 
     for step in range(30):
         keep = chooses.draw_pair(pictures, pictures, Draws(step, 16))
-        parts = model(pictures, pictures, *keep, 0.04)
+        parts = model(*[pictures] * 4, *keep, 0.04)
         optimizer.zero_grad()
         parts["loss"].backward()
         optimizer.step()

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from folk.data.prepare import prepare_scenes
-from folk.models.encoder import create_encoder
+from folk.models.encoder import create_encoder, load_encoder
 from folk.recipes import load_recipe
 from folk.tasks.pretrain import pretrain
 from folk.training.distributed import World
@@ -96,7 +96,9 @@ def test_mfm_and_folk_train_vits_and_networks_without_class_token(
     assert metrics["updates"] == len(history) == 2
     assert all(math.isfinite(line["loss"]) and line["grad_norm"] > 0 for line in history)
     card = json.loads((tmp_path / "encoder.json").read_text())
-    end = load_file(tmp_path / "encoder.safetensors")
+    # The teacher hardly moves in two updates.
+    folder = tmp_path / "student" if recipe == "demo-folk" else tmp_path
+    end = load_file(folder / "encoder.safetensors")
     seed_all(0, "initial weights")
     start = create_encoder(card["timm_name"], card["timm_args"])
     assert start.state_dict().keys() == end.keys()
@@ -148,6 +150,62 @@ def test_a_batch_cut_to_fit_the_memory_trains_the_same(dataset, tmp_path, recipe
     end = [load_file(tmp_path / each / "encoder.safetensors") for each in ("whole", "cut")]
     for key, value in end[0].items():
         torch.testing.assert_close(end[1][key], value, rtol=0.01, atol=2e-4, msg=key)
+
+
+def test_student_and_teacher_are_saved_and_the_recipe_says_which_is_measured(dataset, tmp_path):
+    def runs(measured):
+        changes = {**SHORT, "method.distillation.encoder": measured}
+        trained(dataset, tmp_path / measured, "demo-folk", **changes)
+        other = "student" if measured == "teacher" else "teacher"
+        (encoder, info), (beside, _) = map(
+            load_encoder, (tmp_path / measured, tmp_path / measured / other)
+        )
+        assert info.method == "com-rcom + reconstruction + distillation"
+        return {measured: encoder.state_dict(), other: beside.state_dict()}
+
+    one, two = runs("teacher"), runs("student")
+
+    seed_all(0, "initial weights")
+    recipe = load_recipe("pretrain", RECIPES / "demo-folk.yaml").encoder
+    start = create_encoder(recipe.timm_name, recipe.timm_args).state_dict()
+    moved = {}
+    for which in ("student", "teacher"):
+        assert all(torch.equal(one[which][key], two[which][key]) for key in start)
+        moved[which] = sum((one[which][key] - start[key]).square().sum() for key in start)
+    # The teacher follows slowly, so the student is farther from where both began.
+    assert moved["student"] > 100 * moved["teacher"] > 0
+
+
+def test_without_a_teacher_one_encoder_is_saved(dataset, tmp_path):
+    trained(dataset, tmp_path / "run", "demo-mfm", **SHORT)
+
+    assert not (tmp_path / "run/student").exists()
+    assert not (tmp_path / "run/teacher").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method.distillation.teacher_view": "spatial"},
+        {"method.distillation.reduce": "mean"},
+        {"method.distillation.head": "plain_mlp3"},
+        {"method.distillation.norm_last_layer": False},
+        {"method.reconstruction.form": "norm"},
+        {"method.reconstruction.filter_stage": "after", "method.reconstruction.clamp": False},
+    ],
+    ids=str,
+)
+def test_each_open_choice_of_folk_trains_and_changes_the_encoder(dataset, tmp_path, change):
+    # Two epochs, since a gain acts on the encoder one update after its own first change.
+    longer = {**SHORT, "optim.epochs": 2}
+    trained(dataset, tmp_path / "as-assumed", "demo-folk", **longer)
+    metrics, _ = trained(dataset, tmp_path / "otherwise", "demo-folk", **longer, **change)
+
+    assert math.isfinite(metrics["loss"])
+    weights = [
+        load_file(tmp_path / name / "encoder.safetensors") for name in ("as-assumed", "otherwise")
+    ]
+    assert any(not torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
 def test_the_history_says_which_share_of_values_was_clipped(dataset, tmp_path):

@@ -29,7 +29,6 @@ class ComRComFilter(FrequencyFilter):
     Attributes:
         thresholds: one is drawn per view, each with the same probability.
         p_com: probability of Com, else RCom.
-        com_keeps: "smallest" exchanges the two masks.
         threshold_mode: "fraction" keeps that share of the coefficients, ranked by magnitude;
             "relative_max" keeps those above threshold x the largest magnitude.
         threshold_draw: a new threshold per view, per picture (both views share it) or per batch.
@@ -38,16 +37,16 @@ class ComRComFilter(FrequencyFilter):
         mask_channels: one mask for all colours, or a mask from each colour's own spectrum.
         dc: "by_magnitude" lets RCom remove the mean colour; "always_keep" spares it.
 
-    Source: FOLK, arXiv:2409.10362, Sec. 3.2.1 as far as it is known second-hand; thresholds 0.005,
-        0.01, 0.05. ASSUME: direction of Com, meaning and draw of the threshold, the coin, the grey
-        weights and the mean colour are not known; each is an attribute here.
+    Source: FOLK, arXiv:2409.10362, Sec. 3.2.1: Com keeps the largest magnitudes of the gray image,
+        RCom removes them, 50 % each, thresholds 0.005, 0.01, 0.05 drawn uniformly, one mask for the
+        three channels. ASSUME: meaning of the threshold, whether the views share a draw, gray
+        weights and the mean color are not known; each is an attribute here.
     """
 
     kind: ClassVar[str] = "com-rcom"
 
     thresholds: tuple[InnerFraction, ...] = (0.005, 0.01, 0.05)
     p_com: Fraction = 0.5
-    com_keeps: Literal["largest", "smallest"] = "largest"
     threshold_mode: Literal["fraction", "relative_max"] = "fraction"
     threshold_draw: Literal["view", "image", "batch"] = "view"
     pairing: Literal["independent", "one_of_each"] = "independent"
@@ -100,8 +99,7 @@ class ComRComFilter(FrequencyFilter):
             shares = torch.tensor(self.thresholds, dtype=magnitude.dtype)[which]
             largest = magnitude.amax(dim=(-2, -1), keepdim=True)
             is_large = magnitude > shares.to(images.device)[:, None, None, None] * largest
-        keeps_large = is_com == (self.com_keeps == "largest")
-        keep: Tensor = is_large == keeps_large.to(images.device)[:, None, None, None]
+        keep: Tensor = is_large == is_com.to(images.device)[:, None, None, None]
         if self.dc == "always_keep":
             keep[:, :, 0, 0] = True
         return keep
