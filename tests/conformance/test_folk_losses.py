@@ -87,7 +87,7 @@ SIZE = 4
 
 
 def keep_of(removes_few):
-    """S is (0,0), (0,1), (0,3); Com keeps it and RCom removes it. Half of the spectrum is stored."""
+    """S is (0,0), (0,1), (0,3): Com keeps it, RCom removes it; half of the spectrum is stored."""
     few = torch.zeros(1, 1, SIZE, SIZE // 2 + 1, dtype=torch.bool)
     few[..., 0, :2] = True
     return ~few if removes_few else few

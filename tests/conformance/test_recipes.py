@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from folk.models.encoder import create_encoder, create_model
-from folk.recipes import load_recipe
+from folk.recipes import load_recipe, result_values
 from folk.tasks.optimisation import optimizer_and_schedule
 from folk.tasks.pretrain import build_corruption, build_model
 from folk.training.optimizer import layer_decay_groups
@@ -98,6 +98,20 @@ def test_com_and_rcom_have_folks_three_thresholds(name):
     assert chosen.kind == "com-rcom"
     assert list(chosen.thresholds) == [0.005, 0.01, 0.05]
     assert (chosen.p_com, chosen.mask_channels) == (0.5, "shared")
+
+
+def test_the_random_baseline_differs_from_folk_in_the_filter_alone():
+    folk, baseline = (
+        result_values(recipe("pretrain", f"{name}-vit-small")) for name in ("folk", "random")
+    )
+    informed, uninformed = (values["method"].pop("filter") for values in (folk, baseline))
+
+    assert baseline == folk
+    assert uninformed == {
+        "kind": "random",
+        "p_few": informed["p_com"],
+        **{key: informed[key] for key in ("thresholds", "threshold_draw", "pairing")},
+    }
 
 
 def test_the_head_of_resnet_50_sees_the_pooled_map():

@@ -17,6 +17,7 @@ from folk.methods.filters.base import FrequencyFilter
 from folk.methods.filters.com_rcom import ComRComFilter
 from folk.methods.filters.gabor import GaborFilter, gabor_bank
 from folk.methods.filters.radial import RadialFilter, radial_keep
+from folk.methods.filters.random_frequencies import RandomFilter
 from tests.faults.table import fault
 
 
@@ -174,7 +175,12 @@ def test_the_grey_weights_matter():
     assert (masks[0] != masks[1]).any()
 
 
-ANY_FILTER = [RadialFilter(16.0), ComRComFilter(thresholds=(0.05,)), GaborFilter()]
+ANY_FILTER = [
+    RadialFilter(16.0),
+    ComRComFilter(thresholds=(0.05,)),
+    GaborFilter(),
+    RandomFilter(),
+]
 
 
 @pytest.mark.parametrize("chooses", ANY_FILTER)
@@ -191,11 +197,12 @@ def test_the_same_seed_draws_the_same_masks_and_touches_no_global_state(chooses)
     assert torch.equal(state, torch.get_rng_state())
 
 
+@pytest.mark.parametrize("makes", [ComRComFilter, RandomFilter])
 @pytest.mark.parametrize("thresholds", [(), (0.0,), (0.5, 1.0)])
 @fault("Numbers", "thresholds 0 or 1 of Com and RCom, or none", "refused")
-def test_impossible_thresholds_are_refused(thresholds):
+def test_impossible_thresholds_are_refused(thresholds, makes):
     with pytest.raises(InputError, match="thresholds"):
-        ComRComFilter(thresholds=thresholds)
+        makes(thresholds=thresholds)
 
 
 @pytest.mark.parametrize("chooses", ANY_FILTER)
@@ -286,7 +293,7 @@ def test_more_gabor_filters_than_the_bank_holds_are_refused():
 
 
 def test_every_filter_is_known_by_its_kind_and_shows_its_sides():
-    assert {"radial", "com-rcom", "gabor"} <= FILTERS.keys()
+    assert {"radial", "com-rcom", "gabor", "random"} <= FILTERS.keys()
     pictures = torch.rand(2, 3, 32, 32, generator=seeded())
     for name, one_sided in [*RadialFilter(16.0).sides(), *GaborFilter().sides()]:
         masks = [
@@ -310,6 +317,10 @@ def test_the_sides_of_a_filter_are_itself_with_its_coin_decided():
     assert GaborFilter(num_chosen=2, hide_prob=0.3).sides() == [
         ("Gabor hidden", GaborFilter(num_chosen=2, hide_prob=1.0)),
         ("Gabor kept", GaborFilter(num_chosen=2, hide_prob=0.0)),
+    ]
+    assert RandomFilter((0.01,), 0.3, "image").sides() == [
+        ("random kept 0.01", RandomFilter((0.01,), 1.0, "image")),
+        ("random removed 0.01", RandomFilter((0.01,), 0.0, "image")),
     ]
 
 

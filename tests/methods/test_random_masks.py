@@ -13,6 +13,7 @@ from folk.methods.filters.apply import apply_filter
 from folk.methods.filters.com_rcom import BT601, ComRComFilter
 from folk.methods.filters.gabor import GaborFilter
 from folk.methods.filters.radial import RadialFilter, radial_keep
+from folk.methods.filters.random_frequencies import RandomFilter
 from tests.conformance.test_masks import full_plane
 from tests.faults.table import fault
 
@@ -57,6 +58,14 @@ GABOR = _made(
     hide_prob=st.floats(0.0, 1.0),
     radius_size=st.none() | st.just(16),
 )
+RANDOM = _made(
+    RandomFilter,
+    thresholds=st.lists(THRESHOLDS, min_size=1, max_size=3).map(tuple),
+    p_few=st.floats(0.0, 1.0),
+    threshold_draw=_choices(["view", "image", "batch"]),
+    pairing=_choices(["independent", "one_of_each"]),
+)
+ANY = INFORMED | RADIAL | GABOR | RANDOM
 
 
 def pictures(height, width, seed, count=3):
@@ -70,7 +79,7 @@ def pictures(height, width, seed, count=3):
     "whatever a mask keeps it keeps of both partners of a conjugate pair, so what the student sees "
     "is a real picture, and removes the rest alone",
 )
-@given(INFORMED | RADIAL | GABOR, SIDES, SIDES, SEEDS)
+@given(ANY, SIDES, SIDES, SEEDS)
 def test_a_mask_keeps_both_partners_of_a_pair_and_leaves_a_real_picture(makes, high, wide, seed):
     chooses, images = makes(), pictures(high, wide, seed)
 
@@ -164,7 +173,7 @@ def test_a_larger_circle_holds_the_smaller_one(high, wide, radius, more):
     assert (large | ~small).all()
 
 
-@given(INFORMED | RADIAL | GABOR, SIDES, SIDES, SEEDS)
+@given(ANY, SIDES, SIDES, SEEDS)
 def test_what_was_removed_stays_removed_and_the_parts_make_the_picture(makes, high, wide, seed):
     chooses, images = makes(), pictures(high, wide, seed)
     keep = chooses(images, Draws(seed, 3))
@@ -177,11 +186,22 @@ def test_what_was_removed_stays_removed_and_the_parts_make_the_picture(makes, hi
     assert torch.equal(clipped, once.clamp(0.0, 1.0))
 
 
+@given(SIDES, SIDES, SEEDS, THRESHOLDS)
+def test_a_random_mask_keeps_as_many_as_com_would_of_the_whole_plane(high, wide, seed, fraction):
+    chooses = RandomFilter((fraction,), p_few=1.0)
+
+    kept = full_plane(chooses(pictures(high, wide, seed), Draws(seed, 3)), wide).sum((1, 2, 3))
+
+    nominal = high * wide - int((1.0 - fraction) * high * wide) - 1
+    assert set(kept.tolist()) <= {nominal, nominal - 1}
+
+
+@pytest.mark.parametrize("makes", [ComRComFilter, RandomFilter])
 @pytest.mark.parametrize("draw", ["view", "image", "batch"])
 @given(SEEDS)
-def test_masks_of_a_batch_do_not_depend_on_how_it_is_shared(draw, seed):
+def test_masks_of_a_batch_do_not_depend_on_how_it_is_shared(makes, draw, seed):
     images = pictures(8, 8, seed, count=4)
-    chooses = ComRComFilter((0.05, 0.3, 0.6), threshold_draw=draw)
+    chooses = makes((0.05, 0.3, 0.6), threshold_draw=draw)
 
     whole = chooses.draw_pair(images, images, Draws(seed, 4))
     for share in (slice(0, 2), slice(2, 4)):

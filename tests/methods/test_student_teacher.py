@@ -182,7 +182,7 @@ def test_a_restored_picture_is_compared_whole_and_nothing_but_weights_is_stored(
 
 
 def test_the_parts_of_a_batch_have_the_loss_of_the_batch_as_their_mean(batch):
-    u, v, _, _, keep_u, keep_v = batch
+    _, v, _, _, keep_u, keep_v = batch
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
     head = DistillationHead(24, out_features=32, hidden=24, bottleneck=8)
     folk = StudentTeacher(encoder, MEAN, STD, Reconstruction(), Distillation(), head).eval()

@@ -33,7 +33,7 @@ def test_the_other_words_of_a_key_are_listed(key, others):
 def test_another_kind_of_filter_is_an_alternative_to_a_kind():
     found = other_choices("pretrain", FOLK, "method.filter.kind")
 
-    assert {"radial", "gabor"} <= set(found)
+    assert {"radial", "gabor", "random"} <= set(found)
     assert "com-rcom" not in found
 
 

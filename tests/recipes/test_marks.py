@@ -51,7 +51,7 @@ def test_the_recipes_of_the_papers_size_are_all_there():
         *(f"{m}-{e}" for m in ("scratch", "mfm", "mfm-com", "folk") for e in (*both, "resnet50")),
         *(f"mfm-distill-{e}" for e in both),
         *(f"{m}-{e}" for m in ("sr", "deblur", "denoise") for e in ("vit-base", "resnet50")),
-        "scratch-swin-tiny", "mfm-swin-tiny", "gabor-vit-small",
+        "scratch-swin-tiny", "mfm-swin-tiny", "gabor-vit-small", "random-vit-small",
     }  # fmt: skip
     assert names["finetune"] == {
         *(f"mfm-{e}" for e in both), "rsb-a2", "rsb-a3", "swin-tiny",

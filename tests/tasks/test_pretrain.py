@@ -60,6 +60,13 @@ GABOR = {
     "radius_size": 224,
     "pairing": "independent",
 }
+RANDOM = {
+    "kind": "random",
+    "thresholds": [0.05],
+    "p_few": 0.5,
+    "threshold_draw": "view",
+    "pairing": "independent",
+}
 NO_FILTER = {"method.filter": None, "method.reconstruction.region": "all"}
 
 
@@ -106,7 +113,7 @@ def test_mfm_and_folk_train_vits_and_networks_without_class_token(
     assert ("distillation" in card["method"]) == (recipe == "demo-folk")
 
 
-@pytest.mark.parametrize("part", [RADIAL, GABOR], ids=lambda part: part["kind"])
+@pytest.mark.parametrize("part", [RADIAL, GABOR, RANDOM], ids=lambda part: part["kind"])
 @pytest.mark.parametrize("recipe", ["demo-mfm", "demo-folk"])
 def test_any_filter_goes_with_and_without_distillation(dataset, tmp_path, part, recipe):
     _, history = trained(dataset, tmp_path, recipe, **SHORT, **{"method.filter": part})

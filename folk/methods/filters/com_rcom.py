@@ -14,6 +14,8 @@ from folk.methods.filters.base import FrequencyFilter, Keep, Pictures
 from folk.methods.spectrum import half_spectrum, multiplicity, symmetrised
 from folk.ranges import Fraction, InnerFraction
 
+ThresholdDraw = Literal["view", "image", "batch"]
+
 BT601 = (0.299, 0.587, 0.114)  # luma weights of red, green, blue
 
 
@@ -55,23 +57,19 @@ class ComRComFilter(FrequencyFilter):
     dc: Literal["by_magnitude", "always_keep"] = "by_magnitude"
 
     def __post_init__(self) -> None:
-        if not self.thresholds or not all(0.0 < t < 1.0 for t in self.thresholds):
-            raise InputError(
-                f"filter.thresholds: {list(self.thresholds)} must be one or more numbers"
-                " between 0 and 1"
-            )
+        check_thresholds(self.thresholds)
 
     def __call__(self, images: Pictures, draws: Draws) -> Keep:
         """Draw Com or RCom and a threshold for each picture."""
         is_com = draws.coins(self.p_com)
-        return self._keep(images, is_com, self._draw_thresholds(len(images), draws))
+        which = draw_thresholds(len(self.thresholds), len(images), self.threshold_draw, draws)
+        return self._keep(images, is_com, which)
 
     def draw_pair(self, u: Pictures, v: Pictures, draws: Draws) -> tuple[Keep, Keep]:
         """Draw Com or RCom and thresholds for both views of each picture."""
         com_u, com_v = draws.coin_pair(self.p_com, self.pairing)
-        which_u = self._draw_thresholds(len(u), draws)
-        draws_once = self.threshold_draw != "view"
-        which_v = which_u if draws_once else self._draw_thresholds(len(v), draws)
+        num_choices = len(self.thresholds)
+        which_u, which_v = draw_threshold_pair(num_choices, len(u), self.threshold_draw, draws)
         return self._keep(u, com_u, which_u), self._keep(v, com_v, which_v)
 
     def sides(self) -> list[tuple[str, FrequencyFilter]]:
@@ -84,11 +82,6 @@ class ComRComFilter(FrequencyFilter):
             for threshold in self.thresholds
             for name, p_com in (("Com", 1.0), ("RCom", 0.0))
         ]
-
-    def _draw_thresholds(self, count: int, draws: Draws) -> Int[Tensor, "b"]:
-        if self.threshold_draw == "batch":
-            return torch.full((count,), draws.one_integer(len(self.thresholds)))
-        return draws.integers(len(self.thresholds))
 
     def _keep(self, images: Pictures, is_com: Bool[Tensor, "b"], which: Int[Tensor, "b"]) -> Keep:
         magnitude = symmetric_magnitude(self._colours(images))
@@ -112,6 +105,37 @@ class ComRComFilter(FrequencyFilter):
         red, green, blue = images.split(1, dim=1)
         luma: Tensor = BT601[0] * red
         return luma.add_(green, alpha=BT601[1]).add_(blue, alpha=BT601[2])
+
+
+def check_thresholds(thresholds: tuple[float, ...]) -> None:
+    """Check a filter's thresholds.
+
+    Raises:
+        InputError: there is none, or one is not between 0 and 1.
+    """
+    if not thresholds or not all(0.0 < t < 1.0 for t in thresholds):
+        raise InputError(
+            f"filter.thresholds: {list(thresholds)} must be one or more numbers between 0 and 1"
+        )
+
+
+def draw_thresholds(
+    num_choices: int, count: int, threshold_draw: ThresholdDraw, draws: Draws
+) -> Int[Tensor, "b"]:
+    """Draw which threshold each of `count` images gets; each choice has the same probability."""
+    if threshold_draw == "batch":
+        return torch.full((count,), draws.one_integer(num_choices))
+    return draws.integers(num_choices)
+
+
+def draw_threshold_pair(
+    num_choices: int, count: int, threshold_draw: ThresholdDraw, draws: Draws
+) -> tuple[Int[Tensor, "b"], Int[Tensor, "b"]]:
+    """Draw thresholds for both views of `count` images; they share one unless drawn per view."""
+    first = draw_thresholds(num_choices, count, threshold_draw, draws)
+    if threshold_draw != "view":
+        return first, first
+    return first, draw_thresholds(num_choices, count, threshold_draw, draws)
 
 
 def symmetric_magnitude(planes: Float[Tensor, "b m h w"]) -> Float[Tensor, "b m h w_half"]:
