@@ -133,7 +133,7 @@ class SegmentOptim(Section):
     updates: Count
     batch: Count
     lr: Positive  # at this batch; not scaled
-    lr_warmup_start: NotNegative
+    lr_warmup_start: NotNegative  # of the head; of other layers in proportion to their rate
     warmup_updates: Annotated[int, Field(ge=0)]
     power: Positive  # of the polynomial decay
     betas: list[Fraction] = Field(min_length=2, max_length=2)

@@ -39,7 +39,7 @@ from folk.training.optimizer import (
     weight_decay_groups,
 )
 from folk.training.randomness import derived_seed, seed_all
-from folk.training.schedules import polynomial_rate
+from folk.training.schedules import PolynomialRate
 
 Batch = dict[str, Any]
 
@@ -105,11 +105,11 @@ def segment(
         betas=optim.betas,
         eps=optim.eps,
     )
-    schedule = polynomial_rate(
+    schedule = PolynomialRate(
         optimizer,
         updates=optim.updates,
         warmup_updates=optim.warmup_updates,
-        rate_warmup_start=optim.lr_warmup_start,
+        warmup_ratio=optim.lr_warmup_start / optim.lr,
         power=optim.power,
     )
     wrapped = world.wrap(model, recipe.runtime.compile)
