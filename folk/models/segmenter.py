@@ -52,10 +52,13 @@ class Segmenter(nn.Module):
         blocks: which four blocks of a ViT make the levels, 0-based, none before its predecessor; a
             shallow ViT repeats some. ResNet and Swin give their own four last levels and ignore it.
         channels: of the decoder.
-        auxiliary: whether there is a second, convolutional head on the third level.
+        dropout: probability that a channel of a map is zeroed before a classifier, in training.
+        auxiliary_channels: of a second, convolutional head on the third level; None for no such
+            head.
 
-    Source: UperNet, arXiv:1807.10221; blocks 3, 5, 7, 11 of ViT-B and the auxiliary loss's weight
-        0.4 as in BEiT's configuration for ADE20K.
+    Source: UperNet, arXiv:1807.10221; BEiT's configuration for ADE20K: blocks 3, 5, 7, 11 of ViT-B,
+        maps without a norm of their own, dropout 0.1, auxiliary head of 256 channels with weight
+        0.4 of its loss.
 
     Raises:
         InputError: a block that the encoder does not have, or blocks that fall.
@@ -67,7 +70,8 @@ class Segmenter(nn.Module):
         num_classes: int,
         blocks: Sequence[int],
         channels: int,
-        auxiliary: bool,
+        dropout: float,
+        auxiliary_channels: int | None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -79,9 +83,18 @@ class Segmenter(nn.Module):
         self.pyramid = Rescale(widths[-1]) if is_vit(encoder) else nn.ModuleList()
         # The decoder's list starts with strides 1 and 2, which UperNet does not use.
         self.decoder = UPerNetDecoder([0, 0, *widths], decoder_channels=channels)
-        self.head = nn.Conv2d(channels, num_classes, kernel_size=1)
+        # The library's own addition to UperNet: a LayerNorm on each map.
+        self.decoder.feature_norms = nn.ModuleList(nn.Identity() for _ in widths)
+        self.head = _classifier(channels, num_classes, dropout)
         self.auxiliary_head = (
-            _auxiliary_head(widths[2], channels, num_classes) if auxiliary else None
+            None
+            if auxiliary_channels is None
+            else nn.Sequential(
+                nn.Conv2d(widths[2], auxiliary_channels, kernel_size=3, padding=1, bias=False),
+                nn.BatchNorm2d(auxiliary_channels),
+                nn.ReLU(),
+                _classifier(auxiliary_channels, num_classes, dropout),
+            )
         )
 
     def forward(
@@ -116,13 +129,9 @@ def _levels(encoder: nn.Module, blocks: Sequence[int]) -> tuple[int, ...]:
     return tuple(blocks)
 
 
-def _auxiliary_head(in_channels: int, channels: int, num_classes: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, channels, kernel_size=3, padding=1, bias=False),
-        nn.BatchNorm2d(channels),
-        nn.ReLU(),
-        nn.Conv2d(channels, num_classes, kernel_size=1),
-    )
+def _classifier(channels: int, num_classes: int, dropout: float) -> nn.Module:
+    # Whole channels, as MMSegmentation has it in all its heads.
+    return nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(channels, num_classes, kernel_size=1))
 
 
 def _resize(logits: Tensor, size: torch.Size) -> Tensor:

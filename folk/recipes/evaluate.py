@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from folk.recipes.base import (
     Count,
     Fraction,
+    InnerFraction,
     NotNegative,
     Optim,
     Positive,
@@ -120,7 +121,9 @@ class Decoder(Section):
 
     blocks: list[Annotated[int, Field(ge=0)]] = Field(min_length=4, max_length=4)
     channels: Count
-    auxiliary_weight: NotNegative
+    dropout: Fraction  # of channels before a classifier
+    auxiliary_weight: NotNegative  # 0 for no auxiliary head
+    auxiliary_channels: Count
 
 
 class SegmentOptim(Section):
@@ -130,7 +133,7 @@ class SegmentOptim(Section):
     updates: Count
     batch: Count
     lr: Positive  # at this batch; not scaled
-    lr_warmup_start: NotNegative
+    lr_warmup_start: NotNegative  # of the head; of other layers in proportion to their rate
     warmup_updates: Annotated[int, Field(ge=0)]
     power: Positive  # of the polynomial decay
     betas: list[Fraction] = Field(min_length=2, max_length=2)
@@ -146,6 +149,7 @@ class SegmentAugment(Section):
 
     crop: Count  # pixels
     scale: list[Positive] = Field(min_length=2, max_length=2)  # of the shorter side over `crop`
+    max_class_share: InnerFraction | None  # of one class in a crop, else another is drawn
     flip: Fraction
     jitter: NotNegative
     photometric: bool  # MMSegmentation's distortion of colours

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from timm.layers import convert_sync_batchnorm
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
@@ -38,7 +39,7 @@ from folk.training.optimizer import (
     weight_decay_groups,
 )
 from folk.training.randomness import derived_seed, seed_all
-from folk.training.schedules import polynomial_rate
+from folk.training.schedules import PolynomialRate
 
 Batch = dict[str, Any]
 
@@ -56,6 +57,9 @@ def segment(
     live: Callable[[int, dict[str, float]], None],
 ) -> dict[str, float]:
     """Train a segmenter from an encoder; leave a confusion matrix for each validation picture.
+
+    Several processes on GPUs share the statistics of batch norm, as BEiT's do; on CPUs, where torch
+    cannot, each process has its own.
 
     Args:
         recipe: how.
@@ -86,9 +90,12 @@ def segment(
     seed_all(seed, "segmenter")
     model, to_normal = _segmenter(recipe, encoder, num_classes)
     model.to(world.device).train()
-    refuse_lonely_pictures(
-        model, batch=optim.batch, max_batch=recipe.runtime.max_batch, world=world
-    )
+    if world.can_synchronize_batch_norm:
+        convert_sync_batchnorm(model)  # in place: layers change, parameters stay the same objects
+    else:
+        refuse_lonely_pictures(
+            model, batch=optim.batch, max_batch=recipe.runtime.max_batch, world=world
+        )
     others = [module for module in model.children() if module is not model.encoder]
     optimizer = create_optimizer(
         optim.optimizer,
@@ -98,11 +105,11 @@ def segment(
         betas=optim.betas,
         eps=optim.eps,
     )
-    schedule = polynomial_rate(
+    schedule = PolynomialRate(
         optimizer,
         updates=optim.updates,
         warmup_updates=optim.warmup_updates,
-        rate_warmup_start=optim.lr_warmup_start,
+        warmup_ratio=optim.lr_warmup_start / optim.lr,
         power=optim.power,
     )
     wrapped = world.wrap(model, recipe.runtime.compile)
@@ -170,6 +177,7 @@ def _pictures(
             flip=augment.flip,
             jitter=augment.jitter,
             photometric=augment.photometric,
+            max_class_share=augment.max_class_share,
         ),
         seed=derived_seed(seed, "augmentation"),
         num_segmentation_classes=num_classes,
@@ -189,12 +197,14 @@ def _segmenter(
     recipe: SegmentRecipe, folder: Path, num_classes: int
 ) -> tuple[Segmenter, Callable[[Tensor], Tensor]]:
     encoder, info = load_resized(folder, recipe.window.size, recipe.drop_path)
+    decoder = recipe.decoder
     model = Segmenter(
         encoder,
         num_classes,
-        blocks=recipe.decoder.blocks,
-        channels=recipe.decoder.channels,
-        auxiliary=recipe.decoder.auxiliary_weight > 0.0,
+        blocks=decoder.blocks,
+        channels=decoder.channels,
+        dropout=decoder.dropout,
+        auxiliary_channels=decoder.auxiliary_channels if decoder.auxiliary_weight > 0.0 else None,
     )
     return model, partial(normalise, mean=info.mean, std=info.std)
 

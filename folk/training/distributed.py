@@ -32,6 +32,14 @@ class World:
         """Whether this is the one process that writes files."""
         return self.rank == 0
 
+    @property
+    def can_synchronize_batch_norm(self) -> bool:
+        """Whether batch norm can take its statistics from the images of all processes.
+
+        torch's SyncBatchNorm computes on CUDA only: several processes on CPUs keep their own.
+        """
+        return self.size > 1 and self.device.type == "cuda"
+
     def out_of_time(self) -> bool:
         """Whether a training must stop by itself now; processes may differ, see `any`."""
         return time.monotonic() >= self.deadline

@@ -1,8 +1,10 @@
 """Optimisers with the field's parameter groups, by timm."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
+from timm.models._manipulate import group_with_matcher
 from timm.optim import create_optimizer_v2, param_groups_layer_decay, param_groups_weight_decay
 from torch import nn
 from torch.optim import Optimizer
@@ -32,15 +34,34 @@ def layer_decay_groups(
     """Groups of one timm model whose rate shrinks by `layer_decay` with each layer below the head.
 
     For ViT-B these are 14 depths: embeddings `layer_decay ** 13`, block k (from 0)
-    `layer_decay ** (12 - k)`, final norm and head 1.
+    `layer_decay ** (12 - k)`, head 1. The head counts also where it is no part of `encoder`, as
+    under a decoder, so that block and embeddings have the same share with and without it.
 
-    Source: Jiahao000/MFM@c9194b1 configs (0.8).
+    Source: Jiahao000/MFM@c9194b1 configs (0.8); BEiT's configuration for ADE20K (0.65).
     """
     names = _never_decayed(encoder)
     groups: list[dict[str, Any]] = param_groups_layer_decay(
         encoder, weight_decay, no_weight_decay_list=names, layer_decay=layer_decay
     )
+    if not _has_head(encoder):  # timm counts from the deepest parameters that there are
+        for group in groups:
+            group["lr_scale"] *= layer_decay
     return groups
+
+
+def _has_head(encoder: nn.Module) -> bool:
+    """Tell whether any parameter is in the group above all layers, as timm sorts them."""
+    if not hasattr(encoder, "group_matcher"):
+        return any(True for _ in encoder.get_classifier().parameters())  # type: ignore[operator]
+    # What no pattern matches is of the head; so is this name, which no parameter has.
+    named = chain(encoder.named_parameters(), [("", None)])
+    layers: dict[str, int] = group_with_matcher(
+        named,
+        encoder.group_matcher(),  # type: ignore[operator]
+        reverse=True,
+    )
+    head = layers.pop("")
+    return head in layers.values()
 
 
 def _never_decayed(module: nn.Module) -> Sequence[str]:
@@ -62,12 +83,17 @@ def create_optimizer(
     Args:
         name: "adamw", "lamb" or "sgd" (Nesterov). timm's LAMB would also clip the gradient to norm
             1 unasked; here it does not, a recipe says `clip_grad`.
-        groups: as made by the functions above; their `lr_scale` is kept for the schedule.
+        groups: as made by the functions above. A group with `lr_scale` gets that share of `lr` as
+            its peak; the share itself is dropped, else timm's schedules would also multiply the
+            minimum and the start of the warm-up by it.
         lr: peak learning rate after scaling.
         betas: of AdamW and LAMB.
         eps: of AdamW and LAMB.
         momentum: of SGD.
     """
+    groups = [{**group, "lr": lr * group.get("lr_scale", 1.0)} for group in groups]
+    for group in groups:
+        group.pop("lr_scale", None)
     if name == "sgd":
         return create_optimizer_v2(groups, opt=name, lr=lr, momentum=momentum, fused=True)
     # Fused kernels touch each weight once; timm's LAMB has none.

@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 from timm.scheduler.cosine_lr import CosineLRScheduler
-from timm.scheduler.poly_lr import PolyLRScheduler
 from timm.scheduler.scheduler import Scheduler
 from torch.optim import Optimizer
 
@@ -20,19 +19,20 @@ def cosine_rate(
 ) -> Scheduler:
     """Learning rate: linear warm-up, then a half cosine down to `rate_min`.
 
-    Call `.step_update(n)` before update n (from 0). Layer decay is kept: a parameter group with
-    `lr_scale` gets that share of the rate.
+    Call `.step_update(n)` before update n (from 0). With layer decay, groups differ in their peak
+    only: all start at `rate_warmup_start` and end at `rate_min`.
 
     Args:
-        optimizer: its groups' `lr` is the peak rate.
+        optimizer: the `lr` of a group is its peak rate.
         updates: length of the whole schedule.
         warmup_updates: length of the warm-up.
-        rate_min: rate at the end.
-        rate_warmup_start: rate of update 0.
+        rate_min: rate of all groups at the end.
+        rate_warmup_start: rate of all groups at update 0.
         warmup_prefix: True starts the cosine after the warm-up; False counts it from update 0, so
             the rate drops a little when the warm-up ends.
 
-    Source: Jiahao000/MFM@c9194b1 lr_scheduler.py uses the form without prefix.
+    Source: Jiahao000/MFM@c9194b1 lr_scheduler.py uses the form without prefix, with timm 0.4.12,
+        which knows no share of a group in minimum and start.
     """
     return CosineLRScheduler(
         optimizer,
@@ -45,27 +45,45 @@ def cosine_rate(
     )
 
 
-def polynomial_rate(
-    optimizer: Optimizer,
-    *,
-    updates: int,
-    warmup_updates: int,
-    rate_warmup_start: float,
-    power: float,
-) -> Scheduler:
-    """Learning rate: linear warm-up, then polynomial decay to zero, counted from update 0.
+class PolynomialRate:
+    """Learning rate: linear warm-up times polynomial decay to zero, both from update 0.
 
-    Source: BEiT on ADE20K, microsoft/unilm@86f74f0: 160,000 updates, 1,500 warm-up, power 1.
+    Call `.step_update(n)` before update n (from 0). Each parameter group follows its own peak: with
+    layer decay, the start of the warm-up shrinks like the peak.
+
+    Args:
+        optimizer: the `lr` of a group is its peak rate.
+        updates: length of the whole schedule.
+        warmup_updates: length of the warm-up.
+        warmup_ratio: share of the decayed rate at update 0.
+        power: of the decay.
+
+    Source: BEiT on ADE20K, microsoft/unilm@86f74f0: 160,000 updates, 1,500 warm-up from ratio 1e-6,
+        power 1, minimum 0; mmcv 1.3.0, whose warm-up multiplies the decayed rate of a group.
     """
-    return PolyLRScheduler(
-        optimizer,
-        t_initial=updates,
-        power=power,
-        lr_min=0.0,
-        warmup_t=warmup_updates,
-        warmup_lr_init=rate_warmup_start,
-        t_in_epochs=False,
-    )
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        *,
+        updates: int,
+        warmup_updates: int,
+        warmup_ratio: float,
+        power: float,
+    ) -> None:
+        self._optimizer = optimizer
+        self._peaks = [float(group["lr"]) for group in optimizer.param_groups]
+        self._updates = updates
+        self._warmup_updates = warmup_updates
+        self._warmup_ratio = warmup_ratio
+        self._power = power
+
+    def step_update(self, update: int) -> None:
+        """Set the rate of every group for `update`."""
+        share = (1.0 - update / self._updates) ** self._power
+        share *= linear_warmup(update, self._warmup_updates, self._warmup_ratio, 1.0)
+        for group, peak in zip(self._optimizer.param_groups, self._peaks, strict=True):
+            group["lr"] = peak * share
 
 
 def scaled_rates(batch: int, lr_batch: int | None, **rates: float) -> dict[str, float]:
@@ -103,5 +121,5 @@ def teacher_temperature(epoch: float, warmup_epochs: float, start: float, end: f
 
 
 def current_rate(groups: list[dict[str, Any]]) -> float:
-    """The undecayed learning rate of an optimiser's groups."""
+    """The learning rate of the head: that of no group is higher."""
     return float(max(group["lr"] for group in groups))

@@ -208,7 +208,12 @@ def _segmenter(timm_name: str, timm_args: str, size: int, decoder: str) -> float
     said = Decoder.model_validate_json(decoder)
     encoder = create_encoder(timm_name, _at(size, timm_name, timm_args))
     model = Segmenter(
-        encoder, CLASSES, said.blocks, said.channels, auxiliary=said.auxiliary_weight > 0.0
+        encoder,
+        CLASSES,
+        said.blocks,
+        said.channels,
+        dropout=said.dropout,
+        auxiliary_channels=said.auxiliary_channels if said.auxiliary_weight > 0.0 else None,
     ).eval()
     with torch.no_grad():
         return count_flops(lambda: model(torch.rand(BATCH, 3, size, size))) / BATCH

@@ -191,7 +191,8 @@ def test_ade20k_follows_beit():
     optim = found.optim
 
     assert found.decoder.blocks == [3, 5, 7, 11]
-    assert found.decoder.auxiliary_weight == 0.4
+    assert (found.decoder.dropout, found.decoder.auxiliary_weight) == (0.1, 0.4)
+    assert (found.decoder.auxiliary_channels, found.augment.max_class_share) == (256, 0.75)
     assert (found.window.size, found.window.stride) == (512, 341)
     assert (optim.updates, optim.batch, optim.warmup_updates) == (160_000, 16, 1500)
     assert (optim.lr, optim.layer_decay, optim.power) == (7e-4, 0.65, 1.0)

@@ -285,6 +285,57 @@ def test_colour_jitter_leaves_the_annotation_alone():
     )
 
 
+class Places(np.random.Generator):
+    """Gives out the given numbers, in turn, as the places of crops."""
+
+    def __init__(self, *places):
+        super().__init__(np.random.PCG64(0))
+        self.places = list(places)
+
+    def integers(self, high):
+        return self.places.pop(0)
+
+
+def striped(*widths_and_ids):
+    """An image of 8 rows and, from left to right, columns of these classes."""
+    ids = np.concatenate([np.full((8, width), value) for width, value in widths_and_ids], axis=1)
+    ids = ids.astype(np.uint8)
+    return to_pixels(Image.fromarray(np.stack([ids] * 3, axis=-1))), Image.fromarray(ids)
+
+
+def crop_at(picture, *lefts, share=0.75):
+    """The ids of the crop that is taken, and how many places were left over."""
+    drawn = Places(*(number for left in lefts for number in (left, 0)))
+    transform = segment_transform(crop=8, scale=(1.0, 1.0), flip=0.0, max_class_share=share)
+    _, ids = transform(*picture, drawn)
+    return ids[0].tolist(), len(drawn.places) // 2
+
+
+def test_a_crop_with_three_quarters_of_one_class_is_drawn_again():
+    picture = striped((8, 1), (8, 2))
+
+    # 8 of 8, then 6 of 8 columns of one class, then 5 of 8.
+    assert crop_at(picture, 0, 2, 3, 4) == ([1] * 5 + [2] * 3, 1)
+    assert crop_at(picture, 2, 3, share=0.76) == ([1] * 6 + [2] * 2, 1)
+    assert crop_at(picture, 0, 3, share=None) == ([1] * 8, 1)
+
+
+def test_ignored_pixels_count_for_no_share():
+    # 3 columns of one class and 1 of another: three quarters of what is annotated, not of all.
+    picture = striped((4, IGNORE), (3, 1), (4, 2))
+
+    assert crop_at(picture, 0, 1, 2)[0] == [IGNORE] * 3 + [1] * 3 + [2] * 2
+
+
+@pytest.mark.parametrize("value", [7, IGNORE])
+def test_where_no_crop_is_mixed_the_eleventh_is_taken(value):
+    picture = striped((16, value), (1, 3))
+
+    taken, left_over = crop_at(picture, *[0] * 10, 5, 9)
+
+    assert (taken, left_over) == ([value] * 8, 1)
+
+
 def test_segmentation_evaluation_keeps_the_annotations_size():
     image, ids = segment_eval_transform(size=20)(*joint_pair(), rng())
     assert image.shape == (3, 20, 30)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from timm.layers import convert_sync_batchnorm
 
 from folk.errors import InputError
 from folk.models.encoder import create_encoder
@@ -36,7 +37,9 @@ def small_swin():
     ids=["vit-32-p8", "vit-32-p4", "vit-64-p16", "resnet", "swin"],
 )
 def test_logits_have_the_pictures_size_and_every_parameter_learns(make, size):
-    model = Segmenter(make(), num_classes=11, blocks=[0, 1, 2, 3], channels=16, auxiliary=True)
+    model = Segmenter(
+        make(), num_classes=11, blocks=[0, 1, 2, 3], channels=16, dropout=0.1, auxiliary_channels=8
+    )
 
     main, auxiliary = model(torch.rand(2, 3, size, size))
     (main.square().mean() + 0.4 * auxiliary.square().mean()).backward()
@@ -48,7 +51,9 @@ def test_logits_have_the_pictures_size_and_every_parameter_learns(make, size):
 
 @pytest.mark.slow
 def test_a_512_px_picture_with_16_px_patches_is_labelled():
-    model = Segmenter(vit(512, 16), 150, [0, 1, 2, 3], channels=16, auxiliary=False).eval()
+    model = Segmenter(
+        vit(512, 16), 150, [0, 1, 2, 3], channels=16, dropout=0.1, auxiliary_channels=None
+    ).eval()
 
     main, auxiliary = model(torch.rand(1, 3, 512, 512))
 
@@ -57,7 +62,9 @@ def test_a_512_px_picture_with_16_px_patches_is_labelled():
 
 
 def test_the_pyramid_has_a_quarter_a_half_one_and_two_strides():
-    model = Segmenter(vit(64, 16), 2, [0, 1, 2, 3], channels=16, auxiliary=False).eval()
+    model = Segmenter(
+        vit(64, 16), 2, [0, 1, 2, 3], channels=16, dropout=0.1, auxiliary_channels=None
+    ).eval()
     maps = [torch.rand(1, 24, 4, 4) for _ in range(4)]
 
     assert [level.shape[-1] for level in model.pyramid(maps)] == [16, 8, 4, 2]
@@ -66,13 +73,15 @@ def test_the_pyramid_has_a_quarter_a_half_one_and_two_strides():
 def test_blocks_choose_the_levels_and_later_blocks_are_taken_off():
     encoder = vit(32, 8, depth=6)
 
-    model = Segmenter(encoder, 2, [0, 1, 2, 4], channels=16, auxiliary=False)
+    model = Segmenter(encoder, 2, [0, 1, 2, 4], channels=16, dropout=0.1, auxiliary_channels=None)
 
     assert len(model.encoder.blocks) == 5
 
 
 def test_a_shallow_encoder_repeats_blocks():
-    model = Segmenter(vit(32, 8, depth=2), 11, [0, 0, 1, 1], channels=16, auxiliary=True)
+    model = Segmenter(
+        vit(32, 8, depth=2), 11, [0, 0, 1, 1], channels=16, dropout=0.1, auxiliary_channels=8
+    )
 
     main, auxiliary = model(torch.rand(2, 3, 32, 32))
     (main.mean() + auxiliary.mean()).backward()
@@ -82,7 +91,9 @@ def test_a_shallow_encoder_repeats_blocks():
 
 
 def test_the_auxiliary_head_is_silent_in_evaluation():
-    model = Segmenter(vit(32, 8), 2, [0, 1, 2, 3], channels=16, auxiliary=True).eval()
+    model = Segmenter(
+        vit(32, 8), 2, [0, 1, 2, 3], channels=16, dropout=0.1, auxiliary_channels=8
+    ).eval()
 
     assert model(torch.rand(1, 3, 32, 32))[1] is None
 
@@ -92,4 +103,77 @@ def test_the_auxiliary_head_is_silent_in_evaluation():
 )
 def test_blocks_that_do_not_exist_or_do_not_rise_are_refused(blocks):
     with pytest.raises(InputError, match="blocks"):
-        Segmenter(vit(32, 8), 2, blocks, channels=16, auxiliary=False)
+        Segmenter(vit(32, 8), 2, blocks, channels=16, dropout=0.1, auxiliary_channels=None)
+
+
+def wide_segmenter(dropout=0.1):
+    return Segmenter(
+        vit(32, 8), 150, [0, 1, 2, 3], channels=16, dropout=dropout, auxiliary_channels=256
+    )
+
+
+def test_no_map_has_a_layer_norm_of_its_own():
+    outside = [m for name, m in wide_segmenter().named_modules() if not name.startswith("encoder")]
+
+    assert not [m for m in outside if isinstance(m, torch.nn.LayerNorm)]
+
+
+def test_the_decoder_has_upernets_parameters_and_no_others():
+    # Convolutions without bias, each with the two vectors of its batch norm; maps of 24 channels.
+    pooled = 4 * (24 * 16 + 2 * 16)
+    pooled_fusion = 9 * (24 + 4 * 16) * 16 + 2 * 16
+    lateral, top_down = 3 * (24 * 16 + 2 * 16), 3 * (9 * 16 * 16 + 2 * 16)
+    fusion = 9 * (4 * 16) * 16 + 2 * 16
+
+    found = sum(p.numel() for p in wide_segmenter().decoder.parameters())
+
+    assert found == pooled + pooled_fusion + lateral + top_down + fusion
+
+
+def test_the_auxiliary_head_is_one_convolution_of_256_channels():
+    head = wide_segmenter().auxiliary_head
+
+    assert sum(p.numel() for p in head.parameters()) == 9 * 24 * 256 + 2 * 256 + 257 * 150
+    convolutions = [m for m in head.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert [(c.out_channels, c.kernel_size) for c in convolutions] == [(256, (3, 3)), (150, (1, 1))]
+
+
+def test_both_heads_drop_a_tenth_of_the_channels_before_their_classifier():
+    model = wide_segmenter()
+
+    for classifier in (model.head, model.auxiliary_head[-1]):
+        dropout, convolution = classifier
+        assert (type(dropout), dropout.p) == (torch.nn.Dropout2d, 0.1)
+        assert convolution.kernel_size == (1, 1)
+    assert sum(isinstance(m, torch.nn.Dropout2d) for m in model.modules()) == 2
+
+
+def test_dropout_is_silent_in_evaluation():
+    model = wide_segmenter(dropout=0.9).eval()
+    images = torch.rand(1, 3, 32, 32)
+
+    assert torch.equal(model(images)[0], model(images)[0])
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "resnetv2_18", "vit_tiny_patch16_224"])
+def test_batch_norm_is_shared_in_place_and_keeps_its_weights_and_activations(name):
+    args = {} if name.startswith("resnet") else {"img_size": 64, "depth": 4}
+    model = Segmenter(
+        create_encoder(name, args), 5, [0, 1, 2, 3], channels=8, dropout=0.1, auxiliary_channels=8
+    )
+    parameters, own = dict(model.named_parameters()), batch_norms(model)
+
+    convert_sync_batchnorm(model)
+
+    shared = batch_norms(model)
+    assert shared.keys() == own.keys() != set()
+    assert all(isinstance(m, torch.nn.SyncBatchNorm) for m in shared.values())
+    assert all(p is parameters[name] for name, p in model.named_parameters())
+    assert [getattr(m, "act", None) for m in shared.values()] == [
+        getattr(m, "act", None) for m in own.values()
+    ]
+
+
+def batch_norms(model):
+    kind = torch.nn.modules.batchnorm._BatchNorm
+    return {name: m for name, m in model.named_modules() if isinstance(m, kind)}

@@ -1,17 +1,21 @@
 """Learning rates and momenta at the values that the papers' code gives."""
 
+import math
+
 import pytest
 import torch
 from timm import create_model
 from torch import nn
 
+from folk.models.encoder import create_encoder
+from folk.models.segmenter import Segmenter
 from folk.training.optimizer import create_optimizer, layer_decay_groups, weight_decay_groups
 from folk.training.schedules import (
+    PolynomialRate,
     cosine,
     cosine_rate,
     current_rate,
     linear_warmup,
-    polynomial_rate,
     scaled_rates,
 )
 
@@ -51,18 +55,32 @@ def test_the_rate_drops_after_the_warm_up_only_without_prefix(prefix, after):
     assert rate(300 * per_epoch - 1) == pytest.approx(1e-5, rel=1e-3)
 
 
-def test_the_polynomial_rate_ends_at_zero():
-    optimizer = sgd(7e-4)
-    schedule = polynomial_rate(
-        optimizer, updates=160_000, warmup_updates=1500, rate_warmup_start=7e-10, power=1.0
+@pytest.mark.parametrize(
+    ("update", "share"),
+    [
+        (0, 1e-6),
+        (750, (1 - 750 / 160_000) * 0.5000005),
+        (1499, (1 - 1499 / 160_000) * (1 - 0.999999 / 1500)),
+        (1500, 1 - 1500 / 160_000),
+        (80_000, 0.5),
+        (159_999, 1 / 160_000),
+        (160_000, 0.0),
+    ],
+)
+def test_the_polynomial_rate_follows_beit_in_every_layer(update, share):
+    groups = [
+        {"params": [nn.Parameter(torch.zeros(1))], "lr_scale": scale} for scale in (0.65**13, 1.0)
+    ]
+    optimizer = create_optimizer("adamw", groups, lr=7e-4, betas=[0.9, 0.999], eps=1e-8)
+    schedule = PolynomialRate(
+        optimizer, updates=160_000, warmup_updates=1500, warmup_ratio=1e-6, power=1.0
     )
 
-    schedule.step_update(0)
-    assert current_rate(optimizer.param_groups) == pytest.approx(7e-10)
-    schedule.step_update(80_000)
-    assert current_rate(optimizer.param_groups) == pytest.approx(3.5e-4)
-    schedule.step_update(160_000)
-    assert current_rate(optimizer.param_groups) == 0.0
+    schedule.step_update(update)
+
+    rates = [group["lr"] for group in optimizer.param_groups]
+    assert rates == pytest.approx([7e-4 * 0.65**13 * share, 7e-4 * share])
+    assert current_rate(optimizer.param_groups) == rates[1]
 
 
 def test_teacher_momentum_runs_from_its_start_to_its_end():
@@ -97,6 +115,50 @@ def test_vit_b_has_fourteen_depths_of_layer_decay():
     assert scales["fc_norm.weight"] == scales["head.weight"] == 1.0
 
 
+def scales_of(encoder, layer_decay):
+    """Share of the rate of each parameter, by name."""
+    names = {id(p): name for name, p in encoder.named_parameters()}
+    return {
+        names[id(parameter)]: group["lr_scale"]
+        for group in layer_decay_groups(encoder, 0.05, layer_decay)
+        for parameter in group["params"]
+    }
+
+
+@pytest.mark.parametrize("pruned", [True, False])
+def test_a_vit_below_a_decoder_has_the_shares_that_it_has_below_its_head(pruned):
+    with torch.device("meta"):
+        encoder = create_encoder("vit_base_patch16_224", {})
+    if pruned:
+        Segmenter(encoder, 150, [3, 5, 7, 11], channels=8, dropout=0.1, auxiliary_channels=None)
+
+    scales = scales_of(encoder, 0.65)
+
+    assert scales["pos_embed"] == scales["cls_token"] == pytest.approx(0.65**13)
+    assert scales["patch_embed.proj.weight"] == pytest.approx(0.65**13)
+    for block in range(12):
+        assert scales[f"blocks.{block}.mlp.fc1.weight"] == pytest.approx(0.65 ** (12 - block))
+        assert scales[f"blocks.{block}.norm1.bias"] == pytest.approx(0.65 ** (12 - block))
+    assert max(scales.values()) == pytest.approx(0.65)
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet10t", "swin_tiny_patch4_window7_224", "densenet121", "poolformer_s12"]
+)
+def test_only_a_head_learns_at_the_whole_rate(name):
+    with torch.device("meta"):
+        whole, encoder = create_model(name, num_classes=10), create_model(name, num_classes=0)
+        available = len(encoder.feature_info)
+        encoder.prune_intermediate_layers(list(range(available - 4, available)), prune_norm=True)
+
+    with_head, without = scales_of(whole, 0.5), scales_of(encoder, 0.5)
+
+    assert max(with_head.values()) == 1.0
+    assert {key: without[key] for key in without.keys() & with_head.keys()} == pytest.approx(
+        {key: with_head[key] for key in without}
+    )
+
+
 def test_vectors_tokens_and_positions_are_not_decayed():
     model = create_model("vit_tiny_patch16_224", num_classes=0, depth=1)
     spared, decayed = weight_decay_groups([model], 0.05)
@@ -109,19 +171,57 @@ def test_vectors_tokens_and_positions_are_not_decayed():
     assert spared["weight_decay"] == 0.0
 
 
-def test_the_schedule_keeps_layer_decay():
-    low, high = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
-    groups = [{"params": [low], "lr_scale": 0.5}, {"params": [high], "lr_scale": 1.0}]
-    optimizer = create_optimizer("adamw", groups, lr=1.0, betas=[0.9, 0.95], eps=1e-8)
-    schedule = cosine_rate(
-        optimizer, updates=10, warmup_updates=0, rate_min=0.0, rate_warmup_start=0.0,
-        warmup_prefix=True,
-    )  # fmt: skip
+def fourteen_layers():
+    """An optimizer of ViT-B's 14 depths in MFM's fine-tuning, head first."""
+    groups = [
+        {"params": [nn.Parameter(torch.zeros(1))], "lr_scale": 0.8**depth} for depth in range(14)
+    ]
+    return create_optimizer("adamw", groups, lr=8e-3, betas=[0.9, 0.999], eps=1e-8)
 
-    schedule.step_update(5)
 
-    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.25)
-    assert optimizer.param_groups[1]["lr"] == pytest.approx(0.5)
+def mfms_schedule(optimizer):
+    """100 epochs of 625 updates, the first five of them warm-up."""
+    return cosine_rate(
+        optimizer,
+        updates=62_500,
+        warmup_updates=3125,
+        rate_min=1e-6,
+        rate_warmup_start=1e-6,
+        warmup_prefix=False,
+    )
+
+
+def test_layers_differ_in_their_peak_and_neither_in_start_nor_in_end():
+    optimizer = fourteen_layers()
+    schedule = mfms_schedule(optimizer)
+    peaks = [8e-3 * 0.8**depth for depth in range(14)]
+    assert peaks[13] == pytest.approx(4.4e-4, rel=1e-3)
+
+    for update in [*range(0, 62_500, 125), 3124, 3125, 62_499, 62_500]:
+        schedule.step_update(update)
+        done = (1 + math.cos(math.pi * update / 62_500)) / 2
+        wanted = [
+            1e-6 + (peak - 1e-6) * (update / 3125 if update < 3125 else done) for peak in peaks
+        ]
+        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx(wanted)
+        assert current_rate(optimizer.param_groups) == pytest.approx(wanted[0])
+
+    for update in (0, 62_500):
+        schedule.step_update(update)
+        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([1e-6] * 14)
+
+
+def test_a_resumed_optimizer_goes_on_with_the_rates_of_its_layers():
+    first, second = fourteen_layers(), fourteen_layers()
+    mfms_schedule(first).step_update(20_000)
+    schedule = mfms_schedule(second)
+    second.load_state_dict(first.state_dict())
+
+    for update in (20_000, 30_000):
+        schedule.step_update(update)
+        mfms_schedule(whole := fourteen_layers()).step_update(update)
+        rates = [[group["lr"] for group in o.param_groups] for o in (second, whole)]
+        assert rates[0] == rates[1]
 
 
 @pytest.mark.parametrize("gradient", [2.0, 200.0])
