@@ -84,15 +84,17 @@ def _with_bases(document: Document, seen: tuple[str, ...]) -> dict[str, Any]:
 
 def _laid_over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     result, changed = merged(below, values), _leaves(values)
+    marked = {key for mark in ("source", "assume") for key in values.get(mark) or {}}
     for mark in ("source", "assume"):
         if not all(isinstance(layer.get(mark, {}), Mapping) for layer in (below, values)):
             continue  # the typed form refuses it
-        # A value that is changed, or gone, no longer is what the base had a source for. What never
-        # was there stays: the typed form refuses it.
+        # A value that is changed, gone, or marked anew no longer is what the base had a source for.
+        # What never was there stays: the typed form refuses it.
         inherited = {
             key: text
             for key, text in below.get(mark, {}).items()
             if (_has(result, key) or not _has(below, key))
+            and key not in marked
             and not any(f"{key}.".startswith(f"{c}.") for c in changed)
         }
         result[mark] = inherited | values.get(mark, {})

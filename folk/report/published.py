@@ -13,17 +13,12 @@ from folk.yaml_model import Document, Section, checked
 Epoch = Literal["best", "last", "unknown"]
 Certainty = Literal[
     "code",
-    "upstream",
+    "paper-text",
+    "computed",
     "other-code",
     "paper",
     "review",
     "thread",
-    "computed",
-    "inferred",
-    "second-hand",
-    "second-hand 1",
-    "second-hand 2",
-    "second-hand 1+2",
     "unknown",
 ]
 

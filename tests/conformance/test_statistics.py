@@ -1,11 +1,8 @@
-"""Published means, deviations and differences come out of our own arithmetic."""
-
-from pathlib import Path
+"""Published means and deviations come out of our own arithmetic."""
 
 import pytest
 
 from folk.metrics.intervals import deviation, mean
-from folk.report.published import load_published
 
 # CoinCheung/MFM@e4ce8db: four pre-trainings of ResNet-50, three fine-tunings each, top-1 %.
 COINCHEUNG = [
@@ -34,29 +31,3 @@ def test_the_runs_of_coincheung_have_the_published_means_and_deviations():
     assert found == pytest.approx([0.024, 0.122, 0.073, 0.080], abs=1.1e-3)
     assert mean(runs) == pytest.approx(78.6205, abs=5e-5)
     assert population_deviation(runs) == pytest.approx(0.086, abs=5e-4)
-
-
-@pytest.mark.parametrize(
-    ("larger", "smaller", "difference"),
-    [
-        ("folk-t1-mfm-com-300-vitb", "folk-t1-mfm-rerun-300-vitb", 0.3),
-        ("folk-t1-folk-300-vitb", "folk-t1-mfm-com-300-vitb", 0.2),
-        ("folk-t2-mfm-com-300-avg", "folk-t2-mfm-300-avg", 10.7),
-        ("folk-t2-folk-300-avg", "folk-t2-mfm-com-300-avg", 3.8),
-    ],
-)
-def test_what_each_component_of_folk_adds(larger, smaller, difference):
-    published = load_published(Path("config/published.yaml"))
-
-    values = [published.number(name, "test").value for name in (larger, smaller)]
-
-    assert round(values[0] - values[1], 1) == difference
-
-
-def test_the_missing_setting_of_ibot_follows_from_its_average():
-    published = load_published(Path("config/published.yaml"))
-    names = ("avg", "2e-4-100", "2e-3-5")
-    known = [published.number(f"folk-t2-ibot-800-{name}", "test").value for name in names]
-
-    assert 3 * known[0] - known[1] - known[2] == pytest.approx(64.0)
-    assert published.number("folk-t2-ibot-800-2e-4-0", "test").value == pytest.approx(64.0)

@@ -91,7 +91,7 @@ claims:
   order-full:
     says: "MFM < MFM + Com/RCom < FOLK"
     order: [finetune/mfm/top1, finetune/mfm-com/top1, finetune/folk/top1]
-    source: folk-order-t1
+    source: folk-order-t1-vitb
   gain-com-few:
     says: Com/RCom filters add 10.7 points with few labels
     difference: {{of: few/mfm-com/avg, over: few/mfm/avg}}

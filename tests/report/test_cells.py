@@ -219,7 +219,7 @@ def test_a_quoted_row_is_cells_without_a_number_of_ours(tree):
 
     cell = {cell.id: cell for cell in cells_of(table)}["finetune/ibot/top1"]
     assert (cell.value, cell.printed, cell.verdict, cell.quoted) == (None, "", None, True)
-    assert (cell.published_printed, cell.published_certainty) == ("84.0", "second-hand 1+2")
+    assert (cell.published_printed, cell.published_certainty) == ("84.0", "paper-text")
     assert not cell.is_missing
 
 
@@ -228,7 +228,11 @@ def test_a_quoted_row_is_cells_without_a_number_of_ours(tree):
     [
         ("folk-t1-folk-300-vitb", "folk-t1-folk-300-vitbb", "did you mean 'folk-t1-folk-300-vitb'"),
         ("folk-t1-folk-300-vitb", "dino-linear-vits", "measures linear_top1, cell 'finetune/folk"),
-        ("folk-t1-folk-300-vitb", "folk-delta-full-com", "is in 'points', cell 'finetune/folk"),
+        (
+            "folk-t1-folk-300-vitb",
+            "folk-delta-full-com-vitb",
+            "is in 'points', cell 'finetune/folk",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_refused(tree, old, new, complaint):
@@ -240,9 +244,14 @@ def test_what_cannot_be_compared_is_refused(tree, old, new, complaint):
 
 
 def test_a_number_that_nobody_has_seen_gets_no_verdict(tree):
-    cell = collected(tree)["few/mfm/a"]
+    text = tree.study_path.read_text()
+    tree.study_path.write_text(text.replace("folk-t2-mfm-300-2e-4-0", "folk-t4-mfm-r50"))
+    study = load_study(tree.study_path)
 
-    assert cell.published_id == "folk-t2-mfm-300-2e-4-0"
+    table = collect_cells(study, tree.results, load_published(tree.published))
+
+    cell = {cell.id: cell for cell in cells_of(table)}["few/mfm/a"]
+    assert cell.published_id == "folk-t4-mfm-r50"
     assert (cell.published_printed, cell.verdict) == (None, None)
 
 

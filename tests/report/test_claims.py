@@ -36,7 +36,7 @@ def test_a_difference_is_that_of_the_cells_with_welchs_interval(make_tree):
     assert step.high - step.difference == pytest.approx(4.30265 * 0.5**0.5, abs=1e-4)
     assert (step.printed, step.printed_interval) == ("+3.33", "+0.29 to +6.38")
     assert (claim.published_value, claim.margin) == (10.7, 1.4)
-    assert claim.published_certainty == "second-hand 1+2"
+    assert claim.published_certainty == "computed"
     assert claim.verdict == "not reproduced"
 
 
@@ -55,7 +55,7 @@ def test_an_order_is_judged_step_by_step(make_tree, folk, word):
     claim = judged(tree)["order-full"]
 
     assert [step.above for step in claim.steps] == ["finetune/mfm-com/top1", "finetune/folk/top1"]
-    assert (claim.verdict, claim.published_id) == (word, "folk-order-t1")
+    assert (claim.verdict, claim.published_id) == (word, "folk-order-t1-vitb")
 
 
 def test_an_order_whose_every_step_is_sure_is_reproduced(make_tree):
@@ -138,8 +138,8 @@ def test_rows_of_another_version_are_refused(tree, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("source: folk-order-t1", "source: folk-order-t11", "claim 'order-full' asks .*folk-or"),
-        ("source: folk-order-t1", "source: folk-no-gain-r50", "of kind 'order', its source"),
+        ("folk-order-t1-vitb", "folk-order-t1-vitbb", "claim 'order-full' asks .*folk-order-t1"),
+        ("source: folk-order-t1-vitb", "source: folk-no-gain-r50", "of kind 'order', its source"),
         ("folk-delta-few-com", "folk-delta-few-cmo", "did you mean 'folk-delta-few-com'"),
         ("folk-delta-few-com", "folk-t2-folk-300-avg", "claim 'gain-com-few' is in 'points'"),
         ("of: finetune/mfm/top1, to: finetune/scratch/top1",

@@ -94,7 +94,7 @@ def test_a_quoted_number_has_no_key(tree):
 
     written = texts(tree)[0]["finetune"]
 
-    assert r"\textit{iBOT} & quoted & 84.0\tnote{\ddag{}}" in written
+    assert r"\textit{iBOT} & quoted & 84.0\tnote{\dag{}}" in written
     assert "ibot" not in "".join(id_ for _, id_, _ in keys_told(written))
 
 

@@ -103,7 +103,7 @@ def test_behind_each_number_stand_formula_seeds_and_records(untouched):
     assert "mean over seeds of max over few-a, few-b, few-c of top1_last" in proof
     assert '<span class="muted">seed 1</span> 57.0' in proof
     assert "results/toy/finetune/folk-s1/few-c/record.json" in proof
-    assert "Known as second-hand 1+2" in proof
+    assert "Known as paper-text" in proof
     assert "not comparable (scale)" in proof
 
 
@@ -125,7 +125,7 @@ def test_each_claim_shows_ours_its_interval_what_is_stated_and_how_surely(untouc
     assert "+3.33 points" in section
     assert "95 %: −0.04 to +6.04" in section
     assert "+10.7 ± 1.4 points" in section
-    assert "second-hand 1+2: stated independently by both automated reviews" in section
+    assert "computed: worked out from printed numbers" in section
     assert "0 ± 4 points" in section
     assert 'href="#evidence-few.mfm-com.avg"' in section
 
@@ -163,15 +163,15 @@ def test_a_quoted_row_stands_in_every_form_without_a_verdict(tree):
     render_report(study, tree.study_path, tree.results, tree.published)
 
     page = Page(tree.page)
-    assert "".join(page.cells["finetune/ibot/top1"].split()) == "84.0‡quoted"
+    assert "".join(page.cells["finetune/ibot/top1"].split()) == "84.0†quoted"
     assert tree.page.count('<td class="nothing"></td>') == 2
     assert "each of the 44 numbers is there" in tree.page
     assert set(page.targets) <= set(page.ids)
     markdown = (tree.results / "tables" / "finetune.md").read_text()
-    assert r"| *i\|BOT &amp; Co* | quoted | 84.0 <sup>‡</sup> | | |" in markdown
+    assert r"| *i\|BOT &amp; Co* | quoted | 84.0 <sup>†</sup> | | |" in markdown
     assert "Quoted, neither run nor judged here: i" in markdown
     latex = (tree.results / "tables" / "finetune.tex").read_text()
-    assert r"\textit{i|BOT \& Co} & quoted & 84.0\tnote{\ddag{}} &  &  \\" in latex
+    assert r"\textit{i|BOT \& Co} & quoted & 84.0\tnote{\dag{}} &  &  \\" in latex
     assert latex.count(r"\midrule") == 2
 
 
