@@ -84,7 +84,7 @@ def _with_bases(document: Document, seen: tuple[str, ...]) -> dict[str, Any]:
 
 def _laid_over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     result, changed = merged(below, values), _leaves(values)
-    marked = {key for mark in ("source", "assume") for key in values.get(mark) or {}}
+    changed |= {key for mark in ("source", "assume") for key in values.get(mark) or {}}
     for mark in ("source", "assume"):
         if not all(isinstance(layer.get(mark, {}), Mapping) for layer in (below, values)):
             continue  # the typed form refuses it
@@ -94,7 +94,6 @@ def _laid_over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
             key: text
             for key, text in below.get(mark, {}).items()
             if (_has(result, key) or not _has(below, key))
-            and key not in marked
             and not any(f"{key}.".startswith(f"{c}.") for c in changed)
         }
         result[mark] = inherited | values.get(mark, {})

@@ -140,17 +140,35 @@ def test_full_fine_tuning_has_mfms_rates_and_decays_14_groups(name, epochs):
     assert (found.drop_path, found.evaluate.resize, found.evaluate.crop) == (0.1, 256, 224)
 
 
-@pytest.mark.parametrize("size", ["small", "base"])
-@pytest.mark.parametrize(("long", "epochs"), [("", 200), ("-long", 1000)])
-@pytest.mark.parametrize(
-    ("setting", "peak", "warmup"), [("a", 8e-4, 0.0), ("b", 8e-4, 100.0), ("c", 8e-3, 5.0)]
-)
-def test_folks_three_settings_of_few_labels(setting, peak, warmup, long, epochs, size):
-    optim = recipe("finetune", f"few-{setting}{long}-vit-{size}").optim
+# Epoch -> rate, by the caption of FOLK's Table 2: from 0 to the peak, then a cosine down to 0.
+FEW = {
+    "a": (0.0, {0: 2e-4, 50: 1.70711e-4, 100: 1e-4, 150: 2.92893e-5, 200: 0.0}),
+    "b": (100.0, {0: 0.0, 50: 1e-4, 100: 2e-4, 150: 1e-4, 200: 0.0}),
+    "c": (5.0, {0: 0.0, 2.5: 1e-3, 5: 2e-3, 102.5: 1e-3, 200: 0.0}),
+    "a-long": (0.0, {0: 2e-4, 500: 1e-4, 1000: 0.0}),
+    "b-long": (100.0, {0: 0.0, 100: 2e-4, 550: 1e-4, 1000: 0.0}),
+    "c-long": (5.0, {0: 0.0, 5: 2e-3, 502.5: 1e-3, 1000: 0.0}),
+}
 
-    assert (optim.epochs, optim.warmup_epochs) == (epochs, warmup)
+
+@pytest.mark.parametrize("size", ["small", "base"])
+@pytest.mark.parametrize("setting", FEW)
+def test_folks_three_settings_of_few_labels(setting, size):
+    warmup, expected = FEW[setting]
+    optim = recipe("finetune", f"few-{setting}-vit-{size}").optim
+
+    assert (optim.epochs, optim.warmup_epochs) == (1000 if "long" in setting else 200, warmup)
+    assert NUM_TEN_PERCENT // optim.batch == 62
     rate = rates(optim, NUM_TEN_PERCENT)
-    assert max(rate(warmup - 1 / 62), rate(warmup)) == pytest.approx(peak, rel=2e-2)
+    assert [rate(epoch) for epoch in expected] == pytest.approx(
+        list(expected.values()), rel=1e-5, abs=1e-12
+    )
+
+
+def test_a_rate_for_512_images_would_be_four_times_as_large():
+    optim = recipe("finetune", "few-a-vit-small").optim.model_copy(update={"lr_batch": 512})
+
+    assert rates(optim, NUM_TEN_PERCENT)(0) == pytest.approx(8e-4)
 
 
 @pytest.mark.parametrize(

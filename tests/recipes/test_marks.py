@@ -54,7 +54,7 @@ def test_the_recipes_of_the_papers_size_are_all_there():
         "scratch-swin-tiny", "mfm-swin-tiny", "gabor-vit-small", "random-vit-small",
     }  # fmt: skip
     assert names["finetune"] == {
-        *(f"mfm-{e}" for e in both), "rsb-a2", "rsb-a3", "swin-tiny",
+        *(f"{m}-{e}" for m in ("mfm", "folk") for e in both), "rsb-a2", "rsb-a3", "swin-tiny",
         *(f"few-{k}{long}-{e}" for k in "abc" for long in ("", "-long") for e in both),
     }  # fmt: skip
     assert names["probe"] == {"imagenet-vit-small", "imagenet-vit-base", "imagenet-resnet50"}
