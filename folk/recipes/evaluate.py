@@ -90,7 +90,7 @@ class Kshot(Section):
     shots: list[Count] = Field(min_length=1)  # pictures of each class
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)  # a split each, for every row
     weight_decay: Positive  # lambda, divided by the number of labelled pictures as MSN does
-    centre: Literal["feature", "picture"]
+    center: Literal["feature", "image"]  # the mean that is subtracted
     max_iterations: Count
     tolerance: Positive
 

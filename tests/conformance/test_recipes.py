@@ -200,3 +200,14 @@ def test_frozen_features_are_measured_as_dino_does(name, neighbours, line):
     linear = found.linear
     assert (linear.views, linear.epochs, linear.momentum) == ("crops", 100, 0.9)
     assert (linear.lr, linear.lr_batch, linear.weight_decay) == (1e-3, 256, 0.0)
+
+
+@pytest.mark.parametrize(
+    "name", ["imagenet-vit-small", "imagenet-vit-base", "imagenet-resnet50", "demo-full"]
+)
+def test_few_labels_are_centered_image_by_image_as_msn_does(name):
+    assert recipe("probe", name).kshot.center == "image"
+
+
+def test_few_labels_have_msns_lambda():
+    assert recipe("probe", "imagenet-vit-small").kshot.weight_decay == 0.0025

@@ -187,7 +187,7 @@ def test_one_class_is_always_right_and_has_no_k_shot(vit, tmp_path):
     prepare_image_folder(flat_folder(tmp_path / "in", ["a"], 3), tmp_path / "data")
     data, short = tmp_path / "data", {"linear.epochs": 2}
     kshot = {
-        "shots": [1], "seeds": [0], "weight_decay": 0.1, "centre": "feature",
+        "shots": [1], "seeds": [0], "weight_decay": 0.1, "center": "feature",
         "max_iterations": 10, "tolerance": 1e-4,
     }  # fmt: skip
 
