@@ -76,6 +76,22 @@ def test_vits_start_as_beit_and_other_encoders_as_timm_has_them(name):
     assert encoder.init == ("beit" if encoder.timm_name.startswith("vit") else "timm")
 
 
+@pytest.mark.parametrize("path", sorted((FOLDER / "pretrain").glob("*.yaml")), ids=lambda p: p.stem)
+def test_no_encoder_drops_anything_while_it_is_pre_trained(path):
+    encoder = load_recipe("pretrain", path).encoder
+    with torch.device("meta"):
+        model = create_encoder(encoder.timm_name, encoder.timm_args)
+
+    dropped = [
+        name
+        for name, module in model.named_modules()
+        if getattr(module, "drop_prob", 0.0)
+        or getattr(module, "drop_rate", 0.0)
+        or (isinstance(module, nn.Dropout) and module.p)
+    ]
+    assert dropped == []
+
+
 @pytest.mark.parametrize(
     ("name", "probability"),
     [("mfm-vit-small", 0.5), ("mfm-vit-base", 0.5), ("mfm-resnet50", 0.3),
