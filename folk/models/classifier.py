@@ -66,7 +66,7 @@ def create_classifier(
     Args:
         encoder_folder: holds `encoder.safetensors` and `encoder.json`.
         num_classes: of the data set.
-        drop_path: stochastic depth of the last block, in [0, 1); 0 is none, whatever timm's default.
+        drop_path: stochastic depth of the last block; 0 is none, whatever timm has by default.
         head_scale: factor on the new head of a ViT.
 
     Source: MFM, arXiv:2206.07706, fine-tuning after BEiT: mean pooling, `fc_norm`, drop path 0.1,
@@ -158,7 +158,7 @@ def _timm_args(info: EncoderInfo, network: nn.Module, num_classes: int) -> dict[
 
 def _takes(network: nn.Module, argument: str) -> bool:
     classes = [cls for cls in type(network).__mro__ if cls is not object]
-    return any(argument in inspect.signature(cls.__init__).parameters for cls in classes)
+    return any(argument in inspect.signature(cls).parameters for cls in classes)
 
 
 def _is_in(value: object, module: nn.Module) -> bool:
