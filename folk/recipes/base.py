@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from folk.ranges import Count as Count  # the recipes of all stages take them from here
 from folk.ranges import Fraction as Fraction
+from folk.ranges import InnerFraction as InnerFraction
 from folk.ranges import NotNegative as NotNegative
 from folk.ranges import Positive as Positive
 from folk.yaml_model import Section

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from folk.recipes.base import (
     Count,
     Fraction,
+    InnerFraction,
     NotNegative,
     Optim,
     Positive,
@@ -48,9 +49,18 @@ class FinetuneRecipe(Recipe):
     evaluate: Evaluate
     drop_path: Fraction
     loss: Literal["ce", "bce"]
+    bce_threshold: InnerFraction | None  # targets above it count as 1, others as 0; null keeps them
     optim: Optim
     runtime: TrainingRuntime
     evaluate_every: Count  # epochs
+
+    @model_validator(mode="after")
+    def _threshold_belongs_to_bce(self) -> "FinetuneRecipe":
+        if self.loss == "ce" and self.bce_threshold is not None:
+            raise ValueError(
+                f"bce_threshold {self.bce_threshold} needs loss: bce, got ce; set it to null"
+            )
+        return self
 
 
 Feature = Literal["cls", "mean", "cls-and-mean", "last-4-cls"]

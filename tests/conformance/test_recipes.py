@@ -173,7 +173,8 @@ def test_resnet_50_is_fine_tuned_by_the_table_of_rsb(
     assert max(rates(optim)(5 - 1 / 625), rates(optim)(5)) == pytest.approx(lr, rel=1e-2)
     assert (augment.size, augment.rand_augment, augment.repeats) == (size, randaugment, repeats)
     assert (augment.mixup, augment.cutmix, augment.smoothing) == (0.1, 1.0, 0.0)
-    assert (found.loss, found.drop_path) == ("bce", drop_path)
+    assert (found.loss, found.bce_threshold, found.drop_path) == ("bce", 0.2, drop_path)
+    assert rates(optim)(0) == pytest.approx(1e-4)
     assert (found.evaluate.resize, found.evaluate.crop) == (236, 224)
 
 
