@@ -6,7 +6,7 @@ from folk.audit.explain import Explainer
 from folk.audit.seal import Seal, read_seal, seal_path
 from folk.canonical import chain_digest
 
-SCHEMA = {"name": "folk-cell", "version": 1}  # the version is raised when a key changes its meaning
+SCHEMA = {"name": "folk-cell", "version": 2}  # the version is raised when a key changes its meaning
 
 
 def cell_claim(explainer: Explainer, cell: str) -> dict[str, Any]:

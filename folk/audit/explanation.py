@@ -157,7 +157,7 @@ class Number:
     std: float | None
     low: float | None  # 95 % t-interval over seeds
     high: float | None
-    boot_low: float | None  # bootstrap over pictures and seeds
+    boot_low: float | None  # 95 % bootstrap over images, these seeds
     boot_high: float | None
     metric: str
     formula: str

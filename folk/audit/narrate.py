@@ -135,7 +135,7 @@ def _number(found: Explanation) -> Lines:
             yield "", f"95 % interval over seeds {number.low:.4g} to {number.high:.4g}"
         if number.boot_low is not None:
             between = f"{number.boot_low:.4g} to {number.boot_high:.4g}"
-            yield "", f"95 % bootstrap over pictures and seeds {between}"
+            yield "", f"95 % bootstrap over images, these seeds {between}"
         yield "formula", number.formula
         for run in found.runs:
             for part in run.parts:

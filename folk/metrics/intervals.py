@@ -172,21 +172,6 @@ def resampled_means(
     return means
 
 
-def resampled_seeds(
-    by_seed: Float[np.ndarray, "r s"], *, generator: np.random.Generator
-) -> Float[np.ndarray, "r"]:
-    """The mean over seeds drawn with replacement, a draw of its own for each resample.
-
-    Args:
-        by_seed: value of each seed in each resample of the pictures.
-        generator: of the draw.
-    """
-    resamples, seeds = by_seed.shape
-    drawn = generator.integers(0, seeds, size=(resamples, seeds))
-    means: np.ndarray = np.take_along_axis(by_seed, drawn, axis=1).mean(axis=1)
-    return means
-
-
 def percentile_interval(values: Float[np.ndarray, "r"], confidence: float = 0.95) -> Interval:
     """The middle share of resampled values.
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Integer
 from folk.errors import InputError
 from folk.metrics.variants import accuracy_of_variants
 
-Centre = Literal["feature", "picture"]
+Center = Literal["feature", "image"]
 
 
 def draw_shots(
@@ -50,7 +50,7 @@ def logistic_scores(
     *,
     num_classes: int,
     weight_decay: float,
-    centre: Centre,
+    center: Center,
     max_iterations: int,
     tolerance: float,
 ) -> Float[np.ndarray, "m c"]:
@@ -66,13 +66,12 @@ def logistic_scores(
         unseen: features of the pictures to name.
         num_classes: width of the result; a class without a labelled picture gets the lowest score.
         weight_decay: lambda, above 0.
-        centre: what is subtracted, see `prepared`.
+        center: mean that is subtracted, see `prepared`.
         max_iterations: of the solver.
         tolerance: of the solver, on the largest entry of the gradient.
 
-    Source: MSN, facebookresearch/msn: L2-normalised, centred features, no intercept, lambda / N. We
-        differ in the solver: L-BFGS of scikit-learn instead of cyanure; the minimum is the same.
-        ASSUME: ||w||^2 is halved; the sources that we have do not say.
+    Source: MSN, facebookresearch/msn@4388dc1: no intercept, lambda / N; its solver, cyanure 1.2.2,
+        halves ||w||^2. We differ in the solver alone: L-BFGS of scikit-learn, the same minimum.
 
     Raises:
         InputError: fewer than two classes are labelled, or a feature has no direction.
@@ -81,7 +80,7 @@ def logistic_scores(
         raise InputError("kshot: pictures of at least two classes are needed")
     from sklearn.linear_model import LogisticRegression  # a second: only who asks pays it
 
-    known, asked = prepared(seen, unseen, centre)
+    known, asked = prepared(seen, unseen, center)
     # scikit-learn minimises C * (sum of losses) + ||w||^2 / 2: ours times n / lambda.
     model = LogisticRegression(
         C=1.0 / weight_decay, fit_intercept=False, max_iter=max_iterations, tol=tolerance
@@ -109,21 +108,25 @@ def kshot_metrics(path: Path) -> dict[str, float]:
 
 
 def prepared(
-    seen: Float[np.ndarray, "n d"], unseen: Float[np.ndarray, "m d"], centre: Centre
+    seen: Float[np.ndarray, "n d"], unseen: Float[np.ndarray, "m d"], center: Center
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "m d"]]:
-    """Centre and L2-normalise features, in float64.
+    """Center and L2-normalize features, in float64.
 
     Args:
-        seen: features of the labelled pictures.
+        seen: features of the labelled images.
         unseen: features of the others.
-        centre: "feature" normalises, then subtracts the mean vector of the labelled pictures from
-            all; "picture" subtracts from each vector the mean of its own entries, then normalises.
+        center: "image" subtracts from each feature vector the mean of its own entries, then
+            normalizes; "feature" normalizes, then subtracts the mean vector of the labelled images
+            from all.
+
+    Source: "image" is `cyanure.preprocess(columns=False, centering=True, normalize=True)`, as
+        facebookresearch/msn@4388dc1 calls it.
 
     Raises:
-        InputError: a feature is zero or not finite.
+        InputError: a feature is zero or not finite, or has no direction after centering.
     """
     known, asked = seen.astype(np.float64), unseen.astype(np.float64)
-    if centre == "picture":
+    if center == "image":
         return _unit(known - known.mean(axis=1, keepdims=True)), _unit(
             asked - asked.mean(axis=1, keepdims=True)
         )

@@ -4,6 +4,7 @@ A stored classifier is `classifier.safetensors`, with the keys of a plain
 `timm.create_model(timm_name, **timm_args)`, and `classifier.json`, which says the rest.
 """
 
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,19 +66,20 @@ def create_classifier(
     Args:
         encoder_folder: holds `encoder.safetensors` and `encoder.json`.
         num_classes: of the data set.
-        drop_path: stochastic depth.
+        drop_path: stochastic depth of the last block; 0 is none, whatever timm has by default.
         head_scale: factor on the new head of a ViT.
 
     Source: MFM, arXiv:2206.07706, fine-tuning after BEiT: mean pooling, `fc_norm`, drop path 0.1,
         head scaled by 0.001.
 
     Raises:
-        InputError: the stored encoder is missing, damaged or for another architecture.
+        InputError: the stored encoder is missing, damaged or for another architecture, or is to
+            have stochastic depth and its architecture has none.
     """
     encoder, info = load_encoder(encoder_folder)
     args = _timm_args(info, encoder, num_classes)
-    if drop_path > 0.0:
-        args["drop_path_rate"] = drop_path
+    if drop_path > 0.0 or _takes(encoder, "drop_path_rate"):
+        args["drop_path_rate"] = drop_path  # even 0: some architectures have another default
     model = create_model(info.timm_name, args)
     head = model.get_classifier()  # type: ignore[operator]
     new = {key for key, value in model.state_dict(keep_vars=True).items() if _is_in(value, head)}
@@ -152,6 +154,11 @@ def load_classifier(folder: Path) -> tuple[nn.Module, ClassifierInfo]:
 def _timm_args(info: EncoderInfo, network: nn.Module, num_classes: int) -> dict[str, Any]:
     pooling = {"global_pool": "avg"} if is_vit(network) else {}
     return {**info.timm_args, "num_classes": num_classes, **pooling}
+
+
+def _takes(network: nn.Module, argument: str) -> bool:
+    classes = [cls for cls in type(network).__mro__ if cls is not object]
+    return any(argument in inspect.signature(cls).parameters for cls in classes)
 
 
 def _is_in(value: object, module: nn.Module) -> bool:

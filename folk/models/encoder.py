@@ -5,6 +5,7 @@ A stored encoder is `encoder.safetensors`, with the keys of a plain
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -177,22 +178,41 @@ def init_like_beit(encoder: nn.Module, std: float = 0.02) -> None:
     """
     if not is_vit(encoder):
         raise InputError(f"encoder.init: 'beit' is for ViTs, not for {type(encoder).__name__}")
-    for module in encoder.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d):
-            _trunc_normal(module.weight, std)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.LayerNorm):
-            nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
+    _init_layers_like_beit(encoder, std)
     for name in ("cls_token", "pos_embed"):
         token = getattr(encoder, name, None)
         if token is not None:
-            _trunc_normal(token, std)
-    with torch.no_grad():
-        for number, block in enumerate(encoder.blocks, start=1):  # type: ignore[arg-type]
-            block.attn.proj.weight /= math.sqrt(2.0 * number)
-            block.mlp.fc2.weight /= math.sqrt(2.0 * number)
+            trunc_normal(token, std)
+    _shrink_outputs(encoder.blocks)  # type: ignore[arg-type]
+
+
+def init_blocks_like_beit(blocks: nn.Sequential, std: float = 0.02) -> None:
+    """Initialize transformer blocks alone; see `init_like_beit`."""
+    _init_layers_like_beit(blocks, std)
+    _shrink_outputs(blocks)
+
+
+def trunc_normal(tensor: Tensor, std: float = 0.02) -> None:
+    """Fill a tensor from a normal distribution that is cut at one standard deviation."""
+    nn.init.trunc_normal_(tensor, std=std, a=-std, b=std)
+
+
+def _init_layers_like_beit(module: nn.Module, std: float) -> None:
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            trunc_normal(layer.weight, std)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.LayerNorm):
+            nn.init.ones_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+
+@torch.no_grad()
+def _shrink_outputs(blocks: Iterable[Any]) -> None:
+    for number, block in enumerate(blocks, start=1):
+        block.attn.proj.weight /= math.sqrt(2.0 * number)
+        block.mlp.fc2.weight /= math.sqrt(2.0 * number)
 
 
 def save_encoder(
@@ -253,10 +273,6 @@ def load_encoder(folder: Path) -> tuple[nn.Module, EncoderInfo]:
     encoder = create_stored(folder / "encoder.json", info.timm_name, args)
     load_state(encoder, state, where=folder / "encoder.safetensors")
     return encoder, info
-
-
-def _trunc_normal(tensor: Tensor, std: float) -> None:
-    nn.init.trunc_normal_(tensor, std=std, a=-std, b=std)
 
 
 def _nearest_model(name: str) -> str:

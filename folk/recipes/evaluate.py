@@ -49,9 +49,18 @@ class FinetuneRecipe(Recipe):
     evaluate: Evaluate
     drop_path: Fraction
     loss: Literal["ce", "bce"]
+    bce_threshold: InnerFraction | None  # targets above it count as 1, others as 0; null keeps them
     optim: Optim
     runtime: TrainingRuntime
     evaluate_every: Count  # epochs
+
+    @model_validator(mode="after")
+    def _threshold_belongs_to_bce(self) -> "FinetuneRecipe":
+        if self.loss == "ce" and self.bce_threshold is not None:
+            raise ValueError(
+                f"bce_threshold {self.bce_threshold} needs loss: bce, got ce; set it to null"
+            )
+        return self
 
 
 Feature = Literal["cls", "mean", "cls-and-mean", "last-4-cls"]
@@ -91,7 +100,7 @@ class Kshot(Section):
     shots: list[Count] = Field(min_length=1)  # pictures of each class
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)  # a split each, for every row
     weight_decay: Positive  # lambda, divided by the number of labelled pictures as MSN does
-    centre: Literal["feature", "picture"]
+    center: Literal["feature", "image"]  # the mean that is subtracted
     max_iterations: Count
     tolerance: Positive
 

@@ -82,7 +82,7 @@ class Distillation(Section):
     student_temperature: Positive
     teacher_temperature: Positive
     teacher_temperature_start: Positive
-    teacher_temperature_warmup_epochs: NotNegative
+    teacher_temperature_warmup_epochs: Annotated[int, Field(ge=0)]
     center_momentum: Fraction
     ema_start: Fraction
     ema_end: Fraction

@@ -153,7 +153,7 @@ def _pretrain_cuts(recipe: PretrainRecipe) -> dict[str, Any]:
     if recipe.method.distillation is None:
         return {**_EPOCH, **_LOGGED}
     distillation = {
-        "method.distillation.teacher_temperature_warmup_epochs": 0.0,
+        "method.distillation.teacher_temperature_warmup_epochs": 0,
         # The first update holds the last layer, the second one does not.
         "method.distillation.freeze_last_layer_epochs": 1 / UPDATES,
     }

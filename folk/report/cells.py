@@ -13,7 +13,7 @@ from folk.metrics import intervals
 from folk.report.compared import check_comparisons, unit_of
 from folk.report.evidence import Evidence, Measurement
 from folk.report.origin import FOREIGN
-from folk.report.pictures import crossed_interval
+from folk.report.pictures import image_bootstrap
 from folk.report.published import Published, PublishedNumber
 from folk.report.stored import read_rows, write_rows
 from folk.report.verdicts import verdict
@@ -31,8 +31,8 @@ SCHEMA = pa.schema(
         ("std", pa.float64()),  # ddof = 1; null for a single seed
         ("low", pa.float64()),  # 95 % t-interval of the mean; null for a single seed
         ("high", pa.float64()),
-        ("boot_low", pa.float64()),  # 95 % bootstrap over pictures and seeds; null without
-        ("boot_high", pa.float64()),  # predictions picture by picture
+        ("boot_low", pa.float64()),  # 95 % bootstrap over images, these seeds; null without
+        ("boot_high", pa.float64()),  # predictions image by image
         ("seeds", pa.list_(pa.int64())),
         ("seed_values", pa.list_(pa.float64())),
         ("parents", pa.list_(pa.string())),  # records this number was made from
@@ -283,14 +283,14 @@ def _summary(
 def _bootstrap(
     evidence: Evidence, used: list[Measurement], column: Column
 ) -> intervals.Interval | None:
-    """Over pictures and seeds; `used` holds the evaluations of one seed after the other."""
+    """Bootstrap over images; `used` holds the evaluations of one seed after the other."""
     stored = [evidence.pictures(part, column.metric) for part in used]
     known = [scores for scores in stored if scores is not None]
     if len(known) < len(used):
         return None
     each = len(column.evaluations)
     by_seed = [known[start : start + each] for start in range(0, len(known), each)]
-    return crossed_interval(by_seed, column.combine)
+    return image_bootstrap(by_seed, column.combine)
 
 
 def _judged(

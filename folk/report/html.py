@@ -41,7 +41,6 @@ class Proof:
     unit: str
     interval: str
     bootstrap: str
-    drawn: str  # what the bootstrap draws anew
     formula: str
     seeds: list[tuple[int, str]]
     parents: list[tuple[str, str]]  # record path and id
@@ -194,7 +193,6 @@ def _proof(view: CellView, title: str, published: Published, stories: Stories) -
         bootstrap=f"{cell.printed_boot_low} to {cell.printed_boot_high}"
         if cell.printed_boot_low
         else "",
-        drawn=f"bootstrap, over pictures{' and seeds' if cell.n > 1 else ''}",
         formula=cell.formula,
         seeds=list(zip(cell.seeds, cell.printed_seeds, strict=True)),
         parents=list(zip(cell.parents, ids, strict=True)),

@@ -1,4 +1,4 @@
-"""How a number of ours scatters when the pictures, and the seeds, are drawn again."""
+"""Bootstrap of a cell over images, from the predictions of its runs."""
 
 import hashlib
 import re
@@ -20,7 +20,6 @@ from folk.metrics.intervals import (
     Interval,
     percentile_interval,
     resampled_means,
-    resampled_seeds,
 )
 from folk.metrics.segmentation import read_confusions
 
@@ -67,17 +66,17 @@ def picture_scores(folder: Path, metric: str) -> PictureScores | None:
     return None
 
 
-def crossed_interval(
+def image_bootstrap(
     by_seed: Sequence[Sequence[PictureScores]], combine: Literal["mean", "max"]
 ) -> Interval | None:
-    """Bootstrap a cell over pictures and seeds at once.
+    """Bootstrap a cell over images, its seeds held fixed.
 
-    None when runs saw different pictures, or a single one, which never scatters.
+    The interval is for the value that these very runs would reach on all images of the kind that
+    the test images were drawn from. How other seeds would do it does not tell; the t interval over
+    seeds does. None when runs saw different images, or a single one, which never scatters.
 
-    Every resample draws pictures once for all runs, since all runs answer to the same pictures, and
-    seeds on their own. Evaluations are combined within a seed, as the cell itself does it. With a
-    single seed only pictures are drawn. With two or three the scatter of seeds comes out too small,
-    by (n - 1) / n: the t interval over seeds is the one that verdicts rest on.
+    Every resample draws images once for all runs, since all runs answer to the same images.
+    Evaluations are combined within a seed, then seeds are averaged, as the cell itself does it.
 
     Args:
         by_seed: for each seed, what its evaluations stored.
@@ -91,10 +90,9 @@ def crossed_interval(
         return None
     if len(runs[0].terms) < 2:
         return None
-    generator = np.random.default_rng(SEED)
     means = resampled_means(
         np.concatenate([run.terms for run in runs], axis=1),
-        generator=generator,
+        generator=np.random.default_rng(SEED),
         resamples=RESAMPLES,
     )
     ends = np.cumsum([run.terms.shape[1] for run in runs])
@@ -102,7 +100,7 @@ def crossed_interval(
     values = np.stack([run.value(part) for run, part in zip(runs, parts, strict=True)], axis=1)
     values = values.reshape(RESAMPLES, len(by_seed), -1)
     joined = values.max(axis=2) if combine == "max" else values.mean(axis=2)
-    return percentile_interval(resampled_seeds(joined, generator=generator))
+    return percentile_interval(joined.mean(axis=1))
 
 
 def _only(means: Float[np.ndarray, "r 1"]) -> Float[np.ndarray, "r"]:

@@ -97,7 +97,7 @@ def finetune(
     wrapped = world.wrap(model, recipe.runtime.compile)
     to_normal = partial(normalise, mean=info.mean, std=info.std)
     mix = _mixer(recipe.augment, num_classes, optim.batch // world.size)
-    loss_of = _loss(recipe.loss)
+    loss_of = _loss(recipe.loss, recipe.bce_threshold)
 
     def update(step: int, batch: Batch) -> dict[str, Tensor]:
         schedule.step_update(step)
@@ -214,16 +214,19 @@ def _mixer(
     )
 
 
-def _loss(name: str) -> nn.Module:
-    """Cross-entropy, or a yes or no for each class whose soft targets stand as they were mixed.
+def _loss(name: str, bce_threshold: float | None) -> nn.Module:
+    """Cross-entropy, or a binary one for each class, over probabilities for each class.
 
-    Source: "ResNet strikes back", arXiv:2110.00476, for the latter. ASSUME: targets are not cut at
-        a threshold, and the mean runs over classes too, as timm's BinaryCrossEntropy has it.
+    Args:
+        name: "ce" or "bce".
+        bce_threshold: of "bce": targets above it count as 1, others as 0; None keeps them.
+
+    Source: "ResNet strikes back", arXiv:2110.00476, for the latter, in timm's form: the mean over
+        images and classes.
     """
-    loss: nn.Module = (
-        SoftTargetCrossEntropy() if name == "ce" else BinaryCrossEntropy(smoothing=0.0)
-    )
-    return loss
+    if name == "ce":
+        return SoftTargetCrossEntropy()
+    return BinaryCrossEntropy(smoothing=0.0, target_threshold=bce_threshold)
 
 
 def _logits(

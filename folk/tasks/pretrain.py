@@ -268,12 +268,11 @@ def pretrain_update(
     seed_all(seed, "update", step, world.rank)
     share = world.share(len(views[0]))
     draws = Draws(derived_seed(seed, "filter", step), world.size * len(views[0]), share)
-    epoch = step / parts.updates_per_epoch
     temperature = []
     if section is not None:
         temperature = [
             teacher_temperature(
-                epoch,
+                step // parts.updates_per_epoch,
                 section.teacher_temperature_warmup_epochs,
                 section.teacher_temperature_start,
                 section.teacher_temperature,
@@ -302,6 +301,7 @@ def pretrain_update(
 
     # Update; the last layer of the distillation head waits for its turn.
     student_teacher = parts.inner if isinstance(parts.inner, StudentTeacher) else None
+    epoch = step / parts.updates_per_epoch
     if student_teacher and section and epoch < section.freeze_last_layer_epochs:
         hold_last_layer(student_teacher.distillation_head)
     if recipe.optim.clip_grad is not None:

@@ -202,7 +202,7 @@ def _kshot(
                     unseen,
                     num_classes=num_classes,
                     weight_decay=section.weight_decay,
-                    centre=section.centre,
+                    center=section.center,
                     max_iterations=section.max_iterations,
                     tolerance=section.tolerance,
                 )

@@ -103,21 +103,28 @@ def cosine(update: int, updates: int, start: float, end: float) -> float:
     return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
-def teacher_temperature(epoch: float, warmup_epochs: float, start: float, end: float) -> float:
-    """Temperature that rises by equal steps, one an epoch, and reaches `end` with the last of them.
+def linear_warmup(update: int, warmup_updates: int, start: float, end: float) -> float:
+    """Linear from `start` at update 0 to `end` at update `warmup_updates` and after it."""
+    if update >= warmup_updates:
+        return end
+    return start + (end - start) * update / warmup_updates
+
+
+def teacher_temperature(epoch: int, warmup_epochs: int, start: float, end: float) -> float:
+    """Softmax temperature of the teacher: linear over the warm-up epochs, constant within each.
 
     Args:
-        epoch: from 0; the temperature is constant within one.
-        warmup_epochs: how many values rise, `start` and `end` included; 0 is `end` from the start.
-        start: in epoch 0.
-        end: in epoch `warmup_epochs` - 1 and after it.
+        epoch: from 0.
+        warmup_epochs: N; epoch 0 has `start` and epoch N - 1 has `end`. With 1 the first epoch
+            alone has `start`, with 0 none has.
+        start: temperature of epoch 0.
+        end: temperature after the warm-up.
 
-    Source: DINO, arXiv:2104.14294; facebookresearch/dino@7c446df main_dino.py.
+    Source: facebookresearch/dino@7c446df main_dino.py, DINOLoss: N values from start to end.
     """
-    steps = warmup_epochs - 1.0
-    if math.floor(epoch) >= steps:
+    if epoch >= warmup_epochs:
         return end
-    return start + (end - start) * math.floor(epoch) / steps
+    return start + (end - start) * epoch / max(1, warmup_epochs - 1)
 
 
 def current_rate(groups: list[dict[str, Any]]) -> float:

@@ -43,6 +43,7 @@ def test_a_cell_names_its_runs_its_formula_and_the_chain_back_to_the_archive(toy
     assert found.holds, found.contradicted
     assert (found.number.value, found.number.printed, found.number.n) == (60.0, "60.0 ± 14.1", 2)
     assert "top1_last in full" in found.number.formula
+    assert "95 % bootstrap over images, these seeds " in text_of(found)
     assert [(run.seed, run.value) for run in found.runs] == [(0, 50.0), (1, 70.0)]
     assert [part.derived for run in found.runs for part in run.parts] == [0.5, 0.7]
     assert [job.name for job in found.chain] == [

@@ -8,6 +8,8 @@ from folk.methods.distillation import DistillationHead
 from folk.models.encoder import create_encoder, stride_of
 from folk.models.heads import ReconstructionHead
 
+VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads": 2}
+
 
 @pytest.mark.parametrize(
     ("timm_name", "stride", "parameters"),
@@ -54,28 +56,74 @@ def test_dinos_head_has_the_published_sizes():
     assert shapes == [(2048, 384), (2048, 2048), (256, 2048), (65536, 256)]
 
 
+def test_mfms_decoder_of_depth_2_has_6_996_736_parameters_behind_vit_small():
+    # 384 x 512 + 512 in, 197 x 512 positions, two blocks without key bias, a norm, 512 x 768 + 768.
+    with torch.device("meta"):
+        encoder = create_encoder("vit_small_patch16_224", {})
+        head = ReconstructionHead.for_encoder(encoder, decoder_depth=2)
+
+    assert sum(p.numel() for p in head.parameters()) == 6_996_736
+    assert head.decoder.pos_embed.shape == (1, 197, 512)
+
+
+@torch.no_grad()
+def test_a_decoder_starts_as_beit_does():
+    torch.manual_seed(0)
+    decoder = ReconstructionHead.for_encoder(create_encoder("vit_tiny_patch16_224", VIT), 3).decoder
+
+    std = 0.02 * 0.5396  # of a normal distribution that is cut at one deviation
+    for tensor in (decoder.pos_embed, decoder.blocks[2].attn.qkv.weight):
+        assert float(tensor.abs().max()) <= 0.02
+        assert float(tensor.std()) == pytest.approx(std, rel=0.02)
+    for number, block in enumerate(decoder.blocks, start=1):
+        for layer in (block.attn.proj, block.mlp.fc2):
+            assert float(layer.weight.std()) == pytest.approx(std / (2 * number) ** 0.5, rel=0.01)
+            assert not layer.bias.any()
+
+
+def test_the_class_token_takes_part_in_the_decoder():
+    torch.manual_seed(0)
+    head = ReconstructionHead.for_encoder(create_encoder("vit_tiny_patch16_224", VIT), 1).eval()
+    features, token = torch.rand(1, 24, 4, 4), torch.rand(1, 24)
+
+    before, after = head(features, token), head(features, token + 1.0)
+
+    assert before.shape == after.shape == (1, 3, 32, 32)
+    assert (before != after).any(dim=1).float().mean() > 0.99
+    with pytest.raises(AssertionError):  # a caller that forgets it must not get another network
+        head(features)
+
+
+def test_a_decoder_behind_a_vit_without_class_token_sees_patch_tokens_alone():
+    encoder = create_encoder(
+        "vit_tiny_patch16_224", {**VIT, "class_token": False, "global_pool": "avg"}
+    )
+    head = ReconstructionHead.for_encoder(encoder, 1)
+
+    assert head.decoder.pos_embed.shape == (1, 16, 512)
+    assert head(torch.rand(1, 24, 4, 4), None).shape == (1, 3, 32, 32)
+
+
 @pytest.mark.parametrize("depth", [0, 2])
 def test_a_decoder_of_512_with_16_heads_stands_before_the_head_only_where_asked_for(depth):
-    args = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads": 2}
-    encoder = create_encoder("vit_tiny_patch16_224", args)
+    encoder = create_encoder("vit_tiny_patch16_224", VIT)
 
     head = ReconstructionHead.for_encoder(encoder, decoder_depth=depth)
 
-    assert head(torch.rand(2, 24, 4, 4)).shape == (2, 3, 32, 32)
+    assert head(torch.rand(2, 24, 4, 4), torch.rand(2, 24)).shape == (2, 3, 32, 32)
     attention = [m for m in head.modules() if hasattr(m, "num_heads")]
     assert [(m.num_heads, m.qkv.in_features) for m in attention] == [(16, 512)] * depth
     if depth == 0:
-        assert [type(m).__name__ for m in head] == ["Conv2d", "PixelShuffle"]
+        assert [type(m).__name__ for m in head.paint] == ["Conv2d", "PixelShuffle"]
 
 
 def test_a_decoder_lets_positions_speak_with_each_other():
-    args = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads": 2}
-    head = ReconstructionHead.for_encoder(create_encoder("vit_tiny_patch16_224", args), 1).eval()
-    features = torch.rand(1, 24, 4, 4)
-    before = head(features)
+    head = ReconstructionHead.for_encoder(create_encoder("vit_tiny_patch16_224", VIT), 1).eval()
+    features, token = torch.rand(1, 24, 4, 4), torch.rand(1, 24)
+    before = head(features, token)
     features[0, :, 1, 2] += 1.0
 
-    assert (head(features) != before).any(dim=1)[0, 24:, :16].any()
+    assert (head(features, token) != before).any(dim=1)[0, 24:, :16].any()
 
 
 def test_a_decoder_for_another_encoder_than_a_vit_is_refused():

@@ -78,15 +78,13 @@ FEW = sorted(path.stem for path in (FOLDER / "finetune").glob("few-*.yaml"))
 
 
 def marked(stage, name):
-    """The leaves of a recipe that are assumed, and those that have a source; the nearest mark counts."""
+    """The leaves of a recipe that are assumed and those that are sourced, by the nearest mark."""
     recipe = load_recipe(stage, FOLDER / stage / f"{name}.yaml")
     prose = {"about", "source", "assume", "runtime"}
     leaves = flattened(recipe.model_dump(exclude=prose, exclude_unset=True))
     assumed, sourced = set(), set()
     for leaf in leaves:
-        marks = [
-            key for key in recipe.source | recipe.assume if f"{leaf}.".startswith(f"{key}.")
-        ]
+        marks = [key for key in recipe.source | recipe.assume if f"{leaf}.".startswith(f"{key}.")]
         nearest = max(marks, key=len)
         assert not (nearest in recipe.source and nearest in recipe.assume), nearest
         (sourced if nearest in recipe.source else assumed).add(leaf)
@@ -143,7 +141,11 @@ def test_what_is_assumed_is_the_reading_that_was_agreed():
 
     assert (chosen.threshold_mode, chosen.threshold_draw) == ("fraction", "view")
     assert (chosen.pairing, chosen.gray, chosen.dc) == ("independent", "bt601", "by_magnitude")
-    assert (distillation.alpha, distillation.reduce, distillation.encoder) == (1.0, "sum", "teacher")
+    assert (distillation.alpha, distillation.reduce, distillation.encoder) == (
+        1.0,
+        "sum",
+        "teacher",
+    )
     assert (distillation.head, distillation.out_dim) == ("dino", 65_536)
     assert (distillation.teacher_view, distillation.norm_last_layer) == ("full", True)
     assert distillation.student_temperature == 0.1

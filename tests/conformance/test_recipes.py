@@ -76,6 +76,22 @@ def test_vits_start_as_beit_and_other_encoders_as_timm_has_them(name):
     assert encoder.init == ("beit" if encoder.timm_name.startswith("vit") else "timm")
 
 
+@pytest.mark.parametrize("path", sorted((FOLDER / "pretrain").glob("*.yaml")), ids=lambda p: p.stem)
+def test_no_encoder_drops_anything_while_it_is_pre_trained(path):
+    encoder = load_recipe("pretrain", path).encoder
+    with torch.device("meta"):
+        model = create_encoder(encoder.timm_name, encoder.timm_args)
+
+    dropped = [
+        name
+        for name, module in model.named_modules()
+        if getattr(module, "drop_prob", 0.0)
+        or getattr(module, "drop_rate", 0.0)
+        or (isinstance(module, nn.Dropout) and module.p)
+    ]
+    assert dropped == []
+
+
 @pytest.mark.parametrize(
     ("name", "probability"),
     [("mfm-vit-small", 0.5), ("mfm-vit-base", 0.5), ("mfm-resnet50", 0.3),
@@ -189,7 +205,8 @@ def test_resnet_50_is_fine_tuned_by_the_table_of_rsb(
     assert max(rates(optim)(5 - 1 / 625), rates(optim)(5)) == pytest.approx(lr, rel=1e-2)
     assert (augment.size, augment.rand_augment, augment.repeats) == (size, randaugment, repeats)
     assert (augment.mixup, augment.cutmix, augment.smoothing) == (0.1, 1.0, 0.0)
-    assert (found.loss, found.drop_path) == ("bce", drop_path)
+    assert (found.loss, found.bce_threshold, found.drop_path) == ("bce", 0.2, drop_path)
+    assert rates(optim)(0) == pytest.approx(1e-4)
     assert (found.evaluate.resize, found.evaluate.crop) == (236, 224)
 
 
@@ -233,3 +250,14 @@ def test_frozen_features_are_measured_as_dino_does(name, neighbours, line):
     linear = found.linear
     assert (linear.views, linear.epochs, linear.momentum) == ("crops", 100, 0.9)
     assert (linear.lr, linear.lr_batch, linear.weight_decay) == (1e-3, 256, 0.0)
+
+
+@pytest.mark.parametrize(
+    "name", ["imagenet-vit-small", "imagenet-vit-base", "imagenet-resnet50", "demo-full"]
+)
+def test_few_labels_are_centered_image_by_image_as_msn_does(name):
+    assert recipe("probe", name).kshot.center == "image"
+
+
+def test_few_labels_have_msns_lambda():
+    assert recipe("probe", "imagenet-vit-small").kshot.weight_decay == 0.0025

@@ -19,7 +19,7 @@ from folk.metrics.intervals import bootstrap_interval
 from folk.metrics.knn import knn_class_scores
 from folk.metrics.variants import accuracy_of_variants, write_variants
 from folk.recipes import load_recipe
-from folk.report.pictures import crossed_interval, picture_scores
+from folk.report.pictures import image_bootstrap, picture_scores
 from tests.faults.table import fault
 
 LABELS = np.array([0, 1, 2])
@@ -77,11 +77,11 @@ def test_one_picture_has_no_interval(tmp_path):
     write_predictions(tmp_path / "predictions.parquet", ["a"], LABELS[:1], LOGITS[:1])
     one = picture_scores(tmp_path, "top1_last")
 
-    assert crossed_interval([[one]], "mean") is None
+    assert image_bootstrap([[one]], "mean") is None
     with pytest.raises(InputError, match="needs at least two"):
         bootstrap_interval(np.ones(1), seed=0)
     write_predictions(tmp_path / "predictions.parquet", ["a", "b"], LABELS[:2], LOGITS[:2])
-    assert crossed_interval([[picture_scores(tmp_path, "top1_last")]], "mean") is not None
+    assert image_bootstrap([[picture_scores(tmp_path, "top1_last")]], "mean") is not None
 
 
 @fault(

@@ -11,7 +11,6 @@ from folk.metrics.intervals import (
     difference_interval,
     mean,
     resampled_means,
-    resampled_seeds,
     seed_interval,
     wilson_interval,
 )
@@ -150,16 +149,6 @@ def test_groups_of_equal_pictures_scatter_as_pictures_drawn_one_by_one():
 
     assert quick.mean(axis=0) == pytest.approx(slow.mean(axis=0), abs=0.005)
     assert np.cov(quick.T) == pytest.approx(np.cov(slow.T), rel=0.1, abs=4e-4)
-
-
-def test_drawing_seeds_adds_their_scatter_to_that_of_the_pictures():
-    by_seed = np.tile([0.2, 0.4, 0.6], (20_000, 1))
-
-    means = resampled_seeds(by_seed, generator=np.random.default_rng(0))
-
-    # Variance of a mean of three draws: population variance / 3.
-    assert means.mean() == pytest.approx(0.4, abs=0.003)
-    assert means.std() == pytest.approx((0.08 / 3 / 3) ** 0.5, rel=0.02)
 
 
 @pytest.mark.parametrize(("hits", "total"), [(1, 0), (-1, 5), (6, 5)])

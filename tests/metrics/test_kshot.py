@@ -10,7 +10,7 @@ from folk.metrics.kshot import draw_shots, kshot_metrics, logistic_scores, prepa
 from folk.metrics.variants import write_variants
 from tests.faults.table import fault
 
-SETTINGS = {"weight_decay": 0.1, "centre": "feature", "max_iterations": 500, "tolerance": 1e-8}
+SETTINGS = {"weight_decay": 0.1, "center": "feature", "max_iterations": 500, "tolerance": 1e-8}
 
 
 def clusters(count=30, classes=3, seed=0):
@@ -74,21 +74,30 @@ def test_scale_of_a_feature_vector_does_not_matter():
     np.testing.assert_allclose(plain, scaled, atol=1e-4)
 
 
-def test_the_two_ways_of_centring_do_what_they_say():
+def test_centering_by_image_is_cyanures_own_mean_off_then_unit_length():
+    # By hand: (1, 2, 6) has mean 3 and becomes (-2, -1, 3) / sqrt(14), at any scale and shift.
+    seen = np.array([[1.0, 2.0, 6.0], [6.0, 5.0, 1.0]])
+
+    known, asked = prepared(seen, 10.0 * seen[:1] + 7.0, "image")
+
+    np.testing.assert_allclose(known, [[-2, -1, 3], [2, 1, -3]] / np.sqrt(14.0))
+    np.testing.assert_allclose(asked, known[:1])
+
+
+def test_centering_by_feature_takes_the_mean_of_the_labelled_images_off_all():
     features, _ = clusters()
 
     known, asked = prepared(features[:20], features[20:], "feature")
+
     np.testing.assert_allclose(known.mean(axis=0), 0.0, atol=1e-12)
     assert abs(asked.mean(axis=0)).max() > 1e-3
-
-    known, asked = prepared(features[:20], features[20:], "picture")
-    np.testing.assert_allclose(asked.mean(axis=1), 0.0, atol=1e-12)
-    np.testing.assert_allclose(np.linalg.norm(asked, axis=1), 1.0)
 
 
 def test_a_feature_without_direction_is_refused():
     with pytest.raises(InputError, match="feature 1 is zero"):
         prepared(np.array([[1.0, 0.0], [0.0, 0.0]]), np.ones((1, 2)), "feature")
+    with pytest.raises(InputError, match="feature 0 is zero"):  # nothing is left after centering
+        prepared(np.ones((1, 2)), np.array([[1.0, 0.0]]), "image")
 
 
 def test_the_metric_is_the_mean_over_splits(tmp_path):

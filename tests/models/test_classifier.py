@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import load_file
+from timm.layers import DropPath
 from torch import nn
 
 from folk.errors import InputError
@@ -63,7 +64,42 @@ def test_all_other_weights_are_the_encoders(tmp_path):
         assert torch.equal(value, own[key]), key
 
 
-def test_stochastic_depth_is_set(tmp_path):
+TINY = {
+    "vit_tiny_patch16_224": TINY_VIT,
+    "swin_tiny_patch4_window7_224": {
+        "img_size": 32, "patch_size": 2, "window_size": 4,
+        "embed_dim": 16, "depths": [1, 1, 1, 2], "num_heads": [1, 1, 2, 2],
+    },
+    "convnext_atto": {"depths": [1, 1, 1, 2], "dims": [8, 8, 16, 16]},
+    "resnet10t": {},
+}  # fmt: skip
+
+
+def drop_paths(model):
+    return [float(m.drop_prob) for m in model.modules() if isinstance(m, DropPath) and m.drop_prob]
+
+
+@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("drop_path", [0.0, 0.25])
+def test_the_recipes_stochastic_depth_is_that_of_the_last_block_and_not_timms_default(
+    tmp_path, name, drop_path
+):
+    stored(tmp_path, name, TINY[name])
+
+    found = drop_paths(create_classifier(tmp_path, 7, drop_path=drop_path))
+
+    assert max(found, default=0.0) == pytest.approx(drop_path)
+
+
+def test_an_encoder_without_stochastic_depth_can_be_fine_tuned_and_refuses_any(tmp_path):
+    stored(tmp_path, "dla46_c", {})
+
+    create_classifier(tmp_path, 7, drop_path=0.0)
+    with pytest.raises(InputError, match="drop_path_rate"):
+        create_classifier(tmp_path, 7, drop_path=0.1)
+
+
+def test_stochastic_depth_acts_in_training(tmp_path):
     stored(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
 
     model = create_classifier(tmp_path, 7, drop_path=0.5).train()

@@ -66,7 +66,7 @@ def test_the_values_of_a_smoke_run_decide_over_those_of_the_study():
 def test_a_column_of_shots_that_are_cut_shows_those_that_are_left():
     path = FOLDER / "probe/imagenet-vit-small.yaml"
     kshot = {
-        "shots": [1, 5], "seeds": [0], "weight_decay": 0.0025, "centre": "feature",
+        "shots": [1, 5], "seeds": [0], "weight_decay": 0.0025, "center": "feature",
         "max_iterations": 10, "tolerance": 1.0e-3,
     }  # fmt: skip
     few, none = (load_recipe("probe", path, {"kshot": each}) for each in (kshot, None))

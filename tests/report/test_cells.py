@@ -194,7 +194,7 @@ def test_a_best_epoch_is_not_judged_by_a_published_last_one(make_tree):
     assert (cell.published_epoch, cell.verdict) == ("best", "not comparable (epoch)")
 
 
-def test_a_bootstrap_over_pictures_and_seeds_stands_beside_the_t_interval(tree):
+def test_a_bootstrap_over_images_is_beside_the_t_interval(tree):
     cells = collected(tree)
 
     # 200 pictures at 89.5 %: pictures alone scatter by 2.2 points, which two seeds do not lessen.

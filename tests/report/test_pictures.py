@@ -1,15 +1,16 @@
-"""The bootstrap draws pictures for all runs at once, and says nothing where no file tells."""
+"""The bootstrap draws images for all runs at once, and is absent where no file tells them."""
 
 import time
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from folk.metrics.classification import write_predictions
-from folk.metrics.intervals import wilson_interval
+from folk.metrics.intervals import seed_interval, wilson_interval
 from folk.metrics.segmentation import write_confusions
 from folk.metrics.variants import write_variants
-from folk.report.pictures import PictureScores, crossed_interval, picture_scores
+from folk.report.pictures import PictureScores, image_bootstrap, picture_scores
 
 
 def scores(right, names="same"):
@@ -22,38 +23,76 @@ def right_until(hits, total=1000):
 
 
 def test_one_seed_scatters_as_its_pictures_do():
-    found = crossed_interval([[scores(right_until(700))]], "mean")
+    found = image_bootstrap([[scores(right_until(700))]], "mean")
 
     wilson = wilson_interval(700, 1000)
     assert (found.low, found.high) == pytest.approx((wilson.low, wilson.high), abs=0.004)
 
 
-def test_seeds_that_differ_widen_the_interval():
-    alike = crossed_interval([[scores(right_until(700))]] * 3, "mean")
-    apart = crossed_interval([[scores(right_until(n))] for n in (600, 700, 800)], "mean")
+def test_seeds_are_held_fixed_however_much_they_differ():
+    alike = image_bootstrap([[scores(right_until(700))]] * 3, "mean")
+    apart = image_bootstrap([[scores(right_until(n))] for n in (690, 700, 710)], "mean")
 
-    assert apart.high - apart.low > 1.5 * (alike.high - alike.low)
+    assert (apart.low, apart.high) == pytest.approx((alike.low, alike.high), abs=0.004)
+
+
+REPLICATES, IMAGES, SEED_SPREAD = 1000, 400, 0.2
+
+
+def right_or_wrong(draw, hardness, skill):
+    """Each classifier sees each image anew, and all agree on which images are hard."""
+    luck = draw.normal(size=(len(skill), len(hardness)))
+    return hardness + luck < np.asarray(skill)[:, None]
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_95_of_100_bootstraps_hold_the_accuracy_of_these_classifiers_on_all_images(seeds):
+    draw = np.random.default_rng(seeds)
+    held = 0
+    for _ in range(REPLICATES):
+        skill = draw.normal(1.0, SEED_SPREAD, size=seeds)
+        seen = right_or_wrong(draw, draw.normal(size=IMAGES), skill)
+        found = image_bootstrap([[scores(right)] for right in seen], "mean")
+        # hardness + luck is normal with variance 2.
+        held += found.low <= scipy.stats.norm.cdf(skill / 2**0.5).mean() <= found.high
+
+    assert 0.92 <= held / REPLICATES <= 0.97
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_95_of_100_t_intervals_hold_the_mean_over_all_seeds_on_these_images(seeds):
+    draw = np.random.default_rng(seeds)
+    held = 0
+    for _ in range(REPLICATES):
+        hardness = draw.normal(size=IMAGES)
+        skill = draw.normal(1.0, SEED_SPREAD, size=seeds)
+        found = seed_interval(right_or_wrong(draw, hardness, skill).mean(axis=1).tolist())
+        spread = (1.0 + SEED_SPREAD**2) ** 0.5
+        mean_of_all = scipy.stats.norm.cdf((1.0 - hardness) / spread).mean()
+        held += found.low <= mean_of_all <= found.high
+
+    assert 0.93 <= held / REPLICATES <= 0.97
 
 
 def test_the_maximum_is_taken_anew_in_each_resample():
     # Two settings, right on opposite halves: whichever half is drawn more often wins.
     half = right_until(500)
-    found = crossed_interval([[scores(half), scores(~half)]], "max")
+    found = image_bootstrap([[scores(half), scores(~half)]], "max")
 
     assert 0.5 <= found.low < found.high < 0.55
-    mean = crossed_interval([[scores(half), scores(~half)]], "mean")
+    mean = image_bootstrap([[scores(half), scores(~half)]], "mean")
     assert (mean.low, mean.high) == pytest.approx((0.5, 0.5))
 
 
 def test_the_same_predictions_give_the_same_interval():
     runs = [[scores(right_until(700))], [scores(right_until(720))]]
 
-    assert crossed_interval(runs, "mean") == crossed_interval(runs, "mean")
+    assert image_bootstrap(runs, "mean") == image_bootstrap(runs, "mean")
 
 
 def test_runs_on_different_pictures_are_not_drawn_together():
-    assert crossed_interval([[scores([1, 0])], [scores([1, 0], "others")]], "mean") is None
-    assert crossed_interval([], "mean") is None
+    assert image_bootstrap([[scores([1, 0])], [scores([1, 0], "others")]], "mean") is None
+    assert image_bootstrap([], "mean") is None
 
 
 def test_three_seeds_on_all_of_imagenet_take_less_than_two_seconds():
@@ -61,7 +100,7 @@ def test_three_seeds_on_all_of_imagenet_take_less_than_two_seconds():
     runs = [[scores(draw.random(50_000) < 0.8) for _ in range(3)] for _ in range(3)]
     start = time.perf_counter()
 
-    found = crossed_interval(runs, "max")
+    found = image_bootstrap(runs, "max")
 
     assert time.perf_counter() - start < 2.0
     assert 0.79 < found.low < found.high < 0.81

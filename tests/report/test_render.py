@@ -113,7 +113,9 @@ def test_behind_each_number_stands_its_bootstrap_and_the_epoch_of_the_published_
     start = text.index('id="evidence-few.folk.max"')
     proof = text[start : text.index("</article>", start)]
 
-    assert re.search(r"\d to \d+\.\d <span class=\"muted\">\(bootstrap, over pictures and", proof)
+    assert re.search(
+        r"\d to \d+\.\d <span class=\"muted\">\(bootstrap over images, these seeds\)", proof
+    )
     assert "Whether of the best or of the last epoch is not known." in proof
 
 

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from folk.errors import InputError
 from folk.metrics.classification import top_k_of_file
 from folk.recipes import load_recipe
-from folk.tasks.finetune import finetune
+from folk.tasks.finetune import _loss, finetune
 from folk.training.distributed import World
 
 # RSB's recipe, at the size of the scenes.
@@ -25,6 +27,29 @@ SMALL = {
     "runtime.workers": 0,
     "runtime.max_batch": 25,
 }
+
+
+@pytest.mark.parametrize(
+    ("threshold", "targets"), [(0.2, [1.0, 1.0, 0.0, 0.0]), (None, [0.6, 0.25, 0.15, 0.0])]
+)
+def test_binary_cross_entropy_cuts_targets_at_the_threshold_and_is_a_mean_over_classes(
+    threshold, targets
+):
+    logits = np.array([2.0, -1.0, 0.5, -3.0])
+    right, wrong = np.log1p(np.exp(-logits)), np.log1p(np.exp(logits))
+    expected = (targets * right + (1 - np.array(targets)) * wrong).mean()
+
+    mixed = torch.tensor([[0.6, 0.25, 0.15, 0.0]])
+    found = _loss("bce", threshold)(torch.tensor(logits[None]).float(), mixed)
+
+    assert float(found) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_threshold_of_targets_is_refused_with_cross_entropy():
+    path = Path("config/recipes/finetune/mfm-vit-base.yaml")
+
+    with pytest.raises(InputError, match=r"bce_threshold 0\.2 needs loss: bce, got ce"):
+        load_recipe("finetune", path, {"bce_threshold": 0.2})
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from folk.data.prepare import prepare_image_folder
 from folk.errors import InputError
 from folk.metrics.segmentation import read_confusions
 from folk.recipes import load_recipe
-from folk.report.pictures import crossed_interval, picture_scores
+from folk.report.pictures import image_bootstrap, picture_scores
 from folk.tasks.finetune import finetune
 from folk.tasks.pretrain import pretrain
 from folk.tasks.probe import probe
@@ -187,7 +187,7 @@ def test_one_class_is_always_right_and_has_no_k_shot(vit, tmp_path):
     prepare_image_folder(flat_folder(tmp_path / "in", ["a"], 3), tmp_path / "data")
     data, short = tmp_path / "data", {"linear.epochs": 2}
     kshot = {
-        "shots": [1], "seeds": [0], "weight_decay": 0.1, "centre": "feature",
+        "shots": [1], "seeds": [0], "weight_decay": 0.1, "center": "feature",
         "max_iterations": 10, "tolerance": 1e-4,
     }  # fmt: skip
 
@@ -246,7 +246,7 @@ def test_annotations_that_ignore_all_pixels_count_for_nothing(vit, annotated, tm
     scores = picture_scores(tmp_path / "work", "miou")
     assert scores is not None
     assert len(scores.terms) == 1
-    assert crossed_interval([[scores]], "mean") is None  # one picture never scatters
+    assert image_bootstrap([[scores]], "mean") is None  # one picture never scatters
 
 
 @fault("Pictures", "annotations of which none of those to measure on has a pixel", "refused")
