@@ -11,7 +11,7 @@ from folk.plan.figures import Figure, total
 from folk.plan.power import PRETRAIN_SHARE, Deviations, Question, questions
 from folk.plan.power_tables import Answer, Power, power_tables
 from folk.report.compared import check_comparisons
-from folk.report.published import Published, load_published
+from folk.report.published import KINDS, Published, load_published
 from folk.study import Stage, Study
 
 
@@ -67,8 +67,9 @@ def _deviations(
     published: Published, deviation: float | None, of_pretraining: float | None
 ) -> Deviations:
     said = published.seed_deviation
-    if "full-labels" not in said:
-        raise InputError(f"{published.path}: seed_deviation: full-labels is missing; add it")
+    missing = [kind for kind in KINDS if kind not in said]
+    if missing:
+        raise InputError(f"{published.path}: seed_deviation: add {', '.join(missing)}")
     known = said["full-labels"].deviation
     one = known if deviation is None else deviation
     if of_pretraining is not None and of_pretraining > one:

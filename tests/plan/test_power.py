@@ -223,6 +223,17 @@ def test_flags_change_what_is_assumed_and_the_text_says_it(tmp_path):
     assert "claims/filters-full-vitb" in said
 
 
+def test_a_file_without_the_deviation_of_some_kind_is_refused(tmp_path):
+    text = Path("config/published.yaml").read_text()
+    start, end = text.index("  segmentation:\n"), text.index("  robustness:\n")
+    (tmp_path / "published.yaml").write_text(text[:start] + text[end:])
+
+    done = plan("config/paper.yaml", "--power", "--published", str(tmp_path / "published.yaml"))
+
+    assert done.returncode == 2
+    assert "seed_deviation: add segmentation" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
