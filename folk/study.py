@@ -109,6 +109,9 @@ class Evaluation(Section):
 
     `robustness` reads the classifier that another evaluation fine-tuned, and may name several data
     sets: the validation pictures of the first are the clean ones.
+
+    `seeds` of a fine-tuning: each run is fine-tuned once for each. A loaded study has an evaluation
+    of its own for every one of them, and for the robustness of its classifier.
     """
 
     stage: EvaluationStage
@@ -116,6 +119,7 @@ class Evaluation(Section):
     data: list[Name] = Field(min_length=1)
     split: Name | None = None
     classifier: Name | None = None
+    seeds: list[Seed] = Field(default_factory=list, min_length=1)
     encoders: list[Name] = Field(default_factory=list)
     overrides: Overrides = Field(default_factory=dict, alias="set")
 
@@ -141,7 +145,16 @@ class Evaluation(Section):
             raise ValueError("'data' names a set twice")
         if self.split is not None and self.stage in ("robustness", "cost"):
             raise ValueError(f"'split' means nothing to {self.stage}")
+        if self.seeds and self.stage != "finetune":
+            raise ValueError(f"'seeds' are of a fine-tuning, not of {self.stage}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("'seeds' names a seed twice")
         return self
+
+    @property
+    def finetune_seed(self) -> int | None:
+        """In a loaded study its one fine-tuning seed; None where the run's own seed is all."""
+        return self.seeds[0] if self.seeds else None
 
 
 Entry = DataEntry | SplitEntry | EncoderRow | Evaluation  # what follows a recipe
@@ -313,6 +326,18 @@ class Study(Section):
         """The rows that an evaluation measures."""
         return self.evaluations[evaluation].encoders or list(self.encoders)
 
+    def rounds(self, column: Column) -> dict[int | None, list[str]]:
+        """The evaluations of a column by fine-tuning seed, or all under None without such seeds."""
+        found: dict[int | None, list[str]] = {}
+        for name in column.evaluations:
+            found.setdefault(self.evaluations[name].finetune_seed, []).append(name)
+        return found
+
+    def written_name(self, evaluation: str) -> str:
+        """What the study file calls an evaluation, whatever its fine-tuning seed."""
+        seed = self.evaluations[evaluation].finetune_seed
+        return evaluation if seed is None else evaluation.removesuffix(finetune_name("", seed))
+
     def excluded(self, row: str) -> dict[str, str]:
         """The runs of a row whose numbers are left out, each with the reason."""
         runs = {run for run, of_row, _ in self.runs() if of_row == row}
@@ -348,12 +373,26 @@ def run_name(row: str, seed: int) -> str:
     return f"{row}-s{seed}"
 
 
+def finetune_name(evaluation: str, seed: int) -> str:
+    """The name in every path of an evaluation with one of its fine-tuning seeds: `full-f0`."""
+    return f"{evaluation}-f{seed}"
+
+
 def load_study(path: Path) -> Study:
-    """Read and check a study file.
+    """Read and check a study file; each fine-tuning seed becomes an evaluation of its own.
 
     Raises:
         InputError: one line for each problem: unknown key, wrong type, a dangling name, or a name
             that the results of another study have.
+    """
+    return _unfolded(written_study(path))
+
+
+def written_study(path: Path) -> Study:
+    """Read and check a study file; evaluations stay as they are written.
+
+    Raises:
+        InputError: as `load_study`.
     """
     document = Document(path)
     study = checked(Study, document.values, document)
@@ -361,6 +400,38 @@ def load_study(path: Path) -> Study:
     if problems:
         raise InputError("\n".join(problems))
     return study
+
+
+def _unfolded(study: Study) -> Study:
+    """The study with an evaluation for each fine-tuning seed, and columns that name them all."""
+    evaluations = {}
+    for name, evaluation in study.evaluations.items():
+        seeds = _finetune_seeds(study, name)
+        classifier = evaluation.classifier
+        for seed in seeds:
+            of_seed = None if classifier is None else finetune_name(classifier, seed)
+            changes = {"seeds": [seed], "classifier": of_seed}
+            evaluations[finetune_name(name, seed)] = evaluation.model_copy(update=changes)
+        if not seeds:
+            evaluations[name] = evaluation
+    tables = {}
+    for name, table in study.tables.items():
+        columns = {key: _unfolded_column(study, column) for key, column in table.columns.items()}
+        tables[name] = table.model_copy(update={"columns": columns})
+    return study.model_copy(update={"evaluations": evaluations, "tables": tables})
+
+
+def _unfolded_column(study: Study, column: Column) -> Column:
+    seeds = _finetune_seeds(study, column.evaluations[0])
+    names = [finetune_name(name, seed) for seed in seeds for name in column.evaluations]
+    return column.model_copy(update={"evaluations": names}) if seeds else column
+
+
+def _finetune_seeds(study: Study, name: str) -> list[int]:
+    """The fine-tuning seeds of an evaluation as it is written; of robustness its classifier's."""
+    evaluation = study.evaluations[name]
+    source = study.evaluations.get(evaluation.classifier or "", evaluation)
+    return sorted(source.seeds)
 
 
 def _of_another(study: Study, document: Document) -> Iterator[str]:
@@ -412,6 +483,7 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
             yield from lost((*here, "encoders", index), row_name, study.encoders, "encoder row")
         if evaluation.classifier is not None:
             yield from _without_classifier(study, document, name, evaluation.classifier)
+        yield from _bad_finetune_names(study, document, name)
     runs = [run for run, _, _ in study.runs()]
     for run in study.exclude:
         yield from lost(("exclude", run), run, runs, "run")
@@ -419,6 +491,16 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
         yield from _dangling_in_table(study, document, name, table, lost)
     for name, claim in study.claims.items():
         yield from _dangling_in_claim(study, document, name, claim, lost)
+
+
+def _bad_finetune_names(study: Study, document: Document, name: str) -> Iterator[str]:
+    """Which names of an evaluation with a fine-tuning seed cannot be had."""
+    where = f"{document.where(('evaluations', name))}: evaluations.{name}"
+    for one in (finetune_name(name, seed) for seed in _finetune_seeds(study, name)):
+        if one in study.evaluations:
+            yield f"{where}: '{one}', its name with a seed, is another evaluation's; rename one"
+        if len(one) > LONGEST_NAME:
+            yield f"{where}: '{one}', its name with a seed, has more than {LONGEST_NAME} characters"
 
 
 def _without_classifier(
@@ -446,6 +528,15 @@ def _dangling_in_table(
         for index, evaluation in enumerate(column.evaluations):
             keys = (*here, "columns", column_name, "evaluations", index)
             yield from lost(keys, evaluation, study.evaluations, "evaluation")
+        known = [one for one in column.evaluations if one in study.evaluations]
+        seeds = {one: _finetune_seeds(study, one) for one in known}
+        if len({tuple(of_one) for of_one in seeds.values()}) > 1:
+            where = document.where((*here, "columns", column_name))
+            said = "; ".join(f"{one} has {of_one or 'none'}" for one, of_one in seeds.items())
+            yield (
+                f"{where}: tables.{name}.columns.{column_name}: evaluations of one column need the "
+                f"same fine-tuning 'seeds', found: {said}"
+            )
     cells = [f"{row}/{column}" for row in table.rows for column in table.columns]
     for cell in table.published:
         yield from lost((*here, "published", cell), cell, cells, "cell")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from folk.errors import InputError
-from folk.study import load_study
+from folk.study import load_study, written_study
 from tests.faults.table import fault
 
 STUDY = """
@@ -140,3 +140,53 @@ def test_the_studies_of_this_repository_are_sound():
     for path in Path("config").glob("*.yaml"):
         if path.name != "published.yaml" and not path.name.startswith("cluster"):
             assert load_study(path).name == path.stem
+
+
+NESTED = ("recipe: full, data: scenes}", "recipe: full, data: scenes, seeds: [0, 4]}")
+
+
+def nested(tmp_path, *more):
+    text = STUDY.replace(*NESTED).replace("[full, few-a]", "[full, full]")
+    for old, new in more:
+        assert old in text
+        text = text.replace(old, new, 1)
+    (tmp_path / "tiny.yaml").write_text(text)
+    return load_study(tmp_path / "tiny.yaml")
+
+
+def test_each_fine_tuning_seed_becomes_an_evaluation_and_its_robustness_another(tmp_path):
+    study = nested(tmp_path)
+
+    assert list(study.evaluations) == ["full-f0", "full-f4", "few-a", "hard-f0", "hard-f4"]
+    assert [e.finetune_seed for e in study.evaluations.values()] == [0, 4, None, 0, 4]
+    assert study.evaluations["hard-f4"].classifier == "full-f4"
+    column = study.tables["main"].columns["full"]
+    assert study.rounds(column) == {0: ["full-f0"], 4: ["full-f4"]}
+    assert study.written_name("hard-f4") == "hard"
+    assert study.written_name("few-a") == "few-a"
+
+
+def test_a_study_without_fine_tuning_seeds_is_as_it_is_written(tmp_path):
+    study = load(tmp_path)
+
+    assert study == written_study(tmp_path / "tiny.yaml")
+    assert study.rounds(study.tables["main"].columns["avg"]) == {None: ["full", "few-a"]}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "[full, full]",
+            "[full, few-a]",
+            r"main.columns.avg: .* same fine-tuning 'seeds', found: full has \[0, 4\]; few-a has n",
+        ),
+        ("  few-a: ", "  full-f4: ", "evaluations.full: 'full-f4', its name with a seed, is anoth"),
+        ("seeds: [0, 4]", "seeds: [4, 4]", "names a seed twice"),
+        ("seeds: [0, 4]", "seeds: []", "at least 1 item"),
+        ("classifier: full}", "classifier: full, seeds: [0]}", "not of robustness"),
+    ],
+)
+def test_fine_tuning_seeds_that_cannot_be_had_are_refused(tmp_path, old, new, message):
+    with pytest.raises(InputError, match=message):
+        nested(tmp_path, (old, new))

@@ -154,8 +154,9 @@ def _within(cell: Cell, subject: Subject, job: Job, out: Path) -> str | None:
     said = f"{column.metric} is {now:.6g}, was {before:.6g}"
     if cell.value is None or cell.low is None or cell.high is None:
         return f"{cell.id}: {said}, and one seed has no interval"
-    # The seed's number moves by at most this; with `max` over evaluations perhaps by less.
-    share = len(column.evaluations) if column.combine == "mean" else 1
+    # The run's number moves by at most this; with `max` over evaluations perhaps by less.
+    rounds = subject.study.rounds(column)
+    share = len(column.evaluations) if column.combine == "mean" else len(rounds)
     mean = cell.value + (now - before) * (100 if column.percent else 1) / share / cell.n
     inside = cell.low <= mean <= cell.high
     return None if inside else f"{cell.id}: {said}, outside of {cell.low:.6g} to {cell.high:.6g}"

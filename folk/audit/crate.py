@@ -285,7 +285,13 @@ class _CrateMaker:
         seed = job.record["seed"]
         if seed is None:
             return []
-        return [self._new(f"#seed-{seed}", "PropertyValue", name="seed", value=str(seed))]
+        found = [self._new(f"#seed-{seed}", "PropertyValue", name="seed", value=str(seed))]
+        again = job.record.get("finetune_seed")
+        if again is not None:
+            name = f"#finetune-seed-{again}"
+            value = {"name": "fine-tuning seed", "value": str(again)}
+            found.append(self._new(name, "PropertyValue", **value))
+        return found
 
     def _new(self, identifier: str, kind: str, **properties: str) -> Entity:
         found = self.crate.get(identifier)

@@ -1,6 +1,6 @@
 """One cell explains itself: its number derived again, and the chain back to the archives."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -178,17 +178,19 @@ class Explainer:
         column = self.study.cells().get(cell.id)
         if column is None:
             return  # quoted, or no longer of the study: then `_derived` says so
-        values = dict(zip(cell.seeds, cell.seed_values, strict=True))
+        again: Sequence[int | None] = cell.finetune_seeds or [None] * len(cell.seeds)
+        values = dict(zip(zip(cell.seeds, again, strict=True), cell.seed_values, strict=True))
         for seed in self.study.encoders[cell.row].seeds:
-            parts = []
-            for evaluation in column.evaluations:
-                try:
-                    found = self.evidence.measurement(cell.row, seed, evaluation)
-                except InputError as error:
-                    said.contradict(str(error))
-                    continue
-                parts.append(self._part(found, evaluation, column.metric, said))
-            yield Run(seed, values.get(seed), parts)
+            for finetune_seed, evaluations in self.study.rounds(column).items():
+                parts = []
+                for evaluation in evaluations:
+                    try:
+                        found = self.evidence.measurement(cell.row, seed, evaluation)
+                    except InputError as error:
+                        said.contradict(str(error))
+                        continue
+                    parts.append(self._part(found, evaluation, column.metric, said))
+                yield Run(seed, finetune_seed, values.get((seed, finetune_seed)), parts)
 
     def _part(self, found: Measurement, evaluation: str, metric: str, said: Statements) -> Part:
         derived = None
@@ -297,9 +299,9 @@ def _place(job: Job) -> tuple[str, str | None, str | None]:
 
 def _number(cell: Cell) -> Number:
     said = asdict(cell)
-    same = ("value", "printed", "unit", "n", "std", "low", "high", "boot_low", "boot_high")
+    same = ("value", "printed", "unit", "n", "std", "std_finetune", "std_pretrain", "low", "high")
     return Number(
-        **{key: said[key] for key in (*same, "metric", "formula", "note")},
+        **{key: said[key] for key in (*same, "boot_low", "boot_high", "metric", "formula", "note")},
         of_one_machine=cell.metric in OF_ONE_MACHINE,
     )
 

@@ -108,6 +108,7 @@ class JobFacts:
     run: str | None
     evaluation: str | None
     seed: int | None
+    finetune_seed: int | None  # of an evaluation with such seeds
     record: str  # path
     id: str
     id_holds: bool
@@ -139,9 +140,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Run:
-    """One seed of the cell's row; `value` in the cell's unit."""
+    """One seed of the cell's row, and of its fine-tuning if told; `value` in the cell's unit."""
 
     seed: int
+    finetune_seed: int | None
     value: float | None
     parts: list[Part]
 
@@ -154,7 +156,9 @@ class Number:
     printed: str
     unit: str
     n: int
-    std: float | None
+    std: float | None  # of the means of runs
+    std_finetune: float | None  # within a run, pooled; None without fine-tuning seeds
+    std_pretrain: float | None  # between runs without the former; None likewise
     low: float | None  # 95 % t-interval over seeds
     high: float | None
     boot_low: float | None  # 95 % bootstrap over images, these seeds

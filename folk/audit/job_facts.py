@@ -32,6 +32,7 @@ def job_facts(chain: Chain, job: Job, today: Today, read: FileStates) -> JobFact
         run=record["run"],
         evaluation=record["evaluation"],
         seed=record["seed"],
+        finetune_seed=record.get("finetune_seed"),
         record=job.path.as_posix(),
         id=job.id,
         id_holds=job.id_holds,

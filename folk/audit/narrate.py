@@ -131,6 +131,10 @@ def _number(found: Explanation) -> Lines:
     if not found.quoted:
         printed = f"{number.printed} {number.unit}".strip() or f"none ({number.note})"
         yield "value", f"{printed}, n = {number.n}"
+        if number.std_finetune is not None:
+            yield "", f"standard deviation of fine-tuning (within runs) {number.std_finetune:.4g}"
+        if number.std_pretrain is not None:
+            yield "", f"standard deviation of pre-training (between runs) {number.std_pretrain:.4g}"
         if number.low is not None:
             yield "", f"95 % interval over seeds {number.low:.4g} to {number.high:.4g}"
         if number.boot_low is not None:

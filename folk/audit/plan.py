@@ -19,6 +19,7 @@ class Planned:
     entry: str  # of the study file: a data set, a split, a row or an evaluation
     run: str
     seed: int | None
+    finetune_seed: int | None
     folder: Path
     reads: tuple[Path, ...]  # folders of the jobs whose files it reads
 
@@ -86,12 +87,12 @@ def _jobs(study: Study, results: Path) -> Iterator[Planned]:
         return tuple(results / "prepare" / name for name in names)
 
     for name in study.data:
-        yield Planned("prepare", name, name, None, results / "prepare" / name, ())
+        yield Planned("prepare", name, name, None, None, results / "prepare" / name, ())
     for name, split in study.splits.items():
-        yield Planned("split", name, name, None, results / "split" / name, data(split.data))
+        yield Planned("split", name, name, None, None, results / "split" / name, data(split.data))
     for run, row, seed in study.runs():
         reads = data(study.encoders[row].data)
-        yield Planned("pretrain", row, run, seed, results / "pretrain" / run, reads)
+        yield Planned("pretrain", row, run, seed, None, results / "pretrain" / run, reads)
     for name, evaluation in study.evaluations.items():
         rows = study.rows_of(name)
         for run, row, seed in study.runs():
@@ -105,7 +106,8 @@ def _jobs(study: Study, results: Path) -> Iterator[Planned]:
             elif evaluation.stage != "cost":
                 reads += (results / "pretrain" / run,)
             folder = results / evaluation.stage / run / name
-            yield Planned(evaluation.stage, name, run, seed, folder, reads)
+            again = evaluation.finetune_seed
+            yield Planned(evaluation.stage, name, run, seed, again, folder, reads)
 
 
 def _direct(study: Study, results: Path) -> dict[str, list[Path]]:

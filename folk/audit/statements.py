@@ -155,9 +155,13 @@ class Statements:
                 f"{job.record} says {cell.metric} {stated!r}, metrics.json says {part.stated!r}"
             )
         run_, evaluation = part.name.split("/")
-        said = (job.stage, job.run, job.evaluation, job.seed)
-        if said != (part.stage, run_, evaluation, run.seed) or run_ != run_name(cell.row, run.seed):
-            self.contradict(f"{job.record}: is of {job.name}, seed {job.seed}, not of {part.name}")
+        said = (job.stage, job.run, job.evaluation, job.seed, job.finetune_seed)
+        asked = (part.stage, run_, evaluation, run.seed, run.finetune_seed)
+        if said != asked or run_ != run_name(cell.row, run.seed):
+            seeds = f"seed {job.seed}"
+            if job.finetune_seed is not None or run.finetune_seed is not None:
+                seeds += f", fine-tuning seed {job.finetune_seed}"
+            self.contradict(f"{job.record}: is of {job.name}, {seeds}, not of {part.name}")
 
     def _of_records(self, facts: list[JobFacts]) -> None:
         for job in facts:

@@ -36,6 +36,7 @@ class Job:
     run: str  # run, data set or split: the name in the result's path
     evaluation: str | None
     seed: int | None
+    finetune_seed: int | None
     recipe: Recipe
     recipe_path: Path
     inputs: dict[str, Path]
@@ -43,6 +44,16 @@ class Job:
     work: Path
     code: str  # fingerprint given by the caller, or "reported"
     threads: int
+
+    @property
+    def draws(self) -> int:
+        """The seed of everything that the task draws: the run's, or one made of both seeds."""
+        assert self.seed is not None
+        if self.finetune_seed is None:
+            return self.seed
+        from folk.training.randomness import derived_seed
+
+        return derived_seed(self.seed, "fine-tuning", self.finetune_seed)
 
     @cached_property
     def identity(self) -> str:
@@ -55,10 +66,12 @@ class Job:
         files = {
             name: digest_input(path).sha256 for name, path in self.inputs.items() if path.is_file()
         }
+        again = {} if self.finetune_seed is None else {"finetune_seed": self.finetune_seed}
         return sha256_of_json(
             {
                 "recipe": recipe_digest(self.recipe),
                 "seed": self.seed,
+                **again,
                 "inputs": files,
                 "code": self.code,
             }
@@ -81,6 +94,7 @@ def make_job(
     threads: int,
     evaluation: str | None = None,
     seed: int | None = None,
+    finetune_seed: int | None = None,
 ) -> tuple[Job, RecipeType]:
     """Read the recipe and check that the inputs are there.
 
@@ -108,6 +122,7 @@ def make_job(
         run=run,
         evaluation=evaluation,
         seed=seed,
+        finetune_seed=finetune_seed,
         recipe=checked,
         recipe_path=recipe,
         inputs=given,
@@ -159,6 +174,7 @@ def run_job(
         recipe=job.recipe.model_dump(mode="json"),
         recipe_digest=recipe_digest(job.recipe),
         seed=job.seed,
+        finetune_seed=job.finetune_seed,
         inputs=job.inputs,
         code=code_fingerprint(f"folk.tasks.{job.stage}", Path()),
         scale=job.scale,

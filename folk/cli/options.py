@@ -23,6 +23,14 @@ Study = Annotated[str, typer.Option(help="name of the study, for the record")]
 Scale = Annotated[str, typer.Option(help="demo, smoke or paper, for the record")]
 Name = Annotated[str, typer.Option(help="name of the run, data set or split, such as folk-s0")]
 Seed = Annotated[int, typer.Option(min=0, help="feeds every random number of the run")]
+FinetuneSeed = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="of several fine-tunings of one run: every random number follows from both seeds",
+        show_default=False,
+    ),
+]
 Evaluation = Annotated[str, typer.Option(help="name of the evaluation, for the record")]
 Dataset = Annotated[Path, typer.Option(help="dataset.json of a prepared data set")]
 Encoder = Annotated[Path, typer.Option(help="encoder.safetensors, with encoder.json beside it")]

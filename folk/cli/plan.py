@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from folk.cli.read import Results, StudyFile
+from folk.cli.read import PublishedFile, Results, StudyFile
 from folk.errors import InputError
 from folk.plan.graph import longest_chain, read_graph
 from folk.plan.jobs import WATTS_PER_GPU, Plan
@@ -32,18 +32,57 @@ def plan(
         ),
     ] = WATTS_PER_GPU,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
+    power: Annotated[
+        bool, typer.Option("--power", help="print how likely each verdict is to be conclusive")
+    ] = False,
+    sd: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-9,
+            help="with --power: deviation over seeds of one full fine-tuning, in points; other"
+            " kinds in proportion",
+            show_default="published.yaml",
+        ),
+    ] = None,
+    sd_pretrain: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="with --power: the part of it that the pre-training makes",
+            show_default="half of the variance",
+        ),
+    ] = None,
+    trials: Annotated[
+        int, typer.Option(min=100, help="with --power: simulated studies for each chance")
+    ] = 10_000,
+    published: PublishedFile = Path("config/published.yaml"),
 ) -> None:
     """Print jobs, GPU-hours, disk, the longest chain and energy of a study; run nothing.
 
     Hours are those of finished jobs that did the same work on the same kind of device, else an
-    upper bound: the runtime that the study asks for.
+    upper bound: the runtime that the study asks for. With --power: what it can find out.
     """
     from folk.cli.planned_jobs import Planner
     from folk.plan.tables import plan_tables
     from folk.recipes.named import recipes_of
 
+    if not power and (sd is not None or sd_pretrain is not None):
+        raise InputError("--sd, --sd-pretrain: belong to --power; add it")
     named = load_study(study)
     planner = Planner(named, recipes_of(named, study), read_ledger(results))
+    if power:
+        from folk.cli.power import print_power
+
+        print_power(
+            named,
+            planner,
+            published,
+            deviation=sd,
+            of_pretraining=sd_pretrain,
+            trials=trials,
+            as_json=as_json,
+        )
+        return
     nodes = read_graph(_drawn_by_snakemake(study))
     jobs = {
         number: planner.job(node)

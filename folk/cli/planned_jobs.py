@@ -58,6 +58,14 @@ class Planner:
             disk=self._disk(own, work, stage, entry, row),
         )
 
+    def gpu_hours(self, stage: Stage, entry: str, row: str) -> Figure:
+        """What a job of one run will take, done or not; its seed does not matter."""
+        asked = self.study.resources_of(stage)
+        gpus = asked.nodes * asked.gpu
+        device = Device.asked(gpus, asked.nodes * asked.processes_of_node * asked.threads)
+        work = self._work(stage, entry, row)
+        return self._hours(None, work, device, stage, asked.runtime).times(float(gpus))
+
     def _of_the_driver(self, node: Node) -> PlannedJob:
         """Tables and the mirror: minutes on the machine that drives the others."""
         asked = self.study.resources_of("report") if node.rule == "report" else None

@@ -18,7 +18,7 @@ from folk.recipes.cover import Cover, smallest_cover
 from folk.recipes.named import recipes_of
 from folk.recipes.prepare import PrepareRecipe, SplitRecipe
 from folk.recipes.smoke import archive_values, smoke_study, split_values
-from folk.study import Study, load_study
+from folk.study import Study, load_study, written_study
 
 
 def smoke(
@@ -42,7 +42,7 @@ def smoke(
     Shapes stay: encoders, picture sizes, heads, windows, losses. Lengths and batches are cut. What
     it makes is marked `scale: smoke` and enters no table of another study.
     """
-    whole = load_study(study)
+    whole = written_study(study)
     if whole.scale != "paper":
         raise InputError(
             f"{study}: scale is '{whole.scale}'; a smoke run is made of a study with scale 'paper'"

@@ -56,6 +56,36 @@ def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     return Interval(centre - half, centre + half, confidence)
 
 
+@dataclass(frozen=True)
+class Scatter:
+    """Standard deviations of runs that were each measured several times; None where unknown."""
+
+    within: float | None  # of the measurements of one run, pooled over runs
+    between: float | None  # of runs, without what their measurements scatter
+
+
+def nested_scatter(runs: Sequence[Sequence[float]]) -> Scatter:
+    """Split the scatter of a balanced nested sample by the method of moments.
+
+    The variance of the runs' means is that between runs plus that within a run over the number of
+    its measurements; where chance makes the first less than the second, `between` is 0.
+
+    Args:
+        runs: for each run its measurements, as many in each.
+
+    Source: the analysis of variance with one random factor, S. R. Searle et al., 1992, Variance
+        Components, section 3.3.
+    """
+    count = len(runs[0]) if runs else 0
+    if count < 2:
+        return Scatter(None, None)
+    within = float(np.mean([np.var(run, ddof=1) for run in runs]))
+    if len(runs) < 2:
+        return Scatter(within**0.5, None)
+    between = float(np.var([mean(run) for run in runs], ddof=1)) - within / count
+    return Scatter(within**0.5, max(between, 0.0) ** 0.5)
+
+
 def difference_interval(
     above: Sequence[float], below: Sequence[float], confidence: float = 0.95
 ) -> Interval | None:

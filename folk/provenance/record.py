@@ -165,6 +165,7 @@ def open_record(
     inputs: Mapping[str, Path],
     code: str,
     scale: str,
+    finetune_seed: int | None = None,
     identity: str | None = None,
     threads: int = 1,
     root: Path | None = None,
@@ -184,6 +185,8 @@ def open_record(
         inputs: name -> file or prepared folder; digested now, before the work starts.
         code: fingerprint of the stage's code.
         scale: "demo", "smoke" (a trial run of the papers' shape) or "paper".
+        finetune_seed: which of a run's several fine-tunings it is; the record has no such key
+            where there is one.
         identity: what a checkpoint in `work` must match to be continued; an earlier start with
             another one is no restart of this job. Recipe digest and seed when left out.
         threads: CPU threads of each process.
@@ -218,6 +221,8 @@ def open_record(
         "pid": os.getpid(),
         "identity": identity or f"{recipe_digest} {seed}",
     }
+    if finetune_seed is not None:
+        fields["finetune_seed"] = finetune_seed
     fields["parents"] = sorted({e["record"] for e in fields["inputs"] if e["record"]})
     fields["restarts"] = _earlier_starts(work, fields["identity"])
     sweep(work)

@@ -15,7 +15,7 @@ from folk.recipes.evaluate import (
 from folk.recipes.load import RECIPES
 from folk.recipes.prepare import PrepareRecipe, SplitRecipe
 from folk.recipes.pretrain import PretrainRecipe
-from folk.study import Overrides, Study, Table
+from folk.study import Evaluation, Overrides, Study, Table
 
 BATCH = 2  # pictures: mixup wants an even number, and the statistics of a batch more than one
 UPDATES = 2
@@ -40,7 +40,7 @@ def smoke_study(
     """The values of a study file that runs what `cover` keeps, with the same recipes.
 
     Args:
-        study: of the papers' size.
+        study: of the papers' size, as it is written.
         recipes: by stage and name of the entry, the study's own values laid over.
         cover: what is kept.
         name: of the new study.
@@ -87,6 +87,7 @@ def smoke_study(
         "evaluations": {
             key: {
                 **_written(study.evaluations[key]),
+                **_first_seed(study.evaluations[key]),
                 "encoders": rows,
                 "set": cut(study.evaluations[key].stage, key, study.evaluations[key].overrides),
             }
@@ -164,6 +165,10 @@ def _written(entry: Any) -> dict[str, Any]:
     """An entry as a study file has it."""
     values: dict[str, Any] = entry.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return values
+
+
+def _first_seed(evaluation: Evaluation) -> dict[str, Any]:
+    return {"seeds": evaluation.seeds[:1]} if evaluation.seeds else {}
 
 
 def _tables(study: Study, recipes: Recipes, cover: Cover) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -8,7 +8,7 @@ from typing import Any
 from folk.errors import InputError
 from folk.report.escape import markdown_templates
 from folk.report.evidence import Evidence
-from folk.study import STAGES, Evaluation, Study, run_name
+from folk.study import EVALUATION_STAGES, STAGES, Evaluation, Study, run_name
 from folk.yaml_model import Document
 
 # Stage, plain values of a resolved recipe, dotted key -> the values it could have had instead.
@@ -80,7 +80,7 @@ def assumptions_in_force(evidence: Evidence, choices: Choices = no_choices) -> l
             basis=said.basis,
             recipes=sorted({study.entry(said.stage, user).recipe for user in found}),
             others=list(said.others),
-            users=sorted(found),
+            users=sorted({_written(study, said.stage, user) for user in found}),
             tables=_tables(study, said.stage, found),
         )
         for said, found in in_order
@@ -102,6 +102,10 @@ def _user(study: Study, stage: str, folder: Path) -> str | None:
     named = {"prepare": set(study.data), "split": set(study.splits)}
     known = named.get(stage, set(study.evaluations))
     return folder.name if folder.name in known else None
+
+
+def _written(study: Study, stage: str, user: str) -> str:
+    return study.written_name(user) if stage in EVALUATION_STAGES else user
 
 
 def _tables(study: Study, stage: str, users: set[str]) -> list[str]:

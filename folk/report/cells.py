@@ -28,12 +28,15 @@ SCHEMA = pa.schema(
         ("value", pa.float64()),  # mean over seeds, in `unit`; null when a run is missing
         ("unit", pa.string()),
         ("n", pa.int64()),  # seeds that gave a number
-        ("std", pa.float64()),  # ddof = 1; null for a single seed
+        ("std", pa.float64()),  # of the runs' means, ddof = 1; null for a single seed
+        ("std_finetune", pa.float64()),  # within a run, pooled; null without fine-tuning seeds
+        ("std_pretrain", pa.float64()),  # between runs without the former; null likewise
         ("low", pa.float64()),  # 95 % t-interval of the mean; null for a single seed
         ("high", pa.float64()),
         ("boot_low", pa.float64()),  # 95 % bootstrap over images, these seeds; null without
         ("boot_high", pa.float64()),  # predictions image by image
-        ("seeds", pa.list_(pa.int64())),
+        ("seeds", pa.list_(pa.int64())),  # of the run, for each of `seed_values`
+        ("finetune_seeds", pa.list_(pa.int64())),  # likewise; empty without them
         ("seed_values", pa.list_(pa.float64())),
         ("parents", pa.list_(pa.string())),  # records this number was made from
         ("parent_ids", pa.list_(pa.string())),  # null where there is no record
@@ -42,6 +45,8 @@ SCHEMA = pa.schema(
         ("printed", pa.string()),  # as tables print it; empty when there is no value
         ("printed_mean", pa.string()),
         ("printed_std", pa.string()),
+        ("printed_std_finetune", pa.string()),
+        ("printed_std_pretrain", pa.string()),
         ("printed_low", pa.string()),
         ("printed_high", pa.string()),
         ("printed_boot_low", pa.string()),
@@ -72,11 +77,14 @@ class Cell:
     unit: str
     n: int
     std: float | None
+    std_finetune: float | None
+    std_pretrain: float | None
     low: float | None
     high: float | None
     boot_low: float | None
     boot_high: float | None
     seeds: list[int]
+    finetune_seeds: list[int]
     seed_values: list[float]
     parents: list[str]
     parent_ids: list[str | None]
@@ -85,6 +93,8 @@ class Cell:
     printed: str
     printed_mean: str
     printed_std: str
+    printed_std_finetune: str
+    printed_std_pretrain: str
     printed_low: str
     printed_high: str
     printed_boot_low: str
@@ -104,6 +114,13 @@ class Cell:
     def is_missing(self) -> bool:
         """Whether a number of ours should stand here and does not."""
         return self.value is None and not self.quoted
+
+    @property
+    def run_values(self) -> list[float]:
+        """The value of each run: the mean over its fine-tuning seeds, where it has some."""
+        if not self.finetune_seeds:
+            return self.seed_values
+        return [intervals.mean(values) for values in _by_run(self.seeds, self.seed_values)]
 
 
 def collect_cells(
@@ -190,7 +207,7 @@ def _cell(
     column = table.columns[name]
     if row in table.context:
         number = published.number(table.context[row].cells[name], place["id"])
-        nothing = _summary(evidence, column, [], [], [], {})
+        nothing = _summary(evidence, column, [], [], [], [], {})
         return Cell(**place, **nothing | {"formula": ""}, **_quoted(number))
     wanted = table.published.get(f"{row}/{name}")
     beside = published.number(wanted, place["id"]) if wanted is not None else None
@@ -204,6 +221,7 @@ def _place(table: str, row: str, column: str) -> dict[str, Any]:
 
 def _measured(study: Study, evidence: Evidence, row: str, column: Column) -> dict[str, Any]:
     seeds: list[int] = []
+    finetune_seeds: list[int] = []
     values: list[float] = []
     used: list[Measurement] = []
     missing: dict[str, str] = {}
@@ -211,17 +229,19 @@ def _measured(study: Study, evidence: Evidence, row: str, column: Column) -> dic
     for seed in study.encoders[row].seeds:
         if run_name(row, seed) in excluded:
             continue
-        parts = [evidence.measurement(row, seed, name) for name in column.evaluations]
-        absent = {part.name: part.status for part in parts if part.status != "ok"}
-        missing |= absent
-        if absent:
-            continue
-        numbers = [evidence.value(part, column.metric) for part in parts]
-        combined = max(numbers) if column.combine == "max" else intervals.mean(numbers)
-        seeds.append(seed)
-        values.append(100 * combined if column.percent else combined)
-        used += parts
-    found = _summary(evidence, column, seeds, values, used, missing)
+        for finetune_seed, names in study.rounds(column).items():
+            parts = [evidence.measurement(row, seed, name) for name in names]
+            absent = {part.name: part.status for part in parts if part.status != "ok"}
+            missing |= absent
+            if absent:
+                continue
+            numbers = [evidence.value(part, column.metric) for part in parts]
+            combined = max(numbers) if column.combine == "max" else intervals.mean(numbers)
+            seeds.append(seed)
+            finetune_seeds += [] if finetune_seed is None else [finetune_seed]
+            values.append(100 * combined if column.percent else combined)
+            used += parts
+    found = _summary(evidence, column, seeds, finetune_seeds, values, used, missing)
     said = [f"excluded: {run} ({reason})" for run, reason in excluded.items()]
     return found | {"note": "; ".join(filter(None, [found["note"], *said]))}
 
@@ -230,15 +250,19 @@ def _summary(
     evidence: Evidence,
     column: Column,
     seeds: list[int],
+    finetune_seeds: list[int],
     values: list[float],
     used: list[Measurement],
     missing: dict[str, str],
 ) -> dict[str, Any]:
     # The mean over the seeds that happened to survive would be another quantity.
     whole = values if not missing else []
-    mean = intervals.mean(whole) if whole else None
-    std = intervals.deviation(whole)
-    interval = intervals.seed_interval(whole)
+    runs = _by_run(seeds, whole) if whole else []
+    means = [intervals.mean(run) for run in runs]
+    mean = intervals.mean(means) if means else None
+    std = intervals.deviation(means)
+    scatter = intervals.nested_scatter(runs)
+    interval = intervals.seed_interval(means)
     low, high = (interval.low, interval.high) if interval is not None else (None, None)
     boot = _bootstrap(evidence, used, column) if whole else None
     scale = 100 if column.percent else 1
@@ -247,30 +271,37 @@ def _summary(
     # Deviation, interval and seeds are printed as finely as the mean, not finer.
     digits = 1 if column.percent else digits_of(values)
 
-    def show(value: float | None) -> str:
+    def show(value: float | None, digits: int = digits) -> str:
         return "" if value is None else f"{value:.{digits}f}"
 
     # Seeds cannot differ in a count; "± 0" would look like a measurement.
+    # Parts of the deviation are compared with each other: a digit more than it tells them apart.
+    finer = digits + 1
     exact = std == 0.0 and not column.percent
     deviation = f" ± {show(std)}" if std is not None and not exact else ""
     return {
         "value": mean,
         "unit": unit_of(column),
-        "n": len(values),
+        "n": len(set(seeds)),
         "std": std,
+        "std_finetune": scatter.within,
+        "std_pretrain": scatter.between,
         "low": low,
         "high": high,
         "boot_low": boot_low,
         "boot_high": boot_high,
         "seeds": seeds,
+        "finetune_seeds": finetune_seeds,
         "seed_values": values,
         "parents": [part.record for part in used],
         "parent_ids": [part.record_id for part in used],
         "metric": column.metric,
-        "formula": _formula(column),
+        "formula": _formula(evidence.study, column),
         "printed": show(mean) + deviation,
         "printed_mean": show(mean),
         "printed_std": show(std),
+        "printed_std_finetune": show(scatter.within, finer),
+        "printed_std_pretrain": show(scatter.between, finer),
         "printed_low": show(low),
         "printed_high": show(high),
         "printed_boot_low": show(boot_low),
@@ -278,6 +309,14 @@ def _summary(
         "printed_seeds": [show(value) for value in values],
         "note": _note(missing),
     }
+
+
+def _by_run(seeds: list[int], values: list[float]) -> list[list[float]]:
+    """The values of each run, whose fine-tunings follow each other."""
+    runs: dict[int, list[float]] = {}
+    for seed, value in zip(seeds, values, strict=True):
+        runs.setdefault(seed, []).append(value)
+    return list(runs.values())
 
 
 def _bootstrap(
@@ -288,7 +327,7 @@ def _bootstrap(
     known = [scores for scores in stored if scores is not None]
     if len(known) < len(used):
         return None
-    each = len(column.evaluations)
+    each = len(column.evaluations) // len(evidence.study.rounds(column))
     by_seed = [known[start : start + each] for start in range(0, len(known), each)]
     return image_bootstrap(by_seed, column.combine)
 
@@ -332,11 +371,15 @@ def digits_of(values: list[float]) -> int:
     return max(2 - math.floor(math.log10(largest)), 0) if largest else 0
 
 
-def _formula(column: Column) -> str:
-    names = ", ".join(column.evaluations)
-    one = len(column.evaluations) == 1
+def _formula(study: Study, column: Column) -> str:
+    rounds = study.rounds(column)
+    first = next(iter(rounds.values()))
+    names = ", ".join(study.written_name(name) for name in first)
+    one = len(first) == 1
     inner = f"{column.metric} in {names}" if one else ""
     inner = inner or f"{column.combine} over {names} of {column.metric}"
+    if None not in rounds:
+        inner = f"the mean over fine-tuning seeds {', '.join(map(str, rounds))} of {inner}"
     return f"mean over seeds of {inner}" + (", times 100" if column.percent else "")
 
 

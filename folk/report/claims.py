@@ -145,7 +145,7 @@ def _step(below: Cell, above: Cell, confidence: float, digits: int) -> ClaimStep
     if below.value is None or above.value is None:
         return ClaimStep(below.id, above.id, None, None, None, "", "")
     gap = above.value - below.value
-    found = intervals.difference_interval(above.seed_values, below.seed_values, confidence)
+    found = intervals.difference_interval(above.run_values, below.run_values, confidence)
     low, high = (found.low, found.high) if found is not None else (None, None)
 
     def show(value: float) -> str:

@@ -68,7 +68,7 @@ def _by_hours(evidence: Evidence, cells: Sequence[Cell]) -> _Measured:
     without: dict[str, str] = {}
     for cell in cells:
         try:
-            jobs = [_jobs(evidence, cell, seed) for seed in cell.seeds]
+            jobs = [_jobs(evidence, cell, seed) for seed in dict.fromkeys(cell.seeds)]
             hours[cell.row] = [sum(map(_device_hours, records)) for records in jobs]
         except _UnknownError as unknown:
             without[_label(evidence, cell)] = str(unknown)
@@ -98,7 +98,8 @@ def _by_arithmetic(evidence: Evidence, cells: Sequence[Cell]) -> _Measured:
     gflop: dict[str, list[float]] = {}
     without: dict[str, str] = {}
     for cell in cells:
-        found = [evidence.measurement(cell.row, s, name) for name in names for s in cell.seeds]
+        seeds = dict.fromkeys(cell.seeds)
+        found = [evidence.measurement(cell.row, s, name) for name in names for s in seeds]
         steps = [m.metrics for m in found if m.status == "ok" and "step_gflops" in m.metrics]
         if steps:
             # Time cancels: pictures a second and hours give the pictures of the whole length.

@@ -12,13 +12,14 @@ from folk.canonical import chain_digest
 from folk.errors import InputError
 from folk.report.assumptions import Assumption
 from folk.report.canvas import inline
+from folk.report.cells import Cell
 from folk.report.chains import CellStory, Stories, jobs_of
 from folk.report.claim_views import ClaimView
 from folk.report.drawing import Drawing, NotDrawn
 from folk.report.escape import html_templates
 from folk.report.evidence import Evidence, Failure
 from folk.report.published import Published
-from folk.report.tables import CellView, TableView
+from folk.report.tables import CellView, TableView, scatter_text
 from folk.report.verdicts import CLAIM_RULES, RULES
 from folk.study import Study
 
@@ -41,8 +42,9 @@ class Proof:
     unit: str
     interval: str
     bootstrap: str
+    scatter: str  # parts of the deviation, where runs were fine-tuned several times
     formula: str
-    seeds: list[tuple[int, str]]
+    seeds: list[tuple[str, str]]
     parents: list[tuple[str, str]]  # record path and id
     published: str
     published_place: str
@@ -194,7 +196,8 @@ def _proof(view: CellView, title: str, published: Published, stories: Stories) -
         if cell.printed_boot_low
         else "",
         formula=cell.formula,
-        seeds=list(zip(cell.seeds, cell.printed_seeds, strict=True)),
+        scatter=scatter_text(cell),
+        seeds=list(zip(_seed_names(cell), cell.printed_seeds, strict=True)),
         parents=list(zip(cell.parents, ids, strict=True)),
         published=view.published if known else "",
         published_place=place,
@@ -205,3 +208,10 @@ def _proof(view: CellView, title: str, published: Published, stories: Stories) -
         note=cell.note,
         story=stories.get(cell.id, CellStory()),
     )
+
+
+def _seed_names(cell: Cell) -> list[str]:
+    if not cell.finetune_seeds:
+        return [str(seed) for seed in cell.seeds]
+    pairs = zip(cell.seeds, cell.finetune_seeds, strict=True)
+    return [f"{seed}, fine-tuning seed {again}" for seed, again in pairs]

@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from folk.errors import InputError, nearest
+from folk.ranges import Positive
 from folk.yaml_model import Document, Section, checked
 
 Epoch = Literal["best", "last", "unknown"]
+# What kind of measurement a number is of.
+Kind = Literal["full-labels", "few-labels", "frozen-features", "segmentation", "robustness"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Certainty = Literal[
     "code",
     "paper-text",
@@ -81,6 +85,13 @@ class PublishedNumber(Section):
         return self
 
 
+class SeedDeviation(Section):
+    """How much a number of ours is taken to scatter over seeds, before there is any."""
+
+    deviation: Positive  # of one pre-training, fine-tuned or measured once; points
+    basis: str
+
+
 class Statement(Section):
     """What a source says of several numbers: that they rise in the order given, or are equal.
 
@@ -103,6 +114,7 @@ class PublishedFile(Section):
 
     certainty: dict[Certainty, str]
     papers: dict[str, Paper]
+    seed_deviation: dict[Kind, SeedDeviation] = Field(default_factory=dict)
     numbers: list[PublishedNumber]
     statements: list[Statement] = Field(default_factory=list)
 
@@ -116,6 +128,7 @@ class Published:
     certainty: dict[str, str]
     numbers: dict[str, PublishedNumber]
     statements: dict[str, Statement]
+    seed_deviation: dict[Kind, SeedDeviation]
 
     def number(self, name: str, asked_by: str) -> PublishedNumber:
         """The number called `name`.
@@ -189,6 +202,7 @@ def load_published(path: Path) -> Published:
         certainty=meanings,
         numbers=numbers,
         statements={statement.id: statement for statement in file.statements},
+        seed_deviation=file.seed_deviation,
     )
 
 

@@ -202,6 +202,7 @@ def _view(
         verdicts_differ=len(verdicts) > 1,
         one_verdict=verdicts[0] if len(verdicts) == 1 else "",
         notes=[("", text) for text in _spread_note(usual)]
+        + [("", text) for text in _scatter_note(study, table, grid.values())]
         + [("", text) for text in _lower_note(table)]
         + [("", text) for text in _machine_note(table)]
         + [("", text) for text in _epoch_note(grid.values())]
@@ -226,6 +227,34 @@ def _spread_note(usual: int) -> list[str]:
     if usual > 1:
         return [f"Mean ± standard deviation over n = {usual} seeds."]
     return ["One seed (n = 1), so no deviation."] if usual == 1 else []
+
+
+def scatter_text(cell: Cell) -> str:
+    """The parts of a cell's deviation; empty where no run was fine-tuned several times."""
+    parts = [
+        (cell.printed_std_finetune, "of fine-tuning (within a run)"),
+        (cell.printed_std_pretrain, "of pre-training (between runs)"),
+    ]
+    return ", ".join(f"{printed} {of}" for printed, of in parts if printed)
+
+
+def _scatter_note(study: Study, table: Table, cells: Iterable[Cell]) -> list[str]:
+    nested = [cell for cell in cells if cell.finetune_seeds]
+    if not nested:
+        return []
+    counts = sorted({len(set(cell.finetune_seeds)) for cell in nested})
+    seeds = " or ".join(map(str, counts))
+    note = f"Each run was fine-tuned with {seeds} seeds, and counts with the mean of them"
+    names = [f"{study.encoders[c.row].label}, {table.columns[c.column].label}" for c in nested]
+    told = [
+        f"{name}: {scatter_text(cell)}"
+        for name, cell in zip(names, nested, strict=True)
+        if scatter_text(cell)
+    ]
+    columns = {table.columns[c.column].label for c in nested}
+    if len(columns) < len(table.columns):
+        note += f" ({'; '.join(sorted(columns))})"
+    return [f"{note}. Parts of the deviation: {'; '.join(told)}." if told else f"{note}."]
 
 
 def _lower_note(table: Table) -> list[str]:

@@ -109,6 +109,7 @@ def do(
     evaluation: str | None = None,
     seed: int | None = None,
     recipe: Mapping[str, Any] = RECIPE,
+    finetune_seed: int | None = None,
 ) -> None:
     """Do a job: what `write` leaves in a folder is published with metrics.json and a record."""
     place = Path(stage, run, evaluation or "")
@@ -117,6 +118,7 @@ def do(
         work, study="toy", stage=stage, run=run, evaluation=evaluation, argv=["python", stage],
         recipe=recipe, recipe_digest="d", seed=seed, inputs=inputs,
         code=code_fingerprint(f"folk.tasks.{stage}", Path()), scale="demo",
+        finetune_seed=finetune_seed,
     ) as record:  # fmt: skip
         metrics = write(work)
         (work / "metrics.json").write_text(json.dumps(metrics))
@@ -153,7 +155,9 @@ def pretrain(run: str, seed: int, stop: bool = False) -> None:
     do("pretrain", run, {"dataset": RESULTS / "prepare/scenes/dataset.json"}, write, seed=seed)
 
 
-def finetune(run: str, evaluation: str, seed: int, hits: int) -> None:
+def finetune(
+    run: str, evaluation: str, seed: int, hits: int, finetune_seed: int | None = None
+) -> None:
     """Fine-tune: so many of 20 pictures are named rightly."""
 
     def write(work: Path) -> dict[str, float]:
@@ -164,7 +168,7 @@ def finetune(run: str, evaluation: str, seed: int, hits: int) -> None:
         "encoder": RESULTS / "pretrain" / run / "encoder.safetensors",
         "dataset": RESULTS / "prepare/scenes/dataset.json",
     }
-    do("finetune", run, inputs, write, evaluation, seed)
+    do("finetune", run, inputs, write, evaluation, seed, finetune_seed=finetune_seed)
 
 
 def predict(folder: Path, hits: int, pictures: int = 20) -> None:

@@ -76,7 +76,13 @@ def judge(tmp_path):
 def cell(row, column, values):
     texts = ("formula", *(field.name for field in SCHEMA if field.name.startswith("printed_")))
     empty = {field.name: None for field in SCHEMA} | dict.fromkeys(texts, "") | {"quoted": False}
-    empty |= {"seeds": [], "parents": [], "parent_ids": [], "printed_seeds": []}
+    empty |= {
+        "seeds": [],
+        "finetune_seeds": [],
+        "parents": [],
+        "parent_ids": [],
+        "printed_seeds": [],
+    }
     said = {
         **{"id": f"main/{row}/{column}", "table": "main", "row": row, "column": column},
         **{"unit": "" if column == "loss" else "%", "n": len(values), "seed_values": values},

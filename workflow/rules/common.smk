@@ -137,6 +137,12 @@ def seed(wildcards):
     return int(wildcards.run.rpartition("-s")[2])
 
 
+def seeds(wildcards):
+    """Params function: the run's seed as an option's value and, after it, that of the fine-tuning."""
+    again = study.evaluations[wildcards.evaluation].finetune_seed
+    return seed(wildcards) if again is None else f"{seed(wildcards)} --finetune-seed {again}"
+
+
 def path_of_recipe(stage, name):
     """The recipe file of an entry, as Snakemake wants paths."""
     return str(recipe_file(Path(study_file), stage, study.entry(stage, name)))

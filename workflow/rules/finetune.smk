@@ -45,7 +45,7 @@ rule finetune:
         scale=study.scale,
         values=values("finetune"),
         code=code("finetune"),
-        seed=seed,
+        seed=seeds,
         launch=launch("finetune"),
         threads=threads_of_process("finetune"),
         overrides=overrides("finetune"),

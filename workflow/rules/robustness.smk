@@ -39,7 +39,7 @@ rule robustness:
         scale=study.scale,
         values=values("robustness"),
         code=code("robustness"),
-        seed=seed,
+        seed=seeds,
         launch=launch("robustness"),
         threads=threads_of_process("robustness"),
         overrides=overrides("robustness"),

@@ -16,7 +16,7 @@ from folk.study import Study
 
 CELLS_NAME = "cells.parquet"
 # What a cell takes from the study file, and from published.yaml, without looking at any result.
-_OF_STUDY = ("unit", "seeds", "metric", "formula", "published_id")
+_OF_STUDY = ("unit", "seeds", "finetune_seeds", "metric", "formula", "published_id")
 _OF_PUBLISHED = ("published_value", "published_printed", "published_certainty", "published_margin")
 _CLOSE = 1e-9  # relative; another machine may round the last bit differently
 

@@ -67,6 +67,14 @@ def _alone(subject: Subject, job: Job) -> Iterator[Finding]:
     elif record["seed"] != subject.plan.jobs[folder].seed:
         says = f"it says seed {record['seed']}, its run is called '{record['run']}'"
         yield Finding("tampered", place, says, cells)
+    elif record.get("finetune_seed") != subject.plan.jobs[folder].finetune_seed:
+        found, asked = record.get("finetune_seed"), subject.plan.jobs[folder].finetune_seed
+        says = f"expected the fine-tuning seed {_or_none(asked)}, got {_or_none(found)}"
+        yield Finding("tampered", place, says, cells)
+
+
+def _or_none(seed: int | None) -> str:
+    return "none" if seed is None else str(seed)
 
 
 def _broken(subject: Subject, job: Job, link: Link) -> Finding:

@@ -1,0 +1,105 @@
+"""What a study can find out, and what it takes, before anything runs."""
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from folk.cli.planned_jobs import Planner
+from folk.errors import InputError
+from folk.plan.figures import Figure, total
+from folk.plan.power import PRETRAIN_SHARE, Deviations, Question, questions
+from folk.plan.power_tables import Answer, Power, power_tables
+from folk.report.compared import check_comparisons
+from folk.report.published import KINDS, Published, load_published
+from folk.study import Stage, Study
+
+
+def print_power(
+    study: Study,
+    planner: Planner,
+    published_path: Path,
+    *,
+    deviation: float | None,
+    of_pretraining: float | None,
+    trials: int,
+    as_json: bool,
+) -> None:
+    """Print the chance of each verdict of a study.
+
+    Args:
+        study: of the papers' size.
+        planner: knows what a job takes.
+        published_path: the published numbers.
+        deviation: of one full fine-tuning of one run, points; those of the file when None. The
+            other kinds change in proportion.
+        of_pretraining: the part of it that a pre-training makes, points.
+        trials: simulated studies.
+        as_json: print JSON instead of a table.
+
+    Raises:
+        InputError: the study is smaller than the papers' experiments, or what a file lacks.
+    """
+    if study.scale != "paper":
+        raise InputError(
+            f"{study.name}: scale is '{study.scale}', so no number gets a verdict; "
+            "ask --power of a study with scale 'paper'"
+        )
+    published = load_published(published_path)
+    check_comparisons(study, published)
+    deviations = _deviations(published, deviation, of_pretraining)
+    asked, without = questions(study, published, deviations)
+    power = Power(
+        study=study.name,
+        deviations=deviations,
+        bases={kind: said.basis for kind, said in published.seed_deviation.items()},
+        trials=trials,
+        answers=[_answer(study, planner, question, trials) for question in asked],
+        without=without,
+    )
+    if as_json:
+        print(json.dumps(power.to_json(), indent=2))
+    else:
+        Console(highlight=False, markup=False).print(power_tables(power))
+
+
+def _deviations(
+    published: Published, deviation: float | None, of_pretraining: float | None
+) -> Deviations:
+    said = published.seed_deviation
+    missing = [kind for kind in KINDS if kind not in said]
+    if missing:
+        raise InputError(f"{published.path}: seed_deviation: add {', '.join(missing)}")
+    known = said["full-labels"].deviation
+    one = known if deviation is None else deviation
+    if of_pretraining is not None and of_pretraining > one:
+        raise InputError(
+            f"--sd-pretrain {of_pretraining:g}: a part of --sd, which is {one:g}; lower it"
+        )
+    return Deviations(
+        by_kind={kind: entry.deviation * one / known for kind, entry in said.items()},
+        pretrain_share=PRETRAIN_SHARE if of_pretraining is None else (of_pretraining / one) ** 2,
+    )
+
+
+def _answer(study: Study, planner: Planner, question: Question, trials: int) -> Answer:
+    needed = question.seeds_needed(trials)
+    return Answer(
+        question=question,
+        chance=question.chance([cell.seeds for cell in question.cells], trials),
+        seeds_needed=needed,
+        gpu_hours=None if needed is None else _gpu_hours(study, planner, question).times(needed),
+    )
+
+
+def _gpu_hours(study: Study, planner: Planner, question: Question) -> Figure:
+    """Of one run of each row, with all its evaluations and what those read."""
+    jobs: dict[tuple[Stage, str, str], None] = {}  # entry and row
+    for cell in question.cells:
+        jobs["pretrain", cell.row, cell.row] = None
+        for name in cell.evaluations:
+            entry = study.evaluations[name]
+            jobs[entry.stage, name, cell.row] = None
+            if entry.classifier is not None:
+                jobs["finetune", entry.classifier, cell.row] = None
+    return total(planner.gpu_hours(*job) for job in jobs)
