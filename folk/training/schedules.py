@@ -92,6 +92,25 @@ def linear_warmup(update: int, warmup_updates: int, start: float, end: float) ->
     return start + (end - start) * update / warmup_updates
 
 
+def teacher_temperature(epoch: float, warmup_epochs: float, start: float, end: float) -> float:
+    """Softmax temperature of the teacher: linear over the warm-up epochs, constant within each.
+
+    Args:
+        epoch: position of the training, from 0; its whole part counts.
+        warmup_epochs: N; epoch 0 has `start` and epoch N - 1 has `end`. Of one warm-up epoch the
+            temperature is `start`; without any it is `end` from the beginning.
+        start: temperature of epoch 0.
+        end: temperature after the warm-up.
+
+    Source: facebookresearch/dino@7c446df main_dino.py, DINOLoss: N values from start to end.
+    """
+    whole = math.floor(epoch)
+    if whole >= warmup_epochs:
+        return end
+    done = min(1.0, whole / (warmup_epochs - 1)) if warmup_epochs > 1 else 0.0
+    return start + (end - start) * done
+
+
 def current_rate(groups: list[dict[str, Any]]) -> float:
     """The undecayed learning rate of an optimiser's groups."""
     return float(max(group["lr"] for group in groups))

@@ -1,5 +1,6 @@
 """Learning rates and momenta at the values that the papers' code gives."""
 
+import numpy as np
 import pytest
 import torch
 from timm import create_model
@@ -13,6 +14,7 @@ from folk.training.schedules import (
     linear_warmup,
     polynomial_rate,
     scaled_rates,
+    teacher_temperature,
 )
 
 
@@ -78,6 +80,30 @@ def test_the_teacher_temperature_warms_up_and_stays():
     assert linear_warmup(15, 30, 0.04, 0.07) == pytest.approx(0.055)
     assert linear_warmup(30, 30, 0.04, 0.07) == 0.07
     assert linear_warmup(0, 0, 0.04, 0.07) == 0.07
+
+
+@pytest.mark.parametrize(
+    ("epoch", "expected"),
+    [(0, 0.04), (0.99, 0.04), (15, 0.04 + 0.03 * 15 / 29), (15.5, 0.04 + 0.03 * 15 / 29),
+     (28, 0.04 + 0.03 * 28 / 29), (29, 0.07), (30, 0.07), (299, 0.07)],
+)  # fmt: skip
+def test_the_teachers_temperature_warms_up_epoch_by_epoch_as_in_dino(epoch, expected):
+    assert teacher_temperature(float(epoch), 30.0, 0.04, 0.07) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_teachers_temperatures_are_those_of_dinos_linspace():
+    whole = np.concatenate([np.linspace(0.04, 0.07, 30), np.full(20, 0.07)])
+
+    assert [teacher_temperature(float(e), 30.0, 0.04, 0.07) for e in range(50)] == pytest.approx(
+        list(whole)
+    )
+
+
+@pytest.mark.parametrize(
+    ("warmup", "expected"), [(0.0, [0.07, 0.07]), (1.0, [0.04, 0.07]), (1.5, [0.04, 0.07])]
+)
+def test_a_warm_up_of_one_epoch_starts_low_and_one_of_none_does_not(warmup, expected):
+    assert [teacher_temperature(e, warmup, 0.04, 0.07) for e in (0.0, 1.0)] == expected
 
 
 def test_vit_b_has_fourteen_depths_of_layer_decay():
