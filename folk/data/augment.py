@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 
 from folk.data.colour import Colours, brightened, contrasted, hue_shifted, saturated
-from folk.data.pixels import Pixels, cut, mirrored, resized
+from folk.data.pixels import Interpolation, Pixels, cut, mirrored, resized
 from folk.errors import InputError
 
 # ImageNet's mean and deviation in [0, 1], the neutral colour of what augmentation fills in.
@@ -29,6 +29,7 @@ class RandomCrop:
         scale: smallest and largest share of the picture's area, in (0, 1].
         flip: probability of mirroring.
         ratio: smallest and largest width over height of the part.
+        interpolation: of the resize.
 
     Source: torchvision's RandomResizedCrop, whose draw this follows (area uniform, ratio uniform in
         its logarithm, ten tries, else the largest central part), with a generator of our own.
@@ -38,6 +39,7 @@ class RandomCrop:
     scale: tuple[float, float]
     flip: float = 0.5
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    interpolation: Interpolation = "bicubic"
 
     def __post_init__(self) -> None:
         if not 0.0 < self.scale[0] <= self.scale[1] <= 1.0:
@@ -48,7 +50,8 @@ class RandomCrop:
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         """Cut, resize, perhaps mirror."""
         _, height, width = pixels.shape
-        crop = resized(cut(pixels, *self._part(height, width, rng)), self.size, self.size)
+        part = cut(pixels, *self._part(height, width, rng))
+        crop = resized(part, self.size, self.size, self.interpolation)
         return mirrored(crop) if rng.random() < self.flip else crop
 
     def _part(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:

@@ -9,6 +9,7 @@ values, only later.
 import contextlib
 import warnings
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ from folk.data.decode import decode_picture
 
 # Of any height and width: what goes into a function and what comes out may differ in both.
 Pixels = UInt8[Tensor, "3 _h _w"]
+
+Interpolation = Literal["bilinear", "bicubic"]
 
 # torchvision's decoders have moved to torchcodec, under the same names and with the same values.
 warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torchvision\.io")
@@ -76,12 +79,14 @@ def cut(pixels: Pixels, top: int, left: int, height: int, width: int) -> Pixels:
     return pixels[:, top : top + height, left : left + width]
 
 
-def resized(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Resize bicubically, with Pillow's filter; a value differs by 1, rarely 2, here and there."""
+def resized(
+    pixels: Pixels, height: int, width: int, interpolation: Interpolation = "bicubic"
+) -> Pixels:
+    """Resize with Pillow's filter; a value differs by 1, rarely 2, here and there."""
     if pixels.shape[1:] == (height, width):
         return pixels
     dense = pixels.unsqueeze(0).contiguous(memory_format=torch.channels_last)
-    return interpolate(dense, size=(height, width), mode="bicubic", antialias=True).squeeze(0)
+    return interpolate(dense, size=(height, width), mode=interpolation, antialias=True).squeeze(0)
 
 
 def mirrored(pixels: Pixels) -> Pixels:

@@ -17,7 +17,15 @@ from torchvision.transforms.v2 import functional as F
 from folk.data.augment import ColourJitter, RandAugment, RandomCrop, RandomErasing
 from folk.data.colour import Colours, blurred, greyed, solarised
 from folk.data.decode import MAX_RATIO
-from folk.data.pixels import Pixels, from_array, resized, to_array, to_picture, to_pixels
+from folk.data.pixels import (
+    Interpolation,
+    Pixels,
+    from_array,
+    resized,
+    to_array,
+    to_picture,
+    to_pixels,
+)
 from folk.errors import InputError
 
 # DINO's blur radius is meant for pictures of this side, in pixels.
@@ -156,6 +164,7 @@ def finetune_transform(
     size: int,
     min_scale: float,
     flip: float = 0.5,
+    interpolation: Interpolation = "bicubic",
     rand_augment: str | None = None,
     color_jitter: float = 0.0,
     random_erasing: float = 0.0,
@@ -166,6 +175,7 @@ def finetune_transform(
         size: side in pixels.
         min_scale: smallest share of the picture's area.
         flip: probability of mirroring.
+        interpolation: of the crop's resize.
         rand_augment: timm's notation, such as "rand-m9-mstd0.5-inc1"; None for none.
         color_jitter: of brightness, contrast and saturation; as in timm, only without RandAugment.
         random_erasing: probability of erasing a rectangle.
@@ -177,7 +187,7 @@ def finetune_transform(
     if color_jitter and rand_augment is None:
         jitter = ColourJitter(color_jitter, color_jitter, color_jitter, 0.0, 1.0)
     return FinetunePicture(
-        RandomCrop(size, (min_scale, 1.0), flip),
+        RandomCrop(size, (min_scale, 1.0), flip, interpolation=interpolation),
         None if rand_augment is None else RandAugment(rand_augment, size),
         jitter,
         RandomErasing(random_erasing) if random_erasing else None,

@@ -118,7 +118,7 @@ class FrequencyModel(nn.Module):
     def rebuild(self, seen: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Return the normalized images that the model predicts after seeing `seen`."""
         features = encode(self.encoder, self.encoder_input(seen))
-        predicted: Tensor = self.reconstruction_head(features.map)
+        predicted: Tensor = self.reconstruction_head(features.map, features.class_token)
         return predicted
 
     def _clipped_share(self, seen: Tensor) -> Losses:
@@ -286,7 +286,8 @@ class StudentTeacher(MaskedFrequencyModel):
 
         filtered = self.filtered(torch.cat([u, v]), torch.cat([keep_u, keep_v]))
         features = encode(self.encoder, self.encoder_input(filtered))
-        predicted_u, predicted_v = self.reconstruction_head(features.map).chunk(2)
+        predicted = self.reconstruction_head(features.map, features.class_token)
+        predicted_u, predicted_v = predicted.chunk(2)
         pooled = features.pooled(self.distillation.feature)
         student_logits_u, student_logits_v = self.distillation_head(pooled).chunk(2)
 

@@ -105,7 +105,13 @@ class Optim(Section):
 
 
 class Runtime(Section):
-    """How a job runs; nothing here may change a result."""
+    """How a job runs; no part of a result's identity.
+
+    Nothing here changes what is computed, with one exception: what is taken over the images that a
+    process has at once depends on `max_batch` and on the number of processes. That is the
+    statistics of batch norm (ResNet-50), mean spectra, `weight_matrix.maximum: batch`, and which
+    images stochastic depth skips.
+    """
 
     workers: Annotated[int, Field(ge=0)]  # data loading processes
     checkpoint_seconds: NotNegative  # at least this long between two checkpoints
@@ -115,6 +121,6 @@ class Runtime(Section):
 class TrainingRuntime(Runtime):
     """Runtime of a training stage."""
 
-    max_batch: Count | None  # pictures per process at once; more are accumulated
+    max_batch: Count | None  # images per process at once; gradients of more are accumulated
     log_every: Count  # updates between two lines of metrics.jsonl
     compile: bool  # the model by torch.compile, while it trains; moves the last bits of sums

@@ -86,6 +86,7 @@ class Linear(Section):
     views: Literal["whole", "crops"]  # crops are drawn anew in each epoch, as DINO's
     min_scale: Fraction  # of crops, share of the area
     flip: Fraction  # of crops
+    interpolation: Literal["bilinear", "bicubic"]  # of the resize of crops
     epochs: Count
     batch: Count
     lr: Positive

@@ -98,7 +98,10 @@ def probe(
     keys, labels = validation.keys(), validation.labels()
     if linear.views == "crops":
         crops = finetune_transform(
-            size=recipe.evaluate.crop, min_scale=linear.min_scale, flip=linear.flip
+            size=recipe.evaluate.crop,
+            min_scale=linear.min_scale,
+            flip=linear.flip,
+            interpolation=linear.interpolation,
         )
         logits, history = line_on_crops(
             linear,

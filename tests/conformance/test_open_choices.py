@@ -150,7 +150,7 @@ def test_what_is_assumed_is_the_reading_that_was_agreed():
     assert (distillation.teacher_view, distillation.norm_last_layer) == ("full", True)
     assert distillation.student_temperature == 0.1
     assert distillation.teacher_temperature == distillation.teacher_temperature_start == 0.04
-    assert distillation.teacher_temperature_warmup_epochs == 0.0
+    assert distillation.teacher_temperature_warmup_epochs == 0
     assert (distillation.ema_start, distillation.ema_end, distillation.ema_every) == (0.996, 1.0, 1)
     assert (reconstruction.form, reconstruction.normalise, reconstruction.gamma) == (
         "mfm", "batch", 1.0,

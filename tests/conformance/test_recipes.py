@@ -250,6 +250,7 @@ def test_frozen_features_are_measured_as_dino_does(name, neighbours, line):
     linear = found.linear
     assert (linear.views, linear.epochs, linear.momentum) == ("crops", 100, 0.9)
     assert (linear.lr, linear.lr_batch, linear.weight_decay) == (1e-3, 256, 0.0)
+    assert linear.interpolation == "bilinear"
 
 
 @pytest.mark.parametrize(

@@ -114,10 +114,13 @@ def test_the_given_picture_stays_as_it_is(pixels, transform):
     assert torch.equal(pixels, before)
 
 
-def test_a_crop_equals_the_librarys_crop_of_the_same_part(picture):
-    crop = RandomCrop(32, (0.2, 1.0), flip=0.0)
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_a_crop_equals_the_librarys_crop_of_the_same_part(picture, interpolation):
+    crop = RandomCrop(32, (0.2, 1.0), flip=0.0, interpolation=interpolation)
     part = crop._part(picture.height, picture.width, rng(5))
-    expected = F.resized_crop(picture, *part, [32, 32], interpolation=InterpolationMode.BICUBIC)
+    expected = F.resized_crop(
+        picture, *part, [32, 32], interpolation=InterpolationMode(interpolation), antialias=True
+    )
 
     assert near(crop(to_pixels(picture), rng(5)), to_pixels(expected))
 

@@ -190,6 +190,14 @@ def test_without_a_teacher_one_encoder_is_saved(dataset, tmp_path):
     assert not (tmp_path / "run/teacher").exists()
 
 
+@pytest.mark.parametrize("recipe", ["demo-mfm", "demo-folk"])
+def test_a_decoder_trains_with_the_class_token(dataset, tmp_path, recipe):
+    changes = {**SHORT, "method.reconstruction.decoder_depth": 1}
+    metrics, _ = trained(dataset, tmp_path, recipe, **changes)
+
+    assert math.isfinite(metrics["loss"])
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -95,3 +95,15 @@ def test_crops_differ_between_epochs_and_whole_pictures_do_not(encoder, few_scen
 
     assert len(set(found[0.3])) == 3
     assert found[1.0] == pytest.approx([found[1.0][0]] * 3, rel=1e-3)
+
+
+def test_the_interpolation_of_the_recipe_is_that_of_the_crops(encoder, few_scenes, tmp_path):
+    settings = {**CROPS, "linear.epochs": 1, "linear.min_scale": 0.3}
+    losses = {}
+    for how in ("bilinear", "bicubic"):
+        measure(encoder, few_scenes, tmp_path / how, {**settings, "linear.interpolation": how})
+        lines = (tmp_path / how / "metrics.jsonl").read_text().splitlines()
+        losses[how] = [json.loads(line)["loss"] for line in lines if "loss" in line]
+
+    assert losses["bilinear"] != losses["bicubic"]
+    assert losses["bilinear"] == pytest.approx(losses["bicubic"], rel=0.05)
