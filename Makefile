@@ -41,7 +41,7 @@ test: setup .venv/crate/ready ## the tests, a whole tiny study among them
 	@echo "Done. All tests passed; tests/ mirrors folk/, and tests/workflow/ runs a whole study."
 
 slurm-test: setup ## the tests on a real SLURM, a cluster of their own on this machine
-	@$(BIN)/python -m pytest -m "$(SLURM_TESTS)" tests/cluster
+	@$(BIN)/python -m pytest -m "$(SLURM_TESTS)" tests/slurm
 	@echo "Done. What was asked of the cluster was done."
 
 soak: setup ## the tests with many kills, and the table of faults made again

@@ -9,12 +9,12 @@ import matplotlib.pyplot as plt
 import torch
 from sklearn.datasets import load_sample_image
 
-from folk.methods.draws import Draws
-from folk.methods.filters.apply import apply_filter
-from folk.methods.filters.base import FrequencyFilter
-from folk.methods.filters.com_rcom import ComRComFilter
-from folk.methods.filters.radial import RadialFilter
-from folk.tasks.examples import centred
+from folk.filters.draws import Draws
+from folk.filters.apply import apply_filter
+from folk.filters.base import FrequencyFilter
+from folk.filters.com_rcom import ComRComFilter
+from folk.filters.radial import RadialFilter
+from folk.stages.examples import centred
 
 SIZE = 224
 FILTERS: list[tuple[str, FrequencyFilter]] = [

@@ -2,7 +2,7 @@
 
 python docs/draw_nodes.py ONE/metrics.jsonl NODES/metrics.jsonl docs/images/nodes.svg
 
-The two files are of the tiny study with `optim.epochs: 30`, as tests/cluster/test_nodes.py runs it.
+The two files are of the tiny study with `optim.epochs: 30`, as tests/slurm/test_nodes.py runs it.
 """
 
 import sys

@@ -24,8 +24,8 @@ from mutmut.stats import status_by_exit_code
 from rich.console import Console
 from rich.table import Table
 
-from folk.files import write_json
-from folk.metrics.intervals import wilson_interval
+from folk.evidence.core.files import write_json
+from folk.evidence.results.metrics.intervals import wilson_interval
 
 OUT = Path("build/mutate")
 TRIES = 3
@@ -34,9 +34,9 @@ NOTICED = ("killed", "timeout", "segfault", "suspicious")
 LEFT_OUT = (
     "tests/methods/test_student_teacher.py::test_a_few_steps_of_folk_learn_and_the_teacher_moves",
     "tests/methods/test_filters.py::test_a_new_filter_is_one_new_file",
-    "tests/provenance/test_record.py::test_a_job_killed_from_outside_leaves_its_trace",
-    "tests/provenance/test_versioning.py::test_a_clone_with_the_lock_pulls_the_bytes_back",
-    "tests/provenance/test_versioning.py::"
+    "tests/record/test_record.py::test_a_job_killed_from_outside_leaves_its_trace",
+    "tests/record/test_versioning.py::test_a_clone_with_the_lock_pulls_the_bytes_back",
+    "tests/record/test_versioning.py::"
     "test_a_sealed_study_leaves_nothing_to_do_and_only_the_lock_to_commit",
 )
 
@@ -58,16 +58,16 @@ ROOMS = {
         ),
     ),
     "metrics": Room(
-        ("folk/metrics/*",),
+        ("folk/evidence/results/metrics/*",),
         (
             "tests/metrics",
             "tests/conformance/test_statistics.py",
             "tests/report/test_random_verdicts.py",  # of intervals too
         ),
     ),
-    "provenance": Room(("folk/provenance/*",), ("tests/provenance",)),
+    "provenance": Room(("folk/evidence/record/*",), ("tests/record",)),
     "verdicts": Room(
-        ("folk/report/verdicts.py", "folk/report/claims.py"),
+        ("folk/evidence/results/verdicts.py", "folk/evidence/results/claims.py"),
         (
             "tests/report/test_verdicts.py",
             "tests/report/test_random_verdicts.py",

@@ -8,9 +8,9 @@ import yaml
 from pydantic import BaseModel
 
 import folk
-from folk.cluster.site import Site
-from folk.recipes import RECIPES
-from folk.study import Study
+from folk.evidence.study.study import Study
+from folk.slurm.site import Site
+from folk.stages.recipes import RECIPES
 
 
 def keys_of(model: Any) -> set[str]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from folk.errors import InputError
-from folk.study import load_study, written_study
+from folk.evidence.core.errors import InputError
+from folk.evidence.study.study import load_study, written_study
 from tests.faults.table import fault
 
 STUDY = """

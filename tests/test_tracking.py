@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from folk.provenance.record import open_record
-from folk.provenance.schema import read_record
-from folk.tracking import LiveMirror, sync_study
+from folk.evidence.adapters.mlflow_mirror import LiveMirror, sync_study
+from folk.evidence.record.record import open_record
+from folk.evidence.record.schema import read_record
 from tests.faults.disk import small_files
 from tests.faults.table import fault
 
@@ -344,5 +344,8 @@ def test_a_server_that_returns_is_filled_from_the_records(server, study, monkeyp
 
 
 def test_mlflow_is_imported_by_nobody_who_does_not_use_it():
-    code = "import sys, folk.tracking; assert not {'mlflow', 'torch'} & set(sys.modules)"
+    code = (
+        "import sys, folk.evidence.adapters.mlflow_mirror;"
+        "assert not {'mlflow', 'torch'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])

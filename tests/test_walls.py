@@ -7,53 +7,37 @@ from pathlib import Path
 
 import pytest
 
-# Arrows point down this list only; rooms in one tuple do not know each other.
+# Imports point down this list only; packages in one tuple do not know each other.
 ROOMS = [
     ("cli",),
-    ("cluster",),
-    ("tasks",),
+    ("slurm", "stages"),
     ("training",),
     ("methods",),
-    ("models",),
+    ("filters", "models"),
     ("data",),
-    ("tracking",),
-    ("audit",),
-    ("recipes",),
-    ("plan",),
-    ("provenance",),
-    ("report",),
-    ("metrics",),
-    ("study",),
-    ("yaml_model", "adopted"),
-    ("json_file",),
-    ("failures", "files", "ranges", "canonical", "secrets", "yaml_text"),
-    ("errors",),
+    ("evidence.adapters",),
+    ("evidence.audit",),
+    ("evidence.report",),
+    ("evidence.plan",),
+    ("evidence.results",),
+    ("evidence.record", "evidence.study"),
+    ("evidence.core",),
 ]
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
-WITHOUT_TORCH = (
-    "cluster",
-    "audit",
-    "recipes",
-    "plan",
-    "provenance",
-    "report",
-    "metrics",
-    "study",
-    "yaml_model",
-    "yaml_text",
-    "adopted",
-    "failures",
-    "files",
-    "json_file",
-    "secrets",
-)
+EVIDENCE = [room for room in HEIGHT if room.startswith("evidence.")]
+TORCH = ("torch", "torchvision", "timm", "safetensors", "segmentation_models_pytorch")
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    return ".".join(parts[1:3]) if parts[1] == "evidence" else parts[1]
 
 
 def imports() -> list[tuple[str, str, str]]:
-    """(file, room, imported module) of every import in the package."""
+    """(file, package, imported module) of every import in `folk/` but its own two top files."""
     found = []
-    for path in sorted(Path("folk").rglob("*.py")):
-        room = path.relative_to("folk").parts[0].removesuffix(".py")
+    for path in sorted(Path("folk").glob("*/**/*.py")):
+        room = room_of(".".join(path.with_suffix("").parts))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 found += [(str(path), room, alias.name) for alias in node.names]
@@ -62,45 +46,50 @@ def imports() -> list[tuple[str, str, str]]:
     return found
 
 
-def test_arrows_point_down():
-    wrong = [
-        f"{path} imports {module}"
+def own_imports() -> list[tuple[str, str, str]]:
+    """(file, package, imported package) of the imports that cross a wall."""
+    return [
+        (path, room, room_of(module))
         for path, room, module in imports()
-        if module.startswith("folk.")
-        and room not in ("__main__", "__init__")
-        and module.split(".")[1] != room
-        and HEIGHT[module.split(".")[1]] <= HEIGHT[room]
+        if module.startswith("folk.") and room_of(module) != room
+    ]
+
+
+def test_every_package_stands_in_the_list():
+    rooms = {room for _, room, _ in imports()}
+
+    assert rooms - {"evidence.__init__"} == set(HEIGHT)
+
+
+def test_imports_point_down():
+    wrong = [
+        f"{path} imports {other}"
+        for path, room, other in own_imports()
+        if HEIGHT[other] <= HEIGHT[room]
     ]
     assert wrong == []
 
 
-def test_the_cluster_knows_the_study_and_nothing_that_computes():
-    known = {
-        module.split(".")[1]
-        for _, room, module in imports()
-        if room == "cluster" and module.startswith("folk.")
-    }
-    assert known <= {
-        "cluster",
-        "study",
-        "yaml_model",
-        "yaml_text",
-        "json_file",
-        "canonical",
-        "errors",
-        "files",
+def test_the_evidence_never_imports_the_science():
+    wrong = [
+        f"{path} imports {other}"
+        for path, room, other in own_imports()
+        if room in EVIDENCE and other not in EVIDENCE
+    ]
+    assert wrong == []
+
+
+def test_slurm_knows_the_study_and_nothing_that_computes():
+    assert {other for _, room, other in own_imports() if room == "slurm"} <= {
+        "evidence.core",
+        "evidence.study",
     }
 
 
-def test_only_tracking_knows_mlflow():
-    assert {room for _, room, module in imports() if module.split(".")[0] == "mlflow"} == {
-        "tracking"
-    }
+def test_only_the_adapters_know_mlflow():
+    users = {room for _, room, module in imports() if module.split(".")[0] == "mlflow"}
 
-
-def test_only_the_command_line_and_the_tasks_see_a_recipe():
-    rooms = {room for _, room, module in imports() if module.startswith("folk.recipes")}
-    assert rooms == {"cli", "tasks", "recipes"}
+    assert users == {"evidence.adapters"}
 
 
 def test_the_package_knows_nothing_of_snakemake():
@@ -109,23 +98,31 @@ def test_the_package_knows_nothing_of_snakemake():
 
 def test_only_the_watch_knows_the_executor_plugin():
     users = {path for path, _, module in imports() if module.startswith("snakemake_")}
-    assert users == {"folk/cluster/watch.py"}
+
+    assert users == {"folk/slurm/watch.py"}
 
 
-@pytest.mark.parametrize("room", WITHOUT_TORCH)
-def test_an_auditor_needs_no_torch(room):
+@pytest.mark.parametrize("room", [*EVIDENCE, "slurm"])
+def test_the_evidence_and_slurm_need_no_torch(room):
+    wrong = [
+        path for path, where, module in imports() if where == room and module.split(".")[0] in TORCH
+    ]
+    assert wrong == []
+
+
+def test_recipes_need_no_torch():
     wrong = [
         path
-        for path, where, module in imports()
-        if where == room and module.split(".")[0] in ("torch", "torchvision", "timm", "mlflow")
+        for path, _, module in imports()
+        if path.startswith("folk/stages/recipes/") and module.split(".")[0] in TORCH
     ]
     assert wrong == []
 
 
 def test_reading_commands_start_without_torch_and_mlflow():
     code = (
-        "import sys, folk.cli.app, folk.report.render, folk.provenance.versioning,"
-        "folk.audit.seal, folk.audit.adopt;"
+        "import sys, folk.cli.app, folk.evidence.report.render, folk.evidence.adapters.dvc_stage,"
+        "folk.evidence.audit.seal, folk.evidence.audit.adopt;"
         "print([m for m in ('torch', 'timm', 'mlflow') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,8 +5,16 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from folk.errors import InputError
-from folk.yaml_model import Document, Section, checked, flattened, merged, nested, parse_value
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.yaml_model import (
+    Document,
+    Section,
+    checked,
+    flattened,
+    merged,
+    nested,
+    parse_value,
+)
 
 
 class Optim(Section):

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from folk.yaml_text import parsed
+from folk.evidence.core.yaml_text import parsed
 
 ROOT = Path(__file__).parents[1]
 CONFIG = sorted((ROOT / "config").rglob("*.yaml"))

@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 
 from folk.cli.read import Results, StudyFile
-from folk.errors import InputError
-from folk.study import load_study
+from folk.evidence.core.errors import InputError
+from folk.evidence.study.study import load_study
 
 
 def adopt(study: StudyFile, results: Results = Path("results")) -> None:
@@ -17,7 +17,7 @@ def adopt(study: StudyFile, results: Results = Path("results")) -> None:
     A wrong byte, a missing file or a broken chain is refused with a line each and status 1;
     nothing is touched then.
     """
-    from folk.audit.adopt import adopt as adopt_results
+    from folk.evidence.audit.adopt import adopt as adopt_results
 
     named = load_study(study)
     console = Console(stderr=True, soft_wrap=True, highlight=False)

@@ -28,8 +28,8 @@ from folk.cli.stages import (
     split,
 )
 from folk.cli.verify import WORDS, verify
-from folk.errors import InputError, of_the_machine
-from folk.secrets import without_secrets
+from folk.evidence.core.errors import InputError, of_the_machine
+from folk.evidence.core.secrets import without_secrets
 
 app = typer.Typer(
     name="python -m folk",

@@ -7,13 +7,13 @@ from rich.console import Console
 from rich.table import Table
 
 from folk.cli.read import StudyFile
-from folk.cluster.ask import Ask, ask_of, submitted_stages
-from folk.cluster.check import site_problems
-from folk.cluster.duration import spell_minutes
-from folk.cluster.queues import ask_slurm, refusal
-from folk.cluster.site import SITE_FILE, Site, load_site
-from folk.errors import InputError
-from folk.study import load_study
+from folk.evidence.core.errors import InputError
+from folk.evidence.study.study import load_study
+from folk.slurm.ask import Ask, ask_of, submitted_stages
+from folk.slurm.check import site_problems
+from folk.slurm.duration import spell_minutes
+from folk.slurm.queues import ask_slurm, refusal
+from folk.slurm.site import SITE_FILE, Site, load_site
 
 
 def cluster(study: StudyFile = Path("config/demo.yaml")) -> None:

@@ -9,12 +9,12 @@ import typer
 from rich.console import Console, RenderableType
 
 from folk.cli.read import PublishedFile, Results, StudyFile, from_here
-from folk.errors import InputError
-from folk.study import load_study
+from folk.evidence.core.errors import InputError
+from folk.evidence.study.study import load_study
 
 if TYPE_CHECKING:
-    from folk.audit.explain import Explainer
-    from folk.audit.explanation import ClaimExplanation, Explanation
+    from folk.evidence.audit.explain import Explainer
+    from folk.evidence.audit.explanation import ClaimExplanation, Explanation
 
 _WORTH_A_WORD = 1_000_000_000  # bytes: reading them takes a while
 
@@ -43,8 +43,8 @@ def explain(
     A claim is judged again from its cells. Status: 0 nothing is contradicted, 1 something is, 2
     wrong input.
     """
-    from folk.audit.explanation import claim_id
-    from folk.audit.narrate import in_one_line
+    from folk.evidence.audit.explanation import claim_id
+    from folk.evidence.audit.narrate import in_one_line
 
     if every and asked is not None:
         raise InputError(f"--all explains every cell; leave out '{asked}'")
@@ -82,13 +82,13 @@ def explainer_of(study: Path, results: Path, published: Path, shallow: bool) -> 
     Raises:
         InputError: one of the files is missing or is not what it should be.
     """
-    from folk.audit.chain import Chain
-    from folk.audit.explain import Explainer
-    from folk.audit.today import Today
     from folk.cli.recipes_today import recipes_today
-    from folk.report.cells import read_cells
-    from folk.report.claims import read_claims
-    from folk.report.published import load_published
+    from folk.evidence.audit.chain import Chain
+    from folk.evidence.audit.explain import Explainer
+    from folk.evidence.audit.today import Today
+    from folk.evidence.results.cells import read_cells
+    from folk.evidence.results.claims import read_claims
+    from folk.evidence.results.published import load_published
 
     study, results, published = map(from_here, (study, results, published))
     named = load_study(study)
@@ -115,7 +115,7 @@ def say_what_is_read(explainer: "Explainer", cells: list[str]) -> None:
 def _explained(
     explainer: "Explainer", names: list[str]
 ) -> Iterator["Explanation | ClaimExplanation"]:
-    from folk.audit.explain_claim import cells_of_claim, explain_claim, is_claim
+    from folk.evidence.audit.explain_claim import cells_of_claim, explain_claim, is_claim
 
     cells = [
         cell
@@ -128,8 +128,8 @@ def _explained(
 
 
 def _list(console: Console, explainer: "Explainer", as_json: bool) -> None:
-    from folk.audit.explanation import claim_id
-    from folk.audit.narrate import narrate_cells
+    from folk.evidence.audit.explanation import claim_id
+    from folk.evidence.audit.narrate import narrate_cells
 
     cells, claims = explainer.cells.values(), explainer.claims.values()
     if as_json:
@@ -143,8 +143,8 @@ def _list(console: Console, explainer: "Explainer", as_json: bool) -> None:
 
 
 def _narrated(found: "Explanation | ClaimExplanation") -> RenderableType:
-    from folk.audit.explanation import ClaimExplanation
-    from folk.audit.narrate import narrate, narrate_claim
+    from folk.evidence.audit.explanation import ClaimExplanation
+    from folk.evidence.audit.narrate import narrate, narrate_claim
 
     return narrate_claim(found) if isinstance(found, ClaimExplanation) else narrate(found)
 

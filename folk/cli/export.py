@@ -9,8 +9,8 @@ from rich.console import Console
 
 from folk.cli.explain import explainer_of, say_what_is_read
 from folk.cli.read import PublishedFile, Results, StudyFile
-from folk.errors import InputError
-from folk.study import load_study
+from folk.evidence.core.errors import InputError
+from folk.evidence.study.study import load_study
 
 
 def export(
@@ -48,7 +48,7 @@ def export(
 
 
 def _export_cell(study: Path, cell: str, results: Path, published: Path, shallow: bool) -> None:
-    from folk.audit.cell_claim import cell_claim, holds
+    from folk.evidence.audit.cell_claim import cell_claim, holds
 
     explainer = explainer_of(study, results, published, shallow)
     say_what_is_read(explainer, [cell])
@@ -59,8 +59,8 @@ def _export_cell(study: Path, cell: str, results: Path, published: Path, shallow
 
 
 def _export_crate(study: Path, crate: Path, results: Path, whole: bool) -> None:
-    from folk.audit.chain import Chain
-    from folk.audit.crate import export_crate
+    from folk.evidence.adapters.rocrate_export import export_crate
+    from folk.evidence.audit.chain import Chain
 
     named = load_study(study)
     place = results / named.name

@@ -11,16 +11,16 @@ from typing import Any, TypeVar
 
 from ruamel.yaml import YAML
 
-from folk.errors import InputError
-from folk.files import bring_to_now, whole_file, write_json
-from folk.provenance.digest import digest_input, sha256_of_json
-from folk.provenance.fingerprint import code_fingerprint
-from folk.provenance.lineage import scale_of
-from folk.provenance.record import open_record
-from folk.recipes import load_recipe, recipe_digest, result_values
-from folk.recipes.base import Recipe
-from folk.recipes.official import changed_digests
-from folk.yaml_model import parse_value
+from folk.evidence.core.digest import digest_input, sha256_of_json
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import bring_to_now, whole_file, write_json
+from folk.evidence.core.yaml_model import parse_value
+from folk.evidence.record.fingerprint import code_fingerprint
+from folk.evidence.record.lineage import scale_of
+from folk.evidence.record.record import open_record
+from folk.stages.recipes import load_recipe, recipe_digest, result_values
+from folk.stages.recipes.base import Recipe
+from folk.stages.recipes.official import changed_digests
 
 RecipeType = TypeVar("RecipeType", bound=Recipe)
 Live = Callable[[int, dict[str, float]], None]
@@ -128,7 +128,7 @@ def make_job(
         inputs=given,
         out=out,
         work=work or out.with_name(f"{out.name}.work"),
-        code=code or code_fingerprint(f"folk.tasks.{stage}", Path()),
+        code=code or code_fingerprint(f"folk.stages.{stage}", Path()),
         threads=threads,
     )
     return job, checked
@@ -162,7 +162,7 @@ def run_job(
     if not is_main:
         task(lambda _step, _values: None)
         return
-    from folk.tracking import LiveMirror
+    from folk.evidence.adapters.mlflow_mirror import LiveMirror
 
     with open_record(
         job.work,
@@ -176,7 +176,7 @@ def run_job(
         seed=job.seed,
         finetune_seed=job.finetune_seed,
         inputs=job.inputs,
-        code=code_fingerprint(f"folk.tasks.{job.stage}", Path()),
+        code=code_fingerprint(f"folk.stages.{job.stage}", Path()),
         scale=job.scale,
         identity=job.identity,
         threads=job.threads,

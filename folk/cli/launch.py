@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from folk.cluster.geometry import Geometry
-from folk.cluster.launch import in_step, outside
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
+from folk.slurm.geometry import Geometry
+from folk.slurm.launch import in_step, outside
 
 
 def launch(

@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 
 from folk.cli.read import PublishedFile, Results, StudyFile
-from folk.errors import InputError
-from folk.plan.graph import longest_chain, read_graph
-from folk.plan.jobs import WATTS_PER_GPU, Plan
-from folk.plan.measured import read_ledger
-from folk.study import load_study
+from folk.evidence.core.errors import InputError
+from folk.evidence.plan.graph import longest_chain, read_graph
+from folk.evidence.plan.jobs import WATTS_PER_GPU, Plan
+from folk.evidence.plan.measured import read_ledger
+from folk.evidence.study.study import load_study
 
 
 def plan(
@@ -63,8 +63,8 @@ def plan(
     upper bound: the runtime that the study asks for. With --power: what it can find out.
     """
     from folk.cli.planned_jobs import Planner
-    from folk.plan.tables import plan_tables
-    from folk.recipes.named import recipes_of
+    from folk.evidence.plan.tables import plan_tables
+    from folk.stages.recipes.named import recipes_of
 
     if not power and (sd is not None or sd_pretrain is not None):
         raise InputError("--sd, --sd-pretrain: belong to --power; add it")

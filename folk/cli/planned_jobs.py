@@ -9,14 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import cast
 
-from folk.plan.figures import BOUND, ESTIMATE, MEASURED, NOT_COUNTED, SCALED, Figure
-from folk.plan.graph import Node
-from folk.plan.jobs import PlannedJob
-from folk.plan.measured import Device, Ledger, architecture, work_of
-from folk.recipes import RECIPES, recipe_digest
-from folk.recipes.base import Recipe
-from folk.recipes.prepare import PrepareRecipe
-from folk.study import EVALUATION_STAGES, Stage, Study
+from folk.evidence.plan.figures import BOUND, ESTIMATE, MEASURED, NOT_COUNTED, SCALED, Figure
+from folk.evidence.plan.graph import Node
+from folk.evidence.plan.jobs import PlannedJob
+from folk.evidence.plan.measured import Device, Ledger, architecture, work_of
+from folk.evidence.study.study import EVALUATION_STAGES, Stage, Study
+from folk.stages.recipes import RECIPES, recipe_digest
+from folk.stages.recipes.base import Recipe
+from folk.stages.recipes.prepare import PrepareRecipe
 
 Recipes = Mapping[tuple[str, str], Recipe]
 BYTES_PER_WEIGHT = 4  # encoders and classifiers are stored in float32
@@ -80,7 +80,7 @@ class Planner:
         )
 
     def _work(self, stage: str, entry: str, row: str | None) -> str:
-        """As `folk.plan.measured` calls what a finished job did."""
+        """As `folk.evidence.plan.measured` calls what a finished job did."""
         digest = self._digests[stage, entry]
         if stage == "prepare":
             return work_of(stage, digest, source=self.study.data[entry].source)

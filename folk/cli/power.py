@@ -6,13 +6,13 @@ from pathlib import Path
 from rich.console import Console
 
 from folk.cli.planned_jobs import Planner
-from folk.errors import InputError
-from folk.plan.figures import Figure, total
-from folk.plan.power import PRETRAIN_SHARE, Deviations, Question, questions
-from folk.plan.power_tables import Answer, Power, power_tables
-from folk.report.compared import check_comparisons
-from folk.report.published import KINDS, Published, load_published
-from folk.study import Stage, Study
+from folk.evidence.core.errors import InputError
+from folk.evidence.plan.figures import Figure, total
+from folk.evidence.plan.power import PRETRAIN_SHARE, Deviations, Question, questions
+from folk.evidence.plan.power_tables import Answer, Power, power_tables
+from folk.evidence.results.compared import check_comparisons
+from folk.evidence.results.published import KINDS, Published, load_published
+from folk.evidence.study.study import Stage, Study
 
 
 def print_power(

@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 
 from folk.cli.job import say_ahead
-from folk.files import bring_to_now, write_json
-from folk.study import load_study
+from folk.evidence.core.files import bring_to_now, write_json
+from folk.evidence.study.study import load_study
 
 StudyFile = Annotated[Path, typer.Argument(help="study file, such as config/demo.yaml")]
 Results = Annotated[Path, typer.Option(help="folder that holds the studies' results")]
@@ -36,7 +36,7 @@ def mlflow_sync(
 
     With --report a failure of MLflow is only reported: no study fails because its mirror did.
     """
-    from folk.tracking import sync_study
+    from folk.evidence.adapters.mlflow_mirror import sync_study
 
     name = load_study(study).name
     say_ahead(bring_to_now((results / name).glob("*/**/record.json")))

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from folk.audit.today import RecipeToday
-from folk.errors import InputError
-from folk.recipes import load_recipe, result_values
-from folk.recipes.named import recipe_file, recipe_of
-from folk.study import Study
-from folk.yaml_model import Document
+from folk.evidence.audit.today import RecipeToday
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.yaml_model import Document
+from folk.evidence.study.study import Study
+from folk.stages.recipes import load_recipe, result_values
+from folk.stages.recipes.named import recipe_file, recipe_of
 
 
 def recipes_today(study: Study, path: Path) -> Callable[[str, str], RecipeToday | None]:

@@ -6,8 +6,8 @@ from rich.console import Console
 
 from folk.cli.job import say_ahead
 from folk.cli.read import PublishedFile, Results, StudyFile, from_here
-from folk.files import bring_to_now
-from folk.study import load_study
+from folk.evidence.core.files import bring_to_now
+from folk.evidence.study.study import load_study
 
 
 def report(
@@ -19,13 +19,13 @@ def report(
 
     Behind each number the page tells its chain, as `explain --shallow` finds it at that moment.
     """
-    from folk.audit.chain import Chain
-    from folk.audit.stories import teller
-    from folk.audit.today import Today
     from folk.cli.recipes_today import recipes_today
-    from folk.recipes.choices import other_choices
-    from folk.report.published import load_published
-    from folk.report.render import render_report
+    from folk.evidence.audit.chain import Chain
+    from folk.evidence.audit.stories import teller
+    from folk.evidence.audit.today import Today
+    from folk.evidence.report.render import render_report
+    from folk.evidence.results.published import load_published
+    from folk.stages.recipes.choices import other_choices
 
     study, published, results = map(from_here, (study, published, results))
     named = load_study(study)

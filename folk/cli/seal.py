@@ -7,9 +7,9 @@ import typer
 from rich.console import Console
 
 from folk.cli.read import Results, StudyFile
-from folk.errors import InputError
-from folk.files import sweep
-from folk.study import load_study
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import sweep
+from folk.evidence.study.study import load_study
 
 
 def seal(
@@ -26,9 +26,9 @@ def seal(
     ] = None,
 ) -> None:
     """Seal a finished study: one digest of all records, kept in git, and the bytes to DVC."""
-    from folk.audit.seal import seal_path, signature_path, write_seal
-    from folk.audit.signature import sign as sign_file
-    from folk.provenance.versioning import commit_to_dvc
+    from folk.evidence.adapters.dvc_stage import commit_to_dvc
+    from folk.evidence.audit.seal import seal_path, signature_path, write_seal
+    from folk.evidence.audit.signature import sign as sign_file
 
     if check and sign is not None:
         raise InputError("--check writes nothing; give it or --sign")
@@ -52,8 +52,8 @@ def seal(
 
 
 def _check(folder: Path, signers: Path | None) -> None:
-    from folk.audit.seal import read_seal, seal_path, seal_problems, signature_path
-    from folk.audit.signature import check_signature
+    from folk.evidence.audit.seal import read_seal, seal_path, seal_problems, signature_path
+    from folk.evidence.audit.signature import check_signature
 
     problems = seal_problems(folder)
     path, signature = seal_path(folder), signature_path(folder)

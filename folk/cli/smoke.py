@@ -10,15 +10,15 @@ from rich.console import Console
 from ruamel.yaml import YAML
 
 from folk.cli.read import Results, StudyFile
-from folk.errors import InputError
-from folk.files import whole_file
-from folk.provenance.digest import digest_file
-from folk.recipes.base import Recipe
-from folk.recipes.cover import Cover, smallest_cover
-from folk.recipes.named import recipes_of
-from folk.recipes.prepare import PrepareRecipe, SplitRecipe
-from folk.recipes.smoke import archive_values, smoke_study, split_values
-from folk.study import Study, load_study, written_study
+from folk.evidence.core.digest import digest_file
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import whole_file
+from folk.evidence.study.study import Study, load_study, written_study
+from folk.stages.recipes.base import Recipe
+from folk.stages.recipes.cover import Cover, smallest_cover
+from folk.stages.recipes.named import recipes_of
+from folk.stages.recipes.prepare import PrepareRecipe, SplitRecipe
+from folk.stages.recipes.smoke import archive_values, smoke_study, split_values
 
 
 def smoke(
@@ -73,7 +73,7 @@ def smoke(
 
 
 def _source(recipe: Recipe, folder: Path) -> dict[str, Any]:
-    from folk.data.archives.stand_ins import write_stand_in
+    from folk.data.datasets.stand_ins import write_stand_in
 
     assert isinstance(recipe, PrepareRecipe)
     files = {} if recipe.archive is None else recipe.archive.files
@@ -93,7 +93,7 @@ def _source(recipe: Recipe, folder: Path) -> dict[str, Any]:
 
 
 def _list(recipe: Recipe, folder: Path) -> dict[str, Any]:
-    from folk.data.archives.stand_ins import few_label_list
+    from folk.data.datasets.stand_ins import few_label_list
 
     assert isinstance(recipe, SplitRecipe)
     if recipe.list_sha256 is None:

@@ -9,18 +9,18 @@ import typer
 
 from folk.cli import options
 from folk.cli.job import make_job, parse_settings, run_job, with_input
-from folk.errors import InputError
-from folk.recipes import load_recipe
-from folk.recipes.base import Recipe
-from folk.recipes.evaluate import (
+from folk.evidence.core.errors import InputError
+from folk.stages.recipes import load_recipe
+from folk.stages.recipes.base import Recipe
+from folk.stages.recipes.evaluate import (
     CostRecipe,
     FinetuneRecipe,
     ProbeRecipe,
     RobustnessRecipe,
     SegmentRecipe,
 )
-from folk.recipes.prepare import PrepareRecipe, SplitRecipe
-from folk.recipes.pretrain import PretrainRecipe
+from folk.stages.recipes.prepare import PrepareRecipe, SplitRecipe
+from folk.stages.recipes.pretrain import PretrainRecipe
 
 
 def prepare(
@@ -62,7 +62,7 @@ def prepare(
         threads=threads,
     )
 
-    from folk.tasks.prepare import run_prepare
+    from folk.stages.prepare import run_prepare
 
     run_job(
         job,
@@ -117,7 +117,7 @@ def split(
         threads=threads,
     )
 
-    from folk.tasks.split import run_split
+    from folk.stages.split import run_split
 
     run_job(
         job,
@@ -159,7 +159,7 @@ def pretrain(
     if checked.encoder.checkpoint is not None:
         job = with_input(job, "checkpoint", Path(checked.encoder.checkpoint.path))
 
-    from folk.tasks.pretrain import pretrain as task
+    from folk.stages.pretrain import pretrain as task
     from folk.training.distributed import open_world
     from folk.training.time_limit import seconds_allowed
 
@@ -235,7 +235,7 @@ def _evaluation(
         from folk.training.distributed import open_world
         from folk.training.time_limit import seconds_allowed
 
-        task = getattr(importlib.import_module(f"folk.tasks.{stage}"), stage)
+        task = getattr(importlib.import_module(f"folk.stages.{stage}"), stage)
         with open_world(job.threads, seconds_allowed(time_limit)) as world:
             run_job(
                 job,
@@ -329,7 +329,7 @@ def robustness(
             "prepare ImageNet-C's own JPEG files, name that set in the study, and give [] here"
         )
 
-    from folk.tasks.robustness import robustness as task
+    from folk.stages.robustness import robustness as task
     from folk.training.distributed import open_world
 
     with open_world(job.threads) as world:
@@ -387,7 +387,7 @@ def cost(
     row = load_recipe("pretrain", pretrain_recipe, parse_settings(pretrain_settings))
     assert isinstance(row, PretrainRecipe)
 
-    from folk.tasks.cost import cost as task
+    from folk.stages.cost import cost as task
     from folk.training.distributed import open_world
 
     with open_world(job.threads) as world:

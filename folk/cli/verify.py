@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from folk.audit.findings import RULES, WRONG, Verification
 from folk.cli.read import PublishedFile, Results, StudyFile, from_here
 from folk.cli.recipes_today import recipes_today
-from folk.recipes.choices import other_choices
-from folk.recipes.named import values_today
-from folk.study import load_study
+from folk.evidence.audit.findings import RULES, WRONG, Verification
+from folk.evidence.study.study import load_study
+from folk.stages.recipes.choices import other_choices
+from folk.stages.recipes.named import values_today
 
 _COLOURS = {"behind": "yellow", "adopted": "cyan", "ok": "green"}
 _SHOWN_CELLS = 4
@@ -50,8 +50,8 @@ def verify(
 
     Nothing is written; no time stamp and no cache is trusted.
     """
-    from folk.audit.checks.files import Sample
-    from folk.audit.verify import verify as audit
+    from folk.evidence.audit.checks.files import Sample
+    from folk.evidence.audit.verify import verify as audit
 
     named, path = load_study(study), from_here(study)
     found = audit(

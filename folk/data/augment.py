@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from folk.data.colour import Colours, brightened, contrasted, hue_shifted, saturated
 from folk.data.pixels import Interpolation, Pixels, cut, mirrored, resized
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 
 # ImageNet's mean and deviation in [0, 1], the neutral colour of what augmentation fills in.
 MEAN = (0.485, 0.456, 0.406)

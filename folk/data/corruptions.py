@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 
 from folk.data.pixels import Pixels, to_pixels
 from folk.data.transforms import EvalPicture
-from folk.errors import InputError, nearest
+from folk.evidence.core.errors import InputError, nearest
 
 Pixel8 = UInt8[np.ndarray, "h w 3"]
 SEVERITIES = (1, 2, 3, 4, 5)

@@ -16,7 +16,7 @@ from folk.data.pixels import Pixels, decode_pixels, stacked
 from folk.data.sampler import Draw, EpochSampler
 from folk.data.shards import PictureTable
 from folk.data.transforms import Transform
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 
 __all__ = ["Batches", "EpochSampler", "PictureDataset", "collate", "loader"]
 

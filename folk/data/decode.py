@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageFile
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 
 # What torchvision's ImageFolder takes, and GIF; the bytes decide, not the name. Pillow's other
 # readers stay closed: that of EPS has Ghostscript run the program that such a file is.

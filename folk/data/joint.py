@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import functional as F
 from folk.data.augment import MEAN, ColourJitter
 from folk.data.distortion import PhotometricDistortion
 from folk.data.pixels import Pixels, from_array, to_picture, to_pixels
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 
 # Value of pixels in an annotation that count for nothing.
 IGNORE = 255

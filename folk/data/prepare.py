@@ -19,14 +19,14 @@ import pyarrow.parquet as pq
 from jaxtyping import UInt8
 from PIL import Image
 
-from folk.data import scenes
+from folk.data.datasets import scenes
 from folk.data.decode import check_picture
 from folk.data.repeated import shared_pictures, tell_shared_pictures
 from folk.data.shards import FORMAT
 from folk.data.wnids import is_wnid
 from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter
-from folk.errors import InputError, nearest
-from folk.files import ASIDE, whole_file, write_json
+from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.core.files import ASIDE, whole_file, write_json
 
 MAX_ROWS_PER_SHARD = 65536
 # Rows of the manifest that are written at once.
@@ -70,7 +70,7 @@ def prepare_scenes(
         name: of the data set, as tables show it.
         confirm: called when all is made, before it takes its place; raises where another start of
             the job has taken over.
-        values: the keyword arguments of `folk.data.scenes.compose_scenes`.
+        values: the keyword arguments of `folk.data.datasets.scenes.compose_scenes`.
 
     Returns:
         number of pictures by split.

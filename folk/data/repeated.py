@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 
 # Splits that are learned from; pictures of all others are measured.
 LEARNED = ("train", "unlabelled")

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 from torch.utils.data import Sampler
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 
 
 class Draw(NamedTuple):

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Int, Int32
 
 from folk.data.writer import MANIFEST_SCHEMA, SHARD_SCHEMA, ShardInfo, ShardWriter, split_of
-from folk.errors import InputError, nearest
-from folk.json_file import read_form
+from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.core.json_file import read_form
 
 __all__ = ["FORMAT", "PictureTable", "PreparedData", "ShardWriter"]
 

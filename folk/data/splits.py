@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 
 
 def draw_split(

@@ -26,7 +26,7 @@ from folk.data.pixels import (
     to_picture,
     to_pixels,
 )
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 
 # DINO's blur radius is meant for pictures of this side, in pixels.
 REFERENCE_SIZE = 224

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 
 
 def is_wnid(name: str) -> bool:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from folk.errors import InputError
-from folk.files import whole_file
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import whole_file
 
 ROWS_PER_BATCH = 1024
 # A batch is also ended by its size, so that large pictures do not pile up in memory.

@@ -16,9 +16,9 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 from torch.nn.functional import conv2d, interpolate, pad
 
-from folk.errors import InputError
-from folk.methods.draws import Draws
-from folk.ranges import Count, Positive
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.ranges import Count, Positive
+from folk.filters.draws import Draws
 
 Pictures = Float[Tensor, "b c h w"]
 

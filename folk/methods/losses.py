@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import log_softmax, softmax
 
-from folk.methods.spectrum import multiplicity, squared_moduli
+from folk.filters.spectrum import multiplicity, squared_moduli
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float
 from timm.layers import DropPath
 from torch import Tensor, nn
 
+from folk.filters.apply import apply_filter, clipped_fraction
 from folk.methods.distillation import Centering, DistillationHead, PlainHead, ema_update
-from folk.methods.filters.apply import apply_filter, clipped_fraction
 from folk.methods.losses import (
     WeightMatrix,
     distillation_loss,

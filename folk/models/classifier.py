@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from folk.models.encoder import (
     Colours,
     EncoderInfo,

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from folk.errors import InputError, nearest
+from folk.evidence.core.errors import InputError, nearest
 from folk.models.stored import (
     Kind,
     load_state,

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from folk.errors import InputError, nearest
+from folk.evidence.core.errors import InputError, nearest
 from folk.models.stored import load_state, sha256_of
 
 

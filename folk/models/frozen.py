@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from folk.models.encoder import encode, is_vit
 
 Feature = Literal["cls", "mean", "cls-and-mean", "last-4-cls"]

@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from folk.models.decoder import WIDTH, TransformerDecoder
 from folk.models.encoder import is_vit, stride_of
 

@@ -8,7 +8,7 @@ from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from folk.models.encoder import is_vit
 
 NUM_LEVELS = 4

@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from folk.errors import InputError
-from folk.files import whole_file, write_json
-from folk.json_file import read_form
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import whole_file, write_json
+from folk.evidence.core.json_file import read_form
 
 FORMAT = 1
 Card = TypeVar("Card")  # a dataclass

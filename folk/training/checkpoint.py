@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from folk.errors import InputError
-from folk.files import UnwritableError, whole_file
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import UnwritableError, whole_file
 
 
 def save_checkpoint(path: Path, identity: str, update: int, state: dict[str, Any]) -> None:

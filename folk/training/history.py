@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from folk.errors import InputError
-from folk.files import write_text, writing_to
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import write_text, writing_to
 
 
 class History:

@@ -15,8 +15,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor
 
-from folk.errors import InputError
-from folk.files import write_json
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import write_json
 from folk.training.checkpoint import load_checkpoint, save_checkpoint
 from folk.training.distributed import World
 from folk.training.history import History

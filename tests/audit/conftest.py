@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from folk.audit.chain import Chain
-from folk.audit.explain import Explainer
-from folk.audit.explanation import Explanation
-from folk.audit.file_states import Reading
-from folk.audit.today import RecipeToday, Today
-from folk.metrics.classification import write_predictions
-from folk.provenance.digest import digest_file
-from folk.provenance.fingerprint import code_fingerprint
-from folk.provenance.record import open_record
-from folk.report.cells import collect_cells, read_cells, write_cells
-from folk.report.claims import judge_claims, read_claims, write_claims
-from folk.report.published import load_published
-from folk.study import load_study
+from folk.evidence.audit.chain import Chain
+from folk.evidence.audit.explain import Explainer
+from folk.evidence.audit.explanation import Explanation
+from folk.evidence.audit.file_states import Reading
+from folk.evidence.audit.today import RecipeToday, Today
+from folk.evidence.core.digest import digest_file
+from folk.evidence.record.fingerprint import code_fingerprint
+from folk.evidence.record.record import open_record
+from folk.evidence.results.cells import collect_cells, read_cells, write_cells
+from folk.evidence.results.claims import judge_claims, read_claims, write_claims
+from folk.evidence.results.metrics.classification import write_predictions
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import load_study
 from tests.audit.hand_made import finished  # noqa: F401 - a fixture
 
 RESULTS = Path("results/toy")
@@ -117,7 +117,7 @@ def do(
     with open_record(
         work, study="toy", stage=stage, run=run, evaluation=evaluation, argv=["python", stage],
         recipe=recipe, recipe_digest="d", seed=seed, inputs=inputs,
-        code=code_fingerprint(f"folk.tasks.{stage}", Path()), scale="demo",
+        code=code_fingerprint(f"folk.stages.{stage}", Path()), scale="demo",
         finetune_seed=finetune_seed,
     ) as record:  # fmt: skip
         metrics = write(work)
@@ -189,10 +189,10 @@ def git(*arguments: str) -> None:
 def scaffold(study: str, numbers: str) -> None:
     """Write what a study is made from: code, study file, published numbers, lock and archive."""
     for stage in ("prepare", "pretrain", "finetune"):
-        module = Path(f"folk/tasks/{stage}.py")
+        module = Path(f"folk/stages/{stage}.py")
         module.parent.mkdir(parents=True, exist_ok=True)
         module.write_text(f"STAGE = '{stage}'\n")
-    for package in ("folk", "folk/tasks"):
+    for package in ("folk", "folk/stages"):
         Path(package, "__init__.py").write_text("")
     Path("config").mkdir()
     Path("config/toy.yaml").write_text(study)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from folk.provenance.record import open_record
+from folk.evidence.record.record import open_record
 
 RESULTS = Path("results/demo")
 STUDY = """\

@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from folk.audit.chain import Chain
-from folk.audit.findings import Verification
-from folk.audit.seal import write_seal
-from folk.audit.stories import teller
-from folk.audit.today import Today
-from folk.audit.verify import verify
-from folk.provenance.digest import digest_file, sha256_of_json
-from folk.provenance.schema import record_id
-from folk.report.published import load_published
-from folk.report.render import render_report
-from folk.study import load_study
+from folk.evidence.audit.chain import Chain
+from folk.evidence.audit.findings import Verification
+from folk.evidence.audit.seal import write_seal
+from folk.evidence.audit.stories import teller
+from folk.evidence.audit.today import Today
+from folk.evidence.audit.verify import verify
+from folk.evidence.core.digest import digest_file, sha256_of_json
+from folk.evidence.record.schema import record_id
+from folk.evidence.report.render import render_report
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import load_study
 from tests.audit.conftest import (
     NUMBERS,
     PUBLISHED,

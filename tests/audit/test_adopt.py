@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from folk.adopted import read_adopted
-from folk.audit.adopt import adopt
-from folk.audit.adopted import adopted_record, is_of_today
-from folk.audit.seal import write_seal
 from folk.cli.app import app
-from folk.errors import InputError
-from folk.study import load_study
+from folk.evidence.audit.adopt import adopt
+from folk.evidence.audit.adopted import adopted_record, is_of_today
+from folk.evidence.audit.seal import write_seal
+from folk.evidence.core.errors import InputError
+from folk.evidence.record.adopted import read_adopted
+from folk.evidence.study.study import load_study
 from tests.audit.hand_made import do
 from tests.faults.table import fault
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from folk.audit.cell_claim import cell_claim, holds
-from folk.audit.seal import write_seal
-from folk.canonical import sha256_of_json
 from folk.cli.app import app
-from folk.provenance.schema import record_id
-from folk.study import load_study
+from folk.evidence.audit.cell_claim import cell_claim, holds
+from folk.evidence.audit.seal import write_seal
+from folk.evidence.core.canonical import sha256_of_json
+from folk.evidence.record.schema import record_id
+from folk.evidence.study.study import load_study
 from tests.audit.conftest import RESULTS, finetune
 
 FULL, SEAL = "main/mfm/full", RESULTS / "seal.json"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from folk.audit.chain import Chain
-from folk.errors import InputError
-from folk.provenance.record import open_record
+from folk.evidence.audit.chain import Chain
+from folk.evidence.core.errors import InputError
+from folk.evidence.record.record import open_record
 
 RESULTS = Path("results/demo")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from folk.audit.explain import explain_cell
-from folk.audit.narrate import in_one_line, narrate
-from folk.errors import InputError
+from folk.evidence.audit.explain import explain_cell
+from folk.evidence.audit.narrate import in_one_line, narrate
+from folk.evidence.core.errors import InputError
 from tests.audit.conftest import (
     CELLS,
     PUBLISHED,
@@ -269,10 +269,10 @@ def test_evaluations_of_two_seeds_cannot_be_swapped(toy):
 
 
 def test_code_and_recipe_of_today_are_set_beside_those_of_then(toy):
-    Path("folk/tasks/pretrain.py").write_text("# a comment\nSTAGE = 'pretrain'\n")
+    Path("folk/stages/pretrain.py").write_text("# a comment\nSTAGE = 'pretrain'\n")
     assert said(toy.explain(FULL).established, "recipe, code, environment lock")
 
-    Path("folk/tasks/pretrain.py").write_text("STAGE = 'other'\n")
+    Path("folk/stages/pretrain.py").write_text("STAGE = 'other'\n")
     toy.recipe = {"optim": {"epochs": 9}}
     found = toy.explain(FULL)
 
@@ -289,7 +289,7 @@ def test_uncommitted_changes_are_said_to_be_kept_and_must_be_those_of_the_record
     git("init", "-q")
     git("add", "folk", "config")
     git("commit", "-q", "-m", "start")
-    Path("folk/tasks/finetune.py").write_text("STAGE = 'dirty'\n")
+    Path("folk/stages/finetune.py").write_text("STAGE = 'dirty'\n")
     finetune("mfm-s0", "full", 0, 10)
     toy.tabulate()
     diff = RESULTS / "finetune/mfm-s0/full/uncommitted.diff"

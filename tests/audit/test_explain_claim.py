@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from folk.audit.explain_claim import explain_claim
-from folk.audit.narrate import in_one_line, narrate_claim
-from folk.errors import InputError
-from folk.report.claims import read_claims, write_claims
+from folk.evidence.audit.explain_claim import explain_claim
+from folk.evidence.audit.narrate import in_one_line, narrate_claim
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.claims import read_claims, write_claims
 from tests.audit.conftest import CLAIMS, RESULTS, predict
 
 RISES, FULL, MAX = "claims/rises", "main/mfm/full", "main/mfm/max"

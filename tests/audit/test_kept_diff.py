@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from folk.audit.kept_diff import kept_diff
+from folk.evidence.audit.kept_diff import kept_diff
 
 DIFF = b"+ STAGE = 'tried'\n"
 DIGEST = hashlib.sha256(DIFF).hexdigest()

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from folk.audit.checks.cells import check_cells
-from folk.audit.checks.records import check_records
-from folk.audit.narrate import narrate
-from folk.audit.subject import Subject
-from folk.provenance.digest import digest_file
-from folk.provenance.schema import read_record, record_id
-from folk.study import load_study
+from folk.evidence.audit.checks.cells import check_cells
+from folk.evidence.audit.checks.records import check_records
+from folk.evidence.audit.narrate import narrate
+from folk.evidence.audit.subject import Subject
+from folk.evidence.core.digest import digest_file
+from folk.evidence.record.schema import read_record, record_id
+from folk.evidence.study.study import load_study
 from tests.audit.conftest import (
     NUMBERS,
     PUBLISHED,

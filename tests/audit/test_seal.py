@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from folk.audit.chain import Chain
-from folk.audit.seal import read_seal, seal_path, seal_problems, signature_path, write_seal
-from folk.audit.signature import check_signature, sign
-from folk.canonical import chain_digest
 from folk.cli.app import app
-from folk.errors import InputError
-from folk.study import load_study
+from folk.evidence.audit.chain import Chain
+from folk.evidence.audit.seal import read_seal, seal_path, seal_problems, signature_path, write_seal
+from folk.evidence.audit.signature import check_signature, sign
+from folk.evidence.core.canonical import chain_digest
+from folk.evidence.core.errors import InputError
+from folk.evidence.study.study import load_study
 from tests.faults.table import fault
 
 RESULTS = Path("results/demo")

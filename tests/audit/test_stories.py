@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from folk.audit.chain import Chain
-from folk.audit.stories import teller
-from folk.audit.today import Today
-from folk.report.cells import cells_of, collect_cells
-from folk.report.chains import jobs_of, without_checked
-from folk.report.evidence import Evidence
-from folk.report.published import load_published
-from folk.study import load_study
+from folk.evidence.audit.chain import Chain
+from folk.evidence.audit.stories import teller
+from folk.evidence.audit.today import Today
+from folk.evidence.report.chains import jobs_of, without_checked
+from folk.evidence.results.cells import cells_of, collect_cells
+from folk.evidence.results.evidence import Evidence
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import load_study
 from tests.audit.conftest import PUBLISHED, RESULTS
 
 

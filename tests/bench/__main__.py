@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from folk.files import write_json
+from folk.evidence.core.files import write_json
 from tests.bench.measure import Row, Skipped, machine
 
 # Each is a module beside this one whose `rows()` measures.

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from folk.yaml_model import Document
+from folk.evidence.core.yaml_model import Document
 from tests.bench.measure import Row, in_turns, seconds
 
 ROOT = Path(__file__).parents[2]

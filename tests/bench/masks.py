@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from folk.methods.draws import Draws
-from folk.methods.filters.com_rcom import BT601, ComRComFilter
+from folk.filters.com_rcom import BT601, ComRComFilter
+from folk.filters.draws import Draws
 from tests.bench.measure import Row, in_turns, seconds
 
 ROUNDS = 9

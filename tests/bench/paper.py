@@ -16,19 +16,19 @@ from typing import Any
 
 import torch
 
+from folk.evidence.study.study import Evaluation, Study, load_study, run_name
 from folk.models.encoder import create_encoder
 from folk.models.segmenter import Segmenter
-from folk.recipes.evaluate import (
+from folk.stages.pretrain import build_model
+from folk.stages.recipes.evaluate import (
     Decoder,
     FinetuneRecipe,
     ProbeRecipe,
     RobustnessRecipe,
     SegmentRecipe,
 )
-from folk.recipes.named import recipes_of
-from folk.recipes.pretrain import PretrainRecipe
-from folk.study import Evaluation, Study, load_study, run_name
-from folk.tasks.pretrain import build_model
+from folk.stages.recipes.named import recipes_of
+from folk.stages.recipes.pretrain import PretrainRecipe
 from folk.training.meter import count_flops
 from tests.bench.measure import Row
 

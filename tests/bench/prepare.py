@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from folk.data.archives import miniature
-from folk.data.archives.kinds import look_into
-from folk.data.archives.store import store
-from folk.provenance.digest import digest_file
+from folk.data.datasets import miniature
+from folk.data.datasets.kinds import look_into
+from folk.data.datasets.store import store
+from folk.evidence.core.digest import digest_file
 from tests.bench.measure import Row, in_a_process, in_turns
 from tests.bench.photographs import photographs
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.fft import fft2, fftshift, ifft2, ifftshift
 
-from folk.methods.draws import Draws
-from folk.methods.filters.apply import apply_filter
-from folk.methods.filters.radial import RadialFilter
+from folk.filters.apply import apply_filter
+from folk.filters.draws import Draws
+from folk.filters.radial import RadialFilter
 from folk.methods.losses import masked_frequency_loss
 from folk.training.meter import PeakMemory
 from tests.bench.measure import Row, in_turns, seconds

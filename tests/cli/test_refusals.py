@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from folk.data.archives import miniature
+from folk.data.datasets import miniature
 
 RECIPES = Path("config/recipes")
 

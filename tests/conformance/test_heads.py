@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from folk.methods.distillation import DistillationHead
 from folk.models.encoder import create_encoder, stride_of
 from folk.models.heads import ReconstructionHead

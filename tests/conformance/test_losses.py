@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from folk.methods.draws import Draws
-from folk.methods.filters.com_rcom import ComRComFilter
-from folk.methods.filters.radial import RadialFilter, radial_keep
+from folk.filters.com_rcom import ComRComFilter
+from folk.filters.draws import Draws
+from folk.filters.radial import RadialFilter, radial_keep
 from folk.methods.losses import WeightMatrix, distillation_loss, masked_frequency_loss
 from tests.faults.table import fault
 

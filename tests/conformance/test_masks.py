@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from folk.methods.draws import Draws
-from folk.methods.filters.apply import apply_filter
-from folk.methods.filters.com_rcom import ComRComFilter, largest_fraction, symmetric_magnitude
-from folk.methods.filters.radial import RadialFilter, radial_keep
+from folk.filters.apply import apply_filter
+from folk.filters.com_rcom import ComRComFilter, largest_fraction, symmetric_magnitude
+from folk.filters.draws import Draws
+from folk.filters.radial import RadialFilter, radial_keep
 
 
 def full_plane(keep: torch.Tensor, width: int) -> torch.Tensor:

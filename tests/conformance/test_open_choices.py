@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from folk.recipes import load_recipe
-from folk.yaml_model import flattened
+from folk.evidence.core.yaml_model import flattened
+from folk.stages.recipes import load_recipe
 
 FOLDER = Path("config/recipes")
 

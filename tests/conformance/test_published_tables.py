@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from folk.recipes.named import recipes_of
-from folk.report.published import load_published
-from folk.study import load_study
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import load_study
+from folk.stages.recipes.named import recipes_of
 
 # FOLK, Table 1: ViT-S/16, ViT-B/16. None is N/A.
 TABLE_1 = {

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from folk.models.encoder import create_encoder, create_model
-from folk.recipes import load_recipe, result_values
-from folk.tasks.optimisation import optimizer_and_schedule
-from folk.tasks.pretrain import build_corruption, build_model
+from folk.stages.optimisation import optimizer_and_schedule
+from folk.stages.pretrain import build_corruption, build_model
+from folk.stages.recipes import load_recipe, result_values
 from folk.training.optimizer import layer_decay_groups
 from folk.training.schedules import current_rate
 

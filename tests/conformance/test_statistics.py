@@ -2,7 +2,7 @@
 
 import pytest
 
-from folk.metrics.intervals import deviation, mean
+from folk.evidence.results.metrics.intervals import deviation, mean
 
 # CoinCheung/MFM@e4ce8db: four pre-trainings of ResNet-50, three fine-tunings each, top-1 %.
 COINCHEUNG = [

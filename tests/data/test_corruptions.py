@@ -7,7 +7,7 @@ from PIL import Image
 from folk.data.corruptions import CORRUPTIONS, SEVERITIES, CorruptedPicture, corrupt
 from folk.data.pixels import to_pixels
 from folk.data.transforms import eval_transform
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 
 HEIGHT, WIDTH = 24, 40
 

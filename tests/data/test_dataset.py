@@ -13,7 +13,7 @@ from folk.data.joint import segment_transform
 from folk.data.sampler import Draw
 from folk.data.shards import PictureTable, ShardWriter
 from folk.data.transforms import eval_transform, view_transforms
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 
 VIEWS = view_transforms("mfm", size=32, min_scale=0.2, num_views=2)

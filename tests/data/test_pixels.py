@@ -12,7 +12,7 @@ from folk.data.dataset import collate
 from folk.data.decode import check_picture, decode_picture
 from folk.data.pixels import cut, decode_pixels, mirrored, resized, stacked, to_picture, to_pixels
 from folk.data.transforms import unit_range
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from folk.data import prepare, scenes
+from folk.data import prepare
+from folk.data.datasets import scenes
 from folk.data.prepare import prepare_image_folder, prepare_scenes
 from folk.data.shards import PreparedData
-from folk.errors import InputError
-from folk.files import sweep
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import sweep
 from tests.faults.table import fault
 
 SMALL = {"num_train": 20, "num_val": 10, "num_unlabelled": 0}

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from folk.data.splits import draw_split, read_list
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 
 LABELS = st.lists(st.integers(-1, 4), min_size=1, max_size=60).map(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from folk.data.sampler import EpochSampler
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from folk.data.scenes import (
+from folk.data.datasets.scenes import (
     compose_scenes,
     digit_pool,
     photograph_regions,
@@ -11,7 +11,7 @@ from folk.data.scenes import (
     read_photographs,
     scene_sources,
 )
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 
 SMALL = {"num_train": 30, "num_val": 20, "num_unlabelled": 10}
 

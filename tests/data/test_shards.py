@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from folk.data.scenes import compose_scenes
+from folk.data.datasets.scenes import compose_scenes
 from folk.data.shards import PictureTable, PreparedData, ShardWriter
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from folk.data.splits import draw_split, read_list
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 
 LABELS = np.repeat(np.arange(4), 25).astype(np.int32)

@@ -6,10 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from folk.data.shards import PreparedData
-from folk.errors import InputError
-from folk.recipes.prepare import PrepareRecipe, SplitRecipe
-from folk.tasks.prepare import run_prepare
-from folk.tasks.split import run_split
+from folk.evidence.core.errors import InputError
+from folk.stages.prepare import run_prepare
+from folk.stages.recipes.prepare import PrepareRecipe, SplitRecipe
+from folk.stages.split import run_split
 
 ABOUT = {"reproduces": "", "hardware": "", "expected": ""}
 SCENES = {

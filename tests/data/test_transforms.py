@@ -18,7 +18,7 @@ from folk.data.transforms import (
     unit_range,
     view_transforms,
 )
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 
 
 def rng(seed=0):

@@ -32,7 +32,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, *names: str) -> Iterator[None]:
         return handle, path
 
     with monkeypatch.context() as patch:
-        patch.setattr("folk.files.tempfile.mkstemp", on_a_full_disk)
+        patch.setattr("folk.evidence.core.files.tempfile.mkstemp", on_a_full_disk)
         yield
 
 

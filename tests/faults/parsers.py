@@ -12,30 +12,30 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from folk.adopted import read_adopted
-from folk.audit.chain import Job
-from folk.audit.seal import Seal, _digest, read_seal
-from folk.canonical import chain_digest
 from folk.cli.job import parse_settings
-from folk.cluster import states
-from folk.cluster.driver_note import LOCKS, NOTES, leave_note, lines_about_the_lock
-from folk.cluster.duration import parse_minutes
-from folk.cluster.ledger import Ledger, Submission, progress_of
-from folk.cluster.queues import read_gpus, read_partitions
-from folk.cluster.site import load_site
-from folk.data.archives.members import open_archive
+from folk.data.datasets.members import open_archive
 from folk.data.shards import PreparedData
 from folk.data.splits import read_list
-from folk.errors import InputError
-from folk.plan.graph import longest_chain, read_graph
-from folk.provenance.record import OPEN_NAME, _earlier_starts, _last_step
-from folk.provenance.replay import history_of
-from folk.provenance.schema import read_record, record_id
-from folk.recipes import load_recipe
-from folk.report.drawings import _histories
-from folk.report.evidence import read_json
-from folk.report.published import load_published
-from folk.study import load_study
+from folk.evidence.adapters.mlflow_replay import history_of
+from folk.evidence.audit.chain import Job
+from folk.evidence.audit.seal import Seal, _digest, read_seal
+from folk.evidence.core.canonical import chain_digest
+from folk.evidence.core.errors import InputError
+from folk.evidence.plan.graph import longest_chain, read_graph
+from folk.evidence.record.adopted import read_adopted
+from folk.evidence.record.record import OPEN_NAME, _earlier_starts, _last_step
+from folk.evidence.record.schema import read_record, record_id
+from folk.evidence.report.drawings import _histories
+from folk.evidence.results.evidence import read_json
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import load_study
+from folk.slurm import states
+from folk.slurm.driver_note import LOCKS, NOTES, leave_note, lines_about_the_lock
+from folk.slurm.duration import parse_minutes
+from folk.slurm.ledger import Ledger, Submission, progress_of
+from folk.slurm.queues import read_gpus, read_partitions
+from folk.slurm.site import load_site
+from folk.stages.recipes import load_recipe
 from folk.training.history import History
 from tests.faults.mangled import Bytes, mangled, mangled_json, mangled_yaml
 

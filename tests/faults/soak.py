@@ -22,8 +22,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from folk.metrics.cost import OF_ONE_MACHINE
-from folk.provenance.digest import digest_file
+from folk.evidence.core.digest import digest_file
+from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
 from folk.training.history import read_history
 from tests.workflow.conftest import Copy
 

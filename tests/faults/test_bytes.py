@@ -15,29 +15,29 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from folk.adopted import read_adopted
-from folk.audit.seal import read_seal
-from folk.canonical import chain_digest
 from folk.data.prepare import prepare_scenes
 from folk.data.shards import PreparedData
-from folk.errors import InputError
-from folk.metrics.classification import read_predictions, write_predictions
-from folk.metrics.segmentation import read_confusions, write_confusions
-from folk.metrics.variants import accuracy_of_variants, write_variants
+from folk.evidence.audit.seal import read_seal
+from folk.evidence.core.canonical import chain_digest
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.yaml_model import Document
+from folk.evidence.record.adopted import read_adopted
+from folk.evidence.record.record import open_record
+from folk.evidence.record.schema import read_record, record_id
+from folk.evidence.report import drawings, examples
+from folk.evidence.results.cells import SCHEMA, read_cells
+from folk.evidence.results.evidence import read_metrics
+from folk.evidence.results.metrics.classification import read_predictions, write_predictions
+from folk.evidence.results.metrics.segmentation import read_confusions, write_confusions
+from folk.evidence.results.metrics.variants import accuracy_of_variants, write_variants
+from folk.evidence.results.stored import write_rows
 from folk.models.classifier import create_classifier, load_classifier, save_classifier
 from folk.models.encoder import create_encoder, load_encoder, save_encoder
-from folk.provenance.record import open_record
-from folk.provenance.schema import read_record, record_id
-from folk.report import drawings, examples
-from folk.report.cells import SCHEMA, read_cells
-from folk.report.evidence import read_metrics
-from folk.report.stored import write_rows
-from folk.tasks.pictures import keys_of
+from folk.stages.pictures import keys_of
 from folk.training.checkpoint import load_checkpoint, save_checkpoint
 from folk.training.distributed import World
 from folk.training.history import read_history
 from folk.training.loop import Plan, train
-from folk.yaml_model import Document
 from tests.faults.table import fault
 
 VIT = {"img_size": 32, "patch_size": 16, "embed_dim": 12, "depth": 1, "num_heads": 2}

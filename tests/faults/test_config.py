@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 
 from folk.cli.app import app
 from folk.cli.job import parse_settings
-from folk.errors import InputError
-from folk.recipes import load_recipe
-from folk.report.published import load_published
-from folk.study import load_study
-from folk.yaml_model import Document, parse_value, spelt_value
-from folk.yaml_text import DEEPEST
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.yaml_model import Document, parse_value, spelt_value
+from folk.evidence.core.yaml_text import DEEPEST
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import load_study
+from folk.stages.recipes import load_recipe
 from tests.faults.table import fault
 from tests.test_study import STUDY
 
@@ -128,7 +128,7 @@ def laughs(levels: int) -> str:
 def test_a_file_that_would_fill_memory_or_stack_is_refused_at_once(
     tmp_path, text, problem, monkeypatch
 ):
-    monkeypatch.setattr("folk.yaml_text.MOST_REPEATED", 1000)
+    monkeypatch.setattr("folk.evidence.core.yaml_text.MOST_REPEATED", 1000)
     (tmp_path / "tiny.yaml").write_text(text)
     start = time.perf_counter()
 

@@ -15,15 +15,21 @@ from torch import nn
 
 from folk.cli.app import main
 from folk.data.writer import ShardWriter
-from folk.errors import InputError
-from folk.files import UnwritableError, bring_to_now, whole_file, write_json, write_text
-from folk.metrics.classification import write_predictions
-from folk.metrics.segmentation import write_confusions
-from folk.metrics.variants import write_variants
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import (
+    UnwritableError,
+    bring_to_now,
+    whole_file,
+    write_json,
+    write_text,
+)
+from folk.evidence.record.publish import publish
+from folk.evidence.record.schema import read_record
+from folk.evidence.results.metrics.classification import write_predictions
+from folk.evidence.results.metrics.segmentation import write_confusions
+from folk.evidence.results.metrics.variants import write_variants
+from folk.evidence.results.stored import write_rows
 from folk.models.stored import Kind, write_weights
-from folk.provenance.publish import publish
-from folk.provenance.schema import read_record
-from folk.report.stored import write_rows
 from folk.training.checkpoint import load_checkpoint, save_checkpoint
 from folk.training.history import History
 from tests.faults.disk import ForgetfulDisk, full_disk, no_space, read_only_folder
@@ -206,7 +212,7 @@ def test_a_read_only_folder_of_results_is_refused_by_name():
     "refused, with the name of the file",
 )
 def test_a_read_only_file_system_is_refused_by_name(tmp_path, monkeypatch):
-    monkeypatch.setattr("folk.files.tempfile.mkstemp", _read_only)
+    monkeypatch.setattr("folk.evidence.core.files.tempfile.mkstemp", _read_only)
     with pytest.raises(UnwritableError, match=r"cells\.json: .* \(Read-only file system\); let it"):
         write_json(tmp_path / "cells.json", {})
 
@@ -231,7 +237,7 @@ def test_what_cannot_be_read_is_not_told_as_what_cannot_be_written(tmp_path):
 def test_a_record_is_never_safer_than_what_it_speaks_of(tmp_path, capfd, monkeypatch):
     # The diff of uncommitted code would be written, and flushed, between results and record.
     state = {"commit": None, "dirty": None, "dirty_diff_sha256": None}
-    monkeypatch.setattr("folk.provenance.record.code_state", lambda _root: (state, None))
+    monkeypatch.setattr("folk.evidence.record.record.code_state", lambda _root: (state, None))
     disk = ForgetfulDisk(monkeypatch)
     status, line = prepare(tmp_path / "out", capfd, monkeypatch)
 

@@ -17,25 +17,25 @@ import numpy as np
 import pytest
 import torch
 
-from folk.audit import again
-from folk.audit.adopt import adopt
-from folk.audit.chain import Chain
-from folk.audit.crate import export_crate
-from folk.audit.seal import write_seal
-from folk.data.archives import members
-from folk.data.archives.members import open_archive
+from folk.data.datasets import members
+from folk.data.datasets.members import open_archive
 from folk.data.shards import PreparedData
-from folk.errors import InputError
+from folk.evidence.adapters.mlflow_mirror import LiveMirror, sync_study
+from folk.evidence.adapters.rocrate_export import export_crate
+from folk.evidence.audit import again
+from folk.evidence.audit.adopt import adopt
+from folk.evidence.audit.chain import Chain
+from folk.evidence.audit.seal import write_seal
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.secrets import without_secrets
+from folk.evidence.record.environment import code_moved_since
+from folk.evidence.record.record import open_record
+from folk.evidence.record.schema import read_record, record_id
+from folk.evidence.report import examples
+from folk.evidence.study.study import load_study
 from folk.models.encoder import create_encoder
 from folk.models.external import load_external
 from folk.models.stored import sha256_of
-from folk.provenance.environment import code_moved_since
-from folk.provenance.record import open_record
-from folk.provenance.schema import read_record, record_id
-from folk.report import examples
-from folk.secrets import without_secrets
-from folk.study import load_study
-from folk.tracking import LiveMirror, sync_study
 from folk.training.checkpoint import load_checkpoint
 from tests.audit.hand_made import RESULTS, do, finished  # noqa: F401 - a fixture
 from tests.faults.table import fault
@@ -246,7 +246,7 @@ def test_no_line_of_the_package_unpickles():
             if given.get("shell") == "True" or called.endswith("read_pickle"):
                 wrong.append(where)
             # The annotations of our own filters, with no name but those of types.
-            if called == "eval" and "folk/recipes/parts.py" not in where:
+            if called == "eval" and "folk/stages/recipes/parts.py" not in where:
                 wrong.append(where)
     assert wrong == []
 
@@ -362,7 +362,7 @@ def test_variables_of_a_record_are_not_obeyed(finished, monkeypatch):  # noqa: F
 
     monkeypatch.delenv("LD_PRELOAD", raising=False)
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    monkeypatch.setattr("folk.audit.again.subprocess.run", run)
+    monkeypatch.setattr("folk.evidence.audit.again.subprocess.run", run)
 
     again._run(Chain(RESULTS).at(path), Path("out"), Path("work"))
 
@@ -528,7 +528,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 )
 def test_no_server_listens_to_the_network():
     # It asks whether a port is free on any address, and listens on none.
-    asks = "tests/cluster/lab.py"
+    asks = "tests/slurm/lab.py"
     wrong = []
     folders = [
         p for name in ("folk", "workflow", "tests", "docs") for p in (ROOT / name).rglob("*")

@@ -9,17 +9,17 @@ import pytest
 import torch
 
 from folk.data.splits import draw_split
-from folk.errors import InputError
-from folk.methods.draws import Draws
-from folk.methods.filters.apply import apply_filter
-from folk.methods.filters.com_rcom import ComRComFilter
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.metrics.classification import ranked, top_k_of_file, write_predictions
+from folk.evidence.results.metrics.intervals import bootstrap_interval
+from folk.evidence.results.metrics.knn import knn_class_scores
+from folk.evidence.results.metrics.variants import accuracy_of_variants, write_variants
+from folk.evidence.results.pictures import image_bootstrap, picture_scores
+from folk.filters.apply import apply_filter
+from folk.filters.com_rcom import ComRComFilter
+from folk.filters.draws import Draws
 from folk.methods.losses import WeightMatrix, masked_frequency_loss
-from folk.metrics.classification import ranked, top_k_of_file, write_predictions
-from folk.metrics.intervals import bootstrap_interval
-from folk.metrics.knn import knn_class_scores
-from folk.metrics.variants import accuracy_of_variants, write_variants
-from folk.recipes import load_recipe
-from folk.report.pictures import image_bootstrap, picture_scores
+from folk.stages.recipes import load_recipe
 from tests.faults.table import fault
 
 LABELS = np.array([0, 1, 2])

@@ -11,18 +11,18 @@ import torch
 from PIL import EpsImagePlugin, Image
 
 from folk.data import transforms
-from folk.data.archives import miniature
-from folk.data.archives.kinds import look_into
-from folk.data.archives.miniature import picture, write_tar, write_zip
-from folk.data.archives.store import store
 from folk.data.dataset import PictureDataset
+from folk.data.datasets import miniature
+from folk.data.datasets.kinds import look_into
+from folk.data.datasets.miniature import picture, write_tar, write_zip
+from folk.data.datasets.store import store
 from folk.data.decode import MAX_PIXELS, check_picture, decode_annotation, decode_picture
 from folk.data.joint import segment_eval_transform, segment_transform
 from folk.data.pixels import decode_pixels
 from folk.data.prepare import prepare_image_folder
 from folk.data.shards import PictureTable, PreparedData, ShardWriter
 from folk.data.transforms import eval_transform, finetune_transform, view_transforms
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 
 HERE = {"where": lambda: "train/ant/0.jpg"}

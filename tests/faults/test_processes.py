@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from folk.cli.app import main
-from folk.cluster import study_lock
 from folk.data.shards import PreparedData
-from folk.errors import InputError
-from folk.provenance.record import open_record
-from folk.provenance.schema import read_record
+from folk.evidence.core.errors import InputError
+from folk.evidence.record.record import open_record
+from folk.evidence.record.schema import read_record
+from folk.slurm import study_lock
 from tests.faults.table import fault
 from tests.workflow.conftest import ROOT
 
@@ -62,7 +62,7 @@ def test_too_little_memory_is_told_in_one_line(
         take()
         return {}
 
-    monkeypatch.setattr("folk.tasks.prepare.run_prepare", greedy)
+    monkeypatch.setattr("folk.stages.prepare.run_prepare", greedy)
     status = call(prepare(tmp_path / "out"), monkeypatch)
 
     said = capfd.readouterr().err
@@ -153,7 +153,7 @@ def test_a_record_does_not_end_before_it_began(tmp_path, monkeypatch):
         def now(cls, tz=None):
             return real.now(tz) + cls.ahead
 
-    monkeypatch.setattr("folk.provenance.record.datetime", SetBack)
+    monkeypatch.setattr("folk.evidence.record.record.datetime", SetBack)
     fields = {"study": "s", "stage": "prepare", "run": "a", "evaluation": None, "argv": []}
     rest = {"recipe": {}, "recipe_digest": "d", "seed": None, "inputs": {}, "scale": "demo"}
     with open_record(Path("work"), **fields, **rest, code="c" * 64) as record:
@@ -198,7 +198,7 @@ def test_what_a_job_reads_is_never_newer_than_what_it_makes(tmp_path, capfd, mon
 def test_a_study_is_held_by_one_driver_and_only_while_it_lives(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(study_lock, "_HELD", [])
-    hold = "from folk.cluster.study_lock import hold_study; hold_study('tiny'); input()"
+    hold = "from folk.slurm.study_lock import hold_study; hold_study('tiny'); input()"
     command = [sys.executable, "-c", hold]
     root = {**os.environ, "PYTHONPATH": str(ROOT)}
     other = subprocess.Popen(command, stdin=subprocess.PIPE, env=root)

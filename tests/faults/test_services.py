@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from folk import tracking
-from folk.tracking import LONGEST_REASON, LiveMirror, sync_study
+from folk.evidence.adapters import mlflow_mirror as tracking
+from folk.evidence.adapters.mlflow_mirror import LONGEST_REASON, LiveMirror, sync_study
 from tests.faults.table import fault
 
 

@@ -28,7 +28,7 @@ def forbidden(event, arguments):
 
 sys.addaudithook(forbidden)
 from folk.cli.app import app
-from folk.tracking import sync_study
+from folk.evidence.adapters.mlflow_mirror import sync_study
 
 recipes, words = sys.argv[1], ["--study", "alone", "--scale", "demo"]
 few = [f"scenes.num_{part}={count}" for part, count in

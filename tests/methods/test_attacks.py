@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from folk.methods.attacks import fgsm, pgd
+from folk.stages.attacks import fgsm, pgd
 
 WEIGHTS = torch.tensor([[0.0, 0.0, 0.0, 0.0], [3.0, -1.0, 0.0, 0.5]])
 SIGNS = torch.tensor([1.0, -1.0, 0.0, 1.0])

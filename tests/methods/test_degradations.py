@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.ndimage import correlate
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
+from folk.filters.draws import Draws
 from folk.methods.degradations import Deblur, Denoise, SuperResolution, gaussian_kernels
-from folk.methods.draws import Draws
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -2,7 +2,7 @@
 
 import torch
 
-from folk.methods.draws import Draws
+from folk.filters.draws import Draws
 
 
 def everything(draws: Draws) -> list[torch.Tensor]:

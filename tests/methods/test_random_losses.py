@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import log_softmax, softmax
 
+from folk.filters.spectrum import half_width, symmetrised
 from folk.methods.losses import distillation_loss, masked_frequency_loss, removed_count
-from folk.methods.spectrum import half_width, symmetrised
 from tests.conformance.test_masks import full_plane
 from tests.faults.table import fault
 

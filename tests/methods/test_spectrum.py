@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from folk.methods import spectrum
-from folk.methods.spectrum import half_spectrum, squared_moduli, weighted_inverse
+from folk.filters import spectrum
+from folk.filters.spectrum import half_spectrum, squared_moduli, weighted_inverse
 
 
 @pytest.mark.parametrize("size", [(6, 8), (8, 7), (5, 5)])

@@ -5,10 +5,10 @@ import copy
 import pytest
 import torch
 
+from folk.filters.com_rcom import ComRComFilter
+from folk.filters.draws import Draws
+from folk.filters.radial import RadialFilter
 from folk.methods.distillation import DistillationHead
-from folk.methods.draws import Draws
-from folk.methods.filters.com_rcom import ComRComFilter
-from folk.methods.filters.radial import RadialFilter
 from folk.methods.losses import (
     WeightMatrix,
     distillation_loss,

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from folk.errors import InputError
-from folk.metrics.classification import (
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.metrics.classification import (
     hits,
     read_predictions,
     top_k_accuracy,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from folk.errors import InputError
-from folk.metrics.corruption import (
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.metrics.corruption import (
     ALEXNET_CLEAN_ERROR,
     ALEXNET_ERROR,
     ALEXNET_ERROR_EXTRA,
@@ -17,7 +17,7 @@ from folk.metrics.corruption import (
     relative_mce,
     robustness_metrics,
 )
-from folk.metrics.variants import accuracy_of_variants, write_variants
+from folk.evidence.results.metrics.variants import accuracy_of_variants, write_variants
 from tests.faults.table import fault
 
 ALEXNET = {name: dict.fromkeys(SEVERITIES, error / 100) for name, error in ALEXNET_ERROR.items()}

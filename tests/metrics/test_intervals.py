@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from folk.errors import InputError
-from folk.metrics.intervals import (
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.metrics.intervals import (
     Scatter,
     bootstrap_interval,
     deviation,

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from folk.errors import InputError
-from folk.metrics import knn
-from folk.metrics.knn import knn_class_scores, knn_metrics, knn_scores
-from folk.metrics.variants import write_variants
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.metrics import knn
+from folk.evidence.results.metrics.knn import knn_class_scores, knn_metrics, knn_scores
+from folk.evidence.results.metrics.variants import write_variants
 from tests.faults.table import fault
 
 

@@ -5,9 +5,9 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from folk.errors import InputError
-from folk.metrics.kshot import draw_shots, kshot_metrics, logistic_scores, prepared
-from folk.metrics.variants import write_variants
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.metrics.kshot import draw_shots, kshot_metrics, logistic_scores, prepared
+from folk.evidence.results.metrics.variants import write_variants
 from tests.faults.table import fault
 
 SETTINGS = {"weight_decay": 0.1, "center": "feature", "max_iterations": 500, "tolerance": 1e-8}

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from folk.errors import InputError
-from folk.metrics.segmentation import (
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.metrics.segmentation import (
     confusion_of_picture,
     read_confusions,
     scores,

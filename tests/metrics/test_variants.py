@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from folk.errors import InputError
-from folk.metrics.variants import accuracy_of_variants, write_variants
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.metrics.variants import accuracy_of_variants, write_variants
 
 LABELS = np.array([0, 1, 2, 0])
 KEYS = ["a", "b", "c", "d"]

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from timm.layers import DropPath
 from torch import nn
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from folk.models.classifier import create_classifier, load_classifier, save_classifier
 from folk.models.encoder import create_encoder, encode, read_encoder_info, save_encoder
 

@@ -7,7 +7,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from folk.models.encoder import (
     create_encoder,
     encode,

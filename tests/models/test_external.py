@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from folk.models.encoder import create_encoder
 from folk.models.external import load_external
 from tests.faults.table import fault

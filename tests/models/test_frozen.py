@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from folk.models.encoder import create_encoder
 from folk.models.frozen import frozen_feature
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from timm.layers import convert_sync_batchnorm
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from folk.models.encoder import create_encoder
 from folk.models.segmenter import Segmenter
 

@@ -2,9 +2,17 @@
 
 import pytest
 
-from folk.plan.figures import BOUND, ESTIMATE, MEASURED, NOT_COUNTED, SCALED, Figure, total
-from folk.plan.jobs import Plan, PlannedJob
-from folk.plan.tables import bytes_text
+from folk.evidence.plan.figures import (
+    BOUND,
+    ESTIMATE,
+    MEASURED,
+    NOT_COUNTED,
+    SCALED,
+    Figure,
+    total,
+)
+from folk.evidence.plan.jobs import Plan, PlannedJob
+from folk.evidence.plan.tables import bytes_text
 
 
 @pytest.mark.parametrize(

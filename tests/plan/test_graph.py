@@ -2,8 +2,8 @@
 
 import pytest
 
-from folk.errors import InputError
-from folk.plan.graph import longest_chain, read_graph
+from folk.evidence.core.errors import InputError
+from folk.evidence.plan.graph import longest_chain, read_graph
 
 NODE = '\t{}[label = "{}", color = "0.00 0.6 0.85", style="{}"];'
 HEAD = "digraph snakemake_dag {\n    node[shape=box, style=rounded];"

@@ -10,12 +10,12 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
-from folk.metrics.intervals import difference_interval, mean, seed_interval
-from folk.plan.power import Deviations, Measured, Question, questions
-from folk.report.claims import CONFIDENCE
-from folk.report.published import KINDS, load_published
-from folk.report.verdicts import Step, order_verdict, verdict
-from folk.study import load_study
+from folk.evidence.plan.power import Deviations, Measured, Question, questions
+from folk.evidence.results.claims import CONFIDENCE
+from folk.evidence.results.metrics.intervals import difference_interval, mean, seed_interval
+from folk.evidence.results.published import KINDS, load_published
+from folk.evidence.results.verdicts import Step, order_verdict, verdict
+from folk.evidence.study.study import load_study
 
 TRIALS = 40_000
 STEPS = (82.9, 83.2, 83.4)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from folk.recipes.choices import other_choices
+from folk.stages.recipes.choices import other_choices
 
 FOLK = {
     "method": {

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from folk.errors import InputError
-from folk.recipes.cover import smallest_cover
-from folk.recipes.named import recipes_of
-from folk.study import load_study
+from folk.evidence.core.errors import InputError
+from folk.evidence.study.study import load_study
+from folk.stages.recipes.cover import smallest_cover
+from folk.stages.recipes.named import recipes_of
 
 CONFIG = Path("config")
 PATH = CONFIG / "small.yaml"  # where the recipes of this study stand

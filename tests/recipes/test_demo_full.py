@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from folk.metrics.cost import OF_ONE_MACHINE
-from folk.recipes import result_values
-from folk.recipes.named import recipe_of
-from folk.report.compared import check_comparisons
-from folk.report.published import load_published
-from folk.study import load_study
+from folk.evidence.results.compared import check_comparisons
+from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import load_study
+from folk.stages.recipes import result_values
+from folk.stages.recipes.named import recipe_of
 
 CONFIG = Path("config")
 PATH = CONFIG / "demo-full.yaml"

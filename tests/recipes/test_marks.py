@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from folk.recipes import load_recipe, result_values
-from folk.yaml_model import Document, flattened
+from folk.evidence.core.yaml_model import Document, flattened
+from folk.stages.recipes import load_recipe, result_values
 
 FOLDER = Path("config/recipes")
 PROSE = ("base", "about", "source", "assume", "runtime")

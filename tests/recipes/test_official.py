@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from folk.recipes.official import changed_digests
+from folk.stages.recipes.official import changed_digests
 
 FOLDER = Path("config/recipes")
 TRAIN = "1d675b47d978889d74fa0da5fadfb00e"

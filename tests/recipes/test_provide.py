@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from folk.errors import InputError
-from folk.recipes import load_recipe
-from folk.recipes.provide import archive_problems, missing_files
-from folk.study import DataEntry, load_study
+from folk.evidence.core.errors import InputError
+from folk.evidence.study.study import DataEntry, load_study
+from folk.stages.recipes import load_recipe
+from folk.stages.recipes.provide import archive_problems, missing_files
 
 FOLDER = Path("config/recipes")
 IMAGENET = {"train": "a/train.tar", "val": "a/val.tar", "devkit": "a/kit.tar.gz"}

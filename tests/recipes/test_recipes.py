@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from folk.errors import InputError
-from folk.recipes import RECIPES, load_recipe, recipe_digest, result_values
-from folk.recipes.parts import parts_in
+from folk.evidence.core.errors import InputError
+from folk.stages.recipes import RECIPES, load_recipe, recipe_digest, result_values
+from folk.stages.recipes.parts import parts_in
 from tests.faults.table import fault
 
 FOLDER = Path("config/recipes")

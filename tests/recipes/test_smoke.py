@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from folk.recipes import load_recipe, result_values
-from folk.recipes.smoke import cuts, laid_over, metric_left
-from folk.yaml_model import flattened
+from folk.evidence.core.yaml_model import flattened
+from folk.stages.recipes import load_recipe, result_values
+from folk.stages.recipes.smoke import cuts, laid_over, metric_left
 
 FOLDER = Path("config/recipes")
 LENGTHS = {

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from folk.report.render import render_report
-from folk.study import Study, load_study
+from folk.evidence.report.render import render_report
+from folk.evidence.study.study import Study, load_study
 
 CLASSES = ["zero", "one", "two", "three", "four"]
 SEEDS = (0, 1)

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from folk.errors import InputError
-from folk.report.cells import cells_of, collect_cells, read_cells, write_cells
-from folk.report.published import load_published
-from folk.study import load_study
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.cells import cells_of, collect_cells, read_cells, write_cells
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import load_study
 
 
 def collected(tree, **options):

@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 
-from folk.errors import InputError
-from folk.report.cells import cells_of, collect_cells, write_cells
-from folk.report.claims import judge_claims, read_claims, write_claims
-from folk.report.published import load_published
-from folk.study import load_study
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.cells import cells_of, collect_cells, write_cells
+from folk.evidence.results.claims import judge_claims, read_claims, write_claims
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import load_study
 
 
 def judged(tree, old="", new=""):

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from folk.report.cells import cells_of, collect_cells
-from folk.report.cost_drawings import draw_cost
-from folk.report.drawing import NotDrawn
-from folk.report.evidence import Evidence
-from folk.report.published import load_published
-from folk.study import load_study
+from folk.evidence.report.cost_drawings import draw_cost
+from folk.evidence.report.drawing import NotDrawn
+from folk.evidence.results.cells import cells_of, collect_cells
+from folk.evidence.results.evidence import Evidence
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import load_study
 
 SECONDS = {"scratch": 0.0, "mfm": 600.0, "mfm-com": 660.0, "folk": 1200.0}
 COST = """  cost: {stage: cost, recipe: cost, data: scenes, encoders: [mfm, folk]}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from folk.metrics.variants import write_variants
-from folk.report.evidence import recompute
+from folk.evidence.results.evidence import recompute
+from folk.evidence.results.metrics.variants import write_variants
 
 RIGHT, WRONG = np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])
 

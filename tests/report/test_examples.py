@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from folk.report.examples import Examples, completed, kept_shares, largest_first, power
+from folk.evidence.report.examples import Examples, completed, kept_shares, largest_first, power
 
 
 def pictures(count=2, side=8):

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from folk.report import canvas, figures, picture_figures
+from folk.evidence.report import canvas, figures, picture_figures
 
 COLOURS = {"scratch": "#7d8790", "FOLK $x <b>": "#cf5f23"}
 

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from folk.report.render import render_report
-from folk.study import load_study
+from folk.evidence.report.render import render_report
+from folk.evidence.study.study import load_study
 from tests.faults.table import fault
 
 HTML = "<script>alert(1)</script><img src=x onerror=alert(1)>"

@@ -5,11 +5,11 @@ import dataclasses
 import pyarrow.parquet as pq
 import pytest
 
-from folk.report.cells import SCHEMA, Cell
-from folk.report.claims import SCHEMA as CLAIMS_SCHEMA
-from folk.report.claims import judge_claims, read_claims, write_claims
-from folk.report.published import load_published
-from folk.study import load_study
+from folk.evidence.results.cells import SCHEMA, Cell
+from folk.evidence.results.claims import SCHEMA as CLAIMS_SCHEMA
+from folk.evidence.results.claims import judge_claims, read_claims, write_claims
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import load_study
 
 STUDY = """
 study: toy

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from folk.report.cells import cells_of, collect_cells
-from folk.report.escape import latex
-from folk.report.published import load_published
-from folk.report.tables import render_latex, table_views
-from folk.study import load_study
+from folk.evidence.report.escape import latex
+from folk.evidence.report.tables import render_latex, table_views
+from folk.evidence.results.cells import cells_of, collect_cells
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import load_study
 from tests.faults.table import fault
 
 TABLES = ("finetune", "few", "frozen")

@@ -3,9 +3,9 @@
 import json
 import re
 
-from folk.canonical import chain_digest
-from folk.report.cells import cells_of, collect_cells
-from folk.report.published import load_published
+from folk.evidence.core.canonical import chain_digest
+from folk.evidence.results.cells import cells_of, collect_cells
+from folk.evidence.results.published import load_published
 
 DIVERGED = {"folk-s1": "diverged in epoch 3; see the log"}
 

@@ -5,13 +5,13 @@ import shutil
 
 import pytest
 
-from folk.errors import InputError
-from folk.metrics.intervals import difference_interval, seed_interval
-from folk.report.cells import cells_of, collect_cells
-from folk.report.claims import judge_claims
-from folk.report.published import load_published
-from folk.report.tables import table_views
-from folk.study import load_study
+from folk.evidence.core.errors import InputError
+from folk.evidence.report.tables import table_views
+from folk.evidence.results.cells import cells_of, collect_cells
+from folk.evidence.results.claims import judge_claims
+from folk.evidence.results.metrics.intervals import difference_interval, seed_interval
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import load_study
 from tests.report.conftest import FEW, SEEDS
 
 AGAIN = (0, 1, 7)

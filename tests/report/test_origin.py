@@ -6,7 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from folk.study import load_study
+from folk.evidence.study.study import load_study
 
 
 def edit(record, **values):

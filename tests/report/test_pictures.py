@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from folk.metrics.classification import write_predictions
-from folk.metrics.intervals import seed_interval, wilson_interval
-from folk.metrics.segmentation import write_confusions
-from folk.metrics.variants import write_variants
-from folk.report.pictures import PictureScores, image_bootstrap, picture_scores
+from folk.evidence.results.metrics.classification import write_predictions
+from folk.evidence.results.metrics.intervals import seed_interval, wilson_interval
+from folk.evidence.results.metrics.segmentation import write_confusions
+from folk.evidence.results.metrics.variants import write_variants
+from folk.evidence.results.pictures import PictureScores, image_bootstrap, picture_scores
 
 
 def scores(right, names="same"):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from folk.errors import InputError
-from folk.report.published import load_published
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.published import load_published
 from tests.faults.table import fault
 
 HEAD = """

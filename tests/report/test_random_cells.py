@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from folk.errors import InputError
-from folk.report.cells import SCHEMA, Cell, cells_of, derive_cell, read_cells, write_cells
-from folk.report.evidence import Evidence
-from folk.report.published import load_published
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.cells import SCHEMA, Cell, cells_of, derive_cell, read_cells, write_cells
+from folk.evidence.results.evidence import Evidence
+from folk.evidence.results.published import load_published
 from tests.faults.table import fault
 
 HITS = st.integers(0, 190)

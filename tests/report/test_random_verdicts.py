@@ -6,8 +6,8 @@ from statistics import NormalDist
 from hypothesis import given
 from hypothesis import strategies as st
 
-from folk.metrics import intervals
-from folk.report.verdicts import CLAIM_RULES, RULES, Step, order_verdict, verdict
+from folk.evidence.results.metrics import intervals
+from folk.evidence.results.verdicts import CLAIM_RULES, RULES, Step, order_verdict, verdict
 from tests.faults.table import fault
 
 # Quarters: sums of them are exact, so that mirrored cases are mirrored to the last bit.

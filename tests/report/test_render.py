@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from folk.errors import InputError
-from folk.report.cells import read_cells
-from folk.report.claims import read_claims
-from folk.report.render import render_report
-from folk.study import load_study
+from folk.evidence.core.errors import InputError
+from folk.evidence.report.render import render_report
+from folk.evidence.results.cells import read_cells
+from folk.evidence.results.claims import read_claims
+from folk.evidence.study.study import load_study
 from tests.faults.table import fault
 
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
@@ -356,7 +356,10 @@ def test_nothing_is_written_when_a_number_is_contradicted(tree):
 
 
 def test_the_report_never_imports_torch_or_mlflow():
-    code = "import sys, folk.report.render; print({'torch', 'mlflow', 'timm'} & set(sys.modules))"
+    code = (
+        "import sys, folk.evidence.report.render;"
+        "print({'torch', 'mlflow', 'timm'} & set(sys.modules))"
+    )
 
     done = subprocess.run(
         [sys.executable, "-c", code],

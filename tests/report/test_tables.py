@@ -9,11 +9,11 @@ import shutil
 import pytest
 from jinja2 import UndefinedError
 
-from folk.report.cells import cells_of, collect_cells
-from folk.report.escape import html_templates, latex_templates, markdown_templates
-from folk.report.published import load_published
-from folk.report.tables import render_csv, render_latex, render_markdown, table_views
-from folk.study import load_study
+from folk.evidence.report.escape import html_templates, latex_templates, markdown_templates
+from folk.evidence.report.tables import render_csv, render_latex, render_markdown, table_views
+from folk.evidence.results.cells import cells_of, collect_cells
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import load_study
 from tests.faults.table import fault
 
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")

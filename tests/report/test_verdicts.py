@@ -2,7 +2,7 @@
 
 import pytest
 
-from folk.report.verdicts import CLAIM_RULES, RULES, Step, order_verdict, verdict
+from folk.evidence.results.verdicts import CLAIM_RULES, RULES, Step, order_verdict, verdict
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from folk.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.faults.table import fault
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from folk.training.history import History, read_history
 from tests.faults.table import fault
 
@@ -39,7 +39,7 @@ def test_a_history_that_cannot_be_cut_back_is_left_whole(tmp_path, monkeypatch):
     before = History(path, 0)
     before.add(1, 0.1, {"loss": 1.0})
     before.close()
-    monkeypatch.setattr("folk.files.flush_to_disk", _full)
+    monkeypatch.setattr("folk.evidence.core.files.flush_to_disk", _full)
 
     with pytest.raises(InputError, match=r"metrics\.jsonl: cannot be written \(No space left"):
         History(path, 1)

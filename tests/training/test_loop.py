@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from folk.training.checkpoint import load_checkpoint, save_checkpoint
 from folk.training.distributed import World
 from folk.training.history import read_history

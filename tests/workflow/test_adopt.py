@@ -156,7 +156,7 @@ def test_one_flipped_byte_is_refused_and_nothing_is_touched(clone):
     [
         ("config/recipes/segment/demo.yaml", "power: 1.0", "power: 0.9", {"segment": 2, **REPORTS}),
         ("config/tiny.yaml", "split: few, ", "", {"finetune": 2, **REPORTS}),
-        ("folk/metrics/knn.py", "-3.0 / temperature", "-4.0 / temperature",
+        ("folk/evidence/results/metrics/knn.py", "-3.0 / temperature", "-4.0 / temperature",
          {"probe": 2, **REPORTS}),
         ("config/tiny.yaml", "title: Everything once", "title: Everything", {"report": 1}),
         ("config/recipes/finetune/demo-full.yaml", "about:", "# A new remark.\nabout:", {}),

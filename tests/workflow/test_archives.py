@@ -2,7 +2,7 @@
 
 import json
 
-from folk.data.archives import miniature
+from folk.data.datasets import miniature
 
 SMALL = """    set:
       archive.classes: 3

@@ -79,8 +79,9 @@ def test_a_large_file_is_named_by_its_digest(finished_copy):
     encoder = "results/tiny/pretrain/folk-s0/encoder.safetensors"
     code = """if True:
         from pathlib import Path
-        from folk.audit import chain, crate
-        from folk.study import load_study
+        from folk.evidence.audit import chain
+        from folk.evidence.adapters import rocrate_export as crate
+        from folk.evidence.study.study import load_study
         crate.LARGEST = 100_000
         file, records = Path("config/tiny.yaml"), chain.Chain(Path("results/tiny"))
         crate.export_crate(load_study(file), file, records, Path("crate"))

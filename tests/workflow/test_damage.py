@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from folk.errors import InputError
+from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 from tests.workflow.test_verify import TINY, audit, said
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from folk.errors import InputError
-from folk.methods.draws import Draws
-from folk.methods.filters.apply import apply_filter
-from folk.provenance.schema import read_record
+from folk.evidence.core.errors import InputError
+from folk.evidence.record.schema import read_record
+from folk.filters.apply import apply_filter
+from folk.filters.draws import Draws
 from tests.methods import test_filters as generic
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -25,7 +25,7 @@ FILES = {text.split("\n", 1)[0].removeprefix("# "): text for kind, text in BLOCK
 def haar(tmp_path_factory):
     """The document's filter as a module."""
     path = tmp_path_factory.mktemp("haar") / "haar.py"
-    path.write_text(FILES["folk/methods/filters/haar.py"])
+    path.write_text(FILES["folk/filters/haar.py"])
     spec = importlib.util.spec_from_file_location("haar", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -34,7 +34,7 @@ def haar(tmp_path_factory):
 
 def test_the_page_has_the_files_of_three_walks():
     assert list(FILES) == [
-        "folk/methods/filters/haar.py",
+        "folk/filters/haar.py",
         "config/recipes/pretrain/demo-haar.yaml",
         "config/recipes/pretrain/demo-haar-resnet.yaml",
         "config/mine.yaml",

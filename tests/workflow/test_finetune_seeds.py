@@ -6,7 +6,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from folk.provenance.schema import read_record
+from folk.evidence.record.schema import read_record
 
 STUDY = """
 study: nested

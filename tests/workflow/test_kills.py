@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from folk.provenance.digest import digest_file
-from folk.provenance.schema import read_record
+from folk.evidence.core.digest import digest_file
+from folk.evidence.record.schema import read_record
 from tests.faults.soak import DRIVER, STUDY, Process, Soak, processes, results_of
 from tests.faults.table import fault
 from tests.workflow.conftest import Copy

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from folk.provenance.schema import read_record, record_id, write_record
-from folk.study import load_study
+from folk.evidence.record.schema import read_record, record_id, write_record
+from folk.evidence.study.study import load_study
 
 
 def plan(copy, *arguments, study="config/tiny.yaml"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from folk.provenance.schema import read_record
+from folk.evidence.record.schema import read_record
 from folk.training.history import read_history
 from tests.faults.table import fault
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from folk.provenance.schema import read_record
+from folk.evidence.record.schema import read_record
 from tests.workflow.conftest import ROOT, copy_repository
 
 # A minute and a half on two free cores; the limit is for machines that are busy.

@@ -13,22 +13,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from folk.audit.chain import Chain
-from folk.audit.checks.files import Sample, check_files
-from folk.audit.checks.uncommitted import check_uncommitted
-from folk.audit.seal import write_seal
-from folk.audit.stories import teller
-from folk.audit.subject import Subject
-from folk.audit.today import Today
-from folk.audit.verify import verify
 from folk.cli.recipes_today import recipes_today
-from folk.provenance.record import open_record
-from folk.provenance.schema import record_id
-from folk.recipes.choices import other_choices
-from folk.recipes.named import values_today
-from folk.report.published import load_published
-from folk.report.render import render_report
-from folk.study import load_study
+from folk.evidence.audit.chain import Chain
+from folk.evidence.audit.checks.files import Sample, check_files
+from folk.evidence.audit.checks.uncommitted import check_uncommitted
+from folk.evidence.audit.seal import write_seal
+from folk.evidence.audit.stories import teller
+from folk.evidence.audit.subject import Subject
+from folk.evidence.audit.today import Today
+from folk.evidence.audit.verify import verify
+from folk.evidence.record.record import open_record
+from folk.evidence.record.schema import record_id
+from folk.evidence.report.render import render_report
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import load_study
+from folk.stages.recipes.choices import other_choices
+from folk.stages.recipes.named import values_today
 from tests.faults.table import fault
 
 TINY = Path("results/tiny")
@@ -108,7 +108,8 @@ def test_every_record_and_every_file_is_read_once_so_that_time_grows_with_their_
 ):
     read, hashed = [], []
     for places, count, name in (
-        ("folk.audit.chain", read, "read_record"), ("folk.audit.hashing", hashed, "sha256_of"),
+        ("folk.evidence.audit.chain", read, "read_record"),
+        ("folk.evidence.core.hashing", hashed, "sha256_of"),
     ):  # fmt: skip
         module = importlib.import_module(places)
         real = getattr(module, name)
@@ -134,7 +135,9 @@ def test_time_stamps_mean_nothing_and_a_sealed_study_is_as_sealed(study):
 
 
 def test_a_comment_in_code_or_recipe_is_never_a_finding_that_fails(study):
-    replace_in(Path("folk/tasks/probe.py"), "    linear = recipe", "    # why\n    linear = recipe")
+    replace_in(
+        Path("folk/stages/probe.py"), "    linear = recipe", "    # why\n    linear = recipe"
+    )
     replace_in(Path("config/recipes/pretrain/demo-folk.yaml"), "about:", "# A remark.\nabout:")
     replace_in(STUDY, "# The whole graph", "# The entire graph")
 
@@ -147,13 +150,15 @@ def test_a_comment_in_code_or_recipe_is_never_a_finding_that_fails(study):
 @fault("Services", "a results folder made by an older version of the code",
        "`folk verify` calls it behind, no failure; the workflow makes it anew")  # fmt: skip
 def test_other_code_is_behind_and_no_lie(study):
-    replace_in(Path("folk/metrics/knn.py"), "-3.0 / temperature", "-4.0 / temperature")
+    replace_in(
+        Path("folk/evidence/results/metrics/knn.py"), "-3.0 / temperature", "-4.0 / temperature"
+    )
 
     found = audit()
 
     assert wrong(found) == {}
     (line,) = said(found, "behind")
-    assert line.startswith("folk/tasks/probe.py: 2 results made by code ")
+    assert line.startswith("folk/stages/probe.py: 2 results made by code ")
     assert found.cells["main/folk/knn"] == ["behind"]
     assert found.cells["main/folk/full"] == ["ok"]
 
@@ -193,7 +198,9 @@ def test_what_a_page_says_was_checked_is_questioned_unless_code_moved_since(stud
     sealed = list(wrong(audit()))
     (TINY / "seal.json").unlink()
     never_sealed = audit()
-    replace_in(Path("folk/metrics/knn.py"), "-3.0 / temperature", "-4.0 / temperature")
+    replace_in(
+        Path("folk/evidence/results/metrics/knn.py"), "-3.0 / temperature", "-4.0 / temperature"
+    )
     moved = wrong(audit())
 
     assert sealed == [("tampered", "report.html")]
@@ -371,7 +378,7 @@ def test_a_result_of_uncommitted_code_is_named_and_its_changes_must_be_there(stu
     Path(".gitignore").write_text("results/\n.snakemake/\n__pycache__/\n")
     git("add", ".")
     git("commit", "-qm", "all of it")
-    replace_in(Path("folk/tasks/segment.py"), '"""', '"""Tried: ')
+    replace_in(Path("folk/stages/segment.py"), '"""', '"""Tried: ')
     record = TINY / "segment/folk-s0/upernet/record.json"
     again(record)
     report()
@@ -406,13 +413,15 @@ def test_a_comment_that_was_committed_is_behind(study):
     report()
     assert said(audit(), "behind") == []
 
-    replace_in(Path("folk/tasks/probe.py"), "    linear = recipe", "    # why\n    linear = recipe")
+    replace_in(
+        Path("folk/stages/probe.py"), "    linear = recipe", "    # why\n    linear = recipe"
+    )
     git("commit", "-qam", "say why")
     found = audit()
 
     assert wrong(found) == {}
     (line,) = said(found, "behind")
-    assert f"1 results made at commit {head[:12]}; since then folk/tasks/probe.py" in line
+    assert f"1 results made at commit {head[:12]}; since then folk/stages/probe.py" in line
     assert study.run("-m", "folk", "verify", STUDY.as_posix()).returncode == 0
 
 
@@ -440,7 +449,7 @@ def test_results_that_came_by_pull_are_said_to_be_adopted(study):
 
 
 def test_a_sample_says_what_it_did_not_read(study, monkeypatch):
-    monkeypatch.setattr("folk.audit.checks.files.SMALL_BYTES", 400_000)
+    monkeypatch.setattr("folk.evidence.audit.checks.files.SMALL_BYTES", 400_000)
     encoder = TINY / "pretrain/folk-s0/encoder.safetensors"
     large = {p.as_posix() for p in TINY.rglob("*.safetensors")}
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from folk.provenance.schema import read_record
+from folk.evidence.record.schema import read_record
 
 REPORTS = {"report": 1, "track": 1}
 
@@ -109,9 +109,9 @@ def test_a_reworded_comment_reruns_nothing(finished_copy):
         "config/recipes/finetune/demo-full.yaml", "about:", "# A new remark.\nabout:"
     )
     finished_copy.edit("config/tiny.yaml", "# The whole graph", "# The entire graph")
-    finished_copy.edit("folk/tasks/finetune.py", '"""Fine-tuning: the', '"""Fine tuning: the')
+    finished_copy.edit("folk/stages/finetune.py", '"""Fine-tuning: the', '"""Fine tuning: the')
     finished_copy.edit(
-        "folk/tasks/probe.py", "    linear = recipe", "    # why\n    linear = recipe"
+        "folk/stages/probe.py", "    linear = recipe", "    # why\n    linear = recipe"
     )
 
     assert finished_copy.planned() == Counter()
@@ -138,7 +138,9 @@ def test_another_seed_runs_one_row_beside_the_others(finished_copy):
 
 
 def test_edited_code_reruns_the_stages_that_use_it(finished_copy):
-    finished_copy.edit("folk/metrics/knn.py", "-3.0 / temperature", "-4.0 / temperature")
+    finished_copy.edit(
+        "folk/evidence/results/metrics/knn.py", "-3.0 / temperature", "-4.0 / temperature"
+    )
 
     # Tables do not use it, but probes are made anew and the tables read them.
     assert finished_copy.planned() == Counter({"probe": 2, **REPORTS})

@@ -12,34 +12,34 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from folk.adopted import read_adopted
-from folk.audit.adopted import adopted_record, is_of_today
-from folk.audit.seal import read_seal, seal_path
-from folk.cluster.ask import ask_of, submitted_stages
-from folk.cluster.check import site_problems
-from folk.cluster.geometry import Geometry
-from folk.cluster.driver_note import lines_about_the_lock
-from folk.cluster.watch import put_in_place
-from folk.cluster.queues import ask_slurm
-from folk.cluster.site import load_site
-from folk.cluster.study_lock import hold_study
-from folk.errors import InputError
-from folk.provenance.digest import digest_file
-from folk.provenance.fingerprint import code_fingerprint
-from folk.provenance.staleness import stale_results
-from folk.recipes import RECIPES, recipe_digest, result_values
-from folk.recipes.named import recipe_file, recipe_of
-from folk.recipes.official import changed_digests
-from folk.recipes.provide import archive_problems, missing_files
-from folk.report.compared import check_comparisons
-from folk.report.published import load_published
-from folk.study import load_study
-from folk.yaml_model import spelt_value
+from folk.evidence.record.adopted import read_adopted
+from folk.evidence.audit.adopted import adopted_record, is_of_today
+from folk.evidence.audit.seal import read_seal, seal_path
+from folk.slurm.ask import ask_of, submitted_stages
+from folk.slurm.check import site_problems
+from folk.slurm.geometry import Geometry
+from folk.slurm.driver_note import lines_about_the_lock
+from folk.slurm.watch import put_in_place
+from folk.slurm.queues import ask_slurm
+from folk.slurm.site import load_site
+from folk.slurm.study_lock import hold_study
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.digest import digest_file
+from folk.evidence.record.fingerprint import code_fingerprint
+from folk.evidence.record.staleness import stale_results
+from folk.stages.recipes import RECIPES, recipe_digest, result_values
+from folk.stages.recipes.named import recipe_file, recipe_of
+from folk.stages.recipes.official import changed_digests
+from folk.stages.recipes.provide import archive_problems, missing_files
+from folk.evidence.results.compared import check_comparisons
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import load_study
+from folk.evidence.core.yaml_model import spelt_value
 from snakemake.exceptions import WorkflowError
 from snakemake.resources import Resource, Resources
 
 DEFAULT_STUDY = "config/demo.yaml"
-CODE_OF_STAGE = {stage: f"folk.tasks.{stage}" for stage in RECIPES}
+CODE_OF_STAGE = {stage: f"folk.stages.{stage}" for stage in RECIPES}
 CODE_OF_STAGE["report"] = "folk.cli.report"
 
 

@@ -1,0 +1,92 @@
+"""ADE20K as the scene parsing benchmark serves it: pictures, and 150 classes pixel by pixel.
+
+Annotations count from 1 and mean "none of the classes" by 0; here classes count from 0, and what is
+not to be learnt is 255.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from folk.data.datasets.members import Archive, Member, open_archive
+from folk.data.datasets.store import Contents, Entry
+from folk.evidence.core.errors import InputError
+
+SPLITS = {"training": "train", "validation": "val"}
+CLASSES = "objectInfo150.txt"
+IGNORE = 255  # as in folk.data.joint, which needs torch
+
+
+def ade20k(archives: Mapping[str, Path], num_classes: int) -> Contents:
+    """Look into ADEChallengeData2016.zip; pictures have no label of their own.
+
+    Args:
+        archives: `pictures`, the zip.
+        num_classes: that its table of classes has.
+
+    Raises:
+        InputError: the archive is damaged, or lacks an annotation, a picture or its table.
+    """
+    path = archives["pictures"]
+    with open_archive(path) as archive:
+        names = _class_names(archive)
+        pairs = _pairs(archive)
+    if len(names) != num_classes:
+        raise InputError(
+            f"{path}: {CLASSES} has {len(names)} classes, archive.classes says {num_classes}"
+        )
+
+    def pictures() -> Iterator[Entry]:
+        with open_archive(path) as archive:
+            for split, inside in _pairs(archive).items():
+                for file, (image, annotation) in inside.items():
+                    yield Entry(f"{split}/{file}", -1, split, archive, image, annotation)
+
+    def recode(annotation: Any, where: Callable[[], str]) -> Any:
+        ids = np.asarray(annotation)
+        if ids.max() > num_classes:
+            raise InputError(f"{where()}: class {ids.max()}, known are 1 to {num_classes} and 0")
+        return np.where(ids == 0, IGNORE, ids - 1).astype(np.uint8)
+
+    counts = {split: len(inside) for split, inside in pairs.items()}
+    return Contents("ade20k", [], pictures, counts, segmentation_classes=names, recode=recode)
+
+
+def _pairs(archive: Archive) -> dict[str, dict[str, tuple[Member, Member]]]:
+    """By split and file name, both sorted: a picture and its annotation."""
+    found: dict[tuple[str, str], dict[str, Member]] = {}
+    for member in archive.members():
+        parts = member.name.split("/")
+        if len(parts) >= 3 and parts[-3] in ("images", "annotations") and parts[-2] in SPLITS:
+            found.setdefault((parts[-3], SPLITS[parts[-2]]), {})[parts[-1]] = member
+    pairs: dict[str, dict[str, tuple[Member, Member]]] = {}
+    for split in SPLITS.values():
+        images, marks = found.get(("images", split), {}), found.get(("annotations", split), {})
+        if not images:
+            raise InputError(f"{archive.where}: no picture of split '{split}'; get it again")
+        stems = {Path(file).stem: member for file, member in marks.items()}
+        if len(stems) != len(images):
+            raise InputError(
+                f"{archive.where}: {len(images)} pictures and {len(stems)} annotations of split "
+                f"'{split}'; get the official archive"
+            )
+        pairs[split] = {}
+        for file, image in sorted(images.items()):
+            if Path(file).stem not in stems:
+                raise InputError(f"{archive.locate(image)}: no annotation; get it again")
+            pairs[split][file] = (image, stems[Path(file).stem])
+    return pairs
+
+
+def _class_names(archive: Archive) -> list[str]:
+    """The last column of a table with a line of headings; the first one counts from 1."""
+    for member in archive.members():
+        if f"/{member.name}".endswith(f"/{CLASSES}"):
+            lines = archive.read(member).decode("utf-8", errors="replace").splitlines()[1:]
+            rows = [[cell.strip() for cell in line.split("\t")] for line in lines if line.strip()]
+            if [row[0] for row in rows] != [str(i + 1) for i in range(len(rows))]:
+                raise InputError(f"{archive.locate(member)}: its lines do not count from 1 on")
+            return [row[-1] for row in rows]
+    raise InputError(f"{archive.where}: no {CLASSES} in it; get the official archive")

@@ -1,0 +1,248 @@
+"""The files inside a tar or zip archive, read where they lie and never unpacked.
+
+Names inside an archive become keys, so whatever a careless or hostile archive may hold besides
+plain files with plain names is refused: paths that lead out of it, links, devices.
+"""
+
+import contextlib
+import gzip
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from folk.evidence.core.errors import InputError
+
+_PICTURES = (".jpeg", ".jpg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+# No picture is larger; a member is read whole, so this also bounds what a hostile one can cost.
+MAX_MEMBER_BYTES = 512 * 2**20
+# Pictures are compressed already. What unpacks to a hundred times the archive is a bomb, or holds
+# files that lie over each other; small archives of text may be packed more tightly.
+MAX_RATIO, ALWAYS_ALLOWED_BYTES = 100, 64 * 2**20
+# Of a header, long names included; `tarfile` would read whatever length one claims.
+MAX_HEADER_BYTES = 2**20
+
+_DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,  # a zip with a compression that Python lacks
+    # What tarfile and zipfile raise by accident on headers that nobody writes.
+    OverflowError,
+    RecursionError,
+    UnicodeDecodeError,
+    struct.error,
+)
+
+
+class Member(NamedTuple):
+    """One file of an archive: its path inside, its size, and where its bytes begin."""
+
+    name: str
+    size: int  # bytes
+    place: Any  # for the archive that gave it
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether its name says so; what is in it is another matter."""
+        return self.name.lower().endswith(_PICTURES)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An open tar, gzipped tar or zip.
+
+    Members can be read in any order; in a gzipped tar everything but their own order is slow.
+    """
+
+    where: str
+    _file: Any
+    _size: int  # bytes, as it lies there
+    _zip: zipfile.ZipFile | None = None
+
+    def members(self) -> Iterator[Member]:
+        """The files in their own order; folders, hidden files and what macOS adds are passed over.
+
+        Memory does not grow with their number, but for the directory of a zip.
+
+        Raises:
+            InputError: the archive is damaged, cut short, or holds anything that is not a plain
+                file with a plain name; or it would unpack to out of all proportion.
+        """
+        unpacked, most = 0, MAX_RATIO * self._size + ALWAYS_ALLOWED_BYTES
+        with _damage_named(self.where):
+            found = self._tar_members() if self._zip is None else self._zip_members(self._zip)
+            for member in found:
+                unpacked += member.size
+                if unpacked > most:
+                    raise InputError(
+                        f"{self.where}: '{member.name}' brings it to {unpacked} bytes unpacked, "
+                        f"of {self._size} packed; no archive of pictures does so; get the "
+                        "official archive"
+                    )
+                parts = member.name.split("/")
+                if not any(part.startswith(".") or part == "__MACOSX" for part in parts):
+                    yield member
+
+    def read(self, member: Member) -> bytes:
+        """The bytes of a member.
+
+        Raises:
+            InputError: the member is larger than any picture, damaged or cut short.
+        """
+        where = self.locate(member)
+        if member.size > MAX_MEMBER_BYTES:
+            raise InputError(
+                f"{where}: {member.size} bytes, no picture is so large; get the official archive"
+            )
+        with _damage_named(where):
+            if self._zip is not None:
+                return self._zip.read(member.place)
+            self._file.seek(member.place)
+            data: bytes = self._file.read(member.size)
+        if len(data) < member.size:
+            raise InputError(f"{self.where}: cut short in '{member.name}'; get it again")
+        return data
+
+    def tar_inside(self, member: Member) -> "Archive":
+        """A tar that lies in this uncompressed tar, without reading it whole."""
+        assert self._zip is None
+        inside = _Slice(self._file, member.place, member.size)
+        return Archive(self.locate(member), inside, member.size)
+
+    def locate(self, member: Member) -> str:
+        """Archive and path of a member, for an error."""
+        return f"{self.where}: {member.name}"
+
+    def _tar_members(self) -> Iterator[Member]:
+        self._file.seek(0)
+        watched: Any = _LastRead(self._file)
+        tar: Any
+        with tarfile.open(fileobj=watched, mode="r:") as tar:
+            while (info := tar.next()) is not None:
+                tar.members.clear()  # it would keep a description of every member it has seen
+                name = _plain_name(self.where, info.name)
+                if info.size < 0:  # it would lead back to a header that was read already
+                    raise InputError(f"{self.where}: '{name}' has {info.size} bytes; get it again")
+                if info.isreg() and not info.issparse():
+                    yield Member(name, info.size, info.offset_data)
+                elif not info.isdir():
+                    kind = _KINDS.get(info.type, "no plain file")
+                    raise InputError(f"{self.where}: '{name}' is {kind}; get the official archive")
+        # tarfile takes a damaged header, or none at all, for the end; the end is a block of zeros.
+        if watched.last != bytes(tarfile.BLOCKSIZE):
+            raise InputError(f"{self.where}: damaged or cut short; get it again")
+
+    def _zip_members(self, directory: zipfile.ZipFile) -> Iterator[Member]:
+        for info in directory.infolist():
+            name = _plain_name(self.where, info.filename)
+            kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where it was not packed on Unix
+            if info.is_dir():
+                continue
+            if kind not in (0, stat.S_IFREG) or info.flag_bits & 1:
+                what = "encrypted" if info.flag_bits & 1 else "a link or a device"
+                raise InputError(f"{self.where}: '{name}' is {what}; get the official archive")
+            yield Member(name, info.file_size, info)
+
+
+@contextlib.contextmanager
+def open_archive(path: Path) -> Iterator[Archive]:
+    """Open a zip, a tar or a gzipped tar; its first bytes tell which.
+
+    Raises:
+        InputError: the archive is missing or damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such archive; give the path of the official file")
+    with contextlib.ExitStack() as stack:
+        with _damage_named(str(path)):
+            file: Any = stack.enter_context(path.open("rb"))
+            size, head, directory = path.stat().st_size, file.read(4), None
+            if head == b"PK\3\4":
+                directory = stack.enter_context(zipfile.ZipFile(file))
+            elif head[:2] == b"\x1f\x8b":
+                file.seek(0)
+                file = stack.enter_context(gzip.open(file))
+        yield Archive(str(path), file, size, directory)
+
+
+_KINDS = {
+    tarfile.LNKTYPE: "a hard link",
+    tarfile.SYMTYPE: "a symbolic link",
+    tarfile.CHRTYPE: "a device",
+    tarfile.BLKTYPE: "a device",
+    tarfile.FIFOTYPE: "a pipe",
+}
+
+
+def _plain_name(where: str, name: str) -> str:
+    """The name without `./` before it and `/` behind it, refused where it leads elsewhere."""
+    parts = name.removesuffix("/").split("/")
+    while len(parts) > 1 and parts[0] == ".":
+        parts = parts[1:]
+    odd = "\\" in name or ":" in parts[0] or not name.isprintable()
+    if odd or (parts != ["."] and any(part in ("", ".", "..") for part in parts)):
+        raise InputError(
+            f"{where}: the name {name!a} leads out of the archive or is no plain path; get the "
+            "official archive"
+        )
+    return "/".join(parts)
+
+
+@contextlib.contextmanager
+def _damage_named(where: str) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGED as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{where}: damaged or cut short ({reason}); get it again") from error
+
+
+class _LastRead:
+    """A file that remembers what was read last, and reads no more at once than headers need."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.last = b""
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header that claims {size} bytes")
+        self.last = self._file.read(size)
+        return self.last
+
+    def seek(self, position: int) -> int:
+        return int(self._file.seek(position))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+
+class _Slice:
+    """A part of a file that others read too, as a file."""
+
+    def __init__(self, file: Any, start: int, size: int) -> None:
+        self._file = file
+        self._start = start
+        self._size = size
+        self._position = 0
+
+    def read(self, size: int) -> bytes:
+        self._file.seek(self._start + self._position)
+        data: bytes = self._file.read(max(0, min(size, self._size - self._position)))
+        self._position += len(data)
+        return data
+
+    def seek(self, position: int) -> int:
+        self._position = position
+        return position
+
+    def tell(self) -> int:
+        return self._position

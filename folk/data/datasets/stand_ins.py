@@ -1,0 +1,132 @@
+"""For each kind of official archives a miniature that stands in for it in a smoke run.
+
+Sizes are chosen so that a batch of two pictures gives two updates of all training pictures, of the
+few-label list, and of one picture of each class.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from folk.data.datasets import miniature
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import write_text
+from folk.evidence.results.metrics.corruption import ALEXNET_ERROR, ALEXNET_ERROR_EXTRA, C_BAR
+
+CLASSES = ("n01440764", "n01443537", "n02085620", "n03000684")
+TRAIN = 5  # pictures: two of the first class, one of the others
+VAL = 4  # one of each class
+
+# What is in each archive of ImageNet-C, as its page serves them.
+_IMAGENET_C = {
+    "noise": [name for name in ALEXNET_ERROR if name.endswith("_noise")],
+    "blur": [name for name in ALEXNET_ERROR if name.endswith("_blur")],
+    "weather": ["snow", "frost", "fog", "brightness"],
+    "digital": ["contrast", "elastic_transform", "pixelate", "jpeg_compression"],
+    "extra": list(ALEXNET_ERROR_EXTRA),
+}
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A miniature and what is in it.
+
+    Attributes:
+        archives: paths by the names that the kind has; empty for a folder of pictures.
+        source: the folder of pictures, for kind `folder`.
+        classes: how many.
+        splits: how many.
+        pictures: by split, `each` for all of them.
+    """
+
+    archives: dict[str, Path] = field(default_factory=dict)
+    source: Path | None = None
+    classes: int = len(CLASSES)
+    splits: int = 1
+    pictures: dict[str, int] = field(default_factory=dict)
+
+
+def write_stand_in(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
+    """Write the miniature of a kind.
+
+    Args:
+        kind: of a `prepare` recipe.
+        files: the official file names by the names that the kind has for its archives.
+        folder: where the miniature shall stand.
+
+    Raises:
+        InputError: no miniature of this kind, or of an archive of this name.
+    """
+    if kind in ("imagenet", "folder"):
+        train = _training_pictures()
+        numbers = {"train": TRAIN, "val": VAL}
+        if kind == "folder":
+            return StandIn(source=_folder(folder, train), splits=2, pictures=numbers)
+        truth = range(1, VAL + 1)
+        kit = miniature.devkit_files(CLASSES, list(truth))
+        paths = miniature.imagenet(folder, train, miniature.validation_pictures(VAL), kit)
+        return StandIn(paths, splits=2, pictures=numbers)
+    if kind == "ade20k":
+        zipped = miniature.write_zip(folder / files["pictures"], miniature.ade20k_files())
+        return StandIn({"pictures": zipped}, None, 150, 2, {"train": 3, "val": 2})
+    if kind in ("imagenet-c", "c-bar"):
+        return _corruptions(kind, files, folder)
+    if kind.startswith("imagenet-"):
+        return _variant(kind, files["pictures"], folder)
+    raise InputError(f"there is no miniature of kind '{kind}'; a smoke run needs official archives")
+
+
+def few_label_list(path: Path) -> Path:
+    """Write a list of four training pictures, as SimCLR's lists name them: a file name a line."""
+    names = [name for files in _training_pictures().values() for name in files]
+    write_text(path, "".join(f"{name}\n" for name in names[-VAL:]))
+    return path
+
+
+def _training_pictures() -> dict[str, dict[str, bytes]]:
+    first, *others = CLASSES
+    return miniature.imagenet_pictures((first,), 2) | miniature.imagenet_pictures(others, 1)
+
+
+def _folder(folder: Path, train: Mapping[str, Mapping[str, bytes]]) -> Path:
+    val = zip(CLASSES, miniature.validation_pictures(VAL).items(), strict=True)
+    pictures = {
+        f"train/{c}/{name}": data for c, files in train.items() for name, data in files.items()
+    }
+    pictures |= {f"val/{c}/{name}": data for c, (name, data) in val}
+    for name, data in pictures.items():
+        miniature.write_whole(folder / name, data)
+    return folder
+
+
+def _corruptions(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
+    """One picture in each split; classes take turns, so that all of them are there."""
+    paths, done = {}, 0
+    for name, file in files.items():
+        inside: Iterable[str] = C_BAR if kind == "c-bar" else _IMAGENET_C.get(name, ())
+        pictures: dict[str, bytes] = {}
+        for corruption in inside:
+            for severity in miniature.SEVERITIES:
+                wnids = (CLASSES[done % len(CLASSES)],)
+                pictures |= miniature.corrupted([corruption], [severity], wnids)
+                done += 1
+        if not pictures or (kind == "c-bar" and len(files) > 1):
+            raise InputError(f"there is no miniature of archive '{name}' of kind '{kind}'")
+        paths[name] = _write_as(folder / file, pictures)
+    return StandIn(paths, splits=done, pictures={"each": 1})
+
+
+def _variant(kind: str, file: str, folder: Path) -> StandIn:
+    """One picture of each class; A and R have some of the classes alone, V2 numbers them."""
+    classes = CLASSES[:2] if kind in ("imagenet-a", "imagenet-r") else CLASSES
+    names = [str(i) for i in range(len(classes))] if kind == "imagenet-v2" else classes
+    pictures = {f"{kind}/{n}/{i}.jpg": miniature.picture(200 + i) for i, n in enumerate(names)}
+    path = _write_as(folder / file, pictures)
+    return StandIn({"pictures": path}, classes=len(classes), pictures={"val": len(classes)})
+
+
+def _write_as(path: Path, files: dict[str, bytes]) -> Path:
+    """The form that the official file's name tells."""
+    if path.suffix == ".zip":
+        return miniature.write_zip(path, files)
+    return miniature.write_tar(path, files, "w:gz" if path.suffix == ".gz" else "w")

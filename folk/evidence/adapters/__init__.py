@@ -1,0 +1,1 @@
+"""DVC, MLflow and RO-Crate."""

@@ -1,0 +1,184 @@
+"""Hand the bytes of a finished study to DVC, once, and see that DVC and records name them alike.
+
+Only the driver calls this, after the last job: DVC locks its repository, and jobs that asked it at
+the same time would fail. DVC hashes the files itself; its md5 must be that of the records.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import write_json
+from folk.evidence.core.json_file import read_keys
+from folk.evidence.core.secrets import without_secrets
+from folk.evidence.record.failures import FAILED, WORK
+from folk.evidence.record.schema import read_record
+
+STAGE = "reproduce"
+# What a job cost or was given says nothing about how good its result is.
+NOT_MEASURED = {
+    "best_epoch", "epochs", "images_per_second", "num_train", "num_val", "parameters", "seconds",
+}  # fmt: skip
+SHOWN_PROBLEMS = 5
+
+
+@dataclass(frozen=True)
+class VersioningReport:
+    """What became of a study's bytes: `status` is committed, skipped, or left to `dvc repro`."""
+
+    status: str
+    line: str
+    compared: int = 0  # recorded files whose md5 DVC gives as well
+    problems: list[str] = field(default_factory=list)
+
+
+def commit_to_dvc(root: Path, study: str, unused_stages: Iterable[str] = ()) -> VersioningReport:
+    """Let DVC take the study's bytes into its cache and write dvc.lock; say so in one line.
+
+    Time stamps stay as they are, so that the workflow still has nothing to do. Without DVC, or
+    without a stage for the study, nothing happens but the line.
+
+    Args:
+        root: folder of the repository, which holds dvc.yaml and results/.
+        study: name of the study.
+        unused_stages: stages that the study has nothing of. DVC refuses a declared output that is
+            not there, so each gets an empty folder; a missing result of a used stage is still
+            refused.
+
+    Raises:
+        InputError: DVC could not do it, or it found other bytes than the records name.
+    """
+    results = root / "results" / study
+    write_metrics_summary(results)
+    # Nor need anything have failed.
+    for stage in (FAILED, *unused_stages):
+        (results / stage).mkdir(parents=True, exist_ok=True)
+    report = _refused(root, study) or _committed(root, results, study)
+    print(report.line, file=sys.stderr)
+    if report.problems:
+        shown = "\n".join(report.problems[:SHOWN_PROBLEMS])
+        more = len(report.problems) - SHOWN_PROBLEMS
+        raise InputError(shown + (f"\n... and {more} more" if more > 0 else ""))
+    return report
+
+
+def write_metrics_summary(results: Path) -> list[Path]:
+    """Gather each run's final numbers into `<results>/metrics/<run>.json` for `dvc metrics show`.
+
+    A view, made again from the metrics.json files of the results at every call; no table reads it.
+
+    Returns:
+        the files written.
+    """
+    runs: dict[str, dict[str, dict[str, Any]]] = {}
+    for path in sorted(results.glob("*/**/metrics.json")):
+        stage, *place = path.parent.relative_to(results).parts
+        if stage in (WORK, FAILED, "metrics") or not place:
+            continue
+        run, *evaluation = place
+        measured = read_keys(path, "run that job again")
+        kept = {name: value for name, value in measured.items() if name not in NOT_MEASURED}
+        if stage not in ("prepare", "split", "cost"):
+            runs.setdefault(run, {})["/".join(evaluation) or stage] = kept
+    folder = results / "metrics"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.json"):
+        if old.stem not in runs:
+            old.unlink()
+    for run, numbers in runs.items():
+        write_json(folder / f"{run}.json", numbers)
+    return [folder / f"{run}.json" for run in runs]
+
+
+def md5_problems(root: Path, study: str) -> tuple[int, list[str]]:
+    """Compare the md5 of dvc.lock with those of the study's records.
+
+    Returns:
+        how many recorded files were compared, and a line for each that differs or that no output
+        of dvc.yaml covers.
+    """
+    known = dict(_locked_files(root, study))
+    compared, problems = 0, []
+    for record_path in sorted((root / "results" / study).glob("*/**/record.json")):
+        if WORK in record_path.relative_to(root / "results" / study).parts:
+            continue
+        for output in read_record(record_path)["outputs"]:
+            path, md5 = output["path"], output["md5"]
+            if path not in known:
+                problems.append(f"{path}: recorded, but no output of dvc.yaml holds it")
+            elif known[path] != md5:
+                problems.append(
+                    f"{path}: DVC found md5 {known[path]}, {record_path} says {md5}; the file "
+                    "changed after its job ended: run that job again"
+                )
+            else:
+                compared += 1
+    return compared, problems
+
+
+def _refused(root: Path, study: str) -> VersioningReport | None:
+    if not (root / ".dvc").is_dir():
+        return VersioningReport("skipped", f"DVC: {root}/.dvc is not there, so no bytes were kept")
+    if not (root / ".git").exists():
+        return VersioningReport(
+            "skipped", f"DVC: {root} is no git repository, so no bytes were kept"
+        )
+    if study not in _studies_of(root / "dvc.yaml"):
+        line = f"DVC: no stage for '{study}'; add it to stages.{STAGE}.matrix.study in dvc.yaml"
+        return VersioningReport("skipped", line)
+    if os.environ.get("DVC_STAGE"):
+        # `dvc repro` called the workflow, holds the lock, and commits when it returns.
+        return VersioningReport(
+            "left to dvc repro", "DVC: `dvc repro` is running and keeps the bytes"
+        )
+    return None
+
+
+def _committed(root: Path, results: Path, study: str) -> VersioningReport:
+    done = _dvc(root, "commit", "--force", "--no-relink", f"{STAGE}@{study}")
+    if done.returncode != 0:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        reason = next((s for s in said if s.startswith("ERROR")), said[-1] if said else "no reason")
+        raise InputError(f"DVC: `dvc commit` of {results} failed: {without_secrets(reason)}")
+    compared, problems = md5_problems(root, study)
+    line = f"DVC: {compared} recorded files kept in dvc.lock, same md5 as the records"
+    if problems:
+        line = f"DVC: {len(problems)} of {compared + len(problems)} recorded files do not agree"
+    return VersioningReport("committed", line, compared, problems)
+
+
+def _studies_of(dvc_yaml: Path) -> list[str]:
+    try:
+        stages = yaml.safe_load(dvc_yaml.read_text(encoding="utf-8"))["stages"]
+        return [str(study) for study in stages[STAGE]["matrix"]["study"]]
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return []
+
+
+def _locked_files(root: Path, study: str) -> Iterator[tuple[str, str]]:
+    """Path and md5 of every file that dvc.lock names, those inside folders too."""
+    lock = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))
+    cache: Path | None = None
+    for out in lock["stages"][f"{STAGE}@{study}"]["outs"]:
+        path, md5 = str(out["path"]), str(out["md5"])
+        if not md5.endswith(".dir"):
+            yield path, md5
+            continue
+        cache = cache or Path(_dvc(root, "cache", "dir").stdout.strip())
+        listing = root / cache / "files" / "md5" / md5[:2] / md5[2:]
+        for entry in json.loads(listing.read_text(encoding="utf-8")):
+            yield f"{path}/{entry['relpath']}", str(entry["md5"])
+
+
+def _dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    quiet = os.environ | {"DVC_NO_ANALYTICS": "true"}
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, cwd=root, env=quiet, capture_output=True, text=True, check=False)

@@ -1,0 +1,95 @@
+"""What a study's records and histories say, in the plain form that a tracking server takes."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.core.errors import InputError
+from folk.evidence.record.failures import failed_paths, work_folder
+from folk.evidence.record.schema import read_record
+
+VALUE_LENGTH = 6000  # characters; MLflow 3.17 takes no longer value of a parameter
+
+
+def records_of(study_dir: Path) -> tuple[list[tuple[Path, dict[str, Any]]], list[str]]:
+    """Every record of a study with its path, failed jobs too, and a line for each unreadable."""
+    done = [
+        p for p in study_dir.glob("*/**/record.json") if p.relative_to(study_dir).parts[0] != "work"
+    ]
+    records, unreadable = [], []
+    for path in sorted([*done, *failed_paths(study_dir)]):
+        try:
+            records.append((path, read_record(path)))
+        except InputError as error:
+            unreadable.append(str(error))
+    return records, unreadable
+
+
+def tags_of(record: dict[str, Any]) -> dict[str, Any]:
+    """What one searches runs by; nothing that is unknown."""
+    files = [*record["outputs"], *record["inputs"]]
+    encoders = [f["sha256"] for f in files if f["path"].endswith("encoder.safetensors")]
+    slurm = record["scheduler"] or {}
+    tags = {
+        **{f"folk.{key}": record[key] for key in ("study", "stage", "run", "evaluation", "scale")},
+        **{f"folk.{key}": record[key] for key in ("seed", "outcome", "recipe_digest")},
+        "folk.code_fingerprint": record["code"]["fingerprint"],
+        "folk.dirty": record["code"]["dirty"],
+        "folk.environment_lock": record["environment"]["lock_sha256"],
+        "folk.encoder": encoders[0] if encoders else None,
+        "folk.restarts": len(record["restarts"]),
+        "folk.parents": record["parents"] or None,
+        "folk.error": record["error"]
+        and f"{record['error']['type']}: {record['error']['message']}",
+        "folk.host": record["hardware"]["host"],
+        "folk.job_id": slurm.get("job_id"),
+        "mlflow.source.git.commit": record["code"]["commit"],
+        "mlflow.source.name": f"python -m folk {record['stage']}",
+        "mlflow.source.type": "LOCAL",
+    }
+    return {key: value for key, value in tags.items() if value is not None}
+
+
+def history_of(path: Path, record: dict[str, Any]) -> Iterator[tuple[int, int, dict[str, float]]]:
+    """Step, time in milliseconds and numbers of each line of the history beside a record.
+
+    That of a failed job grows on in its work folder: only lines of this start count.
+    """
+    finished = record["outcome"] == "finished"
+    folder = path.parent if finished else work_folder(path.parent, record)
+    history = folder / "metrics.jsonl"
+    if not history.is_file():
+        return
+    first, last = (
+        milliseconds(record["started"]),
+        milliseconds(record["ended"] or record["started"]),
+    )
+    for text in history.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+            moment = int(line.pop("time") * 1000)
+            step = int(line.pop("step"))
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            ArithmeticError,
+            RecursionError,
+        ):
+            continue  # the half line of a killed job
+        if finished or first <= moment <= last:
+            yield step, moment, line
+
+
+def spelt(value: Any) -> str:
+    """A value as text, cut where MLflow would refuse it."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= VALUE_LENGTH else f"{text[: VALUE_LENGTH - 3]}..."
+
+
+def milliseconds(moment: str) -> int:
+    """A moment of a record, in milliseconds since 1970."""
+    return int(datetime.fromisoformat(moment).timestamp() * 1000)

@@ -1,0 +1,338 @@
+"""A finished study as a Provenance Run Crate: what every job read and made, in the field's terms.
+
+    results/<study>/...  ->  a folder with the same paths and ro-crate-metadata.json
+
+Small files are in the folder. A large one is named by its digest alone, as `ni:///sha-256;...`, so
+that whoever has the bytes can tell that they are the right ones.
+"""
+
+import base64
+import shutil
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rocrate.model.computationalworkflow import ComputationalWorkflow
+from rocrate.model.contextentity import ContextEntity
+from rocrate.model.entity import Entity
+from rocrate.rocrate import ROCrate
+
+from folk.evidence.audit.chain import Chain, Job
+from folk.evidence.core.digest import digest_file
+from folk.evidence.core.errors import InputError
+from folk.evidence.study.study import Study
+
+PROFILES = {
+    "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
+    "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
+    "https://w3id.org/ro/wfrun/provenance/0.5": "Provenance Run Crate",
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
+}
+# Of https://w3id.org/ro/terms/workflow-run; spelt out, so that a reader needs no network for them.
+TERMS = {
+    name: f"https://w3id.org/ro/terms/workflow-run#{name}" for name in ("sha256", "environment")
+}
+LICENSE = "https://spdx.org/licenses/Apache-2.0"
+LARGEST = 10_000_000  # bytes of a file that still goes into the folder
+ENCODINGS = {
+    ".arrow": "application/vnd.apache.arrow.file",
+    ".csv": "text/csv",
+    ".gz": "application/gzip",
+    ".html": "text/html",
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".lock": "text/plain",
+    ".md": "text/markdown",
+    ".npz": "application/zip",
+    ".parquet": "application/vnd.apache.parquet",
+    ".safetensors": "application/octet-stream",
+    ".smk": "text/plain",
+    ".svg": "image/svg+xml",
+    ".tar": "application/x-tar",
+    ".tex": "application/x-tex",
+    ".txt": "text/plain",
+    ".yaml": "application/yaml",
+    ".zip": "application/zip",
+}
+OUTCOMES = {
+    "finished": "http://schema.org/CompletedActionStatus",
+    "failed": "http://schema.org/FailedActionStatus",
+    "interrupted": "http://schema.org/FailedActionStatus",
+}
+
+
+def export_crate(
+    study: Study,
+    study_path: Path,
+    chain: Chain,
+    out: Path,
+    *,
+    whole: bool = False,
+    products: Iterable[Path] = (),
+) -> dict[str, int]:
+    """Write the crate of a study.
+
+    Args:
+        study: the study.
+        study_path: the file it was read from.
+        chain: its records.
+        out: the folder to make; it must not exist, or be empty.
+        whole: put large files into the folder too.
+        products: what the study is for: tables, cells, the report.
+
+    Returns:
+        counts by name: jobs, files in the folder, files named by digest.
+
+    Raises:
+        InputError: `out` is in the way, or a file's bytes are not those of its record.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--crate {out}: is there already; give a new folder")
+    jobs = [chain.at(path) for path in chain.record_paths()]
+    failed = [chain.at(path) for path in chain.failed_paths()]
+    if not jobs:
+        raise InputError(f"{chain.results}: no finished job; run the study first")
+    maker = _CrateMaker(study, chain, [*jobs, *failed], whole)
+    maker.add_workflow(study_path)
+    for job in [*jobs, *failed]:
+        maker.add_job(job)
+    maker.add_run(products)
+    aside = out.with_name(f".{out.name}.incoming")
+    shutil.rmtree(aside, ignore_errors=True)
+    maker.crate.write(aside)
+    if out.exists():
+        out.rmdir()
+    aside.rename(out)
+    return {"jobs": len(jobs) + len(failed), **maker.counts}
+
+
+class _CrateMaker:
+    """Collects the entities of one crate."""
+
+    def __init__(self, study: Study, chain: Chain, jobs: list[Job], whole: bool) -> None:
+        self._study, self._chain, self._whole = study, chain, whole
+        self.crate = ROCrate(version="1.1")
+        self.crate.metadata.extra_terms.update(TERMS)
+        self.counts = {"files": 0, "named by digest": 0}
+        self._files: dict[tuple[str, str], Entity] = {}
+        self._codes = sorted({_code(job) for job in jobs})
+        self._steps: dict[str, Entity] = {}
+        self._tools: dict[tuple[str, str], Entity] = {}
+        self._actions: list[Entity] = []
+        self._outside: dict[str, Entity] = {}
+        self._snakemake = jobs[0].record["environment"]["packages"].get("snakemake")
+
+    def add_workflow(self, study_path: Path) -> None:
+        """The root, the workflow, a step and a tool for each stage, and what they are made of."""
+        crate = self.crate
+        crate.name = f"{self._study.title} ({self._study.name})"
+        crate.description = (
+            f"Every job, input and result of the study '{self._study.name}', scale "
+            f"{self._study.scale}, from the records that the jobs left."
+        )
+        crate.license = self._new(LICENSE, "CreativeWork", name="Apache License 2.0")
+        crate.datePublished = datetime.now(UTC).replace(microsecond=0)
+        source = self._root("Snakefile")
+        crate.add_workflow(
+            source, "Snakefile", main=True, lang="snakemake", cls=_Snakefile,
+            properties={"name": "Snakefile"} | _described(source),
+        )  # fmt: skip
+        # After the workflow, which names a profile itself.
+        profiles = [
+            self._new(url, "CreativeWork", name=name, version=url.rpartition("/")[2])
+            for url, name in PROFILES.items()
+        ]
+        crate.root_dataset["conformsTo"] = profiles
+        lock = self.add_small(Path("requirements.lock"))
+        for stage, fingerprint in self._codes:
+            # One tool for each code that ran: a study may be older in parts.
+            tool = self._new(
+                f"#tool-{stage}-{fingerprint[:12]}",
+                "SoftwareApplication",
+                name=f"python -m folk {stage}",
+                softwareVersion=fingerprint,
+            )
+            tool["softwareRequirements"] = lock
+            self._tools[stage, fingerprint] = tool
+        for position, stage in enumerate(dict.fromkeys(stage for stage, _ in self._codes)):
+            step = self._new(f"#step-{stage}", "HowToStep", name=stage, position=str(position))
+            step["workExample"] = [tool for (of, _), tool in self._tools.items() if of == stage]
+            self._steps[stage] = step
+        crate.mainEntity["step"] = list(self._steps.values())
+        crate.mainEntity["hasPart"] = list(self._tools.values())
+        for path in sorted(self._root("workflow").glob("rules/*.smk")):
+            self.add_small(path.relative_to(self._chain.root))
+        study_file = self.add_small(study_path)
+        self._outside[study_file.id] = study_file
+
+    def add_job(self, job: Job) -> None:
+        """One action for each start of a job, and one by which the engine controlled the last."""
+        record = job.record
+        stage = record["stage"]
+        for number, restart in enumerate(record["restarts"], start=1):
+            self._earlier_start(job, number, restart)
+        action = self._action(f"#{record['id'][:16]}", job, job.name)
+        action["actionStatus"] = OUTCOMES[record["outcome"]]
+        if record["error"] is not None:
+            action["error"] = f"{record['error']['type']}: {record['error']['message']}"
+        if record["ended"] is not None:
+            action["endTime"] = record["ended"]
+        action["startTime"] = record["started"]
+        action["object"] = [*self._inputs(job), *self._seed(job)]
+        action["result"] = [self._recorded(job, entry) for entry in job.outputs]
+        action["subjectOf"] = self.add_small(job.path)
+        if record["environment"]["variables"]:
+            action["environment"] = [
+                self._new(f"{action.id}-{name}", "PropertyValue", name=name, value=value)
+                for name, value in record["environment"]["variables"].items()
+            ]
+        control = self._new(f"{action.id}-control", "ControlAction", name=f"control of {job.name}")
+        control["instrument"] = self._steps[stage]
+        control["object"] = action
+        self._actions.append(control)
+
+    def add_run(self, products: Iterable[Path]) -> None:
+        """The run of the whole workflow, and the engine that organised it."""
+        run = self._new("#run", "CreateAction", name=f"run of the study {self._study.name}")
+        run["instrument"] = self.crate.mainEntity
+        run["object"] = list(self._outside.values())
+        run["result"] = [self.add_small(path) for path in products]
+        run["actionStatus"] = OUTCOMES["finished"]
+        engine = self._new("#snakemake", "SoftwareApplication", name="Snakemake")
+        if self._snakemake is not None:
+            engine["softwareVersion"] = self._snakemake
+        organised = self._new("#organisation", "OrganizeAction", name="run of Snakemake")
+        organised["instrument"] = engine
+        organised["object"] = self._actions
+        organised["result"] = run
+        # A study may be made in several calls, so no time is known for the whole.
+        self.crate.root_dataset["mentions"] = [run]
+
+    def add_small(self, path: Path) -> Entity:
+        """A file that no record names the bytes of, always in the folder.
+
+        Raises:
+            InputError: it is a link that leads out of the repository and the study's results.
+        """
+        real = self._root(path).resolve()
+        ours = (self._chain.root.resolve(), self._root(self._chain.results).resolve())
+        if path.is_relative_to(self._chain.results) and not any(map(real.is_relative_to, ours)):
+            raise InputError(
+                f"{path}: a link that leads out of the study, to {real}; a crate is given away, so "
+                "put the file itself there or remove the link"
+            )
+        found = digest_file(self._root(path))
+        return self._file(path.as_posix(), found.size, found.sha256, inside=True)
+
+    def _inputs(self, job: Job) -> list[Entity]:
+        found = []
+        for link in self._chain.links(job):
+            entity = self._recorded(job, link.entry)
+            if link.entry["record"] is None:
+                self._outside[entity.id] = entity
+            found.append(entity)
+        return found
+
+    def _recorded(self, job: Job, entry: dict[str, Any]) -> Entity:
+        """An input or output as its record describes it, checked against its bytes if copied."""
+        path, size, sha256 = entry["path"], entry["size"], entry["sha256"]
+        if sha256 is None:  # a folder of raw pictures; dataset.json says what was read of it
+            return self._new(f"#folder-{_name(path)}", "CreativeWork", name=_name(path))
+        known = self._files.get((path, sha256))
+        if known is not None:
+            return known
+        inside = _portable(path) and self._root(path).is_file()
+        inside = inside and (self._whole or size <= LARGEST)
+        if inside and digest_file(self._root(path)).sha256 != sha256:
+            raise InputError(
+                f"{path}: its bytes are not those of {job.path}; `folk verify` says what happened"
+            )
+        return self._file(path, size, sha256, inside=inside)
+
+    def _file(self, path: str, size: int, sha256: str, *, inside: bool) -> Entity:
+        if (path, sha256) in self._files:
+            return self._files[path, sha256]
+        properties = {"name": path if _portable(path) else _name(path), "contentSize": str(size)}
+        properties |= {"sha256": sha256, "encodingFormat": _encoding(path)}
+        if inside:
+            entity = self.crate.add_file(self._root(path), path, properties=properties)
+        else:
+            digest = base64.urlsafe_b64encode(bytes.fromhex(sha256)).decode().rstrip("=")
+            url = f"ni:///sha-256;{digest}"
+            entity = self.crate.get(url) or self._new(url, "File", **properties)
+        self.counts["files" if inside else "named by digest"] += 1
+        self._files[path, sha256] = entity
+        return entity
+
+    def _earlier_start(self, job: Job, number: int, restart: dict[str, Any]) -> None:
+        action = self._action(
+            f"#{job.id[:16]}-start-{number}", job, f"{job.name}, start {number}, not finished"
+        )
+        action["startTime"] = restart["started"]
+        if restart["ended"] is not None:
+            action["endTime"] = restart["ended"]
+        action["actionStatus"] = OUTCOMES["interrupted"]
+        told = (restart["reason"], restart.get("why"), restart.get("slurm_state"))
+        action["error"] = "; ".join(filter(None, told))
+
+    def _action(self, name: str, job: Job, title: str) -> Entity:
+        action = self._new(name, "CreateAction", name=title)
+        action["instrument"] = self._tools[_code(job)]
+        return action
+
+    def _seed(self, job: Job) -> list[Entity]:
+        seed = job.record["seed"]
+        if seed is None:
+            return []
+        found = [self._new(f"#seed-{seed}", "PropertyValue", name="seed", value=str(seed))]
+        again = job.record.get("finetune_seed")
+        if again is not None:
+            name = f"#finetune-seed-{again}"
+            value = {"name": "fine-tuning seed", "value": str(again)}
+            found.append(self._new(name, "PropertyValue", **value))
+        return found
+
+    def _new(self, identifier: str, kind: str, **properties: str) -> Entity:
+        found = self.crate.get(identifier)
+        if found is not None:
+            return found
+        entity = ContextEntity(self.crate, identifier, properties={"@type": kind} | properties)
+        self.crate.add(entity)
+        return entity
+
+    def _root(self, path: str | Path) -> Path:
+        return self._chain.root / path
+
+
+class _Snakefile(ComputationalWorkflow):  # type: ignore[misc]
+    """The workflow, which has steps and so is a how-to."""
+
+    TYPES = ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"]  # noqa: RUF012
+
+
+def _code(job: Job) -> tuple[str, str]:
+    """Stage and fingerprint of the code that ran."""
+    return str(job.record["stage"]), str(job.record["code"]["fingerprint"])
+
+
+def _described(path: Path) -> dict[str, str]:
+    found = digest_file(path)
+    described = {"contentSize": str(found.size), "sha256": found.sha256}
+    return described | {"encodingFormat": _encoding(path.name)}
+
+
+def _encoding(path: str) -> str:
+    suffix = PurePosixPath(path).suffix
+    return ENCODINGS.get(suffix, "text/plain" if not suffix else "application/octet-stream")
+
+
+def _portable(path: str) -> bool:
+    """Whether a path lies inside of the repository, and so may stand in the crate."""
+    parts = PurePosixPath(path)
+    return not parts.is_absolute() and ".." not in parts.parts
+
+
+def _name(path: str) -> str:
+    """The last part of a path: where it lay on a machine is nobody's business."""
+    return PurePosixPath(path).name

@@ -1,0 +1,170 @@
+"""Take over the results of a study that came by pull: check every byte, then order time stamps.
+
+A checkout gives files the times at which it happened to write them, and a workflow that goes by
+times would make them again. Only after every byte was found as recorded do the results get the
+times at which they were made, makers before readers.
+"""
+
+import os
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.audit.chain import Chain, Job
+from folk.evidence.audit.seal import read_seal, seal_path, seal_problems
+from folk.evidence.core.digest import FileDigest, digest_file
+from folk.evidence.core.each_file import of_each_file
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import write_json
+from folk.evidence.core.secrets import without_secrets
+from folk.evidence.record.adopted import ADOPTED_NAME, read_adopted
+from folk.evidence.record.failures import FAILED, WORK
+from folk.evidence.record.record import MADE_NAME
+
+STEP_NS = 10**9  # between two jobs: some file systems keep whole seconds only
+TRACKED_NAME = "tracked.json"
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """What became of the results of a study."""
+
+    adopted: int  # records whose bytes came by pull
+    computed_here: int  # records of jobs that ran on this machine's copy
+    files: int  # files whose bytes were compared
+    sealed: bool  # whether a seal vouched for the records themselves
+
+
+def adoption_problems(results: Path, root: Path = Path()) -> tuple[list[Job], list[str]]:
+    """Compare all that is there with records and seal; nothing is changed.
+
+    Args:
+        results: the study's own folder, seen from `root`.
+        root: the folder of the repository.
+
+    Returns:
+        the records, makers before readers, and a line for each thing that is not as it should be.
+    """
+    chain = Chain(results, root)
+    finished, unreadable = chain.readable(chain.record_paths())
+    jobs, problems = list(finished.values()), list(unreadable.values())
+    ordered = chain.behind(jobs)
+    problems += [sentence for _, sentence in chain.broken(jobs)]
+    failed, unreadable = chain.readable(chain.failed_paths())
+    problems += [*unreadable.values(), *(job.edited for job in failed.values() if job.edited)]
+    problems += _byte_problems(jobs, root)
+    if seal_path(root / results).is_file():
+        inside = f"{results.as_posix()}/"
+        # Study and published numbers may have moved on since, and jobs may have run here.
+        ours = tuple(f"{job.path}:" for job in jobs if _made_here(job, results, root))
+        said = [line for line in seal_problems(results, root) if line.startswith(inside)]
+        problems += [line for line in said if not line.startswith(ours)]
+    return ordered, list(dict.fromkeys(problems))
+
+
+def adopt(study: str, results: Path, argv: Sequence[str], root: Path = Path()) -> Adoption:
+    """Check a study's results, note which were not computed here, and order their time stamps.
+
+    Args:
+        study: name of the study.
+        results: its own folder, seen from `root`, such as `results/demo`.
+        argv: the command line, for the note.
+        root: the folder of the repository.
+
+    Returns:
+        what was found.
+
+    Raises:
+        InputError: a line for each wrong byte, missing file or broken link, or no results at all;
+            nothing was touched then.
+    """
+    jobs, problems = adoption_problems(results, root)
+    if not jobs and not problems:
+        raise InputError(f"{results}: no records; bring the results here first, with `dvc pull`")
+    if problems:
+        raise InputError("\n".join(problems))
+    before = read_adopted(root / results)
+    pulled = [job for job in jobs if not _made_here(job, results, root)]
+    records = [{"path": job.path.as_posix(), "id": job.id} for job in pulled]
+    if not (root / results / TRACKED_NAME).exists():
+        # No job of the study waits for the mirror; whoever wants it fills it from the records.
+        line = "not mirrored: these results were adopted; `python -m folk mlflow-sync` mirrors them"
+        write_json(root / results / TRACKED_NAME, {"study": study, "found": 0, "error": line})
+    if {entry["path"]: entry["id"] for entry in records} != before:
+        said: dict[str, Any] = {
+            "study": study,
+            "when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "argv": [without_secrets(argument) for argument in argv],
+            "records": records,
+        }
+        write_json(root / results / ADOPTED_NAME, said)
+    _order_times(jobs, pulled, results, root)
+    return Adoption(
+        adopted=len(pulled),
+        computed_here=len(jobs) - len(pulled),
+        files=sum(len(job.outputs) for job in jobs),
+        sealed=read_seal(seal_path(root / results)) is not None,
+    )
+
+
+def _byte_problems(jobs: Iterable[Job], root: Path) -> list[str]:
+    entries = [(job, entry) for job in jobs for entry in job.outputs]
+    places = {root / entry["path"] for _, entry in entries}
+    found = of_each_file((path for path in places if path.is_file()), digest_file)
+    said = (_byte_problem(job, entry, found.get(root / entry["path"])) for job, entry in entries)
+    return sorted(line for line in said if line is not None)
+
+
+def _byte_problem(job: Job, entry: dict[str, Any], found: FileDigest | None) -> str | None:
+    if found is None:
+        return f"{entry['path']}: not there; {job.path} says that it was made: `dvc pull` brings it"
+    for name in ("size", "sha256", "md5"):
+        if getattr(found, name) != entry[name]:
+            return (
+                f"{entry['path']}: {name} is {getattr(found, name)}, {job.path} says {entry[name]}"
+            )
+    return None
+
+
+def _made_here(job: Job, results: Path, root: Path) -> bool:
+    place = job.path.parent.relative_to(results)
+    note = root / results / WORK / place / MADE_NAME
+    return note.is_file() and note.read_text(encoding="utf-8").strip() == job.id
+
+
+def _order_times(jobs: Sequence[Job], pulled: Sequence[Job], results: Path, root: Path) -> None:
+    """Give the folder of each pulled job the time of its end, later than all before it.
+
+    Every job gets a time of its own in the order of the chain, so that this also holds where a
+    cache lets equal files of two jobs share one inode. What was made here has its times already,
+    and tables that are older than it are to be made again.
+    """
+    moment, came = 0, {job.path for job in pulled}
+    # A cache may stand behind a link, and then its bytes are those that were compared. Whatever
+    # else a link leads to is not ours to touch.
+    compared = {root / entry["path"] for job in jobs for entry in job.outputs}
+    for job in jobs:
+        ended = datetime.fromisoformat(str(job.record["ended"]))
+        moment = max(moment + STEP_NS, int(ended.timestamp()) * 10**9)
+        if job.path in came:
+            _set_times((root / job.path.parent).rglob("*"), moment, compared)
+    if len(came) == len(jobs):
+        stages = {job.path.relative_to(results).parts[0] for job in jobs} | {FAILED, WORK}
+        others = [path for path in (root / results).iterdir() if path.name not in stages]
+        below = [path for folder in others for path in folder.rglob("*")]
+        _set_times([*others, *below], moment + STEP_NS, compared)
+
+
+def _set_times(paths: Iterable[Path], moment: int, through_links: Collection[Path]) -> None:
+    for path in paths:
+        try:
+            os.utime(path, ns=(moment, moment), follow_symlinks=False)
+            if path in through_links:
+                os.utime(path, ns=(moment, moment))
+        except OSError as error:
+            raise InputError(
+                f"{path}: its time cannot be set ({error.strerror}); adopt as the one who owns it, "
+                "or pull copies instead of links (`dvc config cache.type copy`)"
+            ) from error

@@ -1,0 +1,162 @@
+"""An evaluation run again from its checkpoint, and how close its predictions come.
+
+The job itself runs in a process of its own, with the command of its record; nothing here needs what
+it needs.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from folk.evidence.audit.chain import Job
+from folk.evidence.audit.checks.cells import Derived
+from folk.evidence.audit.findings import Finding, Word
+from folk.evidence.audit.subject import Subject
+from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.record.environment import ALLOWED_VARIABLES
+from folk.evidence.results.cells import Cell
+from folk.evidence.results.evidence import read_metrics, recompute
+
+NOT_AGAIN = ("prepare", "split", "pretrain", "cost")
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-5  # of logits; another machine adds up in another order
+
+
+def evaluations_of(subject: Subject, names: Sequence[str]) -> list[Job]:
+    """The jobs that are meant by cells (table/row/column) or evaluations (run/evaluation).
+
+    Raises:
+        InputError: there is none of that name, it has no finished record, or it cannot be run
+            again alone.
+    """
+    found: dict[Path, Job] = {}
+    plan = subject.plan
+    short = {"/".join(f.relative_to(subject.results).parts[1:]): f for f in plan.jobs}
+    for name in names:
+        if name in plan.cell_ids:
+            folders = plan.evaluations_of(name)
+        elif name in short:
+            folders = [short[name]]
+        else:
+            raise InputError(f"--deep {name}: no such cell or evaluation"
+                             f"{nearest(name, [*plan.cell_ids, *short])}")  # fmt: skip
+        for folder in folders:
+            if plan.jobs[folder].stage in NOT_AGAIN:
+                stage = plan.jobs[folder].stage
+                raise InputError(f"--deep {name}: a {stage} is not run again; name an evaluation "
+                                 "that leaves predictions")  # fmt: skip
+            path = folder / "record.json"
+            if path not in subject.finished:
+                raise InputError(f"--deep {name}: {path} is not there; run the study first")
+            found[path] = subject.finished[path]
+    return list(found.values())
+
+
+def check_again(
+    subject: Subject, derived: Derived, jobs: Sequence[Job], moved: bool
+) -> Iterator[Finding]:
+    """Run each job again and say how close it comes.
+
+    Args:
+        subject: the study.
+        derived: its cells, whose intervals decide when bits and logits differ.
+        jobs: what is run again.
+        moved: whether code or environment moved since, which may explain a difference.
+    """
+    for job in jobs:
+        with tempfile.TemporaryDirectory(prefix="folk-again-") as folder:
+            out = Path(folder) / "out"
+            problem = _run(job, out, Path(folder) / "work")
+            place = job.path.as_posix()
+            if problem is not None:
+                says = f"run again it failed: {problem}"
+                yield Finding("failed", place, says, subject.plan.cells(job.path))
+                continue
+            yield _compared(subject, derived, job, out, moved)
+
+
+def _run(job: Job, out: Path, work: Path) -> str | None:
+    """Call the command of a record with other folders; why it was not, or what it said last."""
+    arguments = list(job.record["argv"][1:])
+    # A record is a claim, and this one is about to be obeyed: a stage of ours and nothing else.
+    if arguments[:3] != ["-m", "folk", job.record["stage"]]:
+        return f"its command is not `python -m folk {job.record['stage']} ...`, so it was not run"
+    for option, path in (("--out", out), ("--work", work)):
+        if option not in arguments[:-1]:
+            return f"its command has no {option}, so it was not run"
+        arguments[arguments.index(option) + 1] = str(path)
+    told = job.record["environment"]["variables"]
+    variables = os.environ | {name: told[name] for name in ALLOWED_VARIABLES if name in told}
+    variables.pop("MLFLOW_TRACKING_URI", None)  # an audit is nobody's run
+    done = subprocess.run(
+        [sys.executable, *arguments], env=variables, capture_output=True, text=True, check=False
+    )
+    said = [line for line in done.stderr.splitlines() if line.strip()]
+    return None if done.returncode == 0 else (said[-1] if said else f"status {done.returncode}")
+
+
+def _compared(subject: Subject, derived: Derived, job: Job, out: Path, moved: bool) -> Finding:
+    place, cells = job.path.as_posix(), subject.plan.cells(job.path)
+    names = [Path(o["path"]).name for o in job.outputs if o["name"].startswith("predictions")]
+    closeness = [_closeness(job.path.parent / name, out / name) for name in sorted(names)]
+    if all(found == "bitwise" for found in closeness):
+        return Finding("ok", place, "run again: predictions are the same bit by bit", cells, True)
+    if all(found in ("bitwise", "allclose") for found in closeness):
+        says = f"run again: the same classes, scores within {_RELATIVE:g} (allclose)"
+        return Finding("ok", place, says, cells, remark=True)
+    lines = [
+        _within(derived.stored[cell], subject, job, out) for cell in cells if cell in derived.stored
+    ]
+    outside = [line for line in lines if line is not None]
+    if not outside:
+        says = "run again: other predictions, every cell's mean stays in its interval"
+        return Finding("ok", place, says, cells, remark=True)
+    word: Word = "stale" if moved else "tampered"
+    return Finding(word, place, f"run again: {'; '.join(outside)}", cells)
+
+
+def _closeness(one: Path, other: Path) -> str:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if one.read_bytes() == other.read_bytes():
+        return "bitwise"
+    before, now = pq.read_table(one), pq.read_table(other)
+    if before.schema != now.schema or before.num_rows != now.num_rows:
+        return "other"
+    for name in before.column_names:
+        a, b = before[name].combine_chunks(), now[name].combine_chunks()
+        if a.equals(b):
+            continue
+        while pa.types.is_nested(a.type):
+            a, b = a.flatten(), b.flatten()
+        if not pa.types.is_floating(a.type) or len(a) != len(b):
+            return "other"
+        if not np.allclose(a.to_numpy(), b.to_numpy(), rtol=_RELATIVE, atol=_ABSOLUTE):
+            return "other"
+    return "allclose"
+
+
+def _within(cell: Cell, subject: Subject, job: Job, out: Path) -> str | None:
+    """Why a cell's mean leaves its interval with the new predictions, None when it stays in."""
+    column = subject.study.tables[cell.table].columns[cell.column]
+    if job.record["evaluation"] not in column.evaluations:
+        return None  # it reaches this cell through another evaluation
+    before = read_metrics(job.path.parent / "metrics.json")[column.metric]
+    now = recompute(out, column.metric)
+    if now is None:
+        now = read_metrics(out / "metrics.json")[column.metric]
+    if now == before:
+        return None
+    said = f"{column.metric} is {now:.6g}, was {before:.6g}"
+    if cell.value is None or cell.low is None or cell.high is None:
+        return f"{cell.id}: {said}, and one seed has no interval"
+    # The run's number moves by at most this; with `max` over evaluations perhaps by less.
+    rounds = subject.study.rounds(column)
+    share = len(column.evaluations) if column.combine == "mean" else len(rounds)
+    mean = cell.value + (now - before) * (100 if column.percent else 1) / share / cell.n
+    inside = cell.low <= mean <= cell.high
+    return None if inside else f"{cell.id}: {said}, outside of {cell.low:.6g} to {cell.high:.6g}"

@@ -1,0 +1,57 @@
+"""One cell's explanation as a document to give away: with its version, its seal and its chain."""
+
+from typing import Any
+
+from folk.evidence.audit.explain import Explainer
+from folk.evidence.audit.seal import Seal, read_seal, seal_path
+from folk.evidence.core.canonical import chain_digest
+
+SCHEMA = {"name": "folk-cell", "version": 2}  # the version is raised when a key changes its meaning
+
+
+def cell_claim(explainer: Explainer, cell: str) -> dict[str, Any]:
+    """All that `explain` says of a cell, and what ties it to the study's seal.
+
+    Args:
+        explainer: of the study.
+        cell: table/row/column.
+
+    Returns:
+        plain JSON values: `schema`; `chain_digest`, of the records behind this cell, failed ones
+        too, as a seal digests those of the whole study; `seal`, None when the study has none, with
+        whether it holds and whether it has each of these records; then the explanation.
+
+    Raises:
+        InputError: there is no such cell, or the seal is none.
+    """
+    found = explainer.explain(cell)
+    finished = {job.record: job.id for job in found.chain}
+    failed = {failure.record: failure.id for failure in found.failures}
+    chain = explainer.chain
+    place = seal_path(chain.results)
+    seal = read_seal(chain.root / place)
+    return {
+        "schema": dict(SCHEMA),
+        "chain_digest": chain_digest(finished, failed),
+        "seal": None if seal is None else _sealed(place.as_posix(), seal, finished, failed),
+        **found.as_json(),
+    }
+
+
+def holds(claim: dict[str, Any]) -> bool:
+    """Whether nothing contradicts a cell's claim, its seal included."""
+    seal = claim["seal"]
+    return bool(claim["holds"]) and (seal is None or (seal["holds"] and seal["has_chain"]))
+
+
+def _sealed(
+    place: str, seal: Seal, finished: dict[str, str], failed: dict[str, str]
+) -> dict[str, Any]:
+    return {
+        "path": place,
+        "digest": seal.digest,
+        "chain": seal.chain,
+        "holds": seal.holds,
+        "has_chain": finished.items() <= seal.records.items()
+        and failed.items() <= seal.failed.items(),
+    }

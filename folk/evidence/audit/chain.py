@@ -1,0 +1,190 @@
+"""The records of a study as a graph: which job made which file, and out of what.
+
+Nothing here believes a record: `Chain` says what records claim and whether they hang together;
+whether bytes agree with them is for those who read the bytes.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.core.errors import InputError
+from folk.evidence.record.failures import failed_paths
+from folk.evidence.record.record import DIFF_NAME
+from folk.evidence.record.schema import read_record, record_id
+
+RECORD_NAME = "record.json"
+EDITED = "its id is not that of its content; it was edited"
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One record, where it stands, and what it says."""
+
+    path: Path  # of the record, from the folder of the repository
+    record: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The id that the record gives itself."""
+        return str(self.record["id"])
+
+    @property
+    def name(self) -> str:
+        """Stage, run and evaluation, such as `finetune folk-s0/few-a`."""
+        place = "/".join(filter(None, (self.record["run"], self.record["evaluation"])))
+        return f"{self.record['stage']} {place}"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the job did what it was for."""
+        return bool(self.record["outcome"] == "finished")
+
+    @cached_property
+    def id_holds(self) -> bool:
+        """Whether the id is that of the record's content."""
+        return record_id(self.record) == self.id
+
+    @property
+    def edited(self) -> str | None:
+        """A sentence when the id is not that of the content, else None."""
+        return None if self.id_holds else f"{self.path}: {EDITED}"
+
+    @property
+    def outputs(self) -> list[dict[str, Any]]:
+        """Name, path, size and digests of each file that the job made."""
+        return list(self.record["outputs"])
+
+    @property
+    def inputs(self) -> list[dict[str, Any]]:
+        """Name, path, size, digests and maker's record of each file that the job read."""
+        return list(self.record["inputs"])
+
+    @property
+    def diff(self) -> Path | None:
+        """Where the uncommitted changes that the job ran with are kept, if there were any."""
+        path = self.path.with_name(DIFF_NAME) if self.finished else self.path.with_suffix(".diff")
+        return path if self.record["code"]["dirty_diff_sha256"] else None
+
+
+@dataclass(frozen=True)
+class Link:
+    """One input of a job, and the job whose record says that it made those bytes.
+
+    `problem` is a sentence when the chain is broken here, else None. An input from outside of the
+    study (an archive, a recipe, a list) has no maker and no problem.
+    """
+
+    entry: dict[str, Any]
+    maker: Job | None
+    problem: str | None
+
+
+class Chain:
+    """The records below the results of one study; each is read when it is first asked for.
+
+    Args:
+        results: the study's own folder, such as `results/demo`.
+        root: the folder of the repository, from which records write their paths.
+    """
+
+    def __init__(self, results: Path, root: Path = Path()) -> None:
+        self.results = results
+        self.root = root
+        self._jobs: dict[Path, Job] = {}
+
+    def at(self, path: Path) -> Job:
+        """The job whose record stands at `path`, which is seen from the repository's folder.
+
+        Raises:
+            InputError: there is none, it is not a record, or it speaks of files elsewhere, which
+                nobody may then read or touch on its word.
+        """
+        if path not in self._jobs:
+            job = Job(path, read_record(self.root / path))
+            for output in job.outputs:
+                if path.parent not in Path(output["path"]).parents:
+                    raise InputError(f"{path}: it stands here and speaks of {output['path']}")
+            self._jobs[path] = job
+        return self._jobs[path]
+
+    def readable(self, paths: Iterable[Path]) -> tuple[dict[Path, Job], dict[Path, str]]:
+        """The jobs whose records stand at these paths, and what is wrong with the other records."""
+        jobs: dict[Path, Job] = {}
+        problems: dict[Path, str] = {}
+        for path in paths:
+            try:
+                jobs[path] = self.at(path)
+            except InputError as error:
+                problems[path] = str(error)
+        return jobs, problems
+
+    def record_paths(self) -> list[Path]:
+        """Where every record of a finished job stands, sorted; not read yet."""
+        found = (self.root / self.results).glob(f"*/**/{RECORD_NAME}")
+        paths = (self._from_root(path) for path in found)
+        return sorted(p for p in paths if "work" not in p.relative_to(self.results).parts)
+
+    def failed_paths(self) -> list[Path]:
+        """Where every record of a failed or interrupted job stands, sorted; not read yet."""
+        found = failed_paths(self.root / self.results)
+        return [self._from_root(path) for path in found]
+
+    def _from_root(self, path: Path) -> Path:
+        return path.relative_to(self.root) if path.is_relative_to(self.root) else path
+
+    def links(self, job: Job) -> list[Link]:
+        """Each input of a job with the job that made it."""
+        return [self._link(entry) for entry in job.inputs]
+
+    def behind(self, jobs: Iterable[Job]) -> list[Job]:
+        """The given jobs and all that made what they read, makers before readers."""
+        order: dict[Path, Job] = {}
+
+        def visit(job: Job) -> None:
+            if job.path in order:
+                return
+            for link in self.links(job):
+                if link.maker is not None:
+                    visit(link.maker)
+            order[job.path] = job
+
+        for job in jobs:
+            visit(job)
+        return list(order.values())
+
+    def broken(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, str]]:
+        """A sentence for each place in which the records of these jobs do not hang together."""
+        for job in jobs:
+            if job.edited is not None:
+                yield job, job.edited
+            for link in self.links(job):
+                if link.problem is not None:
+                    yield job, link.problem
+
+    def _link(self, entry: dict[str, Any]) -> Link:
+        wanted = entry["record"]
+        if wanted is None:
+            return Link(entry, None, None)
+        path = Path(entry["path"])
+        for folder in (path.parent, path.parent.parent):
+            record = folder / RECORD_NAME
+            if not (self.root / record).is_file():
+                continue
+            try:
+                maker = self.at(record)
+            except InputError as error:
+                return Link(entry, None, str(error))
+            return Link(entry, maker, _misfit(entry, maker, wanted))
+        return Link(entry, None, f"{path}: the record {wanted[:12]} that made it is missing")
+
+
+def _misfit(entry: dict[str, Any], maker: Job, wanted: str) -> str | None:
+    made = {(output["path"], output["sha256"]) for output in maker.outputs}
+    if (entry["path"], entry["sha256"]) not in made:
+        return f"{entry['path']}: {maker.path} says that it made other bytes than were read"
+    if maker.id != wanted:
+        return f"{maker.path}: another record stood here when {entry['path']} was read"
+    return None

@@ -1,0 +1,22 @@
+"""Results that were not computed here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from folk.evidence.audit.findings import Finding
+from folk.evidence.audit.subject import Subject
+from folk.evidence.record.adopted import ADOPTED_NAME
+
+
+def check_adopted(subject: Subject) -> Iterator[Finding]:
+    """The records whose bytes came by pull; one that was made again here is adopted no more."""
+    jobs = [
+        job
+        for path, job in subject.finished.items()
+        if subject.adopted.get(path.as_posix()) == job.id
+    ]
+    if jobs:
+        place: Path = subject.results / ADOPTED_NAME
+        says = f"{len(jobs)} of {len(subject.finished)} results came by pull"
+        cells = subject.plan.cells(*(job.path for job in jobs))
+        yield Finding("adopted", place.as_posix(), says, cells)

@@ -1,0 +1,194 @@
+"""Whether cells.parquet says what evidence, study and published numbers give today."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.audit.checks.records import made_since
+from folk.evidence.audit.findings import Finding
+from folk.evidence.audit.subject import Subject
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.cells import Cell, cells_of, collect_cells, read_cells
+from folk.evidence.results.published import Published, load_published
+from folk.evidence.study.study import Study
+
+CELLS_NAME = "cells.parquet"
+# What a cell takes from the study file, and from published.yaml, without looking at any result.
+_OF_STUDY = ("unit", "seeds", "finetune_seeds", "metric", "formula", "published_id")
+_OF_PUBLISHED = ("published_value", "published_printed", "published_certainty", "published_margin")
+_CLOSE = 1e-9  # relative; another machine may round the last bit differently
+
+
+@dataclass
+class Derived:
+    """The cells as stored and as they come out today, and what is wrong with either."""
+
+    published: Published
+    stored: dict[str, Cell] = field(default_factory=dict)
+    today: dict[str, Cell] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)  # cells whose evidence gives no number
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def tampered(self) -> set[str]:
+        """Stored cells that the evidence contradicts."""
+        return {c for f in self.findings if f.word == "tampered" for c in f.cells}
+
+    @property
+    def trusted(self) -> list[Cell]:
+        """The cells that tables must have been made from."""
+        lied = self.tampered
+        return [self.today[i] if i in lied and i in self.today else c for i, c in
+                self.stored.items()]  # fmt: skip
+
+
+def check_cells(subject: Subject, accused: set[str]) -> Derived:
+    """Derive every cell again from predictions and metrics, and compare it with the stored one.
+
+    Args:
+        subject: the study.
+        accused: cells whose records or files were found wrong; what follows from that is not said
+            a second time of cells.parquet.
+    """
+    derived = Derived(load_published(subject.published))
+    for cell, result in _again(subject, derived.published):
+        if isinstance(result, Cell):
+            derived.today[cell] = result
+        else:
+            derived.broken[cell] = result
+    for cell in set(derived.broken) - accused:
+        place = subject.plan.folders_of(cell)[0].as_posix()
+        derived.findings.append(Finding("tampered", place, derived.broken[cell], (cell,)))
+    path = subject.results / CELLS_NAME
+    derived.stored, unreadable = _stored(subject, path)
+    if unreadable is not None:
+        derived.findings.append(unreadable)
+    else:
+        derived.findings += _compared(subject, derived, path.as_posix(), accused)
+    return derived
+
+
+def _again(subject: Subject, published: Published) -> Iterator[tuple[str, Cell | str]]:
+    """Each cell as it comes out today, or why it does not."""
+    try:
+        cells = cells_of(collect_cells(subject.study, subject.results, published))
+        yield from ((cell.id, cell) for cell in cells)
+    except InputError:
+        # One bad file must not hide the rest: each cell by itself, those that are quoted at once.
+        quoted = collect_cells(_quoted(subject.study), subject.results, published)
+        yield from ((cell.id, cell) for cell in cells_of(quoted))
+        for cell in subject.plan.cell_ids:
+            alone = _only(subject.study, cell)
+            try:
+                yield cell, cells_of(collect_cells(alone, subject.results, published))[0]
+            except InputError as error:
+                yield cell, str(error)
+
+
+def _only(study: Study, cell: str) -> Study:
+    """The study with one cell in its tables."""
+    name, row, column = cell.split("/")
+    table = study.tables[name]
+    kept = {key: number for key, number in table.published.items() if key == f"{row}/{column}"}
+    columns = {column: table.columns[column]}
+    changes = {"rows": [row], "columns": columns, "published": kept, "context": {}}
+    tables = {name: table.model_copy(update=changes)}
+    return study.model_copy(update={"tables": tables, "claims": {}})
+
+
+def _quoted(study: Study) -> Study:
+    """The study with none of its own rows."""
+    changes: dict[str, Any] = {"rows": [], "published": {}}
+    tables = {name: table.model_copy(update=changes) for name, table in study.tables.items()}
+    return study.model_copy(update={"tables": tables, "claims": {}})
+
+
+def _stored(subject: Subject, path: Path) -> tuple[dict[str, Cell], Finding | None]:
+    every = tuple(subject.plan.cell_ids)
+    if not path.is_file():
+        return {}, Finding("missing", path.as_posix(), "not there; run `report`", every)
+    try:
+        return {cell.id: cell for cell in read_cells(path)}, None
+    except InputError as error:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            pq.read_schema(path)
+        except (OSError, pa.ArrowException):
+            return {}, Finding("tampered", path.as_posix(), str(error), every)
+        return {}, Finding("stale", path.as_posix(), str(error), every)
+
+
+def _compared(
+    subject: Subject, derived: Derived, place: str, accused: set[str]
+) -> Iterator[Finding]:
+    study_path, published = subject.study_path.as_posix(), subject.published.as_posix()
+    wanted = [*derived.today, *derived.broken]
+    for cell in sorted(set(derived.stored) - set(wanted)):
+        yield Finding("stale", study_path, f"{place} has a cell '{cell}', the study has none")
+    for cell in wanted:
+        if cell not in derived.stored:
+            says = f"the study has a cell '{cell}', {place} has none"
+            yield Finding("stale", study_path, says, (cell,))
+        elif cell in derived.today:
+            before, now = asdict(derived.stored[cell]), asdict(derived.today[cell])
+            differ = [key for key in now if not _same(before[key], now[key])]
+            if not differ:
+                continue
+            says = f"{cell}: {_shown(differ, before, now)}"
+            if any(key in _OF_STUDY for key in differ):
+                yield Finding("stale", study_path, f"changed after the cells were made: {says}",
+                              (cell,))  # fmt: skip
+            elif any(key in _OF_PUBLISHED for key in differ):
+                yield _published(subject, published, place, says, cell)
+            elif cell not in accused:
+                yield _other(subject, place, says, cell, before, now)
+
+
+def _published(subject: Subject, published: str, place: str, says: str, cell: str) -> Finding:
+    sealed = subject.seal.files.get(place) if subject.seal is not None else None
+    if sealed is not None:
+        from folk.evidence.core.hashing import sha256_of
+
+        if sha256_of(Path(place)) != sealed:
+            return Finding("tampered", place, f"other bytes than were sealed: {says}", (cell,))
+    return Finding("stale", published, f"changed after the cells were made: {says}", (cell,))
+
+
+def _other(
+    subject: Subject, place: str, says: str, cell: str, before: dict[str, Any], now: dict[str, Any]
+) -> Finding:
+    """A stored cell that differs though nothing behind it was found wrong."""
+    ids = dict(zip(before["parents"], before["parent_ids"], strict=True))
+    moved = [
+        Path(path)
+        for path, found in zip(now["parents"], now["parent_ids"], strict=True)
+        if path in ids and ids[path] != found
+    ]
+    if not moved:
+        return Finding("tampered", place, says, (cell,))
+    others = [job for path, job in subject.planned.items() if path not in moved]
+    for path in moved:
+        job = subject.finished.get(path)
+        if job is None or not made_since(job, others):
+            says = f"{place} was made from another record than stands here now: {says}"
+            return Finding("tampered", path.as_posix(), says, (cell,))
+    return Finding("stale", place, f"its evaluations were made again since: {says}", (cell,))
+
+
+def _same(before: Any, now: Any) -> bool:
+    if isinstance(before, list) and isinstance(now, list):
+        return len(before) == len(now) and all(map(_same, before, now))
+    if isinstance(before, float) and isinstance(now, float):
+        return math.isclose(before, now, rel_tol=_CLOSE, abs_tol=_CLOSE)
+    return bool(before == now)
+
+
+def _shown(keys: list[str], before: dict[str, Any], now: dict[str, Any]) -> str:
+    """The difference that says most, a printed one where there is one."""
+    printed = [key for key in keys if key.startswith(("printed", "published_printed"))]
+    key = (printed or keys)[0]
+    return f"{key} is stored as {before[key]!r} and comes out as {now[key]!r}"

@@ -1,0 +1,116 @@
+"""Whether the bytes of every file are those that its record names."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from folk.evidence.audit.findings import Finding, Word
+from folk.evidence.audit.subject import Subject
+from folk.evidence.core.hashing import sha256_of_all
+
+SMALL_BYTES = 2**20  # files up to this size are read even in a sample
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How many of the large files are read, and the seed that chooses them."""
+
+    count: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class FilesRead:
+    """What came of reading the files."""
+
+    findings: list[Finding]
+    good: frozenset[Path]  # files whose bytes are those of their record
+    sha256: dict[Path, str | None]  # of every file that was read; None when that failed
+    bytes_read: int
+    not_read: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """What a record says of a file; `outside` when no job of the study made it."""
+
+    size: int
+    sha256: str
+    says: str  # where it is said
+    cells: tuple[str, ...]
+    outside: bool
+
+
+def check_files(subject: Subject, sample: Sample | None) -> FilesRead:
+    """Read every file that a record names, once, and compare size and sha256."""
+    expected = dict(_expected(subject))
+    findings: list[Finding] = []
+    to_read: dict[Path, int] = {}
+    for path, said in expected.items():
+        if not path.is_file():
+            findings.append(_missing(path, said))
+            continue
+        size = path.stat().st_size
+        if size == said.size:
+            to_read[path] = size
+        else:
+            findings.append(_other(path, said, f"{size} bytes, {said.size} were recorded"))
+    skipped = _skipped(to_read, sample)
+    found = sha256_of_all(path for path in to_read if path not in skipped)
+    for path, sha256 in found.items():
+        if sha256 is None:
+            cells = expected[path].cells
+            findings.append(Finding("missing", path.as_posix(), "it cannot be read", cells))
+        elif sha256 != expected[path].sha256:
+            said = expected[path]
+            says = f"its sha256 is {sha256[:12]}, {said.sha256[:12]} was recorded"
+            findings.append(_other(path, said, says))
+    accused = {finding.place for finding in findings}
+    return FilesRead(
+        findings,
+        frozenset(path for path in found if path.as_posix() not in accused),
+        found,
+        sum(to_read[path] for path in found),
+        tuple(sorted(path.as_posix() for path in skipped)),
+    )
+
+
+def _expected(subject: Subject) -> Iterator[tuple[Path, _Expected]]:
+    for job in subject.finished.values():
+        for entry in job.inputs:
+            # A recipe is compared by its values: a comment in it changes bytes and no result.
+            if entry["sha256"] is None or entry["name"] == "pretrain-recipe":
+                continue
+            path, outside = Path(entry["path"]), entry["record"] is None
+            cells = subject.plan.cells(job.path)
+            said = (entry["size"], entry["sha256"], f"{job.path} read it", cells, outside)
+            yield path, _Expected(*said)
+    # The maker's word comes last, and so counts before that of readers.
+    for job in subject.finished.values():
+        cells = subject.plan.cells(job.path)
+        for output in job.outputs:
+            said = (output["size"], output["sha256"], f"{job.path} made it", cells, False)
+            yield Path(output["path"]), _Expected(*said)
+
+
+def _missing(path: Path, said: _Expected) -> Finding:
+    says = f"not there; {said.says}"
+    if said.outside:
+        # Archives of a hundred gigabytes are seldom where an auditor is.
+        return Finding("missing", path.as_posix(), f"{says}, not checked", said.cells, remark=True)
+    return Finding("missing", path.as_posix(), says, said.cells)
+
+
+def _other(path: Path, said: _Expected, says: str) -> Finding:
+    word: Word = "stale" if said.outside else "tampered"
+    return Finding(word, path.as_posix(), f"{says}; {said.says}", said.cells)
+
+
+def _skipped(sizes: dict[Path, int], sample: Sample | None) -> frozenset[Path]:
+    if sample is None:
+        return frozenset()
+    large = sorted(path for path, size in sizes.items() if size > SMALL_BYTES)
+    # A string seeds alike in every version and process.
+    chosen = random.Random(f"verify {sample.seed}").sample(large, min(sample.count, len(large)))
+    return frozenset(large) - frozenset(chosen)

@@ -1,0 +1,106 @@
+"""Whether the records are whole, unedited, at their place, and hang together."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from folk.evidence.audit.chain import EDITED, Job, Link
+from folk.evidence.audit.findings import Finding
+from folk.evidence.audit.plan import folder_of
+from folk.evidence.audit.subject import Subject
+
+
+def check_records(subject: Subject) -> Iterator[Finding]:
+    """Every record by itself, then every link between two of them."""
+    for path, problem in subject.unreadable.items():
+        yield Finding("tampered", path.as_posix(), problem, subject.plan.cells(path))
+    for job in [*subject.finished.values(), *subject.failed.values()]:
+        yield from _alone(subject, job)
+    for job in subject.planned.values():
+        for link in subject.chain.links(job):
+            if link.problem is not None:
+                yield _broken(subject, job, link)
+    yield from _not_there(subject)
+
+
+def check_failed(subject: Subject) -> Iterator[Finding]:
+    """Jobs that did not end well, and the cells that they leave empty."""
+    for path, job in subject.failed.items():
+        if job.record["study"] != subject.study.name:
+            continue  # said to be foreign
+        folder = folder_of(subject.results, job.record)
+        later = folder / "record.json" in subject.finished
+        error = job.record["error"] or {"type": "unknown", "message": ""}
+        reason = f"{error['type']}: {error['message']}".splitlines()[0][:200]
+        says = f"{job.name} {job.record['outcome']} ({reason})"
+        says += "; a later start finished it" if later else ""
+        cells = () if later else subject.plan.cells(folder)
+        yield Finding("failed", path.as_posix(), says, cells, remark=not cells)
+
+
+def made_since(job: Job, others: Iterable[Job]) -> bool:
+    """Whether a job started after all the others had ended, by what their records say.
+
+    A record that differs from what others remember of it was either made again or edited. One that
+    was made again started later than whatever read its predecessor.
+    """
+    ends = [other.record["ended"] or other.record["started"] for other in others]
+    return bool(job.id_holds and ends and job.record["started"] > max(ends))
+
+
+def _alone(subject: Subject, job: Job) -> Iterator[Finding]:
+    place, record = job.path.as_posix(), job.record
+    cells = subject.plan.cells(folder_of(subject.results, record), job.path)
+    if record["study"] != subject.study.name:
+        says = f"a record of the study '{record['study']}'"
+        yield Finding("foreign", place, says, subject.plan.cells(job.path))
+        return
+    if not job.id_holds:
+        yield Finding("tampered", place, EDITED, cells)
+    if not job.finished:
+        return
+    folder = folder_of(subject.results, record)
+    if folder != job.path.parent:
+        yield Finding("tampered", place, f"it stands here and speaks of {folder}", cells)
+    elif folder not in subject.plan.jobs:
+        says = f"{subject.study_path} asks for no such job: it was left over, or left out"
+        yield Finding("foreign", place, says)
+    elif record["seed"] != subject.plan.jobs[folder].seed:
+        says = f"it says seed {record['seed']}, its run is called '{record['run']}'"
+        yield Finding("tampered", place, says, cells)
+    elif record.get("finetune_seed") != subject.plan.jobs[folder].finetune_seed:
+        found, asked = record.get("finetune_seed"), subject.plan.jobs[folder].finetune_seed
+        says = f"expected the fine-tuning seed {_or_none(asked)}, got {_or_none(found)}"
+        yield Finding("tampered", place, says, cells)
+
+
+def _or_none(seed: int | None) -> str:
+    return "none" if seed is None else str(seed)
+
+
+def _broken(subject: Subject, job: Job, link: Link) -> Finding:
+    path, maker = Path(link.entry["path"]), link.maker
+    cells = subject.plan.cells(path, job.path)
+    says = f"{link.problem} ({job.path} names it)"
+    if maker is None:
+        here = path.parent if path.parent.name != "shards" else path.parent.parent
+        record = here / "record.json"
+        known = record in subject.unreadable
+        return Finding("tampered" if known else "missing", record.as_posix(), says, cells)
+    if made_since(maker, [job]):
+        says = f"{maker.path} was made again after this job had read {path}"
+        return Finding("stale", job.path.as_posix(), says, subject.plan.cells(job.path))
+    return Finding("tampered", maker.path.as_posix(), says, cells)
+
+
+def _not_there(subject: Subject) -> Iterator[Finding]:
+    """The first missing jobs of each chain; what would have read them follows from that."""
+    given = {job.path for job in subject.finished.values()} | set(subject.unreadable)
+    failed = {folder_of(subject.results, job.record) for job in subject.failed.values()}
+    for folder, planned in subject.plan.jobs.items():
+        record = folder / "record.json"
+        if record in given or folder in failed:
+            continue
+        if all(below / "record.json" in given for below in planned.reads):
+            left = any(path.suffix != ".log" for path in folder.glob("*.*"))
+            says = "the record is gone, its files are still there" if left else "not run"
+            yield Finding("missing", record.as_posix(), says, subject.plan.cells(folder))

@@ -1,0 +1,61 @@
+"""Whether results were made from what the study and its recipes say today."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.audit.chain import Job
+from folk.evidence.audit.findings import Finding
+from folk.evidence.audit.subject import Subject
+from folk.evidence.core.digest import sha256_of_json
+from folk.evidence.core.yaml_model import flattened
+
+SHOWN_KEYS = 3
+
+
+def check_today(subject: Subject) -> Iterator[Finding]:
+    """Compare each planned job's record with today's recipe values, inputs and scale."""
+    for job in subject.planned.values():
+        says = "; ".join(_differences(subject, job))
+        if says:
+            yield Finding("stale", job.path.as_posix(), says, subject.plan.cells(job.path))
+
+
+def _differences(subject: Subject, job: Job) -> Iterator[str]:
+    planned, record = subject.plan.jobs[job.path.parent], job.record
+    today = subject.recipes[planned.stage, planned.entry]
+    if sha256_of_json(today) != record["recipe_digest"]:
+        yield f"the recipe was changed after the run: {_changed(record['recipe'], today)}"
+    if record["scale"] != subject.study.scale:
+        yield f"made at scale '{record['scale']}', the study says '{subject.study.scale}'"
+    read = {_folder(subject, entry["path"]) for entry in job.inputs} - {None}
+    if read != set(planned.reads):
+        names = ", ".join(path.as_posix() for path in sorted(filter(None, read)))
+        yield f"made from {names or 'nothing'}, the study names other data, split or encoder"
+    if planned.stage == "prepare":
+        yield from _other_archives(subject, job)
+
+
+def _changed(before: dict[str, Any], today: Any) -> str:
+    old = flattened({key: value for key, value in before.items() if key in today})
+    new = flattened(dict(today))
+    keys = sorted(k for k in {*old, *new} if old.get(k, "nothing") != new.get(k, "nothing"))
+    shown = [f"{k} was {old.get(k, 'nothing')}, is {new.get(k, 'nothing')}" for k in keys]
+    more = len(shown) - SHOWN_KEYS
+    return "; ".join(shown[:SHOWN_KEYS]) + (f"; {more} more" if more > 0 else "")
+
+
+def _folder(subject: Subject, path: str) -> Path | None:
+    """The folder of the study's job that a file of it belongs to; None for files from outside."""
+    place = Path(path)
+    if subject.results not in place.parents:
+        return None
+    return subject.plan.owner(place) or place.parent
+
+
+def _other_archives(subject: Subject, job: Job) -> Iterator[str]:
+    archives = subject.study.data[str(job.record["run"])].archives
+    recorded = {entry["name"]: entry for entry in job.inputs if entry["record"] is None}
+    for name in archives:
+        if f"archive {name}" not in recorded:
+            yield f"the study now names an archive '{name}', which was not read"

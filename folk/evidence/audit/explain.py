@@ -1,0 +1,313 @@
+"""One cell explains itself: its number derived again, and the chain back to the archives."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+
+from folk.evidence.audit.chain import Chain, Job
+from folk.evidence.audit.explanation import (
+    ClaimFacts,
+    Explanation,
+    FailureFacts,
+    JobFacts,
+    Number,
+    Part,
+    PublishedFacts,
+    Run,
+    VerdictFacts,
+    claim_id,
+)
+from folk.evidence.audit.file_states import FileStates, Reading
+from folk.evidence.audit.job_facts import RECIPE_INPUT, job_facts
+from folk.evidence.audit.statements import Statements
+from folk.evidence.audit.today import Today
+from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.results.cells import Cell, derive_cell
+from folk.evidence.results.claims import JudgedClaim
+from folk.evidence.results.evidence import Evidence, Measurement
+from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
+from folk.evidence.results.published import Published, PublishedNumber
+from folk.evidence.results.verdicts import RULES
+from folk.evidence.study.study import Study
+
+
+def explain_cell(
+    chain: Chain,
+    study: Study,
+    cells: Iterable[Cell],
+    published: Published,
+    cell_id: str,
+    today: Today | None = None,
+    reading: Reading = "all",
+) -> Explanation:
+    """Explain one cell; for many cells an `Explainer` reads each file once.
+
+    Raises:
+        InputError: there is no such cell.
+    """
+    return Explainer(chain, study, cells, published, today, reading).explain(cell_id)
+
+
+class Explainer:
+    """Explains the cells of one study; jobs, files and predictions are read once for all of them.
+
+    Args:
+        chain: the study's records. Its root must be the current folder, from which evidence is
+            read and paths are shown.
+        study: the study as it stands today.
+        cells: the rows of its cells.parquet: what is printed.
+        published: config/published.yaml as it stands today.
+        today: code, lock and recipes to set beside those of then; code and lock of the chain's
+            folder, and no recipes, when left out.
+        reading: which files are hashed; see `FileStates`.
+        evidence: the study's results, for a caller who has read them already.
+        derived: cells that the caller derived from them just now; the others are derived here.
+        hashed: sha256 of files that the caller hashed just now.
+        claims: the rows of its claims.parquet.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        study: Study,
+        cells: Iterable[Cell],
+        published: Published,
+        today: Today | None = None,
+        reading: Reading = "all",
+        *,
+        evidence: Evidence | None = None,
+        derived: Mapping[str, Cell] | None = None,
+        hashed: Mapping[Path, str | None] | None = None,
+        claims: Iterable[JudgedClaim] = (),
+    ) -> None:
+        self.chain = chain
+        self.study = study
+        self.published = published
+        self.today = today or Today(chain.root)
+        self.files = FileStates(chain.root, reading, hashed or {})
+        self.evidence = evidence or Evidence(study, chain.root / chain.results)
+        self.derived = derived or {}
+        self.cells = {cell.id: cell for cell in cells}
+        self.claims = {claim.id: claim for claim in claims}
+        self._facts: dict[Path, JobFacts] = {}
+
+    def explain(self, cell_id: str) -> Explanation:
+        """Explain one cell.
+
+        Raises:
+            InputError: there is no such cell; the line suggests the nearest.
+        """
+        cell, said = self._cell(cell_id), Statements()
+        runs = list(self._runs(cell, said))
+        jobs = self._jobs(runs, said)
+        self.files.read(
+            entry
+            for job in jobs
+            for entry in (*job.inputs, *job.outputs)
+            if entry["name"] != RECIPE_INPUT  # compared by its values
+        )
+        facts = [self._job(job) for job in jobs]
+        failures = list(self._failures(runs, jobs, said))
+        said.of_number(cell, runs, self._derived(cell, said))
+        said.of_runs(cell, runs, facts)
+        said.of_chain(facts, self.files.reading)
+        number = self._published(cell)
+        said.of_published(cell, number, self.published)
+        return self._explanation(cell, runs, number, facts, failures, said)
+
+    def bytes_to_read(self, cell_ids: Iterable[str]) -> int:
+        """How many bytes explaining these cells would hash.
+
+        Raises:
+            InputError: as `explain`.
+        """
+        jobs = {
+            job.path: job
+            for cell in map(self._cell, cell_ids)
+            for job in self._jobs(list(self._runs(cell, Statements())), Statements())
+        }
+        return self.files.to_read(e for job in jobs.values() for e in (*job.inputs, *job.outputs))
+
+    def _cell(self, cell_id: str) -> Cell:
+        if cell_id not in self.cells:
+            close = nearest(cell_id, [*self.cells, *map(claim_id, self.study.claims)])
+            raise InputError(f"{self.study.name}: no cell is named '{cell_id}'{close}")
+        return self.cells[cell_id]
+
+    def _explanation(
+        self,
+        cell: Cell,
+        runs: list[Run],
+        number: PublishedNumber | None,
+        facts: list[JobFacts],
+        failures: list[FailureFacts],
+        said: Statements,
+    ) -> Explanation:
+        table = self.study.tables.get(cell.table)
+        row = self.study.encoders.get(cell.row) or (table and table.context.get(cell.row))
+        column = table and table.columns.get(cell.column)
+        return Explanation(
+            cell=cell.id,
+            study=self.study.name,
+            title=table.title if table else cell.table,
+            row=row.label if row else cell.row,
+            column=column.label if column else cell.column,
+            quoted=cell.quoted,
+            number=_number(cell),
+            runs=runs,
+            published=None if number is None else self._published_facts(number),
+            verdict=_verdict(cell),
+            claims=[
+                ClaimFacts(name, claim.kind, claim.says, self._verdict_of_claim(name))
+                for name, claim in self.study.claims.items()
+                if cell.id in [place for _, place in claim.places()]
+            ],
+            chain=facts,
+            failures=failures,
+            contradicted=said.contradicted,
+            established=said.established,
+            not_established=said.not_established,
+        )
+
+    def _verdict_of_claim(self, name: str) -> str | None:
+        stored = self.claims.get(name)
+        return None if stored is None else stored.verdict
+
+    def _runs(self, cell: Cell, said: Statements) -> Iterator[Run]:
+        column = self.study.cells().get(cell.id)
+        if column is None:
+            return  # quoted, or no longer of the study: then `_derived` says so
+        again: Sequence[int | None] = cell.finetune_seeds or [None] * len(cell.seeds)
+        values = dict(zip(zip(cell.seeds, again, strict=True), cell.seed_values, strict=True))
+        for seed in self.study.encoders[cell.row].seeds:
+            for finetune_seed, evaluations in self.study.rounds(column).items():
+                parts = []
+                for evaluation in evaluations:
+                    try:
+                        found = self.evidence.measurement(cell.row, seed, evaluation)
+                    except InputError as error:
+                        said.contradict(str(error))
+                        continue
+                    parts.append(self._part(found, evaluation, column.metric, said))
+                yield Run(seed, finetune_seed, values.get((seed, finetune_seed)), parts)
+
+    def _part(self, found: Measurement, evaluation: str, metric: str, said: Statements) -> Part:
+        derived = None
+        if found.status == "ok":
+            try:
+                derived = self.evidence.derived(found, metric)
+            except InputError as error:
+                said.contradict(str(error))
+        return Part(
+            name=found.name,
+            stage=self.study.evaluations[evaluation].stage,
+            status=found.status,
+            stated=found.metrics.get(metric),
+            derived=derived,
+            record=found.record,
+            record_id=found.record_id,
+        )
+
+    def _jobs(self, runs: list[Run], said: Statements) -> list[Job]:
+        measuring = []
+        for part in (part for run in runs for part in run.parts):
+            if part.status == "ok":
+                try:
+                    measuring.append(self.chain.at(Path(part.record)))
+                except InputError as error:
+                    said.contradict(str(error))
+        return self.chain.behind(measuring)
+
+    def _job(self, job: Job) -> JobFacts:
+        if job.path not in self._facts:
+            self._facts[job.path] = job_facts(self.chain, job, self.today, self.files)
+        return self._facts[job.path]
+
+    def _derived(self, cell: Cell, said: Statements) -> Cell | None:
+        if cell.id in self.derived:
+            return self.derived[cell.id]
+        try:
+            return derive_cell(self.study, self.evidence, self.published, cell.id)
+        except InputError as error:
+            said.contradict(str(error))
+            return None
+
+    def _failures(
+        self, runs: list[Run], jobs: list[Job], said: Statements
+    ) -> Iterator[FailureFacts]:
+        behind = {_place(job) for job in jobs}
+        for part in (part for run in runs for part in run.parts):
+            run, _, evaluation = part.name.partition("/")
+            behind |= {(part.stage, run, evaluation), ("pretrain", run, None)}
+        failed, unreadable = self._failed
+        for problem in unreadable.values():
+            said.contradict(problem)  # whose it is cannot be told, so every cell says it
+        for job in failed.values():
+            if _place(job) in behind:
+                yield self._failure(job)
+
+    @cached_property
+    def _failed(self) -> tuple[dict[Path, Job], dict[Path, str]]:
+        return self.chain.readable(self.chain.failed_paths())
+
+    def _failure(self, job: Job) -> FailureFacts:
+        error, place = job.record["error"] or {}, _place(job)
+        done = self.chain.results.joinpath(*filter(None, place), "record.json")
+        return FailureFacts(
+            name=job.name,
+            record=job.path.as_posix(),
+            id=job.id,
+            outcome=job.record["outcome"],
+            started=job.record["started"],
+            reason=": ".join(filter(None, (error.get("type"), error.get("message")))),
+            completed_later=(self.chain.root / done).is_file(),
+        )
+
+    def _published(self, cell: Cell) -> PublishedNumber | None:
+        table = self.study.tables.get(cell.table)
+        if table is None:
+            return None
+        quoted = table.context.get(cell.row)
+        beside = table.published.get(f"{cell.row}/{cell.column}")
+        wanted = quoted.cells.get(cell.column) if quoted else beside
+        return None if wanted is None else self.published.numbers.get(wanted)
+
+    def _published_facts(self, number: PublishedNumber) -> PublishedFacts:
+        paper = self.published.papers[number.paper]
+        return PublishedFacts(
+            id=number.id,
+            paper=paper.title,
+            venue=paper.venue,
+            arxiv=paper.arxiv,
+            place=", ".join(filter(None, (number.table, number.row, number.column))),
+            printed=number.printed,
+            value=number.value,
+            unit=number.unit,
+            margin=number.margin,
+            epoch=number.epoch,
+            certainty=number.certainty,
+            certainty_means=self.published.certainty[number.certainty],
+            source=number.source,
+            note=number.note,
+        )
+
+
+def _place(job: Job) -> tuple[str, str | None, str | None]:
+    return job.record["stage"], job.record["run"], job.record["evaluation"]
+
+
+def _number(cell: Cell) -> Number:
+    said = asdict(cell)
+    same = ("value", "printed", "unit", "n", "std", "std_finetune", "std_pretrain", "low", "high")
+    return Number(
+        **{key: said[key] for key in (*same, "boot_low", "boot_high", "metric", "formula", "note")},
+        of_one_machine=cell.metric in OF_ONE_MACHINE,
+    )
+
+
+def _verdict(cell: Cell) -> VerdictFacts | None:
+    if cell.verdict is None:
+        return None
+    rules = {str(word): rule for word, rule in RULES.items()}
+    return VerdictFacts(cell.verdict, rules.get(cell.verdict, "unknown to this version"))

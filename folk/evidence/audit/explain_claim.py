@@ -1,0 +1,182 @@
+"""One claim explains itself: its cells explained, its verdict made again from them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from folk.evidence.audit.explain import Explainer
+from folk.evidence.audit.explanation import (
+    CLAIMS,
+    CellFacts,
+    CitedFacts,
+    ClaimExplanation,
+    Explanation,
+    StepFacts,
+    VerdictFacts,
+    claim_id,
+)
+from folk.evidence.audit.statements import Statements, alike
+from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.results.claims import JudgedClaim, judge_claims
+from folk.evidence.results.published import Published
+from folk.evidence.results.verdicts import CLAIM_RULES
+
+CLAIMS_FILE = "claims.parquet"
+
+
+def explain_claim(explainer: Explainer, asked: str) -> ClaimExplanation:
+    """Explain one claim.
+
+    The verdict is made again from cells.parquet, and each cell in it from the evidence, so that
+    what holds here holds down to the predictions.
+
+    Args:
+        explainer: of the study; it must know the stored claims.
+        asked: claims/name.
+
+    Raises:
+        InputError: there is no such claim; the line suggests the nearest. Or nothing is left that
+            could be shown of it.
+    """
+    name, said = asked.removeprefix(CLAIMS), Statements()
+    study, stored = explainer.study, explainer.claims.get(name)
+    if name not in study.claims and stored is None:
+        known = [*explainer.cells, *map(claim_id, {**study.claims, **explainer.claims})]
+        raise InputError(f"{study.name}: no claim is named '{name}'{nearest(asked, known)}")
+    cells = _cells(explainer, name, said)
+    again = _judged_again(explainer, name, said)
+    shown = stored or again
+    if shown is None:
+        raise InputError("\n".join(said.contradicted))
+    _compare(name, stored, again, said)
+    _establish(shown, cells, explainer.published, said)
+    return ClaimExplanation(
+        claim=claim_id(name),
+        study=study.name,
+        says=shown.says,
+        kind=shown.kind,
+        unit=shown.unit,
+        confidence=shown.confidence,
+        cells=[_cell(found) for found in cells],
+        steps=[StepFacts(**asdict(step)) for step in shown.steps],
+        margin=shown.margin,
+        published=_cited(shown, explainer.published),
+        verdict=_verdict(shown),
+        note=shown.note,
+        contradicted=said.contradicted,
+        established=said.established,
+        not_established=said.not_established,
+    )
+
+
+def is_claim(asked: str) -> bool:
+    """Whether an id is that of a claim; a cell has one part more."""
+    return asked.startswith(CLAIMS) and asked.count("/") == 1
+
+
+def cells_of_claim(explainer: Explainer, asked: str) -> list[str]:
+    """The cells that a claim reads, as far as cells.parquet has them; none of an unknown claim."""
+    name = asked.removeprefix(CLAIMS)
+    claim, stored = explainer.study.claims.get(name), explainer.claims.get(name)
+    named = [cell for _, cell in claim.places()] if claim is not None else []
+    named = named or (stored.cells if stored is not None else [])
+    return [cell for cell in named if cell in explainer.cells]
+
+
+def _cells(explainer: Explainer, name: str, said: Statements) -> list[Explanation]:
+    found = [explainer.explain(cell) for cell in cells_of_claim(explainer, name)]
+    for cell in found:
+        for sentence in cell.contradicted:
+            said.contradict(f"{cell.cell}: {sentence}")
+    return found
+
+
+def _judged_again(explainer: Explainer, name: str, said: Statements) -> JudgedClaim | None:
+    claim = explainer.study.claims.get(name)
+    if claim is None:
+        said.contradict(f"{CLAIMS_FILE} has a claim '{name}', the study of today makes none")
+        return None
+    for cell in (cell for _, cell in claim.places() if cell not in explainer.cells):
+        said.contradict(f"cells.parquet has no cell '{cell}', which '{name}' reads")
+    if len(cells_of_claim(explainer, name)) < len(claim.places()):
+        return None
+    alone = explainer.study.model_copy(update={"claims": {name: claim}})
+    try:
+        (again,) = judge_claims(alone, explainer.cells.values(), explainer.published)
+    except InputError as error:
+        said.contradict(str(error))
+        return None
+    return again
+
+
+def _compare(
+    name: str, stored: JudgedClaim | None, again: JudgedClaim | None, said: Statements
+) -> None:
+    if stored is None:
+        said.contradict(f"{CLAIMS_FILE} has no claim '{name}'; run `report` again")
+    if stored is None or again is None:
+        return
+    before, now = dict(_values(stored)), dict(_values(again))
+    for key in {**before, **now}:
+        was, gives = before.get(key), now.get(key)
+        if not alike(was, gives):
+            giver = "published.yaml gives" if key.startswith("published_") else "the cells give"
+            said.contradict(f"{CLAIMS_FILE} says {key} {was!r}, {giver} {gives!r}")
+
+
+def _values(claim: JudgedClaim) -> Iterator[tuple[str, Any]]:
+    fields: Mapping[str, Any] = asdict(claim)
+    yield from ((key, value) for key, value in fields.items() if key != "steps")
+    for step in claim.steps:
+        for key in ("difference", "low", "high", "printed", "printed_interval"):
+            yield f"{key} of {step.above} over {step.below}", getattr(step, key)
+
+
+def _establish(
+    shown: JudgedClaim, cells: list[Explanation], published: Published, said: Statements
+) -> None:
+    names = ", ".join(cell.cell for cell in cells)
+    if not said.contradicted:
+        said.established.append(f"each cell that it reads holds: {names}")
+        said.established.append(
+            f"differences, intervals and the verdict '{shown.verdict}' follow from these cells by "
+            "the rule"
+        )
+    if shown.published_certainty is not None:
+        meaning = published.certainty.get(shown.published_certainty, "unknown to this version")
+        said.not_established.append(
+            f"that the paper says so: known as '{shown.published_certainty}' ({meaning})"
+        )
+    if cells:
+        said.not_established.append("what its cells take on trust; `explain` of each says it")
+
+
+def _cell(found: Explanation) -> CellFacts:
+    return CellFacts(
+        cell=found.cell,
+        value=found.number.value,
+        printed=found.number.printed,
+        unit=found.number.unit,
+        n=found.number.n,
+        parents=found.parents,
+        holds=found.holds,
+    )
+
+
+def _cited(shown: JudgedClaim, published: Published) -> CitedFacts | None:
+    if shown.published_id is None:
+        return None
+    certainty = shown.published_certainty or ""
+    return CitedFacts(
+        id=shown.published_id,
+        printed=shown.published_printed,
+        value=shown.published_value,
+        certainty=certainty,
+        certainty_means=published.certainty.get(certainty, "unknown to this version"),
+        source=shown.published_source or "",
+    )
+
+
+def _verdict(shown: JudgedClaim) -> VerdictFacts:
+    rules = {str(word): rule for word, rule in CLAIM_RULES.get(shown.kind, {}).items()}
+    return VerdictFacts(shown.verdict, rules.get(shown.verdict, "unknown to this version"))

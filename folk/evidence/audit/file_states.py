@@ -1,0 +1,62 @@
+"""Whether files still are what records say; each is read once, however many cells rest on it."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from folk.evidence.audit.explanation import FileState
+from folk.evidence.core.hashing import sha256_of_all
+
+Reading = Literal["all", "small", "none"]
+LARGE_BYTES = 16_000_000
+
+
+class FileStates:
+    """Compares entries of records with the files that they name.
+
+    Args:
+        root: the folder from which records write their paths.
+        reading: which files are hashed: all, those below 16 MB, or none. Of the others only the
+            size is compared.
+        hashed: sha256 of files that were read already, None for one that could not be.
+    """
+
+    def __init__(
+        self, root: Path, reading: Reading, hashed: Mapping[Path, str | None] | None = None
+    ) -> None:
+        self.root = root
+        self.reading = reading
+        self._sha256: dict[Path, str | None] = dict(hashed or {})
+
+    def read(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Hash the files of all these entries, on all cores."""
+        paths = {self.root / entry["path"] for entry in entries if self._to_read(entry)}
+        self._sha256 |= sha256_of_all(path for path in paths if path not in self._sha256)
+
+    def to_read(self, entries: Iterable[Mapping[str, Any]]) -> int:
+        """How many bytes `read` would have to hash for these entries."""
+        sizes = {e["path"]: e["size"] for e in entries if self._to_read(e)}
+        return sum(size for path, size in sizes.items() if self.root / path not in self._sha256)
+
+    def state(self, entry: Mapping[str, Any]) -> FileState:
+        """Whether the file of an entry is there and has the recorded bytes."""
+        path = self.root / entry["path"]
+        if entry["sha256"] is None:
+            return "no digest"
+        if not path.is_file():
+            return "missing"
+        if path.stat().st_size != entry["size"]:
+            return "other"
+        if not self._to_read(entry):
+            return "not read"
+        if path not in self._sha256:
+            self.read([entry])
+        return "same" if self._sha256[path] == entry["sha256"] else "other"
+
+    def _to_read(self, entry: Mapping[str, Any]) -> bool:
+        if entry["sha256"] is None or self.reading == "none":
+            return False
+        path = self.root / entry["path"]
+        if not path.is_file() or path.stat().st_size != entry["size"]:
+            return False
+        return self.reading == "all" or entry["size"] < LARGE_BYTES

@@ -1,0 +1,302 @@
+"""An explanation as text for people: 80 columns are enough, and nothing is said by colour alone."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from folk.evidence.audit.explanation import (
+    Change,
+    ClaimExplanation,
+    Explanation,
+    FailureFacts,
+    FileFacts,
+    JobFacts,
+    Part,
+    Start,
+)
+
+SHORT = 12  # digits of a digest; JSON has all of them
+_SHOWN_CHANGES = 4
+_AGREEMENT = {"same": "as today", "other": "not today's", "unknown": "today's unknown"}
+_STATES = {
+    "same": "re-hashed",
+    "other": "OTHER BYTES",
+    "missing": "missing",
+    "not read": "not hashed",
+    "no digest": "no digest",
+}
+Lines = Iterator[tuple[str, str]]
+
+
+def narrate(found: Explanation) -> RenderableType:
+    """The whole explanation: what does not hold first, then the number, its chain and two lists."""
+    parts: list[RenderableType] = [Text(found.cell, style="bold")]
+    if found.contradicted:
+        parts += _listed("Contradicted", found.contradicted, "bold red")
+    parts += [_grid(_number(found)), Text()]
+    if found.chain:
+        parts.append(Text("Chain, makers before readers", style="bold"))
+    for place, job in enumerate(found.chain, start=1):
+        parts.append(Text(f"{place}. {job.name}", style="bold"))
+        parts.append(Padding(_grid(_job(job)), (0, 0, 0, 3)))
+    parts += [Text()] if found.chain else []
+    parts += _listed("Established: re-checked just now", found.established, "bold green")
+    parts += _listed("Not established: on trust", found.not_established, "bold yellow")
+    return Group(*parts)
+
+
+def narrate_claim(found: ClaimExplanation) -> RenderableType:
+    """The whole explanation of a claim: what does not hold first, then cells, steps and verdict."""
+    parts: list[RenderableType] = [Text(found.claim, style="bold")]
+    if found.contradicted:
+        parts += _listed("Contradicted", found.contradicted, "bold red")
+    parts += [_grid(_claim(found)), Text()]
+    parts += _listed("Established: re-checked just now", found.established, "bold green")
+    parts += _listed("Not established: on trust", found.not_established, "bold yellow")
+    return Group(*parts)
+
+
+def narrate_cells(rows: Iterable[tuple[str, str, str, str]]) -> RenderableType:
+    """Every cell with its printed value, table by table; a row is table, id, printed, verdict.
+
+    Claims come as a table of their own.
+    """
+    grid = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    before = ""
+    for table, cell, printed, verdict in rows:
+        if table != before:
+            grid.add_row(Text(table, style="bold"))
+            before = table
+        grid.add_row(Text(f"  {cell}"), Text(printed), Text(verdict))
+    return grid
+
+
+def in_one_line(found: Explanation | ClaimExplanation) -> str:
+    """Whether a cell or a claim holds, and the first reason why not."""
+    if isinstance(found, ClaimExplanation):
+        name, shown = found.claim, found.verdict.word
+        how = f"follows from {len(found.cells)} cells"
+    else:
+        name, how = found.cell, _how(found)
+        shown = found.number.printed or (found.published and found.published.printed) or "-"
+    if found.contradicted:
+        more = len(found.contradicted) - 1
+        return f"CONTRADICTED  {name}  {shown}  {found.contradicted[0]}" + (
+            f" (and {more} more)" if more else ""
+        )
+    return f"holds  {name}  {shown}  {how}"
+
+
+def _how(found: Explanation) -> str:
+    parts = [part for run in found.runs for part in run.parts]
+    again = sum(1 for part in parts if part.derived is not None)
+    how = f"derived again from stored predictions, {again} of {len(parts)} evaluations"
+    if again == 0:
+        how = "as its job stated it; no stored predictions give it again"
+    if found.number.value is None:
+        how = "somebody else's number" if found.quoted else f"no number: {found.number.note}"
+    return how
+
+
+def _claim(found: ClaimExplanation) -> Lines:
+    yield "claim", found.says
+    yield "kind", found.kind
+    for cell in found.cells:
+        printed = f"{cell.printed} {cell.unit}".strip() or "no number"
+        holds = "holds" if cell.holds else "CONTRADICTED"
+        yield "reads", f"{cell.cell}: {printed}, n = {cell.n}; {holds}"
+    for step in found.steps:
+        printed = f"{step.printed} {found.unit}".strip() or "none"
+        yield "step", f"{step.above} over {step.below}: {printed}"
+        if step.printed_interval:
+            yield "", f"{100 * found.confidence:.0f} % interval {step.printed_interval}"
+    if found.margin is not None:
+        yield "margin", f"± {found.margin:g} {found.unit}".strip()
+    if (cited := found.published) is not None:
+        printed = f"{cited.printed}: " if cited.printed else ""
+        yield "published", f"{printed}{cited.source}"
+        yield "", f"{cited.certainty}: {cited.certainty_means}"
+    yield "verdict", f"{found.verdict.word}: {found.verdict.rule}"
+    if found.note:
+        yield "note", found.note
+
+
+def _number(found: Explanation) -> Lines:
+    number = found.number
+    yield "table", f"{found.title}: {found.row}, {found.column}"
+    if not found.quoted:
+        printed = f"{number.printed} {number.unit}".strip() or f"none ({number.note})"
+        yield "value", f"{printed}, n = {number.n}"
+        if number.std_finetune is not None:
+            yield "", f"standard deviation of fine-tuning (within runs) {number.std_finetune:.4g}"
+        if number.std_pretrain is not None:
+            yield "", f"standard deviation of pre-training (between runs) {number.std_pretrain:.4g}"
+        if number.low is not None:
+            yield "", f"95 % interval over seeds {number.low:.4g} to {number.high:.4g}"
+        if number.boot_low is not None:
+            between = f"{number.boot_low:.4g} to {number.boot_high:.4g}"
+            yield "", f"95 % bootstrap over images, these seeds {between}"
+        yield "formula", number.formula
+        for run in found.runs:
+            for part in run.parts:
+                yield "from", f"{part.name}: {part_line(part)}"
+    if found.published is not None:
+        yield from _published(found)
+    if found.verdict is not None:
+        yield "verdict", f"{found.verdict.word}: {found.verdict.rule}"
+    for claim in found.claims:
+        verdict = f"; {claim.verdict}" if claim.verdict else ""
+        yield "claim", f"{claim.name} ({claim.kind}) rests on it: {claim.says}{verdict}"
+    for failure in found.failures:
+        yield "failed", failure_line(failure)
+
+
+def part_line(part: Part) -> str:
+    """The number of one evaluation as its job stated it, and as its predictions give it."""
+    if part.status != "ok":
+        return part.status
+    stated, derived = part.stated, part.derived
+    again = "not derivable from stored files" if derived is None else f"derived again {derived:.6g}"
+    return f"stated {'nothing' if stated is None else f'{stated:.6g}'}, {again}"
+
+
+def failure_line(failure: FailureFacts) -> str:
+    """A job that did not end well, and whether a later start of it did."""
+    later = "; a later start finished" if failure.completed_later else ""
+    said = f"{failure.name}, {failure.outcome} {failure.started[:19]}"
+    return f"{said}: {failure.reason}{later} ({failure.record})"
+
+
+def _published(found: Explanation) -> Lines:
+    number = found.published
+    assert number is not None
+    margin = "" if number.margin is None else f", margin ± {number.margin:g}"
+    yield (
+        "published",
+        f"{number.printed or 'nobody here has seen it'} {number.unit}{margin}".strip(),
+    )
+    arxiv = f", arXiv {number.arxiv}" if number.arxiv else ""
+    yield "", f"{number.paper} ({number.venue}{arxiv}), {number.place}"
+    yield "", f"{number.certainty}: {number.certainty_means}; {number.source}"
+    if number.note:
+        yield "", number.note
+
+
+def _job(job: JobFacts) -> Lines:
+    yield "record", f"{job.id[:SHORT]} {job.record}"
+    for start in job.starts:
+        yield "start" if start.reason != "finished" else "ran", start_line(start)
+    recipe = job.recipe
+    based = f", based on {recipe.base}" if recipe.base else ""
+    yield "recipe", f"{recipe.file or recipe.digest[:SHORT]}{based}; {_AGREEMENT[recipe.today]}"
+    for title, found in (
+        ("edited since", recipe.edited),
+        ("set by the study", recipe.by_study),
+        ("over the base", recipe.over_base),
+    ):
+        if found:
+            yield "", f"{title}: {changes_line(found)}"
+    code = job.code
+    commit = f"commit {code.commit[:SHORT]}" if code.commit else "no commit"
+    fingerprint = f"{code.fingerprint[:SHORT]} {_AGREEMENT[code.today]}"
+    yield "code", f"{fingerprint}; {commit}"
+    if code.diff is not None:
+        yield "", f"with uncommitted changes, {code.diff_state}: {code.diff}"
+    lock, installed = job.environment.lock_sha256, job.environment
+    said = f"{lock[:SHORT]} {_AGREEMENT[installed.lock_today]}" if lock else "none"
+    yield "lock", f"{said}; Python {installed.python}, torch {installed.torch}"
+    for verb, files in (("read", job.inputs), ("made", job.outputs)):
+        if files:
+            yield verb, _files(files, verb == "read")
+
+
+def start_line(start: Start) -> str:
+    """When, where and on what a job ran, and how that ended."""
+    node = f", node {start.node}" if start.node else ""
+    slurm = f", SLURM job {start.job_id}" if start.job_id else ""
+    device = ", ".join(start.gpus) or start.cpu or "unknown processor"
+    step = "" if start.last_step is None else f", got to step {start.last_step}"
+    other = "" if start.same_code else "; other code"
+    other += "" if start.same_lock else "; other lock"
+    other += "" if start.same_geometry else "; other geometry"
+    ended = f" to {start.ended[:19]}" if start.ended else ""
+    said = f"{start.started[:19]}{ended} UTC on {start.host}{node}{slurm}, {device}"
+    return f"{said}{_spread(start.geometry)}; {start.reason}{_ending(start)}{step}{other}"
+
+
+def _spread(geometry: Mapping[str, Any] | None) -> str:
+    """Over what a start was spread, where it was more than one process."""
+    if geometry is None or geometry["world_size"] == 1:
+        return ""
+    nodes, processes = geometry["nodes"], geometry["processes"]
+    if nodes == 1:
+        return f", {processes} processes"
+    return f", {nodes} nodes x {processes} processes ({', '.join(geometry['node_list'])})"
+
+
+def _ending(start: Start) -> str:
+    """How a start ended, as far as it said so itself, and as far as SLURM knew."""
+    told = [start.why or "", f"SLURM: {start.slurm_state}" if start.slurm_state else ""]
+    said = "; ".join(filter(None, told))
+    return f" ({said})" if said else ""
+
+
+def _files(files: list[FileFacts], was_read: bool) -> str:
+    states = {file.state for file in files}
+    alike = _STATES[files[0].state] if len(states) == 1 else None
+    if alike is None:
+        return "; ".join(f"{file_line(file, was_read)} {_STATES[file.state]}" for file in files)
+    said = "; ".join(file_line(file, was_read) for file in files)
+    return f"{said}; {'all ' if len(files) > 1 else ''}{alike}"
+
+
+def file_line(file: FileFacts, was_read: bool) -> str:
+    """A file with its digest as the record has it; `was_read` when the job did not make it."""
+    # Bytes of the study are known by their maker; what came from outside, by its path.
+    outside = was_read and file.made_by is None
+    digest = f" {file.sha256[:SHORT]}" if file.sha256 else ""
+    origin = f" of record {file.made_by[:SHORT]}" if file.made_by else ""
+    official = ""
+    if file.name.startswith("archive "):
+        known = "its makers' md5" if file.official_md5 == file.md5 else "NOT its makers' md5"
+        official = f" ({known if file.official_md5 else 'no md5 of its makers known'})"
+    return f"{file.path if outside else file.name}{digest}{origin}{official}"
+
+
+def changes_line(found: list[Change]) -> str:
+    """The first few changed values of a recipe, and how many more there are."""
+    shown = [f"{c.key} {_value(c.before)} -> {_value(c.after)}" for c in found[:_SHOWN_CHANGES]]
+    more = len(found) - _SHOWN_CHANGES
+    return "; ".join(shown) + (f"; {more} more" if more > 0 else "")
+
+
+def _value(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
+def _grid(lines: Lines) -> Table:
+    grid = Table(box=None, padding=(0, 1, 0, 0), show_header=False, pad_edge=False)
+    grid.add_column(no_wrap=True, min_width=9)
+    grid.add_column(overflow="fold")
+    before = None
+    for label, text in lines:
+        # What a label says already need not be said on the next line.
+        grid.add_row(Text("" if label == before else label, style="dim"), Text(text))
+        before = label or before
+    return grid
+
+
+def _listed(title: str, sentences: list[str], style: str) -> Iterator[RenderableType]:
+    if not sentences:
+        return
+    yield Text(title, style=style)
+    grid = Table(box=None, padding=(0, 1, 0, 0), show_header=False, pad_edge=False)
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for sentence in sentences:
+        grid.add_row(Text("-"), Text(sentence))
+    yield Padding(grid, (0, 0, 0, 1))

@@ -1,0 +1,123 @@
+"""Which jobs a study file asks for, what each reads, and which cells each reaches.
+
+All of it follows from the study file alone, so that it holds whatever records say.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.study.study import Study, run_name
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One job of a study; folders are seen from the repository's folder."""
+
+    stage: str
+    entry: str  # of the study file: a data set, a split, a row or an evaluation
+    run: str
+    seed: int | None
+    finetune_seed: int | None
+    folder: Path
+    reads: tuple[Path, ...]  # folders of the jobs whose files it reads
+
+
+class Plan:
+    """The jobs of a study, by folder."""
+
+    def __init__(self, study: Study, results: Path) -> None:
+        self.study = study
+        self.results = results
+        self.jobs = {job.folder: job for job in _jobs(study, results)}
+        self._direct = _direct(study, results)
+        self._order = {cell: index for index, cell in enumerate(self._direct)}
+        self._cells = self._reached()
+
+    @property
+    def cell_ids(self) -> list[str]:
+        """Every cell of every table, in the order of the study."""
+        return list(self._direct)
+
+    def folders_of(self, cell: str) -> list[Path]:
+        """Folders of the jobs that a cell is computed from, and of all that those read."""
+        found: dict[Path, None] = {}
+
+        def visit(folder: Path) -> None:
+            if folder in self.jobs and folder not in found:
+                found[folder] = None
+                for below in self.jobs[folder].reads:
+                    visit(below)
+
+        for folder in self._direct[cell]:
+            visit(folder)
+        return list(found)
+
+    def evaluations_of(self, cell: str) -> list[Path]:
+        """Folders of the evaluations that a cell is computed from."""
+        return [folder for folder in self._direct[cell] if folder in self.jobs]
+
+    def owner(self, path: Path) -> Path | None:
+        """The folder of the job that a path below the results belongs to."""
+        return next((folder for folder in (path, *path.parents) if folder in self.jobs), None)
+
+    def cells(self, *paths: Path) -> tuple[str, ...]:
+        """The cells that depend on the jobs to which these files or folders belong."""
+        owners = {self.owner(path) for path in paths}
+        reached = {cell for owner in owners if owner for cell in self._cells.get(owner, ())}
+        return tuple(sorted(reached, key=self._order.__getitem__))
+
+    def _reached(self) -> dict[Path, set[str]]:
+        reached: dict[Path, set[str]] = {}
+        for cell in self._direct:
+            for folder in self.folders_of(cell):
+                reached.setdefault(folder, set()).add(cell)
+        return reached
+
+
+def folder_of(results: Path, record: Mapping[str, Any]) -> Path:
+    """Where the job of a record leaves its files, by stage, run and evaluation."""
+    parts = (record["stage"], record["run"], record["evaluation"])
+    return results.joinpath(*filter(None, parts))
+
+
+def _jobs(study: Study, results: Path) -> Iterator[Planned]:
+    def data(*names: str) -> tuple[Path, ...]:
+        return tuple(results / "prepare" / name for name in names)
+
+    for name in study.data:
+        yield Planned("prepare", name, name, None, None, results / "prepare" / name, ())
+    for name, split in study.splits.items():
+        yield Planned("split", name, name, None, None, results / "split" / name, data(split.data))
+    for run, row, seed in study.runs():
+        reads = data(study.encoders[row].data)
+        yield Planned("pretrain", row, run, seed, None, results / "pretrain" / run, reads)
+    for name, evaluation in study.evaluations.items():
+        rows = study.rows_of(name)
+        for run, row, seed in study.runs():
+            if row not in rows:
+                continue
+            reads = data(*evaluation.data)
+            if evaluation.split is not None:
+                reads += (results / "split" / evaluation.split,)
+            if evaluation.classifier is not None:
+                reads += (results / "finetune" / run / evaluation.classifier,)
+            elif evaluation.stage != "cost":
+                reads += (results / "pretrain" / run,)
+            folder = results / evaluation.stage / run / name
+            again = evaluation.finetune_seed
+            yield Planned(evaluation.stage, name, run, seed, again, folder, reads)
+
+
+def _direct(study: Study, results: Path) -> dict[str, list[Path]]:
+    """For each cell the folders of the evaluations that it is computed from."""
+    return {
+        cell: [
+            results / study.evaluations[name].stage / run_name(row, seed) / name
+            for row in [cell.split("/")[1]]
+            for seed in study.encoders[row].seeds
+            for name in column.evaluations
+        ]
+        for cell, column in study.cells().items()
+    }

@@ -1,0 +1,200 @@
+"""The seal: all records and small results of a study in one digest, kept in git.
+
+`chain` is the digest of every record, of failed jobs too, and stands at the foot of the report.
+`digest` is that of the whole seal, and `parent` that of the seal before it, so the seals of a study
+are a chain of their own: git has them all, and none can be replaced without all later ones.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.audit.chain import Chain
+from folk.evidence.core.canonical import chain_digest, sha256_of_json
+from folk.evidence.core.digest import digest_file
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import write_json
+from folk.evidence.core.json_file import read_keys, typed
+from folk.evidence.record.failures import FAILED
+from folk.evidence.study.study import Study
+
+FORMAT = 1
+SEAL_NAME = "seal.json"
+RESULT_FILES = ("cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html")
+OUTSIDE = (Path("config/published.yaml"), Path("requirements.lock"))
+
+
+@dataclass(frozen=True)
+class Seal:
+    """What seal.json holds; every path is seen from the repository's folder."""
+
+    format: int
+    study: str
+    scale: str
+    records: dict[str, str]  # path -> id, of finished jobs
+    failed: dict[str, str]  # path -> id, of failed and interrupted jobs
+    files: dict[str, str]  # path -> sha256, of small results and of what decided them
+    chain: str  # `chain_digest` of records and failed
+    parent: str | None  # digest of the seal before this one
+    digest: str  # sha256 of the canonical JSON of all the others
+
+    @property
+    def holds(self) -> bool:
+        """Whether both digests are those of what stands in the seal."""
+        return self.digest == _digest(asdict(self)) and self.chain == chain_digest(
+            self.records, self.failed
+        )
+
+
+def seal_path(results: Path) -> Path:
+    """Where the seal of a study stands; `results` is the study's own folder."""
+    return results / SEAL_NAME
+
+
+def signature_path(results: Path) -> Path:
+    """Where the signature of a seal stands, if there is one."""
+    return results / f"{SEAL_NAME}.sig"
+
+
+def read_seal(path: Path) -> Seal | None:
+    """Read a seal; None when the study was never sealed. Whether it holds is for the reader to ask.
+
+    Raises:
+        InputError: the file is no seal.
+    """
+    if not path.is_file():
+        return None
+    remedy = "bring back the committed one"
+    values = read_keys(path, remedy)
+    if values.get("format") != FORMAT:
+        raise InputError(f"{path}: no seal of format {FORMAT}; {remedy}")
+    return typed(path, Seal, values, remedy)
+
+
+def write_seal(
+    study: Study,
+    study_path: Path,
+    results: Path,
+    root: Path = Path(),
+    outside: Sequence[Path] = OUTSIDE,
+) -> Seal:
+    """Seal a study as it stands; a study that has not changed keeps its seal byte for byte.
+
+    Args:
+        study: the study.
+        study_path: the file it was read from, seen from `root`.
+        results: the study's own folder, seen from `root`, such as `results/demo`.
+        root: the folder of the repository.
+        outside: further files that the seal holds, seen from `root`.
+
+    Returns:
+        the seal, as it is written.
+
+    Raises:
+        InputError: a record was edited, a failure that was sealed is gone, or the seal that is
+            there was edited; nothing is written then.
+    """
+    place = root / seal_path(results)
+    before = read_seal(place)
+    if before is not None and not before.holds:
+        raise InputError(f"{place}: it was edited; bring back the committed one")
+    chain = Chain(results, root)
+    records = _ids(chain, chain.record_paths())
+    failed = _ids(chain, chain.failed_paths())
+    if before is not None:
+        _refuse_lost_failures(place, before.failed, failed)
+    said: dict[str, Any] = {
+        "format": FORMAT,
+        "study": study.name,
+        "scale": study.scale,
+        "records": records,
+        "failed": failed,
+        "files": _files(results, root, [study_path, *outside]),
+        "chain": chain_digest(records, failed),
+        "parent": None if before is None else before.parent,
+    }
+    if before is not None:
+        if before.digest == _digest(said):
+            return before
+        said["parent"] = before.digest
+    seal = Seal(**said, digest=_digest(said))
+    (root / signature_path(results)).unlink(missing_ok=True)  # it signs other bytes
+    write_json(place, asdict(seal))
+    return seal
+
+
+def seal_problems(results: Path, root: Path = Path()) -> list[str]:
+    """A line for each way in which a study is not what its seal says.
+
+    Args:
+        results: the study's own folder, seen from `root`.
+        root: the folder of the repository.
+
+    Raises:
+        InputError: there is no seal, or the file is none.
+    """
+    place = root / seal_path(results)
+    seal = read_seal(place)
+    if seal is None:
+        raise InputError(f"{place}: not there; `python -m folk seal` writes it")
+    problems = [] if seal.holds else [f"{place}: it was edited: its digests are not its own"]
+    chain = Chain(results, root)
+    problems += _record_problems(chain, chain.record_paths(), seal.records)
+    problems += _record_problems(chain, chain.failed_paths(), seal.failed)
+    for name, sha256 in seal.files.items():
+        path = root / name
+        if not path.is_file():
+            problems.append(f"{name}: sealed, and not there")
+        elif digest_file(path).sha256 != sha256:
+            problems.append(f"{name}: other bytes than were sealed")
+    return problems
+
+
+def _record_problems(chain: Chain, paths: Sequence[Path], sealed: Mapping[str, str]) -> list[str]:
+    jobs, unreadable = chain.readable(paths)
+    problems = list(unreadable.values())
+    for path, job in jobs.items():
+        name = path.as_posix()
+        if job.edited is not None:
+            problems.append(job.edited)
+        elif name not in sealed:
+            problems.append(f"{name}: not in the seal; seal the study again")
+        elif sealed[name] != job.id:
+            problems.append(f"{name}: another record than was sealed")
+    here = {path.as_posix() for path in paths}
+    return [*problems, *(f"{name}: sealed, and not there" for name in sealed if name not in here)]
+
+
+def _ids(chain: Chain, paths: Sequence[Path]) -> dict[str, str]:
+    ids = {}
+    for path in paths:
+        job = chain.at(path)
+        if job.edited is not None:
+            raise InputError(f"{job.edited}: run that job again")
+        ids[path.as_posix()] = job.id
+    return ids
+
+
+def _refuse_lost_failures(place: Path, sealed: Mapping[str, str], here: Mapping[str, str]) -> None:
+    lost = [name for name, id_ in sealed.items() if here.get(name) != id_]
+    if lost:
+        raise InputError(
+            "\n".join(
+                f"{name}: sealed in {place}, and no longer there; bring it back: a failure stays "
+                f"part of its study ('{FAILED}' is no folder to tidy)"
+                for name in lost
+            )
+        )
+
+
+def _files(results: Path, root: Path, others: Sequence[Path]) -> dict[str, str]:
+    tables = sorted((root / results / "tables").glob("*"))
+    places = [results / name for name in RESULT_FILES]
+    places += [results / "tables" / path.name for path in tables]
+    found = [path for path in [*places, *others] if (root / path).is_file()]
+    return {path.as_posix(): digest_file(root / path).sha256 for path in found}
+
+
+def _digest(said: Mapping[str, Any]) -> str:
+    return sha256_of_json({key: value for key, value in said.items() if key != "digest"})

@@ -1,0 +1,66 @@
+"""Signatures of a seal by ssh keys, which most who work with git have already.
+
+Source: `ssh-keygen -Y`, https://man.openbsd.org/ssh-keygen.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import write_text
+
+NAMESPACE = "folk-seal"  # a signature for one purpose is none for another
+
+
+def sign(path: Path, key: Path, signature: Path) -> None:
+    """Sign a file with a private key, or the public one of a key that an agent holds.
+
+    Raises:
+        InputError: ssh-keygen is missing or cannot use the key.
+    """
+    write_text(signature, _ssh_keygen("sign", "-f", str(key), reads=path))
+
+
+def check_signature(path: Path, signature: Path, signers: Path | None) -> str:
+    """Check the signature of a file.
+
+    Args:
+        path: the file.
+        signature: its signature.
+        signers: ssh's list of allowed signers, a name and a public key a line. Without one,
+            nothing is said about whose key it is.
+
+    Returns:
+        what ssh-keygen says: the signer, or the key alone.
+
+    Raises:
+        InputError: the signature is not one of these bytes, or of nobody in `signers`.
+    """
+    if signers is None:
+        said = _ssh_keygen("check-novalidate", "-s", str(signature), reads=path)
+        return f"{said.strip()}; nobody was asked whose key that is: give --signers"
+    if not signers.is_file():
+        raise InputError(f"--signers {signers}: no such file")
+    known = ("-s", str(signature), "-f", str(signers))
+    found = _ssh_keygen("find-principals", *known, reads=path).split()
+    if not found:
+        raise InputError(f"{signature}: signed by nobody in {signers}")
+    return _ssh_keygen("verify", *known, "-I", found[0], reads=path).strip()
+
+
+def _ssh_keygen(action: str, *options: str, reads: Path) -> str:
+    program = shutil.which("ssh-keygen")
+    if program is None:
+        raise InputError("ssh-keygen is not installed; it comes with OpenSSH's client")
+    command = [program, "-Y", action, "-n", NAMESPACE, *options]
+    if action == "find-principals":
+        command = [program, "-Y", action, *options]
+    with reads.open("rb") as stream:
+        done = subprocess.run(
+            command, stdin=stream, capture_output=True, text=True, check=False, errors="replace"
+        )
+    if done.returncode != 0:
+        lines = (done.stderr + done.stdout).strip().splitlines() or ["no reason given"]
+        raise InputError(f"{reads}: ssh-keygen -Y {action}: {lines[-1]}")
+    return done.stdout

@@ -1,0 +1,336 @@
+"""What an explanation may claim: contradicted, established just now, or taken on trust and why.
+
+Each sentence is derived from facts that stand in the explanation too.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+
+from folk.evidence.audit.explanation import Agreement, FileFacts, JobFacts, Part, Run
+from folk.evidence.audit.file_states import LARGE_BYTES, Reading
+from folk.evidence.results.cells import Cell
+from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
+from folk.evidence.results.published import Published, PublishedNumber
+from folk.evidence.study.study import run_name
+
+# Numbers that were derived again may differ in the last bits on another machine.
+_CLOSE = 1e-9
+_SHOWN = 3
+_ASKED: tuple[tuple[str, str, Callable[[JobFacts], Agreement]], ...] = (
+    ("recipe", "the recipe was edited", lambda job: job.recipe.today),
+    ("code", "the code was changed", lambda job: job.code.today),
+    ("environment lock", "packages were changed", lambda job: job.environment.lock_today),
+)
+
+
+class Statements:
+    """The three lists of an explanation, filled one subject after the other."""
+
+    def __init__(self) -> None:
+        self.contradicted: list[str] = []
+        self.established: list[str] = []
+        self.not_established: list[str] = []
+
+    def contradict(self, sentence: str) -> None:
+        """Add what was checked and is not so; said once, however often it is found."""
+        if sentence not in self.contradicted:
+            self.contradicted.append(sentence)
+
+    def of_number(self, cell: Cell, runs: list[Run], derived: Cell | None) -> None:
+        """Whether the printed number follows from metrics, predictions and published numbers.
+
+        Args:
+            cell: as cells.parquet has it.
+            runs: the parts behind it.
+            derived: the same cell, computed from the results; None when that failed, which then
+                stands among what is contradicted.
+        """
+        if derived is not None:
+            before = len(self.contradicted)
+            for key, was, now in _differences(cell, derived):
+                giver = "published.yaml" if key.startswith("published_") else "the evidence"
+                self.contradict(f"cells.parquet says {key} {was!r}, {giver} gives {now!r}")
+            if len(self.contradicted) == before and not cell.quoted:
+                self._establish_number(cell, runs)
+        parts = [part for run in runs for part in run.parts if part.status == "ok"]
+        trusted = [part.name for part in parts if part.derived is None]
+        if trusted and cell.metric in OF_ONE_MACHINE:
+            self.not_established.append(
+                f"{cell.metric} of {_listed(trusted)}: of one machine at one moment; another "
+                "machine gives another number, and nothing that is stored can give it again"
+            )
+        elif trusted:
+            self.not_established.append(
+                f"{cell.metric} of {_listed(trusted)}: stated by the job; no stored predictions "
+                "give it again"
+            )
+
+    def of_runs(self, cell: Cell, runs: list[Run], facts: list[JobFacts]) -> None:
+        """Whether records say the same of the numbers as metrics, and belong where they stand."""
+        jobs = {job.record: job for job in facts}
+        known = dict(zip(cell.parents, cell.parent_ids, strict=True))
+        for run in runs:
+            for part in run.parts:
+                job = jobs.get(part.record)
+                if job is not None:
+                    self._of_part(cell, run, part, job, known.get(part.record))
+
+    def of_chain(self, facts: list[JobFacts], reading: Reading) -> None:
+        """Whether records, links, files, recipes, code and lock still are what they were."""
+        if not facts:
+            return
+        self._of_records(facts)
+        self._of_files(facts, reading)
+        self._of_archives(facts)
+        self._of_today(facts)
+        self._of_uncommitted(facts)
+        self._of_restarts(facts)
+        assumed = {key for job in facts for key in job.recipe.assumed}
+        if assumed:
+            self.not_established.append(
+                f"{len(assumed)} recipe values that no source gives, such as {_listed(assumed)}: "
+                "each an assumption with its basis"
+            )
+        hosts = sorted({start.host for job in facts for start in job.starts})
+        self.not_established.append(
+            f"that {_listed(hosts)} ran what the records say, and that nobody wrote records, files "
+            "and tables anew together: only running it again, or a seal kept elsewhere, shows that"
+        )
+
+    def of_published(
+        self, cell: Cell, number: PublishedNumber | None, published: Published
+    ) -> None:
+        """Whether the published number is the one that the file has, and how surely it is known."""
+        if number is None:
+            if cell.published_id is not None:
+                self.contradict(
+                    f"cells.parquet sets '{cell.published_id}' beside it, the study and "
+                    f"{published.path} of today do not"
+                )
+            return
+        said = (number.id, number.value, number.printed, number.certainty)
+        there = (cell.published_id, cell.published_value, cell.published_printed)
+        if said == (*there, cell.published_certainty):
+            self.established.append(f"'{number.id}' stands so in {published.path}")
+        if number.value is None:
+            self.not_established.append(f"'{number.id}': nobody here has seen the number")
+        else:
+            meaning = published.certainty[number.certainty]
+            self.not_established.append(
+                f"that the paper prints {number.printed}: known as '{number.certainty}' ({meaning})"
+            )
+
+    def _establish_number(self, cell: Cell, runs: list[Run]) -> None:
+        parts = [part for run in runs for part in run.parts]
+        if cell.value is None:
+            absent = [part.name for part in parts if part.status != "ok"]
+            self.established.append(
+                f"there is no number because {_listed(absent)} gave none ({cell.note})"
+            )
+            return
+        again = [part.name for part in parts if part.derived is not None]
+        if again:
+            self.established.append(
+                f"{cell.metric} of {_listed(again)} was derived again from stored predictions and "
+                "is what metrics.json says"
+            )
+        if len(again) == len(parts):
+            self.established.append(f"the printed {cell.printed} follows from the predictions")
+        else:
+            self.established.append(f"the printed {cell.printed} follows from metrics.json")
+
+    def _of_part(
+        self, cell: Cell, run: Run, part: Part, job: JobFacts, printed_from: str | None
+    ) -> None:
+        if printed_from is not None and printed_from != job.id:
+            self.contradict(
+                f"{job.record}: is record {job.id[:12]}, the table was made from "
+                f"{printed_from[:12]}; run `report` again"
+            )
+        stated = job.metrics.get(cell.metric)
+        if part.stated is not None and stated != part.stated:
+            self.contradict(
+                f"{job.record} says {cell.metric} {stated!r}, metrics.json says {part.stated!r}"
+            )
+        run_, evaluation = part.name.split("/")
+        said = (job.stage, job.run, job.evaluation, job.seed, job.finetune_seed)
+        asked = (part.stage, run_, evaluation, run.seed, run.finetune_seed)
+        if said != asked or run_ != run_name(cell.row, run.seed):
+            seeds = f"seed {job.seed}"
+            if job.finetune_seed is not None or run.finetune_seed is not None:
+                seeds += f", fine-tuning seed {job.finetune_seed}"
+            self.contradict(f"{job.record}: is of {job.name}, {seeds}, not of {part.name}")
+
+    def _of_records(self, facts: list[JobFacts]) -> None:
+        for job in facts:
+            for problem in job.problems:
+                self.contradict(problem)
+        makers = {job.id: job for job in facts}
+        for job in facts:
+            for file in job.inputs:
+                maker = makers.get(file.made_by or "")
+                if maker is not None and maker.seed is not None and maker.run != job.run:
+                    self.contradict(
+                        f"{job.record}: {file.path} is of {maker.run}, not of {job.run}"
+                    )
+        whole = [job for job in facts if not job.problems]
+        links = sum(1 for job in whole for file in job.inputs if file.made_by is not None)
+        if whole:
+            self.established.append(
+                f"{_count(len(whole), 'record')}: form and id hold, and {_count(links, 'input')} "
+                "lead to the records that made them"
+            )
+
+    def _of_files(self, facts: list[JobFacts], reading: Reading) -> None:
+        files: dict[tuple[str, str | None], FileFacts] = {}
+        readers: dict[str, str] = {}
+        for job in facts:
+            for file in (*job.outputs, *job.inputs):
+                files.setdefault((file.path, file.sha256), file)
+                readers.setdefault(file.path, job.record)
+        by_state: dict[str, list[FileFacts]] = defaultdict(list)
+        for file in files.values():
+            by_state[file.state].append(file)
+        outside = {f.path for job in facts for f in job.inputs if f.made_by is None}
+        for file in by_state["other"]:
+            self.contradict(f"{file.path}: other bytes than {readers[file.path]} names")
+        for file in by_state["missing"]:
+            if file.path in outside:
+                digest = f"sha256 {(file.sha256 or '')[:12]}"
+                self.not_established.append(
+                    f"{file.path}: not here any more; {digest} is the record's word"
+                )
+            else:
+                self.contradict(f"{file.path}: not there; {readers[file.path]} names it")
+        if same := by_state["same"]:
+            size = sum(file.size or 0 for file in same)
+            self.established.append(
+                f"{_count(len(same), 'file')} ({_size(size)}) have the sha256 of the records"
+            )
+        if unread := by_state["not read"]:
+            size = sum(file.size or 0 for file in unread)
+            why = "nothing was hashed" if reading == "none" else f"above {_size(LARGE_BYTES)}"
+            self.not_established.append(
+                f"bytes of {_count(len(unread), 'file')} ({_size(size)}): only sizes compared, "
+                f"{why}"
+            )
+        if unknown := [file.path for file in by_state["no digest"]]:
+            self.not_established.append(
+                f"bytes of {_listed(unknown)}: named by the record without a digest"
+            )
+
+    def _of_archives(self, facts: list[JobFacts]) -> None:
+        for job in facts:
+            if job.stage != "prepare":
+                continue
+            for file in (file for file in job.inputs if file.name.startswith("archive ")):
+                if file.official_md5 is None:
+                    self.not_established.append(
+                        f"that {file.path} is what its makers serve: no digest of theirs is known"
+                    )
+                elif file.official_md5 == file.md5:
+                    self.established.append(f"{file.path} has the md5 that its makers publish")
+                else:
+                    self.contradict(f"{file.path}: its md5 is not the one that its makers publish")
+            if not any(file.name.startswith("archive ") for file in job.inputs):
+                self.not_established.append(
+                    f"that the pictures of {job.run} are what their makers say: they came from no "
+                    "archive with a published digest"
+                )
+
+    def _of_today(self, facts: list[JobFacts]) -> None:
+        unmoved = []
+        for noun, moved, ask in _ASKED:
+            names: dict[Agreement, list[str]] = {"same": [], "other": [], "unknown": []}
+            for job in facts:
+                names[ask(job)].append(job.name)
+            if len(names["same"]) == len(facts):
+                unmoved.append(noun)
+            if names["other"]:
+                self.not_established.append(
+                    f"that today's {noun} would give the same: since {_listed(names['other'])} "
+                    f"{moved}"
+                )
+            if names["unknown"]:
+                self.not_established.append(
+                    f"{noun} of then beside today's, for {_listed(names['unknown'])}: not known "
+                    "here"
+                )
+        if unmoved:
+            self.established.append(f"as today in every job: {', '.join(unmoved)}")
+
+    def _of_uncommitted(self, facts: list[JobFacts]) -> None:
+        for job in facts:
+            kept, diff = job.code.diff_state, job.code.diff
+            if kept in ("missing", "other"):
+                what = "are not there" if kept == "missing" else "are others than it names"
+                self.contradict(f"{diff}: the uncommitted changes of {job.record} {what}")
+        dirty = [job for job in facts if job.code.diff_state in ("kept", "cut")]
+        if dirty:
+            self.not_established.append(
+                f"what uncommitted code does: {_listed(job.name for job in dirty)} ran with it; "
+                f"kept in {_listed(str(job.code.diff) for job in dirty)}"
+                + ("" if all(j.code.diff_state == "kept" for j in dirty) else ", not in full")
+            )
+        if unborn := [job.name for job in facts if job.code.commit is None]:
+            self.not_established.append(
+                f"the commit of {_listed(unborn)}: git named none there; the fingerprint alone "
+                "names the code"
+            )
+        of_commit = [job for job in facts if job.code.commit is not None]
+        if unsure := [job.name for job in of_commit if job.code.dirty is None]:
+            self.not_established.append(
+                f"whether {_listed(unsure)} ran the code of that commit: git could not compare; "
+                "the fingerprint alone names the code"
+            )
+
+    def _of_restarts(self, facts: list[JobFacts]) -> None:
+        for job in facts:
+            moved = [s for s in job.starts if not (s.same_code and s.same_lock)]
+            if moved:
+                what = "code" if any(not s.same_code for s in moved) else "environment lock"
+                self.not_established.append(
+                    f"that {job.name} is one computation: its {what} changed between its "
+                    f"{len(job.starts)} starts"
+                )
+            if any(not start.same_geometry for start in job.starts):
+                self.not_established.append(
+                    f"the last bits of {job.name}: it went on with other nodes, processes or "
+                    "threads, which changes the order of sums"
+                )
+
+
+def _differences(cell: Cell, derived: Cell) -> Iterator[tuple[str, object, object]]:
+    printed, again = asdict(cell), asdict(derived)
+    for key, was in printed.items():
+        if key != "parent_ids" and not alike(was, again[key]):
+            yield key, was, again[key]
+
+
+def alike(one: object, other: object) -> bool:
+    """Whether two values are the same, but for the last bits of numbers."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=_CLOSE, abs_tol=_CLOSE)
+    return one == other
+
+
+def _listed(names: Iterable[str]) -> str:
+    found = sorted(set(names))
+    more = len(found) - _SHOWN
+    return ", ".join(found[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _size(count: int) -> str:
+    size, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return f"{size:.0f} {units[0]}" if units[0] == "B" or size >= 10 else f"{size:.1f} {units[0]}"

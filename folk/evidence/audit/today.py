@@ -1,0 +1,79 @@
+"""What the repository holds today, to be set beside what records say of then."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.audit.explanation import Agreement, Change
+from folk.evidence.core.digest import digest_file
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.yaml_model import flattened
+from folk.evidence.record.fingerprint import code_fingerprint
+
+LOCK = "requirements.lock"
+
+
+@dataclass(frozen=True)
+class RecipeToday:
+    """The recipe of one entry of a study; only values that decide a result."""
+
+    file: str
+    values: Mapping[str, Any]  # with the study's own values on top
+    of_file: Mapping[str, Any]  # without them
+    base: str | None  # name of the recipe that the file changes
+    of_base: Mapping[str, Any] | None
+
+
+FindRecipe = Callable[[str, str], RecipeToday | None]  # by stage and entry of the study
+
+
+def no_recipes(stage: str, entry: str) -> RecipeToday | None:
+    """For a caller who cannot read recipes: nothing is known of today's."""
+    return None
+
+
+@dataclass
+class Today:
+    """Code, lock and recipes as they stand; each is read when it is first asked for.
+
+    `recipe` finds a recipe by stage and entry of the study, None when the study names none. It is
+    given, because this room does not read recipes.
+    """
+
+    root: Path = Path()
+    recipe: FindRecipe = no_recipes
+    _fingerprints: dict[str, str | None] = field(default_factory=dict)
+
+    def fingerprint(self, stage: str) -> str | None:
+        """Fingerprint of the stage's code; None where the code is not there."""
+        if stage not in self._fingerprints:
+            try:
+                self._fingerprints[stage] = code_fingerprint(f"folk.stages.{stage}", self.root)
+            except InputError:
+                self._fingerprints[stage] = None
+        return self._fingerprints[stage]
+
+    @cached_property
+    def lock_sha256(self) -> str | None:
+        """Digest of the lock; None when there is none."""
+        lock = self.root / LOCK
+        return digest_file(lock).sha256 if lock.is_file() else None
+
+
+def agreement(then: str | None, now: str | None) -> Agreement:
+    """Whether two digests are the same; unknown when one of them is."""
+    if then is None or now is None:
+        return "unknown"
+    return "same" if then == now else "other"
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """Every dotted key whose value differs, in order of keys; null and absent are the same."""
+    old, new = flattened(before), flattened(after)
+    return [
+        Change(key, old.get(key), new.get(key))
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    ]

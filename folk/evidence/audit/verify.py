@@ -1,0 +1,91 @@
+"""Every check of a finished study, in an order in which causes come before what follows."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.audit.again import check_again, evaluations_of
+from folk.evidence.audit.checks.adopted import check_adopted
+from folk.evidence.audit.checks.cells import check_cells
+from folk.evidence.audit.checks.code import check_code
+from folk.evidence.audit.checks.dvc import check_dvc
+from folk.evidence.audit.checks.files import Sample, check_files
+from folk.evidence.audit.checks.foreign import check_foreign
+from folk.evidence.audit.checks.page import page_today
+from folk.evidence.audit.checks.products import check_products
+from folk.evidence.audit.checks.records import check_failed, check_records
+from folk.evidence.audit.checks.seal import check_seal
+from folk.evidence.audit.checks.today import check_today
+from folk.evidence.audit.checks.uncommitted import check_uncommitted
+from folk.evidence.audit.findings import Checked, Verification, in_order, words_by_cell
+from folk.evidence.audit.subject import Subject
+from folk.evidence.audit.today import FindRecipe, no_recipes
+from folk.evidence.core.errors import InputError
+from folk.evidence.report.assumptions import Choices, no_choices
+from folk.evidence.study.study import Study
+
+
+def verify(
+    study: Study,
+    study_path: Path,
+    results: Path,
+    published: Path,
+    recipes: Mapping[tuple[str, str], Mapping[str, Any]],
+    *,
+    choices: Choices = no_choices,
+    recipe: FindRecipe = no_recipes,
+    sample: Sample | None = None,
+    deep: Sequence[str] = (),
+) -> Verification:
+    """Question a study: bytes, records, chain, seal, cells, tables and page. Writes nothing.
+
+    The current folder must be the repository's, as for every command; paths are seen from there.
+
+    Args:
+        study: the study.
+        study_path: the file it was read from.
+        results: the study's own folder, such as results/demo.
+        published: the file of published numbers.
+        recipes: today's values that decide a result, by stage and entry of the study.
+        choices: which other values an assumed key could have had, as the report lists them.
+        recipe: finds today's recipe, as the report sets it beside that of a record.
+        sample: read only so many of the large files; all of them when left out.
+        deep: cells (table/row/column) or evaluations (run/evaluation) that are run again.
+
+    Raises:
+        InputError: there are no results, the published numbers cannot be read, or `deep` names
+            nothing that can be run again.
+    """
+    if not results.is_dir():
+        raise InputError(f"{results}: no such folder; run the study '{study.name}' first")
+    subject = Subject(study, study_path, results, published, recipes, choices, recipe=recipe)
+    again = evaluations_of(subject, deep)
+    files = check_files(subject, sample)
+    sources = [*check_records(subject), *files.findings, *check_seal(subject)]
+    accused = {cell for finding in sources if finding.wrong for cell in finding.cells}
+    cells = check_cells(subject, accused)
+    code = list(check_code(subject))
+    moved = any(finding.word == "behind" for finding in code)
+    causes = [*sources, *check_today(subject), *code, *check_uncommitted(subject), *cells.findings]
+    page = page_today(subject, files, cells, causes)
+    findings = in_order(
+        [
+            *causes,
+            *check_failed(subject),
+            *check_products(subject, cells, page, moved),
+            *check_foreign(subject),
+            *check_dvc(subject),
+            *check_adopted(subject),
+            *check_again(subject, cells, again, moved),
+        ]
+    )
+    checked = Checked(
+        records=len(subject.finished) + len(subject.failed),
+        files=len(files.good),
+        bytes_read=files.bytes_read,
+        cells=len(cells.today),
+        not_read=files.not_read,
+        not_checked=tuple(subject.not_checked),
+    )
+    ids = subject.plan.cell_ids
+    return Verification(study.name, findings, checked, words_by_cell(ids, findings))

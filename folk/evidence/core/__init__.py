@@ -1,0 +1,1 @@
+"""Files, digests, JSON, YAML and errors."""

@@ -1,0 +1,94 @@
+"""Digests of files and of values.
+
+Two digests of each file: sha256 is what records and the audit rely on, md5 is the name DVC gives
+to the same bytes. Both come from one reading.
+"""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from folk.evidence.core.canonical import sha256_of_json as sha256_of_json
+from folk.evidence.core.each_file import of_each_file
+from folk.evidence.core.errors import InputError
+
+BLOCK_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class FileDigest:
+    """What identifies the bytes of one file; `path` is written with forward slashes."""
+
+    path: str
+    size: int  # bytes
+    sha256: str
+    md5: str
+
+
+def digest_file(path: Path) -> FileDigest:
+    """Read a file once, in blocks, into both digests.
+
+    Args:
+        path: a file of any size; memory stays at one block.
+
+    Raises:
+        InputError: the file is missing, is a folder or cannot be read.
+    """
+    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+    block = memoryview(bytearray(BLOCK_BYTES))
+    try:
+        with path.open("rb", buffering=0) as stream, ThreadPoolExecutor(1) as beside:
+            while count := stream.readinto(block):
+                read = block[:count]
+                # The thread starts with the first large block: most files are small.
+                other = beside.submit(md5.update, read) if count == BLOCK_BYTES else None
+                sha256.update(read)
+                if other is None:
+                    md5.update(read)
+                else:
+                    other.result()
+                size += count
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"{path}: cannot be read for its digest: {reason}") from error
+    return FileDigest(path.as_posix(), size, sha256.hexdigest(), md5.hexdigest())
+
+
+def digest_input(path: Path) -> FileDigest:
+    """The digest of a file that nobody changes while this process runs; it is read but once.
+
+    Archives of a hundred gigabytes are asked for by the job's identity, its record and its task.
+
+    Raises:
+        InputError: as `digest_file`.
+    """
+    if not path.is_file():
+        return digest_file(path)  # which says what is wrong
+    status = path.stat()
+    return _digest_known(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _digest_known(path: Path, inode: int, size: int, mtime_ns: int) -> FileDigest:
+    # The last arguments only make a replaced file a new entry of the cache.
+    return digest_file(path)
+
+
+def digest_tree(folder: Path) -> list[FileDigest]:
+    """Digest every file below a folder, in the order of their paths.
+
+    Paths are relative to `folder`. Links are followed to their bytes.
+
+    Raises:
+        InputError: the folder is missing or a file cannot be read.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    found = [
+        replace(digest, path=path.relative_to(folder).as_posix())
+        for path, digest in of_each_file(files, digest_file).items()
+    ]
+    return sorted(found, key=lambda digest: digest.path)

@@ -1,0 +1,262 @@
+"""YAML files checked against typed models: every problem at once, each with file, line and key."""
+
+import copy
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from yaml import MarkedYAMLError, YAMLError
+
+from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.core.yaml_text import Keys, parsed
+
+
+class Section(BaseModel):
+    """A part of a file: unknown keys and wrong types are refused, values never change later."""
+
+    # Built at first use: no command needs all of them, and `--help` none.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+_LONGEST_NAME = 255  # of a file, on most systems; a longer path need not be repeated
+_SHOWN = 80  # characters of a found value or key that a refusal repeats
+_HALVES = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
+
+
+class Document:
+    """One YAML file: its plain values, and on which line each key stands."""
+
+    def __init__(self, path: Path) -> None:
+        """Read `path`.
+
+        Raises:
+            InputError: the file is missing, is not YAML, repeats a key, or is no mapping.
+        """
+        self.path = path
+        text = _text_of(path)
+        try:
+            values, self._lines = _parsed(text)
+        except YAMLError as error:
+            line, said = _place(error, text)
+            raise InputError(f"{path}:{line}: not readable as YAML: {said}") from error
+        if not isinstance(values, dict):
+            found = "nothing" if values is None else f"a {type(values).__name__}"
+            raise InputError(f"{path}: expected keys with values, found {found}")
+        self.values: dict[str, Any] = copy.deepcopy(values)
+        self.base: Document | None = None  # the file whose values lie under this one's
+
+    def where(self, keys: Keys) -> str:
+        """`file:line` of the deepest of `keys` that stands in this file or in its bases."""
+        for end in range(len(keys), 0, -1):
+            document: Document | None = self
+            while document is not None:
+                if keys[:end] in document._lines:
+                    return f"{document.path}:{document._lines[keys[:end]]}"
+                document = document.base
+        return str(self.path)
+
+
+def parse_value(text: str) -> Any:
+    """Read one value as YAML 1.2 does: `2e-4` is a number, `true` a boolean, `[1, 2]` a list.
+
+    Raises:
+        InputError: the text is not YAML.
+    """
+    try:
+        return parsed(text)[0]
+    except YAMLError as error:
+        shown = f"'{text}'" if len(text) < _SHOWN else f"a value of {len(text)} characters"
+        raise InputError(
+            f"{_one_line(shown)} is not a YAML value: {_place(error, text)[1]}"
+        ) from error
+
+
+def spelt_value(value: Any) -> str:
+    """One value as a word that `parse_value` reads as this very value, in ASCII.
+
+    YAML reads JSON, but for a character that JSON writes as two halves.
+    """
+    return _HALVES.sub(_whole_character, json.dumps(value))
+
+
+def checked(model: type[Model], values: Mapping[str, Any], document: Document) -> Model:
+    """Turn `values` into `model`; numbers that are none or have no end are refused wherever.
+
+    Args:
+        model: the typed form.
+        values: plain values, usually `document.values`.
+        document: the file they came from, for the error lines.
+
+    Raises:
+        InputError: one line for each problem, with file, line, key and the nearest valid name.
+    """
+    endless = [_line(document, keys, f"{n} is no finite number") for keys, n in _endless(values)]
+    try:
+        result = model.model_validate(dict(values))
+    except ValidationError as error:
+        # Every member of a union complains about every key: one line a problem is enough.
+        lines = [_explained(detail, model, document) for detail in error.errors()]
+        raise InputError("\n".join(dict.fromkeys([*endless, *lines]))) from error
+    if endless:
+        raise InputError("\n".join(endless))
+    return result
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay `above` over `below`; mappings are merged key by key, everything else is replaced.
+
+    A mapping of another `kind` is replaced too: its keys mean other things. So do the arguments of
+    another architecture: a new `timm_name` drops the `timm_args` below it.
+    """
+    if below.get("kind") != above.get("kind", below.get("kind")):
+        return dict(above)
+    result = dict(below)
+    if below.get("timm_name") != above.get("timm_name", below.get("timm_name")):
+        result.pop("timm_args", None)
+    for key, value in above.items():
+        under = result.get(key)
+        both = isinstance(under, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(under, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"optim.epochs": 3}` as `{"optim": {"epochs": 3}}`."""
+    result: dict[str, Any] = {}
+    for name, value in dotted.items():
+        for key in reversed(name.split(".")):
+            value = {key: value}
+        result = merged(result, value)
+    return result
+
+
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"optim": {"epochs": 3}}` as `{"optim.epochs": 3}`; lists and empty mappings stay whole."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            result |= flattened(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = value
+    return result
+
+
+def _explained(detail: ErrorDetails, model: type[BaseModel], document: Document) -> str:
+    keys, known = _in_file(model, tuple(detail["loc"]))
+    if detail["type"] == "extra_forbidden":
+        return _line(document, keys, f"unknown key{nearest(str(keys[-1]), known)}")
+    if detail["type"] == "missing":
+        return _line(document, keys, "this key is missing")
+    if detail["type"] == "union_tag_invalid":
+        kind = str(detail["input"]["kind"])
+        tags = detail["ctx"]["expected_tags"].replace("'", "").split(", ")
+        return _line(document, (*keys, "kind"), f"no '{kind}'{nearest(kind, tags)}")
+    shown = repr(detail["input"])
+    found = f" (found {shown})" if len(shown) < _SHOWN else ""
+    return _line(document, keys, f"{detail['msg'].removeprefix('Value error, ')}{found}")
+
+
+def _line(document: Document, keys: Keys, problem: str) -> str:
+    """One line of a refusal; a key may be as long and as odd as its author likes."""
+    dotted = ".".join(_short(str(key)) for key in keys)
+    return f"{document.where(keys)}: {dotted}: {problem}" if keys else f"{document.path}: {problem}"
+
+
+def _short(key: str) -> str:
+    key = _one_line(key)
+    return key if len(key) < _SHOWN else f"{key[: _SHOWN // 2]}..."
+
+
+def _endless(values: Any, keys: Keys = ()) -> Iterator[tuple[Keys, float]]:
+    """Where NaN and infinity stand: no digest and no record can hold them."""
+    if isinstance(values, Mapping):
+        for key, value in values.items():
+            yield from _endless(value, (*keys, key))
+    elif isinstance(values, list):
+        for index, value in enumerate(values):
+            yield from _endless(value, (*keys, index))
+    elif isinstance(values, float) and not math.isfinite(values):
+        yield keys, values
+
+
+def _in_file(model: Any, location: Keys) -> tuple[Keys, list[str]]:
+    """Where a problem stands in a file, and the names that its last key could have had.
+
+    The tag of a union is part of pydantic's location, but no key of the file.
+    """
+    models, keys, known = [model], [], [model]
+    for key in location:
+        if key == "[key]":  # pydantic's word for the key itself, which stands before it
+            continue
+        known = models
+        fields = [_models_in(_names(c)[key].annotation) for c in models if key in _names(c)]
+        tagged = [c for c in models if key in _tags(c)]
+        if fields or not tagged:
+            keys.append(key)
+        models = [m for found in fields for m in found] or tagged or models
+    return tuple(keys), sorted({str(name) for candidate in known for name in _names(candidate)})
+
+
+def _names(model: Any) -> dict[str | int, FieldInfo]:
+    """The keys of a model as a file spells them, each with its field."""
+    fields: dict[str, FieldInfo] = getattr(model, "model_fields", {})
+    return {field.alias or name: field for name, field in fields.items()}
+
+
+def _tags(model: type[BaseModel]) -> set[str]:
+    kind = model.model_fields.get("kind")
+    return set(getattr(kind.annotation, "__args__", ())) if kind is not None else set()
+
+
+def _models_in(annotation: Any) -> list[Any]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for part in getattr(annotation, "__args__", ()) for m in _models_in(part)]
+
+
+# A study of hundreds of rows reads a few recipes hundreds of times.
+_parsed = lru_cache(maxsize=256)(parsed)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+        is_there = path.exists()
+        here = [p.stem for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}:{line}: not UTF-8: {error.reason}; save it as UTF-8") from error
+    except OSError as error:
+        named = str(path) if len(str(path)) < _LONGEST_NAME else _short(str(path))
+        raise InputError(f"{named}: cannot be read: {error.strerror}") from error
+    if is_there:
+        raise InputError(f"{path}: is no file; give a YAML file")
+    raise InputError(f"{_one_line(str(path))}: no such file{nearest(path.stem, here)}")
+
+
+def _place(error: YAMLError, text: str) -> tuple[int, str]:
+    """The line that a reader stumbled over, and over what."""
+    if isinstance(error, MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        said = ", ".join(filter(None, (error.context, error.problem)))
+        return (mark.line + 1 if mark else 1), _one_line(said)
+    position = getattr(error, "position", 0)
+    return text.count("\n", 0, position) + 1, _one_line(str(getattr(error, "reason", error)))
+
+
+def _whole_character(halves: re.Match[str]) -> str:
+    character = json.loads(f'"{halves[0]}"')
+    return f"\\U{ord(character):08x}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

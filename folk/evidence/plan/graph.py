@@ -1,0 +1,103 @@
+"""The graph of jobs, as `snakemake --dag` draws it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+
+from folk.evidence.core.errors import InputError
+
+# A node: `3[label = "finetune\nevaluation: full", color = "...", style="rounded,dashed"];`
+_NODE = re.compile(r'^\s*(\d+)\[label = "([^"]*)", .*style="([a-z,]*)"\];$', re.MULTILINE)
+_EDGE = re.compile(r"^\s*(\d+) -> (\d+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One job of the graph.
+
+    Attributes:
+        rule: its rule, which for a stage has the stage's name.
+        wildcards: its own, and of those it depends on all that they agree about.
+        needed: whether it is still to be done.
+        after: the nodes whose results it reads.
+    """
+
+    rule: str
+    wildcards: Mapping[str, str]
+    needed: bool
+    after: tuple[int, ...]
+
+
+def read_graph(dot: str) -> dict[int, Node]:
+    """Read the graph; what a job reads stands before it.
+
+    Snakemake writes beside a job only the wildcards that none of those it depends on has, and
+    dashes what need not be done.
+
+    Args:
+        dot: what `snakemake --dag` printed.
+
+    Raises:
+        InputError: it is no such graph.
+    """
+    drawn = {int(number): (label, style) for number, label, style in _NODE.findall(dot)}
+    after: dict[int, list[int]] = {number: [] for number in drawn}
+    for start, end in _EDGE.findall(dot):
+        if int(start) not in drawn or int(end) not in drawn:
+            raise InputError(f"snakemake --dag: edge {start} -> {end} leads to no job")
+        after[int(end)].append(int(start))
+    try:
+        order = list(TopologicalSorter(after).static_order())
+    except CycleError as error:
+        raise InputError("snakemake --dag: its jobs depend on each other in a circle") from error
+    if not order:
+        raise InputError("snakemake --dag: printed no jobs; see what `snakemake -n` says")
+    nodes: dict[int, Node] = {}
+    for number in order:
+        label, style = drawn[number]
+        rule, *own = label.split(r"\n")
+        known = _agreed([nodes[other].wildcards for other in after[number]])
+        known |= dict(_wildcard(line) for line in own)
+        nodes[number] = Node(rule, known, "dashed" not in style, tuple(after[number]))
+    return nodes
+
+
+def _wildcard(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(": ")
+    if not colon:
+        raise InputError(f"snakemake --dag: '{line}' is no wildcard")
+    return name, value
+
+
+def _agreed(several: list[Mapping[str, str]]) -> dict[str, str]:
+    values: dict[str, set[str]] = {}
+    for wildcards in several:
+        for name, value in wildcards.items():
+            values.setdefault(name, set()).add(value)
+    return {name: next(iter(found)) for name, found in values.items() if len(found) == 1}
+
+
+def longest_chain(nodes: Mapping[int, Node], hours: Mapping[int, float]) -> list[int]:
+    """The jobs that take longest one after the other, however many run at once.
+
+    Args:
+        nodes: as `read_graph` gives them.
+        hours: of the jobs that count; the others take no time and are left out of the chain.
+
+    Returns:
+        the numbers of its jobs, in order.
+    """
+    total: dict[int, float] = {}
+    before: dict[int, int | None] = {}
+    for number, node in nodes.items():
+        before[number] = max(node.after, key=lambda other: total[other], default=None)
+        waited = 0.0 if before[number] is None else total[before[number]]  # type: ignore[index]
+        total[number] = waited + hours.get(number, 0.0)
+    at: int | None = max(total, key=lambda number: total[number], default=None)
+    chain: list[int] = []
+    while at is not None:
+        if at in hours:
+            chain.append(at)
+        at = before[at]
+    return chain[::-1]

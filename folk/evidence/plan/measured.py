@@ -1,0 +1,160 @@
+"""What finished jobs took, found again by what a new job has in common with them."""
+
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.core.digest import sha256_of_json
+from folk.evidence.core.json_file import read_keys
+from folk.evidence.record.schema import read_record
+from folk.evidence.record.times import gpus_of, hours_of, threads_of
+
+Place = tuple[str, str | None, str | None]
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a job computes on: so many GPUs, one process each, or so many threads of a CPU."""
+
+    gpus: int
+    threads: int
+
+    @classmethod
+    def asked(cls, gpus: int, threads: int) -> "Device":
+        """What a study asks for; beside a GPU, threads do not decide how long a job takes."""
+        return cls(gpus, 0 if gpus else threads)
+
+
+@dataclass
+class Ledger:
+    """Hours and bytes of finished jobs.
+
+    Attributes:
+        hours: by work and device, a number for each job.
+        sizes: by work, bytes of all outputs of each job.
+        own: by study, then stage, run and evaluation: hours (None where a killed start hides them)
+            and bytes of that very job.
+        steps: by pre-training and device, the hours of its whole length as `cost` measured them on
+            one GPU or on that number of threads.
+    """
+
+    hours: dict[tuple[str, Device], list[float]] = field(default_factory=dict)
+    sizes: dict[str, list[float]] = field(default_factory=dict)
+    own: dict[tuple[str, Place], tuple[float | None, float]] = field(default_factory=dict)
+    steps: dict[tuple[str, Device], list[float]] = field(default_factory=dict)
+
+    def hours_of(self, work: str, device: Device) -> float | None:
+        """The median hours of the same work on the same kind of device."""
+        found = self.hours.get((work, device))
+        return statistics.median(found) if found else None
+
+    def hours_by_steps(self, work: str, device: Device) -> float | None:
+        """Hours of a pre-training from its timed steps; several GPUs are taken to share evenly."""
+        found = self.steps.get((work, Device(min(device.gpus, 1), device.threads)))
+        return statistics.median(found) / max(device.gpus, 1) if found else None
+
+    def bytes_of(self, work: str) -> float | None:
+        """The median size of the same work's results."""
+        found = self.sizes.get(work)
+        return statistics.median(found) if found else None
+
+
+def work_of(stage: str, digest: str, **given: Any) -> str:
+    """One digest for all that decides how much work a job is, its seed left out.
+
+    Args:
+        stage: its stage.
+        digest: of its recipe.
+        given: `source` of prepare; `data`, works of the data sets it reads; `split`, digest of its
+            recipe; `encoder`, the architecture; `pretrain`, digest of the recipe that is measured.
+    """
+    return sha256_of_json([stage, digest, {k: v for k, v in given.items() if v is not None}])
+
+
+def architecture(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a pre-training's recipe, as JSON: which network it is."""
+    return {key: recipe["encoder"][key] for key in ("timm_name", "timm_args")}
+
+
+def read_ledger(results: Path) -> Ledger:
+    """Read the records of all studies; trial runs (`smoke`) do not count.
+
+    Args:
+        results: the folder that holds the studies' results.
+
+    Raises:
+        InputError: a record, or the cost.json beside one, cannot be read.
+    """
+    found = sorted(results.glob("*/**/record.json"))
+    # Growing state lies in <study>/work; what stands elsewhere is finished.
+    paths = [path for path in found if path.relative_to(results).parts[1] != "work"]
+    records = [(path, read_record(path)) for path in paths]
+    by_id = {str(record["id"]): record for _, record in records}
+    ledger = Ledger()
+    for path, record in records:
+        if record["smoke"] or record["outcome"] != "finished":
+            continue
+        hours, device = hours_of(record), _device(record)
+        size = float(sum(output["size"] for output in record["outputs"]))
+        place = (record["stage"], record["run"], record["evaluation"])
+        ledger.own[record["study"], place] = (hours, size)
+        pretrain = _measured_recipe(path) if record["stage"] == "cost" else None
+        work = _work(record, by_id, pretrain)
+        ledger.sizes.setdefault(work, []).append(size)
+        if hours is not None:
+            ledger.hours.setdefault((work, device), []).append(hours)
+        if pretrain is not None and "hours_total" in record["metrics"]:
+            on_one = Device(1, 0) if record["metrics"]["on_gpu"] else Device(0, threads_of(record))
+            trained = work_of("pretrain", pretrain, data=_data(record, by_id))
+            ledger.steps.setdefault((trained, on_one), []).append(record["metrics"]["hours_total"])
+    return ledger
+
+
+def _work(record: dict[str, Any], by_id: Mapping[str, Any], pretrain: str | None) -> str:
+    stage, digest = record["stage"], record["recipe_digest"]
+    if stage == "prepare":
+        source = [i["path"] for i in record["inputs"] if i["name"] == "source"]
+        return work_of(stage, digest, source=source[0] if source else None)
+    return work_of(
+        stage,
+        digest,
+        data=_data(record, by_id),
+        split=next((p["recipe_digest"] for p in _makers(record, by_id, "split")), None),
+        encoder=_encoder(record, by_id),
+        pretrain=pretrain,
+    )
+
+
+def _makers(
+    record: dict[str, Any], by_id: Mapping[str, Any], stage: str
+) -> Iterator[dict[str, Any]]:
+    """The records, each once, of that stage whose results a job read."""
+    for id_ in dict.fromkeys(entry["record"] for entry in record["inputs"]):
+        maker = by_id.get(id_)
+        if maker is not None and maker["stage"] == stage:
+            yield maker
+
+
+def _data(record: dict[str, Any], by_id: Mapping[str, Any]) -> list[str]:
+    return sorted(_work(maker, by_id, None) for maker in _makers(record, by_id, "prepare"))
+
+
+def _encoder(record: dict[str, Any], by_id: Mapping[str, Any]) -> dict[str, Any] | None:
+    for maker in _makers(record, by_id, "pretrain"):
+        return architecture(maker["recipe"])
+    for maker in _makers(record, by_id, "finetune"):
+        return _encoder(maker, by_id)
+    return None
+
+
+def _device(record: dict[str, Any]) -> Device:
+    return Device.asked(gpus_of(record), threads_of(record))
+
+
+def _measured_recipe(record: Path) -> str | None:
+    """The digest of the recipe whose steps a `cost` timed; None where an older one kept none."""
+    path = record.with_name("cost.json")
+    digest = read_keys(path, "measure the cost again").get("pretrain_recipe_digest")
+    return None if digest is None else str(digest)

@@ -1,0 +1,274 @@
+"""Where a job ran: commit, package versions, machine and scheduler, without importing torch.
+
+Nothing here fails: what cannot be found out is None, for a record with a gap is better than no
+record. Environment variables enter by an allow-list only, so that no secret ever does.
+"""
+
+import hashlib
+import os
+import platform
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.core.digest import digest_file
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.secrets import without_secrets
+
+PACKAGES = (
+    "numpy", "pillow", "pyarrow", "safetensors", "scikit-image", "scikit-learn", "scipy",
+    "segmentation-models-pytorch", "snakemake", "timm", "torch", "torchvision",
+)  # fmt: skip
+ALLOWED_VARIABLES = (
+    "CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "LOCAL_WORLD_SIZE", "MKL_NUM_THREADS",
+    "NCCL_ALGO", "NCCL_PROTO", "NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS",
+    "PYTHONHASHSEED", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "WORLD_SIZE",
+)  # fmt: skip
+SCHEDULER_VARIABLES = {
+    "job_id": "SLURM_JOB_ID",
+    "job_name": "SLURM_JOB_NAME",
+    "array_job_id": "SLURM_ARRAY_JOB_ID",
+    "array_task_id": "SLURM_ARRAY_TASK_ID",
+    "node": "SLURMD_NODENAME",
+    "node_list": "SLURM_JOB_NODELIST",
+    "partition": "SLURM_JOB_PARTITION",
+    "cluster": "SLURM_CLUSTER_NAME",
+    "restart_count": "SLURM_RESTART_COUNT",
+}
+# Snakemake's plugin removes most of these from the environment of a rule; SLURM still tells them.
+SCHEDULER_ANSWERS = {
+    "job_name": "JobName",
+    "node_list": "NodeList",
+    "partition": "Partition",
+    "restart_count": "Restarts",
+    "time_limit": "TimeLimit",
+}
+SECONDS_TO_ANSWER = 20.0  # a scheduler that is away must not hold up a job
+DIFF_CAP_BYTES = 1_000_000
+LARGE_FILE_BYTES = 16_000_000
+# Written by the workflow itself: they differ from the last commit because jobs ran, not because
+# somebody edited what the jobs run. Where DVC sends bytes to decides no result either, and may hold
+# the password for it.
+PRODUCTS = (":(top,exclude)results", ":(top,exclude)dvc.lock", ":(top,exclude).dvc/config*")
+
+
+def code_state(root: Path) -> tuple[dict[str, Any], str | None]:
+    """Which commit the working tree stands on, and how it differs.
+
+    Args:
+        root: a folder inside the working tree.
+
+    Returns:
+        `{"commit", "dirty", "dirty_diff_sha256"}`, each None outside a repository (`commit` alone
+        is None before the first one, `dirty` where git cannot compare), and the text of the
+        differences to keep beside the record, None when there are none. Where there is a
+        repository that git does not read, a line on standard error says why. The digest is that of
+        the whole text; the text itself is cut at
+        1 MB. New files that git does not ignore count by name and digest. Results and dvc.lock do
+        not count: the workflow writes them.
+    """
+    unknown = {"commit": None, "dirty": None, "dirty_diff_sha256": None}
+    if _git(root, "rev-parse", "--is-inside-work-tree") != b"true\n":
+        if any((folder / ".git").exists() for folder in (root.resolve(), *root.resolve().parents)):
+            print(f"{root.resolve()}: {_refusal(root)}; no commit is recorded", file=sys.stderr)
+        return unknown, None
+    head = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    commit = head.decode().strip() if head else None
+    options = ("--no-ext-diff", "--no-color", "--no-textconv", "--binary")
+    changes = _git(root, "diff", *options, "HEAD", "--", ":(top)", *PRODUCTS)
+    new = _new_files(root)
+    if new is None or (changes is None and commit is not None):
+        return unknown | {"commit": commit}, None
+    # Before its digest is taken: it is kept beside the record, and may go wherever that goes.
+    diff = without_secrets(((changes or b"") + new).decode("utf-8", "surrogateescape")).encode(
+        "utf-8", "surrogateescape"
+    )
+    if commit is not None and not diff:
+        return {"commit": commit, "dirty": False, "dirty_diff_sha256": None}, None
+    digest = hashlib.sha256(diff).hexdigest()
+    text = diff[:DIFF_CAP_BYTES].decode("utf-8", errors="replace")
+    if len(diff) > DIFF_CAP_BYTES:
+        text += f"\n[cut here: {len(diff)} bytes in all, sha256 {digest}]\n"
+    return {"commit": commit, "dirty": True, "dirty_diff_sha256": digest}, text
+
+
+def code_moved_since(root: Path, commit: str) -> list[str] | None:
+    """Files that differ between `commit` and the last commit; None when git does not know it.
+
+    Results and dvc.lock do not count, as in `code_state`. Uncommitted changes are not looked at.
+    """
+    options = ("--no-ext-diff", "--name-only", "--end-of-options", commit, "HEAD")
+    listed = _git(root, "diff", *options, "--", ":(top)", *PRODUCTS)
+    return None if listed is None else os.fsdecode(listed).splitlines()
+
+
+def environment(root: Path, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Python, package versions, digest of the lock, and the allowed environment variables.
+
+    Args:
+        root: the folder that holds requirements.lock.
+        variables: the environment; that of this process when left out.
+    """
+    variables = os.environ if variables is None else variables
+    lock = root / "requirements.lock"
+    return {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "lock_sha256": digest_file(lock).sha256 if lock.is_file() else None,
+        "platform": platform.platform(),
+        "variables": {name: variables[name] for name in ALLOWED_VARIABLES if name in variables},
+    }
+
+
+def hardware() -> dict[str, Any]:
+    """Host name, processor, cores this process may use, memory in bytes, names of the GPUs."""
+    return {
+        "host": socket.gethostname(),
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "memory_bytes": _memory_bytes(),
+        "gpus": _gpus(),
+    }
+
+
+def scheduler(variables: Mapping[str, str] | None = None) -> dict[str, str | None] | None:
+    """The SLURM job, or None when there is none."""
+    variables = os.environ if variables is None else variables
+    job_id = variables.get("SLURM_JOB_ID")
+    if not job_id:
+        return None
+    told = _scontrol(job_id)
+    found: dict[str, str | None] = {"kind": "slurm"}
+    found |= {key: variables.get(name) for key, name in SCHEDULER_VARIABLES.items()}
+    # Inside a step the variables speak of the step: its name is that of a program.
+    return found | {key: told.get(name, found.get(key)) for key, name in SCHEDULER_ANSWERS.items()}
+
+
+def geometry(threads: int, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Over what a job is spread, as torchrun and SLURM tell each of its processes.
+
+    Args:
+        threads: of each process.
+        variables: the environment; that of this process when left out.
+
+    Returns:
+        `nodes`, `processes` of each node, `world_size`, `threads` of each process, and the names of
+        the nodes in `node_list`, first the one that keeps the record.
+    """
+    variables = os.environ if variables is None else variables
+    world = int(variables.get("WORLD_SIZE", "1"))
+    processes = int(variables.get("LOCAL_WORLD_SIZE", world))
+    step = variables.get("SLURM_STEP_NODELIST")
+    names = _output(["scontrol", "show", "hostnames", step], SECONDS_TO_ANSWER) if step else None
+    return {
+        "nodes": world // processes,
+        "processes": processes,
+        "world_size": world,
+        "threads": threads,
+        "node_list": (names or b"").decode().split() or [step or socket.gethostname()],
+    }
+
+
+def ended_as(job_id: str | None) -> str | None:
+    """How SLURM says that an earlier job ended, such as PREEMPTED; None where it does not know.
+
+    A job of the same id as this one's was put back into the queue: REQUEUED.
+    """
+    if not job_id:
+        return None
+    if job_id == os.environ.get("SLURM_JOB_ID"):
+        return "REQUEUED"
+    state = _scontrol(job_id).get("JobState")
+    if state is None:  # forgotten by the controller after some minutes; accounting keeps it
+        command = ["sacct", "-X", "-n", "-P", "-o", "State", "-j", job_id]
+        told = (_output(command, SECONDS_TO_ANSWER) or b"").decode(errors="replace").split()
+        state = told[0] if told else None  # the first word of "CANCELLED by 1000"
+    return None if state in (None, "RUNNING", "COMPLETING", "PENDING") else state
+
+
+def _scontrol(job_id: str) -> dict[str, str]:
+    command = ["scontrol", "show", "job", job_id, "--oneliner"]
+    told = (_output(command, SECONDS_TO_ANSWER) or b"").decode(errors="replace")
+    return dict(re.findall(r"(?:^|\s)(\w+)=(\S+)", told))
+
+
+def _new_files(root: Path) -> bytes | None:
+    top = _git(root, "rev-parse", "--show-toplevel")
+    folder = Path(os.fsdecode(top.rstrip(b"\n"))) if top else root
+    listing = ("ls-files", "--others", "--exclude-standard", "-z", "--", ":(top)", *PRODUCTS)
+    names = _git(folder, *listing)
+    if names is None:
+        return None
+    lines = []
+    for name in filter(None, names.split(b"\0")):
+        path = folder / os.fsdecode(name)
+        try:
+            size = path.stat().st_size
+            # A data set left in the tree must not cost its reading at the start of every job.
+            digest = "not read" if size > LARGE_FILE_BYTES else digest_file(path).sha256
+        except (OSError, InputError):
+            continue  # gone, or a folder that is a repository of its own
+        lines.append(b"new file %s %d bytes sha256 %s\n" % (name, size, digest.encode()))
+    return b"".join(sorted(lines))
+
+
+def _refusal(root: Path) -> str:
+    """Why git says nothing of a repository that is there."""
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=60.0, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return "git cannot be called"
+    said = done.stderr.decode(errors="replace").strip().splitlines()
+    return said[0] if said else "git says nothing"
+
+
+def _git(root: Path, *arguments: str) -> bytes | None:
+    command = ["git", "-C", str(root), *arguments]
+    # GIT_OPTIONAL_LOCKS: many jobs may ask at once, and none of them may touch the index.
+    quiet = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
+    return _output(command, env=quiet)
+
+
+def _output(
+    command: list[str], timeout: float = 60.0, env: Mapping[str, str] | None = None
+) -> bytes | None:
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=timeout, env=env, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str | None:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or None
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _gpus() -> list[str]:
+    listed = _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]) or b""
+    return [line.strip() for line in listed.decode(errors="replace").splitlines() if line.strip()]

@@ -1,0 +1,104 @@
+"""How one job's files are described in its record, and from which record each of them came."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.core.digest import FileDigest, digest_file, digest_input, digest_tree
+from folk.evidence.core.errors import InputError
+from folk.evidence.record.schema import read_record
+
+# A prepared data set stands in a record as these files: dataset.json names the sha256 of every
+# shard and the manifest that of every picture, so that no job reads all the shards again.
+DATA_SET_FILES = ("dataset.json", "manifest.parquet", "keys.parquet")
+
+
+def describe_inputs(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:
+    """One entry for each input file: name, path, size, digests, and the record that made it.
+
+    A folder that holds a prepared data set or a split stands as its naming files. Any other folder
+    (raw pictures) is named without digests: what `prepare` read is in its dataset.json.
+
+    Raises:
+        InputError: an input is missing.
+    """
+    entries: list[dict[str, Any]] = []
+    for name, path in inputs.items():
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder (input '{name}')")
+        if not path.is_dir():
+            entries.append(_input(name, path))
+            continue
+        files = [path / file for file in DATA_SET_FILES if (path / file).is_file()]
+        entries += [_input(f"{name}/{file.name}", file) for file in files]
+        if not files:
+            unread = {"size": None, "sha256": None, "md5": None, "record": None}
+            entries.append({"name": name, "path": portable(path), **unread})
+    return entries
+
+
+def describe_outputs(
+    outputs: Mapping[str, Path], moves: Mapping[Path, Path]
+) -> list[dict[str, Any]]:
+    """One entry for each output file, under its declared path; folders are listed file by file.
+
+    Args:
+        outputs: name -> declared path.
+        moves: where the bytes still are -> where they will be; read before anything is moved.
+    """
+    still_at = {target: source for source, target in moves.items()}
+    entries = []
+    for name, declared in outputs.items():
+        source = still_at.get(declared, declared)
+        if source.is_dir():
+            for found in digest_tree(source):
+                entries.append(_entry(f"{name}/{found.path}", declared / found.path, found))
+        else:
+            entries.append(_entry(name, declared, digest_file(source)))
+    return entries
+
+
+def producer_of(path: Path, sha256: str) -> str | None:
+    """Id of the record, beside a file or one folder up, that names it with these very bytes."""
+    record = _nearest_record(path)
+    if record is None:
+        return None
+    named = {(output["path"], output["sha256"]) for output in record["outputs"]}
+    return str(record["id"]) if (portable(path), sha256) in named else None
+
+
+def scale_of(path: Path) -> str | None:
+    """Scale of the study that made a file, as the record beside it says; None without a record."""
+    record = _nearest_record(path)
+    return None if record is None else str(record["scale"])
+
+
+def _nearest_record(path: Path) -> dict[str, Any] | None:
+    """The record beside a file or one folder up, which speaks for its folder."""
+    for folder in (path.parent, path.parent.parent):
+        if (folder / "record.json").is_file():
+            return read_record(folder / "record.json")
+    return None
+
+
+def portable(path: Path) -> str:
+    """A path as records spell it: relative to the current folder when it lies below, with `/`."""
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+    here = Path.cwd()
+    return (absolute.relative_to(here) if absolute.is_relative_to(here) else absolute).as_posix()
+
+
+def _input(name: str, path: Path) -> dict[str, Any]:
+    digest = digest_input(path)
+    return _entry(name, path, digest) | {"record": producer_of(path, digest.sha256)}
+
+
+def _entry(name: str, path: Path, digest: FileDigest) -> dict[str, Any]:
+    return {
+        "name": name,
+        "path": portable(path),
+        "size": digest.size,
+        "sha256": digest.sha256,
+        "md5": digest.md5,
+    }

@@ -1,0 +1,67 @@
+"""Finished files move from the work folder to their declared places in the last second.
+
+A workflow deletes the declared outputs of a job that fails, so nothing grows there; and a record
+is moved last, so that wherever a record stands everything it names stands too.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from folk.evidence.core.files import flush_to_disk, whole_file, writing_to
+
+
+def publish(moves: Mapping[Path, Path]) -> None:
+    """Move files and folders, in the order given; what stood at a target is replaced.
+
+    Args:
+        moves: from where (usually the work folder) to where (the declared place).
+
+    Raises:
+        FileNotFoundError: a source is missing; nothing has been moved then.
+        UnwritableError: the disk is full, or nobody may write there.
+    """
+    for source in moves:
+        if not source.exists():
+            raise FileNotFoundError(f"{source}: not there, so nothing was published")
+    for source, target in moves.items():
+        with writing_to(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                _move_folder(source, target)
+            else:
+                _move_file(source, target)
+    # A machine that loses power may keep a later name, that of the record, and forget these.
+    for folder in {target.parent for target in moves.values()}:
+        flush_to_disk(folder)
+
+
+def _move_file(source: Path, target: Path) -> None:
+    try:
+        source.replace(target)
+    except OSError:  # another file system, such as a work folder on the node's own disk
+        with whole_file(target) as aside:
+            shutil.copyfile(source, aside)
+        source.unlink()
+
+
+def _move_folder(source: Path, target: Path) -> None:
+    if target.is_dir():
+        shutil.rmtree(target)
+    try:
+        source.rename(target)
+    except OSError:
+        aside = target.with_name(f".{target.name}.incoming")
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.copytree(source, aside, copy_function=_copy_to_disk)
+        for folder in (aside, *(path for path in aside.rglob("*") if path.is_dir())):
+            flush_to_disk(folder)
+        aside.rename(target)
+        shutil.rmtree(source)
+
+
+def _copy_to_disk(source: str, target: str) -> None:
+    # Named here: copytree gathers what the system says, and keeps only its text.
+    with writing_to(Path(target)):
+        shutil.copy2(source, target)
+        flush_to_disk(Path(target))

@@ -1,0 +1,81 @@
+"""Reading and writing records, each checked against record.schema.json."""
+
+import json
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.core.digest import sha256_of_json
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import write_json
+from folk.evidence.core.json_file import read_json
+
+SCHEMA_PATH = Path(__file__).with_name("record.schema.json")
+FORMAT = 1  # as the schema has it
+
+
+def record_id(record: dict[str, Any]) -> str:
+    """The id a record must have: the sha256 of everything in it but its id."""
+    return sha256_of_json({key: value for key, value in record.items() if key != "id"})
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a record whole or not at all.
+
+    Raises:
+        AssertionError: it does not follow the schema: a mistake of ours.
+    """
+    problem = schema_problem(record)
+    assert problem is None, f"{path}: {problem}"
+    write_json(path, record)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a record and check its form; whether its id is right is a question for the audit.
+
+    Raises:
+        InputError: the file is missing, is not JSON or does not follow the schema.
+    """
+    record = read_json(path, "bring it back, or run that job again")
+    written = record.get("format") if isinstance(record, dict) else None
+    if isinstance(written, int) and written != FORMAT:
+        raise InputError(
+            f"{path}: a record of format {written}, and this code reads format {FORMAT}; use the "
+            "version of the code that made it, or make the results anew"
+        )
+    problem = schema_problem(record) or _time_problem(record)
+    if problem is not None:
+        raise InputError(f"{path}: not a record: {problem}")
+    assert isinstance(record, dict)
+    return record
+
+
+def schema_problem(record: Any) -> str | None:
+    """The first way in which a value does not follow the schema, or None."""
+    # Imported here: a quarter of a second that only readers and writers of records pay.
+    from jsonschema.exceptions import best_match  # type: ignore[import-untyped]
+
+    error = best_match(_validator().iter_errors(record))
+    if error is None:
+        return None
+    where = ".".join(map(str, error.absolute_path)) or "record"
+    return f"{where}: {error.message[:300]}"
+
+
+def _time_problem(record: dict[str, Any]) -> str | None:
+    """A moment that has the form of one and never was, or None."""
+    starts = [record, *record["restarts"]]
+    for moment in (start[key] for start in starts for key in ("started", "ended")):
+        try:
+            datetime.fromisoformat(moment or "2000-01-01")
+        except ValueError as error:
+            return f"{moment}: {error}"
+    return None
+
+
+@cache
+def _validator() -> Any:
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+    return Draft202012Validator(json.loads(SCHEMA_PATH.read_text(encoding="utf-8")))

@@ -1,0 +1,146 @@
+"""What the sources leave open and our recipes decided, found beside the results it shaped."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.yaml_model import Document
+from folk.evidence.report.escape import markdown_templates
+from folk.evidence.results.evidence import Evidence
+from folk.evidence.study.study import EVALUATION_STAGES, STAGES, Evaluation, Study, run_name
+
+# Stage, plain values of a resolved recipe, dotted key -> the values it could have had instead.
+Choices = Callable[[str, Mapping[str, Any], str], list[Any]]
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """One value that no source gives, with the reason why we took it."""
+
+    stage: str
+    key: str  # dotted, as in the recipe
+    value: str
+    basis: str
+    recipes: list[str]
+    others: list[str]  # what it could have been, where the key's type lists that
+    users: list[str]  # data sets, splits, rows or evaluations, whatever the stage makes
+    tables: list[str]  # tables with a number that depends on it
+
+
+@dataclass(frozen=True)
+class _Said:
+    stage: str
+    key: str
+    value: str
+    basis: str
+    others: tuple[str, ...]
+
+
+def no_choices(stage: str, values: Mapping[str, Any], key: str) -> list[Any]:
+    """For callers that do not know the types of recipes: nothing is listed."""
+    return []
+
+
+def assumptions_in_force(evidence: Evidence, choices: Choices = no_choices) -> list[Assumption]:
+    """Every assumption of every resolved recipe, said once, in order of stage and key.
+
+    Args:
+        evidence: the results, with a resolved recipe beside each.
+        choices: which other values a key could have had.
+
+    Raises:
+        InputError: a resolved recipe that is not YAML.
+    """
+    study = evidence.study
+    users: dict[_Said, set[str]] = {}
+    parsed: dict[bytes, dict[str, Any]] = {}  # one recipe lies beside the results of many runs
+    for stage, folder in evidence.folders():
+        path, user = folder / "recipe.yaml", _user(study, stage, folder)
+        if user is None or not path.is_file():
+            continue
+        text = path.read_bytes()
+        if text not in parsed:
+            parsed[text] = Document(path).values
+        values = parsed[text]
+        assumed = values.get("assume") or {}
+        if not isinstance(assumed, dict):
+            raise InputError(f"{path}: assume: expected keys with values; run that job again")
+        for key, basis in assumed.items():
+            others = tuple(_shown(choice) for choice in choices(stage, values, str(key)))
+            said = _Said(stage, str(key), _shown(_at(values, str(key))), str(basis), others)
+            users.setdefault(said, set()).add(user)
+    in_order = sorted(users.items(), key=lambda item: (STAGES.index(item[0].stage), str(item[0])))
+    return [
+        Assumption(
+            stage=said.stage,
+            key=said.key,
+            value=said.value,
+            basis=said.basis,
+            recipes=sorted({study.entry(said.stage, user).recipe for user in found}),
+            others=list(said.others),
+            users=sorted({_written(study, said.stage, user) for user in found}),
+            tables=_tables(study, said.stage, found),
+        )
+        for said, found in in_order
+    ]
+
+
+def render_assumptions(study: Study, assumptions: list[Assumption]) -> str:
+    """The page of all assumptions, as Markdown."""
+    by_stage = [(stage, [a for a in assumptions if a.stage == stage]) for stage in STAGES]
+    template = markdown_templates().get_template("assumptions.md.jinja")
+    return template.render(title=study.title, stages=[pair for pair in by_stage if pair[1]])
+
+
+def _user(study: Study, stage: str, folder: Path) -> str | None:
+    """What of the study the results in `folder` belong to; None for what it no longer names."""
+    if stage == "pretrain":
+        rows = {run_name(row, seed): row for run, row, seed in study.runs()}
+        return rows.get(folder.name)
+    named = {"prepare": set(study.data), "split": set(study.splits)}
+    known = named.get(stage, set(study.evaluations))
+    return folder.name if folder.name in known else None
+
+
+def _written(study: Study, stage: str, user: str) -> str:
+    return study.written_name(user) if stage in EVALUATION_STAGES else user
+
+
+def _tables(study: Study, stage: str, users: set[str]) -> list[str]:
+    def used_by(evaluation: Evaluation) -> bool:
+        if stage == "prepare":
+            return not users.isdisjoint(evaluation.data)
+        return evaluation.split in users
+
+    def depends(name: str) -> bool:
+        table = study.tables[name]
+        columns = table.columns.values()
+        evaluations = {evaluation for column in columns for evaluation in column.evaluations}
+        if stage == "pretrain":
+            return not users.isdisjoint(table.rows)
+        if stage not in ("prepare", "split"):
+            return not users.isdisjoint(evaluations)
+        trained_on = stage == "prepare" and any(study.encoders[r].data in users for r in table.rows)
+        return trained_on or any(used_by(study.evaluations[name]) for name in evaluations)
+
+    return [name for name in study.tables if depends(name)]
+
+
+def _at(values: Any, dotted: str) -> Any:
+    for key in dotted.split("."):
+        if not isinstance(values, Mapping) or key not in values:
+            return ""
+        values = values[key]
+    return values
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {_shown(part)}" for key, part in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return str(value)

@@ -1,0 +1,89 @@
+"""The claims of a study as strings, and as Markdown."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from folk.evidence.report.escape import markdown_templates
+from folk.evidence.results.claims import JudgedClaim
+from folk.evidence.results.published import Published
+from folk.evidence.results.verdicts import CLAIM_RULES
+from folk.evidence.study.study import Study
+
+_KINDS = {"order": "order", "difference": "difference", "equal": "equivalence"}
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """One claim, ready for any template."""
+
+    id: str
+    says: str
+    kind: str  # in words
+    rules: str  # the kind as `CLAIM_RULES` has it
+    cells: list[tuple[str, str, str]]  # id, label, number as the tables print it
+    steps: list[tuple[str, str]]  # our difference, its interval
+    published: str
+    certainty: str  # with its meaning; empty when nobody is cited
+    source: str
+    verdict: str
+    rule: str
+    note: str
+
+
+def claim_views(
+    study: Study, claims: Iterable[JudgedClaim], published: Published
+) -> list[ClaimView]:
+    """Turn judged claims into strings."""
+    return [_view(study, claim, published) for claim in claims]
+
+
+def render_claims(claims: list[ClaimView]) -> str:
+    """All claims as one Markdown table."""
+    return markdown_templates().get_template("claims.md.jinja").render(claims=claims)
+
+
+def _view(study: Study, claim: JudgedClaim, published: Published) -> ClaimView:
+    unit = f" {claim.unit}" if claim.unit else ""
+    level = f"{100 * claim.confidence:.0f} %"
+    return ClaimView(
+        id=claim.id,
+        says=claim.says,
+        kind=_KINDS[claim.kind],
+        rules=claim.kind,
+        cells=[
+            (cell, _label(study, cell), printed or "—")
+            for cell, printed in zip(claim.cells, claim.printed_values, strict=True)
+        ],
+        steps=[
+            (
+                f"{step.printed}{unit}" if step.printed else "—",
+                f"{level}: {step.printed_interval}" if step.printed_interval else "no interval",
+            )
+            for step in claim.steps
+        ],
+        published=_published(claim, unit),
+        certainty=_certainty(claim, published),
+        source=claim.published_source or "",
+        verdict=claim.verdict,
+        rule=next(rule for word, rule in CLAIM_RULES[claim.kind].items() if word == claim.verdict),
+        note=claim.note,
+    )
+
+
+def _label(study: Study, cell: str) -> str:
+    table, row, column = cell.split("/")
+    return f"{study.encoders[row].label}, {study.tables[table].columns[column].label}"
+
+
+def _published(claim: JudgedClaim, unit: str) -> str:
+    margin = f" ± {claim.margin:g}" if claim.margin is not None else ""
+    if claim.published_printed is not None:
+        return f"+{claim.published_printed}".replace("+-", "−") + f"{margin}{unit}"
+    if claim.kind == "equal":
+        return f"0{margin}{unit}"
+    return "this order" if claim.published_id is not None else "—"
+
+
+def _certainty(claim: JudgedClaim, published: Published) -> str:
+    code = claim.published_certainty
+    return f"{code}: {published.certainty[code]}" if code is not None else ""

@@ -1,0 +1,245 @@
+"""Which figures a study's results allow, drawn from the files beside them."""
+
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from folk.evidence.core.errors import InputError
+from folk.evidence.report import figures, picture_figures
+from folk.evidence.report.cost_drawings import draw_cost
+from folk.evidence.report.drawing import Drawing, NotDrawn, row_colours
+from folk.evidence.report.example_drawings import draw_examples
+from folk.evidence.results.cells import Cell
+from folk.evidence.results.evidence import Evidence, Measurement, read_json
+from folk.evidence.results.metrics.columns import numbers
+
+_POINTS = 400  # of a training curve: more than a phone has pixels
+_SAMPLES = 12
+
+
+def draw(evidence: Evidence, cells: Sequence[Cell]) -> tuple[list[Drawing], list[NotDrawn]]:
+    """Every figure whose data is there, in the order of the report, and what could not be drawn.
+
+    Raises:
+        InputError: a file that is there but cannot be read.
+    """
+    found = [
+        *_scenes(evidence),
+        *draw_examples(evidence),
+        *_curves(evidence),
+        *_labels(evidence),
+        *_frozen(evidence),
+        *draw_cost(evidence, cells),
+    ]
+    drawn = [figure for figure in found if isinstance(figure, Drawing)]
+    return drawn, [figure for figure in found if isinstance(figure, NotDrawn)]
+
+
+def _scenes(evidence: Evidence) -> Iterator[Drawing]:
+    for name in evidence.study.data:
+        folder = evidence.results / "prepare" / name
+        if not (folder / "dataset.json").is_file():
+            continue
+        shards, classes = _described(folder / "dataset.json")
+        if not shards:
+            continue
+        pictures, captions = _samples(folder / "shards" / shards[0], classes)
+        if not pictures:
+            continue  # labelled pixel by pixel, not picture by picture
+        yield Drawing(
+            name=f"scenes-{name}",
+            title=f"Pictures of the data set {name}",
+            caption="The first labelled training pictures of each class, as the encoder gets them "
+            "before any augmentation.",
+            seen=f"Sample pictures of {', '.join(dict.fromkeys(captions))}.",
+            svg=picture_figures.figure_scenes(np.stack(pictures), captions),
+        )
+
+
+def _described(path: Path) -> tuple[list[str], list[str]]:
+    """Names of the training shards, sorted, and of the classes, as dataset.json says."""
+    about = read_json(path)
+    shards, classes = about.get("shards"), about.get("classes")
+    if not isinstance(shards, dict):
+        raise InputError(f"{path}: no shards in it; run `prepare` again")
+    if not isinstance(classes, list) and shards:
+        raise InputError(f"{path}: no classes in it; run `prepare` again")
+    training = sorted(shard for shard in shards if shard.startswith("train-"))
+    if wrong := [shard for shard in training if Path(shard).name != shard]:
+        raise InputError(f"{path}: '{wrong[0]}' is not the name of a shard; run `prepare` again")
+    return training, [str(name) for name in classes or []]
+
+
+def _samples(shard: Path, classes: list[str]) -> tuple[list[np.ndarray], list[str]]:
+    """The first pictures of the shard, one class after the other, all of the first one's size."""
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(shard))).read_all()
+        table.validate(full=True)  # a wrong offset is a crash, or somebody else's bytes
+        labels = numbers(table["label"])
+        if labels.max(initial=-1) >= len(classes):
+            raise ValueError(f"a label of {labels.max()}, and {len(classes)} classes")
+        images = [table["image"].cast(pa.binary()), table["key"].cast(pa.string())]
+        if any(column.null_count for column in images):
+            raise ValueError("a picture without key or bytes")
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(f"{shard}: not readable as a shard: {reason}; run `prepare`") from error
+    turns = np.zeros(len(labels), dtype=np.int64)  # how many of its class stand before it
+    for label in np.unique(labels):
+        turns[labels == label] = np.arange((labels == label).sum())
+    order = np.lexsort((labels, turns))
+    chosen = [int(row) for row in order if labels[row] >= 0][:_SAMPLES]
+    pictures: list[np.ndarray] = []
+    for row in chosen:
+        try:
+            with Image.open(io.BytesIO(table["image"][row].as_py())) as image:
+                size = pictures[0].shape[1::-1] if pictures else image.size
+                pictures.append(np.asarray(image.convert("RGB").resize(size)))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            key = table["key"][row].as_py()
+            raise InputError(f"{shard}: '{key}' is no picture: {error}; run `prepare`") from error
+    return pictures, [classes[labels[row]] for row in chosen]
+
+
+def _curves(evidence: Evidence) -> Iterator[Drawing]:
+    curves = []
+    for run, row, seed in evidence.study.runs():
+        folder = evidence.results / "pretrain" / run
+        if evidence.foreign(folder) is not None:
+            continue
+        label = evidence.study.encoders[row].label
+        for name, history in _histories(folder / "metrics.jsonl").items():
+            epochs, values = zip(*_thinned(history), strict=True)
+            part = name.removeprefix("loss/")
+            curves.append(figures.Curve(label, part, seed, list(epochs), list(values)))
+    if curves:
+        yield Drawing(
+            name="training",
+            title="Pre-training losses",
+            caption="One line for each seed. Every method has its own scale: losses of different "
+            "methods say nothing about each other.",
+            seen="Losses over the epochs, first and last: " + _ends(curves),
+            svg=figures.figure_curves(curves, row_colours(evidence)),
+        )
+
+
+def _ends(curves: Sequence[figures.Curve]) -> str:
+    panels = {(c.row, c.part): c for c in reversed(curves)}  # the first seed of each
+    told = (
+        f"{row} {part}, {c.values[0]:.3g} and {c.values[-1]:.3g}"
+        for (row, part), c in panels.items()
+    )
+    return "; ".join(reversed(list(told))) + "."
+
+
+def _histories(path: Path) -> dict[str, list[tuple[float, float]]]:
+    """Each part of the loss (the whole where it has no parts) as (epoch, value)."""
+    histories: dict[str, list[tuple[float, float]]] = {}
+    if not path.is_file():
+        return histories
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                entry: dict[str, Any] = json.loads(line)
+                for name, value in entry.items():
+                    if name.split("/")[0] == "loss" and math.isfinite(value):
+                        point = (float(entry["epoch"]), float(value))
+                        histories.setdefault(name, []).append(point)
+            except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
+                    RecursionError) as error:  # fmt: skip
+                reason = f"{type(error).__name__}: {error}"[:200]
+                raise InputError(
+                    f"{path}:{number}: not a line of a history ({reason}); run that job again"
+                ) from error
+    parts = {name: history for name, history in histories.items() if name.startswith("loss/")}
+    return parts or histories
+
+
+def _thinned(history: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Means of as many equal stretches as a figure can show."""
+    stretches = np.array_split(np.asarray(history), min(len(history), _POINTS))
+    return [(float(s[-1, 0]), float(s[:, 1].mean())) for s in stretches]
+
+
+def _measurements(evidence: Evidence, stage: str) -> Iterator[tuple[str, Measurement]]:
+    study = evidence.study
+    for name, evaluation in study.evaluations.items():
+        if evaluation.stage == stage:
+            for _, row, seed in study.runs():
+                found = evidence.measurement(row, seed, name)
+                if found.status == "ok":
+                    yield study.encoders[row].label, found
+
+
+def _labels(evidence: Evidence) -> Iterator[Drawing]:
+    points = [
+        figures.Point(row, int(m.metrics["num_train"]), evidence.value(m, "top1_last"))
+        for row, m in _measurements(evidence, "finetune")
+        if "num_train" in m.metrics
+    ]
+    if len({point.labels for point in points}) > 1:
+        yield Drawing(
+            name="labels",
+            title="Accuracy against labels",
+            caption="Fine-tuning with few and with all labels. Every run is a dot, the lines join "
+            "the means; settings with the same number of labels stand above each other.",
+            seen="Mean top-1 accuracy: " + _means(points),
+            svg=figures.figure_labels(points, row_colours(evidence)),
+        )
+
+
+def _means(points: Sequence[figures.Point]) -> str:
+    groups: dict[tuple[str, int], list[float]] = {}
+    for point in points:
+        groups.setdefault((point.row, point.labels), []).append(100 * point.accuracy)
+    told = (f"{row} with {n} labels, {np.mean(of):.1f} %" for (row, n), of in groups.items())
+    return "; ".join(told) + "."
+
+
+def _frozen(evidence: Evidence) -> Iterator[Drawing]:
+    values: dict[str, dict[str, list[float]]] = {}
+    for row, m in _measurements(evidence, "probe"):
+        neighbours = sorted(name for name in m.metrics if name.startswith("knn_top1_k"))
+        # DINO reports k = 20; another k stands in for it only where 20 was not asked for.
+        nearest = "knn_top1_k20" if "knn_top1_k20" in neighbours else "".join(neighbours[:1])
+        for metric in (nearest, "linear_top1_last"):
+            if metric in m.metrics:
+                k = metric.removeprefix("knn_top1_k")
+                measure = "linear probe" if metric.startswith("linear") else f"k-NN, k = {k}"
+                by_row = values.setdefault(measure, {})
+                by_row.setdefault(row, []).append(evidence.value(m, metric))
+    if values:
+        yield Drawing(
+            name="frozen",
+            title="Frozen features",
+            caption="Nearest neighbours and a linear classifier on features that are not trained "
+            "further. Bars are means over seeds, dots are seeds.",
+            seen="Mean top-1 accuracy: " + _bars(values),
+            svg=figures.figure_frozen(values, row_colours(evidence), _chance(evidence)),
+        )
+
+
+def _bars(values: dict[str, dict[str, list[float]]]) -> str:
+    told = (
+        f"{measure} of {row}, {100 * np.mean(seeds):.1f} %"
+        for measure, by_row in values.items()
+        for row, seeds in by_row.items()
+    )
+    return "; ".join(told) + "."
+
+
+def _chance(evidence: Evidence) -> float | None:
+    """Accuracy of guessing, if all probes use one data set with equally frequent classes."""
+    probes = [e for e in evidence.study.evaluations.values() if e.stage == "probe"]
+    data = {name for probe in probes for name in probe.data}
+    path = evidence.results / "prepare" / data.pop() / "dataset.json"
+    if data or not path.is_file():
+        return None
+    return 1.0 / len(read_json(path)["classes"])

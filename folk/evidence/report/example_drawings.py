@@ -1,0 +1,144 @@
+"""Figures of the example pictures: what filters leave, what of it is energy, what a model adds."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from folk.evidence.report import figures, picture_figures
+from folk.evidence.report.drawing import Drawing, NotDrawn
+from folk.evidence.report.examples import (
+    Examples,
+    completed,
+    examples_of,
+    kept_shares,
+    largest_first,
+    power,
+)
+from folk.evidence.results.evidence import Evidence
+
+_ENERGY = "How much each filter keeps"
+_MOST_LINES = 12  # of completed pictures: a study may have a hundred rows
+
+
+def draw_examples(evidence: Evidence) -> Iterator[Drawing | NotDrawn]:
+    """The figures of each set of example pictures; one set is all that most studies have.
+
+    Raises:
+        InputError: a file that is there but cannot be read.
+    """
+    groups: dict[bytes, list[Examples]] = {}
+    for examples in examples_of(evidence):
+        groups.setdefault(examples.pictures.tobytes(), []).append(examples)
+    for place, group in enumerate(groups.values(), start=1):
+        suffix = "" if place == 1 else f"-{place}"
+        yield from _filters(group, suffix)
+        yield from _energy(group, suffix)
+        yield from _completed(group, suffix)
+
+
+def _filters(group: Sequence[Examples], suffix: str) -> Iterator[Drawing]:
+    sides = _sides(group)
+    if not sides:
+        return
+    few = slice(picture_figures.MOST_FILTERED)
+    yield Drawing(
+        name=f"filters{suffix}",
+        title="What each filter leaves of a picture",
+        caption="Beside each filtered picture, in white, the frequencies that were kept, "
+        "with the mean colour in the centre. MFM cuts one circle for all pictures; Com "
+        "keeps the largest coefficients of this very picture, here with the share kept, "
+        "and RCom keeps the rest.",
+        seen=f"Example pictures, and each of them through {_listed(list(sides))}.",
+        svg=picture_figures.figure_filters(
+            group[0].pictures[few],
+            np.stack([examples.keep[side, few] for examples, side in sides.values()]),
+            np.stack([examples.filtered[side, few] for examples, side in sides.values()]),
+            list(sides),
+        ),
+    )
+
+
+def _energy(group: Sequence[Examples], suffix: str) -> Iterator[Drawing | NotDrawn]:
+    if any(not examples.one_mask for examples in group):
+        yield _hidden(_ENERGY, group)
+    energy = power(group[0].pictures)
+    varied = energy.sum(axis=(1, 2)) > 0.0  # a picture of one colour has no energy to keep
+    kept = []
+    for name, (examples, side) in _sides([e for e in group if e.one_mask]).items():
+        if not examples.keep[side].all():  # a blur or noise hides no frequency
+            shares = kept_shares(energy[varied], examples.keep[side][varied])
+            kept.append(figures.Kept(name, *(share.tolist() for share in shares)))
+    if not kept or not varied.any():
+        return
+    means = [(k.name, 100 * np.mean(k.coefficients), 100 * np.mean(k.energy)) for k in kept]
+    yield Drawing(
+        name=f"energy{suffix}",
+        title=_ENERGY,
+        caption=f"Few coefficients hold most of a picture. Of {varied.sum()} validation pictures: "
+        "the share of the coefficients that a filter keeps, and their share of the energy, the "
+        "mean colour not counted. Upper curve: the largest coefficients first, lower curve: the "
+        "smallest; no filter can lie outside. Bands reach from the least to the greatest picture, "
+        "curves are medians; markers are means, each dash is a picture. Axes are even in the odds, "
+        "so that 1 % and 99 % have the same room.",
+        seen="Kept of the coefficients and of their energy: "
+        + "; ".join(f"{name}, {count:.1f} % and {share:.1f} %" for name, count, share in means)
+        + ".",
+        svg=figures.figure_energy(largest_first(energy[varied]), kept),
+    )
+
+
+def _completed(group: Sequence[Examples], suffix: str) -> Iterator[Drawing]:
+    lines: list[tuple[str, np.ndarray, np.ndarray]] = []
+    few = slice(picture_figures.MOST_COMPLETED)
+    for examples in group:
+        if examples.rebuilt is not None and examples.one_mask:
+            whole = completed(examples)
+            for side in _two_of(examples.names):
+                name = f"{examples.label}, {examples.names[side]}"
+                lines.append((name, examples.filtered[side, few], whole[side, few]))
+    if not lines:
+        return
+    shown = lines[:_MOST_LINES]
+    names, seen, whole_pictures = zip(*shown, strict=True)
+    rest = len(lines) - len(shown)
+    yield Drawing(
+        name=f"completed{suffix}",
+        title="What each method makes of a filtered picture",
+        caption="Left what the student saw, right the kept frequencies completed with those that "
+        "it predicts. Where nothing was hidden, as by a blur, the right one is its prediction."
+        + (f" {rest} more lines are left out." if rest else ""),
+        seen=f"Example pictures, filtered and completed, of {_listed(list(names))}.",
+        svg=picture_figures.figure_completed(
+            group[0].pictures[few], np.stack(seen), np.stack(whole_pictures), list(names)
+        ),
+    )
+
+
+def _sides(group: Sequence[Examples]) -> dict[str, tuple[Examples, int]]:
+    """Each filter by its name, once where rows share it."""
+    known: dict[str, tuple[Examples, int]] = {}
+    for examples in group:
+        for side, name in enumerate(examples.names):
+            if name in known:
+                other, place = known[name]
+                if not np.array_equal(other.keep[place], examples.keep[side]):
+                    name = f"{name} ({examples.label})"  # same word, another radius or draw
+            known.setdefault(name, (examples, side))
+    return known
+
+
+def _two_of(names: Sequence[str]) -> list[int]:
+    """Two sides that are furthest from each other: of several thresholds, the middle one's."""
+    pairs = range(0, len(names), 2)
+    middle = pairs[len(pairs) // 2] if names else 0
+    return list(range(middle, min(middle + 2, len(names))))
+
+
+def _hidden(title: str, group: Sequence[Examples]) -> NotDrawn:
+    rows = _listed([examples.label for examples in group if not examples.one_mask])
+    why = f"{rows}: a mask for each colour, of which the examples hold the first alone"
+    return NotDrawn(title, why)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)

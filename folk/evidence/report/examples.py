@@ -1,0 +1,136 @@
+"""The pictures that a pre-training left, and what a filter keeps of their spectra."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.yaml_model import Document
+from folk.evidence.results.evidence import Evidence
+from folk.evidence.study.study import run_name
+
+Pictures = Float[np.ndarray, "n h w 3"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The examples.npz of one pre-training: k sides of what spoils the pictures, n pictures.
+
+    Colours are in [0, 1]. `keep` is centred and that of the first colour; all true where nothing is
+    filtered. `rebuilt` is what the model believes in; None without a model.
+    """
+
+    label: str  # of the encoder's row
+    names: list[str]
+    pictures: Pictures
+    keep: Bool[np.ndarray, "k n h w"]
+    filtered: Float[np.ndarray, "k n h w 3"]
+    rebuilt: Float[np.ndarray, "k n h w 3"] | None
+    one_mask: bool  # whether all colours share it
+
+
+def examples_of(evidence: Evidence) -> Iterator[Examples]:
+    """The examples of each row's first seed, in the order of the study.
+
+    Raises:
+        InputError: a file that is there but cannot be read.
+    """
+    for row, encoder in evidence.study.encoders.items():
+        folder = evidence.results / "pretrain" / run_name(row, encoder.seeds[0])
+        path = folder / "examples.npz"
+        if path.is_file() and evidence.foreign(folder) is None:
+            yield _read(path, encoder.label)
+
+
+def power(pictures: Pictures) -> Float[np.ndarray, "n h w"]:
+    """Energy of each coefficient, summed over the colours, centred like `Examples.keep`.
+
+    The mean colour counts nothing: it alone holds more than most spectra, and filters spare it or
+    not for reasons of their own.
+    """
+    spectra = np.abs(np.fft.fft2(pictures, axes=(1, 2))) ** 2
+    energy = spectra.sum(axis=-1)
+    energy[:, 0, 0] = 0.0
+    centred: np.ndarray = np.fft.fftshift(energy, axes=(-2, -1))
+    return centred
+
+
+def largest_first(energy: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n c"]:
+    """Share of the energy in the 1, 2 .. h * w - 1 largest coefficients of each picture."""
+    ranked = -np.sort(-energy.reshape(len(energy), -1), axis=1)[:, :-1]  # the last: the mean colour
+    shares: np.ndarray = ranked.cumsum(axis=1) / ranked.sum(axis=1, keepdims=True)
+    return shares
+
+
+def kept_shares(
+    energy: Float[np.ndarray, "n h w"], keep: Bool[np.ndarray, "n h w"]
+) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+    """Share of the coefficients, and of their energy, that a filter keeps of each picture."""
+    height, width = energy.shape[1:]
+    others = keep.copy()
+    others[:, height // 2, width // 2] = False  # the mean colour
+    count = others.sum(axis=(1, 2)) / (height * width - 1)
+    return count, (energy * others).sum(axis=(1, 2)) / energy.sum(axis=(1, 2))
+
+
+def completed(examples: Examples) -> Float[np.ndarray, "k n h w 3"]:
+    """The kept frequencies with the predicted ones where they were hidden, in [0, 1].
+
+    What a model predicts of kept frequencies is asked by no loss. Where everything was kept, such
+    as by a blur, the prediction is the whole picture.
+    """
+    assert examples.rebuilt is not None, "nothing was predicted"
+    keep = np.fft.ifftshift(examples.keep, axes=(-2, -1))[..., None]
+    known, guessed = (
+        np.fft.fft2(pictures, axes=(-3, -2))
+        for pictures in (examples.pictures[None], examples.rebuilt)
+    )
+    whole = np.fft.ifft2(np.where(keep, known, guessed), axes=(-3, -2)).real.clip(0.0, 1.0)
+    restored = np.all(examples.keep, axis=(1, 2, 3)).reshape(-1, 1, 1, 1, 1)
+    joined: np.ndarray = np.where(restored, examples.rebuilt, whole)
+    return joined
+
+
+def _read(path: Path, label: str) -> Examples:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            pictures, keep, filtered, rebuilt = (
+                file[n] for n in ("pictures", "keep", "filtered", "reconstructed")
+            )
+            names = [str(name) for name in file["names"]]
+        shape = (len(names), *pictures.shape)
+        if keep.shape != shape[:-1] or filtered.shape != shape or keep.dtype != np.bool_:
+            raise ValueError(f"keep is {keep.shape}, filtered {filtered.shape}, not {shape}")
+        if len(rebuilt) and rebuilt.shape != shape:
+            raise ValueError(f"reconstructed is {rebuilt.shape}, not {shape}")
+        if pictures.ndim != 4 or pictures.dtype != np.uint8:
+            raise ValueError(f"pictures are {pictures.shape} of {pictures.dtype}")
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, NotImplementedError,
+            MemoryError, RuntimeError, SyntaxError, zlib.error, struct.error) as error:  # fmt: skip
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(
+            f"{path}: not the examples of a pre-training ({reason}); run that job again"
+        ) from error
+    return Examples(
+        label=label,
+        names=names,
+        pictures=pictures / 255.0,
+        keep=keep,
+        filtered=filtered / 255.0,
+        rebuilt=rebuilt / 255.0 if len(rebuilt) else None,
+        one_mask=not _masks_each_colour(path.parent / "recipe.yaml"),
+    )
+
+
+def _masks_each_colour(recipe: Path) -> bool:
+    found: Any = Document(recipe).values if recipe.is_file() else {}
+    for key in ("method", "filter", "mask_channels"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return bool(found == "per_channel")

@@ -1,0 +1,366 @@
+"""Figures as SVG text: the same input gives the same bytes, and words stay words."""
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
+
+from folk.evidence.report.canvas import INK, MARKERS, PALETTE, PAPER, STYLE, WIDTH, svg_text
+
+_ODDS_TICKS = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 0.999, 0.9999)
+_NAME_WIDTH = 18  # characters; longer names are broken
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity of one run over training."""
+
+    row: str  # label of the encoder's row
+    part: str  # such as "distillation"
+    seed: int
+    epochs: list[float]
+    values: list[float]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One accuracy (a fraction) of one encoder with so many labels."""
+
+    row: str  # label of the encoder's row
+    labels: int
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What one filter keeps: shares in [0, 1], a number for each picture."""
+
+    name: str  # such as "Com 0.05"
+    coefficients: list[float]
+    energy: list[float]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one row cost and what it reached, each with its deviation over seeds."""
+
+    row: str  # label of the encoder's row
+    cost: float
+    cost_deviation: float | None
+    value: float
+    value_deviation: float | None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Rows by one kind of cost."""
+
+    cost: str  # what the cost is, with its unit
+    value: str  # what was reached, with its unit
+    points: list[Spent]
+
+
+def figure_curves(curves: Sequence[Curve], colours: Mapping[str, str]) -> str:
+    """Training losses in small multiples: their scales differ from method to method.
+
+    Args:
+        curves: of all runs; curves of one row and part share their axes.
+        colours: row label to colour.
+    """
+    panels = list(dict.fromkeys((curve.row, curve.part) for curve in curves))
+    lines = -(-len(panels) // 2)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 0.25 + 1.8 * lines), layout="constrained")
+        grid = np.atleast_1d(figure.subplots(lines, 2, squeeze=False))
+        for axes in grid.flat[len(panels) :]:
+            axes.set_visible(False)
+        for axes, panel in zip(grid.flat, panels, strict=False):
+            row, part = panel
+            what = part if part.endswith("loss") else f"{part} loss"
+            axes.set_title(f"{row}\n{what}", fontsize=10)
+            for curve in (c for c in curves if (c.row, c.part) == panel):
+                axes.plot(curve.epochs, curve.values, color=colours[row], linewidth=1.4)
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.yaxis.set_major_locator(MaxNLocator(4))
+        figure.supxlabel("epoch", fontsize=11)
+        return svg_text(figure)
+
+
+def figure_labels(points: Sequence[Point], colours: Mapping[str, str]) -> str:
+    """Accuracy against number of labels: every run a dot, a line through the means.
+
+    Args:
+        points: of all runs and settings.
+        colours: row label to colour; its order is the order of the markers.
+    """
+    counts = sorted({point.labels for point in points})
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+        axes = figure.subplots()
+        ends: list[tuple[float, str]] = []
+        for place, (row, colour) in enumerate(colours.items()):
+            own = [point for point in points if point.row == row]
+            if not own:
+                continue
+            at = [count for count in counts if any(p.labels == count for p in own)]
+            means = [np.mean([100 * p.accuracy for p in own if p.labels == n]) for n in at]
+            marker = MARKERS[place % len(MARKERS)]
+            # Side by side (the axis is logarithmic), or dots of equal accuracy would hide others.
+            aside = 1.05 ** (place - (len(colours) - 1) / 2)
+            axes.plot([aside * n for n in at], means, color=colour, linewidth=1.6)
+            axes.plot(
+                [aside * p.labels for p in own],
+                [100 * p.accuracy for p in own],
+                marker,
+                color=colour,
+                markersize=5,
+                markeredgecolor=PAPER,
+                markeredgewidth=0.6,
+            )
+            ends.append((float(means[-1]), row))
+        axes.set_xscale("log")
+        axes.set_xticks(counts)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel("labelled training pictures")
+        axes.set_title("top-1 %")
+        _direct_labels(axes, ends, colours)
+        return svg_text(figure)
+
+
+def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) -> str:
+    """Share of a spectrum's energy that filters keep, against the share of its coefficients.
+
+    Between the two curves lies everything that a filter could keep: at best it takes the largest
+    coefficients, at worst the smallest.
+
+    Args:
+        largest: share of the energy in the 1, 2 .. c largest coefficients of each picture.
+        filters: those of one family, such as "Com 0.05" and "Com 0.1", share colour and marker.
+    """
+    steps = largest.shape[1]
+    little = 1e-6  # neither none nor all stands on an axis of odds
+    shares = _even_in_odds(steps)
+    count = np.round(shares * steps).astype(int)
+    least, middle, most = (
+        find(largest[:, count - 1], axis=0).clip(little, 1 - little)
+        for find in (np.min, np.median, np.max)
+    )
+    across = _odds_ends([share for kept in filters for share in kept.coefficients], room=2.0)
+    up = _odds_ends([share for kept in filters for share in kept.energy], room=1.0)
+    families = list(dict.fromkeys(_family(kept.name)[0] for kept in filters))
+    looks = {f: (PALETTE[1:][i % 6], MARKERS[i % len(MARKERS)]) for i, f in enumerate(families)}
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 4.2 + 0.22 * -(-len(families) // 2)), layout="constrained")
+        axes = figure.subplots()
+        axes.set(xscale="logit", yscale="logit")
+        axes.fill_between(shares, least, most, color=PALETTE[0], alpha=0.25, linewidth=0)
+        axes.plot(shares, middle, color=PALETTE[0], linewidth=1.4)
+        # Whoever keeps the smallest keeps what the largest leave.
+        axes.fill_between(
+            1 - shares, 1 - most, 1 - least, color=PALETTE[0], alpha=0.25, linewidth=0
+        )
+        axes.plot(1 - shares, 1 - middle, color=PALETTE[0], linewidth=1.4)
+        for kept in filters:
+            family, number = _family(kept.name)
+            colour, marker = looks[family]
+            x, y = np.clip(kept.coefficients, *across), np.clip(kept.energy, *up)
+            axes.plot(x, y, "_", color=colour, markersize=6, alpha=0.8)
+            at = float(np.mean(x)), float(np.mean(y))
+            axes.plot(
+                *at, marker, color=colour, markersize=7, markeredgecolor=PAPER, markeredgewidth=0.6
+            )
+            # Nothing can lie above the upper curve or below the lower one: there is room.
+            above = at[1] > at[0]
+            axes.annotate(
+                number,
+                at,
+                (-7, 4) if above else (7, -4),
+                textcoords="offset points",
+                ha="right" if above else "left",
+                va="bottom" if above else "top",
+                color=colour,
+                fontsize=10,
+            )
+        axes.set(xlim=across, ylim=up)
+        for axis, ends in ((axes.xaxis, across), (axes.yaxis, up)):
+            shown = [tick for tick in _ODDS_TICKS if ends[0] <= tick <= ends[1]]
+            axis.set_ticks(shown, [f"{100 * tick:.5g}" for tick in shown])
+            axis.set_minor_locator(NullLocator())
+        axes.set_xlabel("coefficients kept, %")
+        axes.set_title("energy kept, %")
+        handles = [
+            Line2D([], [], color=colour, marker=marker, linestyle="", label=family)
+            for family, (colour, marker) in looks.items()
+        ]
+        figure.legend(
+            handles=handles, loc="outside lower left", ncols=2, frameon=False, fontsize=10
+        )
+        return svg_text(figure)
+
+
+def figure_spent(panels: Sequence[Panel], colours: Mapping[str, str]) -> str:
+    """What rows reach against what they cost, a panel for each kind of cost.
+
+    Args:
+        panels: with a point for each row; bars are deviations over seeds.
+        colours: row label to colour; its order is the order of the markers.
+    """
+    places = {row: place for place, row in enumerate(colours)}
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 2.7 * len(panels)), layout="constrained")
+        for axes, panel in zip(
+            figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True
+        ):
+            for point in panel.points:
+                axes.errorbar(
+                    point.cost,
+                    point.value,
+                    xerr=point.cost_deviation,
+                    yerr=point.value_deviation,
+                    fmt=MARKERS[places[point.row] % len(MARKERS)],
+                    color=colours[point.row],
+                    markersize=7,
+                    markeredgecolor=PAPER,
+                    markeredgewidth=0.6,
+                    elinewidth=1.2,
+                )
+            axes.margins(x=0.08, y=0.18)
+            axes.set_xlim(0, axes.get_xlim()[1])
+            axes.yaxis.set_major_locator(MaxNLocator(5))
+            axes.set_xlabel(panel.cost)
+            axes.set_title(panel.value)
+            _names_beside(axes, panel.points, colours)
+        return svg_text(figure)
+
+
+def figure_frozen(
+    values: Mapping[str, Mapping[str, Sequence[float]]],
+    colours: Mapping[str, str],
+    chance: float | None,
+) -> str:
+    """Accuracy on frozen features: a bar for the mean, a dot for each seed.
+
+    Args:
+        values: measure (such as "k-NN") to row label to one fraction per seed.
+        colours: row label to colour.
+        chance: accuracy of guessing, a fraction; None when it is not known.
+    """
+    rows = [row for row in colours if any(row in by_row for by_row in values.values())]
+    with mpl.rc_context(STYLE):
+        height = 0.5 + len(values) * (0.35 + 0.27 * len(rows))
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        panels = figure.subplots(len(values), 1, squeeze=False, sharex=True)[:, 0]
+        most = max(max(v) for by_row in values.values() for v in by_row.values())
+        for axes, (measure, by_row) in zip(panels, values.items(), strict=True):
+            for place, row in enumerate(rows):
+                seeds = [100 * value for value in by_row.get(row, [])]
+                if not seeds:
+                    continue
+                axes.barh(place, np.mean(seeds), height=0.62, color=colours[row], alpha=0.55)
+                axes.plot(
+                    seeds,
+                    [place] * len(seeds),
+                    "o",
+                    color=colours[row],
+                    markersize=5,
+                    markeredgecolor=INK,
+                    markeredgewidth=0.7,
+                )
+            if chance is not None:
+                axes.axvline(100 * chance, color=INK, linewidth=1, linestyle=(0, (3, 2)))
+            axes.set_yticks(range(len(rows)), rows)
+            axes.invert_yaxis()
+            axes.tick_params(axis="y", length=0)
+            axes.spines["left"].set_visible(False)
+            axes.grid(visible=False, axis="y")
+            axes.set_title(measure)
+            axes.set_xlim(0, min(100.0, 115 * most))
+        word = ", dashed: guessing" if chance is not None else ""
+        panels[-1].set_xlabel(f"top-1 %{word}")
+        return svg_text(figure)
+
+
+def _family(name: str) -> tuple[str, str]:
+    """The words of a filter's name, and its number: empty when it has none."""
+    found = re.fullmatch(r"(.*?) ([0-9.]+(?:e-?[0-9]+)?)( \(.*\))?", name)
+    return (found[1] + (found[3] or ""), found[2]) if found else (name, "")
+
+
+def _even_in_odds(count: int) -> Float[np.ndarray, "p"]:
+    """Shares of `count` things, from the first to all but one, evenly spread on a logit axis."""
+    ends = np.log(count - 1.0)
+    wanted = 1.0 / (1.0 + np.exp(-np.linspace(-ends, ends, 200)))
+    return np.unique(np.clip(np.round(wanted * count), 1, count - 1)) / count
+
+
+def _odds_ends(shares: Sequence[float], room: float) -> tuple[float, float]:
+    """Ends of a logit axis as wide as its shares ask, the same to both sides; `room` in logits."""
+    inner = [share for share in shares if 0.0 < share < 1.0]
+    reach = max([*(abs(float(np.log(share / (1 - share)))) for share in inner), 3.0]) + room
+    return float(1.0 / (1.0 + np.exp(reach))), float(1.0 / (1.0 + np.exp(-reach)))
+
+
+def _names_beside(axes: Axes, points: Sequence[Spent], colours: Mapping[str, str]) -> None:
+    """Name the points: to the right of those in the left half, to the left of the others."""
+    (_, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    for is_left in (True, False):
+        own = sorted(
+            (point for point in points if (point.cost < right / 2) == is_left),
+            key=lambda point: point.value,
+        )
+        heights = _apart(
+            [(point.value - bottom) / (top - bottom) for point in own], [0.1] * len(own)
+        )
+        for point, height in zip(own, heights, strict=True):
+            axes.annotate(
+                point.row,
+                (point.cost, bottom + height * (top - bottom)),
+                (7 if is_left else -7, 3),  # clear of its bars
+                textcoords="offset points",
+                ha="left" if is_left else "right",
+                va="bottom",
+                color=colours[point.row],
+                fontweight="bold",
+            )
+
+
+def _apart(heights: Sequence[float], sizes: Sequence[float]) -> list[float]:
+    """`heights`, in rising order, of words so tall, pushed apart and kept around one middle."""
+    pushed: list[float] = []
+    for place, height in enumerate(heights):
+        gap = (sizes[place - 1] + sizes[place]) / 2
+        pushed.append(max(height, pushed[-1] + gap) if pushed else height)
+    # Pushing went upwards only: let the names straddle the places they belong to.
+    shift = float(np.mean(heights) - np.mean(pushed)) if pushed else 0.0
+    return [height + shift for height in pushed]
+
+
+def _direct_labels(
+    axes: Axes, ends: Sequence[tuple[float, str]], colours: Mapping[str, str]
+) -> None:
+    """Name the lines at their right ends, pushed apart where they would overlap."""
+    bottom, top = axes.get_ylim()
+    ends = sorted(ends)
+    names = [textwrap.fill(row, _NAME_WIDTH) for _, row in ends]
+    sizes = [0.07 * (name.count("\n") + 1) for name in names]
+    heights = _apart([(height - bottom) / (top - bottom) for height, _ in ends], sizes)
+    for height, name, (_, row) in zip(heights, names, ends, strict=True):
+        axes.annotate(
+            name,
+            (1.02, height),
+            xycoords="axes fraction",
+            color=colours[row],
+            va="center",
+            fontweight="bold",
+            annotation_clip=False,
+        )

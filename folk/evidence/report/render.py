@@ -1,0 +1,102 @@
+"""From a study's results to its report: cells, tables, figures and one page."""
+
+import hashlib
+from pathlib import Path
+
+from folk.evidence.core.files import write_text
+from folk.evidence.report.assumptions import (
+    Choices,
+    assumptions_in_force,
+    no_choices,
+    render_assumptions,
+)
+from folk.evidence.report.chains import Tell, no_stories
+from folk.evidence.report.claim_views import claim_views, render_claims
+from folk.evidence.report.drawings import draw
+from folk.evidence.report.html import collect_facts, render_html
+from folk.evidence.report.tables import render_csv, render_latex, render_markdown, table_views
+from folk.evidence.results.cells import cells_of, collect_cells, read_cells, write_cells
+from folk.evidence.results.claims import judge_claims, read_claims, write_claims
+from folk.evidence.results.evidence import Evidence, shown_path
+from folk.evidence.results.published import load_published
+from folk.evidence.study.study import Study
+
+
+def render_report(
+    study: Study,
+    study_path: Path,
+    results: Path,
+    published: Path,
+    *,
+    choices: Choices = no_choices,
+    tell: Tell = no_stories,
+    strict: bool = False,
+) -> list[Path]:
+    """Write cells, tables, claims, assumptions, figures and report.html of a study.
+
+    Args:
+        study: the study.
+        study_path: the file it was read from.
+        results: the study's own folder, such as `results/demo`; read and written.
+        published: the file of published numbers, `config/published.yaml`.
+        choices: which other values an assumed key could have had; recipes know that.
+        tell: the chain behind each cell, from the cells and the results; audits know that.
+        strict: refuse a table with an empty cell instead of marking the cell.
+
+    Returns:
+        the files written, in the order they were written; report.html is last.
+
+    Raises:
+        InputError: see `collect_cells`; nothing is written then.
+    """
+    numbers = load_published(published)
+    evidence = Evidence(study, results)
+    table = collect_cells(study, results, numbers, strict=strict, evidence=evidence)
+    drawings, not_drawn = draw(evidence, cells_of(table))
+    assumptions = assumptions_in_force(evidence, choices)
+
+    cells_path = results / "cells.parquet"
+    write_cells(table, cells_path)
+    written = [cells_path]
+    # Read back: tables and claims show what the file says, not what memory held.
+    cells, failures = read_cells(cells_path), evidence.failures()
+    views = table_views(study, cells, numbers, failures)
+    for view in views:
+        texts = {"md": render_markdown, "tex": render_latex, "csv": render_csv}
+        for suffix, render in texts.items():
+            written.append(_write(results / "tables" / f"{view.name}.{suffix}", render(view)))
+    claims_path = results / "claims.parquet"
+    write_claims(judge_claims(study, cells, numbers), claims_path)
+    claims = claim_views(study, read_claims(claims_path), numbers)
+    written += [claims_path, _write(results / "claims.md", render_claims(claims))]
+    text = render_assumptions(study, assumptions)
+    written.append(_write(results / "assumptions.md", text))
+    for drawing in drawings:
+        written.append(_write(results / "figures" / f"{drawing.name}.svg", drawing.svg))
+
+    sealed = (study_path, published, cells_path, claims_path)
+    digests = [(shown_path(p), _sha256(p)) for p in sealed]
+    page = render_html(
+        study,
+        Path(shown_path(study_path)),
+        views,
+        claims,
+        drawings,
+        not_drawn,
+        assumptions,
+        failures,
+        collect_facts(evidence, digests),
+        numbers,
+        tell(cells, evidence),
+    )
+    return [*written, _write(results / "report.html", page)]
+
+
+def _write(path: Path, text: str) -> Path:
+    write_text(path, text)
+    return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

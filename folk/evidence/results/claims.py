@@ -1,0 +1,212 @@
+"""Claims about several numbers at once, judged by the cells and by nothing else."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from folk.evidence.results.cells import Cell, digits_of
+from folk.evidence.results.compared import check_comparisons, unit_of_difference
+from folk.evidence.results.metrics import intervals
+from folk.evidence.results.published import Published
+from folk.evidence.results.stored import read_rows, write_rows
+from folk.evidence.results.verdicts import Step, order_verdict, verdict
+from folk.evidence.study.study import Claim, Study
+
+# Two one-sided tests at 5 % each ask for the 90 % interval.
+CONFIDENCE = {"order": 0.95, "difference": 0.95, "equal": 0.90}
+
+_STEP = pa.struct(
+    [
+        ("below", pa.string()),  # cell that is subtracted
+        ("above", pa.string()),
+        ("difference", pa.float64()),  # of the means; null when a cell has no number
+        ("low", pa.float64()),  # Welch's interval over seeds; null with a single seed
+        ("high", pa.float64()),
+        ("printed", pa.string()),  # as tables print them; empty when there is none
+        ("printed_interval", pa.string()),
+    ]
+)
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("says", pa.string()),
+        ("kind", pa.string()),  # order, difference or equal
+        ("cells", pa.list_(pa.string())),  # the subtracted one first
+        ("printed_values", pa.list_(pa.string())),
+        ("unit", pa.string()),  # of differences
+        ("confidence", pa.float64()),
+        ("steps", pa.list_(_STEP)),  # from each cell to the next
+        ("margin", pa.float64()),  # of the published difference, or of the equivalence
+        ("published_id", pa.string()),  # of a number or of a statement
+        ("published_value", pa.float64()),
+        ("published_printed", pa.string()),
+        ("published_certainty", pa.string()),
+        ("published_source", pa.string()),
+        ("verdict", pa.string()),
+        ("note", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ClaimStep:
+    """From one cell to the next; see `SCHEMA`."""
+
+    below: str
+    above: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    printed: str
+    printed_interval: str
+
+
+@dataclass(frozen=True)
+class JudgedClaim:
+    """One claim, as a row of claims.parquet; see `SCHEMA`."""
+
+    id: str
+    says: str
+    kind: str
+    cells: list[str]
+    printed_values: list[str]
+    unit: str
+    confidence: float
+    steps: list[ClaimStep]
+    margin: float | None
+    published_id: str | None
+    published_value: float | None
+    published_printed: str | None
+    published_certainty: str | None
+    published_source: str | None
+    verdict: str
+    note: str
+
+
+def judge_claims(study: Study, cells: Iterable[Cell], published: Published) -> list[JudgedClaim]:
+    """Judge every claim of a study, in the study's order.
+
+    Args:
+        study: what is claimed.
+        cells: the study's cells; differences and intervals are made of their seeds.
+        published: the numbers and statements that the claims name.
+
+    Raises:
+        InputError: as `check_comparisons`.
+    """
+    check_comparisons(study, published)
+    by_id = {cell.id: cell for cell in cells}
+    return [_judged(study, name, claim, by_id, published) for name, claim in study.claims.items()]
+
+
+def write_claims(claims: Iterable[JudgedClaim], path: Path) -> None:
+    """Write claims.parquet, whole or not at all; without claims it has no row."""
+    table = pa.Table.from_pylist([asdict(claim) for claim in claims], schema=SCHEMA)
+    write_rows(table, path)
+
+
+def read_claims(path: Path) -> list[JudgedClaim]:
+    """Read claims.parquet.
+
+    Raises:
+        InputError: it is missing, unreadable or has other columns.
+    """
+    rows = read_rows(path, SCHEMA, "claims").to_pylist()
+    return [JudgedClaim(**{**r, "steps": [ClaimStep(**s) for s in r["steps"]]}) for r in rows]
+
+
+def _judged(
+    study: Study, name: str, claim: Claim, by_id: Mapping[str, Cell], published: Published
+) -> JudgedClaim:
+    cells = [by_id[cell] for _, cell in claim.places()]
+    confidence, unit = CONFIDENCE[claim.kind], unit_of_difference(cells[0].unit)
+    # One decimal more than cells have: margins of differences are finer than a printed accuracy.
+    digits = 2 if unit == "points" else 1 + digits_of([v for c in cells for v in c.seed_values])
+    steps = [_step(below, above, confidence, digits) for below, above in pairwise(cells)]
+    return JudgedClaim(
+        id=name,
+        says=claim.says,
+        kind=claim.kind,
+        cells=[cell.id for cell in cells],
+        printed_values=[cell.printed for cell in cells],
+        unit=unit,
+        confidence=confidence,
+        steps=steps,
+        **_against(study, claim, cells, steps, published),
+        note=_note(cells),
+    )
+
+
+def _step(below: Cell, above: Cell, confidence: float, digits: int) -> ClaimStep:
+    if below.value is None or above.value is None:
+        return ClaimStep(below.id, above.id, None, None, None, "", "")
+    gap = above.value - below.value
+    found = intervals.difference_interval(above.run_values, below.run_values, confidence)
+    low, high = (found.low, found.high) if found is not None else (None, None)
+
+    def show(value: float) -> str:
+        return f"{value:+.{digits}f}".replace("-", "−")
+
+    reach = f"{show(low)} to {show(high)}" if low is not None and high is not None else ""
+    return ClaimStep(below.id, above.id, gap, low, high, show(gap), reach)
+
+
+def _against(
+    study: Study, claim: Claim, cells: list[Cell], steps: list[ClaimStep], published: Published
+) -> dict[str, Any]:
+    number = published.numbers.get(claim.published or "")
+    statement = published.statements.get(claim.source or "")
+    source = number or statement
+    known = number.value if number is not None else None
+    margin = claim.equal.margin if claim.equal is not None else None
+    if number is not None and known is not None:
+        margin = number.margin
+    if claim.kind == "order":
+        word = order_verdict(
+            scale=study.scale, steps=[Step(step.difference, step.low, step.high) for step in steps]
+        )
+    else:
+        # A difference that nobody printed has no margin: it is measured and stays inconclusive.
+        word = verdict(
+            scale=study.scale,
+            mean=steps[0].difference,
+            low=steps[0].low,
+            high=steps[0].high,
+            published=known or 0.0,
+            margin=margin,
+            same_epoch=number is None or not any(number.of_another_epoch(c.metric) for c in cells),
+        )
+    return {
+        "margin": margin,
+        "published_id": source.id if source is not None else None,
+        "published_value": known,
+        "published_printed": number.printed if number is not None else None,
+        "published_certainty": source.certainty if source is not None else None,
+        "published_source": _source(published, claim),
+        "verdict": word,
+    }
+
+
+def _source(published: Published, claim: Claim) -> str | None:
+    said = []
+    if number := published.numbers.get(claim.published or ""):
+        said.append((number.paper, number.table, number.source, number.note))
+    if statement := published.statements.get(claim.source or ""):
+        said.append((statement.paper, statement.place, statement.source, statement.note))
+    texts = [
+        f"{published.papers[paper].title} ({published.papers[paper].venue}), {place}. "
+        f"Source: {source}." + (f" {note[:1].upper()}{note[1:]}." if note else "")
+        for paper, place, source, note in said
+    ]
+    return " ".join(texts) or None
+
+
+def _note(cells: list[Cell]) -> str:
+    empty = [f"{cell.id} has no number ({cell.note})" for cell in cells if cell.value is None]
+    single = [cell.id for cell in cells if cell.value is not None and cell.n == 1]
+    one = [f"one seed in {', '.join(single)}, so no interval"] if single else []
+    return "; ".join([*empty, *one])

@@ -1,0 +1,250 @@
+"""What the runs of a study left behind, read without trust: metrics, predictions, records."""
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.core.json_file import read_keys
+from folk.evidence.record.failures import FAILED, failed_paths
+from folk.evidence.results.metrics.classification import top_k_of_file
+from folk.evidence.results.metrics.corruption import robustness_metrics
+from folk.evidence.results.metrics.knn import knn_metrics
+from folk.evidence.results.metrics.kshot import kshot_metrics
+from folk.evidence.results.metrics.segmentation import scores_of_file
+from folk.evidence.results.origin import Foreign, foreign
+from folk.evidence.results.pictures import PictureScores, picture_scores
+from folk.evidence.study.study import Study, run_name
+
+Status = Literal["ok", "excluded", "failed", "not run", "not planned"] | Foreign
+
+# metrics.json and the predictions are written by the same job in double precision.
+_AGREE = 1e-6
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One evaluation of one encoder; `metrics` is empty unless `status` is "ok"."""
+
+    name: str  # such as folk-s0/few-a
+    folder: Path
+    status: Status
+    metrics: dict[str, float] = field(default_factory=dict)
+    record: str = ""  # path of the record, as it is shown
+    record_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that did not end well, and whether a later one did."""
+
+    job: str
+    outcome: str
+    reason: str
+    started: str
+    record: str
+    completed_later: bool
+
+
+class Evidence:
+    """The results folder of one study, such as `results/demo`; each file is read once."""
+
+    def __init__(self, study: Study, results: Path) -> None:
+        """Look at `results`; nothing is read yet.
+
+        Raises:
+            InputError: there is no such folder.
+        """
+        if not results.is_dir():
+            raise InputError(f"{results}: no such folder; run the study '{study.name}' first")
+        self.study = study
+        self.results = results
+        self._measurements: dict[tuple[str, int, str], Measurement] = {}
+        self._derived: dict[tuple[Path, str], float | None] = {}
+        self._foreign: dict[Path, Foreign | None] = {}
+        self._pictures: dict[tuple[Path, str], PictureScores | None] = {}
+
+    def measurement(self, row: str, seed: int, evaluation: str) -> Measurement:
+        """What `evaluation` found for the encoder of `row` and `seed`."""
+        key = (row, seed, evaluation)
+        if key not in self._measurements:
+            self._measurements[key] = self._read(*key)
+        return self._measurements[key]
+
+    def value(self, measurement: Measurement, metric: str) -> float:
+        """One finished number, agreed upon by metrics.json and the stored predictions.
+
+        Raises:
+            InputError: metrics.json has no such metric, or disagrees with the predictions.
+        """
+        path = measurement.folder / "metrics.json"
+        if metric not in measurement.metrics:
+            close = nearest(metric, measurement.metrics)
+            raise InputError(f"{path}: no metric is named '{metric}'{close}")
+        stated = measurement.metrics[metric]
+        again = self.derived(measurement, metric)
+        if again is not None and abs(again - stated) > _AGREE:
+            raise InputError(
+                f"{path}: {metric} is {stated!r}, the predictions beside it give {again!r}; "
+                "one of the two files was changed: run this evaluation again"
+            )
+        return stated
+
+    def derived(self, measurement: Measurement, metric: str) -> float | None:
+        """The same number from the stored predictions alone; None when they cannot tell.
+
+        Raises:
+            InputError: as `recompute`.
+        """
+        key = (measurement.folder, metric)
+        if key not in self._derived:
+            self._derived[key] = recompute(*key)
+        return self._derived[key]
+
+    def foreign(self, folder: Path) -> Foreign | None:
+        """Why the result in `folder` may not enter the report; None when it is the study's own."""
+        if folder not in self._foreign:
+            self._foreign[folder] = foreign(_record(folder), self.study)
+        return self._foreign[folder]
+
+    def pictures(self, measurement: Measurement, metric: str) -> PictureScores | None:
+        """What `metric` was made of, picture by picture; None when no file tells.
+
+        Raises:
+            InputError: as `picture_scores`.
+        """
+        key = (measurement.folder, metric)
+        if key not in self._pictures:
+            self._pictures[key] = picture_scores(*key)
+        return self._pictures[key]
+
+    def failures(self) -> list[Failure]:
+        """Jobs whose records say that they failed or were interrupted, in order of path."""
+        found = []
+        for path in failed_paths(self.results):
+            record = read_json(path)
+            job = path.parent.relative_to(self.results / FAILED)
+            done = (self.results / job / "record.json").is_file()
+            found.append(
+                Failure(
+                    job=job.as_posix(),
+                    outcome=str(record.get("outcome", "failed")),
+                    reason=_reason(record.get("error")),
+                    started=str(record.get("started", "")),
+                    record=shown_path(path),
+                    completed_later=done,
+                )
+            )
+        return found
+
+    def records(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Every published record of the study."""
+        for path in sorted(self.results.glob("**/record.json")):
+            if "work" not in path.relative_to(self.results).parts:
+                yield path, read_json(path)
+
+    def record_ids(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Path and id of each record: of finished jobs, and of those that did not finish."""
+        finished = {shown_path(path): str(record.get("id")) for path, record in self.records()}
+        ends = failed_paths(self.results)
+        return finished, {shown_path(path): str(read_json(path).get("id")) for path in ends}
+
+    def folders(self) -> Iterator[tuple[str, Path]]:
+        """Stage and result folder of every job that was done, in the order of the stages."""
+        stages = sorted({evaluation.stage for evaluation in self.study.evaluations.values()})
+        first = [("prepare", "*"), ("split", "*"), ("pretrain", "*")]
+        for stage, pattern in [*first, *((stage, "*/*") for stage in stages)]:
+            for folder in sorted((self.results / stage).glob(pattern)):
+                if folder.is_dir() and self.foreign(folder) is None:
+                    yield stage, folder
+
+    def _read(self, row: str, seed: int, evaluation: str) -> Measurement:
+        run, stage = run_name(row, seed), self.study.evaluations[evaluation].stage
+        name = f"{run}/{evaluation}"
+        folder = self.results / stage / run / evaluation
+        if row not in self.study.rows_of(evaluation):
+            return Measurement(name, folder, "not planned")
+        if run in self.study.exclude:
+            return Measurement(name, folder, "excluded")
+        if not (folder / "metrics.json").is_file():
+            places = (Path(stage, run, evaluation), Path("pretrain", run))
+            failed = any(failed_paths(self.results, place) for place in places)
+            return Measurement(name, folder, "failed" if failed else "not run")
+        # An evaluation stands on its encoder, so both must be the study's own.
+        for place in (folder, self.results / "pretrain" / run):
+            if (status := self.foreign(place)) is not None:
+                return Measurement(name, folder, status)
+        record = _record(folder)
+        return Measurement(
+            name,
+            folder,
+            "ok",
+            read_metrics(folder / "metrics.json"),
+            shown_path(folder / "record.json"),
+            None if record is None else record.get("id"),
+        )
+
+
+def read_metrics(path: Path) -> dict[str, float]:
+    """The numbers of a metrics.json.
+
+    Raises:
+        InputError: not JSON, or a value that is not a finite number.
+    """
+    metrics = read_json(path)
+    for name, value in metrics.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not abs(value) <= sys.float_info.max:
+            said = repr(value)[:80]
+            raise InputError(f"{path}: {name} is {said}, not a finite number; run it again")
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file that holds keys with values.
+
+    Raises:
+        InputError: it cannot be read or holds something else.
+    """
+    return read_keys(path, "run that job again")
+
+
+def recompute(folder: Path, metric: str) -> float | None:
+    """Derive a metric from the predictions in `folder`; None when they cannot tell.
+
+    Raises:
+        InputError: the predictions that should be there are missing or unreadable.
+    """
+    if metric in ("miou", "macc", "aacc"):
+        again: float = getattr(scores_of_file(folder / "predictions.parquet"), metric)
+        return again
+    if match := re.fullmatch(r"(?:(linear)_)?top([15])_last", metric):
+        name = f"predictions-{match[1]}.parquet" if match[1] else "predictions.parquet"
+        return top_k_of_file(folder / name, int(match[2]))
+    if metric.startswith("knn_top1_"):
+        return knn_metrics(folder / "predictions-knn.parquet").get(metric)
+    if metric.startswith("kshot_top1_"):
+        return kshot_metrics(folder / "predictions-kshot.parquet").get(metric)
+    if (variants := folder / "predictions-variants.parquet").is_file():
+        return robustness_metrics(variants).get(metric)
+    return None
+
+
+def shown_path(path: Path) -> str:
+    """`path` as records write it: from the folder snakemake runs in, with forward slashes."""
+    here = Path.cwd()
+    return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
+
+
+def _record(folder: Path) -> dict[str, Any] | None:
+    path = folder / "record.json"
+    return read_json(path) if path.is_file() else None
+
+
+def _reason(error: Any) -> str:
+    if isinstance(error, dict):
+        return ": ".join(str(error[key]) for key in ("type", "message") if error.get(key))
+    return str(error or "")

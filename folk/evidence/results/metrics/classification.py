@@ -1,0 +1,147 @@
+"""Top-k accuracy, and the stored predictions it is computed from."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float, Integer
+
+from folk.evidence.core.errors import InputError, brief
+from folk.evidence.core.files import whole_file
+from folk.evidence.results.metrics.columns import numbers
+
+NUM_KEPT = 5
+
+
+def write_predictions(
+    path: Path, keys: list[str], labels: Integer[np.ndarray, "n"], logits: Float[np.ndarray, "n c"]
+) -> None:
+    """Store the five best classes of each picture and their scores.
+
+    Args:
+        path: the parquet file to write: key, label, top5 (best first), logits (of top5).
+        keys: name of each picture.
+        labels: true class of each picture.
+        logits: score of each class, any finite scale; equal scores rank the lower class first.
+
+    Raises:
+        InputError: a score is not a number, or a label is no class.
+    """
+    table = prediction_table(path, keys, labels, logits)
+    with whole_file(path) as aside:
+        pq.write_table(table, aside, compression="zstd")
+
+
+def prediction_table(
+    path: Path, keys: list[str], labels: Integer[np.ndarray, "n"], logits: Float[np.ndarray, "n c"]
+) -> pa.Table:
+    """The table that `write_predictions` writes; `path` is named in errors only.
+
+    Raises:
+        InputError: a score is not a number, or a label is no class.
+    """
+    assert len(keys) == len(labels) == len(logits)
+    if (row := _first_not_finite(logits)) is not None:
+        raise InputError(f"{path}: the scores of picture '{keys[row]}' are not finite numbers")
+    num_classes = logits.shape[1]
+    outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if len(outside):
+        row = int(outside[0])
+        raise InputError(
+            f"{path}: picture '{keys[row]}' has label {labels[row]}, "
+            f"the predictor knows classes 0 to {num_classes - 1}"
+        )
+    kept = min(NUM_KEPT, num_classes)
+    top = ranked(logits, kept)
+    scores = np.take_along_axis(logits, top, axis=1)
+    return pa.table(
+        {
+            "key": pa.array(keys, pa.string()),
+            "label": pa.array(labels.astype(np.int32)),
+            "top5": _lists(top),
+            "logits": _lists(scores.astype(np.float32)),
+        }
+    )
+
+
+def ranked(logits: Float[np.ndarray, "n c"], k: int) -> Integer[np.ndarray, "n k"]:
+    """The k classes with the highest scores, best first; of equal scores the lower class first.
+
+    Raises:
+        InputError: a score is not a number, and any class would be as good as another.
+    """
+    if (row := _first_not_finite(logits)) is not None:
+        raise InputError(f"the scores of picture {row} are not finite numbers; train it again")
+    # A stable sort: ties must not depend on the machine, or a number would not be repeatable.
+    return np.argsort(-logits, axis=1, kind="stable")[:, :k].astype(np.int32)
+
+
+def read_predictions(path: Path) -> tuple[Integer[np.ndarray, "n"], Integer[np.ndarray, "n k"]]:
+    """Labels, and the kept classes of each picture, best first.
+
+    Raises:
+        InputError: the file is missing or is not a file of predictions, or a score is not a number.
+    """
+    try:
+        # Not `read_table`: it imports pandas, which costs every job more than a second.
+        table = pq.ParquetFile(path).read(["label", "top5", "logits"])
+        finite = bool(np.isfinite(numbers(table["logits"].combine_chunks().flatten())).all())
+        labels = numbers(table["label"])
+        top = table["top5"].combine_chunks()
+        classes = numbers(top.flatten()).astype(np.int32).reshape(len(labels), -1)
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise InputError(f"{path}: not readable as predictions: {brief(error)}") from error
+    if len(labels) == 0:
+        raise InputError(f"{path}: holds no prediction")
+    if not finite:
+        raise InputError(f"{path}: holds scores that are not finite numbers; make it again")
+    return labels, classes
+
+
+def hits(
+    labels: Integer[np.ndarray, "n"], ranked: Integer[np.ndarray, "n k"], k: int
+) -> Integer[np.ndarray, "n"]:
+    """1 where the true class is among the k best, else 0.
+
+    With fewer than k classes stored because there are no more classes, all of them count.
+
+    Raises:
+        InputError: k is below 1 or above what was kept.
+    """
+    if not 1 <= k <= NUM_KEPT:
+        raise InputError(f"top-{k}: only the best 1 to {NUM_KEPT} classes are stored")
+    found: np.ndarray = (ranked[:, :k] == labels[:, None]).any(axis=1).astype(np.int64)
+    return found
+
+
+def top_k_accuracy(
+    labels: Integer[np.ndarray, "n"], ranked: Integer[np.ndarray, "n k"], k: int = 1
+) -> float:
+    """Fraction in [0, 1] of pictures whose true class is among the k best.
+
+    Args:
+        labels: true classes.
+        ranked: classes by falling score, as `read_predictions` gives them.
+        k: how many guesses count.
+    """
+    return float(hits(labels, ranked, k).mean())
+
+
+def top_k_of_file(path: Path, k: int = 1) -> float:
+    """Top-k accuracy, recomputed from a file of predictions.
+
+    Raises:
+        InputError: as `read_predictions`.
+    """
+    labels, ranked = read_predictions(path)
+    return top_k_accuracy(labels, ranked, k)
+
+
+def _first_not_finite(logits: Float[np.ndarray, "n c"]) -> int | None:
+    finite = np.isfinite(logits)
+    return None if finite.all() else int(np.flatnonzero(~finite.all(axis=1))[0])
+
+
+def _lists(values: np.ndarray) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])

@@ -1,0 +1,227 @@
+"""How sure a number is: over seeds, and over the pictures it was measured on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Num
+
+from folk.evidence.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A range that holds the true value with the stated confidence."""
+
+    low: float
+    high: float
+    confidence: float  # in (0, 1)
+
+
+def mean(values: Sequence[float]) -> float:
+    """Arithmetic mean.
+
+    Raises:
+        InputError: there are no values.
+    """
+    if not values:
+        raise InputError("the mean of no values does not exist; at least one run must finish")
+    return float(np.mean(np.asarray(values, dtype=np.float64)))
+
+
+def deviation(values: Sequence[float]) -> float | None:
+    """Standard deviation of a sample (divided by n - 1); None for fewer than two values."""
+    if len(values) < 2:
+        return None
+    return float(np.std(np.asarray(values, dtype=np.float64), ddof=1))
+
+
+def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval | None:
+    """Student's t interval for the mean over seeds; None for fewer than two seeds.
+
+    It supposes that the values of seeds scatter about normally. With two seeds it is very wide
+    (12.7 standard errors at 95 %): that is what two seeds can say.
+
+    Args:
+        values: one number per seed.
+        confidence: in (0, 1).
+    """
+    spread = deviation(values)
+    if spread is None:
+        return None
+    import scipy.special  # scipy.stats would cost an auditor half a second more
+
+    reach = float(scipy.special.stdtrit(len(values) - 1, 0.5 + confidence / 2))
+    centre, half = mean(values), reach * spread / len(values) ** 0.5
+    return Interval(centre - half, centre + half, confidence)
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Standard deviations of runs that were each measured several times; None where unknown."""
+
+    within: float | None  # of the measurements of one run, pooled over runs
+    between: float | None  # of runs, without what their measurements scatter
+
+
+def nested_scatter(runs: Sequence[Sequence[float]]) -> Scatter:
+    """Split the scatter of a balanced nested sample by the method of moments.
+
+    The variance of the runs' means is that between runs plus that within a run over the number of
+    its measurements; where chance makes the first less than the second, `between` is 0.
+
+    Args:
+        runs: for each run its measurements, as many in each.
+
+    Source: the analysis of variance with one random factor, S. R. Searle et al., 1992, Variance
+        Components, section 3.3.
+    """
+    count = len(runs[0]) if runs else 0
+    if count < 2:
+        return Scatter(None, None)
+    within = float(np.mean([np.var(run, ddof=1) for run in runs]))
+    if len(runs) < 2:
+        return Scatter(within**0.5, None)
+    between = float(np.var([mean(run) for run in runs], ddof=1)) - within / count
+    return Scatter(within**0.5, max(between, 0.0) ** 0.5)
+
+
+def difference_interval(
+    above: Sequence[float], below: Sequence[float], confidence: float = 0.95
+) -> Interval | None:
+    """Welch's t interval for mean(above) - mean(below); None when either has fewer than two seeds.
+
+    The two samples may scatter differently and have different sizes; they are not paired, since a
+    seed means other draws in another method.
+
+    Args:
+        above: one number per seed.
+        below: likewise.
+        confidence: in (0, 1).
+
+    Source: B. L. Welch, 1947, Biometrika 34, 28-35.
+    """
+    first, second = deviation(above), deviation(below)
+    if first is None or second is None:
+        return None
+    gap = mean(above) - mean(below)
+    errors = first**2 / len(above), second**2 / len(below)
+    if sum(errors) == 0.0:
+        return Interval(gap, gap, confidence)  # no scatter at all: degrees of freedom are 0 / 0
+    freedom = sum(errors) ** 2 / (
+        errors[0] ** 2 / (len(above) - 1) + errors[1] ** 2 / (len(below) - 1)
+    )
+    import scipy.special  # scipy.stats would cost an auditor half a second more
+
+    half = float(scipy.special.stdtrit(freedom, 0.5 + confidence / 2)) * sum(errors) ** 0.5
+    return Interval(gap - half, gap + half, confidence)
+
+
+def wilson_interval(hits: int, total: int, confidence: float = 0.95) -> Interval:
+    """Interval of a fraction, such as a top-1 accuracy on `total` pictures.
+
+    Args:
+        hits: how many were right.
+        total: of how many.
+        confidence: in (0, 1).
+
+    Raises:
+        InputError: total is below 1, or hits are not in 0 to total.
+
+    Source: E. B. Wilson, 1927, J. Am. Stat. Assoc. 22, 209-212, without continuity correction.
+    """
+    if total < 1 or not 0 <= hits <= total:
+        raise InputError(f"{hits} right of {total} is not a fraction")
+    import scipy.special
+
+    z = float(scipy.special.ndtri(0.5 + confidence / 2))
+    share = hits / total
+    centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * (share * (1 - share) / total + z**2 / (4 * total**2)) ** 0.5
+    # In theory it lies in [0, 1] and holds the share; the last bits need not know.
+    low, high = min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
+    return Interval(low, high, confidence)
+
+
+def bootstrap_interval(
+    per_picture: Num[np.ndarray, "n"],
+    *,
+    seed: int,
+    confidence: float = 0.95,
+    resamples: int = 1000,
+) -> Interval:
+    """Percentile bootstrap of a mean over pictures, drawn with replacement.
+
+    The same seed gives the same interval, so that a stored one can be checked.
+
+    Args:
+        per_picture: one number per picture, such as 1 for right and 0 for wrong.
+        seed: of the draw.
+        confidence: in (0, 1).
+        resamples: how many samples are drawn.
+
+    Raises:
+        InputError: there are fewer than two pictures.
+    """
+    if len(per_picture) < 2:
+        raise InputError("an interval over pictures needs at least two; one picture never scatters")
+    means = resampled_means(
+        per_picture[:, None], generator=np.random.default_rng(seed), resamples=resamples
+    )
+    return percentile_interval(means[:, 0], confidence)
+
+
+def resampled_means(
+    per_picture: Num[np.ndarray, "n d"], *, generator: np.random.Generator, resamples: int
+) -> Float[np.ndarray, "r d"]:
+    """Means over pictures drawn with replacement; all d columns share each draw of pictures.
+
+    How often pictures with equal rows are drawn is one multinomial number for the whole group, so
+    50,000 pictures that three runs got right or wrong cost a draw of eight numbers a resample. The
+    distribution is exactly that of drawing pictures one by one.
+
+    Args:
+        per_picture: d numbers of each picture.
+        generator: of the draw.
+        resamples: how many samples are drawn.
+
+    Raises:
+        InputError: there are no pictures.
+    """
+    total = len(per_picture)
+    if total == 0:
+        raise InputError("an interval needs at least one picture")
+    groups, counts = _groups(per_picture)
+    step = max(1, 4_000_000 // len(groups))  # draws at once: 32 MB
+    parts = [
+        generator.multinomial(total, counts / total, size=min(step, resamples - start))
+        @ groups.astype(np.float64)
+        for start in range(0, resamples, step)
+    ]
+    means: np.ndarray = np.concatenate(parts) / total
+    return means
+
+
+def percentile_interval(values: Float[np.ndarray, "r"], confidence: float = 0.95) -> Interval:
+    """The middle share of resampled values.
+
+    Source: the percentile method, B. Efron, 1979, Ann. Stat. 7, 1-26.
+    """
+    low, high = np.quantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return Interval(float(low), float(high), confidence)
+
+
+def _groups(
+    per_picture: Num[np.ndarray, "n d"],
+) -> tuple[Num[np.ndarray, "g d"], Num[np.ndarray, "g"]]:
+    """The different rows, and how often each is there."""
+    if per_picture.shape[1] > _WIDEST:
+        return per_picture, np.ones(len(per_picture), dtype=np.int64)
+    order = np.lexsort(per_picture.T)
+    rows = per_picture[order]
+    first = np.flatnonzero(np.r_[True, (rows[1:] != rows[:-1]).any(axis=1)])
+    return rows[first], np.diff(np.r_[first, len(rows)])
+
+
+# Wider rows, such as the class counts of a segmentation, hardly ever are equal: not worth sorting.
+_WIDEST = 64

@@ -1,0 +1,144 @@
+"""A few labelled pictures of each class, and a logistic regression on frozen features."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.metrics.variants import accuracy_of_variants
+
+Center = Literal["feature", "image"]
+
+
+def draw_shots(
+    labels: Integer[np.ndarray, "n"], shots: Sequence[int], seed: int
+) -> dict[int, Integer[np.ndarray, "m"]]:
+    """Choose k pictures of each class for every k, the smaller choices inside the larger ones.
+
+    Args:
+        labels: classes of all labelled pictures.
+        shots: the values of k.
+        seed: of the draw.
+
+    Returns:
+        k -> places of the chosen pictures, rising.
+
+    Source: the lists of MSN, facebookresearch/msn: within one split 1 lies in 2 and 2 in 5.
+
+    Raises:
+        InputError: a class has fewer than k pictures.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(labels))
+    of_class = {int(c): order[labels[order] == c] for c in np.unique(labels)}
+    few = min(of_class, key=lambda c: len(of_class[c]))
+    if len(of_class[few]) < max(shots):
+        raise InputError(
+            f"kshot.shots: {max(shots)} pictures of each class are asked for, class {few} has "
+            f"{len(of_class[few])} labelled ones"
+        )
+    return {k: np.sort(np.concatenate([own[:k] for own in of_class.values()])) for k in shots}
+
+
+def logistic_scores(
+    seen: Float[np.ndarray, "n d"],
+    labels: Integer[np.ndarray, "n"],
+    unseen: Float[np.ndarray, "m d"],
+    *,
+    num_classes: int,
+    weight_decay: float,
+    center: Center,
+    max_iterations: int,
+    tolerance: float,
+) -> Float[np.ndarray, "m c"]:
+    """Fit a multiclass logistic regression without intercept; score the unseen pictures.
+
+    What is minimised is the mean loss of the n labelled pictures plus
+    `weight_decay` / n * ||w||^2 / 2, so `weight_decay` is MSN's lambda before its division by N.
+    iBOT does not divide its lambda by N: its value times n is the one to give here.
+
+    Args:
+        seen: features of the labelled pictures, any scale.
+        labels: their classes.
+        unseen: features of the pictures to name.
+        num_classes: width of the result; a class without a labelled picture gets the lowest score.
+        weight_decay: lambda, above 0.
+        center: mean that is subtracted, see `prepared`.
+        max_iterations: of the solver.
+        tolerance: of the solver, on the largest entry of the gradient.
+
+    Source: MSN, facebookresearch/msn@4388dc1: no intercept, lambda / N; its solver, cyanure 1.2.2,
+        halves ||w||^2. We differ in the solver alone: L-BFGS of scikit-learn, the same minimum.
+
+    Raises:
+        InputError: fewer than two classes are labelled, or a feature has no direction.
+    """
+    if len(np.unique(labels)) < 2:
+        raise InputError("kshot: pictures of at least two classes are needed")
+    from sklearn.linear_model import LogisticRegression  # a second: only who asks pays it
+
+    known, asked = prepared(seen, unseen, center)
+    # scikit-learn minimises C * (sum of losses) + ||w||^2 / 2: ours times n / lambda.
+    model = LogisticRegression(
+        C=1.0 / weight_decay, fit_intercept=False, max_iter=max_iterations, tol=tolerance
+    ).fit(known, labels)
+    found = model.decision_function(asked)
+    if found.ndim == 1:  # two classes share one line
+        found = np.stack([-found, found], axis=1)
+    scores = np.full((len(asked), num_classes), found.min() - 1.0)
+    scores[:, model.classes_] = found
+    return scores
+
+
+def kshot_metrics(path: Path) -> dict[str, float]:
+    """`kshot_top1_<k>`, in [0, 1], from predictions whose variants are called `<k>/<split>`.
+
+    Each is the mean over splits of the top-1 accuracy.
+
+    Raises:
+        InputError: an unreadable file.
+    """
+    by_k: dict[str, list[float]] = {}
+    for name, accuracy in accuracy_of_variants(path).items():
+        by_k.setdefault(name.partition("/")[0], []).append(accuracy)
+    return {f"kshot_top1_{k}": sum(values) / len(values) for k, values in by_k.items()}
+
+
+def prepared(
+    seen: Float[np.ndarray, "n d"], unseen: Float[np.ndarray, "m d"], center: Center
+) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "m d"]]:
+    """Center and L2-normalize features, in float64.
+
+    Args:
+        seen: features of the labelled images.
+        unseen: features of the others.
+        center: "image" subtracts from each feature vector the mean of its own entries, then
+            normalizes; "feature" normalizes, then subtracts the mean vector of the labelled images
+            from all.
+
+    Source: "image" is `cyanure.preprocess(columns=False, centering=True, normalize=True)`, as
+        facebookresearch/msn@4388dc1 calls it.
+
+    Raises:
+        InputError: a feature is zero or not finite, or has no direction after centering.
+    """
+    known, asked = seen.astype(np.float64), unseen.astype(np.float64)
+    if center == "image":
+        return _unit(known - known.mean(axis=1, keepdims=True)), _unit(
+            asked - asked.mean(axis=1, keepdims=True)
+        )
+    known, asked = _unit(known), _unit(asked)
+    middle = known.mean(axis=0)
+    return known - middle, asked - middle
+
+
+def _unit(features: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0))[:, 0])
+    if len(bad):
+        raise InputError(f"kshot: feature {int(bad[0])} is zero or not finite; it has no direction")
+    directions: np.ndarray = features / lengths
+    return directions

@@ -1,0 +1,113 @@
+"""Mean intersection over union and its relatives, from one confusion matrix per picture."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float, Integer
+
+from folk.evidence.core.errors import InputError, brief
+from folk.evidence.core.files import whole_file
+from folk.evidence.results.metrics.columns import numbers
+
+IGNORED = 255
+
+
+@dataclass(frozen=True)
+class SegmentationScores:
+    """All as fractions in [0, 1]; the means leave out classes that stand in no annotation."""
+
+    miou: float
+    macc: float
+    aacc: float
+    iou: Float[np.ndarray, "c"]  # NaN for a class that is neither annotated nor predicted
+
+
+def confusion_of_picture(
+    truth: Integer[np.ndarray, "h w"], predicted: Integer[np.ndarray, "h w"], num_classes: int
+) -> Integer[np.ndarray, "c c"]:
+    """Count pixels by [true class, predicted class]; pixels of truth 255 do not count.
+
+    Raises:
+        InputError: a class is outside 0 to num_classes - 1.
+    """
+    assert truth.shape == predicted.shape
+    counted = truth != IGNORED
+    true, guess = truth[counted].astype(np.int64), predicted[counted].astype(np.int64)
+    for name, values in (("annotation", true), ("prediction", guess)):
+        if values.size and (values.min() < 0 or values.max() >= num_classes):
+            worst = int(values.max() if values.max() >= num_classes else values.min())
+            raise InputError(f"{name} holds class {worst}; there are 0 to {num_classes - 1}")
+    counts = np.bincount(true * num_classes + guess, minlength=num_classes**2)
+    return counts.reshape(num_classes, num_classes)
+
+
+def scores(confusion: Integer[np.ndarray, "c c"]) -> SegmentationScores:
+    """Scores from the confusion matrix of a whole data set, summed over pictures.
+
+    IoU of a class is TP / (TP + FP + FN); mIoU is its mean over the classes that are annotated or
+    predicted anywhere, mAcc the mean of TP / (TP + FN) over annotated classes, aAcc the fraction
+    of pixels that are right.
+
+    Source: the definitions of the ADE20K benchmark as mmsegmentation computes them, sums over the
+        data set first and then ratios, so that small pictures do not weigh more.
+
+    Raises:
+        InputError: no pixel is annotated.
+    """
+    matrix = confusion.astype(np.float64)
+    if matrix.sum() == 0:
+        raise InputError("no pixel is annotated, so there is nothing to score")
+    right = np.diag(matrix)
+    annotated, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
+    union = annotated + predicted - right
+    with np.errstate(invalid="ignore"):
+        iou, accuracy = right / union, right / annotated
+    return SegmentationScores(
+        miou=float(np.nanmean(iou)),
+        macc=float(np.nanmean(accuracy)),
+        aacc=float(right.sum() / matrix.sum()),
+        iou=iou,
+    )
+
+
+def write_confusions(path: Path, keys: list[str], confusions: Integer[np.ndarray, "n c c"]) -> None:
+    """Store one confusion matrix a picture: key, confusion (row by row, [true, predicted])."""
+    assert len(keys) == len(confusions)
+    num_classes = confusions.shape[1]
+    flat = pa.array(confusions.astype(np.int64).ravel())
+    offsets = pa.array(np.arange(len(keys) + 1) * num_classes**2, pa.int32())
+    table = pa.table(
+        {"key": pa.array(keys, pa.string()), "confusion": pa.ListArray.from_arrays(offsets, flat)}
+    ).replace_schema_metadata({b"num_classes": str(num_classes).encode()})
+    with whole_file(path) as aside:
+        pq.write_table(table, aside, compression="zstd")
+
+
+def read_confusions(path: Path) -> Integer[np.ndarray, "n c c"]:
+    """The matrices of `write_confusions`, in the order of the file.
+
+    Raises:
+        InputError: the file is missing or is not a file of confusion matrices.
+    """
+    try:
+        table = pq.ParquetFile(path).read(["confusion"])
+        num_classes = int(table.schema.metadata[b"num_classes"])
+        flat = numbers(table["confusion"].combine_chunks().flatten())
+        matrices = flat.reshape(table.num_rows, num_classes, num_classes)
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise InputError(f"{path}: not readable as confusion matrices: {brief(error)}") from error
+    if len(matrices) == 0:
+        raise InputError(f"{path}: holds no confusion matrix")
+    return np.asarray(matrices, dtype=np.int64)
+
+
+def scores_of_file(path: Path) -> SegmentationScores:
+    """Scores, recomputed from a file of confusion matrices.
+
+    Raises:
+        InputError: as `read_confusions` and `scores`.
+    """
+    return scores(read_confusions(path).sum(axis=0))

@@ -1,0 +1,98 @@
+"""Predictions for many variants of pictures in one file: corrupted, attacked, or of another set."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from jaxtyping import Float, Integer
+
+from folk.evidence.core.errors import InputError, brief
+from folk.evidence.core.files import whole_file
+from folk.evidence.results.metrics.classification import prediction_table
+from folk.evidence.results.metrics.columns import numbers, texts
+
+_SCHEMA = pa.schema(
+    [
+        ("variant", pa.string()),
+        ("key", pa.string()),
+        ("label", pa.int32()),
+        ("top5", pa.list_(pa.int32())),  # lists: a set of fewer than five classes keeps fewer
+        ("logits", pa.list_(pa.float32())),
+    ]
+)
+
+
+class VariantWriter:
+    """Adds the predictions for one variant after another; see `write_variants`."""
+
+    def __init__(self, path: Path, writer: pq.ParquetWriter) -> None:
+        self._path = path
+        self._writer = writer
+        self._names: set[str] = set()
+
+    def add(
+        self,
+        variant: str,
+        keys: list[str],
+        labels: Integer[np.ndarray, "n"],
+        logits: Float[np.ndarray, "n c"],
+    ) -> None:
+        """Store the five best classes of each picture of a variant.
+
+        Args:
+            variant: its name, such as `imagenet-c/fog-3`.
+            keys: name of each picture.
+            labels: true class of each picture.
+            logits: score of each class, any finite scale; equal scores rank the lower class first.
+
+        Raises:
+            InputError: as `write_predictions`; or two variants have one name.
+        """
+        if variant in self._names:
+            raise InputError(f"{self._path}: two sets of pictures are called '{variant}'")
+        self._names.add(variant)
+        table = prediction_table(self._path, keys, labels, logits)
+        names = pa.array([variant] * len(keys), pa.string())
+        self._writer.write_table(table.add_column(0, "variant", names).cast(_SCHEMA))
+
+
+@contextmanager
+def write_variants(path: Path) -> Iterator[VariantWriter]:
+    """Open the file; it takes its name when the block ends well, also without any variant."""
+    with (
+        whole_file(path) as aside,
+        pq.ParquetWriter(aside, _SCHEMA, compression="zstd") as writer,
+    ):
+        yield VariantWriter(path, writer)
+
+
+def accuracy_of_variants(path: Path) -> dict[str, float]:
+    """Top-1 accuracy of each variant in [0, 1], in the order of the file.
+
+    Raises:
+        InputError: the file is missing or is not a file of such predictions.
+    """
+    right: dict[str, int] = {}
+    total: dict[str, int] = {}
+    try:
+        with pq.ParquetFile(path) as file:
+            # By parts: ImageNet-C alone has 3.75 million pictures.
+            for batch in file.iter_batches(columns=["variant", "label", "top5", "logits"]):
+                if not np.isfinite(numbers(pc.list_flatten(batch.column("logits")))).all():
+                    raise ValueError("holds scores that are not finite numbers; make it again")
+                best = pc.list_slice(batch.column("top5"), 0, 1)
+                hit = numbers(pc.list_flatten(best)) == numbers(batch.column("label"))
+                names = texts(batch.column("variant"))
+                for name in dict.fromkeys(names):
+                    of_name = names == name
+                    right[name] = right.get(name, 0) + int(hit[of_name].sum())
+                    total[name] = total.get(name, 0) + int(of_name.sum())
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise InputError(
+            f"{path}: not readable as predictions of variants: {brief(error)}"
+        ) from error
+    return {name: right[name] / total[name] for name in total}

@@ -1,0 +1,562 @@
+"""A study: one file that names a set of runs, how they are measured, and the tables made of it.
+
+The file says *what*; the recipes it names say *how*. Nothing here computes anything.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, Field, model_validator
+
+from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.core.ranges import Positive
+from folk.evidence.core.yaml_model import Document, Section, checked
+
+LONGEST_NAME = 64  # characters; file systems allow 255 of a whole file name
+
+
+def path_safe(name: str) -> str:
+    """The name as it is.
+
+    Raises:
+        ValueError: a path, a wildcard or a shell could take it for something else.
+    """
+    # Names become folder names, wildcards and shell words: nothing there may need a quote.
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise ValueError("a name may hold only a-z, 0-9 and '-', and starts with a letter or digit")
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"a name may have at most {LONGEST_NAME} characters, found {len(name)}")
+    return name
+
+
+def _dotted(key: str) -> str:
+    # It stands in a command line, as KEY=VALUE.
+    if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", key):
+        raise ValueError("a key of 'set' is words of a-z, A-Z, 0-9, '_' and '-' with dots between")
+    return key
+
+
+Name = Annotated[str, AfterValidator(path_safe)]
+EvaluationStage = Literal["finetune", "probe", "segment", "robustness", "cost"]
+Stage = Literal["prepare", "split", "pretrain", EvaluationStage, "report"]
+EVALUATION_STAGES: tuple[EvaluationStage, ...] = get_args(EvaluationStage)
+STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order of work
+# Stages that may run in several processes; all others are one process.
+SHARED: tuple[Stage, ...] = ("pretrain", "finetune", "probe", "segment", "robustness")
+Reason = Annotated[str, Field(min_length=1)]
+Scale = Literal["demo", "smoke", "paper"]
+Overrides = dict[Annotated[str, AfterValidator(_dotted)], Any]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Resources(Section):
+    """What one job of a stage asks of the machine or the cluster."""
+
+    threads: Annotated[int, Field(ge=1)] = 1  # of each process; part of a repeatable result on CPUs
+    gpu: Annotated[int, Field(ge=0)] = 0  # of each node
+    mem_mb: Annotated[int, Field(ge=1)] = 2000  # of each node
+    runtime: Annotated[int, Field(ge=1)] = 60  # minutes
+    nodes: Annotated[int, Field(ge=1)] = 1
+    processes: Annotated[int, Field(ge=1)] | None = None  # of each node; one for each GPU, or 1
+
+    @model_validator(mode="after")
+    def _a_process_for_each_gpu(self) -> "Resources":
+        if self.gpu and self.processes not in (None, self.gpu):
+            raise ValueError(
+                f"{self.processes} processes for {self.gpu} GPUs of a node; each process drives "
+                "one GPU, so leave 'processes' out"
+            )
+        return self
+
+    @property
+    def processes_of_node(self) -> int:
+        """Processes of each node."""
+        return self.processes or max(self.gpu, 1)
+
+
+class DataEntry(Section):
+    """A data set to prepare."""
+
+    recipe: Name
+    source: str | None = None  # folder of pictures, for recipes that read one
+    archives: dict[Name, str] = Field(default_factory=dict)  # for recipes that read official ones
+    overrides: Overrides = Field(default_factory=dict, alias="set")
+
+
+class SplitEntry(Section):
+    """A subset of the labelled training pictures of a data set."""
+
+    data: Name
+    recipe: Name
+    list_file: str | None = Field(default=None, alias="list")
+    overrides: Overrides = Field(default_factory=dict, alias="set")
+
+
+class EncoderRow(Section):
+    """A row of the tables: one recipe, pre-trained once for each seed."""
+
+    label: str
+    recipe: Name
+    data: Name
+    seeds: list[Seed] = Field(min_length=1)
+    overrides: Overrides = Field(default_factory=dict, alias="set")
+
+
+class Evaluation(Section):
+    """One way to measure a row; `encoders` is every row when left out.
+
+    `robustness` reads the classifier that another evaluation fine-tuned, and may name several data
+    sets: the validation pictures of the first are the clean ones.
+
+    `seeds` of a fine-tuning: each run is fine-tuned once for each. A loaded study has an evaluation
+    of its own for every one of them, and for the robustness of its classifier.
+    """
+
+    stage: EvaluationStage
+    recipe: Name
+    data: list[Name] = Field(min_length=1)
+    split: Name | None = None
+    classifier: Name | None = None
+    seeds: list[Seed] = Field(default_factory=list, min_length=1)
+    encoders: list[Name] = Field(default_factory=list)
+    overrides: Overrides = Field(default_factory=dict, alias="set")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_or_many_sets(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("data"), str):
+            return {**values, "data": [values["data"]]}
+        return values
+
+    @model_validator(mode="after")
+    def _keys_of_its_stage(self) -> "Evaluation":
+        robustness = self.stage == "robustness"
+        if robustness != (self.classifier is not None):
+            raise ValueError(
+                "robustness needs 'classifier', the name of an evaluation with stage finetune"
+                if robustness
+                else f"'classifier' is for robustness, not for {self.stage}"
+            )
+        if len(self.data) > 1 and not robustness:
+            raise ValueError(f"'data' names several sets; {self.stage} reads one")
+        if len(set(self.data)) < len(self.data):
+            raise ValueError("'data' names a set twice")
+        if self.split is not None and self.stage in ("robustness", "cost"):
+            raise ValueError(f"'split' means nothing to {self.stage}")
+        if self.seeds and self.stage != "finetune":
+            raise ValueError(f"'seeds' are of a fine-tuning, not of {self.stage}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("'seeds' names a seed twice")
+        return self
+
+    @property
+    def finetune_seed(self) -> int | None:
+        """In a loaded study its one fine-tuning seed; None where the run's own seed is all."""
+        return self.seeds[0] if self.seeds else None
+
+
+Entry = DataEntry | SplitEntry | EncoderRow | Evaluation  # what follows a recipe
+
+
+class Column(Section):
+    """A column of a table: a metric of one evaluation, or of several combined seed by seed."""
+
+    label: str
+    evaluations: list[Name] = Field(min_length=1)
+    metric: str
+    combine: Literal["mean", "max"] = "mean"
+    percent: bool = True
+    better: Literal["higher", "lower"] = "higher"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_or_many(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "evaluation" in values:
+            if "evaluations" in values:
+                raise ValueError("give either 'evaluation' or 'evaluations', not both")
+            values = {**values, "evaluations": [values["evaluation"]]}
+            del values["evaluation"]
+        return values
+
+
+class QuotedRow(Section):
+    """A row of somebody else's numbers: `cells` maps columns to ids of published.yaml."""
+
+    label: str
+    cells: dict[Name, str] = Field(min_length=1)
+
+
+class Table(Section):
+    """A table of the report; `published` maps `row/column` to an id of published.yaml.
+
+    The rows of `context` are quoted, not run: they stand below ours and get no verdict.
+    """
+
+    title: str
+    caption: str = ""
+    reproduces: str = ""
+    rows: list[Name] = Field(min_length=1)
+    columns: dict[Name, Column] = Field(min_length=1)
+    published: dict[str, str] = Field(default_factory=dict)
+    context: dict[Name, QuotedRow] = Field(default_factory=dict)
+
+
+class Difference(Section):
+    """By how much one cell, `of`, lies above another, `over`."""
+
+    of: str
+    over: str
+
+
+class Equivalence(Section):
+    """That one cell differs from another by less than `margin`, in the unit of both."""
+
+    of: str
+    to: str
+    margin: Positive
+
+
+class Claim(Section):
+    """What a paper says of several numbers at once; cells are named `table/row/column`.
+
+    One of three: `order` names cells in ascending order, `difference` two cells and in `published`
+    the number that somebody printed for it, `equal` two cells and a margin.
+    """
+
+    says: str
+    order: list[str] | None = Field(default=None, min_length=2)
+    difference: Difference | None = None
+    equal: Equivalence | None = None
+    published: str | None = None  # id of a number in published.yaml
+    source: str | None = None  # id of a statement in published.yaml
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Claim":
+        kinds = ("order", "difference", "equal")
+        given = [kind for kind in kinds if getattr(self, kind) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise ValueError(f"give one of 'order', 'difference' and 'equal', found {found}")
+        if (self.difference is not None) != (self.published is not None):
+            raise ValueError(
+                "'published', the id of the printed difference, belongs to 'difference' and to "
+                "nothing else; say with 'order' that one cell lies above another"
+            )
+        return self
+
+    @property
+    def kind(self) -> Literal["order", "difference", "equal"]:
+        """Which of the three it is."""
+        if self.order is not None:
+            return "order"
+        return "difference" if self.difference is not None else "equal"
+
+    def places(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Where each cell is named in this claim, and its name; the subtracted one first."""
+        if self.order is not None:
+            return [(("order", index), cell) for index, cell in enumerate(self.order)]
+        if self.difference is not None:
+            pair = self.difference
+            return [(("difference", "over"), pair.over), (("difference", "of"), pair.of)]
+        assert self.equal is not None
+        return [(("equal", "to"), self.equal.to), (("equal", "of"), self.equal.of)]
+
+
+class Study(Section):
+    """A whole study file."""
+
+    name: Name = Field(alias="study")
+    title: str
+    scale: Scale
+    code_change: dict[Stage | Literal["default"], Literal["rerun", "report"]] = Field(
+        default_factory=dict
+    )
+    resources: dict[Stage, Resources] = Field(default_factory=dict)
+    data: dict[Name, DataEntry] = Field(min_length=1)
+    splits: dict[Name, SplitEntry] = Field(default_factory=dict)
+    encoders: dict[Name, EncoderRow] = Field(min_length=1)
+    evaluations: dict[Name, Evaluation] = Field(default_factory=dict)
+    exclude: dict[Name, Reason] = Field(default_factory=dict)
+    tables: dict[Name, Table] = Field(default_factory=dict)
+    claims: dict[Name, Claim] = Field(default_factory=dict)
+
+    def entries(self) -> Iterator[tuple[Stage, str, Entry]]:
+        """Everything that follows a recipe, as `(stage, name, entry)`, in order of the stages."""
+        yield from (("prepare", name, entry) for name, entry in self.data.items())
+        yield from (("split", name, entry) for name, entry in self.splits.items())
+        yield from (("pretrain", name, entry) for name, entry in self.encoders.items())
+        yield from ((entry.stage, name, entry) for name, entry in self.evaluations.items())
+
+    def entry(self, stage: str, name: str) -> Entry:
+        """The entry that a job of this stage belongs to.
+
+        Raises:
+            InputError: the study has no such entry.
+        """
+        first: dict[str, Mapping[str, Entry]] = {
+            "prepare": self.data,
+            "split": self.splits,
+            "pretrain": self.encoders,
+        }
+        known = first.get(stage, self.evaluations)
+        if name not in known:
+            raise InputError(f"{self.name}: no {stage} is named '{name}'{nearest(name, known)}")
+        return known[name]
+
+    def reads(self, stage: str, name: str) -> list[str]:
+        """The names of the data sets that an entry reads; none where it makes one.
+
+        Raises:
+            InputError: the study has no such entry.
+        """
+        entry = self.entry(stage, name)
+        if isinstance(entry, DataEntry):
+            return []
+        return [entry.data] if isinstance(entry.data, str) else entry.data
+
+    def runs(self) -> Iterator[tuple[str, str, int]]:
+        """Every pre-training run as `(run, row, seed)`; `run` is the name used in paths."""
+        for row, encoder in self.encoders.items():
+            for seed in encoder.seeds:
+                yield run_name(row, seed), row, seed
+
+    def rows_of(self, evaluation: str) -> list[str]:
+        """The rows that an evaluation measures."""
+        return self.evaluations[evaluation].encoders or list(self.encoders)
+
+    def rounds(self, column: Column) -> dict[int | None, list[str]]:
+        """The evaluations of a column by fine-tuning seed, or all under None without such seeds."""
+        found: dict[int | None, list[str]] = {}
+        for name in column.evaluations:
+            found.setdefault(self.evaluations[name].finetune_seed, []).append(name)
+        return found
+
+    def written_name(self, evaluation: str) -> str:
+        """What the study file calls an evaluation, whatever its fine-tuning seed."""
+        seed = self.evaluations[evaluation].finetune_seed
+        return evaluation if seed is None else evaluation.removesuffix(finetune_name("", seed))
+
+    def excluded(self, row: str) -> dict[str, str]:
+        """The runs of a row whose numbers are left out, each with the reason."""
+        runs = {run for run, of_row, _ in self.runs() if of_row == row}
+        return {run: reason for run, reason in self.exclude.items() if run in runs}
+
+    def cells(self) -> dict[str, Column]:
+        """The cells that are ours, by name `table/row/column`, each with its column."""
+        return {
+            f"{name}/{row}/{column_name}": column
+            for name, table in self.tables.items()
+            for row in table.rows
+            for column_name, column in table.columns.items()
+        }
+
+    def unused_stages(self) -> list[Stage]:
+        """Stages that leave results in other studies and none in this one."""
+        used = {evaluation.stage for evaluation in self.evaluations.values()}
+        none: list[Stage] = [] if self.splits else ["split"]
+        return none + [stage for stage in EVALUATION_STAGES if stage not in used]
+
+    def resources_of(self, stage: Stage) -> Resources:
+        """What a job of this stage asks for; small when the study does not say."""
+        return self.resources.get(stage, Resources())
+
+    def reruns_on_code_change(self, stage: Stage) -> bool:
+        """Whether edited code runs a stage again, or is only reported by the audit."""
+        default = self.code_change.get("default", "rerun")
+        return self.code_change.get(stage, default) == "rerun"
+
+
+def run_name(row: str, seed: int) -> str:
+    """The name of a run in every path, such as `folk-s0`."""
+    return f"{row}-s{seed}"
+
+
+def finetune_name(evaluation: str, seed: int) -> str:
+    """The name in every path of an evaluation with one of its fine-tuning seeds: `full-f0`."""
+    return f"{evaluation}-f{seed}"
+
+
+def load_study(path: Path) -> Study:
+    """Read and check a study file; each fine-tuning seed becomes an evaluation of its own.
+
+    Raises:
+        InputError: one line for each problem: unknown key, wrong type, a dangling name, or a name
+            that the results of another study have.
+    """
+    return _unfolded(written_study(path))
+
+
+def written_study(path: Path) -> Study:
+    """Read and check a study file; evaluations stay as they are written.
+
+    Raises:
+        InputError: as `load_study`.
+    """
+    document = Document(path)
+    study = checked(Study, document.values, document)
+    problems = [*_of_another(study, document), *_dangling(study, document)]
+    if problems:
+        raise InputError("\n".join(problems))
+    return study
+
+
+def _unfolded(study: Study) -> Study:
+    """The study with an evaluation for each fine-tuning seed, and columns that name them all."""
+    evaluations = {}
+    for name, evaluation in study.evaluations.items():
+        seeds = _finetune_seeds(study, name)
+        classifier = evaluation.classifier
+        for seed in seeds:
+            of_seed = None if classifier is None else finetune_name(classifier, seed)
+            changes = {"seeds": [seed], "classifier": of_seed}
+            evaluations[finetune_name(name, seed)] = evaluation.model_copy(update=changes)
+        if not seeds:
+            evaluations[name] = evaluation
+    tables = {}
+    for name, table in study.tables.items():
+        columns = {key: _unfolded_column(study, column) for key, column in table.columns.items()}
+        tables[name] = table.model_copy(update={"columns": columns})
+    return study.model_copy(update={"evaluations": evaluations, "tables": tables})
+
+
+def _unfolded_column(study: Study, column: Column) -> Column:
+    seeds = _finetune_seeds(study, column.evaluations[0])
+    names = [finetune_name(name, seed) for seed in seeds for name in column.evaluations]
+    return column.model_copy(update={"evaluations": names}) if seeds else column
+
+
+def _finetune_seeds(study: Study, name: str) -> list[int]:
+    """The fine-tuning seeds of an evaluation as it is written; of robustness its classifier's."""
+    evaluation = study.evaluations[name]
+    source = study.evaluations.get(evaluation.classifier or "", evaluation)
+    return sorted(source.seeds)
+
+
+def _of_another(study: Study, document: Document) -> Iterator[str]:
+    """That a folder of results belongs to one file; to the one called like it, if there is one."""
+    path, says_so = document.path, re.compile(rf"^study:\s*['\"]?{study.name}['\"]?\s*(#|$)", re.M)
+    if path.stem == study.name:
+        return
+    for other in sorted(path.parent.glob(f"*{path.suffix}")):
+        if not other.is_file() or other.samefile(path):
+            continue
+        if says_so.search(other.read_text(encoding="utf-8", errors="replace")):
+            yield (
+                f"{document.where(('study',))}: study: {other} is the study '{study.name}' too, "
+                "and both would write its results; choose another name"
+            )
+
+
+def _dangling(study: Study, document: Document) -> Iterator[str]:
+    def lost(keys: tuple[str | int, ...], name: str, known: Any, noun: str) -> Iterator[str]:
+        if name not in known:
+            dotted = ".".join(map(str, keys))
+            where = document.where(keys)
+            yield f"{where}: {dotted}: no {noun} is named '{name}'{nearest(name, known)}"
+
+    for stage, asked in study.resources.items():
+        if stage not in SHARED and (asked.nodes > 1 or (asked.processes or 1) > 1):
+            key = "nodes" if asked.nodes > 1 else "processes"
+            where = f"{document.where(('resources', stage, key))}: resources.{stage}.{key}"
+            yield f"{where}: a job of '{stage}' is one process; leave the key out"
+    for name, split in study.splits.items():
+        yield from lost(("splits", name, "data"), split.data, study.data, "data set")
+    for name, row in study.encoders.items():
+        yield from lost(("encoders", name, "data"), row.data, study.data, "data set")
+        if len(set(row.seeds)) < len(row.seeds):
+            yield f"{document.where(('encoders', name, 'seeds'))}: a seed stands there twice"
+    for name, evaluation in study.evaluations.items():
+        here = ("evaluations", name)
+        for index, data in enumerate(evaluation.data):
+            yield from lost((*here, "data", index), data, study.data, "data set")
+        if evaluation.split is not None:
+            yield from lost((*here, "split"), evaluation.split, study.splits, "split")
+            split_data = study.splits.get(evaluation.split)
+            if split_data is not None and [split_data.data] != evaluation.data:
+                yield (
+                    f"{document.where((*here, 'split'))}: split '{evaluation.split}' belongs to "
+                    f"data set '{split_data.data}', the evaluation reads '{evaluation.data[0]}'"
+                )
+        for index, row_name in enumerate(evaluation.encoders):
+            yield from lost((*here, "encoders", index), row_name, study.encoders, "encoder row")
+        if evaluation.classifier is not None:
+            yield from _without_classifier(study, document, name, evaluation.classifier)
+        yield from _bad_finetune_names(study, document, name)
+    runs = [run for run, _, _ in study.runs()]
+    for run in study.exclude:
+        yield from lost(("exclude", run), run, runs, "run")
+    for name, table in study.tables.items():
+        yield from _dangling_in_table(study, document, name, table, lost)
+    for name, claim in study.claims.items():
+        yield from _dangling_in_claim(study, document, name, claim, lost)
+
+
+def _bad_finetune_names(study: Study, document: Document, name: str) -> Iterator[str]:
+    """Which names of an evaluation with a fine-tuning seed cannot be had."""
+    where = f"{document.where(('evaluations', name))}: evaluations.{name}"
+    for one in (finetune_name(name, seed) for seed in _finetune_seeds(study, name)):
+        if one in study.evaluations:
+            yield f"{where}: '{one}', its name with a seed, is another evaluation's; rename one"
+        if len(one) > LONGEST_NAME:
+            yield f"{where}: '{one}', its name with a seed, has more than {LONGEST_NAME} characters"
+
+
+def _without_classifier(
+    study: Study, document: Document, name: str, classifier: str
+) -> Iterator[str]:
+    """Why the rows of an evaluation have no classifier to read, if so."""
+    tuned = {n for n, other in study.evaluations.items() if other.stage == "finetune"}
+    where = f"{document.where(('evaluations', name, 'classifier'))}: evaluations.{name}.classifier"
+    if classifier not in tuned:
+        hint = nearest(classifier, tuned)
+        yield f"{where}: no evaluation with stage finetune is named '{classifier}'{hint}"
+        return
+    for row in study.rows_of(name):
+        if row not in study.rows_of(classifier):
+            yield f"{where}: '{classifier}' does not fine-tune row '{row}'; name rows in 'encoders'"
+
+
+def _dangling_in_table(
+    study: Study, document: Document, name: str, table: Table, lost: Any
+) -> Iterator[str]:
+    here = ("tables", name)
+    for index, row in enumerate(table.rows):
+        yield from lost((*here, "rows", index), row, study.encoders, "encoder row")
+    for column_name, column in table.columns.items():
+        for index, evaluation in enumerate(column.evaluations):
+            keys = (*here, "columns", column_name, "evaluations", index)
+            yield from lost(keys, evaluation, study.evaluations, "evaluation")
+        known = [one for one in column.evaluations if one in study.evaluations]
+        seeds = {one: _finetune_seeds(study, one) for one in known}
+        if len({tuple(of_one) for of_one in seeds.values()}) > 1:
+            where = document.where((*here, "columns", column_name))
+            said = "; ".join(f"{one} has {of_one or 'none'}" for one, of_one in seeds.items())
+            yield (
+                f"{where}: tables.{name}.columns.{column_name}: evaluations of one column need the "
+                f"same fine-tuning 'seeds', found: {said}"
+            )
+    cells = [f"{row}/{column}" for row in table.rows for column in table.columns]
+    for cell in table.published:
+        yield from lost((*here, "published", cell), cell, cells, "cell")
+    for quoted_name, quoted in table.context.items():
+        for column_name in quoted.cells:
+            place = (*here, "context", quoted_name, "cells", column_name)
+            yield from lost(place, column_name, table.columns, "column")
+        if quoted_name in table.rows:
+            where = document.where((*here, "context", quoted_name))
+            yield f"{where}: tables.{name}.context.{quoted_name}: a row of ours has that name"
+
+
+def _dangling_in_claim(
+    study: Study, document: Document, name: str, claim: Claim, lost: Any
+) -> Iterator[str]:
+    here, known = ("claims", name), study.cells()
+    cells = [cell for _, cell in claim.places()]
+    for keys, cell in claim.places():
+        yield from lost((*here, *keys), cell, known, "cell")
+    if len(set(cells)) < len(cells):
+        yield f"{document.where(here)}: claims.{name}: a cell stands there twice"
+    if len({known[cell].percent for cell in cells if cell in known}) > 1:
+        yield f"{document.where(here)}: claims.{name}: these cells are not in one unit"

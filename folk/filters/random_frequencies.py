@@ -1,0 +1,114 @@
+"""Random frequency filters, the baseline of Com and RCom: the image decides nothing."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Generator, Tensor
+
+from folk.evidence.core.ranges import Fraction, InnerFraction
+from folk.filters.base import FrequencyFilter, Keep, Pictures
+from folk.filters.com_rcom import (
+    check_thresholds,
+    draw_threshold_pair,
+    draw_thresholds,
+    largest_fraction,
+)
+from folk.filters.draws import Draws
+from folk.filters.spectrum import half_width, multiplicity, symmetrised
+
+
+@dataclass(frozen=True)
+class RandomFilter(FrequencyFilter):
+    """Random masks of the size of FOLK's Com and RCom.
+
+    A few coefficients are chosen uniformly at random, anew for each view, and either they alone are
+    kept or they alone are removed. The mean color is a coefficient like any other.
+
+    Attributes:
+        thresholds: fractions of the coefficients that are chosen; one is drawn per view, each with
+            the same probability.
+        p_few: probability that the chosen coefficients are kept, else removed.
+        threshold_draw: a new threshold per view, per image (both views share it) or per batch.
+        pairing: whether two views decide independently about keeping or removing, or always differ.
+
+    Source: FOLK, arXiv:2409.10362, App. B.5.4, of which the main text tells no more than that
+        random filters are compared with the informed ones. ASSUME: the definition is ours: as many
+        coefficients as Com keeps, in conjugate pairs, whatever the image.
+    """
+
+    kind: ClassVar[str] = "random"
+
+    thresholds: tuple[InnerFraction, ...] = (0.005, 0.01, 0.05)
+    p_few: Fraction = 0.5
+    threshold_draw: Literal["view", "image", "batch"] = "view"
+    pairing: Literal["independent", "one_of_each"] = "independent"
+
+    def __post_init__(self) -> None:
+        check_thresholds(self.thresholds)
+
+    def __call__(self, images: Pictures, draws: Draws) -> Keep:
+        """Draw a threshold, the coefficients, and whether they are kept, for each image."""
+        keeps_few = draws.coins(self.p_few)
+        which = draw_thresholds(len(self.thresholds), len(images), self.threshold_draw, draws)
+        return self._keep(images, keeps_few, which, draws)
+
+    def draw_pair(self, u: Pictures, v: Pictures, draws: Draws) -> tuple[Keep, Keep]:
+        """Draw thresholds, coefficients and whether they are kept for both views of each image."""
+        few_u, few_v = draws.coin_pair(self.p_few, self.pairing)
+        num_choices = len(self.thresholds)
+        which_u, which_v = draw_threshold_pair(num_choices, len(u), self.threshold_draw, draws)
+        return self._keep(u, few_u, which_u, draws), self._keep(v, few_v, which_v, draws)
+
+    def sides(self) -> list[tuple[str, FrequencyFilter]]:
+        """The chosen coefficients kept and removed, at each threshold."""
+        return [
+            (
+                f"{name} {threshold:g}",
+                dataclasses.replace(self, p_few=p_few, thresholds=(threshold,)),
+            )
+            for threshold in self.thresholds
+            for name, p_few in (("random kept", 1.0), ("random removed", 0.0))
+        ]
+
+    def _keep(
+        self, images: Pictures, keeps_few: Bool[Tensor, "b"], which: Int[Tensor, "b"], draws: Draws
+    ) -> Keep:
+        height, width = images.shape[-2:]
+        ranking = random_ranking(draws.integers(2**62), height, width, images.device)
+        is_chosen = largest_fraction(ranking, width, self.thresholds, which)
+        keep: Tensor = is_chosen == keeps_few.to(images.device)[:, None, None, None]
+        return keep
+
+
+def random_ranking(
+    seeds: Int[Tensor, "b"], height: int, width: int, device: torch.device
+) -> Float[Tensor, "b 1 h w_half"]:
+    """Draw one number in [0, 1) for each coefficient; conjugate partners share theirs.
+
+    Each image has a generator on the device, because all numbers of a batch are too many to draw in
+    one place. Double precision leaves no ties between others than partners, so the count is exact.
+
+    Args:
+        seeds: of the images' generators.
+        height: of the images in pixels.
+        width: of the images in pixels.
+        device: where the numbers are drawn.
+    """
+    size, generator = (height, half_width(width)), Generator(device)
+    ranking = torch.stack(
+        [
+            torch.rand(
+                size,
+                generator=generator.manual_seed(int(seed)),
+                dtype=torch.float64,
+                device=device,
+            )
+            for seed in seeds
+        ]
+    )
+    # Where both partners are stored, the larger of their two numbers would be chosen too often.
+    ranking[:, height // 2 + 1 :, multiplicity(width, device) == 1] = 0.0
+    return symmetrised(ranking, width)[:, None]

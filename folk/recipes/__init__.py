@@ -1,5 +1,0 @@
-"""Recipes: the hyper-parameters of one stage, typed; see `config/README.md` for every key."""
-
-from folk.recipes.load import RECIPES, load_recipe, recipe_digest, result_values
-
-__all__ = ["RECIPES", "load_recipe", "recipe_digest", "result_values"]

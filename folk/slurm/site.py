@@ -1,0 +1,123 @@
+"""The site file: what one cluster wants to hear of every job, filled in once by its user."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from folk.evidence.core.yaml_model import Document, Section, checked
+from folk.slurm.ask import Ask
+from folk.slurm.duration import parse_minutes
+
+SITE_FILE = Path("config/cluster.yaml")
+EXAMPLE = Path("config/cluster.example.yaml")
+
+# What snakemake's executor writes itself; it refuses a job whose extra options name one of these.
+_MANAGED = re.compile(
+    r"(?:^|\s)(--(?:account|partition|qos|constraint|time|mem|mem-per-cpu|nodes|ntasks|ntasks-per-gpu"
+    r"|cpus-per-task|cpus-per-gpu|gres|gpus|clusters|job-name|output|error|parsable|export|comment"
+    r"|workdir)(?=[=\s]|$)|-[ApCtNncJoeDM])"
+)
+
+
+def _minutes(value: Any) -> Any:
+    return parse_minutes(value) if isinstance(value, str) else value
+
+
+Minutes = Annotated[int, Field(ge=1), BeforeValidator(_minutes)]
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,@+-]+$")]
+
+
+class Queue(Section):
+    """Where jobs without a GPU go; what is left out is SLURM's default."""
+
+    partition: Word | None = None
+    qos: Word | None = None
+    constraint: Annotated[str, Field(min_length=1)] | None = None
+    longest_runtime: Minutes | None = None
+    extra: str = ""  # further options of sbatch, such as --mail-type=FAIL
+
+    @field_validator("extra")
+    @classmethod
+    def _leaves_out_what_is_managed(cls, value: str) -> str:
+        found = _MANAGED.search(value)
+        if found is not None:
+            raise ValueError(
+                f"{found[1]} comes from the keys of this file or from 'resources' of the study"
+            )
+        return value
+
+
+class GpuQueue(Queue):
+    """Where jobs with GPUs go."""
+
+    gpu_model: Word | None = None  # as sinfo names it: a100, h100
+
+
+class Site(Section):
+    """A whole site file. `account` is left out where the site has none."""
+
+    account: Word | None = None
+    cpu: Queue = Queue()
+    gpu: GpuQueue = GpuQueue()
+
+    def queue(self, ask: Ask) -> Queue | GpuQueue:
+        """Where a job that asks for this goes."""
+        return self.gpu if ask.gpus else self.cpu
+
+    def runtime(self, ask: Ask) -> int:
+        """Minutes that are asked of SLURM.
+
+        A training that may not have all the minutes of the study gets the longest that there are:
+        it stops in time and goes on in another job. Any other job asks for what it needs.
+        """
+        longest = self.queue(ask).longest_runtime
+        return min(ask.runtime, longest) if longest and ask.continues else ask.runtime
+
+    def resources(self, ask: Ask) -> dict[str, str | int]:
+        """What snakemake's SLURM executor is told of a job, under the executor's own names."""
+        queue = self.queue(ask)
+        said = {
+            "slurm_account": self.account,
+            "slurm_partition": queue.partition,
+            "qos": queue.qos,
+            "constraint": queue.constraint,
+            "gpu_model": queue.gpu_model if isinstance(queue, GpuQueue) else None,
+            "slurm_extra": queue.extra or None,
+        }
+        spoken: dict[str, str | int] = {key: value for key, value in said.items() if value}
+        if self.runtime(ask) != ask.runtime:
+            spoken["runtime"] = self.runtime(ask)
+        return spoken
+
+
+@dataclass(frozen=True)
+class SiteFile:
+    """A site and where its keys stand.
+
+    Attributes:
+        site: what the file says; all SLURM's defaults where there is no file.
+        document: the file, or None.
+    """
+
+    site: Site
+    document: Document | None
+
+    def where(self, *keys: str) -> str:
+        """`file:line: key`, the beginning of a message about this key."""
+        place = SITE_FILE if self.document is None else self.document.where(keys)
+        return f"{place}: {'.'.join(keys)}"
+
+
+def load_site(path: Path = SITE_FILE) -> SiteFile:
+    """Read and check a site file; no file means SLURM's defaults.
+
+    Raises:
+        InputError: one line for each problem, with file, line and key.
+    """
+    if not path.is_file():
+        return SiteFile(Site(), None)
+    document = Document(path)
+    return SiteFile(checked(Site, document.values, document), document)

@@ -1,0 +1,420 @@
+"""The SLURM executor of Snakemake, with an end for every job and a memory across drivers.
+
+Plugin 2.8.0 submits well and watches badly: it waits for ever for jobs that were cancelled (sacct
+says `CANCELLED by 0`), preempted without requeue, revoked, or forgotten, and forgets its jobs
+itself when squeue or sacct fail five times within a blink. `Watch` keeps its submission and
+replaces its watching. This is the only module that knows Snakemake.
+"""
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from snakemake_executor_plugin_slurm import Executor
+from snakemake_executor_plugin_slurm.utils import get_job_wildcards
+from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+
+from folk.slurm.driver_note import leave_note
+from folk.slurm.ending import Verdict, Watched
+from folk.slurm.ledger import Ledger, Submission, now, progress_of
+from folk.slurm.states import COMPLETED, ENDED_BADLY, NoAnswerError, Seen, in_accounts, in_queue
+from folk.slurm.takeover import Takeover, Wanted, not_noted, take_over
+
+TESTED = ("2.8.0",)  # what is replaced here is no public interface, so no other version is trusted
+PLUGIN = "snakemake-executor-plugin-slurm"
+LEDGER = Path(".snakemake/slurm_jobs")
+# What sbatch says when the controller, and not the job, is at fault.
+CONTROLLER_AWAY = (
+    "Unable to contact slurm controller",
+    "Socket timed out",
+    "Connection refused",
+    "standby mode",
+    "temporarily unable to accept job",
+)
+PATIENCE = 10  # questions to squeue before a driver gives up its start
+
+
+def put_in_place() -> None:
+    """Let `--executor slurm` use `Watch`; whoever asks for another executor notices nothing."""
+    registry = ExecutorPluginRegistry()
+    if registry.is_installed("slurm"):
+        registry.get_plugin("slurm").executor = Watch
+
+
+class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
+    """Submits as the plugin does; see the module for what differs."""
+
+    def __post_init__(self, test_mode: bool = False) -> None:
+        found = version(PLUGIN)
+        if found not in TESTED:
+            raise WorkflowError(
+                f"{PLUGIN} {found}: jobs on SLURM are watched with {', '.join(TESTED)} only; "
+                "install the packages of requirements.lock (make setup)"
+            )
+        if self.workflow.executor_settings.array_jobs:
+            raise WorkflowError("--slurm-array-jobs: leave it out; jobs are submitted one by one")
+        super().__post_init__(test_mode)
+        self._ledger = Ledger(LEDGER)
+        self._begun: dict[Any, Submission] = {}  # by Snakemake's job, until sbatch gives an id
+        self._watched: dict[Any, Watched] = {}
+        self._silent_since: float | None = None
+        self._leaving = False
+        self._earlier = self._take_over()
+        self._note = leave_note()
+
+    # Submission
+
+    def run_job(self, job: Any) -> None:
+        """Submit a job, or wait for the one that an earlier driver has submitted for it."""
+        try:
+            self._submit(job)
+        except Exception as error:  # noqa: BLE001 - in this thread nobody else would ever hear of it
+            self._refuse(job, f"{type(error).__name__}: {error}")
+
+    def _submit(self, job: Any) -> None:
+        members = _members(job)
+        outputs = {str(f) for member in members for f in member.output}
+        for earlier, is_made in ((self._earlier.attach, False), (self._earlier.made, True)):
+            held = [earlier.pop(output) for output in sorted(outputs) if output in earlier]
+            if held and outputs <= set(held[0].outputs):
+                what = "has finished" if is_made else "is waited for"
+                self.logger.info(f"{held[0].shown} of an earlier driver {what}.")
+                self._watched[job] = Watched(held[0], is_made)
+                info = _info(job, held[0].job, Path(held[0].log))
+                super()._report_job_submission_threadsafe(info)
+                return
+            if held and not is_made:
+                self._refuse(job, f"{held[0].shown} is in the queue and makes a part of this group")
+                return
+        if any(job.resources.get(name) for name in ("cluster", "clusters", "slurm_cluster")):
+            self._refuse(job, "resources that name a cluster: only one cluster is watched")
+            return
+        work = _work_folder(members)
+        self._begun[job] = Submission(
+            job="",
+            name=self.run_uuid,
+            rule=job.name,
+            wildcards=get_job_wildcards(job),
+            outputs={
+                str(f): digest for m in members for digest in [digest_of(m)] for f in m.output
+            },
+            log="",
+            work=work,
+            step=progress_of(work).step,
+            submitted=now(),
+        )
+        super().run_job(job)
+
+    def _report_job_submission_threadsafe(self, job_info: Any) -> None:
+        """Note the job before anything else happens: what is not noted may be submitted twice."""
+        submission = replace(
+            self._begun.pop(job_info.job),
+            job=job_info.external_jobid,
+            log=str(job_info.aux["slurm_logfile"]),
+        )
+        try:
+            self._ledger.open(submission)
+        except OSError:
+            super().cancel_jobs([job_info])
+            raise
+        self._watched[job_info.job] = Watched(submission)
+        super()._report_job_submission_threadsafe(job_info)
+
+    def report_job_submission(self, job_info: Any, register_job: bool = True) -> None:
+        """Tell the scheduler; a result that is already complete is not marked as begun again."""
+        is_made = self._watched[job_info.job].is_made
+        super().report_job_submission(job_info, register_job=register_job and not is_made)
+
+    def _report_job_error_threadsafe(self, job_info: Any, msg: str) -> None:
+        """An sbatch that could not reach the controller says nothing about its job: try later."""
+        said = next((said for said in CONTROLLER_AWAY if said in msg), None)
+        if said is None:
+            self._begun.pop(job_info.job, None)
+            super()._report_job_error_threadsafe(job_info, msg)
+            return
+        job = job_info.job
+        self.logger.warning(
+            f"{job.name} could not be submitted ({said}); trying again until SLURM answers."
+        )
+        while not self._leaving:
+            time.sleep(self._interval)
+            try:
+                queue = in_queue()
+            except NoAnswerError:
+                continue
+            # A call that timed out may have been heard.
+            heard = [
+                number
+                for number, seen in queue.items()
+                if (seen.name, seen.comment) == (self.run_uuid, _comment(job))
+                and not self._ledger.knows(number)
+            ]
+            if heard:
+                self._report_job_submission_threadsafe(
+                    _info(job, heard[0], self._log(job, heard[0]))
+                )
+            else:
+                self.run_job(job)
+            return
+
+    def _refuse(self, job: Any, reason: str) -> None:
+        super()._report_job_error_threadsafe(SubmittedJobInfo(job), f"not submitted: {reason}. ")
+
+    def _log(self, job: Any, number: str) -> Path:
+        kind = "group" if job.is_group() else "rule"
+        return Path(
+            self.slurm_logdir, f"{kind}_{job.name}", get_job_wildcards(job), f"{number}.log"
+        )
+
+    # Watching
+
+    async def check_active_jobs(self, active_jobs: list[Any]) -> AsyncIterator[Any]:
+        """Look at all jobs with one question; give back those that are not over."""
+        due = []
+        for info in active_jobs:
+            if self._watched[info.job].submission.age < self._grace:
+                yield info
+            else:
+                due.append(info)
+        if not due:
+            return
+        try:
+            known, sacct_answers = self._look([info.external_jobid for info in due])
+        except NoAnswerError as error:
+            if self._silent_since is None:
+                self.logger.warning(f"{error}. Jobs are waited for until SLURM answers again.")
+                self._silent_since = time.monotonic()
+            for info in due:
+                yield info
+            return
+        if self._silent_since is not None:
+            seconds = time.monotonic() - self._silent_since
+            self.logger.warning(f"SLURM answers again, after {seconds:.0f} s.")
+            self._silent_since = None
+        for info in due:
+            if not await self._conclude(info, known.get(info.external_jobid), sacct_answers):
+                yield info
+
+    def _look(self, jobs: list[str]) -> tuple[dict[str, Seen], bool]:
+        known = in_queue()
+        try:
+            return known | in_accounts([job for job in jobs if job not in known]), True
+        except NoAnswerError as error:
+            self.logger.debug(f"{error}")
+            return known, False
+
+    async def _conclude(self, info: Any, seen: Seen | None, sacct_answers: bool) -> bool:
+        """Act on what is known of one job; whether it is over, or goes on under another id."""
+        watched, job = self._watched[info.job], info.job
+        may_be_over = seen is None or seen.word in ENDED_BADLY
+        is_made = may_be_over and await self._is_made(job)
+        verdict = watched.judge(seen, sacct_answers, is_made)
+        if verdict is Verdict.WAIT:
+            return False
+        if verdict is Verdict.FINISHED:
+            self._remove_log(watched.submission)
+            self.report_job_success(info)
+            return True
+        reached = progress_of(watched.submission.work)
+        if watched.goes_on(reached):
+            self.logger.info(
+                f"{watched.submission.shown} ended: {watched.word}, at update {reached.step} "
+                f"(from {watched.submission.step}); it goes on in another job."
+            )
+            self._close(job)
+            if not self._leaving:
+                self._job_submission_executor.submit(self.run_job, job)
+            return True
+        if watched.word == "CANCELLED":
+            job.attempt = max(job.attempt, job.restart_times + 1)  # nobody wants it back at once
+        self.report_job_error(info, msg=watched.complaint(), aux_logs=[watched.submission.log])
+        return True
+
+    def handle_job_success(self, job: Any) -> None:
+        """The end of a job is noted once Snakemake has written its metadata, not before."""
+        super().handle_job_success(job)
+        self._close(job)
+
+    def handle_job_error(self, job: Any) -> None:
+        """The same for one that failed, whose outputs Snakemake has removed by now."""
+        super().handle_job_error(job)
+        self._close(job)
+
+    def _close(self, job: Any) -> None:
+        watched = self._watched.pop(job, None)
+        if watched is not None:
+            self._ledger.close(watched.submission, watched.word)
+
+    def _remove_log(self, submission: Submission) -> None:
+        if not self.workflow.executor_settings.keep_successful_logs:
+            Path(submission.log).unlink(missing_ok=True)
+
+    async def _is_made(self, job: Any) -> bool:
+        """Whether the outputs stand there and the job, on its node, has marked them complete."""
+        persistence = self.workflow.persistence
+        persistence.deactivate_cache()
+        for member in _members(job):
+            if not all(Path(str(f)).exists() for f in member.output):
+                return False
+            if await persistence.incomplete(member):
+                return False
+        return True
+
+    # Polling
+
+    @property
+    def _interval(self) -> float:
+        """Seconds between two looks: what the user asked for, and no longer for jobs that last."""
+        return float(self.workflow.remote_execution_settings.seconds_between_status_checks)
+
+    @property
+    def _grace(self) -> float:
+        """Seconds after a submission before the job is looked at."""
+        return float(self.workflow.executor_settings.init_seconds_before_status_checks or 0)
+
+    async def sleep(self) -> None:
+        """Sleep between two looks, and wake up when the driver wants to leave."""
+        until = time.monotonic() + self._interval
+        while self.wait and (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, 1.0))
+
+    # Ends of the driver
+
+    def cancel_jobs(self, active_jobs: list[Any]) -> None:
+        """Cancel every job that is watched; those just being looked at are not among the active."""
+        self._leaving = True
+        held = [(job, w.submission) for job, w in list(self._watched.items()) if w.is_live]
+        super().cancel_jobs([_info(job, submission.job, Path()) for job, submission in held])
+
+    def shutdown(self) -> None:
+        """Leave in good order: without the note that this driver is at work."""
+        self._leaving = True
+        super().shutdown()
+        self._note.unlink(missing_ok=True)
+
+    # Jobs of an earlier driver
+
+    def _take_over(self) -> Takeover:
+        """Settle what an earlier driver left, and find what is to be attached to.
+
+        Raises:
+            WorkflowError: a live job stands in the way, or squeue does not answer.
+        """
+        queue = self._queue_at_start()
+        owed = self._ledger.owed()
+        wanted, jobs = [], {}
+        for job in self.dag.jobs:
+            outputs = tuple(str(f) for f in job.output)
+            submissions = [s for s in owed if set(outputs) & set(s.outputs)]
+            if submissions:
+                jobs[outputs] = job
+                wanted.append((self._wanted(job, outputs), submissions))
+        gone = {s.job for _, submissions in wanted for s in submissions} - set(queue)
+        try:
+            known = queue | in_accounts(gone)
+        except NoAnswerError as error:
+            self.logger.warning(f"{error}. What it may know of {len(gone)} jobs is not asked.")
+            known = queue
+        found = take_over(wanted, known)
+        comments = {_comment(job) for job in self.dag.needrun_jobs() if not job.is_local}
+        noted = {number for number in queue if self._ledger.knows(number)}
+        found.refusals += not_noted(queue, str(self.workflow.workdir_init), comments, noted)
+        if found.refusals:
+            raise WorkflowError("\n".join(dict.fromkeys(found.refusals)))
+        self._settle(found, jobs)
+        return found
+
+    def _settle(self, found: Takeover, jobs: dict[tuple[str, ...], Any]) -> None:
+        """Write down what is over."""
+        persistence = self.workflow.persistence
+        for submission, word in found.over:
+            self._ledger.close(submission, word)
+        for wanted, submission in found.done:
+            self.workflow.async_run(persistence.finished(jobs[wanted.outputs]))
+            self.logger.info(f"{submission.shown} of an earlier driver has finished.")
+            self._ledger.close(submission, COMPLETED)
+        again = [(w, s) for w, s in found.outdated if not w.is_needed]
+        for wanted, submission in found.outdated:
+            persistence.started(jobs[wanted.outputs], submission.job)
+            self._ledger.close(submission, COMPLETED)
+        if again:
+            lines = [
+                f"{s.shown} finished unseen, from other values, code or inputs" for _, s in again
+            ]
+            raise WorkflowError(
+                "\n".join([*lines, "these results count as unfinished now: start again"])
+            )
+
+    def _wanted(self, job: Any, outputs: tuple[str, ...]) -> Wanted:
+        return Wanted(
+            outputs=outputs,
+            digest=digest_of(job),
+            is_needed=self.dag.needrun(job),
+            reads_new=any(self.dag.needrun(other) for other in self.dag.dependencies[job]),
+            is_made=self.workflow.async_run(self._is_made(job)),
+        )
+
+    def _queue_at_start(self) -> dict[str, Seen]:
+        for attempt in range(PATIENCE):
+            try:
+                return in_queue()
+            except NoAnswerError as error:
+                said = str(error)
+                if attempt == 0:
+                    self.logger.warning(f"{said}. The start waits for it.")
+                time.sleep(self._interval)
+        raise WorkflowError(
+            f"{said}; what an earlier driver has submitted is not known without it, so nothing is "
+            "submitted: start again when squeue answers"
+        )
+
+
+def digest_of(job: Any) -> str:
+    """What decides the outputs of one job, as Snakemake sees it: rule, params, inputs.
+
+    Inputs count with size and time, but `ancient` ones by name alone, as they do for Snakemake.
+    Threads, memory and time limit do not count.
+    """
+    said = {
+        "rule": job.rule.name,
+        "command": job.rule.shellcmd,
+        "params": [str(value) for value in job.params],
+        "inputs": [_input(f) for f in job.input],
+    }
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def _input(file: Any) -> list[str | int]:
+    try:
+        status = Path(str(file)).stat()
+    except OSError:
+        return [str(file)]
+    return [str(file)] if file.is_ancient else [str(file), status.st_mtime_ns, status.st_size]
+
+
+def _members(job: Any) -> list[Any]:
+    return list(job.jobs) if job.is_group() else [job]
+
+
+def _work_folder(members: Iterable[Any]) -> str | None:
+    """The folder of growing state, which a rule names as `params.work`."""
+    found = [str(work) for member in members if (work := getattr(member.params, "work", None))]
+    return found[0] if len(found) == 1 else None
+
+
+def _comment(job: Any) -> str:
+    """What the plugin gives a job as its comment."""
+    wildcards = get_job_wildcards(job)
+    return f"rule_{job.name}_wildcards_{wildcards}" if wildcards else f"rule_{job.name}"
+
+
+def _info(job: Any, number: str, log: Path) -> Any:
+    return SubmittedJobInfo(job, external_jobid=number, aux={"slurm_logfile": log})

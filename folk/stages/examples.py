@@ -1,0 +1,99 @@
+"""A few pictures as the student saw and rebuilt them, for the report and for the eye."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from folk.data.dataset import PictureDataset
+from folk.data.shards import PreparedData
+from folk.data.transforms import eval_transform, unit_range
+from folk.evidence.core.files import whole_file
+from folk.filters.apply import apply_filter
+from folk.filters.base import FrequencyFilter
+from folk.filters.draws import Draws
+from folk.filters.spectrum import half_spectrum
+from folk.methods.degradations import Degradation
+from folk.methods.student_teacher import FrequencyModel
+
+NUM_EXAMPLES = 6
+
+
+def save_examples(
+    path: Path,
+    data: PreparedData,
+    size: int,
+    corruption: FrequencyFilter | Degradation | None,
+    model: FrequencyModel | None,
+) -> None:
+    """Write an .npz that anyone can look at without this package.
+
+    It holds `pictures` [n, h, w, 3] uint8 from the validation split; and, for each side of the
+    filter named in `names` [k], `keep` [k, n, h, w] bool with the mean colour in the middle,
+    `filtered` and `reconstructed` [k, n, h, w, 3] uint8. Without a filter k is 0; a degradation
+    has one side, which keeps every frequency.
+    """
+    pictures = PictureDataset(data.split("val"), eval_transform(resize=size, crop=size))
+    count = min(NUM_EXAMPLES, len(pictures))
+    # Drawn, because evenly spaced places can hit one class alone.
+    chosen = np.random.default_rng(0).permutation(len(pictures))[:count]
+    images = unit_range(torch.stack([pictures[int(index)]["image"] for index in chosen]))
+    names: list[str] = []
+    keeps, filtered, reconstructed = [], [], []
+    for name, keep, seen in _seen(
+        corruption, images, "real" if model is None else model.reconstruction.inverse
+    ):
+        names.append(name)
+        keeps.append(centred(keep, size).numpy())
+        filtered.append(_bytes(seen.clamp(0.0, 1.0)))  # what a recipe does not clip may lie outside
+        if model is not None:
+            with torch.no_grad():
+                rebuilt = model.rebuild(seen) * model.std + model.mean
+            reconstructed.append(_bytes(rebuilt.clamp(0.0, 1.0)))
+    shape = (0, count, size, size)
+    with whole_file(path) as aside, aside.open("wb") as file:
+        np.savez_compressed(
+            file,
+            pictures=_bytes(images),
+            names=np.array(names, dtype=np.str_),
+            keep=np.stack(keeps) if keeps else np.zeros(shape, dtype=bool),
+            filtered=np.stack(filtered) if filtered else np.zeros((*shape, 3), dtype=np.uint8),
+            reconstructed=(
+                np.stack(reconstructed) if reconstructed else np.zeros((*shape, 3), dtype=np.uint8)
+            ),
+        )
+
+
+def centred(keep: Bool[Tensor, "b h w_half"], width: int) -> Bool[Tensor, "b h w"]:
+    """A mask of the half spectrum as people draw it: whole, with the mean colour in the middle."""
+    height = keep.shape[-2]
+    rows = torch.arange(height)[:, None]
+    columns = torch.arange(width)[None, :]
+    mirrored = columns > width // 2
+    stored_row = torch.where(mirrored, -rows % height, rows)
+    stored_column = torch.where(mirrored, width - columns, columns)
+    whole: Tensor = torch.fft.fftshift(keep[:, stored_row, stored_column], dim=(-2, -1))
+    return whole
+
+
+def _seen(
+    corruption: FrequencyFilter | Degradation | None,
+    images: Tensor,
+    inverse: Literal["real", "abs"],
+) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Name, mask of the first colour and spoiled pictures, for each side of what spoils them."""
+    if isinstance(corruption, FrequencyFilter):
+        for name, one_sided in corruption.sides():
+            keep = one_sided(images, Draws(0, len(images)))
+            yield name, keep[:, 0], apply_filter(images, keep, clamp=False, inverse=inverse)
+    elif corruption is not None:
+        everything = torch.ones_like(half_spectrum(images[:, 0]), dtype=torch.bool)
+        yield corruption.kind, everything, corruption(images, Draws(0, len(images)))
+
+
+def _bytes(images: Tensor) -> np.ndarray:
+    return (images * 255.0).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()

@@ -1,0 +1,194 @@
+"""A linear classifier on frozen features: of whole pictures, or of new crops in each epoch."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+
+from folk.data.dataset import PictureDataset
+from folk.evidence.results.metrics.classification import ranked, top_k_accuracy
+from folk.stages.pictures import training_batches, whole_batches
+from folk.stages.recipes.evaluate import Linear
+from folk.training.distributed import World
+from folk.training.history import History
+from folk.training.loop import NonFiniteLossError, Plan, train
+from folk.training.randomness import derived_seed, seed_all
+from folk.training.schedules import cosine_rate, current_rate, scaled_rates
+
+Live = Callable[[int, dict[str, float]], None]
+
+LOG_EVERY = 50  # updates between two lines of metrics.jsonl; at an epoch's end there is one too
+
+
+def line_on_whole(
+    section: Linear,
+    seen: Float[np.ndarray, "n d"],
+    seen_labels: Integer[np.ndarray, "n"],
+    unseen: Float[np.ndarray, "m d"],
+    unseen_labels: Integer[np.ndarray, "m"],
+    *,
+    num_classes: int,
+    seed: int,
+    history: History,
+    live: Live,
+) -> Float[np.ndarray, "m c"]:
+    """Train a line with SGD on features that are made once; return its logits of the unseen.
+
+    Each feature is centred and scaled first: those of different encoders differ in scale, and one
+    rate must serve them all.
+
+    Raises:
+        NonFiniteLossError: the rate is too high.
+    """
+    mean, std = seen.mean(axis=0), seen.std(axis=0) + 1e-6
+    inputs, held_out = (torch.from_numpy((x - mean) / std) for x in (seen, unseen))
+    targets = torch.from_numpy(seen_labels.astype(np.int64))
+    line = _new_line(inputs.shape[1], num_classes, seed)
+    batch = min(section.batch, len(inputs))
+    per_epoch = -(-len(inputs) // batch)
+    optimizer, schedule = _optimizer(section, line, batch, section.epochs * per_epoch)
+    for epoch in range(section.epochs):
+        order = torch.Generator().manual_seed(derived_seed(seed, "linear order", epoch))
+        shuffled = torch.randperm(len(inputs), generator=order).split(batch)
+        for number, chosen in enumerate(shuffled):
+            schedule.step_update(epoch * per_epoch + number)
+            optimizer.zero_grad()
+            loss = cross_entropy(line(inputs[chosen]), targets[chosen])
+            loss.backward()
+            optimizer.step()
+        with torch.no_grad():
+            logits = line(held_out).numpy()
+        if not (torch.isfinite(loss) and np.isfinite(logits).all()):
+            raise NonFiniteLossError(
+                f"linear: the loss or the scores of epoch {epoch + 1} are not finite",
+                "lower linear.lr",
+            )
+        values = {"loss": float(loss.detach()), "top1": _top1(unseen_labels, logits)}
+        history.add((epoch + 1) * per_epoch, epoch + 1.0, values)
+        live((epoch + 1) * per_epoch, values)
+    return logits  # type: ignore[no-any-return]
+
+
+def line_on_crops(
+    section: Linear,
+    pictures: PictureDataset,
+    feature_of: Callable[[dict[str, Any]], Tensor],
+    unseen: Float[np.ndarray, "m d"],
+    unseen_labels: Integer[np.ndarray, "m"],
+    *,
+    num_classes: int,
+    seed: int,
+    work: Path,
+    identity: str,
+    checkpoint_seconds: float,
+    workers: int,
+    world: World,
+    live: Live,
+) -> tuple[Float[np.ndarray, "m c"], History]:
+    """Train a line with SGD while the frozen encoder sees new crops in each epoch.
+
+    Args:
+        section: how.
+        pictures: random crops of the labelled pictures.
+        feature_of: gives a batch's features, without gradient, on the device of `world`.
+        unseen: features of the validation pictures, the accuracy of each epoch.
+        unseen_labels: their classes.
+        num_classes: outputs of the line.
+        seed: of the line and of the order.
+        work: folder of checkpoint and history.
+        identity: digest of everything that decides the result.
+        checkpoint_seconds: at least so long between two checkpoints.
+        workers: loading processes.
+        world: this process among those of its job.
+        live: told every line of the history.
+
+    Returns:
+        logits of the unseen, and the history with `top1` after each epoch.
+
+    Source: DINO, arXiv:2104.14294: SGD with momentum, a cosine to 0, crops and mirror, features as
+        they are. We differ in that the cosine steps with each update, not with each epoch.
+
+    Raises:
+        InputError: the labelled pictures do not fill one batch.
+    """
+    per_epoch = whole_batches(len(pictures), section.batch, "labelled pictures")
+    updates = per_epoch * section.epochs
+    line = _new_line(unseen.shape[1], num_classes, seed).to(world.device)
+    optimizer, schedule = _optimizer(section, line, section.batch, updates)
+    wrapped, held_out = world.wrap(line), torch.from_numpy(unseen).to(world.device)
+
+    def logits_of_unseen() -> np.ndarray:
+        with torch.no_grad():
+            return line(held_out).cpu().numpy()  # type: ignore[no-any-return]
+
+    def update(step: int, batch: dict[str, Any]) -> dict[str, Tensor]:
+        schedule.step_update(step)
+        features = feature_of(batch)
+        targets = batch["label"].to(world.device, non_blocking=True)
+        optimizer.zero_grad(set_to_none=True)
+        loss = cross_entropy(wrapped(features), targets)
+        loss.backward()
+        optimizer.step()
+        return {"loss": loss.detach(), "lr": torch.tensor(current_rate(optimizer.param_groups))}
+
+    history = train(
+        Plan(
+            work=work,
+            identity=identity,
+            updates=updates,
+            updates_per_epoch=per_epoch,
+            log_every=min(LOG_EVERY, per_epoch),
+            checkpoint_seconds=checkpoint_seconds,
+            live=live,
+        ),
+        world,
+        {"line": line, "optimizer": optimizer},
+        lambda start: training_batches(
+            pictures,
+            batch=section.batch,
+            seed=derived_seed(seed, "linear order"),
+            epochs=section.epochs,
+            start_update=start,
+            world=world,
+            workers=workers,
+        ),
+        update,
+        lambda epoch: {"top1": _top1(unseen_labels, logits_of_unseen())},
+    )
+    return logits_of_unseen(), history
+
+
+def _new_line(in_features: int, num_classes: int, seed: int) -> nn.Linear:
+    seed_all(seed, "linear")
+    line = nn.Linear(in_features, num_classes)
+    nn.init.normal_(line.weight, std=0.01)
+    nn.init.zeros_(line.bias)
+    return line
+
+
+def _optimizer(section: Linear, line: nn.Linear, batch: int, updates: int) -> tuple[Optimizer, Any]:
+    optimizer = torch.optim.SGD(
+        line.parameters(),
+        lr=scaled_rates(batch, section.lr_batch, lr=section.lr)["lr"],
+        momentum=section.momentum,
+        weight_decay=section.weight_decay,
+    )
+    schedule = cosine_rate(
+        optimizer,
+        updates=updates,
+        warmup_updates=0,
+        rate_min=0.0,
+        rate_warmup_start=0.0,
+        warmup_prefix=False,
+    )
+    return optimizer, schedule
+
+
+def _top1(labels: np.ndarray, logits: np.ndarray) -> float:
+    return top_k_accuracy(labels, ranked(logits, 1))

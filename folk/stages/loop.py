@@ -1,0 +1,83 @@
+"""The training loop over the pictures of a data set, run as a recipe's `runtime` says."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from folk.data.dataset import PictureDataset
+from folk.stages.pictures import training_batches
+from folk.stages.recipes.base import TrainingRuntime
+from folk.training.distributed import World
+from folk.training.history import History
+from folk.training.loop import Plan, Resumable, train
+from folk.training.randomness import derived_seed
+
+
+def train_on(
+    pictures: PictureDataset,
+    update: Callable[[int, dict[str, Any]], dict[str, Tensor]],
+    after_epoch: Callable[[int], dict[str, float]] | None = None,
+    *,
+    parts: dict[str, Resumable],
+    updates: int,
+    updates_per_epoch: int,
+    batch: int,
+    repeats: int = 1,
+    runtime: TrainingRuntime,
+    work: Path,
+    seed: int,
+    identity: str,
+    world: World,
+    live: Callable[[int, dict[str, float]], None],
+) -> History:
+    """Make every update of a training, from its last checkpoint if there is one.
+
+    Args:
+        pictures: what is learned from, in a new order in each epoch.
+        update: makes one update of a batch and returns scalars that stay on the device.
+        after_epoch: measures the model after epoch n (from 1), for the history.
+        parts: what the checkpoint holds, by name.
+        updates: of the whole training; the last epoch may be a part of one.
+        updates_per_epoch: whole batches in an epoch.
+        batch: pictures of all processes together.
+        repeats: how often an epoch shows each of its pictures, see `EpochSampler`.
+        runtime: how the job runs.
+        work: folder of checkpoint and history.
+        seed: of the run; the order follows from it.
+        identity: digest of everything that decides the result.
+        world: this process among those of its job.
+        live: told every line of the history.
+
+    Returns:
+        the whole history, that before a restart included.
+
+    Raises:
+        NonFiniteLossError, StoppedError: as `train`.
+    """
+    return train(
+        Plan(
+            work=work,
+            identity=identity,
+            updates=updates,
+            updates_per_epoch=updates_per_epoch,
+            log_every=runtime.log_every,
+            checkpoint_seconds=runtime.checkpoint_seconds,
+            live=live,
+        ),
+        world,
+        parts,
+        lambda start: training_batches(
+            pictures,
+            batch=batch,
+            seed=derived_seed(seed, "order"),
+            epochs=-(-updates // updates_per_epoch),
+            start_update=start,
+            world=world,
+            workers=runtime.workers,
+            repeats=repeats,
+        ),
+        update,
+        after_epoch,
+    )

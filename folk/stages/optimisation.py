@@ -1,0 +1,108 @@
+"""Optimiser and schedule from a recipe's `optim` section, and one step over a cut batch."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from timm.scheduler.scheduler import Scheduler
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
+
+from folk.evidence.core.errors import InputError
+from folk.stages.pictures import micro_batches
+from folk.stages.recipes.base import Optim
+from folk.training.distributed import World
+from folk.training.optimizer import create_optimizer
+from folk.training.schedules import cosine_rate, current_rate, scaled_rates
+
+
+def optimizer_and_schedule(
+    optim: Optim, groups: list[dict[str, Any]], updates_per_epoch: int
+) -> tuple[Optimizer, Scheduler]:
+    """Scale the rates to the batch, then make the optimiser and its cosine with warm-up.
+
+    Args:
+        optim: the section of a stage that counts in epochs.
+        groups: parameter groups, as `folk.training.optimizer` makes them.
+        updates_per_epoch: turns epochs into updates.
+    """
+    rates = scaled_rates(
+        optim.batch,
+        optim.lr_batch,
+        lr=optim.lr,
+        rate_min=optim.lr_min,
+        rate_warmup_start=optim.lr_warmup_start,
+    )
+    optimizer = create_optimizer(
+        optim.optimizer, groups, lr=rates.pop("lr"), betas=optim.betas, eps=optim.eps
+    )
+    schedule = cosine_rate(
+        optimizer,
+        updates=updates_per_epoch * optim.epochs,
+        warmup_updates=round(optim.warmup_epochs * updates_per_epoch),
+        warmup_prefix=optim.warmup_prefix,
+        **rates,
+    )
+    return optimizer, schedule
+
+
+def refuse_lonely_pictures(
+    model: nn.Module, *, batch: int, max_batch: int | None, world: World, views: int = 1
+) -> None:
+    """Refuse to train batch norm with one picture at a time, of which it has no statistics.
+
+    Args:
+        model: what is trained.
+        batch: pictures of all processes together.
+        max_batch: pictures of a process at once.
+        world: this process among those of its job.
+        views: of each picture, seen together.
+
+    Raises:
+        InputError: the model has batch norm, and would see one view of one picture.
+    """
+    share = batch // world.size
+    part = next(micro_batches(share, max_batch)) if share else slice(0, 0)
+    if views * (part.stop - part.start) != 1:
+        return
+    if any(isinstance(module, _BatchNorm) for module in model.modules()):
+        raise InputError(
+            f"optim.batch: {batch}, shared by {world.size} processes, with runtime.max_batch "
+            f"{max_batch}, is one picture at a time, and the batch norm of this network needs two; "
+            "raise one of them"
+        )
+
+
+def accumulated_step(
+    model: nn.Module,
+    optimizer: Optimizer,
+    loss_of: Callable[[slice], Tensor],
+    slices: Iterable[slice],
+    clip_grad: float | None,
+) -> dict[str, Tensor]:
+    """Make one update with the mean of the losses of a batch's equal parts.
+
+    Args:
+        model: whose gradient is clipped.
+        optimizer: makes the update.
+        loss_of: gives the loss of one part, a number.
+        slices: the parts of the batch.
+        clip_grad: largest norm of the gradient; None for no limit.
+
+    Returns:
+        loss, rate and, where it is clipped, the gradient's norm; still on the device.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    parts = list(slices)
+    total: Tensor | None = None
+    for part in parts:
+        share = loss_of(part) / len(parts)
+        share.backward()
+        total = share.detach() if total is None else total + share.detach()
+    assert total is not None, "a batch has at least one part"
+    scalars = {"loss": total, "lr": torch.tensor(current_rate(optimizer.param_groups))}
+    if clip_grad is not None:
+        scalars["grad_norm"] = nn.utils.clip_grad_norm_(model.parameters(), clip_grad)
+    optimizer.step()
+    return scalars

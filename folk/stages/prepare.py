@@ -1,0 +1,111 @@
+"""`prepare`: pictures, embedded, in a folder or in official archives, into shards."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from folk.data.datasets.kinds import look_into
+from folk.data.datasets.store import store
+from folk.data.prepare import prepare_image_folder, prepare_scenes
+from folk.evidence.core.digest import FileDigest, digest_input
+from folk.evidence.core.errors import InputError, nearest
+from folk.stages.recipes.prepare import Archives, PrepareRecipe
+
+
+def run_prepare(
+    recipe: PrepareRecipe,
+    source: Path | None,
+    out: Path,
+    name: str,
+    *,
+    archives: Mapping[str, Path] | None = None,
+    identity: str = "",
+    confirm: Callable[[], None] = lambda: None,
+) -> dict[str, float]:
+    """Make a prepared data set in `out`.
+
+    Args:
+        recipe: which pictures.
+        source: the folder of pictures, for kind "folder".
+        out: where shards, manifest.parquet and dataset.json shall stand.
+        name: of the data set.
+        archives: paths by name, for the kinds that read official archives.
+        identity: digest of all that decides the result; a job with the same one is continued.
+        confirm: called when all is made, before it takes its place; raises where another start of
+            the job has taken over.
+
+    Returns:
+        number of pictures by split.
+
+    Raises:
+        InputError: no source or archive where one is needed, or one where none is used; archives
+            with other digests than the recipe names; wrong pictures.
+    """
+    given = dict(archives or {})
+    if recipe.kind != "folder" and source is not None:
+        raise InputError(
+            f"{source}: a recipe of kind '{recipe.kind}' reads no source; leave it out"
+        )
+    if recipe.kind in ("scenes", "folder") and given:
+        raise InputError(
+            f"--archive {next(iter(given))}: a recipe of kind '{recipe.kind}' reads no archive; "
+            "leave it out"
+        )
+    if recipe.kind == "scenes":
+        assert recipe.scenes is not None
+        values = recipe.scenes.model_dump()
+        for key in ("digit_scale", "digit_brightness"):
+            low, high = values[key]
+            values[key] = (low, high)
+        counts = prepare_scenes(out, name=name, confirm=confirm, **values)
+    elif recipe.kind == "folder":
+        assert recipe.folder is not None
+        if source is None:
+            raise InputError("a recipe of kind 'folder' needs a source, the folder of pictures")
+        counts = prepare_image_folder(
+            source, out, name=name, confirm=confirm, **recipe.folder.model_dump()
+        )
+    else:
+        assert recipe.archive is not None
+        digests = _checked_digests(recipe.archive, given)
+        # In the recipe's order, whatever the order of the options.
+        paths = {key: given[key] for key in recipe.archive.files}
+        counts = store(
+            look_into(recipe.kind, paths, recipe.archive.classes),
+            out,
+            name=name,
+            sources=[
+                {"name": key, "sha256": digests[key].sha256, "bytes": digests[key].size}
+                for key in paths
+            ],
+            identity=identity,
+            expected=recipe.archive.pictures,
+            num_splits=recipe.archive.splits,
+            confirm=confirm,
+        )
+    return {f"num_{split}": float(count) for split, count in counts.items()}
+
+
+def _checked_digests(wanted: Archives, given: Mapping[str, Path]) -> dict[str, FileDigest]:
+    """Digests of all archives, or one refusal that names everything wrong with them."""
+    problems = [
+        f"--archive {key}: the recipe reads none of this name{nearest(key, wanted.files)}"
+        for key in given
+        if key not in wanted.files
+    ]
+    problems += [
+        f"archive '{key}' is missing; give --archive {key}=PATH of {file.file}"
+        for key, file in wanted.files.items()
+        if key not in given
+    ]
+    if problems:
+        raise InputError("\n".join(problems))
+    digests = {key: digest_input(path) for key, path in given.items()}
+    for key, file in wanted.files.items():
+        if file.md5 not in (None, digests[key].md5):
+            problems.append(
+                f"{given[key]}: its md5 is {digests[key].md5}, that of {file.file} is {file.md5}; "
+                "get it again"
+            )
+    if problems:
+        raise InputError("\n".join(problems))
+    return digests

@@ -1,0 +1,128 @@
+"""What the recipes of all stages share."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from folk.evidence.core.ranges import (
+    Count as Count,  # the recipes of all stages take them from here
+)
+from folk.evidence.core.ranges import Fraction as Fraction
+from folk.evidence.core.ranges import InnerFraction as InnerFraction
+from folk.evidence.core.ranges import NotNegative as NotNegative
+from folk.evidence.core.ranges import Positive as Positive
+from folk.evidence.core.yaml_model import Section
+
+Precision = Literal["fp32", "bf16"]
+
+
+class About(Section):
+    """The header of a recipe, for people: what it reproduces and what to expect of it."""
+
+    reproduces: str
+    hardware: str
+    expected: str
+
+
+class Recipe(Section):
+    """Base of all recipes.
+
+    `source` and `assume` map a dotted key to where its value comes from: a place in a paper or
+    repository, or, where the sources are silent, the basis of our assumption.
+    """
+
+    about: About
+    source: dict[str, str] = Field(default_factory=dict)
+    assume: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _marks_name_real_keys(self) -> "Recipe":
+        for mark in ("source", "assume"):
+            for dotted in getattr(self, mark):
+                at: Any = self
+                for key in dotted.split("."):
+                    fields = getattr(type(at), "model_fields", {})
+                    known = at if isinstance(at, dict) else fields
+                    at = _MISSING if key not in known else dict(at)[key]
+                    if at is _MISSING:
+                        raise ValueError(f"{mark} speaks of '{dotted}', which this recipe lacks")
+        return self
+
+
+_MISSING = object()
+
+
+class Checkpoint(Section):
+    """Somebody else's weights, taken as they are; they must fit the encoder key by key."""
+
+    path: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    entry: str | None  # dotted key of a torch file under which the weights stand
+    prefix: str  # stripped from the keys
+    ignore: list[str]  # beginnings of keys, as the file has them, that are left out
+    mean: list[Fraction] = Field(min_length=3, max_length=3)  # of each colour, pictures in [0, 1]
+    std: list[Positive] = Field(min_length=3, max_length=3)
+
+
+class Encoder(Section):
+    """Which network is trained, and where its weights start."""
+
+    timm_name: str
+    timm_args: dict[str, Any] = Field(default_factory=dict)
+    init: Literal["timm", "beit"]
+    checkpoint: Checkpoint | None
+
+
+class Optim(Section):
+    """Optimizer and schedule of a stage that counts in epochs.
+
+    Rates are for `lr_batch` images and are scaled by `batch / lr_batch`; null takes them as they
+    are, `lr` as the peak. `batch` is the number of images behind one update, whatever the number
+    of processes; see `runtime.max_batch`.
+    """
+
+    optimizer: Literal["adamw", "lamb", "sgd"]
+    epochs: Count
+    batch: Count
+    lr: Positive
+    lr_batch: Count | None
+    lr_min: NotNegative
+    lr_warmup_start: NotNegative
+    warmup_epochs: NotNegative
+    warmup_prefix: bool  # whether the cosine starts after the warm-up, or counts from step 0
+    betas: list[Fraction] = Field(min_length=2, max_length=2)
+    eps: Positive
+    weight_decay: NotNegative
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)]
+    clip_grad: Positive | None
+    precision: Precision
+
+    @model_validator(mode="after")
+    def _warm_up_fits(self) -> "Optim":
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs {self.warmup_epochs} leaves nothing of {self.epochs} epochs"
+            )
+        return self
+
+
+class Runtime(Section):
+    """How a job runs; no part of a result's identity.
+
+    Nothing here changes what is computed, with one exception: what is taken over the images that a
+    process has at once depends on `max_batch` and on the number of processes. That is the
+    statistics of batch norm (ResNet-50), mean spectra, `weight_matrix.maximum: batch`, and which
+    images stochastic depth skips.
+    """
+
+    workers: Annotated[int, Field(ge=0)]  # data loading processes
+    checkpoint_seconds: NotNegative  # at least this long between two checkpoints
+    cache_mb: Annotated[int, Field(ge=0)]  # decoded pictures kept in memory, if all of them fit
+
+
+class TrainingRuntime(Runtime):
+    """Runtime of a training stage."""
+
+    max_batch: Count | None  # images per process at once; gradients of more are accumulated
+    log_every: Count  # updates between two lines of metrics.jsonl
+    compile: bool  # the model by torch.compile, while it trains; moves the last bits of sums

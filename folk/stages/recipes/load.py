@@ -1,0 +1,120 @@
+"""Read a recipe: its file, the recipes it is based on, and a row's own values on top."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.core.digest import sha256_of_json
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.yaml_model import Document, checked, merged, nested
+from folk.evidence.study.study import path_safe
+from folk.stages.recipes.base import Recipe
+from folk.stages.recipes.evaluate import (
+    CostRecipe,
+    FinetuneRecipe,
+    ProbeRecipe,
+    RobustnessRecipe,
+    SegmentRecipe,
+)
+from folk.stages.recipes.prepare import PrepareRecipe, SplitRecipe
+from folk.stages.recipes.pretrain import PretrainRecipe
+
+RECIPES: dict[str, type[Recipe]] = {
+    "prepare": PrepareRecipe,
+    "split": SplitRecipe,
+    "pretrain": PretrainRecipe,
+    "finetune": FinetuneRecipe,
+    "probe": ProbeRecipe,
+    "segment": SegmentRecipe,
+    "robustness": RobustnessRecipe,
+    "cost": CostRecipe,
+}
+
+# Sections that may not change a result: prose, and how the job runs.
+_NOT_RESULTS = ("about", "source", "assume", "runtime")
+
+
+def load_recipe(stage: str, path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read and check the recipe of a stage.
+
+    Args:
+        stage: a stage with recipes, such as "pretrain".
+        path: the YAML file. Its `base:` names a recipe beside it that it changes.
+        overrides: dotted keys and values laid on top, such as `{"optim.epochs": 3}`.
+
+    Returns:
+        the typed recipe of that stage.
+
+    Raises:
+        InputError: file, line and key of everything that is wrong.
+    """
+    document = Document(path)
+    values = _with_bases(document, (path.stem,))
+    values = _laid_over(values, nested(overrides or {}))
+    return checked(RECIPES[stage], values, document)
+
+
+def result_values(recipe: Recipe) -> dict[str, Any]:
+    """The values that may change a result, without prose and `runtime`."""
+    return recipe.model_dump(mode="json", exclude=set(_NOT_RESULTS))
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """One sha256 for everything in a recipe that may change a result."""
+    return sha256_of_json(result_values(recipe))
+
+
+def _with_bases(document: Document, seen: tuple[str, ...]) -> dict[str, Any]:
+    values = dict(document.values)
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    try:
+        base = path_safe(base if isinstance(base, str) else str(base))
+    except ValueError as error:
+        raise InputError(f"{document.where(('base',))}: base: {error} (found {base!r})") from error
+    if base in seen:
+        raise InputError(
+            f"{document.where(('base',))}: base: '{base}' leads back to itself "
+            f"({' -> '.join((*seen, base))})"
+        )
+    document.base = Document(document.path.parent / f"{base}.yaml")
+    return _laid_over(_with_bases(document.base, (*seen, base)), values)
+
+
+def _laid_over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    result, changed = merged(below, values), _leaves(values)
+    changed |= {key for mark in ("source", "assume") for key in values.get(mark) or {}}
+    for mark in ("source", "assume"):
+        if not all(isinstance(layer.get(mark, {}), Mapping) for layer in (below, values)):
+            continue  # the typed form refuses it
+        # A value that is changed, gone, or marked anew no longer is what the base had a source for.
+        # What never was there stays: the typed form refuses it.
+        inherited = {
+            key: text
+            for key, text in below.get(mark, {}).items()
+            if (_has(result, key) or not _has(below, key))
+            and not any(f"{key}.".startswith(f"{c}.") for c in changed)
+        }
+        result[mark] = inherited | values.get(mark, {})
+    return result
+
+
+def _has(values: Any, dotted: str) -> bool:
+    for key in dotted.split("."):
+        if not isinstance(values, Mapping) or key not in values:
+            return False
+        values = values[key]
+    return True
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> set[str]:
+    found: set[str] = set()
+    for key, value in values.items():
+        if key in _NOT_RESULTS and not prefix:
+            continue
+        if isinstance(value, Mapping):
+            found |= _leaves(value, f"{prefix}{key}.")
+        else:
+            found.add(f"{prefix}{key}")
+    return found

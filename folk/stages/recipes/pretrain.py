@@ -1,0 +1,169 @@
+"""Recipe of `pretrain`: filter, reconstruction and distillation are separate switches."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from folk.evidence.core.ranges import Count, Fraction, NotNegative, Positive
+from folk.evidence.core.yaml_model import Section
+from folk.stages.recipes.base import Encoder, Optim, Recipe, TrainingRuntime
+from folk.stages.recipes.parts import parts_in
+
+_FOLK = Path(__file__).parents[2]
+
+if TYPE_CHECKING:  # which parts there are is known when their files are read
+    from folk.stages.recipes.parts import Part as Degradation
+    from folk.stages.recipes.parts import Part as Filter
+else:
+    Filter = parts_in(sorted(_FOLK.glob("filters/*.py")))
+    Degradation = parts_in([_FOLK / "methods/degradations.py"])
+
+
+class WeightMatrix(Section):
+    """Weights of frequencies by how wrong they are."""
+
+    alpha: Positive
+    log: bool
+    maximum: Literal["image", "batch"]
+
+
+class Reconstruction(Section):
+    """Predict the frequencies that the filter removed, or what a degradation spoiled."""
+
+    filter_stage: Literal["before", "after"]  # the mean/std normalization
+    clamp: bool
+    inverse: Literal["real", "abs"]
+    region: Literal["masked", "all"]
+    form: Literal["mfm", "norm"]  # MFM's mean of moduli, or one norm as FOLK prints it
+    normalise: Literal["batch", "image"]
+    gamma: Positive
+    weight_matrix: WeightMatrix | None
+    average_spectrum: bool  # compare the mean spectra of the batches
+    decoder_depth: Annotated[int, Field(ge=0)]  # transformer blocks before the head; 0 for none
+
+    @model_validator(mode="after")
+    def _a_mean_spectrum_has_no_mask(self) -> "Reconstruction":
+        if self.average_spectrum and self.region != "all":
+            raise ValueError(
+                "average_spectrum mixes images that hide different frequencies: region: all"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _normalized_images_have_no_range(self) -> "Reconstruction":
+        if self.filter_stage == "after" and self.clamp:
+            raise ValueError("filter_stage: after leaves no [0, 1] to clip to: clamp: false")
+        return self
+
+    @model_validator(mode="after")
+    def _one_norm_weighs_nothing(self) -> "Reconstruction":
+        if self.form == "norm" and (self.weight_matrix is not None or self.average_spectrum):
+            raise ValueError(
+                "form: norm has no weights and no mean spectrum: weight_matrix: null, "
+                "average_spectrum: false"
+            )
+        return self
+
+
+class Distillation(Section):
+    """Predict the teacher's output for the other view."""
+
+    alpha: NotNegative  # weight beside the reconstruction's 1
+    reduce: Literal["sum", "mean"]  # of the two crossed terms
+    encoder: Literal["student", "teacher"]  # which one is measured; both are saved
+    teacher_view: Literal["full", "spatial"]  # spatial: cropped and flipped alone
+    feature: Literal["cls", "mean"]
+    head: Literal["dino", "plain_mlp3"]
+    norm_last_layer: bool  # of DINO's head: the gain of its last layer is fixed to 1
+    out_dim: Count
+    hidden_dim: Count
+    bottleneck_dim: Count
+    student_temperature: Positive
+    teacher_temperature: Positive
+    teacher_temperature_start: Positive
+    teacher_temperature_warmup_epochs: Annotated[int, Field(ge=0)]
+    center_momentum: Fraction
+    ema_start: Fraction
+    ema_end: Fraction
+    ema_every: Count  # updates between two steps of the teacher
+    freeze_last_layer_epochs: NotNegative
+
+
+class Views(Section):
+    """The augmentation that makes a view; two independent draws with distillation, else one."""
+
+    augment: Literal["mfm", "dino"]
+    size: Count  # pixels
+    min_scale: Fraction
+    max_scale: Fraction
+    flip: Fraction
+    jitter: NotNegative  # strength of the colour jitter relative to DINO's; 0 is none
+
+
+class Method(Section):
+    """What is learned: from a filtered picture, or from a degraded one."""
+
+    filter: Filter | None = None
+    degradation: Degradation | None = None
+    reconstruction: Reconstruction
+    distillation: Distillation | None
+
+    @property
+    def num_views(self) -> int:
+        """Views that are drawn of each image."""
+        return 1 if self.distillation is None else 2
+
+    @property
+    def has_spatial_views(self) -> bool:
+        """Whether each view comes a second time, cropped and flipped alone."""
+        return self.distillation is not None and self.distillation.teacher_view == "spatial"
+
+    @property
+    def other_encoder(self) -> str | None:
+        """The one of student and teacher that is saved but not measured."""
+        if self.distillation is None:
+            return None
+        return "student" if self.distillation.encoder == "teacher" else "teacher"
+
+    @model_validator(mode="after")
+    def _one_way_to_spoil_a_picture(self) -> "Method":
+        if (self.filter is None) == (self.degradation is None):
+            found = "none" if self.filter is None else "both"
+            raise ValueError(f"give one of 'filter' and 'degradation', found {found}")
+        return self
+
+    @model_validator(mode="after")
+    def _degradations_hide_nothing(self) -> "Method":
+        if self.degradation is not None:
+            if self.reconstruction.region != "all":
+                raise ValueError("a degradation removes no frequencies: reconstruction.region: all")
+            if self.reconstruction.inverse != "real":
+                raise ValueError("a degradation has no inverse: reconstruction.inverse: real")
+            if self.reconstruction.filter_stage != "before":
+                raise ValueError("a degradation filters nothing: filter_stage: before")
+            if self.distillation is not None:
+                raise ValueError("distillation needs a filter: set distillation to null")
+        return self
+
+
+class PretrainRecipe(Recipe):
+    """How one encoder comes to be; without a method it is left as it was initialised."""
+
+    encoder: Encoder
+    method: Method | None
+    views: Views
+    optim: Optim | None
+    runtime: TrainingRuntime
+
+    @model_validator(mode="after")
+    def _trained_or_not(self) -> "PretrainRecipe":
+        if (self.method is None) != (self.optim is None):
+            raise ValueError(
+                "give both 'method' and 'optim', or null for both (an untrained encoder)"
+            )
+        if self.encoder.checkpoint is not None and self.method is not None:
+            raise ValueError(
+                "encoder.checkpoint is taken as it is: set 'method' and 'optim' to null"
+            )
+        return self

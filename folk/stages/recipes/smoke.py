@@ -1,0 +1,208 @@
+"""A study cut down to two updates of every stage: lengths and batches are cut, shapes are not."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from folk.evidence.study.study import Evaluation, Overrides, Study, Table
+from folk.stages.recipes.base import Recipe
+from folk.stages.recipes.cover import Cover, Recipes
+from folk.stages.recipes.evaluate import (
+    CostRecipe,
+    FinetuneRecipe,
+    ProbeRecipe,
+    RobustnessRecipe,
+    SegmentRecipe,
+)
+from folk.stages.recipes.load import RECIPES
+from folk.stages.recipes.prepare import PrepareRecipe, SplitRecipe
+from folk.stages.recipes.pretrain import PretrainRecipe
+
+BATCH = 2  # pictures: mixup wants an even number, and the statistics of a batch more than one
+UPDATES = 2
+SHOTS = 1
+_EPOCH = {"optim.epochs": 1, "optim.batch": BATCH, "optim.warmup_epochs": 0.0}
+_ALONE = {"runtime.workers": 0}
+_LOGGED = {**_ALONE, "runtime.log_every": 1}
+# Measured: FOLK with ViT-B/16 takes 3.2 GB, UperNet with ViT-B/16 6.1 GB.
+_MEMORY = {"segment": 8000}
+_RESOURCES = {"threads": 1, "mem_mb": 4000, "runtime": 60}
+
+
+def smoke_study(
+    study: Study,
+    recipes: Recipes,
+    cover: Cover,
+    *,
+    name: str,
+    sources: Mapping[str, Mapping[str, Any]],
+    lists: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The values of a study file that runs what `cover` keeps, with the same recipes.
+
+    Args:
+        study: of the papers' size, as it is written.
+        recipes: by stage and name of the entry, the study's own values laid over.
+        cover: what is kept.
+        name: of the new study.
+        sources: for each data set its `archives` or `source`, and in `set` what is in them.
+        lists: for each split its `list`, if it reads one, and `set`.
+    """
+
+    def cut(stage: str, entry: str, overrides: Overrides) -> dict[str, Any]:
+        return laid_over(overrides, cuts(recipes[stage, entry]))
+
+    return {
+        "study": name,
+        "title": f"Smoke run of: {study.title}",
+        "scale": "smoke",
+        "resources": {
+            stage: _RESOURCES | {"mem_mb": _MEMORY.get(stage, _RESOURCES["mem_mb"])}
+            for stage in RECIPES
+        },
+        "data": {
+            key: {
+                "recipe": study.data[key].recipe,
+                **sources[key],
+                "set": laid_over(study.data[key].overrides, sources[key]["set"]),
+            }
+            for key in cover.data
+        },
+        "splits": {
+            key: {
+                "data": study.splits[key].data,
+                "recipe": study.splits[key].recipe,
+                **lists[key],
+                "set": laid_over(study.splits[key].overrides, lists[key]["set"]),
+            }
+            for key in cover.splits
+        },
+        "encoders": {
+            key: {
+                **_written(study.encoders[key]),
+                "seeds": study.encoders[key].seeds[:1],
+                "set": cut("pretrain", key, study.encoders[key].overrides),
+            }
+            for key in cover.rows
+        },
+        "evaluations": {
+            key: {
+                **_written(study.evaluations[key]),
+                **_first_seed(study.evaluations[key]),
+                "encoders": rows,
+                "set": cut(study.evaluations[key].stage, key, study.evaluations[key].overrides),
+            }
+            for key, rows in cover.evaluations.items()
+        },
+        "tables": dict(_tables(study, recipes, cover)),
+    }
+
+
+def cuts(recipe: Recipe) -> dict[str, Any]:
+    """Dotted keys and values that leave a recipe two updates with small batches."""
+    match recipe:
+        case PretrainRecipe():
+            return _pretrain_cuts(recipe)
+        case FinetuneRecipe():
+            return {**_EPOCH, "evaluate_every": 1, **_LOGGED}
+        case SegmentRecipe():
+            length = {"optim.updates": UPDATES, "optim.warmup_updates": 0}
+            return {**length, "optim.batch": BATCH, **_LOGGED}
+        case ProbeRecipe():
+            few = {"kshot.shots": [SHOTS], "kshot.seeds": [0]} if recipe.kshot is not None else {}
+            return {"linear.epochs": 1, "linear.batch": BATCH, **few, **_ALONE}
+        case RobustnessRecipe():
+            return {**({"attack.pgd_steps": 2} if recipe.attack is not None else {}), **_ALONE}
+        case CostRecipe(step=None):
+            return {}
+        case CostRecipe():
+            return {"step.batch": BATCH, "step.warmup": 1, "step.updates": UPDATES}
+    return {}
+
+
+def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys and values of both; those of `above` come last, which decides."""
+    return {key: value for key, value in below.items() if key not in above} | dict(above)
+
+
+def archive_values(recipe: PrepareRecipe, md5: Mapping[str, str], **held: Any) -> dict[str, Any]:
+    """What a data set's `set` says of stand-ins for its archives.
+
+    Args:
+        recipe: that reads archives.
+        md5: of the stand-ins, by the names of the archives.
+        held: classes, splits and pictures that they hold.
+    """
+    assert recipe.archive is not None
+    # Where nobody has published a digest, none is checked of a stand-in either.
+    known = [name for name, file in recipe.archive.files.items() if file.md5 is not None]
+    digests = {f"archive.files.{name}.md5": md5[name] for name in known}
+    return digests | {f"archive.{key}": value for key, value in held.items()}
+
+
+def split_values(recipe: SplitRecipe, list_sha256: str) -> dict[str, Any]:
+    """What a split's `set` says so that it finds its pictures among the few there are."""
+    if recipe.list_sha256 is not None:
+        return {"list_sha256": list_sha256}
+    return {"per_class": 1} if recipe.per_class is not None else {"fraction": 1.0}
+
+
+def _pretrain_cuts(recipe: PretrainRecipe) -> dict[str, Any]:
+    # Nobody's weights are needed to see that the rest runs: the encoder starts untrained.
+    start = {} if recipe.encoder.checkpoint is None else {"encoder.checkpoint": None}
+    if recipe.method is None:
+        return start
+    if recipe.method.distillation is None:
+        return {**_EPOCH, **_LOGGED}
+    distillation = {
+        "method.distillation.teacher_temperature_warmup_epochs": 0,
+        # The first update holds the last layer, the second one does not.
+        "method.distillation.freeze_last_layer_epochs": 1 / UPDATES,
+    }
+    return {**_EPOCH, **distillation, **_LOGGED}
+
+
+def _written(entry: Any) -> dict[str, Any]:
+    """An entry as a study file has it."""
+    values: dict[str, Any] = entry.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return values
+
+
+def _first_seed(evaluation: Evaluation) -> dict[str, Any]:
+    return {"seeds": evaluation.seeds[:1]} if evaluation.seeds else {}
+
+
+def _tables(study: Study, recipes: Recipes, cover: Cover) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, table in study.tables.items():
+        rows = [row for row in table.rows if row in cover.rows]
+        columns = _columns(table, study, recipes, cover)
+        if rows and columns:
+            yield (
+                name,
+                {
+                    "title": table.title,
+                    "caption": table.caption,
+                    "reproduces": "nothing: two updates on miniature archives",
+                    "rows": rows,
+                    "columns": columns,
+                },
+            )
+
+
+def _columns(
+    table: Table, study: Study, recipes: Recipes, cover: Cover
+) -> dict[str, dict[str, Any]]:
+    found = {}
+    for name, column in table.columns.items():
+        if set(column.evaluations) <= set(cover.evaluations):
+            used = [recipes[study.evaluations[key].stage, key] for key in column.evaluations]
+            found[name] = {**_written(column), "metric": metric_left(column.metric, used)}
+    return found
+
+
+def metric_left(metric: str, recipes: list[Recipe]) -> str:
+    """The metric itself, or what stands for it when the recipes' shots have been cut."""
+    shots = [
+        recipe.kshot.shots for recipe in recipes if isinstance(recipe, ProbeRecipe) and recipe.kshot
+    ]
+    known = {f"kshot_top1_{number}" for numbers in shots for number in numbers}
+    return f"kshot_top1_{SHOTS}" if metric in known else metric

@@ -1,0 +1,62 @@
+"""`split`: the few labelled pictures that a run may see."""
+
+import hashlib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from folk.data.shards import PreparedData
+from folk.data.splits import draw_split, read_list
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import whole_file
+from folk.stages.recipes.prepare import SplitRecipe
+
+
+def run_split(
+    recipe: SplitRecipe, data: Path, out: Path, list_file: Path | None
+) -> dict[str, float]:
+    """Choose training pictures and write their keys and labels to `<out>/keys.parquet`.
+
+    Args:
+        recipe: drawn, or read from a list.
+        data: folder of the prepared data set.
+        out: where keys.parquet shall stand.
+        list_file: the list, where the recipe names one by its sha256.
+
+    Returns:
+        number of pictures and of classes among them.
+
+    Raises:
+        InputError: the list is missing or another one than the recipe names; see also
+            `folk.data.splits`.
+    """
+    prepared = PreparedData.open(data)
+    table = prepared.split("train")
+    keys, labels = table.keys(), table.labels()
+    if recipe.list_sha256 is None:
+        if list_file is not None:
+            raise InputError(f"{list_file}: the recipe draws its pictures; leave the list out")
+        rows = draw_split(
+            labels,
+            keys,
+            per_class=recipe.per_class,
+            fraction=recipe.fraction,
+            seed=recipe.seed,
+            num_classes=len(prepared.classes),
+        )
+    else:
+        if list_file is None:
+            raise InputError("the recipe names a list by its sha256; give the list's path")
+        rows = read_list(list_file, keys)
+        digest = hashlib.sha256(list_file.read_bytes()).hexdigest()
+        if digest != recipe.list_sha256:
+            raise InputError(
+                f"{list_file}: its sha256 is {digest}, the recipe's list_sha256 is "
+                f"{recipe.list_sha256}; get the list that the recipe means"
+            )
+    chosen = labels[rows]
+    columns = {"key": [keys[row] for row in rows], "label": pa.array(chosen, pa.int32())}
+    with whole_file(out / "keys.parquet") as aside:
+        pq.write_table(pa.table(columns), aside)
+    return {"pictures": float(len(rows)), "classes": float(len(set(chosen.tolist())))}

@@ -1,0 +1,98 @@
+"""What holds of every record and every JSON value that gets a digest."""
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from folk.evidence.audit.seal import Seal
+from folk.evidence.core.canonical import canonical_json, sha256_of_json
+from folk.evidence.core.files import write_json
+from folk.evidence.core.json_file import read_json
+from folk.evidence.record.schema import read_record, record_id, write_record
+from tests.faults.mangled import edited
+from tests.faults.parsers import RECORD, SEAL
+from tests.faults.table import fault
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+) | TEXTS
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=12,
+)
+RECIPES = st.dictionaries(TEXTS, VALUES, max_size=4)
+METRICS = st.dictionaries(TEXTS, st.floats(allow_nan=False, allow_infinity=False), max_size=4)
+
+
+@fault(
+    "Random",
+    "any recipe, metrics and words in a record; then any edit of the file",
+    "it comes back from the disk as it was written, with the same digest; after an edit of "
+    "whatever value its id is no longer its own",
+)
+@given(RECIPES, METRICS, TEXTS, st.integers(0, 2**40))
+def test_a_record_comes_back_as_it_was_written(tmp_path, recipe, metrics, word, seed):
+    record = {**RECORD, "recipe": recipe, "metrics": metrics, "argv": [word], "seed": seed}
+    record["id"] = record_id(record)
+    path = tmp_path / "record.json"
+
+    write_record(path, record)
+
+    assert read_record(path) == record
+    assert record_id(read_record(path)) == record["id"]
+
+
+@given(edited(RECORD))
+def test_any_edit_of_a_record_moves_its_digest(changed):
+    assume(isinstance(changed, dict) and not _same(changed, RECORD))
+    try:
+        said = record_id(changed)
+    except ValueError:
+        return  # NaN and half characters have no digest, and so are never that of a record
+    # Only the id itself does not count.
+    kept = {key: value for key, value in changed.items() if key != "id"}
+    whole = {key: value for key, value in RECORD.items() if key != "id"}
+    assert (said == RECORD["id"]) == _same(kept, whole)
+
+
+@given(edited(SEAL))
+def test_a_seal_holds_only_as_it_was_written(changed):
+    assume(isinstance(changed, dict) and changed.keys() == SEAL.keys())
+    try:
+        holds = Seal(**changed).holds
+    except (ValueError, TypeError, AttributeError):
+        return
+    assert holds == _same(changed, SEAL)
+
+
+@given(VALUES)
+def test_a_value_has_one_spelling_that_reads_back(tmp_path, value):
+    spelt, path = canonical_json(value), tmp_path / "value.json"
+    path.write_bytes(spelt)
+
+    assert _same(read_json(path, "mend it"), value)
+    assert canonical_json(read_json(path, "mend it")) == spelt
+    write_json(path, value)
+    assert _same(read_json(path, "mend it"), value)
+
+
+@given(st.dictionaries(TEXTS, VALUES, min_size=2, max_size=5), st.data())
+def test_the_order_of_keys_is_no_part_of_a_digest(value, data):
+    turned = {key: value[key] for key in data.draw(st.permutations(list(value)))}
+
+    assert sha256_of_json(turned) == sha256_of_json(value)
+
+
+@given(VALUES, VALUES)
+def test_two_values_share_a_digest_only_if_they_are_one(one, other):
+    assert (sha256_of_json(one) == sha256_of_json(other)) == _same(one, other)
+
+
+def _same(one: object, other: object) -> bool:
+    """Equal, and of one type: to JSON 1, 1.0 and true are three values."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return type(one) is type(other) and repr(one) == repr(other)

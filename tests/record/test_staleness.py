@@ -1,0 +1,157 @@
+"""Results of older code are named, where a study has that reported."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from folk.evidence.adapters.dvc_stage import VersioningReport, commit_to_dvc, md5_problems
+from folk.evidence.core.errors import InputError
+from folk.evidence.record.staleness import stale_results
+from tests.faults.parsers import RECORD
+
+RESULTS = Path("results/demo")
+NOW, BEFORE = "1" * 64, "2" * 64
+
+
+def put(place, fingerprint=NOW, **changes):
+    record = {**RECORD, **changes, "code": {**RECORD["code"], "fingerprint": fingerprint}}
+    (RESULTS / place).mkdir(parents=True)
+    (RESULTS / place / "record.json").write_text(json.dumps(record))
+
+
+def test_results_whose_stage_has_other_code_today_are_named_with_both(here):
+    put("pretrain/folk-s0", BEFORE)
+    put("pretrain/folk-s1")
+    put("finetune/folk-s0/full", BEFORE)
+    put("probe/folk-s0/frozen", BEFORE)
+
+    lines = list(stale_results(RESULTS, {"pretrain": NOW, "finetune": NOW, "segment": NOW}))
+
+    assert lines == [
+        "results/demo/finetune/folk-s0/full: stale: made by code 22222222, today's is 11111111",
+        "results/demo/pretrain/folk-s0: stale: made by code 22222222, today's is 11111111",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("there", "status", "line"),
+    [
+        ((), "skipped", "DVC: ./.dvc is not there, so no bytes were kept"),
+        ((".dvc",), "skipped", "DVC: . is no git repository, so no bytes were kept"),
+        (
+            (".dvc", ".git"),
+            "skipped",
+            "DVC: no stage for 'demo'; add it to stages.reproduce.matrix.study in dvc.yaml",
+        ),
+        (
+            (".dvc", ".git", "dvc.yaml"),
+            "left to dvc repro",
+            "DVC: `dvc repro` is running and keeps the bytes",
+        ),
+    ],
+)
+def test_where_dvc_is_not_to_keep_bytes_a_line_says_why(
+    here, monkeypatch, capsys, there, status, line
+):
+    monkeypatch.setenv("DVC_STAGE", "reproduce@demo")
+    for name in there:
+        if name == "dvc.yaml":
+            Path(name).write_text("stages: {reproduce: {matrix: {study: [other, demo]}}}")
+        else:
+            Path(name).mkdir()
+
+    report = commit_to_dvc(Path(), "demo")
+
+    assert (report.status, report.line.replace("DVC: .dvc", "DVC: ./.dvc")) == (status, line)
+    assert (report.compared, report.problems) == (0, [])
+    assert report.line in capsys.readouterr().err
+
+
+def test_a_recorded_file_is_held_to_the_md5_that_dvc_keeps(here):
+    outputs = [
+        {**RECORD["outputs"][0], "path": f"results/demo/a/{name}", "md5": name * 32}
+        for name in "abc"
+    ]
+    put("pretrain/folk-s0", outputs=outputs)
+    put("work/pretrain/folk-s0", outputs=[{**outputs[0], "md5": "d" * 32}])
+    kept = {"a": "a" * 32, "b": "0" * 32}
+    outs = [{"path": f"results/demo/a/{name}", "md5": md5} for name, md5 in kept.items()]
+    Path("dvc.lock").write_text(json.dumps({"stages": {"reproduce@demo": {"outs": outs}}}))
+
+    compared, problems = md5_problems(Path(), "demo")
+
+    assert compared == 1
+    assert problems == [
+        f"results/demo/a/b: DVC found md5 {'0' * 32}, "
+        f"results/demo/pretrain/folk-s0/record.json says {'b' * 32}; "
+        "the file changed after its job ended: run that job again",
+        "results/demo/a/c: recorded, but no output of dvc.yaml holds it",
+    ]
+
+
+@pytest.fixture
+def answered(here, monkeypatch):
+    """DVC as it answers a commit, and what a comparison of md5 then finds."""
+
+    def answer(status, says, found=(0, [])):
+        done = subprocess.CompletedProcess([], status, "", says)
+        monkeypatch.delenv("DVC_STAGE", raising=False)
+        monkeypatch.setattr("folk.evidence.adapters.dvc_stage._dvc", lambda *_: done)
+        monkeypatch.setattr("folk.evidence.adapters.dvc_stage.md5_problems", lambda *_: found)
+        for folder in (".dvc", ".git"):
+            Path(folder).mkdir()
+        Path("dvc.yaml").write_text("stages: {reproduce: {matrix: {study: [demo]}}}")
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("says", "reason"),
+    [
+        ("warning\nERROR: no output\nsee the log\n", "ERROR: no output"),
+        ("warning\nsomething else\n\n", "something else"),
+        ("\n", "no reason"),
+    ],
+)
+def test_what_dvc_says_of_a_commit_that_failed_is_told_in_one_line(answered, says, reason):
+    answered(1, says)
+
+    with pytest.raises(InputError) as refused:
+        commit_to_dvc(Path(), "demo")
+
+    assert str(refused.value) == f"DVC: `dvc commit` of results/demo failed: {reason}"
+
+
+def test_a_commit_says_how_many_files_agree(answered, capsys):
+    answered(0, "", (3, []))
+
+    report = commit_to_dvc(Path(), "demo")
+
+    line = "DVC: 3 recorded files kept in dvc.lock, same md5 as the records"
+    assert report == VersioningReport("committed", line, 3, [])
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+def test_five_files_that_do_not_agree_are_all_shown(answered, capsys):
+    lines = [f"file {number}" for number in range(5)]
+    answered(0, "", (3, lines))
+
+    with pytest.raises(InputError) as refused:
+        commit_to_dvc(Path(), "demo")
+
+    assert str(refused.value).splitlines() == lines
+    assert capsys.readouterr().err == "DVC: 5 of 8 recorded files do not agree\n"
+
+
+def test_of_many_files_that_do_not_agree_the_first_five_are_shown(answered):
+    lines = [f"file {number}" for number in range(7)]
+    answered(0, "", (2, lines))
+
+    with pytest.raises(InputError) as refused:
+        commit_to_dvc(Path(), "demo", unused_stages=["segment"])
+
+    assert str(refused.value).splitlines() == [*lines[:5], "... and 2 more"]
+    assert (RESULTS / "segment").is_dir()
+    assert (RESULTS / "failed").is_dir()

@@ -1,0 +1,35 @@
+"""What the stages share when they read pictures."""
+
+import pytest
+import torch
+
+from folk.evidence.core.errors import InputError
+from folk.stages.pictures import micro_batches, normalise, whole_batches
+
+
+@pytest.mark.parametrize(
+    ("local_batch", "max_batch", "sizes"),
+    [(8, None, [8]), (8, 8, [8]), (8, 3, [2, 2, 2, 2]), (12, 5, [4, 4, 4]), (7, 3, [1] * 7)],
+)
+def test_a_batch_is_cut_into_equal_parts_that_fit(local_batch, max_batch, sizes):
+    parts = list(micro_batches(local_batch, max_batch))
+
+    assert [part.stop - part.start for part in parts] == sizes
+    assert parts[0].start == 0
+    assert parts[-1].stop == local_batch
+
+
+def test_too_few_pictures_for_a_batch_are_refused():
+    assert whole_batches(130, 64, "pictures") == 2
+    with pytest.raises(InputError, match=r"pictures: 10 pictures do not fill one batch of 64"):
+        whole_batches(10, 64, "pictures")
+
+
+def test_normalised_colours_have_mean_zero_and_deviation_one():
+    images = torch.rand(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    mean, std = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3))
+
+    normal = normalise(images, mean.tolist(), std.tolist())
+
+    torch.testing.assert_close(normal.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(normal.std(dim=(0, 2, 3)), torch.ones(3), atol=1e-5, rtol=0)
