@@ -17,7 +17,7 @@ help: ## this list
 
 setup: .venv/ready ## the environment, from hash-pinned packages
 
-demo: setup ## the main job: pictures in, tables out, about ten minutes on two cores
+demo: setup ## the main job: images in, tables out, about ten minutes on two cores
 	@$(SNAKEMAKE) --quiet reason host
 	@echo
 	@cat results/demo/tables/few-labels.md

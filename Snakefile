@@ -1,5 +1,5 @@
 """
-One call, one study: pictures in, tables out.
+One call, one study: images in, tables out.
 
     snakemake --workflow-profile workflow/profiles/local                  the demo
     snakemake --configfile config/X.yaml --workflow-profile ...           another study

@@ -155,7 +155,7 @@ def _place(node: Node) -> tuple[Stage, str, str | None]:
 def _prepared_bytes(study: Study, recipes: Recipes, name: str) -> float | None:
     """About the size of a prepared data set; None where nothing is known of it yet.
 
-    Shards hold archives' pictures as they are, so they take what the archives take.
+    Shards hold archives' images as they are, so they take what the archives take.
     """
     recipe, paths = recipes["prepare", name], [Path(p) for p in study.data[name].archives.values()]
     assert isinstance(recipe, PrepareRecipe)

@@ -39,7 +39,7 @@ def smoke(
 ) -> None:
     """Write a study that runs every recipe of a large one for two updates, on miniature archives.
 
-    Shapes stay: encoders, picture sizes, heads, windows, losses. Lengths and batches are cut. What
+    Shapes stay: encoders, image sizes, heads, windows, losses. Lengths and batches are cut. What
     it makes is marked `scale: smoke` and enters no table of another study.
     """
     whole = written_study(study)
@@ -87,7 +87,7 @@ def _source(recipe: Recipe, folder: Path) -> dict[str, Any]:
             {name: digest_file(path).md5 for name, path in made.archives.items()},
             classes=made.classes,
             splits=made.splits,
-            pictures=made.pictures,
+            images=made.images,
         ),
     }
 

@@ -45,7 +45,7 @@ def prepare(
     code: options.Code = "",
     threads: options.Threads = 1,
 ) -> None:
-    """Turn pictures, embedded, in a folder or in archives, into shards for every later stage."""
+    """Turn images, embedded, in a folder or in archives, into shards for every later stage."""
     paths = dict(_named_path(text) for text in archives)
     job, checked = make_job(
         "prepare",
@@ -92,7 +92,7 @@ def split(
     out: options.Out,
     name: options.Name,
     list_file: Annotated[
-        Path | None, typer.Option("--list", help="file with one picture a line")
+        Path | None, typer.Option("--list", help="file with one image a line")
     ] = None,
     settings: options.Settings = [],  # noqa: B006
     study: options.Study = "by-hand",
@@ -101,7 +101,7 @@ def split(
     code: options.Code = "",
     threads: options.Threads = 1,
 ) -> None:
-    """Choose the few labelled pictures that a run may see: balanced by class, or from a list."""
+    """Choose the few labelled images that a run may see: balanced by class, or from a list."""
     job, checked = make_job(
         "split",
         SplitRecipe,
@@ -285,9 +285,7 @@ def robustness(
     ],
     dataset: Annotated[
         list[Path],
-        typer.Option(
-            help="dataset.json; the first has the clean pictures, give further sets after"
-        ),
+        typer.Option(help="dataset.json; the first has the clean images, give further sets after"),
     ],
     out: options.Out,
     seed: options.Seed,
@@ -301,7 +299,7 @@ def robustness(
     code: options.Code = "",
     threads: options.Threads = 1,
 ) -> None:
-    """Measure a fine-tuned classifier on other sets, corrupted pictures, and under attack."""
+    """Measure a fine-tuned classifier on other sets, corrupted images, and under attack."""
     inputs = {"classifier": classifier, "card": classifier.with_name("classifier.json")}
     for path in dataset:
         inputs[f"dataset/{path.parent.name}"] = path

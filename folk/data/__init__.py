@@ -1,1 +1,1 @@
-"""Pictures: prepared once into shards, then read, split, transformed and batched."""
+"""Images: prepared once into shards, then read, split, transformed and batched."""

@@ -22,11 +22,11 @@ STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """A random part of the picture, resized to a square, mirrored half of the time.
+    """A random part of the image, resized to a square, mirrored half of the time.
 
     Attributes:
         size: side of the result in pixels.
-        scale: smallest and largest share of the picture's area, in (0, 1].
+        scale: smallest and largest share of the image's area, in (0, 1].
         flip: probability of mirroring.
         ratio: smallest and largest width over height of the part.
         interpolation: of the resize.
@@ -114,7 +114,7 @@ class RandAugment:
 
     Attributes:
         notation: timm's, such as "rand-m9-mstd0.5-inc1".
-        size: side of the picture in pixels, which scales translations.
+        size: side of the image in pixels, which scales translations.
 
     Raises:
         InputError: timm does not understand the notation.
@@ -145,10 +145,10 @@ class RandAugment:
                 step.aug_fn = _posterize
         object.__setattr__(self, "_steps", steps)
 
-    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Apply timm's drawn operations."""
         with global_generators(rng):
-            augmented: Image.Image = self._steps(picture)
+            augmented: Image.Image = self._steps(image)
         return augmented
 
 
@@ -160,8 +160,8 @@ class RandomErasing:
         probability: of doing anything.
 
     Source: Random Erasing, arXiv:1708.04896, with the ranges of timm's RandomErasing in pixel mode:
-        area 2-33 %, ratio 0.3-3.3, noise of the normalised picture's mean and deviation. We differ
-        in that pictures are still uint8, so the noise is cut off at black and white.
+        area 2-33 %, ratio 0.3-3.3, noise of the normalised image's mean and deviation. We differ
+        in that images are still uint8, so the noise is cut off at black and white.
     """
 
     probability: float
@@ -206,14 +206,14 @@ def global_generators(rng: np.random.Generator) -> Iterator[None]:
         torch.set_rng_state(torch_)
 
 
-def _posterize(picture: Image.Image, bits: int, **_: Any) -> Image.Image:
+def _posterize(image: Image.Image, bits: int, **_: Any) -> Image.Image:
     """Keep the highest `bits` of each channel.
 
     timm asks for 0 bits at its largest magnitude, which newer Pillow refuses and older made black.
     """
     if bits < 1:
-        return Image.new(picture.mode, picture.size)
-    return picture if bits >= 8 else ImageOps.posterize(picture, bits)
+        return Image.new(image.mode, image.size)
+    return image if bits >= 8 else ImageOps.posterize(image, bits)
 
 
 def _factor(rng: np.random.Generator, strength: float) -> float:

@@ -1,4 +1,4 @@
-"""Colours of one picture: arrays of rows of RGB pixels, as decoders write them, in and out.
+"""Colours of one image: arrays of rows of RGB pixels, as decoders write them, in and out.
 
 OpenCV does the work, an order of magnitude faster than Pillow. What is a function of one value, a
 table does: brightness, contrast and solarisation have Pillow's values to the bit. Saturation and
@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 Colours = UInt8[np.ndarray, "_h _w 3"]
 
-cv2.setNumThreads(1)  # many processes load pictures, each with a core of its own
+cv2.setNumThreads(1)  # many processes load images, each with a core of its own
 
 _VALUES = np.arange(256, dtype=np.float32)
 _RED, _GREEN, _BLUE = np.uint32(19595), np.uint32(38470), np.uint32(7471)  # of 65536, ITU-R 601
@@ -25,7 +25,7 @@ def brightened(colours: Colours, factor: float) -> Colours:
 
 
 def contrasted(colours: Colours, factor: float) -> Colours:
-    """Move every value away from the picture's mean grey, or towards it."""
+    """Move every value away from the image's mean grey, or towards it."""
     red, green, blue = np.moveaxis(colours, 2, 0)
     grey: np.ndarray = (red * _RED + green * _GREEN + blue * _BLUE + _HALF) >> np.uint32(16)
     return cv2.LUT(colours, _away_from(int(grey.mean() + 0.5), factor))

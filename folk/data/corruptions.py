@@ -1,7 +1,7 @@
-"""Simple corruptions of pictures, made in memory, for demos.
+"""Simple corruptions of images, made in memory, for demos.
 
 ImageNet-C is a set of JPEG files and is read as such: making its corruptions again gives other
-pictures, and other numbers. What stands here shares names with it where the idea is the same, but
+images, and other numbers. What stands here shares names with it where the idea is the same, but
 strengths are our own, so no number made with it can stand beside one on ImageNet-C.
 """
 
@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageFilter
 
 from folk.data.pixels import Pixels, to_pixels
-from folk.data.transforms import EvalPicture
+from folk.data.transforms import EvalTransform
 from folk.evidence.core.errors import InputError, nearest
 
 Pixel8 = UInt8[np.ndarray, "h w 3"]
@@ -22,8 +22,8 @@ SEVERITIES = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True)
-class CorruptedPicture:
-    """The centre of a picture, as classifiers are measured on it, then corrupted.
+class CorruptedImage:
+    """The centre of an image, as classifiers are measured on it, then corrupted.
 
     Attributes:
         centre: cuts the centre out; corruption comes after it, as in ImageNet-C.
@@ -34,7 +34,7 @@ class CorruptedPicture:
         InputError: no such corruption or severity.
     """
 
-    centre: EvalPicture
+    centre: EvalTransform
     corruption: str
     severity: int
 
@@ -54,7 +54,7 @@ class CorruptedPicture:
 def corrupt(
     pixels: Pixel8, corruption: str, severity: int, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Corrupt one picture.
+    """Corrupt one image.
 
     Args:
         pixels: RGB, 0 to 255.
@@ -81,7 +81,7 @@ def gaussian_blur(pixels: Pixel8, strength: float, rng: np.random.Generator) -> 
 
 
 def contrast(pixels: Pixel8, strength: float, rng: np.random.Generator) -> Pixel8:
-    """Draw every colour towards its mean over the picture, leaving down to 0.15 of the distance."""
+    """Draw every colour towards its mean over the image, leaving down to 0.15 of the distance."""
     mean = pixels.mean(axis=(0, 1), keepdims=True)
     return _rounded(mean + (1.0 - 0.85 * strength) * (pixels - mean))
 

@@ -1,4 +1,4 @@
-"""Pictures as training sees them: decoded, transformed, one dictionary each."""
+"""Images as training sees them: decoded, transformed, one dictionary each."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -14,26 +14,26 @@ from folk.data.decode import decode_annotation
 from folk.data.joint import IGNORE, JointTransform
 from folk.data.pixels import Pixels, decode_pixels, stacked
 from folk.data.sampler import Draw, EpochSampler
-from folk.data.shards import PictureTable
+from folk.data.shards import ImageTable
 from folk.data.transforms import Transform
 from folk.evidence.core.errors import InputError
 
-__all__ = ["Batches", "EpochSampler", "PictureDataset", "collate", "loader"]
+__all__ = ["Batches", "EpochSampler", "ImageDataset", "collate", "loader"]
 
 Item = dict[str, Any]
 
 
-class PictureDataset(Dataset[Item]):
+class ImageDataset(Dataset[Item]):
     """Map-style data set whose randomness depends on (seed, epoch, index, copy) alone.
 
-    Neither the number of loading processes, nor their order, nor a resumed run changes what a
-    picture looks like. An item is `{"image": uint8 tensor or list of views, "label": int,
+    Neither the number of loading processes, nor their order, nor a resumed run changes what an
+    image looks like. An item is `{"image": uint8 tensor or list of views, "label": int,
     "index": int}`, with "annotation" where one is asked for; the index counts in this data set.
     """
 
     def __init__(
         self,
-        table: PictureTable,
+        table: ImageTable,
         transform: Transform | JointTransform,
         *,
         seed: int = 0,
@@ -42,23 +42,23 @@ class PictureDataset(Dataset[Item]):
         keep_keys: Collection[str] | None = None,
         cache_bytes: int = 0,
     ) -> None:
-        """Wrap a table of pictures.
+        """Wrap a table of images.
 
         Args:
-            table: the encoded pictures.
+            table: the encoded images.
             transform: a joint one when `num_segmentation_classes` is given, else a simple one.
             seed: of everything random.
             num_classes: each label must lie in [0, num_classes); None lets all labels pass.
             num_segmentation_classes: annotations are read, and their ids must lie in
                 [0, num_segmentation_classes) or be 255.
-            keep_keys: keep these pictures only, in the order of the table.
-            cache_bytes: pictures of one common size are decoded once, here, and kept in memory as
+            keep_keys: keep these images only, in the order of the table.
+            cache_bytes: images of one common size are decoded once, here, and kept in memory as
                 uint8 when all of them (annotations included) fit in so many bytes. Loading
                 processes made by fork share that memory; others decode again at their start.
 
         Raises:
             InputError: a label outside the classes, a missing annotation, a key that does not
-                exist, no picture left; with a cache, a picture that cannot be decoded.
+                exist, no image left; with a cache, an image that cannot be decoded.
         """
         if keep_keys is not None:
             table = _kept(table, keep_keys)
@@ -81,10 +81,10 @@ class PictureDataset(Dataset[Item]):
         self.epoch = epoch
 
     def __getitem__(self, index: int | Draw) -> Item:
-        """Read one picture.
+        """Read one image.
 
         Raises:
-            InputError: the bytes are not a whole picture, or the annotation has another size; names
+            InputError: the bytes are not a whole image, or the annotation has another size; names
                 key and shard.
         """
         epoch, place, copy = index if isinstance(index, Draw) else Draw(self.epoch, index)
@@ -92,13 +92,13 @@ class PictureDataset(Dataset[Item]):
         rng = np.random.default_rng((self._seed, epoch, place, *([copy] if copy else [])))
         item: Item = {"label": int(self._labels[place]), "index": place}
         if self._num_segmentation_classes is None:
-            item["image"] = self._transform(self._picture(place), rng)
+            item["image"] = self._transform(self._image(place), rng)
         else:
-            pixels, annotation = self._picture(place), self._annotation(place)
+            pixels, annotation = self._image(place), self._annotation(place)
             if annotation.size != (size := (pixels.shape[2], pixels.shape[1])):
                 raise InputError(
                     f"{self._where(place)}: the annotation has {annotation.size} pixels, its "
-                    f"picture {size}; prepare the data set again"
+                    f"image {size}; prepare the data set again"
                 )
             item["image"], item["annotation"] = self._transform(pixels, annotation, rng)
         return item
@@ -113,23 +113,23 @@ class PictureDataset(Dataset[Item]):
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy for another process: bytes travel as paths, the cache is filled there.
-        return self.__dict__ | {"_pictures": None, "_annotations": None}
+        return self.__dict__ | {"_images": None, "_annotations": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._fill_cache()
 
-    def _picture(self, index: int) -> Pixels:
-        if self._pictures is not None:
-            return self._pictures[index].permute(2, 0, 1)
-        return self._decoded_picture(index)
+    def _image(self, index: int) -> Pixels:
+        if self._images is not None:
+            return self._images[index].permute(2, 0, 1)
+        return self._decoded_image(index)
 
     def _annotation(self, index: int) -> Image.Image:
         if self._annotations is not None:
             return Image.fromarray(self._annotations[index])
         return self._decoded_annotation(index)
 
-    def _decoded_picture(self, index: int) -> Pixels:
+    def _decoded_image(self, index: int) -> Pixels:
         return decode_pixels(self.table.image_bytes(index), where=lambda: self._where(index))
 
     def _decoded_annotation(self, index: int) -> Image.Image:
@@ -152,27 +152,27 @@ class PictureDataset(Dataset[Item]):
         return f"{self.table.shard(index)}: {self.table.key(index)}"
 
     def _fill_cache(self) -> None:
-        self._pictures: UInt8[Tensor, "n h w 3"] | None = None
+        self._images: UInt8[Tensor, "n h w 3"] | None = None
         self._annotations: UInt8[np.ndarray, "n h w"] | None = None
         if not self._cache_bytes:
             return
-        _, height, width = self._decoded_picture(0).shape
+        _, height, width = self._decoded_image(0).shape
         channels = 3 if self._num_segmentation_classes is None else 4
         if len(self) * height * width * channels > self._cache_bytes:
             return
-        pictures = torch.empty((len(self), height, width, 3), dtype=torch.uint8)
+        images = torch.empty((len(self), height, width, 3), dtype=torch.uint8)
         annotations = np.empty((len(self), height, width), dtype=np.uint8)
         for index in range(len(self)):
-            picture = self._decoded_picture(index)
-            if picture.shape[1:] != (height, width):
+            image = self._decoded_image(index)
+            if image.shape[1:] != (height, width):
                 return
-            pictures[index] = picture.permute(1, 2, 0)
+            images[index] = image.permute(1, 2, 0)
             if channels == 4:
                 annotation = self._decoded_annotation(index)
                 if annotation.size != (width, height):
                     return
                 annotations[index] = np.asarray(annotation)
-        self._pictures = pictures
+        self._images = images
         self._annotations = annotations if channels == 4 else None
 
 
@@ -214,7 +214,7 @@ class Batches:
 
 
 def loader(
-    dataset: PictureDataset,
+    dataset: ImageDataset,
     sampler: EpochSampler,
     *,
     workers: int = 0,
@@ -223,7 +223,7 @@ def loader(
     """Load the batches that a sampler orders; what is in them does not depend on `workers`.
 
     Args:
-        dataset: the pictures.
+        dataset: the images.
         sampler: the order.
         workers: loading processes, kept over epochs; 0 loads in this process.
         pin_memory: for a GPU that copies while it computes.
@@ -243,7 +243,7 @@ def loader(
     )
 
 
-def _kept(table: PictureTable, keep_keys: Collection[str]) -> PictureTable:
+def _kept(table: ImageTable, keep_keys: Collection[str]) -> ImageTable:
     wanted = set(keep_keys)
     keys = table.keys()
     rows = np.flatnonzero([key in wanted for key in keys])
@@ -255,11 +255,11 @@ def _kept(table: PictureTable, keep_keys: Collection[str]) -> PictureTable:
             f"{shown}; draw the split from this data set"
         )
     if not len(rows):
-        raise InputError(f"{table.shards[0].parent}: the split is empty, no picture is left")
+        raise InputError(f"{table.shards[0].parent}: the split is empty, no image is left")
     return table.select(rows)
 
 
-def _check_labels(table: PictureTable, num_classes: int) -> None:
+def _check_labels(table: ImageTable, num_classes: int) -> None:
     labels = table.labels()
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(wrong):

@@ -14,15 +14,15 @@ from folk.evidence.core.errors import InputError
 # readers stay closed: that of EPS has Ghostscript run the program that such a file is.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 # Known from the first bytes, so no memory is spent on more: 270 MB as RGB. Pillow begins to warn
-# here; no picture of ImageNet or ADE20K is so large.
+# here; no image of ImageNet or ADE20K is so large.
 MAX_PIXELS = 89_478_485
-# Longer over shorter side, from which on a picture would fill the memory when its shorter side is
+# Longer over shorter side, from which on an image would fill the memory when its shorter side is
 # resized to hundreds of pixels.
 MAX_RATIO = 32
 
 # Remarks about odd metadata, of which ImageNet has many: the pixels decide.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-# Such pictures are refused.
+# Such images are refused.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 # Everything that Pillow's readers raise on bytes that are cut short, damaged or something else.
@@ -36,61 +36,61 @@ _UNREADABLE = (
 )
 
 
-def decode_picture(data: bytes, *, where: Callable[[], str]) -> Image.Image:
-    """Decode a picture of one of `FORMATS` to RGB, as ImageFolder and timm see it.
+def decode_image(data: bytes, *, where: Callable[[], str]) -> Image.Image:
+    """Decode an image of one of `FORMATS` to RGB, as ImageFolder and timm see it.
 
     CMYK, palettes and grey become RGB; transparency is dropped, and what it hid is seen; of an
-    animation the first picture counts. Rows and columns stay as they are stored, whatever the EXIF
+    animation the first image counts. Rows and columns stay as they are stored, whatever the EXIF
     orientation says: so do ImageFolder, with which ImageNet's methods are trained and ImageNet-C
     was made, and timm, and an annotation has no orientation. (OpenCV, which MMSegmentation reads
-    with, would turn the picture.) We differ in 16-bit grey: its upper 8 bits count, as Pillow has
+    with, would turn the image.) We differ in 16-bit grey: its upper 8 bits count, as Pillow has
     it for 16-bit colours, where ImageFolder turns nearly all of it white.
 
     Args:
-        data: the encoded picture.
+        data: the encoded image.
         where: says file, or key and shard, for the error; called only then.
 
     Raises:
-        InputError: the bytes are not a whole picture, have more than `MAX_PIXELS`, or have pixels
+        InputError: the bytes are not a whole image, have more than `MAX_PIXELS`, or have pixels
             of 32 bits.
     """
     try:
-        picture: Image.Image = _opened(data, where)
-        picture.load()
-        if picture.mode.startswith("I;16"):
-            picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-        return picture if picture.mode == "RGB" else picture.convert("RGB")
+        image: Image.Image = _opened(data, where)
+        image.load()
+        if image.mode.startswith("I;16"):
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        return image if image.mode == "RGB" else image.convert("RGB")
     except InputError:
         raise
     except _UNREADABLE as error:
-        raise InputError(_refusal(where(), "a whole picture", error)) from error
+        raise InputError(_refusal(where(), "a whole image", error)) from error
 
 
-def check_picture(data: bytes, *, where: Callable[[], str]) -> None:
-    """Refuse what `decode_picture` refuses, for a third of its time where it is a JPEG.
+def check_image(data: bytes, *, where: Callable[[], str]) -> None:
+    """Refuse what `decode_image` refuses, for a third of its time where it is a JPEG.
 
     Every bit of it is decoded, but each block of 8 by 8 pixels to a single grey one.
 
     Raises:
-        InputError: as `decode_picture`.
+        InputError: as `decode_image`.
     """
     try:
-        picture = _opened(data, where)
-        picture.draft("L", (1, 1))
+        image = _opened(data, where)
+        image.draft("L", (1, 1))
         # At once: Pillow takes Python's lock again for each part, which holds up other threads.
-        picture.decodermaxblock = max(len(data), picture.decodermaxblock)
-        picture.load()
+        image.decodermaxblock = max(len(data), image.decodermaxblock)
+        image.load()
     except InputError:
         raise
     except _UNREADABLE as error:
-        raise InputError(_refusal(where(), "a whole picture", error)) from error
+        raise InputError(_refusal(where(), "a whole image", error)) from error
 
 
 def decode_annotation(data: bytes, *, where: Callable[[], str]) -> Image.Image:
-    """Decode a picture of class ids, one byte a pixel.
+    """Decode an image of class ids, one byte a pixel.
 
     Raises:
-        InputError: the bytes are not such a picture.
+        InputError: the bytes are not such an image.
     """
     try:
         annotation = _opened(data, where)
@@ -101,7 +101,7 @@ def decode_annotation(data: bytes, *, where: Callable[[], str]) -> Image.Image:
         raise InputError(_refusal(where(), "a whole annotation", error)) from error
     if annotation.mode not in ("L", "P"):  # a palette only colours the ids
         raise InputError(
-            f"{where()}: an annotation is a grey picture of class ids, this is {annotation.mode}"
+            f"{where()}: an annotation is a grey image of class ids, this is {annotation.mode}"
         )
     if annotation.format == "PNG" and annotation.mode == "L" and data[_PNG_DEPTH] < 8:
         # Pillow stretches them to 0-255, and id 1 would become another class.
@@ -119,20 +119,20 @@ _PNG_DEPTH = 24  # the byte that says how many bits a value has
 def _opened(data: bytes, where: Callable[[], str]) -> ImageFile.ImageFile:
     """Read what stands before the pixels, and refuse what must not be decoded."""
     try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
-        too_large = picture.width * picture.height > MAX_PIXELS
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        too_large = image.width * image.height > MAX_PIXELS
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # far more
         too_large = True
     if too_large:
         raise InputError(
             f"{where()}: more than {MAX_PIXELS} pixels, the most that are read; shrink or remove it"
         )
-    if picture.mode in ("I", "F"):
+    if image.mode in ("I", "F"):
         raise InputError(
             f"{where()}: its pixels are numbers of 32 bits, of which none is white; store it with "
             "8 bits a colour"
         )
-    return picture
+    return image
 
 
 def _refusal(where: str, what: str, error: Exception) -> str:

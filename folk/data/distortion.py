@@ -43,8 +43,8 @@ class PhotometricDistortion:
         saturation = rng.uniform(1.0 - self.saturation, 1.0 + self.saturation) if _coin(rng) else 1
         hue = rng.uniform(-self.hue, self.hue) if _coin(rng) else 0.0
         if saturation != 1 or hue != 0.0:
-            picture = Image.fromarray(pixels.astype(np.uint8))
-            hsv = np.array(picture.convert("HSV"), dtype=np.float32)
+            image = Image.fromarray(pixels.astype(np.uint8))
+            hsv = np.array(image.convert("HSV"), dtype=np.float32)
             hsv[..., 0] = (hsv[..., 0] + round(hue * 256.0)) % 256.0
             hsv[..., 1] = _cut(hsv[..., 1] * saturation)
             back = Image.merge(

@@ -1,4 +1,4 @@
-"""What happens to a picture together with its annotation, for segmentation."""
+"""What happens to an image together with its annotation, for segmentation."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional as F
 
 from folk.data.augment import MEAN, ColourJitter
 from folk.data.distortion import PhotometricDistortion
-from folk.data.pixels import Pixels, from_array, to_picture, to_pixels
+from folk.data.pixels import Pixels, from_array, to_pil, to_pixels
 from folk.evidence.core.errors import InputError
 
 # Value of pixels in an annotation that count for nothing.
@@ -27,7 +27,7 @@ _MEAN_COLOUR = [round(255 * value) for value in MEAN]
 
 @runtime_checkable
 class JointTransform(Protocol):
-    """Makes a picture and its annotation ready; both are moved alike."""
+    """Makes an image and its annotation ready; both are moved alike."""
 
     def __call__(
         self, pixels: Pixels, annotation: Image.Image, rng: np.random.Generator
@@ -36,10 +36,10 @@ class JointTransform(Protocol):
 
 
 @dataclass(frozen=True)
-class SegmentPicture:
-    """A random square of a randomly resized picture, mirrored half of the time, and its ids.
+class SegmentTransform:
+    """A random square of a randomly resized image, mirrored half of the time, and its ids.
 
-    Where the picture is smaller than the square, it is filled with the mean colour and the
+    Where the image is smaller than the square, it is filled with the mean colour and the
     annotation with `IGNORE`.
     """
 
@@ -53,21 +53,21 @@ class SegmentPicture:
     def __call__(
         self, pixels: Pixels, annotation: Image.Image, rng: np.random.Generator
     ) -> tuple[Pixels, UInt8[Tensor, "h w"]]:
-        """Move both alike; colours change in the picture only."""
+        """Move both alike; colours change in the image only."""
         side = max(1, round(self.crop * rng.uniform(*self.scale)))
-        picture = _resized(to_picture(pixels), side, InterpolationMode.BICUBIC)
+        image = _resized(to_pil(pixels), side, InterpolationMode.BICUBIC)
         annotation = _resized(annotation, side, InterpolationMode.NEAREST)
-        right = max(0, self.crop - picture.width)
-        below = max(0, self.crop - picture.height)
+        right = max(0, self.crop - image.width)
+        below = max(0, self.crop - image.height)
         if right or below:
-            picture = F.pad(picture, [0, 0, right, below], fill=_MEAN_COLOUR)
+            image = F.pad(image, [0, 0, right, below], fill=_MEAN_COLOUR)
             annotation = F.pad(annotation, [0, 0, right, below], fill=IGNORE)
         box = self._box(annotation, rng)
-        picture, annotation = picture.crop(box), annotation.crop(box)
+        image, annotation = image.crop(box), annotation.crop(box)
         if rng.random() < self.flip:
-            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             annotation = annotation.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        colours = np.array(picture)
+        colours = np.array(image)
         if self.jitter is not None:
             colours = self.jitter(colours, rng)
         if self.distortion is not None:
@@ -100,12 +100,12 @@ def segment_transform(
     jitter: float = 0.0,
     photometric: bool = False,
     max_class_share: float | None = None,
-) -> SegmentPicture:
-    """The pictures that a segmenter is trained on.
+) -> SegmentTransform:
+    """The images that a segmenter is trained on.
 
     Args:
         crop: side of the square in pixels.
-        scale: smallest and largest shorter side of the resized picture, over `crop`.
+        scale: smallest and largest shorter side of the resized image, over `crop`.
         flip: probability of mirroring.
         jitter: of brightness, contrast and saturation; a quarter of it of hue.
         photometric: whether colours are distorted as MMSegmentation does.
@@ -121,39 +121,39 @@ def segment_transform(
         raise InputError(f"augment: scale is {list(scale)}; give 0 < smallest <= largest")
     colour = ColourJitter(jitter, jitter, jitter, jitter / 4, 1.0) if jitter else None
     distortion = PhotometricDistortion() if photometric else None
-    return SegmentPicture(crop, scale, flip, colour, distortion, max_class_share)
+    return SegmentTransform(crop, scale, flip, colour, distortion, max_class_share)
 
 
 @dataclass(frozen=True)
-class SegmentEvalPicture:
-    """The whole picture, its shorter side resized; the annotation stays as it is."""
+class SegmentEvalTransform:
+    """The whole image, its shorter side resized; the annotation stays as it is."""
 
     size: int | None
 
     def __call__(
         self, pixels: Pixels, annotation: Image.Image, rng: np.random.Generator
     ) -> tuple[Pixels, UInt8[Tensor, "h w"]]:
-        """Resize the picture; nothing is drawn."""
+        """Resize the image; nothing is drawn."""
         if self.size is not None:
-            picture = _resized(to_picture(pixels), self.size, InterpolationMode.BICUBIC)
-            pixels = to_pixels(picture)
+            image = _resized(to_pil(pixels), self.size, InterpolationMode.BICUBIC)
+            pixels = to_pixels(image)
         return pixels, _ids(annotation)
 
 
-def segment_eval_transform(*, size: int | None = None) -> SegmentEvalPicture:
-    """The pictures that a segmenter is measured on.
+def segment_eval_transform(*, size: int | None = None) -> SegmentEvalTransform:
+    """The images that a segmenter is measured on.
 
     Args:
-        size: shorter side in pixels, bicubic; None keeps the picture. The annotation keeps its own
+        size: shorter side in pixels, bicubic; None keeps the image. The annotation keeps its own
             size, at which predictions are to be compared.
     """
-    return SegmentEvalPicture(size)
+    return SegmentEvalTransform(size)
 
 
-def _resized(picture: Image.Image, side: int, how: InterpolationMode) -> Image.Image:
-    if min(picture.size) == side:
-        return picture
-    resized: Image.Image = F.resize(picture, [side], interpolation=how, antialias=True)
+def _resized(image: Image.Image, side: int, how: InterpolationMode) -> Image.Image:
+    if min(image.size) == side:
+        return image
+    resized: Image.Image = F.resize(image, [side], interpolation=how, antialias=True)
     return resized
 
 

@@ -1,6 +1,6 @@
-"""Pictures as tensors: decoded, cut, resized.
+"""Images as tensors: decoded, cut, resized.
 
-A picture's memory holds one pixel after the other, as decoders write them (torch calls it channels
+An image's memory holds one pixel after the other, as decoders write them (torch calls it channels
 last): torch resizes three bytes a pixel with vector instructions, several times faster than Pillow,
 and nothing is turned into planes before the batch is on its device. Other strides give the same
 values, only later.
@@ -20,7 +20,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import default_collate
 from torchvision.io import decode_jpeg
 
-from folk.data.decode import decode_picture
+from folk.data.decode import decode_image
 
 # Of any height and width: what goes into a function and what comes out may differ in both.
 Pixels = UInt8[Tensor, "3 _h _w"]
@@ -34,14 +34,14 @@ _JPEG = b"\xff\xd8\xff"
 
 
 def decode_pixels(data: bytes, *, where: Callable[[], str]) -> Pixels:
-    """Decode a picture to RGB, with the values of `decode_picture`.
+    """Decode an image to RGB, with the values of `decode_image`.
 
     Args:
-        data: the encoded picture, of one of `folk.data.decode.FORMATS`.
+        data: the encoded image, of one of `folk.data.decode.FORMATS`.
         where: says file, or key and shard, for the error; called only then.
 
     Raises:
-        InputError: as `decode_picture`.
+        InputError: as `decode_image`.
     """
     if data.startswith(_JPEG):
         encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
@@ -50,12 +50,12 @@ def decode_pixels(data: bytes, *, where: Callable[[], str]) -> Pixels:
             pixels: Tensor = decode_jpeg(encoded, apply_exif_orientation=False)
             if len(pixels) in (1, 3):  # CMYK has four, and is Pillow's
                 return pixels.expand(3, -1, -1)
-    return to_pixels(decode_picture(data, where=where))
+    return to_pixels(decode_image(data, where=where))
 
 
-def to_pixels(picture: Image.Image) -> Pixels:
-    """An RGB picture as a tensor of its own."""
-    return from_array(np.array(picture))
+def to_pixels(image: Image.Image) -> Pixels:
+    """An RGB image as a tensor of its own."""
+    return from_array(np.array(image))
 
 
 def to_array(pixels: Pixels) -> UInt8[np.ndarray, "_h _w 3"]:
@@ -69,13 +69,13 @@ def from_array(colours: UInt8[np.ndarray, "_h _w 3"]) -> Pixels:
     return torch.from_numpy(colours).permute(2, 0, 1)
 
 
-def to_picture(pixels: Pixels) -> Image.Image:
-    """The same picture for Pillow, in memory of its own."""
+def to_pil(pixels: Pixels) -> Image.Image:
+    """The same image for Pillow, in memory of its own."""
     return Image.fromarray(to_array(pixels))
 
 
 def cut(pixels: Pixels, top: int, left: int, height: int, width: int) -> Pixels:
-    """A part of a picture; it may share the picture's memory."""
+    """A part of an image; it may share the image's memory."""
     return pixels[:, top : top + height, left : left + width]
 
 
@@ -94,10 +94,10 @@ def mirrored(pixels: Pixels) -> Pixels:
     return pixels.flip(2)
 
 
-def stacked(pictures: list[Pixels]) -> UInt8[Tensor, "b 3 h w"]:
-    """Pictures of one size as a batch, still one pixel after the other.
+def stacked(images: list[Pixels]) -> UInt8[Tensor, "b 3 h w"]:
+    """Images of one size as a batch, still one pixel after the other.
 
     In a loading process the batch is made where the training can see it, and not copied there.
     """
-    batch: Tensor = default_collate([pixels.permute(1, 2, 0) for pixels in pictures])
+    batch: Tensor = default_collate([pixels.permute(1, 2, 0) for pixels in images])
     return batch.permute(0, 3, 1, 2)

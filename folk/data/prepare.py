@@ -20,8 +20,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from folk.data.datasets import scenes
-from folk.data.decode import check_picture
-from folk.data.repeated import shared_pictures, tell_shared_pictures
+from folk.data.decode import check_image
+from folk.data.repeated import shared_images, tell_shared_images
 from folk.data.shards import FORMAT
 from folk.data.wnids import is_wnid
 from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter
@@ -36,8 +36,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Picture(NamedTuple):
-    """One picture on its way into a shard; `image` and `annotation` are encoded, with digests."""
+class SourceImage(NamedTuple):
+    """One image on its way into a shard; `image` and `annotation` are encoded, with digests."""
 
     key: str
     label: int
@@ -50,7 +50,7 @@ class Picture(NamedTuple):
     @classmethod
     def digested(
         cls, key: str, label: int, split: str, image: bytes, annotation: bytes | None = None
-    ) -> "Picture":
+    ) -> "SourceImage":
         """Compute the digests; best in a thread, for hashing frees Python's lock."""
         marks = None if annotation is None else _sha256(annotation)
         return cls(key, label, split, image, _sha256(image), annotation, marks)
@@ -73,19 +73,21 @@ def prepare_scenes(
         values: the keyword arguments of `folk.data.datasets.scenes.compose_scenes`.
 
     Returns:
-        number of pictures by split.
+        number of images by split.
 
     Raises:
         InputError: a value that `compose_scenes` refuses.
     """
     composed = scenes.compose_scenes(**values)
     first = next(composed)  # so that wrong values are refused before anything is written
-    pictures = (
-        Picture.digested(s.key, s.label, s.split, encoded_png(s.image), encoded_png(s.annotation))
+    images = (
+        SourceImage.digested(
+            s.key, s.label, s.split, encoded_png(s.image), encoded_png(s.annotation)
+        )
         for s in _chained(first, composed)
     )
     with _all_or_nothing(folder, confirm) as aside:
-        shards, counts = _write(aside, pictures)
+        shards, counts = _write(aside, images)
         counts = {split: counts.get(split, 0) for split in scenes.SPLITS}
         sources = [
             {"name": source.name, "sha256": source.sha256, "bytes": source.num_bytes}
@@ -108,29 +110,29 @@ def prepare_image_folder(
     threads: int | None = None,
     confirm: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
-    """Store a folder of pictures as a prepared data set; the pictures' bytes stay as they are.
+    """Store a folder of images as a prepared data set; the images' bytes stay as they are.
 
-    Every bit of every picture is decoded once, so that training never meets one that cannot be
-    read. Memory use does not grow with the number of pictures, but for their names and digests.
-    Pictures of `val` that also stand in `train` are told in the log and in `dataset.json`.
+    Every bit of every image is decoded once, so that training never meets one that cannot be
+    read. Memory use does not grow with the number of images, but for their names and digests.
+    Images of `val` that also stand in `train` are told in the log and in `dataset.json`.
 
     Args:
-        source: has `train/<class>/<picture>` and `val/<class>/<picture>`; names that start with a
+        source: has `train/<class>/<image>` and `val/<class>/<image>`; names that start with a
             dot are passed over. Classes are the sub-folders of `train`, in alphabetical order.
         folder: where the data set shall stand.
         name: of the data set, as tables show it; the name of `source` when absent.
-        limit: at most so many pictures of each split, the same number of each class where it has
+        limit: at most so many images of each split, the same number of each class where it has
             them, first names first; absent takes all.
         threads: that read and decode; absent takes one for each core.
         confirm: called when all is made, before it takes its place; raises where another start of
             the job has taken over.
 
     Returns:
-        number of pictures by split.
+        number of images by split.
 
     Raises:
-        InputError: a missing or empty folder, a file that is not a picture, a class of `val` that
-            `train` lacks, a limit too small for one picture of each class.
+        InputError: a missing or empty folder, a file that is not an image, a class of `val` that
+            `train` lacks, a limit too small for one image of each class.
     """
     files = {split: _files_by_class(source / split) for split in ("train", "val")}
     classes = list(files["train"])
@@ -142,7 +144,7 @@ def prepare_image_folder(
     chosen = {split: _limited(source / split, by, limit) for split, by in files.items()}
     digest, num_bytes = hashlib.sha256(), 0
 
-    def pictures() -> Iterator[Picture]:
+    def images() -> Iterator[SourceImage]:
         nonlocal num_bytes
         for split, names in chosen.items():
             keys = sorted(f"{split}/{cls}/{file}" for cls, of in names.items() for file in of)
@@ -150,21 +152,23 @@ def prepare_image_folder(
             for key, (image, sha256) in zip(keys, images, strict=True):
                 digest.update(f"{key}\0{sha256}\n".encode())
                 num_bytes += len(image)
-                yield Picture(key, label_of[key.split("/")[1]], split, image, sha256)
+                yield SourceImage(key, label_of[key.split("/")[1]], split, image, sha256)
 
     name = name or source.resolve().name
     with _all_or_nothing(folder, confirm) as aside:
-        shards, counts = _write(aside, pictures())
+        shards, counts = _write(aside, images())
         sources = [{"name": name, "sha256": digest.hexdigest(), "bytes": num_bytes}]
         wnids = classes if all(map(is_wnid, classes)) else None
-        shared = shared_pictures(aside / "manifest.parquet")
-        tell_shared_pictures(shared, counts)
+        shared = shared_images(aside / "manifest.parquet")
+        tell_shared_images(shared, counts)
         said = description(name, "folder", classes, None, counts, sources, shards, wnids, shared)
         write_json(aside / "dataset.json", said)
     return counts
 
 
-def _write(aside: Path, pictures: Iterable[Picture]) -> tuple[dict[str, ShardInfo], dict[str, int]]:
+def _write(
+    aside: Path, images: Iterable[SourceImage]
+) -> tuple[dict[str, ShardInfo], dict[str, int]]:
     """Write shards and manifest, split after split; returns the shards and the counts."""
     shards: dict[str, ShardInfo] = {}
     counts: dict[str, int] = {}
@@ -175,21 +179,21 @@ def _write(aside: Path, pictures: Iterable[Picture]) -> tuple[dict[str, ShardInf
         contextlib.ExitStack() as current,
     ):
         writer: ShardWriter | None = None
-        for picture in pictures:
-            if picture.split not in counts:  # the next split begins
+        for image in images:
+            if image.split not in counts:  # the next split begins
                 current.close()
                 if writer is not None:
                     shards |= writer.shards
                 writer = current.enter_context(
                     ShardWriter(
-                        aside / "shards", picture.split, max_rows_per_shard=MAX_ROWS_PER_SHARD
+                        aside / "shards", image.split, max_rows_per_shard=MAX_ROWS_PER_SHARD
                     )
                 )
-                counts[picture.split] = 0
+                counts[image.split] = 0
             assert writer is not None
-            shard, row = writer.add(picture.key, picture.label, picture.image, picture.annotation)
-            counts[picture.split] += 1
-            rows.append(manifest_row(picture, shard, row))
+            shard, row = writer.add(image.key, image.label, image.image, image.annotation)
+            counts[image.split] += 1
+            rows.append(manifest_row(image, shard, row))
             if len(rows) == _MANIFEST_ROWS:
                 manifest.write_table(manifest_table(rows))
                 rows.clear()
@@ -201,10 +205,10 @@ def _write(aside: Path, pictures: Iterable[Picture]) -> tuple[dict[str, ShardInf
     return shards, counts
 
 
-def manifest_row(picture: Picture, shard: str, row: int) -> tuple[Any, ...]:
-    """What the manifest says of a picture that stands in `row` of `shard`."""
-    digests = (picture.sha256, picture.annotation_sha256)
-    return (picture.key, picture.label, picture.split, len(picture.image), *digests, shard, row)
+def manifest_row(image: SourceImage, shard: str, row: int) -> tuple[Any, ...]:
+    """What the manifest says of an image that stands in `row` of `shard`."""
+    digests = (image.sha256, image.annotation_sha256)
+    return (image.key, image.label, image.split, len(image.image), *digests, shard, row)
 
 
 def manifest_table(rows: Sequence[tuple[Any, ...]]) -> Any:
@@ -228,7 +232,7 @@ def description(
     """What `dataset.json` says.
 
     `wnids` stand there only where the classes have them, and `also_learned_from`, see
-    `shared_pictures`, only where there are such pictures.
+    `shared_images`, only where there are such images.
     """
     known: dict[str, Any] = {} if wnids is None else {"wnids": [*wnids]}
     if shared:
@@ -274,10 +278,10 @@ def move_data_set(aside: Path, folder: Path) -> None:
 
 
 def _files_by_class(split: Path) -> dict[str, list[str]]:
-    """Names of the pictures of each class, both sorted."""
+    """Names of the images of each class, both sorted."""
     if not split.is_dir():
         raise InputError(
-            f"{split}: no such folder; a folder of pictures has train/<class>/ and val/<class>/"
+            f"{split}: no such folder; a folder of images has train/<class>/ and val/<class>/"
         )
     classes = sorted(p.name for p in split.iterdir() if p.is_dir() and p.name[0] != ".")
     if not classes:
@@ -287,17 +291,17 @@ def _files_by_class(split: Path) -> dict[str, list[str]]:
     }
     for cls, names in files.items():
         if not names:
-            raise InputError(f"{split / cls}: no picture in it; add some or remove the class")
+            raise InputError(f"{split / cls}: no image in it; add some or remove the class")
     return files
 
 
 def _limited(split: Path, files: dict[str, list[str]], limit: int | None) -> dict[str, list[str]]:
-    """Take turns among the classes until `limit` pictures are chosen."""
+    """Take turns among the classes until `limit` images are chosen."""
     if limit is None:
         return files
     if limit < len(files):
         raise InputError(
-            f"{split}: limit {limit} leaves classes without a picture; give at least {len(files)}"
+            f"{split}: limit {limit} leaves classes without an image; give at least {len(files)}"
         )
     taken = dict.fromkeys(files, 0)
     left = limit
@@ -343,9 +347,9 @@ def _num_cores() -> int:
 
 def _checked_bytes(path: Path) -> tuple[bytes, str]:
     if not path.is_file():
-        raise InputError(f"{path}: not a file; a class folder holds pictures only")
+        raise InputError(f"{path}: not a file; a class folder holds images only")
     data = path.read_bytes()
-    check_picture(data, where=lambda: str(path))
+    check_image(data, where=lambda: str(path))
     return data, _sha256(data)
 
 

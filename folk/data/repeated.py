@@ -1,4 +1,4 @@
-"""What stands twice in a data set: a key, which is refused, or a picture, which is told."""
+"""What stands twice in a data set: a key, which is refused, or an image, which is told."""
 
 import sys
 from collections import Counter
@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 
 from folk.evidence.core.errors import InputError
 
-# Splits that are learned from; pictures of all others are measured.
+# Splits that are learned from; images of all others are measured.
 LEARNED = ("train", "unlabelled")
 NUM_NAMED = 3
 
 
 def refuse_repeated_keys(manifest: Path) -> None:
-    """Refuse a key that two pictures of a split have, wherever in it they stand.
+    """Refuse a key that two images of a split have, wherever in it they stand.
 
     Memory grows with the keys of the largest split. A key begins with its split, so two splits
     share none.
@@ -36,19 +36,19 @@ def refuse_repeated_keys(manifest: Path) -> None:
         twice = counted.filter(pc.greater(counted.field("counts"), 1))
         more = ", ..." if len(twice) > 1 else ""
         raise InputError(
-            f"{len(twice)} keys stand for several pictures: {twice[0]['values'].as_py()}{more}; "
+            f"{len(twice)} keys stand for several images: {twice[0]['values'].as_py()}{more}; "
             "get the official archive"
         )
 
 
-def shared_pictures(manifest: Path) -> dict[str, dict[str, Any]]:
-    """Find pictures that are learned from and measured too, by the digest of their bytes.
+def shared_images(manifest: Path) -> dict[str, dict[str, Any]]:
+    """Find images that are learned from and measured too, by the digest of their bytes.
 
     Args:
         manifest: of the data set.
 
     Returns:
-        by measured split that has such pictures, how many (`pictures`), and of the `first` ones the
+        by measured split that has such images, how many (`images`), and of the `first` ones the
         key in both splits. Empty where there is no split to learn from.
     """
     learned = [part for split, part in _by_split(manifest, ["key", "sha256"]) if split in LEARNED]
@@ -67,21 +67,21 @@ def shared_pictures(manifest: Path) -> dict[str, dict[str, Any]]:
         for row in shared.slice(0, NUM_NAMED - len(named)).to_pylist():
             place = pc.index(digests, row["sha256"]).as_py()
             named.append([row["key"], known["key"][place].as_py()])
-    return {split: {"pictures": n, "first": first[split]} for split, n in counts.items() if n}
+    return {split: {"images": n, "first": first[split]} for split, n in counts.items() if n}
 
 
-def tell_shared_pictures(shared: dict[str, dict[str, Any]], counts: dict[str, int]) -> None:
-    """Say in the log what `shared_pictures` found; a user may have reasons, so nothing is refused.
+def tell_shared_images(shared: dict[str, dict[str, Any]], counts: dict[str, int]) -> None:
+    """Say in the log what `shared_images` found; a user may have reasons, so nothing is refused.
 
     Args:
-        shared: as `shared_pictures` gives it.
-        counts: pictures by split.
+        shared: as `shared_images` gives it.
+        counts: images by split.
     """
     for split, found in shared.items():
         names = ", ".join(f"{key} (= {twin})" for key, twin in found["first"])
-        more = ", ..." if found["pictures"] > len(found["first"]) else ""
+        more = ", ..." if found["images"] > len(found["first"]) else ""
         print(
-            f"warning: {found['pictures']} of {counts[split]} pictures of split '{split}' are, "
+            f"warning: {found['images']} of {counts[split]} images of split '{split}' are, "
             f"byte for byte, among those that are learned from: {names}{more}; numbers on this "
             "split flatter; remove one of each pair",
             file=sys.stderr,

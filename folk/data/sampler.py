@@ -1,4 +1,4 @@
-"""In which order pictures are seen: a pure function of seed and epoch."""
+"""In which order images are seen: a pure function of seed and epoch."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from folk.evidence.core.errors import InputError
 class Draw(NamedTuple):
     """A place in the data set, with its epoch: loading processes outlive an epoch.
 
-    `copy` counts how often the epoch showed the picture before; each copy is augmented anew.
+    `copy` counts how often the epoch showed the image before; each copy is augmented anew.
     """
 
     epoch: int
@@ -24,12 +24,12 @@ class Draw(NamedTuple):
 class EpochSampler(Sampler[list[Draw]]):
     """Batches of one process, cut out of batches that are the same whatever the world size.
 
-    Batch `b` of epoch `e` is a fixed set of pictures; rank `r` of `world` gets its `r`-th part. A
+    Batch `b` of epoch `e` is a fixed set of images; rank `r` of `world` gets its `r`-th part. A
     run can go on in the middle of an epoch, and on another number of processes.
 
-    With `repeats` above 1 an epoch shows fewer pictures, each so often in a row, and stays as long
+    With `repeats` above 1 an epoch shows fewer images, each so often in a row, and stays as long
     as it is: the rest of the shuffled order is left out. Copies are dealt to different processes,
-    so that statistics of one process's share see different pictures.
+    so that statistics of one process's share see different images.
 
     Source: repeated augmentation as timm's RepeatAugSampler has it. We differ in that timm rounds
         the length of an epoch down to a multiple of 256 where we keep whole batches, and in that
@@ -53,17 +53,17 @@ class EpochSampler(Sampler[list[Draw]]):
         """Describe the order.
 
         Args:
-            length: pictures in the data set.
-            batch: pictures in a batch of all processes together.
+            length: images in the data set.
+            batch: images in a batch of all processes together.
             seed: of the order.
             epoch: the order of this epoch.
             rank: of this process.
             world: number of processes.
             start_batch: batches of this epoch that are done already.
             shuffle: False keeps the order of the data set.
-            drop_last: drop an incomplete last batch; False shows every picture exactly once, so
+            drop_last: drop an incomplete last batch; False shows every image exactly once, so
                 the last batches of the processes may differ in size and even in number.
-            repeats: how often each picture of an epoch is shown; 1 shows each once.
+            repeats: how often each image of an epoch is shown; 1 shows each once.
 
         Raises:
             InputError: a batch that the processes cannot share equally, or one larger than the
@@ -75,11 +75,11 @@ class EpochSampler(Sampler[list[Draw]]):
             )
         if drop_last and length < batch:
             raise InputError(
-                f"the data set has {length} pictures, fewer than one batch of {batch}; "
+                f"the data set has {length} images, fewer than one batch of {batch}; "
                 "choose a smaller batch"
             )
         assert 0 <= rank < world
-        assert repeats == 1 or drop_last, "an evaluation shows each picture once"
+        assert repeats == 1 or drop_last, "an evaluation shows each image once"
         self._length = length
         self._batch = batch
         self._seed = seed

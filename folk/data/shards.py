@@ -1,7 +1,7 @@
-"""Prepared pictures on disk: few large Arrow files, read by memory map.
+"""Prepared images on disk: few large Arrow files, read by memory map.
 
-A shard is an Arrow IPC file, so a picture is found without reading the others and any number of
-processes share one copy in the page cache. Pictures stay encoded as they were given.
+A shard is an Arrow IPC file, so an image is found without reading the others and any number of
+processes share one copy in the page cache. Images stay encoded as they were given.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,12 +18,12 @@ from folk.data.writer import MANIFEST_SCHEMA, SHARD_SCHEMA, ShardInfo, ShardWrit
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.core.json_file import read_form
 
-__all__ = ["FORMAT", "PictureTable", "PreparedData", "ShardWriter"]
+__all__ = ["FORMAT", "ImageTable", "PreparedData", "ShardWriter"]
 
 FORMAT = 1
 
 
-class PictureTable:
+class ImageTable:
     """Rows of some shards, in order, by memory map.
 
     Cheap to hand to another process: only paths and row numbers travel, and the files are opened
@@ -54,15 +54,15 @@ class PictureTable:
         self.__init__(state["shards"], state["rows"])  # type: ignore[misc]
 
     def key(self, index: int) -> str:
-        """Name of a picture."""
+        """Name of an image."""
         return str(self._value(index, "key").as_py())
 
     def label(self, index: int) -> int:
-        """Class of a picture, -1 when unlabelled."""
+        """Class of an image, -1 when unlabelled."""
         return int(self._value(index, "label").as_py())
 
     def image_bytes(self, index: int) -> bytes:
-        """The encoded picture."""
+        """The encoded image."""
         return self._value(index, "image").as_buffer().to_pybytes()  # type: ignore[no-any-return]
 
     def annotation_bytes(self, index: int) -> bytes | None:
@@ -71,7 +71,7 @@ class PictureTable:
         return value.as_buffer().to_pybytes() if value.is_valid else None
 
     def shard(self, index: int) -> Path:
-        """The file that holds a picture."""
+        """The file that holds an image."""
         batch, _ = self._place(index)
         return self._batch_shards[batch]
 
@@ -87,9 +87,9 @@ class PictureTable:
             keys = keys.take(pa.array(self._rows))
         return keys.to_pylist()  # type: ignore[no-any-return]
 
-    def select(self, rows: Int[np.ndarray, "m"]) -> "PictureTable":
+    def select(self, rows: Int[np.ndarray, "m"]) -> "ImageTable":
         """The same table with these of its rows only, in this order."""
-        return PictureTable(self.shards, rows if self._rows is None else self._rows[rows])
+        return ImageTable(self.shards, rows if self._rows is None else self._rows[rows])
 
     def _open_shards(self) -> None:
         self._batches: list[Any] = []
@@ -99,12 +99,12 @@ class PictureTable:
             self._batches += batches
             self._batch_shards += [path] * len(batches)
         if not self._batches:
-            raise InputError(f"{', '.join(map(str, self.shards))}: no picture in it")
+            raise InputError(f"{', '.join(map(str, self.shards))}: no image in it")
         self._ends = np.cumsum([batch.num_rows for batch in self._batches])
 
     def _place(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):
-            raise IndexError(f"picture {index} of {len(self)}")
+            raise IndexError(f"image {index} of {len(self)}")
         row = index if self._rows is None else int(self._rows[index])
         batch = int(np.searchsorted(self._ends, row, side="right"))
         return batch, row - int(self._ends[batch]) + self._batches[batch].num_rows
@@ -132,7 +132,7 @@ class _Description:
 
 @dataclass(frozen=True)
 class PreparedData:
-    """A prepared data set: what `dataset.json` says, and its pictures.
+    """A prepared data set: what `dataset.json` says, and its images.
 
     Attributes:
         folder: where it stands.
@@ -140,8 +140,8 @@ class PreparedData:
         kind: "scenes", "folder", or the kind of archive it was made from.
         classes: names, in the order of the labels.
         segmentation_classes: names of the ids in annotations, None without annotations.
-        counts: pictures by split.
-        image_size: (height, width) in pixels when all pictures share it, else None.
+        counts: images by split.
+        image_size: (height, width) in pixels when all images share it, else None.
         shards: what each shard should be.
         wnids: WordNet ids of the classes, in the order of the labels, where they are known.
     """
@@ -179,8 +179,8 @@ class PreparedData:
         _check_manifest(folder / "manifest.parquet", data)
         return data
 
-    def split(self, names: str | Sequence[str]) -> PictureTable:
-        """The pictures of a split, or of several one after the other.
+    def split(self, names: str | Sequence[str]) -> ImageTable:
+        """The images of a split, or of several one after the other.
 
         Raises:
             InputError: there is no such split, or nothing is in it.
@@ -198,14 +198,14 @@ class PreparedData:
             paths += [
                 self.folder / "shards" / s for s in sorted(self.shards) if split_of(s) == name
             ]
-        return PictureTable(paths)
+        return ImageTable(paths)
 
 
 def _map_shard(path: Path) -> list[Any]:
     if not path.is_file():
         raise InputError(f"{path}: this shard is missing; run prepare again")
     try:
-        # One thread: a loader's process decodes pictures, and Arrow's pool does not survive a fork.
+        # One thread: a loader's process decodes images, and Arrow's pool does not survive a fork.
         reader = pa.ipc.open_file(
             pa.memory_map(str(path)), options=pa.ipc.IpcReadOptions(use_threads=False)
         )
@@ -214,10 +214,10 @@ def _map_shard(path: Path) -> list[Any]:
         batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
         for batch in batches:
             # Nothing that Arrow reads later is checked again: a wrong offset is a crash, or
-            # somebody else's bytes. This looks at keys, labels and offsets, not at pictures.
+            # somebody else's bytes. This looks at keys, labels and offsets, not at images.
             batch.validate(full=True)
             if any(batch.column(f.name).null_count for f in SHARD_SCHEMA if not f.nullable):
-                raise pa.ArrowInvalid("a picture without key, label or bytes")
+                raise pa.ArrowInvalid("an image without key, label or bytes")
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
             f"{path}: not a whole shard ({_brief(error)}); run prepare again"
@@ -267,7 +267,7 @@ def _check_manifest(path: Path, data: PreparedData) -> None:
         found = dict(_counted(columns.column(column)))
         if found != said:
             raise InputError(
-                f"{path}: pictures by {column} are {found}, {data.folder / 'dataset.json'} says "
+                f"{path}: images by {column} are {found}, {data.folder / 'dataset.json'} says "
                 f"{said}; run prepare again"
             )
 

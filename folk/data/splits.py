@@ -1,4 +1,4 @@
-"""Which labelled pictures a few-label run may see."""
+"""Which labelled images a few-label run may see."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,25 +19,25 @@ def draw_split(
     seed: int,
     num_classes: int = 0,
 ) -> Int[np.ndarray, "m"]:
-    """Draw the same number, or share, of pictures from every class.
+    """Draw the same number, or share, of images from every class.
 
-    The draw depends on the seed and the keys of a class alone, not on the order of the pictures;
+    The draw depends on the seed and the keys of a class alone, not on the order of the images;
     with the same seed, a smaller draw is part of a larger one.
 
     Args:
         labels: classes; -1, unlabelled, is never drawn.
-        keys: names of the same pictures.
-        per_class: pictures of each class; give this or `fraction`.
-        fraction: share of each class in (0, 1], rounded to whole pictures.
+        keys: names of the same images.
+        per_class: images of each class; give this or `fraction`.
+        fraction: share of each class in (0, 1], rounded to whole images.
         seed: of the draw.
-        num_classes: of the data set; one of them without a picture has too few. With 0 only the
-            classes that have pictures are drawn from.
+        num_classes: of the data set; one of them without an image has too few. With 0 only the
+            classes that have images are drawn from.
 
     Returns:
-        positions of the drawn pictures, ascending.
+        positions of the drawn images, ascending.
 
     Raises:
-        InputError: a class has too few pictures, or nothing is drawn.
+        InputError: a class has too few images, or nothing is drawn.
     """
     assert (per_class is None) != (fraction is None)
     assert len(labels) == len(keys)
@@ -50,43 +50,43 @@ def draw_split(
         count = per_class if per_class is not None else round((fraction or 0.0) * len(members))
         if count < 1:
             raise InputError(
-                f"split: fraction {fraction} of the {len(members)} pictures of class {label} is "
+                f"split: fraction {fraction} of the {len(members)} images of class {label} is "
                 "none; raise it or use per_class"
             )
         if count > len(members):
             raise InputError(
-                f"split: class {label} has {len(members)} pictures, per_class asks for {count}"
+                f"split: class {label} has {len(members)} images, per_class asks for {count}"
             )
         rng = np.random.default_rng((seed, int(label)))
         drawn.append(rng.permutation(members)[:count])
     if not drawn:
-        raise InputError("split: none of the pictures has a label, so nothing can be drawn")
+        raise InputError("split: none of the images has a label, so nothing can be drawn")
     return np.sort(np.concatenate(drawn))
 
 
 def read_list(path: Path, keys: Sequence[str]) -> Int[np.ndarray, "m"]:
-    """Find the pictures that a list names.
+    """Find the images that a list names.
 
     Args:
-        path: a text file with one picture a line, by its key or its file name alone.
-        keys: names of the pictures to choose from.
+        path: a text file with one image a line, by its key or its file name alone.
+        keys: names of the images to choose from.
 
     Returns:
-        positions of the named pictures, ascending.
+        positions of the named images, ascending.
 
     Raises:
-        InputError: the list is missing or empty, names a picture twice, one that does not exist, or
-            a file name that several pictures have.
+        InputError: the list is missing or empty, names an image twice, one that does not exist, or
+            a file name that several images have.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such list")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file; give one picture a line") from error
+        raise InputError(f"{path}: not a text file; give one image a line") from error
     wanted = [line.strip() for line in lines if line.strip()]
     if not wanted:
-        raise InputError(f"{path}: the list is empty; give one picture a line")
+        raise InputError(f"{path}: the list is empty; give one image a line")
     base_names = [key.rsplit("/", 1)[-1] for key in keys]
     shared = {name for name, count in Counter(base_names).items() if count > 1}
     places = {name: i for i, name in enumerate(base_names)} | {k: i for i, k in enumerate(keys)}
@@ -95,7 +95,7 @@ def read_list(path: Path, keys: Sequence[str]) -> Int[np.ndarray, "m"]:
     _refuse(
         path,
         [w for w in wanted if w in shared and w not in known_keys],
-        "are file names that several pictures have; give keys",
+        "are file names that several images have; give keys",
     )
     found = Counter(places[w] for w in wanted)
     _refuse(path, [keys[i] for i, count in found.items() if count > 1], "are named twice")
@@ -105,4 +105,4 @@ def read_list(path: Path, keys: Sequence[str]) -> Int[np.ndarray, "m"]:
 def _refuse(path: Path, names: Sequence[str], why: str) -> None:
     if names:
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        raise InputError(f"{path}: {len(names)} of its pictures {why}: {shown}")
+        raise InputError(f"{path}: {len(names)} of its images {why}: {shown}")

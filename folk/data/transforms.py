@@ -1,7 +1,7 @@
-"""What happens to a picture between the file and the batch.
+"""What happens to an image between the file and the batch.
 
-A transform takes an RGB picture as a uint8 tensor and a generator, and draws everything
-random from that generator. Pictures leave as uint8 tensors, not normalised: the frequency filters
+A transform takes an RGB image as a uint8 tensor and a generator, and draws everything
+random from that generator. Images leave as uint8 tensors, not normalised: the frequency filters
 act on [0, 1], and the model normalises. `unit_range` makes [0, 1] of a batch, on its device.
 """
 
@@ -23,26 +23,26 @@ from folk.data.pixels import (
     from_array,
     resized,
     to_array,
-    to_picture,
+    to_pil,
     to_pixels,
 )
 from folk.evidence.core.errors import InputError
 
-# DINO's blur radius is meant for pictures of this side, in pixels.
+# DINO's blur radius is meant for images of this side, in pixels.
 REFERENCE_SIZE = 224
 
 
 @runtime_checkable
 class Transform(Protocol):
-    """Makes one picture, or several views of it, ready for a batch."""
+    """Makes one image, or several views of it, ready for a batch."""
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels | list[Pixels]:
         """Draw from `rng` only, and leave `pixels` as they are."""
 
 
-def unit_range(pictures: UInt8[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
-    """uint8 pictures as float32 in [0, 1], a plane for each colour."""
-    return pictures.to(torch.float32, memory_format=torch.contiguous_format) / 255.0
+def unit_range(images: UInt8[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
+    """uint8 images as float32 in [0, 1], a plane for each colour."""
+    return images.to(torch.float32, memory_format=torch.contiguous_format) / 255.0
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class View:
     """One augmented view: crop and mirror, then colour, grey, blur and solarisation.
 
     Attributes:
-        crop: the part of the picture.
+        crop: the part of the image.
         jitter: of colours; None for none.
         grey: probability of losing the colours.
         blur: probability of a Gaussian blur with a radius of 0.1 to 2 pixels at 224 px; at
-            other sizes the radius shrinks or grows with the picture.
+            other sizes the radius shrinks or grows with the image.
         solarise: probability of inverting the brighter half.
     """
 
@@ -113,13 +113,13 @@ def view_transforms(
     num_views: int,
     and_spatial: bool = False,
 ) -> Views:
-    """The pictures of pre-training.
+    """The images of pre-training.
 
     Args:
         kind: "mfm" crops and mirrors; "dino" also draws grey, blur and solarisation.
         size: side of a view in pixels.
-        min_scale: smallest share of the picture's area.
-        max_scale: largest share of the picture's area.
+        min_scale: smallest share of the image's area.
+        max_scale: largest share of the image's area.
         flip: probability of mirroring.
         jitter: strength of the colour jitter relative to DINO's; 0 is none. With "mfm", whose
             authors use none, it is brightness and contrast alone, which cost a fifth of the whole.
@@ -141,8 +141,8 @@ def view_transforms(
 
 
 @dataclass(frozen=True)
-class FinetunePicture:
-    """A training picture of a classifier: crop and mirror, RandAugment or jitter, erasing."""
+class FinetuneTransform:
+    """A training image of a classifier: crop and mirror, RandAugment or jitter, erasing."""
 
     crop: RandomCrop
     rand_augment: RandAugment | None
@@ -153,7 +153,7 @@ class FinetunePicture:
         """Augment."""
         pixels = self.crop(pixels, rng)
         if self.rand_augment is not None:
-            pixels = to_pixels(self.rand_augment(to_picture(pixels), rng))
+            pixels = to_pixels(self.rand_augment(to_pil(pixels), rng))
         if self.jitter is not None:
             pixels = from_array(self.jitter(to_array(pixels), rng))
         return pixels if self.erasing is None else self.erasing(pixels, rng)
@@ -168,12 +168,12 @@ def finetune_transform(
     rand_augment: str | None = None,
     color_jitter: float = 0.0,
     random_erasing: float = 0.0,
-) -> FinetunePicture:
-    """The pictures that a classifier is trained on; mixup and cutmix belong to the batch.
+) -> FinetuneTransform:
+    """The images that a classifier is trained on; mixup and cutmix belong to the batch.
 
     Args:
         size: side in pixels.
-        min_scale: smallest share of the picture's area.
+        min_scale: smallest share of the image's area.
         flip: probability of mirroring.
         interpolation: of the crop's resize.
         rand_augment: timm's notation, such as "rand-m9-mstd0.5-inc1"; None for none.
@@ -186,7 +186,7 @@ def finetune_transform(
     jitter = None
     if color_jitter and rand_augment is None:
         jitter = ColourJitter(color_jitter, color_jitter, color_jitter, 0.0, 1.0)
-    return FinetunePicture(
+    return FinetuneTransform(
         RandomCrop(size, (min_scale, 1.0), flip, interpolation=interpolation),
         None if rand_augment is None else RandAugment(rand_augment, size),
         jitter,
@@ -195,10 +195,10 @@ def finetune_transform(
 
 
 @dataclass(frozen=True)
-class EvalPicture:
-    """The centre of a picture: shorter side to `resize` pixels, then `crop` by `crop`.
+class EvalTransform:
+    """The centre of an image: shorter side to `resize` pixels, then `crop` by `crop`.
 
-    Of a picture longer than `MAX_RATIO` times its shorter side only the middle is resized, because
+    Of an image longer than `MAX_RATIO` times its shorter side only the middle is resized, because
     one of 30,000 by 1 pixels would take gigabytes; what is left out lies far outside the crop.
     """
 
@@ -218,8 +218,8 @@ class EvalPicture:
         return centre
 
 
-def eval_transform(*, resize: int, crop: int) -> EvalPicture:
-    """The pictures that a classifier is measured on.
+def eval_transform(*, resize: int, crop: int) -> EvalTransform:
+    """The images that a classifier is measured on.
 
     Args:
         resize: shorter side in pixels, bicubic.
@@ -230,4 +230,4 @@ def eval_transform(*, resize: int, crop: int) -> EvalPicture:
     """
     if crop > resize:
         raise InputError(f"evaluate: crop {crop} px is larger than resize {resize} px")
-    return EvalPicture(resize, crop)
+    return EvalTransform(resize, crop)

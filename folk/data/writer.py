@@ -1,4 +1,4 @@
-"""Write shards: large Arrow files of encoded pictures, each of them whole or not at all."""
+"""Write shards: large Arrow files of encoded images, each of them whole or not at all."""
 
 import contextlib
 import hashlib
@@ -18,7 +18,7 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import whole_file
 
 ROWS_PER_BATCH = 1024
-# A batch is also ended by its size, so that large pictures do not pile up in memory.
+# A batch is also ended by its size, so that large images do not pile up in memory.
 BYTES_PER_BATCH = 64 * 2**20
 
 SHARD_SCHEMA = pa.schema(
@@ -41,7 +41,7 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("row", pa.int64(), nullable=False),
     ]
 )
-# Key, label, encoded picture, encoded annotation.
+# Key, label, encoded image, encoded annotation.
 Row = tuple[str, int, bytes, bytes | None]
 
 _SHARD_NAME = re.compile(r"(?P<split>[^/\\]+)-\d{5}\.arrow")
@@ -49,7 +49,7 @@ _SHARD_NAME = re.compile(r"(?P<split>[^/\\]+)-\d{5}\.arrow")
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """What `dataset.json` says of one shard: pictures, size of the file, its sha256."""
+    """What `dataset.json` says of one shard: images, size of the file, its sha256."""
 
     rows: int
     bytes: int
@@ -72,7 +72,7 @@ class ShardWriter:
         Args:
             folder: where the shards go; made when missing.
             split: name of the split.
-            max_rows_per_shard: pictures after which the next shard begins.
+            max_rows_per_shard: images after which the next shard begins.
             first: number of the first shard, where others of the split stand already.
         """
         assert max_rows_per_shard > 0
@@ -106,13 +106,13 @@ class ShardWriter:
     def add(
         self, key: str, label: int, image: bytes, annotation: bytes | None = None
     ) -> tuple[str, int]:
-        """Append one picture.
+        """Append one image.
 
         Args:
-            key: unique name of the picture in the data set.
+            key: unique name of the image in the data set.
             label: class, -1 when unlabelled.
-            image: the encoded picture, stored as it is.
-            annotation: an encoded picture of class ids, 255 = ignore.
+            image: the encoded image, stored as it is.
+            annotation: an encoded image of class ids, 255 = ignore.
 
         Returns:
             name of the shard and row in it.

@@ -1,8 +1,8 @@
-"""What a filter is: pictures and draws in, one mask for each picture out.
+"""What a filter is: images and draws in, one mask for each image out.
 
 A mask is a boolean `keep` on the half spectrum of `folk.filters.spectrum`: True where a coefficient
 survives. Its shape is [b, m, h, w // 2 + 1] with m = 1 where red, green and blue share one mask.
-Masks act on pictures in [0, 1], before the normalisation with mean and standard deviation.
+Masks act on images in [0, 1], before the normalisation with mean and standard deviation.
 """
 
 from abc import ABC, abstractmethod
@@ -13,14 +13,14 @@ from torch import Tensor
 
 from folk.filters.draws import Draws
 
-Pictures = Float[Tensor, "b c h w"]
+Images = Float[Tensor, "b c h w"]
 Keep = Bool[Tensor, "b m h w_half"]
 
 
 class FrequencyFilter(ABC):
-    """Decides, picture by picture, which coefficients are kept.
+    """Decides, image by image, which coefficients are kept.
 
-    A mask must treat bin k and bin -k alike, or the filtered picture would not be real; see
+    A mask must treat bin k and bin -k alike, or the filtered image would not be real; see
     `folk.filters.spectrum.symmetrised`.
 
     Attributes:
@@ -30,11 +30,11 @@ class FrequencyFilter(ABC):
     kind: ClassVar[str]
 
     @abstractmethod
-    def __call__(self, images: Pictures, draws: Draws) -> Keep:
-        """Draw one mask per picture; `images` are in [0, 1]."""
+    def __call__(self, images: Images, draws: Draws) -> Keep:
+        """Draw one mask per image; `images` are in [0, 1]."""
 
-    def draw_pair(self, u: Pictures, v: Pictures, draws: Draws) -> tuple[Keep, Keep]:
-        """Draw the masks of the two views of each picture; independent ones unless overridden."""
+    def draw_pair(self, u: Images, v: Images, draws: Draws) -> tuple[Keep, Keep]:
+        """Draw the masks of the two views of each image; independent ones unless overridden."""
         return self(u, draws), self(v, draws)
 
     def sides(self) -> "list[tuple[str, FrequencyFilter]]":

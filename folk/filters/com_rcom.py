@@ -1,4 +1,4 @@
-"""FOLK's filters Com and RCom: the picture's own spectrum decides."""
+"""FOLK's filters Com and RCom: the image's own spectrum decides."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.ranges import Fraction, InnerFraction
-from folk.filters.base import FrequencyFilter, Keep, Pictures
+from folk.filters.base import FrequencyFilter, Images, Keep
 from folk.filters.draws import Draws
 from folk.filters.spectrum import half_spectrum, multiplicity, symmetrised
 
@@ -21,11 +21,11 @@ BT601 = (0.299, 0.587, 0.114)  # luma weights of red, green, blue
 
 @dataclass(frozen=True)
 class ComRComFilter(FrequencyFilter):
-    """FOLK's informed masks, chosen from the magnitudes of the picture's own spectrum.
+    """FOLK's informed masks, chosen from the magnitudes of the image's own spectrum.
 
-    Com keeps the few largest coefficients, like a compressed picture; RCom keeps all the others.
-    Of a picture of one colour Com keeps the mean colour, and beside it at most what the transform's
-    rounding left elsewhere; RCom keeps nothing that can be seen. In a black picture nothing is
+    Com keeps the few largest coefficients, like a compressed image; RCom keeps all the others.
+    Of an image of one colour Com keeps the mean colour, and beside it at most what the transform's
+    rounding left elsewhere; RCom keeps nothing that can be seen. In a black image nothing is
     large: Com keeps nothing, RCom everything, and with nothing removed its loss is 0.
 
     Attributes:
@@ -33,7 +33,7 @@ class ComRComFilter(FrequencyFilter):
         p_com: probability of Com, else RCom.
         threshold_mode: "fraction" keeps that share of the coefficients, ranked by magnitude;
             "relative_max" keeps those above threshold x the largest magnitude.
-        threshold_draw: a new threshold per view, per picture (both views share it) or per batch.
+        threshold_draw: a new threshold per view, per image (both views share it) or per batch.
         pairing: whether the coins of two views are independent or always differ.
         gray: how magnitudes of the three colours become one: luma or plain mean of the colours.
         mask_channels: one mask for all colours, or a mask from each colour's own spectrum.
@@ -59,14 +59,14 @@ class ComRComFilter(FrequencyFilter):
     def __post_init__(self) -> None:
         check_thresholds(self.thresholds)
 
-    def __call__(self, images: Pictures, draws: Draws) -> Keep:
-        """Draw Com or RCom and a threshold for each picture."""
+    def __call__(self, images: Images, draws: Draws) -> Keep:
+        """Draw Com or RCom and a threshold for each image."""
         is_com = draws.coins(self.p_com)
         which = draw_thresholds(len(self.thresholds), len(images), self.threshold_draw, draws)
         return self._keep(images, is_com, which)
 
-    def draw_pair(self, u: Pictures, v: Pictures, draws: Draws) -> tuple[Keep, Keep]:
-        """Draw Com or RCom and thresholds for both views of each picture."""
+    def draw_pair(self, u: Images, v: Images, draws: Draws) -> tuple[Keep, Keep]:
+        """Draw Com or RCom and thresholds for both views of each image."""
         com_u, com_v = draws.coin_pair(self.p_com, self.pairing)
         num_choices = len(self.thresholds)
         which_u, which_v = draw_threshold_pair(num_choices, len(u), self.threshold_draw, draws)
@@ -83,7 +83,7 @@ class ComRComFilter(FrequencyFilter):
             for name, p_com in (("Com", 1.0), ("RCom", 0.0))
         ]
 
-    def _keep(self, images: Pictures, is_com: Bool[Tensor, "b"], which: Int[Tensor, "b"]) -> Keep:
+    def _keep(self, images: Images, is_com: Bool[Tensor, "b"], which: Int[Tensor, "b"]) -> Keep:
         magnitude = symmetric_magnitude(self._colours(images))
         width = images.shape[-1]
         if self.threshold_mode == "fraction":
@@ -97,7 +97,7 @@ class ComRComFilter(FrequencyFilter):
             keep[:, :, 0, 0] = True
         return keep
 
-    def _colours(self, images: Pictures) -> Float[Tensor, "b m h w"]:
+    def _colours(self, images: Images) -> Float[Tensor, "b m h w"]:
         if self.mask_channels == "per_channel":
             return images
         if self.gray == "mean":
@@ -143,7 +143,7 @@ def symmetric_magnitude(planes: Float[Tensor, "b m h w"]) -> Float[Tensor, "b m 
 
     Inside column 0 and column w / 2 both partners of a conjugate pair are stored, and the transform
     may return them with a last bit of difference. A threshold between the two would keep one alone
-    and the filtered picture would not be real; both get the larger value.
+    and the filtered image would not be real; both get the larger value.
     """
     return symmetrised(half_spectrum(planes).abs(), planes.shape[-1])
 
@@ -162,9 +162,9 @@ def largest_fraction(
 
     Args:
         magnitude: of the half spectrum, ties exact.
-        width: of the picture in pixels, which the half spectrum does not tell.
+        width: of the image in pixels, which the half spectrum does not tell.
         fractions: the choices.
-        which: the choice of each picture, on the CPU.
+        which: the choice of each image, on the CPU.
     """
     height = magnitude.shape[-2]
     total = height * width

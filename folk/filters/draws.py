@@ -1,4 +1,4 @@
-"""Random numbers for the pictures of a batch, the same however the batch is shared out."""
+"""Random numbers for the images of a batch, the same however the batch is shared out."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ class Draws:
 
     Args:
         seed: of the generator.
-        count: pictures in the whole batch.
+        count: images in the whole batch.
         share: which of them are asked for; all by default.
     """
 
@@ -27,11 +27,11 @@ class Draws:
         self._share = share or slice(0, count)
 
     def uniform(self, *shape: int) -> Float[Tensor, "b ..."]:
-        """Numbers in [0, 1), of a shape, for each picture."""
+        """Numbers in [0, 1), of a shape, for each image."""
         return torch.rand(self._count, *shape, generator=self._generator)[self._share]
 
     def integers(self, high: int) -> Int[Tensor, "b"]:
-        """A number of 0 .. high - 1 for each picture."""
+        """A number of 0 .. high - 1 for each image."""
         return torch.randint(high, (self._count,), generator=self._generator)[self._share]
 
     def one_integer(self, high: int) -> int:
@@ -39,12 +39,12 @@ class Draws:
         return int(torch.randint(high, (1,), generator=self._generator))
 
     def coins(self, probability: float) -> Bool[Tensor, "b"]:
-        """One coin for each picture."""
+        """One coin for each image."""
         return self.uniform() < probability
 
     def coin_pair(
         self, probability: float, pairing: Pairing
     ) -> tuple[Bool[Tensor, "b"], Bool[Tensor, "b"]]:
-        """The coins of two views of each picture: independent, or always different."""
+        """The coins of two views of each image: independent, or always different."""
         first = self.coins(probability)
         return first, ~first if pairing == "one_of_each" else self.coins(probability)

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.ranges import Count, Fraction, Positive
-from folk.filters.base import FrequencyFilter, Keep, Pictures
+from folk.filters.base import FrequencyFilter, Images, Keep
 from folk.filters.draws import Draws
 from folk.filters.spectrum import bin_positions, symmetrised
 
 
 @dataclass(frozen=True)
 class GaborFilter(FrequencyFilter):
-    """A few filters of a bank are drawn for each picture; a coin hides them or keeps them alone.
+    """A few filters of a bank are drawn for each image; a coin hides them or keeps them alone.
 
     A Gabor filter answers to waves near one frequency and direction. A coefficient belongs to it
     where its answer is at least half of the largest: an ellipse in the spectrum, and its mirror
@@ -26,11 +26,11 @@ class GaborFilter(FrequencyFilter):
 
     Attributes:
         orientations: number of directions, evenly spread over half a turn.
-        frequencies: centres of the bands in bins, for a picture of `radius_size` pixels.
+        frequencies: centres of the bands in bins, for an image of `radius_size` pixels.
         octaves: width of a band at half of the largest answer.
-        num_chosen: filters that are drawn for a picture, of orientations x frequencies.
+        num_chosen: filters that are drawn for an image, of orientations x frequencies.
         hide_prob: probability that they are hidden; else everything else is.
-        radius_size: picture side at which `frequencies` hold; they scale with the side. None takes
+        radius_size: image side at which `frequencies` hold; they scale with the side. None takes
             them as they are.
         pairing: whether the coins of two views are independent or always differ.
 
@@ -56,12 +56,12 @@ class GaborFilter(FrequencyFilter):
                 " (orientations x frequencies); lower it"
             )
 
-    def __call__(self, images: Pictures, draws: Draws) -> Keep:
-        """Draw filters, and whether they are hidden, for each picture."""
+    def __call__(self, images: Images, draws: Draws) -> Keep:
+        """Draw filters, and whether they are hidden, for each image."""
         return self._keep(images, draws.coins(self.hide_prob), draws)
 
-    def draw_pair(self, u: Pictures, v: Pictures, draws: Draws) -> tuple[Keep, Keep]:
-        """Draw filters, and whether they are hidden, for both views of each picture."""
+    def draw_pair(self, u: Images, v: Images, draws: Draws) -> tuple[Keep, Keep]:
+        """Draw filters, and whether they are hidden, for both views of each image."""
         hide_u, hide_v = draws.coin_pair(self.hide_prob, self.pairing)
         return self._keep(u, hide_u, draws), self._keep(v, hide_v, draws)
 
@@ -72,7 +72,7 @@ class GaborFilter(FrequencyFilter):
             ("Gabor kept", dataclasses.replace(self, hide_prob=0.0)),
         ]
 
-    def _keep(self, images: Pictures, hides: Bool[Tensor, "b"], draws: Draws) -> Keep:
+    def _keep(self, images: Images, hides: Bool[Tensor, "b"], draws: Draws) -> Keep:
         bank = gabor_bank(
             (images.shape[-2], images.shape[-1]),
             self._scaled(min(images.shape[-2:])),
@@ -100,7 +100,7 @@ def gabor_bank(
     """Mark the coefficients that each filter answers to, direction by direction.
 
     Args:
-        size: height and width of the picture in pixels.
+        size: height and width of the image in pixels.
         frequencies: centres of the bands, bins.
         orientations: number of directions; the first one is along the rows.
         octaves: width of a band at half of the largest answer.

@@ -1,4 +1,4 @@
-"""MFM's filter: one circle for all pictures."""
+"""MFM's filter: one circle for all images."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from folk.evidence.core.ranges import Count, Fraction, Positive
-from folk.filters.base import FrequencyFilter, Keep, Pictures
+from folk.filters.base import FrequencyFilter, Images, Keep
 from folk.filters.draws import Draws
 from folk.filters.spectrum import bin_distance_squared
 
@@ -23,7 +23,7 @@ def radial_keep(
     """Keep the frequencies inside a circle; the complement `~` is the high-pass mask.
 
     Args:
-        size: height and width of the picture in pixels.
+        size: height and width of the image in pixels.
         radius: cut-off in bins. A bin exactly on the cut-off counts as high.
         radius_outer: when given, frequencies from this radius on are kept too, so that the mask
             hides a band and its complement keeps that band.
@@ -41,12 +41,12 @@ def radial_keep(
 
 @dataclass(frozen=True)
 class RadialFilter(FrequencyFilter):
-    """MFM's fixed circle: a coin per picture keeps its low or its high frequencies.
+    """MFM's fixed circle: a coin per image keeps its low or its high frequencies.
 
     Attributes:
-        radius: cut-off in bins for a picture of `radius_size` pixels.
-        low_pass_prob: probability that a picture keeps its low frequencies.
-        radius_size: picture side at which `radius` holds; at side N the cut-off is
+        radius: cut-off in bins for an image of `radius_size` pixels.
+        low_pass_prob: probability that an image keeps its low frequencies.
+        radius_size: image side at which `radius` holds; at side N the cut-off is
             radius * N / radius_size. None takes `radius` as it is at every size.
         radius_outer: outer edge of the hidden band, scaled alike; None hides up to the corner.
         pairing: whether the coins of two views are independent or always differ.
@@ -62,12 +62,12 @@ class RadialFilter(FrequencyFilter):
     radius_outer: Positive | None = None
     pairing: Literal["independent", "one_of_each"] = "independent"
 
-    def __call__(self, images: Pictures, draws: Draws) -> Keep:
-        """Draw low or high for each picture."""
+    def __call__(self, images: Images, draws: Draws) -> Keep:
+        """Draw low or high for each image."""
         return self._keep(images, draws.coins(self.low_pass_prob))
 
-    def draw_pair(self, u: Pictures, v: Pictures, draws: Draws) -> tuple[Keep, Keep]:
-        """Draw low or high for both views of each picture."""
+    def draw_pair(self, u: Images, v: Images, draws: Draws) -> tuple[Keep, Keep]:
+        """Draw low or high for both views of each image."""
         low_u, low_v = draws.coin_pair(self.low_pass_prob, self.pairing)
         return self._keep(u, low_u), self._keep(v, low_v)
 
@@ -78,7 +78,7 @@ class RadialFilter(FrequencyFilter):
             ("high-pass", dataclasses.replace(self, low_pass_prob=0.0)),
         ]
 
-    def _keep(self, images: Pictures, keeps_low: Bool[Tensor, "b"]) -> Keep:
+    def _keep(self, images: Images, keeps_low: Bool[Tensor, "b"]) -> Keep:
         height, width = images.shape[-2:]
         scale = 1.0 if self.radius_size is None else min(height, width) / self.radius_size
         outer = None if self.radius_outer is None else self.radius_outer * scale

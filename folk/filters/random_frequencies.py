@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
 from folk.evidence.core.ranges import Fraction, InnerFraction
-from folk.filters.base import FrequencyFilter, Keep, Pictures
+from folk.filters.base import FrequencyFilter, Images, Keep
 from folk.filters.com_rcom import (
     check_thresholds,
     draw_threshold_pair,
@@ -49,13 +49,13 @@ class RandomFilter(FrequencyFilter):
     def __post_init__(self) -> None:
         check_thresholds(self.thresholds)
 
-    def __call__(self, images: Pictures, draws: Draws) -> Keep:
+    def __call__(self, images: Images, draws: Draws) -> Keep:
         """Draw a threshold, the coefficients, and whether they are kept, for each image."""
         keeps_few = draws.coins(self.p_few)
         which = draw_thresholds(len(self.thresholds), len(images), self.threshold_draw, draws)
         return self._keep(images, keeps_few, which, draws)
 
-    def draw_pair(self, u: Pictures, v: Pictures, draws: Draws) -> tuple[Keep, Keep]:
+    def draw_pair(self, u: Images, v: Images, draws: Draws) -> tuple[Keep, Keep]:
         """Draw thresholds, coefficients and whether they are kept for both views of each image."""
         few_u, few_v = draws.coin_pair(self.p_few, self.pairing)
         num_choices = len(self.thresholds)
@@ -74,7 +74,7 @@ class RandomFilter(FrequencyFilter):
         ]
 
     def _keep(
-        self, images: Pictures, keeps_few: Bool[Tensor, "b"], which: Int[Tensor, "b"], draws: Draws
+        self, images: Images, keeps_few: Bool[Tensor, "b"], which: Int[Tensor, "b"], draws: Draws
     ) -> Keep:
         height, width = images.shape[-2:]
         ranking = random_ranking(draws.integers(2**62), height, width, images.device)

@@ -1,6 +1,6 @@
-"""The half of a picture's spectrum that `torch.fft.rfft2` returns, and how often each bin counts.
+"""The half of an image's spectrum that `torch.fft.rfft2` returns, and how often each bin counts.
 
-The spectrum of a real picture repeats itself: bin (y, x) and bin (-y, -x) are conjugate. Only the
+The spectrum of a real image repeats itself: bin (y, x) and bin (-y, -x) are conjugate. Only the
 columns x = 0 .. w // 2 are kept, without any shift; the mean colour stands at [0, 0].
 """
 
@@ -15,7 +15,7 @@ BLOCK_BYTES = 2_500_000  # of a spectrum; what a CPU transposes without leaving 
 
 
 def half_width(width: int) -> int:
-    """Return the number of columns of the half spectrum of a picture `width` pixels wide."""
+    """Return the number of columns of the half spectrum of an image `width` pixels wide."""
     return width // 2 + 1
 
 
@@ -32,12 +32,12 @@ def multiplicity(width: int, device: torch.device) -> Int[Tensor, "w_half"]:
     return counts
 
 
-def half_spectrum(pictures: Tensor, norm: str = "backward") -> Tensor:
-    """Transform pictures [..., h, w] to [..., h, w // 2 + 1], in float32 or better.
+def half_spectrum(images: Tensor, norm: str = "backward") -> Tensor:
+    """Transform images [..., h, w] to [..., h, w // 2 + 1], in float32 or better.
 
     Half precision would lose the small coefficients beside the large ones.
     """
-    wide = pictures if pictures.dtype == torch.float64 else pictures.float()
+    wide = images if images.dtype == torch.float64 else images.float()
     spectrum: Tensor = torch.fft.rfft2(wide, norm=norm)
     return spectrum
 
@@ -48,7 +48,7 @@ def weighted_inverse(
     width: int,
     norm: Literal["backward", "ortho"] = "backward",
 ) -> Float[Tensor, "b c h w"]:
-    """Weigh the coefficients of half spectra and return to pictures of a width."""
+    """Weigh the coefficients of half spectra and return to images of a width."""
     count, size = len(spectrum), (spectrum.shape[-2], width)
     if not spectrum.is_cuda:
         # Before each of its two steps torch transposes all that it is given.
@@ -57,9 +57,9 @@ def weighted_inverse(
     return torch.cat([torch.fft.irfft2(part * by, s=size, norm=norm) for part, by in parts])
 
 
-def squared_moduli(pictures: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w_half"]:
-    """Return the squared moduli of the orthonormal half spectra, in the pictures' precision."""
-    moduli: Tensor = _SquaredModuli.apply(pictures)
+def squared_moduli(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w_half"]:
+    """Return the squared moduli of the orthonormal half spectra, in the images' precision."""
+    moduli: Tensor = _SquaredModuli.apply(images)
     return moduli
 
 
@@ -67,10 +67,10 @@ class _SquaredModuli(torch.autograd.Function):
     """One real transform each way; torch's own gradient of `rfft2` is a full, complex one."""
 
     @staticmethod
-    def forward(ctx: Any, pictures: Tensor) -> Tensor:
-        spectrum = half_spectrum(pictures, norm="ortho")
+    def forward(ctx: Any, images: Tensor) -> Tensor:
+        spectrum = half_spectrum(images, norm="ortho")
         ctx.save_for_backward(spectrum)
-        ctx.width = pictures.shape[-1]
+        ctx.width = images.shape[-1]
         squared: Tensor = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
         return squared
 
@@ -104,11 +104,11 @@ def symmetrised(values: Tensor, width: int) -> Tensor:
     """Give both partners of each stored conjugate pair the larger of their two values.
 
     Columns 0 and, for even widths, w / 2 of a half spectrum hold both partners of a pair. A mask
-    that treats them differently leaves a picture that is not real.
+    that treats them differently leaves an image that is not real.
 
     Args:
         values: [..., h, w // 2 + 1], not changed.
-        width: of the picture in pixels.
+        width: of the image in pixels.
     """
     values = values.clone()
     for column in (0, width // 2) if width % 2 == 0 else (0,):

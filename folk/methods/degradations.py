@@ -1,9 +1,9 @@
-"""Pictures spoiled as in low-level vision, for the three restoration tasks beside which MFM stands.
+"""Images spoiled as in low-level vision, for the three restoration tasks beside which MFM stands.
 
-Each takes pictures in [0, 1], the whole batch at once and on its device, and leaves values that may
+Each takes images in [0, 1], the whole batch at once and on its device, and leaves values that may
 lie outside [0, 1]: whether what the encoder sees is clipped is a switch of the reconstruction.
 
-Where there are too many random numbers to send to the device, each picture has a generator there
+Where there are too many random numbers to send to the device, each image has a generator there
 that a draw seeds.
 """
 
@@ -20,26 +20,26 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.core.ranges import Count, Positive
 from folk.filters.draws import Draws
 
-Pictures = Float[Tensor, "b c h w"]
+Images = Float[Tensor, "b c h w"]
 
 
 @runtime_checkable
 class Degradation(Protocol):
-    """Spoils pictures without hiding a chosen set of frequencies."""
+    """Spoils images without hiding a chosen set of frequencies."""
 
     kind: ClassVar[str]
 
-    def __call__(self, images: Pictures, draws: Draws) -> Pictures:
-        """Return the spoiled pictures, in float32; `images` are in [0, 1]."""
+    def __call__(self, images: Images, draws: Draws) -> Images:
+        """Return the spoiled images, in float32; `images` are in [0, 1]."""
         ...
 
 
 @dataclass(frozen=True)
 class SuperResolution:
-    """SR: the picture made smaller and large again, bicubic, clipped while it is small.
+    """SR: the image made smaller and large again, bicubic, clipped while it is small.
 
     Attributes:
-        factor: side of the picture over side of the small one.
+        factor: side of the image over side of the small one.
 
     Source: MFM, arXiv:2206.07706; Jiahao000/MFM@c9194b1, configs: factor 8 at 224 px, bicubic
         without antialiasing, clipped after both steps.
@@ -49,8 +49,8 @@ class SuperResolution:
 
     factor: Count = 8
 
-    def __call__(self, images: Pictures, draws: Draws) -> Pictures:
-        """Return the pictures without their details; nothing is drawn."""
+    def __call__(self, images: Images, draws: Draws) -> Images:
+        """Return the images without their details; nothing is drawn."""
         height, width = images.shape[-2:]
         if min(height, width) < self.factor:
             raise InputError(
@@ -69,7 +69,7 @@ class Deblur:
 
     Attributes:
         sigma: of the Gaussian before it is cut, pixels.
-        min_size: of the kernel, pixels, odd; the size is drawn per picture, each odd one alike.
+        min_size: of the kernel, pixels, odd; the size is drawn per image, each odd one alike.
         max_size: of the kernel, pixels, odd.
 
     Source: MFM, arXiv:2206.07706; Jiahao000/MFM@c9194b1, configs: sigma 5, odd sizes 7 to 21,
@@ -89,8 +89,8 @@ class Deblur:
                 " odd, the first not larger"
             )
 
-    def __call__(self, images: Pictures, draws: Draws) -> Pictures:
-        """Draw a kernel size for each picture and blur it."""
+    def __call__(self, images: Images, draws: Draws) -> Images:
+        """Draw a kernel size for each image and blur it."""
         count, colours, height, width = images.shape
         reach = self.max_size // 2
         if min(height, width) <= reach:
@@ -101,7 +101,7 @@ class Deblur:
         num_sizes = (self.max_size - self.min_size) // 2 + 1
         drawn = draws.integers(num_sizes)
         kernels = gaussian_kernels(self.min_size + 2 * drawn, self.sigma, self.max_size)
-        # One group for each colour of each picture; a Gaussian is a product of two lines.
+        # One group for each colour of each image; a Gaussian is a product of two lines.
         weights = kernels.to(images.device).repeat_interleave(colours, dim=0)
         planes = pad(images.float(), [reach] * 4, mode="reflect").flatten(0, 1)[None]
         planes = conv2d(planes, weights[:, None, :, None], groups=count * colours)
@@ -123,7 +123,7 @@ class Denoise:
 
     level: Positive = 75.0
 
-    def __call__(self, images: Pictures, draws: Draws) -> Pictures:
+    def __call__(self, images: Images, draws: Draws) -> Images:
         """Draw the noise and add it."""
         near = Generator(images.device)
         noise = [

@@ -21,7 +21,7 @@ class WeightMatrix:
     Attributes:
         alpha: exponent.
         log: take log(1 + weight) before the division.
-        maximum: the largest of each picture's colour, or of the whole batch.
+        maximum: the largest of each image's colour, or of the whole batch.
 
     Source: focal frequency loss, arXiv:2012.12821, as Jiahao000/MFM@c9194b1,
         models/frequency_loss.py, has it; switched off in MFM.
@@ -54,27 +54,27 @@ def masked_frequency_loss(
     removed: Float[Tensor, ""] | None = None,
     average_spectrum: bool = False,
 ) -> Float[Tensor, ""]:
-    """Compare two batches of pictures on the frequencies that the filter removed.
+    """Compare two batches of images on the frequencies that the filter removed.
 
     The distance of one coefficient is the modulus of the complex difference of the orthonormal
-    spectra, to the power `gamma`. The transform is linear, so the difference of the pictures is
+    spectra, to the power `gamma`. The transform is linear, so the difference of the images is
     transformed once; the average runs over the full spectrum although half of it is computed.
 
     Args:
-        prediction: the reconstructed pictures.
-        target: the unfiltered pictures, normalised like the prediction.
+        prediction: the reconstructed images.
+        target: the unfiltered images, normalised like the prediction.
         keep: what the student saw; m is 1 or c. None where no frequency was removed as such: then
             all are compared.
         normalise: "batch" divides the sum over the batch by the number of removed coefficients of
-            the batch, so a picture counts by how much was removed from it; "image" averages each
-            picture first.
+            the batch, so an image counts by how much was removed from it; "image" averages each
+            image first.
         gamma: exponent.
         region: "all" compares kept frequencies too.
         weight_matrix: weights of the coefficients; None weighs all alike.
-        removed: what "batch" divides by, where these pictures are a part of a batch: the mean over
+        removed: what "batch" divides by, where these images are a part of a batch: the mean over
             the parts of `removed_count`, so that the mean of their losses is the loss of the batch.
-        average_spectrum: compare the mean spectra of both batches, not picture by picture; needs
-            region "all", because pictures hide different frequencies.
+        average_spectrum: compare the mean spectra of both batches, not image by image; needs
+            region "all", because images hide different frequencies.
 
     Returns:
         the mean distance, in float32 or better; 0 where nothing at all was removed.
@@ -101,7 +101,7 @@ def masked_frequency_loss(
     counts = weights.sum(dims)
     if normalise == "batch" and removed is not None and keep is not None and region == "masked":
         counts = removed * (target.shape[1] / keep.shape[1])
-    # At least 1: a picture of which a filter keeps all would divide 0 by 0.
+    # At least 1: an image of which a filter keeps all would divide 0 by 0.
     loss: Tensor = (weights * distance).sum(dims) / counts.clamp(min=1.0)
     return loss.mean()
 
@@ -140,7 +140,7 @@ def removed_count(keep: Bool[Tensor, "b m h w_half"], width: int) -> Float[Tenso
 
     Args:
         keep: what the student sees; m is 1 or the number of colours.
-        width: of the pictures in pixels.
+        width: of the images in pixels.
     """
     return (~keep * multiplicity(width, keep.device)).sum(dtype=torch.float32)
 

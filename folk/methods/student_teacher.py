@@ -77,11 +77,11 @@ class Distillation:
 
 
 class FrequencyModel(nn.Module):
-    """An encoder that sees a spoiled picture and a head that predicts its spectrum.
+    """An encoder that sees a spoiled image and a head that predicts its spectrum.
 
     Args:
         encoder: a timm encoder without classifier.
-        mean: of each colour, for the normalisation of pictures in [0, 1].
+        mean: of each colour, for the normalisation of images in [0, 1].
         std: of each colour.
         reconstruction: settings of the loss.
     """
@@ -152,7 +152,7 @@ class FrequencyModel(nn.Module):
 
 
 class RestorationModel(FrequencyModel):
-    """SR, Deblur, Denoise: see a degraded picture, predict the spectrum of the whole one.
+    """SR, Deblur, Denoise: see a degraded image, predict the spectrum of the whole one.
 
     Source: MFM, arXiv:2206.07706; Jiahao000/MFM@c9194b1, models/mfm.py and frequency_loss.py: the
         restoration tasks use MFM's head and the frequency loss over the complete spectrum.
@@ -161,7 +161,7 @@ class RestorationModel(FrequencyModel):
     def forward(
         self, images: Float[Tensor, "b 3 h w"], degraded: Float[Tensor, "b 3 h w"]
     ) -> Losses:
-        """Return `loss` and its parts; both pictures in [0, 1] but for what the task adds."""
+        """Return `loss` and its parts; both images in [0, 1] but for what the task adds."""
         reconstruction = self._reconstruction_loss(self.rebuild(degraded), images, None)
         return {
             "loss": reconstruction,
@@ -171,7 +171,7 @@ class RestorationModel(FrequencyModel):
 
 
 class MaskedFrequencyModel(FrequencyModel):
-    """MFM: see a filtered picture, predict the frequencies that are missing.
+    """MFM: see a filtered image, predict the frequencies that are missing.
 
     Source: MFM, arXiv:2206.07706, Fig. 2. With the Com/RCom filter it is the row "MFM + R/Com" of
         FOLK, arXiv:2409.10362, Table 1.
@@ -183,12 +183,12 @@ class MaskedFrequencyModel(FrequencyModel):
         keep: Bool[Tensor, "b m h w_half"],
         removed: Float[Tensor, ""] | None = None,
     ) -> Losses:
-        """Return `loss` and its parts for one view of each picture.
+        """Return `loss` and its parts for one view of each image.
 
         Args:
             images: unfiltered, in [0, 1].
             keep: the frequencies that the encoder may see.
-            removed: see `masked_frequency_loss`; needed where the pictures are a part of a batch.
+            removed: see `masked_frequency_loss`; needed where the images are a part of a batch.
         """
         filtered = self.filtered(images, keep)
         reconstruction = self._reconstruction_loss(self.rebuild(filtered), images, keep, removed)

@@ -35,9 +35,9 @@ class ClassifierInfo:
         timm_name: name of the architecture.
         timm_args: arguments of `timm.create_model` that give the keys of the weights.
         classes: names, in the order of the logits.
-        mean: of each colour, for pictures in [0, 1].
+        mean: of each colour, for images in [0, 1].
         std: of each colour.
-        input_size: colours, height and width of the pictures it was trained on.
+        input_size: colours, height and width of the images it was trained on.
         run: which pre-training it started from.
         sha256: of `classifier.safetensors`.
         wnids: WordNet ids of the classes, in the order of the logits, where they are known.
@@ -115,7 +115,7 @@ def save_classifier(
         model: what `create_classifier` made, trained.
         encoder: what it was made from.
         classes: names, in the order of the logits.
-        size: side of the training pictures in pixels.
+        size: side of the training images in pixels.
         wnids: WordNet ids of the classes, where the training data tells them.
     """
     info = ClassifierInfo(

@@ -34,7 +34,7 @@ Size = Annotated[list[int], Field(min_length=3, max_length=3)]
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder says about a batch of pictures.
+    """What an encoder says about a batch of images.
 
     Attributes:
         map: [b, c, h', w'], one vector per patch or position, after the encoder's last norm.
@@ -45,7 +45,7 @@ class Features:
     class_token: Tensor | None
 
     def pooled(self, which: Literal["cls", "mean"]) -> Float[Tensor, "b c"]:
-        """Return one vector per picture; the mean of the map where there is no class token."""
+        """Return one vector per image; the mean of the map where there is no class token."""
         if which == "cls" and self.class_token is not None:
             return self.class_token
         return self.map.mean(dim=(2, 3))
@@ -58,9 +58,9 @@ class EncoderInfo:
     Attributes:
         timm_name: name of the architecture.
         timm_args: further arguments of `timm.create_model`, beside `num_classes=0`.
-        mean: of each colour, for pictures in [0, 1].
+        mean: of each colour, for images in [0, 1].
         std: of each colour.
-        input_size: colours, height and width of the pictures it was trained on.
+        input_size: colours, height and width of the images it was trained on.
         num_features: length of a pooled feature.
         method: how it was trained.
         run: which run made it.
@@ -122,7 +122,7 @@ def create_model(timm_name: str, timm_args: dict[str, Any]) -> nn.Module:
 
 
 def encode(encoder: nn.Module, images: Float[Tensor, "b 3 h w"]) -> Features:
-    """Run an encoder on normalised pictures.
+    """Run an encoder on normalised images.
 
     ViTs (patch tokens), networks with channels first (ResNet) and last (Swin) all give a map.
     """
@@ -147,7 +147,7 @@ def feature_map(encoder: nn.Module, images: Float[Tensor, "b 3 h w"]) -> Float[T
 def pooled(
     encoder: nn.Module, images: Float[Tensor, "b 3 h w"], which: Literal["cls", "mean"]
 ) -> Float[Tensor, "b c"]:
-    """Return one vector per picture."""
+    """Return one vector per image."""
     return encode(encoder, images).pooled(which)
 
 

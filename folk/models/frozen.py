@@ -1,4 +1,4 @@
-"""What a frozen encoder says of a picture, as one vector."""
+"""What a frozen encoder says of an image, as one vector."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ NUM_LAST = 4
 def frozen_feature(
     encoder: nn.Module, images: Float[Tensor, "b 3 h w"], which: Feature
 ) -> Float[Tensor, "b d"]:
-    """Run an encoder on normalised pictures and pool.
+    """Run an encoder on normalised images and pool.
 
     Args:
         encoder: a timm encoder without classifier.

@@ -1,4 +1,4 @@
-"""A stored encoder, made for pictures of another size than those it was trained on."""
+"""A stored encoder, made for images of another size than those it was trained on."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from folk.models.stored import load_state
 
 
 def load_resized(folder: Path, size: int, drop_path: float) -> tuple[nn.Module, EncoderInfo]:
-    """Make the encoder that `folder` holds, for pictures of `size` x `size` pixels.
+    """Make the encoder that `folder` holds, for images of `size` x `size` pixels.
 
     The position embedding of a ViT is interpolated, bicubic, to the new grid of patches; everything
     else must fit as it is.
@@ -29,7 +29,7 @@ def load_resized(folder: Path, size: int, drop_path: float) -> tuple[nn.Module, 
     info, state = load_weights(folder)
     args = {**info.timm_args, "drop_path_rate": drop_path}
     encoder = create_encoder(info.timm_name, args)
-    if hasattr(encoder, "patch_embed"):  # ViTs and Swin know the size of their pictures
+    if hasattr(encoder, "patch_embed"):  # ViTs and Swin know the size of their images
         encoder = create_encoder(info.timm_name, {**args, "img_size": size})
     if is_vit(encoder) and "pos_embed" in state:
         state["pos_embed"] = _interpolated(encoder, state["pos_embed"])

@@ -1,6 +1,6 @@
-"""Pictures moved a little, within a bound on every pixel, so that a classifier errs.
+"""Images moved a little, within a bound on every pixel, so that a classifier errs.
 
-A classifier here is a function from pictures in [0, 1] to logits: it normalises by itself, so that
+A classifier here is a function from images in [0, 1] to logits: it normalises by itself, so that
 bounds are in the units of pixels.
 """
 
@@ -20,13 +20,13 @@ def fgsm(
     """Move every pixel by `eps` up the slope of the loss, once.
 
     Args:
-        classifier: pictures in [0, 1] -> logits.
+        classifier: images in [0, 1] -> logits.
         images: in [0, 1].
         labels: true classes.
         eps: largest change of a pixel, in [0, 1]; 1/255 is one grey level.
 
     Returns:
-        the pictures moved, in [0, 1], without gradient. A pixel on which the loss does not depend
+        the images moved, in [0, 1], without gradient. A pixel on which the loss does not depend
         stays.
 
     Source: FGSM, I. Goodfellow et al., arXiv:1412.6572.
@@ -44,20 +44,20 @@ def pgd(
     steps: int,
     start: Float[Tensor, "b c h w"] | None = None,
 ) -> Float[Tensor, "b c h w"]:
-    """Climb the loss in small steps of one sign each, staying within `eps` of the picture.
+    """Climb the loss in small steps of one sign each, staying within `eps` of the image.
 
     Args:
-        classifier: pictures in [0, 1] -> logits.
+        classifier: images in [0, 1] -> logits.
         images: in [0, 1].
         labels: true classes.
         eps: largest change of a pixel in the end, in [0, 1].
         step: change of a pixel in one step, in [0, 1].
         steps: how many.
         start: where the climb begins, as a change of each pixel in [-eps, eps]; None begins at the
-            pictures themselves.
+            images themselves.
 
     Returns:
-        the pictures moved, in [0, 1], without gradient.
+        the images moved, in [0, 1], without gradient.
 
     Source: PGD, A. Madry et al., arXiv:1706.06083.
     """
@@ -72,7 +72,7 @@ def pgd(
 def _slope(
     classifier: Classifier, images: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"]
 ) -> Float[Tensor, "b c h w"]:
-    """Gradient of the loss by the pictures, each picture's loss on its own."""
+    """Gradient of the loss by the images, each image's loss on its own."""
     with torch.enable_grad():
         asked = images.detach().requires_grad_()
         # A sum: a mean would shrink slopes with the batch until they vanish in float32.

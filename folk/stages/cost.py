@@ -12,7 +12,7 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import write_json
 from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
 from folk.models.encoder import create_encoder
-from folk.stages.pictures import whole_batches
+from folk.stages.images import whole_batches
 from folk.stages.pretrain import build_model, build_parts, pretrain_update
 from folk.stages.recipes import recipe_digest
 from folk.stages.recipes.evaluate import CostRecipe, CostStep
@@ -36,26 +36,26 @@ def cost(
     world: World,
     live: Live,
 ) -> dict[str, float]:
-    """Measure an encoder's forward pass and whole pre-training steps, on drawn pictures.
+    """Measure an encoder's forward pass and whole pre-training steps, on drawn images.
 
     A step is what pre-training does between two batches: filter, student, teacher, losses,
-    gradients, optimiser. Reading and augmenting pictures is not in it.
+    gradients, optimiser. Reading and augmenting images is not in it.
 
     Args:
         recipe: what is measured, and for how long.
-        row: the pre-training that is measured, at its own picture size and precision.
+        row: the pre-training that is measured, at its own image size and precision.
         name: of the row's run, for the error.
-        dataset: folder of the prepared data set; only its number of pictures is read.
+        dataset: folder of the prepared data set; only its number of images is read.
         work: where cost.json (what each number means) and metrics.jsonl (each timed update) are
             left.
-        seed: of the pictures and weights. Several seeds are several measurements of one thing.
+        seed: of the images and weights. Several seeds are several measurements of one thing.
         world: this process; there must be one.
         live: told every line of the history.
 
     Returns:
-        `parameters` and `forward_gflops` of the encoder (a picture); for the step, where the recipe
-        asks for it, `step_parameters` (trained), `step_gflops` (a picture), and of this machine
-        `peak_memory_mib` at `batch` pictures, `seconds_per_update`, `images_per_second`,
+        `parameters` and `forward_gflops` of the encoder (an image); for the step, where the recipe
+        asks for it, `step_parameters` (trained), `step_gflops` (an image), and of this machine
+        `peak_memory_mib` at `batch` images, `seconds_per_update`, `images_per_second`,
         `seconds_per_epoch` and `hours_total` for the row's whole length on one such device.
         `on_gpu` is 1 or 0.
 
@@ -87,7 +87,7 @@ def cost(
             "pretrain_recipe_digest": recipe_digest(row),
             "memory": memory.kind,
             "flops": "matrix products and convolutions, a multiply-add is two; a GFLOP is 1e9",
-            "step": "on drawn pictures; reading and augmenting are not measured",
+            "step": "on drawn images; reading and augmenting are not measured",
             "of_one_machine": sorted(OF_ONE_MACHINE & metrics.keys()),
         },
     )
@@ -96,9 +96,9 @@ def cost(
 
 def _forward_flops(encoder: nn.Module, size: int, world: World) -> int:
     encoder.to(world.device).eval()
-    picture = torch.rand(1, 3, size, size, device=world.device)
+    image = torch.rand(1, 3, size, size, device=world.device)
     with torch.no_grad():
-        return count_flops(lambda: encoder(picture))
+        return count_flops(lambda: encoder(image))
 
 
 def _step(
@@ -115,11 +115,11 @@ def _step(
     assert row.method is not None
     assert row.optim is not None
     data = PreparedData.open(dataset)
-    pictures = sum(data.counts.get(split, 0) for split in ("train", "unlabelled"))
-    updates_per_epoch = whole_batches(pictures, row.optim.batch, f"{data.folder}: pictures")
+    images = sum(data.counts.get(split, 0) for split in ("train", "unlabelled"))
+    updates_per_epoch = whole_batches(images, row.optim.batch, f"{data.folder}: images")
     inner = build_model(row.method, encoder)
     parts = build_parts(row, inner, world, updates_per_epoch)
-    draw = torch.Generator().manual_seed(derived_seed(seed, "pictures"))
+    draw = torch.Generator().manual_seed(derived_seed(seed, "images"))
     shape = (section.batch, 3, row.views.size, row.views.size)
     views = row.method.num_views * (2 if row.method.has_spatial_views else 1)
     batch = {
@@ -144,8 +144,8 @@ def _step(
     flops = count_flops(lambda: update(section.warmup + section.updates))
     # The median: now and then another process takes the machine for a moment.
     seconds = statistics.median(timed)
-    a_picture = seconds / section.batch
-    per_epoch = a_picture * updates_per_epoch * row.optim.batch
+    a_image = seconds / section.batch
+    per_epoch = a_image * updates_per_epoch * row.optim.batch
     trained = sum(p.numel() for p in inner.parameters() if p.requires_grad)
     return {
         "batch": float(section.batch),
@@ -153,7 +153,7 @@ def _step(
         "step_gflops": flops / section.batch / 1e9,
         "peak_memory_mib": peak / 2**20,
         "seconds_per_update": seconds,
-        "images_per_second": 1.0 / a_picture,
+        "images_per_second": 1.0 / a_image,
         "seconds_per_epoch": per_epoch,
         "hours_total": per_epoch * row.optim.epochs / 3600.0,
     }

@@ -1,4 +1,4 @@
-"""A few pictures as the student saw and rebuilt them, for the report and for the eye."""
+"""A few images as the student saw and rebuilt them, for the report and for the eye."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from folk.data.dataset import PictureDataset
+from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import eval_transform, unit_range
 from folk.evidence.core.files import whole_file
@@ -32,16 +32,16 @@ def save_examples(
 ) -> None:
     """Write an .npz that anyone can look at without this package.
 
-    It holds `pictures` [n, h, w, 3] uint8 from the validation split; and, for each side of the
+    It holds `images` [n, h, w, 3] uint8 from the validation split; and, for each side of the
     filter named in `names` [k], `keep` [k, n, h, w] bool with the mean colour in the middle,
     `filtered` and `reconstructed` [k, n, h, w, 3] uint8. Without a filter k is 0; a degradation
     has one side, which keeps every frequency.
     """
-    pictures = PictureDataset(data.split("val"), eval_transform(resize=size, crop=size))
-    count = min(NUM_EXAMPLES, len(pictures))
+    dataset = ImageDataset(data.split("val"), eval_transform(resize=size, crop=size))
+    count = min(NUM_EXAMPLES, len(dataset))
     # Drawn, because evenly spaced places can hit one class alone.
-    chosen = np.random.default_rng(0).permutation(len(pictures))[:count]
-    images = unit_range(torch.stack([pictures[int(index)]["image"] for index in chosen]))
+    chosen = np.random.default_rng(0).permutation(len(dataset))[:count]
+    images = unit_range(torch.stack([dataset[int(index)]["image"] for index in chosen]))
     names: list[str] = []
     keeps, filtered, reconstructed = [], [], []
     for name, keep, seen in _seen(
@@ -58,7 +58,7 @@ def save_examples(
     with whole_file(path) as aside, aside.open("wb") as file:
         np.savez_compressed(
             file,
-            pictures=_bytes(images),
+            images=_bytes(images),
             names=np.array(names, dtype=np.str_),
             keep=np.stack(keeps) if keeps else np.zeros(shape, dtype=bool),
             filtered=np.stack(filtered) if filtered else np.zeros((*shape, 3), dtype=np.uint8),
@@ -85,7 +85,7 @@ def _seen(
     images: Tensor,
     inverse: Literal["real", "abs"],
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Name, mask of the first colour and spoiled pictures, for each side of what spoils them."""
+    """Name, mask of the first colour and spoiled images, for each side of what spoils them."""
     if isinstance(corruption, FrequencyFilter):
         for name, one_sided in corruption.sides():
             keep = one_sided(images, Draws(0, len(images)))

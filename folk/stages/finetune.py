@@ -10,7 +10,7 @@ from timm.data.mixup import Mixup, mixup_target
 from timm.loss import BinaryCrossEntropy, SoftTargetCrossEntropy
 from torch import Tensor, nn
 
-from folk.data.dataset import PictureDataset
+from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import eval_transform, finetune_transform, unit_range
 from folk.evidence.core.errors import InputError
@@ -22,13 +22,7 @@ from folk.evidence.results.metrics.classification import (
 )
 from folk.models.classifier import create_classifier, save_classifier
 from folk.models.encoder import read_encoder_info
-from folk.stages.loop import train_on
-from folk.stages.optimisation import (
-    accumulated_step,
-    optimizer_and_schedule,
-    refuse_lonely_pictures,
-)
-from folk.stages.pictures import (
+from folk.stages.images import (
     autocast,
     cache_bytes,
     keys_of,
@@ -36,6 +30,12 @@ from folk.stages.pictures import (
     normalise,
     over_all,
     whole_batches,
+)
+from folk.stages.loop import train_on
+from folk.stages.optimisation import (
+    accumulated_step,
+    check_batch_norm_batch,
+    optimizer_and_schedule,
 )
 from folk.stages.recipes.evaluate import Augment, FinetuneRecipe
 from folk.training.distributed import World
@@ -59,13 +59,13 @@ def finetune(
     world: World,
     live: Callable[[int, dict[str, float]], None],
 ) -> dict[str, float]:
-    """Train a classifier from an encoder; leave it, and what it says of the validation pictures.
+    """Train a classifier from an encoder; leave it, and what it says of the validation images.
 
     Args:
         recipe: how.
         encoder: folder of the stored encoder.
         dataset: folder of the prepared data set.
-        split: which labelled pictures may be seen; None for all.
+        split: which labelled images may be seen; None for all.
         work: folder of the growing state; predictions.parquet, classifier.safetensors and
             classifier.json are left there too.
         seed: feeds every random number of the run.
@@ -75,21 +75,21 @@ def finetune(
 
     Returns:
         last-epoch and best-epoch accuracy, in [0, 1], and counts. Predictions and classifier are
-        the last epoch's; the best epoch is chosen on the validation pictures, so it flatters.
+        the last epoch's; the best epoch is chosen on the validation images, so it flatters.
 
     Raises:
         InputError: a share of a batch that batch norm or mixup cannot use.
     """
     data, info = PreparedData.open(dataset), read_encoder_info(encoder)
     num_classes = len(data.classes)
-    training, validation = _pictures(recipe, data, split, seed)
+    training, validation = _images(recipe, data, split, seed)
     optim = recipe.optim
-    updates_per_epoch = whole_batches(len(training), optim.batch, "labelled pictures")
+    updates_per_epoch = whole_batches(len(training), optim.batch, "labelled images")
     updates = updates_per_epoch * optim.epochs
 
     seed_all(seed, "classifier")
     model = create_classifier(encoder, num_classes, recipe.drop_path).to(world.device)
-    refuse_lonely_pictures(
+    check_batch_norm_batch(
         model, batch=optim.batch, max_batch=recipe.runtime.max_batch, world=world
     )
     groups = layer_decay_groups(model, optim.weight_decay, optim.layer_decay)
@@ -163,11 +163,11 @@ def finetune(
     }
 
 
-def _pictures(
+def _images(
     recipe: FinetuneRecipe, data: PreparedData, split: Path | None, seed: int
-) -> tuple[PictureDataset, PictureDataset]:
+) -> tuple[ImageDataset, ImageDataset]:
     augment, cache = recipe.augment, cache_bytes(recipe.runtime.cache_mb)
-    training = PictureDataset(
+    training = ImageDataset(
         data.split("train"),
         finetune_transform(
             size=augment.size,
@@ -182,7 +182,7 @@ def _pictures(
         keep_keys=keys_of(split),
         cache_bytes=cache,
     )
-    validation = PictureDataset(
+    validation = ImageDataset(
         data.split("val"),
         eval_transform(resize=recipe.evaluate.resize, crop=recipe.evaluate.crop),
         num_classes=len(data.classes),
@@ -194,11 +194,11 @@ def _pictures(
 def _mixer(
     augment: Augment, num_classes: int, share: int
 ) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Pictures and labels -> pictures, mixed perhaps, and a probability for each class."""
+    """Images and labels -> images, mixed perhaps, and a probability for each class."""
     if augment.mixup or augment.cutmix:
         if share % 2:
             raise InputError(
-                f"optim.batch: {share} pictures of each process cannot be paired, as augment.mixup "
+                f"optim.batch: {share} images of each process cannot be paired, as augment.mixup "
                 "and augment.cutmix do; give an even number, or set both to 0"
             )
         mixup: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = Mixup(

@@ -1,4 +1,4 @@
-"""A linear classifier on frozen features: of whole pictures, or of new crops in each epoch."""
+"""A linear classifier on frozen features: of whole images, or of new crops in each epoch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from folk.data.dataset import PictureDataset
+from folk.data.dataset import ImageDataset
 from folk.evidence.results.metrics.classification import ranked, top_k_accuracy
-from folk.stages.pictures import training_batches, whole_batches
+from folk.stages.images import training_batches, whole_batches
 from folk.stages.recipes.evaluate import Linear
 from folk.training.distributed import World
 from folk.training.history import History
@@ -77,7 +77,7 @@ def line_on_whole(
 
 def line_on_crops(
     section: Linear,
-    pictures: PictureDataset,
+    images: ImageDataset,
     feature_of: Callable[[dict[str, Any]], Tensor],
     unseen: Float[np.ndarray, "m d"],
     unseen_labels: Integer[np.ndarray, "m"],
@@ -95,9 +95,9 @@ def line_on_crops(
 
     Args:
         section: how.
-        pictures: random crops of the labelled pictures.
+        images: random crops of the labelled images.
         feature_of: gives a batch's features, without gradient, on the device of `world`.
-        unseen: features of the validation pictures, the accuracy of each epoch.
+        unseen: features of the validation images, the accuracy of each epoch.
         unseen_labels: their classes.
         num_classes: outputs of the line.
         seed: of the line and of the order.
@@ -115,9 +115,9 @@ def line_on_crops(
         they are. We differ in that the cosine steps with each update, not with each epoch.
 
     Raises:
-        InputError: the labelled pictures do not fill one batch.
+        InputError: the labelled images do not fill one batch.
     """
-    per_epoch = whole_batches(len(pictures), section.batch, "labelled pictures")
+    per_epoch = whole_batches(len(images), section.batch, "labelled images")
     updates = per_epoch * section.epochs
     line = _new_line(unseen.shape[1], num_classes, seed).to(world.device)
     optimizer, schedule = _optimizer(section, line, section.batch, updates)
@@ -150,7 +150,7 @@ def line_on_crops(
         world,
         {"line": line, "optimizer": optimizer},
         lambda start: training_batches(
-            pictures,
+            images,
             batch=section.batch,
             seed=derived_seed(seed, "linear order"),
             epochs=section.epochs,

@@ -1,4 +1,4 @@
-"""The training loop over the pictures of a data set, run as a recipe's `runtime` says."""
+"""The training loop over the images of a data set, run as a recipe's `runtime` says."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from folk.data.dataset import PictureDataset
-from folk.stages.pictures import training_batches
+from folk.data.dataset import ImageDataset
+from folk.stages.images import training_batches
 from folk.stages.recipes.base import TrainingRuntime
 from folk.training.distributed import World
 from folk.training.history import History
@@ -16,7 +16,7 @@ from folk.training.randomness import derived_seed
 
 
 def train_on(
-    pictures: PictureDataset,
+    images: ImageDataset,
     update: Callable[[int, dict[str, Any]], dict[str, Tensor]],
     after_epoch: Callable[[int], dict[str, float]] | None = None,
     *,
@@ -35,14 +35,14 @@ def train_on(
     """Make every update of a training, from its last checkpoint if there is one.
 
     Args:
-        pictures: what is learned from, in a new order in each epoch.
+        images: what is learned from, in a new order in each epoch.
         update: makes one update of a batch and returns scalars that stay on the device.
         after_epoch: measures the model after epoch n (from 1), for the history.
         parts: what the checkpoint holds, by name.
         updates: of the whole training; the last epoch may be a part of one.
         updates_per_epoch: whole batches in an epoch.
-        batch: pictures of all processes together.
-        repeats: how often an epoch shows each of its pictures, see `EpochSampler`.
+        batch: images of all processes together.
+        repeats: how often an epoch shows each of its images, see `EpochSampler`.
         runtime: how the job runs.
         work: folder of checkpoint and history.
         seed: of the run; the order follows from it.
@@ -69,7 +69,7 @@ def train_on(
         world,
         parts,
         lambda start: training_batches(
-            pictures,
+            images,
             batch=batch,
             seed=derived_seed(seed, "order"),
             epochs=-(-updates // updates_per_epoch),

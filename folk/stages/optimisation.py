@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from folk.evidence.core.errors import InputError
-from folk.stages.pictures import micro_batches
+from folk.stages.images import micro_batches
 from folk.stages.recipes.base import Optim
 from folk.training.distributed import World
 from folk.training.optimizer import create_optimizer
@@ -47,20 +47,20 @@ def optimizer_and_schedule(
     return optimizer, schedule
 
 
-def refuse_lonely_pictures(
+def check_batch_norm_batch(
     model: nn.Module, *, batch: int, max_batch: int | None, world: World, views: int = 1
 ) -> None:
-    """Refuse to train batch norm with one picture at a time, of which it has no statistics.
+    """Refuse to train batch norm with one image at a time, of which it has no statistics.
 
     Args:
         model: what is trained.
-        batch: pictures of all processes together.
-        max_batch: pictures of a process at once.
+        batch: images of all processes together.
+        max_batch: images of a process at once.
         world: this process among those of its job.
-        views: of each picture, seen together.
+        views: of each image, seen together.
 
     Raises:
-        InputError: the model has batch norm, and would see one view of one picture.
+        InputError: the model has batch norm, and would see one view of one image.
     """
     share = batch // world.size
     part = next(micro_batches(share, max_batch)) if share else slice(0, 0)
@@ -69,7 +69,7 @@ def refuse_lonely_pictures(
     if any(isinstance(module, _BatchNorm) for module in model.modules()):
         raise InputError(
             f"optim.batch: {batch}, shared by {world.size} processes, with runtime.max_batch "
-            f"{max_batch}, is one picture at a time, and the batch norm of this network needs two; "
+            f"{max_batch}, is one image at a time, and the batch norm of this network needs two; "
             "raise one of them"
         )
 

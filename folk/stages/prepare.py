@@ -1,4 +1,4 @@
-"""`prepare`: pictures, embedded, in a folder or in official archives, into shards."""
+"""`prepare`: images, embedded, in a folder or in official archives, into shards."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,8 +24,8 @@ def run_prepare(
     """Make a prepared data set in `out`.
 
     Args:
-        recipe: which pictures.
-        source: the folder of pictures, for kind "folder".
+        recipe: which images.
+        source: the folder of images, for kind "folder".
         out: where shards, manifest.parquet and dataset.json shall stand.
         name: of the data set.
         archives: paths by name, for the kinds that read official archives.
@@ -34,11 +34,11 @@ def run_prepare(
             the job has taken over.
 
     Returns:
-        number of pictures by split.
+        number of images by split.
 
     Raises:
         InputError: no source or archive where one is needed, or one where none is used; archives
-            with other digests than the recipe names; wrong pictures.
+            with other digests than the recipe names; wrong images.
     """
     given = dict(archives or {})
     if recipe.kind != "folder" and source is not None:
@@ -60,7 +60,7 @@ def run_prepare(
     elif recipe.kind == "folder":
         assert recipe.folder is not None
         if source is None:
-            raise InputError("a recipe of kind 'folder' needs a source, the folder of pictures")
+            raise InputError("a recipe of kind 'folder' needs a source, the folder of images")
         counts = prepare_image_folder(
             source, out, name=name, confirm=confirm, **recipe.folder.model_dump()
         )
@@ -78,7 +78,7 @@ def run_prepare(
                 for key in paths
             ],
             identity=identity,
-            expected=recipe.archive.pictures,
+            expected=recipe.archive.images,
             num_splits=recipe.archive.splits,
             confirm=confirm,
         )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from folk.data.dataset import PictureDataset
+from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import unit_range, view_transforms
 from folk.filters import FILTERS
@@ -29,9 +29,7 @@ from folk.methods.student_teacher import (
 from folk.models.encoder import create_encoder, init_like_beit, save_encoder
 from folk.models.external import load_external
 from folk.stages.examples import save_examples
-from folk.stages.loop import train_on
-from folk.stages.optimisation import optimizer_and_schedule, refuse_lonely_pictures
-from folk.stages.pictures import (
+from folk.stages.images import (
     MEAN,
     STD,
     autocast,
@@ -39,6 +37,8 @@ from folk.stages.pictures import (
     micro_batches,
     whole_batches,
 )
+from folk.stages.loop import train_on
+from folk.stages.optimisation import check_batch_norm_batch, optimizer_and_schedule
 from folk.stages.recipes.pretrain import Distillation as DistillationSection
 from folk.stages.recipes.pretrain import Method, PretrainRecipe
 from folk.training.distributed import World
@@ -221,7 +221,7 @@ def build_parts(
     assert recipe.method is not None
     assert recipe.optim is not None
     inner.to(world.device).train()
-    refuse_lonely_pictures(
+    check_batch_norm_batch(
         inner,
         batch=recipe.optim.batch,
         max_batch=recipe.runtime.max_batch,
@@ -320,7 +320,7 @@ def pretrain_update(
 
 
 def _corrupted(parts: Parts, views: list[Tensor], draws: Draws) -> list[Tensor]:
-    """What was drawn for each view: masks, or spoiled pictures."""
+    """What was drawn for each view: masks, or spoiled images."""
     if isinstance(parts.inner, StudentTeacher):
         assert isinstance(parts.corruption, FrequencyFilter)
         u, v = views
@@ -334,7 +334,7 @@ def _removed(
 ) -> list[Any]:
     """What each part's loss is divided by, so that the cuts of the batch do not show.
 
-    Only masks that remove differently much from each picture make a difference, and only where the
+    Only masks that remove differently much from each image make a difference, and only where the
     batch is cut.
     """
     is_cut = world.size > 1 or num_slices > 1
@@ -359,7 +359,7 @@ def _train(
     assert recipe.optim is not None
     optim = recipe.optim
     splits = [name for name in ("train", "unlabelled") if data.counts.get(name)]
-    pictures = PictureDataset(
+    images = ImageDataset(
         data.split(splits),
         view_transforms(
             recipe.views.augment,
@@ -370,12 +370,10 @@ def _train(
         seed=derived_seed(seed, "views"),
         cache_bytes=cache_bytes(recipe.runtime.cache_mb),
     )
-    updates_per_epoch = whole_batches(
-        len(pictures), optim.batch, f"{data.folder}: training pictures"
-    )
+    updates_per_epoch = whole_batches(len(images), optim.batch, f"{data.folder}: training images")
     parts = build_parts(recipe, inner, world, updates_per_epoch)
     history = train_on(
-        pictures,
+        images,
         lambda step, batch: pretrain_update(parts, recipe, world, seed, step, batch),
         parts={"model": inner, "optimizer": parts.optimizer},
         updates=parts.updates,
@@ -395,7 +393,7 @@ def _train(
         **final,
         "updates": float(parts.updates),
         "epochs": float(optim.epochs),
-        "pictures": float(len(pictures)),
+        "images": float(len(images)),
     }
 
 

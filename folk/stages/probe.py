@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from folk.data.dataset import PictureDataset
+from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import Transform, eval_transform, finetune_transform, unit_range
 from folk.evidence.results.metrics.classification import top_k_of_file, write_predictions
@@ -18,8 +18,8 @@ from folk.evidence.results.metrics.kshot import draw_shots, kshot_metrics, logis
 from folk.evidence.results.metrics.variants import write_variants
 from folk.models.encoder import load_encoder
 from folk.models.frozen import Feature, frozen_feature
+from folk.stages.images import autocast, cache_bytes, keys_of, normalise, over_all
 from folk.stages.linear import line_on_crops, line_on_whole
-from folk.stages.pictures import autocast, cache_bytes, keys_of, normalise, over_all
 from folk.stages.recipes.evaluate import Knn, Kshot, ProbeRecipe
 from folk.training.distributed import World
 from folk.training.history import History
@@ -46,7 +46,7 @@ def probe(
         recipe: how.
         encoder: folder of the stored encoder.
         dataset: folder of the prepared data set.
-        split: which labelled pictures may be seen; None for all.
+        split: which labelled images may be seen; None for all.
         work: where predictions-knn.parquet, predictions-linear.parquet and
             predictions-kshot.parquet are left; the last is empty where the recipe has no k-shot.
         seed: feeds every random number of the run.
@@ -58,10 +58,10 @@ def probe(
         accuracies in [0, 1]: `knn_top1_k<k>`, `linear_top1_last`, `linear_top1_best`, and
         `kshot_top1_<k>`, the mean over splits.
 
-    Source: DINO, arXiv:2104.14294, for both protocols; a line on `whole` pictures is not DINO's.
+    Source: DINO, arXiv:2104.14294, for both protocols; a line on `whole` images is not DINO's.
 
     Raises:
-        InputError: a feature that the encoder does not have, or too few pictures.
+        InputError: a feature that the encoder does not have, or too few images.
     """
     data = PreparedData.open(dataset)
     model, info = load_encoder(encoder)
@@ -70,8 +70,8 @@ def probe(
     num_classes = len(data.classes)
     linear = recipe.linear
 
-    def pictures(name: str, keys: list[str] | None, how: Transform = transform) -> PictureDataset:
-        return PictureDataset(
+    def images(name: str, keys: list[str] | None, how: Transform = transform) -> ImageDataset:
+        return ImageDataset(
             data.split(name),
             how,
             seed=derived_seed(seed, "augmentation"),
@@ -86,12 +86,12 @@ def probe(
             found = frozen_feature(model, normalise(images, info.mean, info.std), which)
         return found.float()
 
-    def features(of: PictureDataset, which: Feature) -> np.ndarray:
+    def features(of: ImageDataset, which: Feature) -> np.ndarray:
         batch, workers = recipe.evaluate.batch, recipe.runtime.workers
         rows = partial(_rows, feature_of, which)
         return over_all(of, rows, batch=batch, world=world, workers=workers)
 
-    training, validation = pictures("train", keys_of(split)), pictures("val", None)
+    training, validation = images("train", keys_of(split)), images("val", None)
     seen, unseen = features(training, recipe.feature), features(validation, recipe.feature)
     alike = linear.feature == recipe.feature
     line_unseen = unseen if alike else features(validation, linear.feature)
@@ -105,7 +105,7 @@ def probe(
         )
         logits, history = line_on_crops(
             linear,
-            pictures("train", keys_of(split), crops),
+            images("train", keys_of(split), crops),
             lambda batch: feature_of(batch, linear.feature),
             line_unseen,
             labels,

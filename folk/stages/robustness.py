@@ -1,4 +1,4 @@
-"""A fine-tuned classifier on pictures unlike its own: other sets, corruptions, attacks."""
+"""A fine-tuned classifier on images unlike its own: other sets, corruptions, attacks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -11,23 +11,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from folk.data.corruptions import SEVERITIES, CorruptedPicture
-from folk.data.dataset import PictureDataset
+from folk.data.corruptions import SEVERITIES, CorruptedImage
+from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
-from folk.data.transforms import EvalPicture, Transform, eval_transform, unit_range
+from folk.data.transforms import EvalTransform, Transform, eval_transform, unit_range
 from folk.data.wnids import positions_among
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.results.metrics.corruption import corruption_split, robustness_metrics
 from folk.evidence.results.metrics.variants import write_variants
 from folk.models.classifier import ClassifierInfo, load_classifier
 from folk.stages.attacks import fgsm, pgd
-from folk.stages.pictures import autocast, cache_bytes, normalise, over_all
+from folk.stages.images import autocast, cache_bytes, normalise, over_all
 from folk.stages.recipes.evaluate import Attack, Evaluate, RobustnessRecipe
 from folk.training.distributed import World
 from folk.training.randomness import derived_seed
 
 Batch = dict[str, Any]
-# Pictures in [0, 1], their classes and places -> the pictures moved, in [0, 1].
+# Images in [0, 1], their classes and places -> the images moved, in [0, 1].
 Move = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 CLEAN = "val"  # the split of the first set
@@ -38,7 +38,7 @@ NUMBERED = "imagenet-v2"  # kind of set whose classes are called 0 to 999, in Im
 
 @dataclass(frozen=True)
 class Variant:
-    """Pictures that one accuracy is measured on."""
+    """Images that one accuracy is measured on."""
 
     name: str
     data: PreparedData
@@ -56,7 +56,7 @@ def robustness(
     seed: int,
     world: World,
 ) -> dict[str, float]:
-    """Name the pictures of every split of every set, corrupted ones, and attacked ones.
+    """Name the images of every split of every set, corrupted ones, and attacked ones.
 
     A set with fewer classes than the classifier restricts the logits to its own, by WordNet id or,
     where the set has none, by name.
@@ -64,7 +64,7 @@ def robustness(
     Args:
         recipe: how.
         classifier: folder of the stored classifier.
-        datasets: folders of prepared data sets; split `val` of the first holds the clean pictures,
+        datasets: folders of prepared data sets; split `val` of the first holds the clean images,
             which are also corrupted in memory and attacked. Of all sets, every split but those for
             training is measured; a split called `fog-3` is corruption fog at severity 3.
         work: where predictions-variants.parquet is left.
@@ -73,7 +73,7 @@ def robustness(
 
     Returns:
         the numbers of `robustness_metrics` in `folk.evidence.results.metrics.corruption`, and the
-        number of clean pictures.
+        number of clean images.
 
     Raises:
         InputError: a set has a class that the classifier lacks, or corruptions that are not whole.
@@ -87,7 +87,7 @@ def robustness(
     with write_variants(path) if world.is_main else nullcontext() as predictions:
         for variant in _variants(recipe, sets, logits_of.whole, seed, world):
             own = _own_classes(variant.data, info)
-            pictures = PictureDataset(
+            images = ImageDataset(
                 variant.data.split(variant.split),
                 variant.transform,
                 seed=derived_seed(seed, variant.name),
@@ -95,14 +95,14 @@ def robustness(
                 cache_bytes=cache_bytes(recipe.runtime.cache_mb),
             )
             logits = over_all(
-                pictures,
+                images,
                 partial(logits_of, own=own, move=variant.move),
                 batch=recipe.evaluate.batch,
                 world=world,
                 workers=recipe.runtime.workers,
             )
             if predictions is not None:
-                predictions.add(variant.name, pictures.keys(), pictures.labels(), logits)
+                predictions.add(variant.name, images.keys(), images.labels(), logits)
     if not world.is_main:
         return {}
     return robustness_metrics(path) | {"num_val": float(sets[0].counts[CLEAN])}
@@ -133,7 +133,7 @@ class _LogitsOf:
         return logits[:, own].float().cpu().numpy()
 
     def whole(self, images: Tensor) -> Tensor:
-        """Logits of all classes for pictures in [0, 1]."""
+        """Logits of all classes for images in [0, 1]."""
         logits: Tensor = self._model(self._to_normal(images))
         return logits
 
@@ -149,7 +149,7 @@ def _variants(
     yield Variant("clean", clean, CLEAN, centre)
     for corruption in recipe.in_memory:
         for severity in SEVERITIES:
-            corrupted = CorruptedPicture(centre, corruption, severity)
+            corrupted = CorruptedImage(centre, corruption, severity)
             yield Variant(f"in-memory/{corruption}-{severity}", clean, CLEAN, corrupted)
     if recipe.attack is not None:
         for name, move in _attacks(recipe.attack, classifier, seed, world).items():
@@ -166,7 +166,7 @@ def _variants(
                 yield Variant(name if split == CLEAN else f"{name}-{split}", data, split, centre)
 
 
-def _centre(section: Evaluate) -> EvalPicture:
+def _centre(section: Evaluate) -> EvalTransform:
     return eval_transform(resize=section.resize, crop=section.crop)
 
 

@@ -11,21 +11,19 @@ from timm.layers import convert_sync_batchnorm
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
-from folk.data.dataset import PictureDataset
+from folk.data.dataset import ImageDataset
 from folk.data.joint import IGNORE, segment_eval_transform, segment_transform
 from folk.data.shards import PreparedData
 from folk.data.transforms import unit_range
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.segmentation import (
-    confusion_of_picture,
+    confusion_of_image,
     scores_of_file,
     write_confusions,
 )
 from folk.models.resize import load_resized
 from folk.models.segmenter import Segmenter
-from folk.stages.loop import train_on
-from folk.stages.optimisation import accumulated_step, refuse_lonely_pictures
-from folk.stages.pictures import (
+from folk.stages.images import (
     autocast,
     cache_bytes,
     keys_of,
@@ -34,6 +32,8 @@ from folk.stages.pictures import (
     over_all,
     whole_batches,
 )
+from folk.stages.loop import train_on
+from folk.stages.optimisation import accumulated_step, check_batch_norm_batch
 from folk.stages.recipes.evaluate import SegmentRecipe
 from folk.stages.windows import sliding_logits
 from folk.training.distributed import World
@@ -60,7 +60,7 @@ def segment(
     world: World,
     live: Callable[[int, dict[str, float]], None],
 ) -> dict[str, float]:
-    """Train a segmenter from an encoder; leave a confusion matrix for each validation picture.
+    """Train a segmenter from an encoder; leave a confusion matrix for each validation image.
 
     Several processes on GPUs share the statistics of batch norm, as BEiT's do; on CPUs, where torch
     cannot, each process has its own.
@@ -69,7 +69,7 @@ def segment(
         recipe: how.
         encoder: folder of the stored encoder.
         dataset: folder of the prepared data set, with annotations.
-        split: which annotated pictures may be seen; None for all.
+        split: which annotated images may be seen; None for all.
         work: folder of the growing state; predictions.parquet is left there too.
         seed: feeds every random number of the run.
         identity: digest of everything that decides the result.
@@ -87,9 +87,9 @@ def segment(
     if data.segmentation_classes is None:
         raise InputError(f"{dataset}: data set '{data.name}' has no annotations to segment")
     num_classes = len(data.segmentation_classes)
-    training, validation = _pictures(recipe, data, num_classes, split, seed)
+    training, validation = _images(recipe, data, num_classes, split, seed)
     optim = recipe.optim
-    updates_per_epoch = whole_batches(len(training), optim.batch, "annotated pictures")
+    updates_per_epoch = whole_batches(len(training), optim.batch, "annotated images")
 
     seed_all(seed, "segmenter")
     model, to_normal = _segmenter(recipe, encoder, num_classes)
@@ -97,7 +97,7 @@ def segment(
     if world.can_synchronize_batch_norm:
         convert_sync_batchnorm(model)  # in place: layers change, parameters stay the same objects
     else:
-        refuse_lonely_pictures(
+        check_batch_norm_batch(
             model, batch=optim.batch, max_batch=recipe.runtime.max_batch, world=world
         )
     others = [module for module in model.children() if module is not model.encoder]
@@ -154,7 +154,7 @@ def segment(
     confusions = over_all(
         validation,
         lambda batch: _confusions(recipe, model, to_normal, batch, num_classes, world),
-        # Pictures of different sizes go one by one, on each process its own.
+        # Images of different sizes go one by one, on each process its own.
         batch=world.size if data.image_size is None else optim.batch,
         world=world,
         workers=recipe.runtime.workers,
@@ -169,11 +169,11 @@ def segment(
     return metrics
 
 
-def _pictures(
+def _images(
     recipe: SegmentRecipe, data: PreparedData, num_classes: int, split: Path | None, seed: int
-) -> tuple[PictureDataset, PictureDataset]:
+) -> tuple[ImageDataset, ImageDataset]:
     augment, cache = recipe.augment, cache_bytes(recipe.runtime.cache_mb)
-    training = PictureDataset(
+    training = ImageDataset(
         data.split("train"),
         segment_transform(
             crop=augment.crop,
@@ -188,7 +188,7 @@ def _pictures(
         keep_keys=keys_of(split),
         cache_bytes=cache,
     )
-    validation = PictureDataset(
+    validation = ImageDataset(
         data.split("val"),
         segment_eval_transform(size=recipe.window.size),
         num_segmentation_classes=num_classes,
@@ -233,14 +233,14 @@ def _confusions(
             lambda part: model(part)[0], images, recipe.window.size, recipe.window.stride
         )
     truth = batch["annotation"].numpy()
-    if logits.shape[-2:] != truth.shape[-2:]:  # pictures were resized, annotations never are
+    if logits.shape[-2:] != truth.shape[-2:]:  # images were resized, annotations never are
         logits = interpolate(logits, size=truth.shape[-2:], mode="bilinear", align_corners=False)
     if not torch.isfinite(logits).all():
         raise InputError(
-            f"the scores of validation pictures {batch['index'].tolist()} are not finite numbers; "
+            f"the scores of validation images {batch['index'].tolist()} are not finite numbers; "
             "lower optim.lr and train again"
         )
     predicted = logits.argmax(dim=1).cpu().numpy()
     return np.stack(
-        [confusion_of_picture(t, p, num_classes) for t, p in zip(truth, predicted, strict=True)]
+        [confusion_of_image(t, p, num_classes) for t, p in zip(truth, predicted, strict=True)]
     )

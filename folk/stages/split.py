@@ -1,4 +1,4 @@
-"""`split`: the few labelled pictures that a run may see."""
+"""`split`: the few labelled images that a run may see."""
 
 import hashlib
 from pathlib import Path
@@ -16,7 +16,7 @@ from folk.stages.recipes.prepare import SplitRecipe
 def run_split(
     recipe: SplitRecipe, data: Path, out: Path, list_file: Path | None
 ) -> dict[str, float]:
-    """Choose training pictures and write their keys and labels to `<out>/keys.parquet`.
+    """Choose training images and write their keys and labels to `<out>/keys.parquet`.
 
     Args:
         recipe: drawn, or read from a list.
@@ -25,7 +25,7 @@ def run_split(
         list_file: the list, where the recipe names one by its sha256.
 
     Returns:
-        number of pictures and of classes among them.
+        number of images and of classes among them.
 
     Raises:
         InputError: the list is missing or another one than the recipe names; see also
@@ -36,7 +36,7 @@ def run_split(
     keys, labels = table.keys(), table.labels()
     if recipe.list_sha256 is None:
         if list_file is not None:
-            raise InputError(f"{list_file}: the recipe draws its pictures; leave the list out")
+            raise InputError(f"{list_file}: the recipe draws its images; leave the list out")
         rows = draw_split(
             labels,
             keys,
@@ -59,4 +59,4 @@ def run_split(
     columns = {"key": [keys[row] for row in rows], "label": pa.array(chosen, pa.int32())}
     with whole_file(out / "keys.parquet") as aside:
         pq.write_table(pa.table(columns), aside)
-    return {"pictures": float(len(rows)), "classes": float(len(set(chosen.tolist())))}
+    return {"images": float(len(rows)), "classes": float(len(set(chosen.tolist())))}

@@ -1,4 +1,4 @@
-"""Sliding-window inference for pictures larger than what a segmenter was trained on."""
+"""Sliding-window inference for images larger than what a segmenter was trained on."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,7 +12,7 @@ def sliding_logits(
     size: int,
     stride: int,
 ) -> Float[Tensor, "b k h w"]:
-    """Average a segmenter's logits over overlapping windows that cover the whole picture.
+    """Average a segmenter's logits over overlapping windows that cover the whole image.
 
     Args:
         segmenter: [b, 3, size, size] -> [b, k, size, size].
@@ -33,7 +33,7 @@ def sliding_logits(
                 total = logits.new_zeros(len(images), logits.shape[1], height, width)
             total[place] += logits
             count[place] += 1
-    assert total is not None, "a picture has at least one window"
+    assert total is not None, "an image has at least one window"
     return total / count
 
 

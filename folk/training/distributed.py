@@ -58,7 +58,7 @@ class World:
         return torch.compile(module) if compiled else module  # type: ignore[return-value]
 
     def share(self, count: int) -> slice:
-        """Which pictures of the whole batch are this process's, of which it has `count`."""
+        """Which images of the whole batch are this process's, of which it has `count`."""
         return slice(self.rank * count, (self.rank + 1) * count)
 
     def sum(self, value: Tensor) -> Tensor:

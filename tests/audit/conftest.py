@@ -49,7 +49,7 @@ tables:
       full: {label: full, evaluation: full, metric: top1_last}
       max: {label: MAX, evaluations: [full, few], metric: top1_last, combine: max}
       best: {label: best, evaluation: full, metric: top1_best}
-      speed: {label: pictures/s, evaluation: full, metric: images_per_second, percent: false}
+      speed: {label: images/s, evaluation: full, metric: images_per_second, percent: false}
     published: {mfm/full: paper-full}
     context:
       dino: {label: DINO, cells: {full: paper-full}}
@@ -130,15 +130,15 @@ def do(
 
 def prepare(archive_md5: str | None) -> None:
     """Prepare the data set from an archive whose makers publish this md5."""
-    files = {"pictures": {"file": "pictures.tar", "md5": archive_md5}}
+    files = {"images": {"file": "images.tar", "md5": archive_md5}}
     recipe = RECIPE | {"archive": {"files": files}}
 
     def write(work: Path) -> dict[str, float]:
         (work / "dataset.json").write_text('{"shards": {}, "classes": []}')
-        (work / "manifest.parquet").write_text("pictures")
+        (work / "manifest.parquet").write_text("images")
         return {}
 
-    do("prepare", "scenes", {"archive pictures": Path("pictures.tar")}, write, recipe=recipe)
+    do("prepare", "scenes", {"archive images": Path("images.tar")}, write, recipe=recipe)
 
 
 def pretrain(run: str, seed: int, stop: bool = False) -> None:
@@ -158,7 +158,7 @@ def pretrain(run: str, seed: int, stop: bool = False) -> None:
 def finetune(
     run: str, evaluation: str, seed: int, hits: int, finetune_seed: int | None = None
 ) -> None:
-    """Fine-tune: so many of 20 pictures are named rightly."""
+    """Fine-tune: so many of 20 images are named rightly."""
 
     def write(work: Path) -> dict[str, float]:
         predict(work, hits)
@@ -171,12 +171,12 @@ def finetune(
     do("finetune", run, inputs, write, evaluation, seed, finetune_seed=finetune_seed)
 
 
-def predict(folder: Path, hits: int, pictures: int = 20) -> None:
-    """Write predictions of these pictures with so many right."""
-    labels = np.zeros(pictures, dtype=np.int64)
-    right = np.arange(pictures) < hits
+def predict(folder: Path, hits: int, images: int = 20) -> None:
+    """Write predictions of these images with so many right."""
+    labels = np.zeros(images, dtype=np.int64)
+    right = np.arange(images) < hits
     logits = np.stack([right, ~right], axis=1).astype(np.float64)
-    keys = [f"val/{i}" for i in range(pictures)]
+    keys = [f"val/{i}" for i in range(images)]
     write_predictions(folder / "predictions.parquet", keys, labels, logits)
 
 
@@ -198,13 +198,13 @@ def scaffold(study: str, numbers: str) -> None:
     Path("config/toy.yaml").write_text(study)
     PUBLISHED.write_text(numbers)
     Path("requirements.lock").write_text("torch==2\n")
-    Path("pictures.tar").write_text("pictures")
+    Path("images.tar").write_text("images")
 
 
 def fill() -> None:
     """Make the study in the current folder."""
     scaffold(STUDY, NUMBERS)
-    prepare(digest_file(Path("pictures.tar")).md5)
+    prepare(digest_file(Path("images.tar")).md5)
     for number, node in enumerate(("node1", "node2")):
         slurm = {
             "SLURM_JOB_ID": str(number),

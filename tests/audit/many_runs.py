@@ -34,10 +34,10 @@ FIRST = "r0-s0"
 RECIPES = {("prepare", "scenes"): TOLD, ("finetune", "full"): TOLD}
 
 
-def fill(rows: int, seeds: int, pictures: int = 20) -> None:
+def fill(rows: int, seeds: int, images: int = 20) -> None:
     """Make the study in the current folder: rows times seeds runs, each with one evaluation."""
     scaffold(_study(rows, seeds), NUMBERS)
-    prepare(digest_file(Path("pictures.tar")).md5)
+    prepare(digest_file(Path("images.tar")).md5)
     (RESULTS / "prepare/scenes/dataset.json").write_text('{"shards": {}, "classes": []}')
     pretrain(FIRST, 0)
     finetune(FIRST, "full", 0, 0)
@@ -47,11 +47,11 @@ def fill(rows: int, seeds: int, pictures: int = 20) -> None:
     ids = {(RESULTS / "prepare/scenes").as_posix(): _write(data, {}, 0)}
     for row in range(rows):
         for seed in range(seeds):
-            run, hits = f"r{row}-s{seed}", (7 * row + 3 * seed) % pictures
-            _results(run, hits, pictures)
+            run, hits = f"r{row}-s{seed}", (7 * row + 3 * seed) % images
+            _results(run, hits, images)
             for record in of_run:
                 again = json.loads(json.dumps(record).replace(FIRST, run))
-                again["metrics"] |= {"top1_last": hits / pictures} if again["evaluation"] else {}
+                again["metrics"] |= {"top1_last": hits / images} if again["evaluation"] else {}
                 place = Path(again["outputs"][0]["path"]).parent.as_posix()
                 ids[place] = _write(again, ids, seed)
     study = load_study(STUDY_PATH)
@@ -89,15 +89,15 @@ tables:
 """
 
 
-def _results(run: str, hits: int, pictures: int) -> None:
+def _results(run: str, hits: int, images: int) -> None:
     encoder, measured = RESULTS / "pretrain" / run, RESULTS / "finetune" / run / "full"
     for folder in (encoder, measured):
         folder.mkdir(parents=True, exist_ok=True)
     (encoder / "encoder.safetensors").write_text(f"weights of {run}")
     (encoder / "metrics.json").write_text(json.dumps({"loss": 0.5}))
-    metrics = {"top1_last": hits / pictures, "top1_best": 0.9, "images_per_second": 50.0}
+    metrics = {"top1_last": hits / images, "top1_best": 0.9, "images_per_second": 50.0}
     (measured / "metrics.json").write_text(json.dumps(metrics))
-    predict(measured, hits, pictures)
+    predict(measured, hits, images)
 
 
 def _write(record: dict[str, Any], ids: Mapping[str, str], seed: int) -> str:

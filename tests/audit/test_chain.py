@@ -31,7 +31,7 @@ def study(tmp_path, monkeypatch):
     """A data set, an encoder made of it and two evaluations of the encoder."""
     monkeypatch.chdir(tmp_path)
     archive = Path("archive.tar")
-    archive.write_text("pictures")
+    archive.write_text("images")
     data = run_job("prepare", "scenes", {"archive": archive}, "dataset.json", "{}")
     encoder = run_job("pretrain", "folk-s0", {"dataset": data}, "encoder.safetensors", "weights")
     for name in ("full", "few"):

@@ -52,7 +52,7 @@ def test_a_cell_names_its_runs_its_formula_and_the_chain_back_to_the_archive(toy
     ]  # fmt: skip
     assert said(found.established, "printed 60.0", "follows from the predictions")
     assert said(found.established, "recipe, code, environment lock")
-    assert said(found.established, "pictures.tar has the md5 that its makers publish")
+    assert said(found.established, "images.tar has the md5 that its makers publish")
     assert said(found.not_established, "that the paper prints 83.1", "official code")
 
 
@@ -218,12 +218,12 @@ def test_a_flipped_byte_in_an_encoder_is_found_and_with_shallow_reading_is_said_
 
 
 def test_a_missing_file_of_the_study_contradicts_and_a_missing_archive_does_not(toy):
-    Path("pictures.tar").unlink()
+    Path("images.tar").unlink()
 
     found = toy.explain(FULL)
 
     assert found.holds
-    assert said(found.not_established, "pictures.tar: not here any more")
+    assert said(found.not_established, "images.tar: not here any more")
     (RESULTS / "pretrain/mfm-s0/encoder.safetensors").unlink()
     assert said(toy.explain(FULL).contradicted, "encoder.safetensors: not there")
 
@@ -242,7 +242,7 @@ def test_an_archive_is_held_to_what_its_makers_publish(toy, md5, list_name, word
         finetune(run, "full", seed, 10 + 4 * seed)
     toy.tabulate()
 
-    assert said(getattr(toy.explain(FULL), list_name), "pictures.tar", words)
+    assert said(getattr(toy.explain(FULL), list_name), "images.tar", words)
 
 
 def test_an_edited_record_and_an_exchanged_encoder_are_named(toy):

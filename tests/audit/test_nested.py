@@ -41,7 +41,7 @@ def nested(tmp_path, monkeypatch):
         study = study.replace(old, "")
     study = study.replace("rows: [mfm, late]", "rows: [mfm]").split("claims:")[0]
     scaffold(study, NUMBERS)
-    prepare(digest_file(Path("pictures.tar")).md5)
+    prepare(digest_file(Path("images.tar")).md5)
     for seed in (0, 1):
         pretrain(f"mfm-s{seed}", seed)
     for (seed, again), hits in HITS.items():

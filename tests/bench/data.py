@@ -1,4 +1,4 @@
-"""Pictures from shards to a batch: two augmented views of each, and what two ranks share."""
+"""Images from shards to a batch: two augmented views of each, and what two ranks share."""
 
 import io
 import random
@@ -16,15 +16,15 @@ from torch.utils.data import default_collate
 from torchvision import transforms as T
 from torchvision.datasets import ImageFolder
 
-from folk.data.dataset import PictureDataset, collate
+from folk.data.dataset import ImageDataset, collate
 from folk.data.pixels import decode_pixels
-from folk.data.shards import PictureTable
+from folk.data.shards import ImageTable
 from folk.data.transforms import Views, view_transforms
 from folk.data.writer import ShardWriter
 from tests.bench.measure import Row, in_turns
 from tests.bench.photographs import photographs
 
-PICTURES, CLASSES = 48, 4
+IMAGES, CLASSES = 48, 4
 MAP_MIB = 200
 ROUNDS = 9
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -32,7 +32,7 @@ FOLDER = "torchvision's ImageFolder and transforms"
 
 
 def rows() -> list[Row]:
-    """Pictures of a second and core, in batches of 48; then the memory of two processes."""
+    """Images of a second and core, in batches of 48; then the memory of two processes."""
     with tempfile.TemporaryDirectory(prefix="folk-bench-") as name:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -44,11 +44,11 @@ def rows() -> list[Row]:
 
 
 def _of_one_core(folder: Path) -> list[Row]:
-    jpegs, places = photographs(PICTURES), range(PICTURES)
+    jpegs, places = photographs(IMAGES), range(IMAGES)
     _write_folder(folder / "folder", jpegs)
     table = _write_shard(folder / "shards", jpegs)
-    mfm = PictureDataset(table, _views("mfm", 0.2))
-    dino = PictureDataset(table, _views("dino", 0.14))
+    mfm = ImageDataset(table, _views("mfm", 0.2))
+    dino = ImageDataset(table, _views("dino", 0.14))
     simple = ImageFolder(folder / "folder", transform=_Twice(_torchvision_mfm()))
     coloured = ImageFolder(folder / "folder", transform=_Twice(*_torchvision_dino()))
 
@@ -99,25 +99,25 @@ def _row(
 
 
 def _rate(work: Callable[[], Any]) -> Callable[[], float]:
-    """Pictures of a second of this thread's time, which other programs do not lengthen."""
+    """Images of a second of this thread's time, which other programs do not lengthen."""
 
     def measured() -> float:
         work()  # gets back from the system what the other side gave away
         start = time.thread_time()
         work()
-        return PICTURES / (time.thread_time() - start)
+        return IMAGES / (time.thread_time() - start)
 
     return measured
 
 
 class _Twice:
-    """Two views of a picture, by one transform or by two."""
+    """Two views of an image, by one transform or by two."""
 
     def __init__(self, first: Callable[[Any], Any], second: Callable[[Any], Any] | None = None):
         self._both = (first, second or first)
 
-    def __call__(self, picture: Image.Image) -> list[Any]:
-        return [view(picture) for view in self._both]
+    def __call__(self, image: Image.Image) -> list[Any]:
+        return [view(image) for view in self._both]
 
 
 def _torchvision_mfm() -> T.Compose:
@@ -149,8 +149,8 @@ def _crop(smallest: float) -> list[Any]:
     ]
 
 
-def _blurred(picture: Image.Image) -> Image.Image:
-    return picture.filter(ImageFilter.GaussianBlur(random.uniform(0.1, 2.0)))
+def _blurred(image: Image.Image) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(random.uniform(0.1, 2.0)))
 
 
 def _views(kind: Any, smallest: float) -> Views:
@@ -174,15 +174,15 @@ def _write_folder(folder: Path, jpegs: Sequence[bytes]) -> None:
         path.write_bytes(jpeg)
 
 
-def _write_shard(folder: Path, jpegs: Sequence[bytes]) -> PictureTable:
+def _write_shard(folder: Path, jpegs: Sequence[bytes]) -> ImageTable:
     with ShardWriter(folder, "train") as writer:
         for i, jpeg in enumerate(jpegs):
             writer.add(str(i), i % CLASSES, jpeg)
-    return PictureTable([folder / name for name in writer.shards])
+    return ImageTable([folder / name for name in writer.shards])
 
 
 def _read_all(shard: Path, both: Any) -> dict[str, float]:
-    table = PictureTable([shard])
+    table = ImageTable([shard])
     _drop(table.image_bytes(i) for i in range(len(table)))
     both.wait()  # until the other has read all of it too
     held = _mapped(shard)

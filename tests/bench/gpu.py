@@ -10,14 +10,14 @@ from folk.training.meter import PeakMemory, count_flops, seconds_of
 from tests.bench.measure import Row, Skipped, in_turns
 from tests.bench.step import pretraining_step
 
-BATCH = 128  # pictures on each GPU in MFM's configs
+BATCH = 128  # images on each GPU in MFM's configs
 WARM, ROUNDS, STEPS = 3, 7, 10
 BF16 = {"optim.precision": "bf16", "runtime.compile": True}
 FP32 = {"optim.precision": "fp32", "runtime.compile": False}
 
 
 def rows() -> list[Row | Skipped]:
-    """ViT-S/16 and ViT-B/16 at 224 px, 128 pictures: compiled bf16 against fp32 as it stands."""
+    """ViT-S/16 and ViT-B/16 at 224 px, 128 images: compiled bf16 against fp32 as it stands."""
     if not torch.cuda.is_available():
         return [
             Skipped("steps on a GPU", "there is no GPU; run `make bench ROWS=gpu` where one is")
@@ -71,7 +71,7 @@ def _of_encoder(size: str, device: torch.device, peak: float) -> list[Row]:
 
 
 def _rate(step: Callable[[], object], device: torch.device) -> Callable[[], float]:
-    """Pictures of a second over some steps, the first ones left out."""
+    """Images of a second over some steps, the first ones left out."""
     for _ in range(WARM):
         step()
 

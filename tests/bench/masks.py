@@ -1,4 +1,4 @@
-"""Com/RCom masks from pictures, the draw included, against sorting every spectrum."""
+"""Com/RCom masks from images, the draw included, against sorting every spectrum."""
 
 import torch
 from torch import Tensor
@@ -11,8 +11,8 @@ ROUNDS = 9
 
 
 def rows() -> list[Row]:
-    """On all cores and on one; 64 pictures of 224 px."""
-    images = _pictures(64, 224)
+    """On all cores and on one; 64 images of 224 px."""
+    images = _images(64, 224)
     chooses = ComRComFilter()
 
     def ours() -> Tensor:
@@ -43,12 +43,12 @@ def rows() -> list[Row]:
     return found
 
 
-def _pictures(count: int, size: int) -> Tensor:
-    """Pictures whose spectrum falls with the frequency, as that of photographs does."""
+def _images(count: int, size: int) -> Tensor:
+    """Images whose spectrum falls with the frequency, as that of photographs does."""
     generator = torch.Generator().manual_seed(0)
     noise = torch.fft.rfft2(torch.randn(count, 3, size, size, generator=generator))
     rows = torch.fft.fftfreq(size, 1 / size)[:, None]
     distance = (rows**2 + torch.fft.rfftfreq(size, 1 / size) ** 2).sqrt().clamp(min=1.0)
-    pictures = torch.fft.irfft2(noise / distance, s=(size, size))
-    low, high = pictures.amin((1, 2, 3), keepdim=True), pictures.amax((1, 2, 3), keepdim=True)
-    return (pictures - low) / (high - low)
+    images = torch.fft.irfft2(noise / distance, s=(size, size))
+    low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+    return (images - low) / (high - low)

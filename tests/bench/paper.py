@@ -2,8 +2,8 @@
 
     .venv/bin/python -m tests.bench paper
 
-The arithmetic of each kind of step is counted from the models that take it, on two pictures of the
-recipe's shape that have no values; epochs and pictures are the study's. Hours assume `SHARE` of
+The arithmetic of each kind of step is counted from the models that take it, on two images of the
+recipe's shape that have no values; epochs and images are the study's. Hours assume `SHARE` of
 what the maker says of an H200, which `make bench ROWS=gpu` measures where there is a GPU. Reading,
 which may be the limit, is not in them; see `docs/performance.md`.
 """
@@ -36,7 +36,7 @@ STUDY = Path("config/paper.yaml")
 SHARE = 0.45  # assumed, of the peak below
 PEAK = {"bf16": 989e12, "fp32": 67e12}  # operations a second; NVIDIA's data sheet of the H200 SXM
 BATCH = 2
-# Pictures as their makers count them.
+# Images as their makers count them.
 TRAIN = 1_281_167  # of ImageNet
 VAL = {
     "imagenet": 50_000,
@@ -142,8 +142,8 @@ class Hours:
         shape = repr((recipe.encoder, recipe.views.size, heads))
         if shape not in self._steps:
             self._steps[shape] = _step(recipe)
-        pictures = TRAIN * recipe.optim.epochs
-        return _hours(self._steps[shape] * pictures, recipe.optim.precision)
+        images = TRAIN * recipe.optim.epochs
+        return _hours(self._steps[shape] * images, recipe.optim.precision)
 
 
 def _hours(flops: float, precision: str) -> float:
@@ -163,8 +163,8 @@ def _finetuning(
 def _probing(evaluation: Evaluation, recipe: ProbeRecipe, row: PretrainRecipe) -> tuple[float, str]:
     shown = TRAIN if evaluation.split is None else LABELLED[evaluation.split]
     crops = recipe.linear.epochs if recipe.linear.views == "crops" else 0
-    pictures = shown * (1 + crops) + VAL["imagenet"]
-    return _forward(row, recipe.evaluate.crop) * pictures, recipe.precision
+    images = shown * (1 + crops) + VAL["imagenet"]
+    return _forward(row, recipe.evaluate.crop) * images, recipe.precision
 
 
 def _segmenting(
@@ -177,17 +177,17 @@ def _segmenting(
         recipe.decoder.model_dump_json(),
     )
     training = BACKWARD * whole * recipe.optim.updates * recipe.optim.batch
-    windows = 2  # of a picture whose shorter side is the window's, 4 : 3 or 3 : 2
+    windows = 2  # of an image whose shorter side is the window's, 4 : 3 or 3 : 2
     return training + whole * windows * VAL["ade20k"], recipe.optim.precision
 
 
 def _robustness(
     evaluation: Evaluation, recipe: RobustnessRecipe, row: PretrainRecipe
 ) -> tuple[float, str]:
-    pictures = sum(VAL[name] for name in evaluation.data)
+    images = sum(VAL[name] for name in evaluation.data)
     if recipe.attack is not None:  # a gradient for FGSM and for each step of PGD, and both measured
-        pictures += VAL["imagenet"] * ((1 + recipe.attack.pgd_steps) * BACKWARD + 2)
-    return _forward(row, recipe.evaluate.crop) * pictures, recipe.precision
+        images += VAL["imagenet"] * ((1 + recipe.attack.pgd_steps) * BACKWARD + 2)
+    return _forward(row, recipe.evaluate.crop) * images, recipe.precision
 
 
 def _forward(row: PretrainRecipe, size: int) -> float:
@@ -196,7 +196,7 @@ def _forward(row: PretrainRecipe, size: int) -> float:
 
 @cache
 def _forward_of(timm_name: str, timm_args: str, size: int) -> float:
-    """Operations of a forward pass of one picture."""
+    """Operations of a forward pass of one image."""
     encoder = create_encoder(timm_name, _at(size, timm_name, timm_args)).eval()
     with torch.no_grad():
         return count_flops(lambda: encoder(torch.rand(BATCH, 3, size, size))) / BATCH
@@ -204,7 +204,7 @@ def _forward_of(timm_name: str, timm_args: str, size: int) -> float:
 
 @cache
 def _segmenter(timm_name: str, timm_args: str, size: int, decoder: str) -> float:
-    """Operations of a forward pass of encoder, decoder and auxiliary head, of one picture."""
+    """Operations of a forward pass of encoder, decoder and auxiliary head, of one image."""
     said = Decoder.model_validate_json(decoder)
     encoder = create_encoder(timm_name, _at(size, timm_name, timm_args))
     model = Segmenter(
@@ -220,20 +220,20 @@ def _segmenter(timm_name: str, timm_args: str, size: int, decoder: str) -> float
 
 
 def _step(recipe: PretrainRecipe) -> float:
-    """Operations of a whole pre-training step, of one picture: filters and optimisers have none."""
+    """Operations of a whole pre-training step, of one image: filters and optimisers have none."""
     method, size = recipe.method, recipe.views.size
     assert method is not None
     model = build_model(
         method, create_encoder(recipe.encoder.timm_name, recipe.encoder.timm_args)
     ).train()
-    picture = torch.rand(BATCH, 3, size, size)
+    image = torch.rand(BATCH, 3, size, size)
     keep = torch.ones(BATCH, 1, size, size // 2 + 1, dtype=torch.bool)
-    seen = keep if method.degradation is None else picture
-    given = [picture, seen] if method.distillation is None else [picture, picture, keep, keep, 0.1]
+    seen = keep if method.degradation is None else image
+    given = [image, seen] if method.distillation is None else [image, image, keep, keep, 0.1]
     return count_flops(lambda: model(*given)["loss"].backward()) / BATCH
 
 
 def _at(size: int, timm_name: str, timm_args: str) -> dict[str, Any]:
-    """Arguments of an encoder for pictures of this side; a ResNet takes any."""
+    """Arguments of an encoder for images of this side; a ResNet takes any."""
     args: dict[str, Any] = json.loads(timm_args)
     return args if timm_name.startswith("resnet") else args | {"img_size": size}

@@ -1,4 +1,4 @@
-"""Pictures like ImageNet's, for what reads, decodes or stores them."""
+"""Images like ImageNet's, for what reads, decodes or stores them."""
 
 import io
 

@@ -16,7 +16,7 @@ from tests.bench.measure import Row, in_a_process, in_turns
 from tests.bench.photographs import photographs
 
 CLASSES = tuple(f"n{number:08d}" for number in range(10))
-PER_CLASS = 400  # pictures of 105 kB
+PER_CLASS = 400  # images of 105 kB
 ROUNDS = 3
 
 
@@ -66,7 +66,7 @@ def _archives(folder: Path, per_class: int) -> dict[str, Path]:
     jpegs = photographs(120)
 
     def own(number: int) -> bytes:
-        said = b"picture %d" % number  # in a comment, so that no two files are the same
+        said = b"image %d" % number  # in a comment, so that no two files are the same
         jpeg = jpegs[number % len(jpegs)]
         return jpeg[:2] + b"\xff\xfe" + (len(said) + 2).to_bytes(2, "big") + said + jpeg[2:]
 

@@ -17,12 +17,12 @@ from folk.training.meter import PeakMemory
 from tests.bench.measure import Row, in_turns, seconds
 
 WHAT = "filter and loss, forward and back"
-AGAINST = "full complex FFTs with shifts, one of each picture"
+AGAINST = "full complex FFTs with shifts, one of each image"
 ROUNDS = 9
 
 
 def rows() -> list[Row]:
-    """Time on all cores and on one, and peak memory; 64 pictures of 224 px."""
+    """Time on all cores and on one, and peak memory; 64 images of 224 px."""
     cores, found = torch.get_num_threads(), []
     ours, direct = _both(64, 224)
     torch.testing.assert_close(ours(), direct())
@@ -36,7 +36,7 @@ def rows() -> list[Row]:
 
 
 def _both(count: int, size: int) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
-    """Filter and loss of the same pictures, ours and the direct form."""
+    """Filter and loss of the same images, ours and the direct form."""
     generator = torch.Generator().manual_seed(0)
     images, target, guess = torch.rand(3, count, 3, size, size, generator=generator).unbind()
     prediction = guess.clone().requires_grad_()

@@ -1,4 +1,4 @@
-"""A whole step of FOLK against one of MFM: same encoder, same pictures, same optimiser."""
+"""A whole step of FOLK against one of MFM: same encoder, same images, same optimiser."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ BATCH = 32
 def rows() -> list[Row]:
     """ViT-S/16 at 224 px, in float32, as a CPU computes."""
     ours, baseline = in_a_process(_both)  # a training sets its process up as it needs it
-    note = f"ViT-S/16, 224 px, {BATCH} pictures; 8/3 by arithmetic"
+    note = f"ViT-S/16, 224 px, {BATCH} images; 8/3 by arithmetic"
     return [Row("a FOLK step", "an MFM step", "s", ours, baseline, reach=2.8, note=note)]
 
 
@@ -42,11 +42,11 @@ def pretraining_step(
     world: World,
     values: dict[str, Any],
 ) -> Callable[[], object]:
-    """A step that can be taken again and again, on the same drawn pictures.
+    """A step that can be taken again and again, on the same drawn images.
 
     Args:
         recipe: name of a recipe of pre-training.
-        batch: pictures, which this process has all for itself.
+        batch: images, which this process has all for itself.
         world: this process.
         values: laid over the recipe.
     """
@@ -58,6 +58,6 @@ def pretraining_step(
     parts = build_parts(row, build_model(row.method, encoder), world, UPDATES_PER_EPOCH)
     views = 1 if row.method.distillation is None else 2
     shape = (batch, 3, row.views.size, row.views.size)
-    pictures = [torch.randint(256, shape, dtype=torch.uint8) for _ in range(views)]
+    images = [torch.randint(256, shape, dtype=torch.uint8) for _ in range(views)]
     late = 2 * UPDATES_PER_EPOCH  # the last layer of the distillation head is free by then
-    return lambda: pretrain_update(parts, row, world, 0, late, {"image": pictures})
+    return lambda: pretrain_update(parts, row, world, 0, late, {"image": images})

@@ -9,7 +9,7 @@ from tests.bench.measure import Row
 
 RUNS = (100, 300, 1000)
 SEEDS = 5
-PICTURES = 1000  # of each run's evaluation
+IMAGES = 1000  # of each run's evaluation
 SLACK = 1.2  # of what a run costs among 1,000, against a run among fewer
 
 
@@ -34,7 +34,7 @@ def rows() -> list[Row]:
 def _verified(runs: int) -> float:
     folder = tempfile.TemporaryDirectory(prefix="folk-bench-")
     with folder as name, contextlib.chdir(name):
-        fill(runs // SEEDS, SEEDS, PICTURES)
+        fill(runs // SEEDS, SEEDS, IMAGES)
         start = time.perf_counter()
         found = audit()
         seconds = time.perf_counter() - start

@@ -28,17 +28,17 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Two classes of tiny pictures."""
+def images(tmp_path: Path) -> Path:
+    """Two classes of tiny images."""
     rng = np.random.default_rng(0)
     for split in ("train", "val"):
         for label in ("cat", "dog"):
-            folder = tmp_path / "pictures" / split / label
+            folder = tmp_path / "images" / split / label
             folder.mkdir(parents=True)
             for number in range(2):
                 pixels = rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{number}.png")
-    return tmp_path / "pictures"
+    return tmp_path / "images"
 
 
 def prepare(tmp_path: Path, source: Path) -> subprocess.CompletedProcess[str]:
@@ -47,8 +47,8 @@ def prepare(tmp_path: Path, source: Path) -> subprocess.CompletedProcess[str]:
     return folk("prepare", "--recipe", recipe, "--source", source, "--out", out, "--name", "x")
 
 
-def test_an_image_folder_is_prepared_and_split(tmp_path, pictures):
-    done = prepare(tmp_path, pictures)
+def test_an_image_folder_is_prepared_and_split(tmp_path, images):
+    done = prepare(tmp_path, images)
     assert done.returncode == 0, done.stderr
     dataset = tmp_path / "out/dataset.json"
 
@@ -64,17 +64,17 @@ def test_a_missing_data_folder_is_named(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_picture_that_is_no_picture_is_named(tmp_path, pictures):
-    (pictures / "train/dog/2.jpg").write_text("not a picture")
+def test_an_image_that_is_no_image_is_named(tmp_path, images):
+    (images / "train/dog/2.jpg").write_text("not an image")
 
-    refused(prepare(tmp_path, pictures), "train/dog/2.jpg")
+    refused(prepare(tmp_path, images), "train/dog/2.jpg")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_class_that_only_validation_has_is_named(tmp_path, pictures):
-    (pictures / "val/dog").rename(pictures / "val/dgo")
+def test_a_class_that_only_validation_has_is_named(tmp_path, images):
+    (images / "val/dog").rename(images / "val/dgo")
 
-    refused(prepare(tmp_path, pictures), "dgo", "dog")
+    refused(prepare(tmp_path, images), "dgo", "dog")
 
 
 def prepare_imagenet(tmp_path: Path, archives: dict[str, Path], *settings: str, scale="smoke"):
@@ -87,7 +87,7 @@ def prepare_imagenet(tmp_path: Path, archives: dict[str, Path], *settings: str, 
 
 def test_archives_are_prepared_and_other_bytes_than_the_official_ones_refused(tmp_path):
     archives = miniature.imagenet(tmp_path / "in")
-    small = ["archive.classes=3", "archive.pictures={train: 9, val: 4}"]
+    small = ["archive.classes=3", "archive.images={train: 9, val: 4}"]
     small += [f"archive.files.{name}.md5=null" for name in ("val", "devkit")]
 
     done = prepare_imagenet(tmp_path, archives, *small)
@@ -124,8 +124,8 @@ def pretrain(tmp_path: Path, dataset: Path, *settings: str) -> subprocess.Comple
     return folk("pretrain", *options, "--out", tmp_path / "mfm", *words)
 
 
-def test_wrong_recipes_and_settings_are_named(tmp_path, pictures):
-    assert prepare(tmp_path, pictures).returncode == 0
+def test_wrong_recipes_and_settings_are_named(tmp_path, images):
+    assert prepare(tmp_path, images).returncode == 0
     dataset = tmp_path / "out/dataset.json"
 
     refused(
@@ -135,14 +135,14 @@ def test_wrong_recipes_and_settings_are_named(tmp_path, pictures):
     )
     refused(pretrain(tmp_path, dataset, "optim.bacth=4"), "optim.bacth", "did you mean 'batch'")
     refused(pretrain(tmp_path, dataset, "optim.batch"), "write KEY=VALUE")
-    refused(pretrain(tmp_path, dataset), "4 pictures do not fill one batch of 64")
+    refused(pretrain(tmp_path, dataset), "4 images do not fill one batch of 64")
     refused(pretrain(tmp_path, tmp_path / "dataset.json"), "no such file or folder")
     assert not (tmp_path / "mfm").exists()
     assert list((tmp_path / "mfm.work").glob("record-*.failed.json"))
 
 
-def test_weights_that_are_not_there_are_named(tmp_path, pictures):
-    assert prepare(tmp_path, pictures).returncode == 0
+def test_weights_that_are_not_there_are_named(tmp_path, images):
+    assert prepare(tmp_path, images).returncode == 0
     checkpoint = (
         "{path: nowhere.pth, sha256: '" + "0" * 64 + "', entry: null, prefix: '', ignore: [],"
         " mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}"

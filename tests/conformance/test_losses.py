@@ -52,13 +52,13 @@ def test_the_float32_loss_equals_a_direct_float64_sum_to_five_digits(chooses, se
     spectra = [waves @ x.double().to(torch.complex128) @ waves.T for x in (prediction, target)]
     distance = ((spectra[0] - spectra[1]).abs().square() + 1e-12).sqrt()
     total, removed = 0.0, 0
-    for picture in range(3):
+    for image in range(3):
         for u in range(size):
             for v in range(size):
                 # v beyond the middle is the conjugate of (-u, -v), and the mask is symmetric.
                 half = (u, v) if v <= size // 2 else (-u % size, size - v)
-                if not keep[picture, 0, half[0], half[1]]:
-                    total += distance[picture, :, u, v].sum().item()
+                if not keep[image, 0, half[0], half[1]]:
+                    total += distance[image, :, u, v].sum().item()
                     removed += 1
 
     loss = masked_frequency_loss(prediction, target, keep)
@@ -101,7 +101,7 @@ def test_a_wave_of_known_amplitude_costs_what_the_hand_computes():
     assert everywhere.item() == pytest.approx(2 * amplitude * size / 2 / size**2, rel=1e-4)
 
 
-def test_batch_normalisation_weighs_pictures_by_what_was_removed_and_image_does_not():
+def test_batch_normalisation_weighs_images_by_what_was_removed_and_image_does_not():
     size = 224
     low = radial_keep((size, size), 16.0)
     keep = torch.stack([low, ~low])[:, None]
@@ -131,14 +131,14 @@ def test_parseval_with_gamma_two_the_loss_is_the_mean_squared_error():
     torch.testing.assert_close(loss, (prediction - target).square().mean())
 
 
-def test_a_mean_spectrum_compares_the_mean_pictures():
+def test_a_mean_spectrum_compares_the_mean_images():
     generator = torch.Generator().manual_seed(0)
     prediction, target = torch.randn(2, 4, 3, 32, 32, generator=generator)
 
     loss = masked_frequency_loss(prediction, target, None, average_spectrum=True)
 
-    # The transform is linear: errors of opposite sign in two pictures cancel.
-    mean = [pictures.mean(dim=0, keepdim=True) for pictures in (prediction, target)]
+    # The transform is linear: errors of opposite sign in two images cancel.
+    mean = [images.mean(dim=0, keepdim=True) for images in (prediction, target)]
     torch.testing.assert_close(loss, masked_frequency_loss(*mean, None))
     opposite = torch.cat([prediction, 2 * target - prediction])
     twice = torch.cat([target, target])

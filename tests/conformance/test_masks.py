@@ -50,7 +50,7 @@ def test_a_circle_at_224_px_holds_the_counted_coefficients(radius, inside):
     ("size", "inside"),
     {32: 21, 64: 69, 96: 145, 112: 193, 128: 261, 160: 421, 192: 593, 256: 1049, 384: 2361}.items(),
 )
-def test_the_radius_scales_with_the_picture(size, inside):
+def test_the_radius_scales_with_the_image(size, inside):
     always_low = RadialFilter(radius=16.0, low_pass_prob=1.0, radius_size=224)
 
     keep = always_low(torch.rand(1, 3, size, size), Draws(0, 1))
@@ -58,7 +58,7 @@ def test_the_radius_scales_with_the_picture(size, inside):
     assert full_plane(keep, size).sum() == inside
 
 
-def test_an_unscaled_radius_keeps_most_of_a_small_picture():
+def test_an_unscaled_radius_keeps_most_of_a_small_image():
     keep = RadialFilter(16.0, 1.0, radius_size=None)(torch.rand(1, 3, 32, 32), Draws(0, 1))
 
     assert full_plane(keep, 32).float().mean() == pytest.approx(0.77, abs=0.01)
@@ -81,20 +81,20 @@ def test_a_band_hides_what_lies_between_two_radii():
     assert keep[0, 6]
 
 
-def smooth_pictures(count: int, size: int, seed: int = 0) -> torch.Tensor:
-    """Pictures with a 1 / f spectrum, in [0, 1], red, green and blue different."""
+def smooth_images(count: int, size: int, seed: int = 0) -> torch.Tensor:
+    """Images with a 1 / f spectrum, in [0, 1], red, green and blue different."""
     generator = torch.Generator().manual_seed(seed)
     noise = torch.fft.rfft2(torch.randn(count, 3, size, size, generator=generator))
     rows = torch.fft.fftfreq(size, 1 / size)[:, None]
     distance = (rows**2 + torch.fft.rfftfreq(size, 1 / size) ** 2).sqrt().clamp(min=1.0)
-    pictures = torch.fft.irfft2(noise / distance, s=(size, size))
-    low, high = pictures.amin((1, 2, 3), keepdim=True), pictures.amax((1, 2, 3), keepdim=True)
-    return (pictures - low) / (high - low)
+    images = torch.fft.irfft2(noise / distance, s=(size, size))
+    low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+    return (images - low) / (high - low)
 
 
-def published_com(picture: np.ndarray, fraction: float) -> np.ndarray:
+def published_com(image: np.ndarray, fraction: float) -> np.ndarray:
     """FOLK by reading A: grey, magnitudes, threshold by rank in the full plane, strict ">"."""
-    grey = 0.299 * picture[0] + 0.587 * picture[1] + 0.114 * picture[2]
+    grey = 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
     half = np.abs(np.fft.rfft2(grey))
     size = grey.shape[0]
     plane = np.empty((size, size))
@@ -112,13 +112,13 @@ def published_com(picture: np.ndarray, fraction: float) -> np.ndarray:
 @pytest.mark.parametrize("size", [32, 31])
 @pytest.mark.parametrize("fraction", [0.005, 0.01, 0.05, 0.3])
 def test_com_equals_the_rule_on_the_full_plane(fraction, size):
-    pictures = smooth_pictures(3, size).double()
+    images = smooth_images(3, size).double()
     always_com = ComRComFilter(thresholds=(fraction,), p_com=1.0)
 
-    keep = full_plane(always_com(pictures, Draws(0, len(pictures))), size)
+    keep = full_plane(always_com(images, Draws(0, len(images))), size)
 
-    for ours, picture in zip(keep[:, 0], pictures, strict=True):
-        np.testing.assert_array_equal(published_com(picture.numpy(), fraction), ours.numpy())
+    for ours, image in zip(keep[:, 0], images, strict=True):
+        np.testing.assert_array_equal(published_com(image.numpy(), fraction), ours.numpy())
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_com_at_224_px_keeps_the_nominal_count_or_one_less(fraction, nominal, in
     assert int((1.0 - fraction) * 224 * 224) == index
     always_com = ComRComFilter(thresholds=(fraction,), p_com=1.0)
 
-    for pictures in (smooth_pictures(4, 224), torch.rand(4, 3, 224, 224)):
-        kept = full_plane(always_com(pictures, Draws(0, len(pictures))), 224).sum((1, 2, 3))
+    for images in (smooth_images(4, 224), torch.rand(4, 3, 224, 224)):
+        kept = full_plane(always_com(images, Draws(0, len(images))), 224).sum((1, 2, 3))
 
         assert set(kept.tolist()) <= {nominal - 1, nominal}
 
@@ -140,73 +140,73 @@ def test_com_keeps_an_odd_count_where_no_self_conjugate_bin_but_the_mean_is_larg
     # Pairs come in twos and the mean colour alone makes the count odd.
     always_com = ComRComFilter(thresholds=(fraction,), p_com=1.0)
 
-    keep = full_plane(always_com(smooth_pictures(4, 224, seed=3), Draws(0, 4)), 224)
+    keep = full_plane(always_com(smooth_images(4, 224, seed=3), Draws(0, 4)), 224)
 
     assert keep.sum((1, 2, 3)).tolist() == [kept] * 4
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_no_conjugate_pair_is_ever_torn_apart(seed):
-    pictures = torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
+    images = torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
     always_com = ComRComFilter(thresholds=(0.01, 0.05, 0.3), p_com=1.0)
 
-    keep = always_com(pictures, Draws(seed, len(pictures)))
+    keep = always_com(images, Draws(seed, len(images)))
 
     for column in (0, 16):  # these hold both partners
         values = keep[..., column]
         assert torch.equal(values, values.flip(-1).roll(1, -1))
 
 
-def test_the_imaginary_part_of_a_filtered_picture_vanishes_in_float64():
-    pictures = smooth_pictures(4, 64).double()
+def test_the_imaginary_part_of_a_filtered_image_vanishes_in_float64():
+    images = smooth_images(4, 64).double()
 
     for chooses in (RadialFilter(16.0), ComRComFilter()):
-        keep = full_plane(chooses(pictures, Draws(0, 4)), 64)
-        filtered = torch.fft.ifft2(torch.fft.fft2(pictures) * keep)
+        keep = full_plane(chooses(images, Draws(0, 4)), 64)
+        filtered = torch.fft.ifft2(torch.fft.fft2(images) * keep)
 
         assert filtered.imag.abs().max() < 1e-12
 
 
 def test_half_plane_filtering_equals_the_full_transform():
-    pictures = smooth_pictures(4, 32).double()
-    keep = ComRComFilter()(pictures, Draws(1, len(pictures)))
+    images = smooth_images(4, 32).double()
+    keep = ComRComFilter()(images, Draws(1, len(images)))
 
-    full = torch.fft.ifft2(torch.fft.fft2(pictures) * full_plane(keep, 32)).real
+    full = torch.fft.ifft2(torch.fft.fft2(images) * full_plane(keep, 32)).real
 
-    torch.testing.assert_close(apply_filter(pictures, keep, clamp=False), full)
+    torch.testing.assert_close(apply_filter(images, keep, clamp=False), full)
 
 
 def test_com_keeps_the_mean_colour_and_rcom_removes_it_before_the_clip():
-    pictures = smooth_pictures(4, 64)
-    com = ComRComFilter(p_com=1.0)(pictures, Draws(0, len(pictures)))
-    rcom = ComRComFilter(p_com=0.0)(pictures, Draws(0, len(pictures)))
+    images = smooth_images(4, 64)
+    com = ComRComFilter(p_com=1.0)(images, Draws(0, len(images)))
+    rcom = ComRComFilter(p_com=0.0)(images, Draws(0, len(images)))
 
     assert com[:, :, 0, 0].all()
     assert not rcom[:, :, 0, 0].any()
-    unclipped = apply_filter(pictures, rcom, clamp=False)
+    unclipped = apply_filter(images, rcom, clamp=False)
     torch.testing.assert_close(unclipped.mean((2, 3)), torch.zeros(4, 3), atol=1e-6, rtol=0.0)
     # The clip brings the mean colour back.
-    assert (apply_filter(pictures, rcom).mean((2, 3)) > 0.01).all()
+    assert (apply_filter(images, rcom).mean((2, 3)) > 0.01).all()
 
 
-def test_com_and_rcom_add_up_to_the_picture_before_the_clip_and_not_after():
-    pictures = smooth_pictures(4, 64)
-    com = ComRComFilter(p_com=1.0)(pictures, Draws(0, len(pictures)))
+def test_com_and_rcom_add_up_to_the_image_before_the_clip_and_not_after():
+    images = smooth_images(4, 64)
+    com = ComRComFilter(p_com=1.0)(images, Draws(0, len(images)))
 
     def total(clamp):
-        return apply_filter(pictures, com, clamp) + apply_filter(pictures, ~com, clamp)
+        return apply_filter(images, com, clamp) + apply_filter(images, ~com, clamp)
 
-    torch.testing.assert_close(total(clamp=False), pictures)
-    assert (total(clamp=True) - pictures).abs().max() > 0.01
+    torch.testing.assert_close(total(clamp=False), images)
+    assert (total(clamp=True) - images).abs().max() > 0.01
 
 
 def test_the_relative_threshold_compares_with_the_largest_magnitude():
-    pictures = smooth_pictures(3, 32).double()
+    images = smooth_images(3, 32).double()
     relative = ComRComFilter(thresholds=(0.01,), p_com=1.0, threshold_mode="relative_max")
 
-    keep = relative(pictures, Draws(0, len(pictures)))
+    keep = relative(images, Draws(0, len(images)))
 
-    grey = (pictures * torch.tensor([0.299, 0.587, 0.114]).double()[:, None, None]).sum(1)
+    grey = (images * torch.tensor([0.299, 0.587, 0.114]).double()[:, None, None]).sum(1)
     magnitude = torch.fft.rfft2(grey).abs()
     assert torch.equal(keep[:, 0], magnitude > 0.01 * magnitude.amax((1, 2), keepdim=True))
 

@@ -208,7 +208,8 @@ def test_rows_of_table_1_are_judged_after_200_epochs_and_mfms_readme_after_100(j
             "folk-800": "folk-800"}  # fmt: skip
     for encoder, evaluation in zip(ENCODERS, ("full-vits", "full-200-vitb"), strict=True):
         for printed, row in rows.items():
-            wanted = (f"{row}-{encoder}", [evaluation], {200})
+            each_seed = [f"{evaluation}-f{seed}" for seed in range(3)]
+            wanted = (f"{row}-{encoder}", each_seed, {200})
             assert judged[f"folk-t1-{printed}-{encoder}"] == wanted
 
     assert judged["mfm-readme-mfm-vitb"] == ("mfm-vitb", ["full-vitb"], {100})

@@ -24,9 +24,9 @@ def recipe(stage, name):
     return load_recipe(stage, FOLDER / stage / f"{name}.yaml")
 
 
-def rates(optim, num_pictures=NUM_TRAIN):
+def rates(optim, num_images=NUM_TRAIN):
     """The rate before each of some updates, by the code that trains."""
-    per_epoch = num_pictures // optim.batch
+    per_epoch = num_images // optim.batch
     groups = [{"params": [nn.Parameter(torch.zeros(1))]}]
     optimizer, schedule = optimizer_and_schedule(optim, groups, per_epoch)
 
@@ -102,7 +102,7 @@ def test_mfms_circle_has_radius_16_at_224_px_and_the_published_coin(name, probab
 
     assert (chosen.kind, chosen.radius, chosen.radius_size) == ("radial", 16.0, 224)
     assert chosen.low_pass_prob == probability
-    # Share of the batch's denominator that high-pass pictures have: 1.6 % and 3.6 %.
+    # Share of the batch's denominator that high-pass images have: 1.6 % and 3.6 %.
     high, low = (1 - probability) * 793, probability * 49_383
     assert high / (high + low) == pytest.approx({0.5: 0.016, 0.3: 0.036}[probability], abs=5e-4)
 

@@ -1,10 +1,10 @@
-"""Corruptions harm more with severity, repeat themselves, and leave the picture's form."""
+"""Corruptions harm more with severity, repeat themselves, and leave the image's form."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from folk.data.corruptions import CORRUPTIONS, SEVERITIES, CorruptedPicture, corrupt
+from folk.data.corruptions import CORRUPTIONS, SEVERITIES, CorruptedImage, corrupt
 from folk.data.pixels import to_pixels
 from folk.data.transforms import eval_transform
 from folk.evidence.core.errors import InputError
@@ -13,7 +13,7 @@ HEIGHT, WIDTH = 24, 40
 
 
 @pytest.fixture(scope="module")
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     """Smooth waves with some grain, in the middle of the range."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     waves = np.stack([np.sin(x / 3), np.cos(y / 4), np.sin((x + y) / 5)], axis=-1)
@@ -22,13 +22,13 @@ def picture() -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_harm_grows_with_severity(picture, name):
+def test_harm_grows_with_severity(image, name):
     harm = []
     for severity in SEVERITIES:
-        found = corrupt(picture, name, severity, np.random.default_rng(1))
-        assert found.shape == picture.shape
+        found = corrupt(image, name, severity, np.random.default_rng(1))
+        assert found.shape == image.shape
         assert found.dtype == np.uint8
-        harm.append(float(((found.astype(float) - picture) ** 2).mean()))
+        harm.append(float(((found.astype(float) - image) ** 2).mean()))
 
     assert harm[0] > 0
     assert harm == sorted(harm)
@@ -36,18 +36,18 @@ def test_harm_grows_with_severity(picture, name):
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_the_same_generator_gives_the_same_picture(picture, name):
-    one, two = (corrupt(picture, name, 3, np.random.default_rng(7)) for _ in range(2))
+def test_the_same_generator_gives_the_same_image(image, name):
+    one, two = (corrupt(image, name, 3, np.random.default_rng(7)) for _ in range(2))
 
     assert np.array_equal(one, two)
 
 
-def test_contrast_keeps_the_mean_colour_and_brightness_lifts_it_by_half_the_range(picture):
+def test_contrast_keeps_the_mean_colour_and_brightness_lifts_it_by_half_the_range(image):
     rng = np.random.default_rng(0)
-    dark = picture // 2
+    dark = image // 2
 
     np.testing.assert_allclose(
-        corrupt(picture, "contrast", 5, rng).mean((0, 1)), picture.mean((0, 1)), atol=0.5
+        corrupt(image, "contrast", 5, rng).mean((0, 1)), image.mean((0, 1)), atol=0.5
     )
     lifted = corrupt(dark, "brightness", 5, rng).astype(int) - dark
     assert set(np.unique(lifted)) <= {127, 128}  # 127.5, rounded
@@ -61,9 +61,9 @@ def test_the_deviation_of_the_noise_is_a_quarter_of_the_range_at_most():
     assert (noisy - 127).std() == pytest.approx(0.25 * 0.4 * 255, rel=0.02)
 
 
-def test_a_picture_is_cut_first_and_corrupted_then(picture):
-    transform = CorruptedPicture(eval_transform(resize=24, crop=16), "contrast", 5)
-    pixels = to_pixels(Image.fromarray(picture))
+def test_an_image_is_cut_first_and_corrupted_then(image):
+    transform = CorruptedImage(eval_transform(resize=24, crop=16), "contrast", 5)
+    pixels = to_pixels(Image.fromarray(image))
     plain = eval_transform(resize=24, crop=16)(pixels, np.random.default_rng(0))
 
     found = transform(pixels, np.random.default_rng(0))
@@ -80,4 +80,4 @@ def test_a_picture_is_cut_first_and_corrupted_then(picture):
 )
 def test_an_unknown_corruption_is_refused(name, severity, message):
     with pytest.raises(InputError, match=message):
-        CorruptedPicture(eval_transform(resize=24, crop=16), name, severity)
+        CorruptedImage(eval_transform(resize=24, crop=16), name, severity)

@@ -1,4 +1,4 @@
-"""A picture depends on seed, epoch and index: not on processes, caches or the order of reading."""
+"""An image depends on seed, epoch and index: not on processes, caches or the order of reading."""
 
 import io
 import pickle
@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from folk.data.dataset import EpochSampler, PictureDataset, loader
+from folk.data.dataset import EpochSampler, ImageDataset, loader
 from folk.data.joint import segment_transform
 from folk.data.sampler import Draw
-from folk.data.shards import PictureTable, ShardWriter
+from folk.data.shards import ImageTable, ShardWriter
 from folk.data.transforms import eval_transform, view_transforms
 from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
@@ -32,7 +32,7 @@ def table_of(folder, images, labels=None, annotations=None):
         for i, image in enumerate(images):
             annotation = annotations[i] if annotations else None
             writer.add(f"train/{i}", labels[i] if labels else 0, image, annotation)
-    return PictureTable([folder / name for name in writer.shards])
+    return ImageTable([folder / name for name in writer.shards])
 
 
 def batches_equal(first, second):
@@ -49,7 +49,7 @@ def batches_equal(first, second):
 
 def test_items_depend_on_seed_epoch_and_index_alone(scenes):
     table = scenes.split("train")
-    dataset = PictureDataset(table, VIEWS, seed=1)
+    dataset = ImageDataset(table, VIEWS, seed=1)
     first = dataset[Draw(0, 5)]["image"]
     dataset[Draw(3, 7)]
     torch.manual_seed(4)
@@ -59,13 +59,13 @@ def test_items_depend_on_seed_epoch_and_index_alone(scenes):
         dataset[Draw(1, 5)],
         dataset[Draw(0, 6)],
         dataset[Draw(0, 5, copy=1)],
-        PictureDataset(table, VIEWS, seed=2)[5],
+        ImageDataset(table, VIEWS, seed=2)[5],
     ):
         assert not torch.equal(other["image"][0], first[0])
 
 
 def test_set_epoch_is_the_epoch_of_plain_indices(scenes):
-    dataset = PictureDataset(scenes.split("train"), VIEWS)
+    dataset = ImageDataset(scenes.split("train"), VIEWS)
     dataset.set_epoch(4)
 
     assert torch.equal(dataset[2]["image"][0], dataset[Draw(4, 2)]["image"][0])
@@ -74,7 +74,7 @@ def test_set_epoch_is_the_epoch_of_plain_indices(scenes):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_number_of_loading_processes_changes_nothing(scenes, workers):
     def two_epochs(workers):
-        dataset = PictureDataset(scenes.split("train"), VIEWS, seed=3)
+        dataset = ImageDataset(scenes.split("train"), VIEWS, seed=3)
         sampler = EpochSampler(len(dataset), batch=16, seed=3)
         batches = loader(dataset, sampler, workers=workers)
         seen = list(batches)
@@ -85,7 +85,7 @@ def test_the_number_of_loading_processes_changes_nothing(scenes, workers):
 
 
 def test_a_resumed_epoch_gives_the_same_batches(scenes):
-    dataset = PictureDataset(scenes.split("train"), VIEWS, seed=3)
+    dataset = ImageDataset(scenes.split("train"), VIEWS, seed=3)
 
     def batches(**options):
         return list(loader(dataset, EpochSampler(len(dataset), batch=16, epoch=2, **options)))
@@ -94,7 +94,7 @@ def test_a_resumed_epoch_gives_the_same_batches(scenes):
 
 
 def test_two_processes_see_what_one_sees(scenes):
-    dataset = PictureDataset(scenes.split("train"), VIEWS, seed=3)
+    dataset = ImageDataset(scenes.split("train"), VIEWS, seed=3)
 
     def views(**options):
         sampler = EpochSampler(len(dataset), batch=16, **options)
@@ -111,29 +111,29 @@ def test_two_processes_see_what_one_sees(scenes):
 )
 def test_a_cache_changes_nothing(scenes, transform, classes):
     def batches(cache_bytes):
-        dataset = PictureDataset(
+        dataset = ImageDataset(
             scenes.split("train"),
             transform,
             num_segmentation_classes=classes,
             cache_bytes=cache_bytes,
         )
-        assert (dataset._pictures is not None) == (cache_bytes == 2**20)
+        assert (dataset._images is not None) == (cache_bytes == 2**20)
         return list(loader(dataset, EpochSampler(len(dataset), batch=16)))
 
     batches_equal(batches(0), batches(2**20))
     batches_equal(batches(0), batches(1000))  # too small: no cache
 
 
-def test_pictures_of_several_sizes_are_not_cached(tmp_path):
+def test_images_of_several_sizes_are_not_cached(tmp_path):
     images = [png(np.zeros((8, 8 + i, 3), dtype=np.uint8)) for i in range(2)]
-    dataset = PictureDataset(table_of(tmp_path, images), WHOLE, cache_bytes=2**20)
+    dataset = ImageDataset(table_of(tmp_path, images), WHOLE, cache_bytes=2**20)
 
-    assert dataset._pictures is None
+    assert dataset._images is None
     assert dataset[1]["image"].shape == (3, 32, 32)
 
 
-def test_a_pickled_dataset_gives_the_same_items_without_carrying_pictures(scenes):
-    dataset = PictureDataset(scenes.split("train"), VIEWS, seed=1, cache_bytes=2**20)
+def test_a_pickled_dataset_gives_the_same_items_without_carrying_images(scenes):
+    dataset = ImageDataset(scenes.split("train"), VIEWS, seed=1, cache_bytes=2**20)
     data = pickle.dumps(dataset)
 
     assert len(data) < 10_000
@@ -141,7 +141,7 @@ def test_a_pickled_dataset_gives_the_same_items_without_carrying_pictures(scenes
 
 
 def test_loading_does_not_move_the_global_generators(scenes):
-    dataset = PictureDataset(scenes.split("train"), VIEWS)
+    dataset = ImageDataset(scenes.split("train"), VIEWS)
     torch.manual_seed(0)
     expected = torch.get_rng_state()
 
@@ -151,7 +151,7 @@ def test_loading_does_not_move_the_global_generators(scenes):
 
 
 def test_a_batch_holds_labels_indices_and_annotations(scenes):
-    dataset = PictureDataset(
+    dataset = ImageDataset(
         scenes.split("train"), SEGMENT, num_classes=10, num_segmentation_classes=11
     )
     sampler = EpochSampler(len(dataset), batch=20, shuffle=False)
@@ -163,9 +163,9 @@ def test_a_batch_holds_labels_indices_and_annotations(scenes):
     assert batch["label"].tolist() == [i % 10 for i in range(20)]
 
 
-def test_kept_keys_are_the_only_pictures_left(scenes):
+def test_kept_keys_are_the_only_images_left(scenes):
     table = scenes.split("train")
-    dataset = PictureDataset(table, WHOLE, keep_keys=["train/00030", "train/00002"])
+    dataset = ImageDataset(table, WHOLE, keep_keys=["train/00030", "train/00002"])
 
     assert dataset.keys() == ["train/00002", "train/00030"]
     assert dataset.labels().tolist() == [2, 0]
@@ -173,28 +173,28 @@ def test_kept_keys_are_the_only_pictures_left(scenes):
 
 def test_kept_keys_that_do_not_exist_are_refused(scenes):
     with pytest.raises(InputError, match="1 keys of the split are not in the data: train/99999"):
-        PictureDataset(scenes.split("train"), WHOLE, keep_keys=["train/00001", "train/99999"])
+        ImageDataset(scenes.split("train"), WHOLE, keep_keys=["train/00001", "train/99999"])
 
 
 def test_an_empty_split_is_refused(scenes):
     with pytest.raises(InputError, match="the split is empty"):
-        PictureDataset(scenes.split("train"), WHOLE, keep_keys=[])
+        ImageDataset(scenes.split("train"), WHOLE, keep_keys=[])
 
 
 @pytest.mark.parametrize("label", [-1, 10])
-@fault("Pictures", "a label that is no class", "refused before training, by its key")
+@fault("Images", "a label that is no class", "refused before training, by its key")
 def test_a_label_outside_the_classes_is_refused_by_key(tmp_path, label):
     image = png(np.zeros((8, 8, 3), dtype=np.uint8))
     table = table_of(tmp_path, [image] * 3, labels=[0, label, 2])
 
     with pytest.raises(InputError, match=f"train/1: label {label} is outside the 10 classes"):
-        PictureDataset(table, WHOLE, num_classes=10)
+        ImageDataset(table, WHOLE, num_classes=10)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_bytes_that_are_no_picture_are_refused_by_key_and_shard_in_one_line(tmp_path, workers):
+def test_bytes_that_are_no_image_are_refused_by_key_and_shard_in_one_line(tmp_path, workers):
     good = png(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
-    dataset = PictureDataset(table_of(tmp_path, [good, good[: len(good) // 2]]), WHOLE)
+    dataset = ImageDataset(table_of(tmp_path, [good, good[: len(good) // 2]]), WHOLE)
 
     with pytest.raises(InputError) as error:
         list(loader(dataset, EpochSampler(2, batch=2), workers=workers))
@@ -202,7 +202,7 @@ def test_bytes_that_are_no_picture_are_refused_by_key_and_shard_in_one_line(tmp_
     assert "\n" not in str(error.value)
 
 
-def test_pictures_arrive_as_stored_and_in_colour(tmp_path):
+def test_images_arrive_as_stored_and_in_colour(tmp_path):
     pixels = np.zeros((16, 32, 3), dtype=np.uint8)
     pixels[:, :16, 0] = 255  # red on the left
     exif = Image.Exif()
@@ -212,9 +212,9 @@ def test_pictures_arrive_as_stored_and_in_colour(tmp_path):
     Image.fromarray(pixels).convert("CMYK").save(cmyk, "JPEG")
     grey = png(pixels[:, :, 0])
     table = table_of(tmp_path, [turned.getvalue(), cmyk.getvalue(), grey])
-    dataset = PictureDataset(table, eval_transform(resize=16, crop=16))
+    dataset = ImageDataset(table, eval_transform(resize=16, crop=16))
 
-    stored = PictureDataset(table, lambda pixels, _: pixels)[0]["image"]
+    stored = ImageDataset(table, lambda pixels, _: pixels)[0]["image"]
     assert stored[:, 0, 0].tolist() == [255, 0, 0]
     assert stored[:, 0, 31].tolist() == [0, 0, 0]
     assert all(dataset[i]["image"].shape == (3, 16, 16) for i in range(3))
@@ -224,16 +224,16 @@ def test_a_missing_annotation_is_refused(tmp_path):
     table = table_of(tmp_path, [png(np.zeros((8, 8, 3), dtype=np.uint8))])
 
     with pytest.raises(InputError, match="train/0: no annotation"):
-        PictureDataset(table, SEGMENT, num_segmentation_classes=3)[0]
+        ImageDataset(table, SEGMENT, num_segmentation_classes=3)[0]
 
 
 @pytest.mark.parametrize("ids", [[0, 2, 255], [0, 3, 1]])
-@fault("Pictures", "a shard with a class id out of range", "refused when it is read, by its key")
+@fault("Images", "a shard with a class id out of range", "refused when it is read, by its key")
 def test_an_annotation_with_an_unknown_class_is_refused(tmp_path, ids):
     image = png(np.zeros((1, 3, 3), dtype=np.uint8))
     annotation = png(np.array([ids], dtype=np.uint8))
     table = table_of(tmp_path, [image], annotations=[annotation])
-    dataset = PictureDataset(
+    dataset = ImageDataset(
         table, segment_transform(crop=4, scale=(1.0, 1.0)), num_segmentation_classes=3
     )
 
@@ -248,5 +248,5 @@ def test_a_coloured_annotation_is_refused(tmp_path):
     image = png(np.zeros((4, 4, 3), dtype=np.uint8))
     table = table_of(tmp_path, [image], annotations=[image])
 
-    with pytest.raises(InputError, match="a grey picture of class ids, this is RGB"):
-        PictureDataset(table, SEGMENT, num_segmentation_classes=3)[0]
+    with pytest.raises(InputError, match="a grey image of class ids, this is RGB"):
+        ImageDataset(table, SEGMENT, num_segmentation_classes=3)[0]

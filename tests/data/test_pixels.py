@@ -9,8 +9,8 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from folk.data.dataset import collate
-from folk.data.decode import check_picture, decode_picture
-from folk.data.pixels import cut, decode_pixels, mirrored, resized, stacked, to_picture, to_pixels
+from folk.data.decode import check_image, decode_image
+from folk.data.pixels import cut, decode_pixels, mirrored, resized, stacked, to_pil, to_pixels
 from folk.data.transforms import unit_range
 from folk.evidence.core.errors import InputError
 
@@ -20,9 +20,9 @@ def photo():
     return Image.fromarray(load_sample_image("china.jpg")).crop((60, 20, 341, 230))
 
 
-def encoded(picture, kind="JPEG", **options):
+def encoded(image, kind="JPEG", **options):
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -49,9 +49,9 @@ def test_the_pixels_are_those_of_pillow(photo, form):
     data = form(photo)
 
     pixels = decode_pixels(data, where=str)
-    picture = decode_picture(data, where=str)
+    image = decode_image(data, where=str)
 
-    assert torch.equal(pixels, to_pixels(picture))
+    assert torch.equal(pixels, to_pixels(image))
 
 
 @pytest.mark.parametrize(
@@ -64,38 +64,38 @@ def test_the_pixels_are_those_of_pillow(photo, form):
         lambda data: b"\x89PNG" + data,
     ],
 )
-def test_bytes_that_are_no_whole_picture_are_refused_in_pillows_words(photo, damage):
+def test_bytes_that_are_no_whole_image_are_refused_in_pillows_words(photo, damage):
     data = damage(encoded(photo))
 
     with pytest.raises(InputError) as expected:
-        decode_picture(data, where=lambda: "here")
-    with pytest.raises(InputError, match=r"^here: not a whole picture") as found:
+        decode_image(data, where=lambda: "here")
+    with pytest.raises(InputError, match=r"^here: not a whole image") as found:
         decode_pixels(data, where=lambda: "here")
     assert str(found.value) == str(expected.value)
-    with pytest.raises(InputError, match=r"^here: not a whole picture"):
-        check_picture(data, where=lambda: "here")
+    with pytest.raises(InputError, match=r"^here: not a whole image"):
+        check_image(data, where=lambda: "here")
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_the_check_before_storing_refuses_what_ends_too_early(photo, form):
     data = form(photo)
 
-    check_picture(data, where=str)
+    check_image(data, where=str)
     # Not closer to the end: a JPEG without its last bytes may still have all its pixels.
     for kept in (0.3, 0.7, 0.97):
         cut_short = data[: int(kept * len(data))]
-        with pytest.raises(InputError, match="not a whole picture"):
-            decode_picture(cut_short, where=str)
-        with pytest.raises(InputError, match="not a whole picture"):
-            check_picture(cut_short, where=str)
+        with pytest.raises(InputError, match="not a whole image"):
+            decode_image(cut_short, where=str)
+        with pytest.raises(InputError, match="not a whole image"):
+            check_image(cut_short, where=str)
 
 
 @pytest.mark.parametrize("part", [(0, 0, 210, 281), (10, 31, 150, 170), (5, 7, 60, 71)])
 @pytest.mark.parametrize("side", [224, 96, 32])
 def test_resizing_is_pillows_but_for_the_last_bit(photo, part, side):
     top, left, height, width = part
-    picture = photo.crop((left, top, left + width, top + height))
-    expected = to_pixels(picture.resize((side, side), Image.Resampling.BICUBIC))
+    image = photo.crop((left, top, left + width, top + height))
+    expected = to_pixels(image.resize((side, side), Image.Resampling.BICUBIC))
 
     found = resized(cut(to_pixels(photo), *part), side, side)
 
@@ -110,7 +110,7 @@ def test_the_order_in_memory_does_not_change_a_value(photo):
     assert planes.stride() != interleaved.stride()
 
     assert torch.equal(resized(planes, 50, 60), resized(interleaved, 50, 60))
-    assert np.array_equal(np.asarray(to_picture(planes)), np.asarray(photo))
+    assert np.array_equal(np.asarray(to_pil(planes)), np.asarray(photo))
     assert torch.equal(stacked([planes, planes]), stacked([interleaved, interleaved]))
 
 

@@ -1,4 +1,4 @@
-"""Preparing makes all or nothing, twice the same, and refuses what is not a picture."""
+"""Preparing makes all or nothing, twice the same, and refuses what is not an image."""
 
 import io
 import json
@@ -80,7 +80,7 @@ def test_an_interrupted_prepare_leaves_nothing(tmp_path, monkeypatch):
 def test_a_failed_prepare_leaves_an_older_data_set_as_it_was(source, tmp_path):
     prepare_image_folder(source, tmp_path / "out")
     before = digests(tmp_path / "out")
-    (source / "val/bee/9.jpg").write_bytes(b"no picture")
+    (source / "val/bee/9.jpg").write_bytes(b"no image")
 
     with pytest.raises(InputError):
         prepare_image_folder(source, tmp_path / "out")
@@ -92,7 +92,7 @@ def test_a_failed_prepare_leaves_an_older_data_set_as_it_was(source, tmp_path):
 
 @fault(
     "Disk",
-    "a killed `prepare` of a folder or of the embedded pictures",
+    "a killed `prepare` of a folder or of the embedded images",
     "what it left is swept; the next start begins anew",
     lost="that job, some minutes",
 )
@@ -181,29 +181,29 @@ def test_hidden_files_are_passed_over(source, tmp_path):
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(b"", marks=fault("Pictures", "an empty file", "refused, by its path")),
+        pytest.param(b"", marks=fault("Images", "an empty file", "refused, by its path")),
         pytest.param(
-            b"hello", marks=fault("Pictures", "a file that is no picture", "refused, by its path")
+            b"hello", marks=fault("Images", "a file that is no image", "refused, by its path")
         ),
         pytest.param(
-            encoded()[:200], marks=fault("Pictures", "half a picture", "refused, by its path")
+            encoded()[:200], marks=fault("Images", "half an image", "refused, by its path")
         ),
         encoded(kind="PNG")[:60],
         encoded(kind="PNG").replace(b"IDAT", b"IDAX"),
     ],
     ids=["empty", "text", "half a JPEG", "half a PNG", "no pixels"],
 )
-def test_a_picture_that_is_not_a_picture_is_refused_by_name(source, tmp_path, data):
+def test_an_image_that_is_not_an_image_is_refused_by_name(source, tmp_path, data):
     (source / "train/bee/3.jpg").write_bytes(data)
 
-    with pytest.raises(InputError, match=r"train/bee/3\.jpg: not a whole picture") as error:
+    with pytest.raises(InputError, match=r"train/bee/3\.jpg: not a whole image") as error:
         prepare_image_folder(source, tmp_path / "out")
     assert "\n" not in str(error.value)
     assert "0x" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
 
-def test_cmyk_grey_palette_and_turned_pictures_are_accepted(source, tmp_path):
+def test_cmyk_grey_palette_and_turned_images_are_accepted(source, tmp_path):
     folder = source / "train/ant"
     (folder / "cmyk.jpg").write_bytes(encoded(mode="CMYK"))
     (folder / "grey.png").write_bytes(encoded(mode="L", kind="PNG"))
@@ -228,15 +228,15 @@ def test_an_empty_split_folder_is_refused(source, tmp_path):
         prepare_image_folder(source, tmp_path / "out")
 
 
-@fault("Pictures", "a class without a picture", "refused, by its folder")
+@fault("Images", "a class without an image", "refused, by its folder")
 def test_an_empty_class_is_refused(source, tmp_path):
     (source / "train/cow").mkdir()
 
-    with pytest.raises(InputError, match="train/cow: no picture in it"):
+    with pytest.raises(InputError, match="train/cow: no image in it"):
         prepare_image_folder(source, tmp_path / "out")
 
 
-@fault("Pictures", "a class that only val has", "refused, with the nearest name in train")
+@fault("Images", "a class that only val has", "refused, with the nearest name in train")
 def test_a_class_that_training_lacks_is_refused(source, tmp_path):
     (source / "val/ants").mkdir()
     (source / "val/ants/0.jpg").write_bytes(encoded())

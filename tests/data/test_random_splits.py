@@ -22,7 +22,7 @@ def keys_of(labels):
 @fault(
     "Random",
     "any labels, any seed: the draw of a few-label split",
-    "every class gives its exact number, no picture is drawn twice and none without a label; a "
+    "every class gives its exact number, no image is drawn twice and none without a label; a "
     "smaller draw is part of a larger one, and neither order nor other classes move it",
 )
 @given(LABELS, SEEDS, st.data())

@@ -1,4 +1,4 @@
-"""The order of pictures depends on seed and epoch, and on nothing else."""
+"""The order of images depends on seed and epoch, and on nothing else."""
 
 from collections import Counter
 from itertools import chain
@@ -31,7 +31,7 @@ def test_global_batches_are_the_same_whatever_the_world_size(world):
     assert all(len(batch) == 16 // world for rank in ranks for batch in rank)
 
 
-def test_an_epoch_shows_no_picture_twice_and_the_next_epoch_orders_them_anew():
+def test_an_epoch_shows_no_image_twice_and_the_next_epoch_orders_them_anew():
     sampler = EpochSampler(100, batch=10, seed=0)
     first = flat(places(sampler))
     sampler.set_epoch(1)
@@ -63,7 +63,7 @@ def test_every_draw_carries_its_epoch():
 @pytest.mark.parametrize("world", [1, 2, 3, 5])
 @pytest.mark.parametrize("length", [1, 7, 8, 9, 16, 17])
 @fault("Numbers", "a last batch that is not full", "shown to evaluation, left out of training")
-def test_evaluation_shows_every_picture_once_without_padding(length, world):
+def test_evaluation_shows_every_image_once_without_padding(length, world):
     samplers = [
         EpochSampler(length, batch=8, rank=r, world=world, shuffle=False, drop_last=False)
         for r in range(world)
@@ -84,7 +84,7 @@ def test_a_batch_that_processes_cannot_share_is_refused():
 
 @fault("Numbers", "a batch larger than the data set", "refused")
 def test_a_batch_larger_than_the_data_set_is_refused():
-    with pytest.raises(InputError, match="7 pictures, fewer than one batch of 8"):
+    with pytest.raises(InputError, match="7 images, fewer than one batch of 8"):
         EpochSampler(7, batch=8)
 
 
@@ -92,7 +92,7 @@ def repeating(**settings):
     return EpochSampler(90, batch=30, seed=5, epoch=3, repeats=3, **settings)
 
 
-def test_repeated_augmentation_shows_a_third_of_the_pictures_three_times_in_as_many_batches():
+def test_repeated_augmentation_shows_a_third_of_the_images_three_times_in_as_many_batches():
     sampler = repeating()
     draws = flat(sampler)
 
@@ -107,7 +107,7 @@ def test_repeated_augmentation_shows_a_third_of_the_pictures_three_times_in_as_m
 
 
 @pytest.mark.parametrize("world", [2, 3, 5])
-def test_copies_of_a_picture_are_dealt_to_different_processes(world):
+def test_copies_of_an_image_are_dealt_to_different_processes(world):
     alone = [set(batch) for batch in repeating()]
     ranks = [list(repeating(rank=r, world=world)) for r in range(world)]
 

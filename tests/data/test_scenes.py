@@ -54,7 +54,7 @@ def test_training_and_validation_share_no_digit_and_leave_none_out():
     assert np.array_equal(np.concatenate(digit_pool("unlabelled").indices), train)
 
 
-def test_no_two_digits_of_the_source_are_the_same_picture():
+def test_no_two_digits_of_the_source_are_the_same_image():
     images, _ = read_digits()  # else an identical scan could stand on both sides
 
     assert len(np.unique(images.reshape(len(images), -1), axis=0)) == len(images)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from folk.data.datasets.scenes import compose_scenes
-from folk.data.shards import PictureTable, PreparedData, ShardWriter
+from folk.data.shards import ImageTable, PreparedData, ShardWriter
 from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 
@@ -33,7 +33,7 @@ def copy(scenes_folder, tmp_path):
 
 def test_rows_come_back_as_written_over_batches_and_shards(tmp_path):
     writer, places = write(tmp_path, 2500, max_rows_per_shard=2000)
-    table = PictureTable([tmp_path / name for name in writer.shards])
+    table = ImageTable([tmp_path / name for name in writer.shards])
 
     assert [info.rows for info in writer.shards.values()] == [2000, 500]
     assert len(table) == 2500
@@ -83,9 +83,9 @@ def test_what_fails_while_another_batch_is_collected_is_raised_and_leaves_no_fil
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_index_outside_the_table_is_an_error_not_another_picture(tmp_path):
+def test_an_index_outside_the_table_is_an_error_not_another_image(tmp_path):
     writer, _ = write(tmp_path, 3)
-    table = PictureTable([tmp_path / name for name in writer.shards])
+    table = ImageTable([tmp_path / name for name in writer.shards])
 
     for index in (-1, 3):
         with pytest.raises(IndexError):
@@ -101,7 +101,7 @@ def test_a_selection_keeps_its_order_and_can_be_selected_again(scenes):
     assert chosen.image_bytes(1) == table.image_bytes(5)
 
 
-def test_a_pickled_table_carries_paths_and_no_pictures(scenes):
+def test_a_pickled_table_carries_paths_and_no_images(scenes):
     table = scenes.split(["train", "unlabelled"])
     data = pickle.dumps(table)
     again = pickle.loads(data)
@@ -135,12 +135,12 @@ def test_a_scene_survives_its_shard(scenes):
         assert np.array_equal(np.asarray(annotation), scene.annotation)
 
 
-def test_the_manifest_names_the_digest_and_the_place_of_each_picture(scenes_folder, scenes):
+def test_the_manifest_names_the_digest_and_the_place_of_each_image(scenes_folder, scenes):
     rows = pq.read_table(scenes_folder / "manifest.parquet").to_pylist()
 
     assert len(rows) == 110
     for row in rows:
-        table = PictureTable([scenes_folder / "shards" / row["shard"]])
+        table = ImageTable([scenes_folder / "shards" / row["shard"]])
         image = table.image_bytes(row["row"])
         assert table.key(row["row"]) == row["key"]
         assert hashlib.sha256(image).hexdigest() == row["sha256"]
@@ -179,7 +179,7 @@ def test_a_truncated_shard_is_refused(copy):
     with pytest.raises(InputError, match=r"val-00000\.arrow: \d+ bytes where"):
         PreparedData.open(copy)
     with pytest.raises(InputError, match=r"val-00000\.arrow: not a whole shard"):
-        PictureTable([path])
+        ImageTable([path])
 
 
 def test_an_arrow_file_of_something_else_is_refused(tmp_path):
@@ -189,7 +189,7 @@ def test_an_arrow_file_of_something_else_is_refused(tmp_path):
         writer.write_table(table)
 
     with pytest.raises(InputError, match=r"not a whole shard .*its columns are x"):
-        PictureTable([path])
+        ImageTable([path])
 
 
 @fault(
@@ -202,7 +202,7 @@ def test_a_manifest_of_another_data_set_is_refused(copy):
     table = pq.read_table(path)
     pq.write_table(table.slice(0, 50), path)
 
-    with pytest.raises(InputError, match=r"manifest\.parquet: pictures by split are"):
+    with pytest.raises(InputError, match=r"manifest\.parquet: images by split are"):
         PreparedData.open(copy)
 
 

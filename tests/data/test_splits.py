@@ -1,4 +1,4 @@
-"""A split is balanced, repeatable and independent of the order of the pictures."""
+"""A split is balanced, repeatable and independent of the order of the images."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_the_seed_decides_the_draw():
     assert drawn(per_class=7) != drawn(per_class=7, seed=1)
 
 
-def test_the_order_of_the_pictures_does_not_matter():
+def test_the_order_of_the_images_does_not_matter():
     shuffled = np.random.default_rng(0).permutation(len(KEYS))
     rows = draw_split(LABELS[shuffled], [KEYS[i] for i in shuffled], per_class=7, seed=0)
 
@@ -46,26 +46,26 @@ def test_a_smaller_draw_is_part_of_a_larger_one():
     assert set(drawn(per_class=3)) < set(drawn(per_class=9))
 
 
-def test_unlabelled_pictures_are_never_drawn():
+def test_unlabelled_images_are_never_drawn():
     labels = LABELS.copy()
     labels[:25] = -1
 
     assert draw_split(labels, KEYS, per_class=5, seed=0).min() >= 25
 
 
-@fault("Numbers", "a split of more pictures of each class than one has", "refused, by class")
-def test_a_class_with_too_few_pictures_is_named():
-    with pytest.raises(InputError, match="class 0 has 25 pictures, per_class asks for 26"):
+@fault("Numbers", "a split of more images of each class than one has", "refused, by class")
+def test_a_class_with_too_few_images_is_named():
+    with pytest.raises(InputError, match="class 0 has 25 images, per_class asks for 26"):
         draw_split(LABELS, KEYS, per_class=26, seed=0)
 
 
 def test_a_fraction_that_leaves_nothing_is_refused():
-    with pytest.raises(InputError, match=r"fraction 0\.01 of the 25 pictures of class 0"):
+    with pytest.raises(InputError, match=r"fraction 0\.01 of the 25 images of class 0"):
         draw_split(LABELS, KEYS, fraction=0.01, seed=0)
 
 
-def test_a_draw_from_unlabelled_pictures_is_refused():
-    with pytest.raises(InputError, match="none of the pictures has a label"):
+def test_a_draw_from_unlabelled_images_is_refused():
+    with pytest.raises(InputError, match="none of the images has a label"):
         draw_split(np.full(3, -1, dtype=np.int32), ["a", "b", "c"], per_class=1, seed=0)
 
 
@@ -80,9 +80,9 @@ def test_a_list_may_name_keys_or_file_names(tmp_path):
     ("text", "message"),
     [
         ("", "the list is empty"),
-        ("train/0/0.jpg\nx\ny\nz\nw\n", "4 of its pictures are not in the data set: x, y, z, ..."),
-        ("0.jpg\n", "1 of its pictures are file names that several pictures have"),
-        ("train/0/0.jpg\ntrain/0/0.jpg\n", "1 of its pictures are named twice: train/0/0.jpg"),
+        ("train/0/0.jpg\nx\ny\nz\nw\n", "4 of its images are not in the data set: x, y, z, ..."),
+        ("0.jpg\n", "1 of its images are file names that several images have"),
+        ("train/0/0.jpg\ntrain/0/0.jpg\n", "1 of its images are named twice: train/0/0.jpg"),
     ],
 )
 def test_a_list_that_does_not_fit_is_refused(tmp_path, text, message):

@@ -59,13 +59,13 @@ def test_a_drawn_split_is_written_with_its_labels(scenes_folder, tmp_path):
     metrics = run_split(split_recipe(per_class=2), scenes_folder, tmp_path, None)
     chosen = rows(tmp_path)
 
-    assert metrics == {"pictures": 20.0, "classes": 10.0}
+    assert metrics == {"images": 20.0, "classes": 10.0}
     assert sorted(chosen["label"]) == sorted([*range(10)] * 2)
     # Scenes take turns among the classes.
     assert all(int(k[-1]) == label for k, label in zip(chosen["key"], chosen["label"], strict=True))
 
 
-def test_a_listed_split_holds_the_listed_pictures(scenes_folder, tmp_path):
+def test_a_listed_split_holds_the_listed_images(scenes_folder, tmp_path):
     file = tmp_path / "list.txt"
     file.write_text("train/00007\n00003\n")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()

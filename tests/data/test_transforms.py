@@ -1,4 +1,4 @@
-"""Transforms draw from the given generator only, and do to pictures what they say."""
+"""Transforms draw from the given generator only, and do to images what they say."""
 
 import random
 
@@ -26,14 +26,14 @@ def rng(seed=0):
 
 
 @pytest.fixture
-def picture():
+def image():
     pixels = rng(1).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     return Image.fromarray(pixels).resize((120, 80), Image.Resampling.BICUBIC)
 
 
 @pytest.fixture
-def pixels(picture):
-    return to_pixels(picture)
+def pixels(image):
+    return to_pixels(image)
 
 
 def near(one, other):
@@ -54,7 +54,7 @@ TRAINING = {
 
 
 @pytest.mark.parametrize("transform", TRAINING.values(), ids=TRAINING)
-def test_the_generator_alone_decides_the_picture(pixels, transform):
+def test_the_generator_alone_decides_the_image(pixels, transform):
     def made(seed):
         result = transform(pixels, rng(seed))
         return torch.stack(result) if isinstance(result, list) else result
@@ -105,7 +105,7 @@ def test_global_generators_are_seeded_inside_and_restored_after_an_error():
 
 
 @pytest.mark.parametrize("transform", TRAINING.values(), ids=TRAINING)
-def test_the_given_picture_stays_as_it_is(pixels, transform):
+def test_the_given_image_stays_as_it_is(pixels, transform):
     before = pixels.clone()
 
     for seed in range(5):
@@ -115,14 +115,14 @@ def test_the_given_picture_stays_as_it_is(pixels, transform):
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-def test_a_crop_equals_the_librarys_crop_of_the_same_part(picture, interpolation):
+def test_a_crop_equals_the_librarys_crop_of_the_same_part(image, interpolation):
     crop = RandomCrop(32, (0.2, 1.0), flip=0.0, interpolation=interpolation)
-    part = crop._part(picture.height, picture.width, rng(5))
+    part = crop._part(image.height, image.width, rng(5))
     expected = F.resized_crop(
-        picture, *part, [32, 32], interpolation=InterpolationMode(interpolation), antialias=True
+        image, *part, [32, 32], interpolation=InterpolationMode(interpolation), antialias=True
     )
 
-    assert near(crop(to_pixels(picture), rng(5)), to_pixels(expected))
+    assert near(crop(to_pixels(image), rng(5)), to_pixels(expected))
 
 
 def test_crops_have_the_areas_and_ratios_that_were_asked_for():
@@ -144,7 +144,7 @@ def test_crops_have_the_areas_and_ratios_that_were_asked_for():
     assert (left + width <= 600).all()
 
 
-def test_a_picture_too_long_for_any_ratio_gives_its_centre():
+def test_an_image_too_long_for_any_ratio_gives_its_centre():
     assert RandomCrop(8, (1.0, 1.0))._part(10, 100, rng()) == (0, 43, 10, 13)
 
 
@@ -157,7 +157,7 @@ def test_half_of_the_crops_are_mirrored():
     assert 0.45 < np.mean(mirrored) < 0.55
 
 
-def test_two_views_of_a_picture_differ(pixels):
+def test_two_views_of_an_image_differ(pixels):
     u, v = view_transforms("mfm", size=32, min_scale=0.2, num_views=2)(pixels, rng())
     assert not torch.equal(u, v)
 
@@ -178,8 +178,8 @@ def test_spatial_views_are_the_same_crops_without_changes_of_color(pixels):
     assert not torch.equal(both[0], both[2])
 
 
-def test_a_crop_of_everything_without_mirror_changes_nothing(picture):
-    square = to_pixels(picture.resize((32, 32)))
+def test_a_crop_of_everything_without_mirror_changes_nothing(image):
+    square = to_pixels(image.resize((32, 32)))
     crop = RandomCrop(32, (1.0, 1.0), flip=0.0, ratio=(1.0, 1.0))
 
     assert torch.equal(crop(square, rng()), square)
@@ -191,9 +191,9 @@ def test_every_second_dino_view_may_be_solarised_and_the_first_never():
     assert [(v.blur, v.solarise, v.grey) for v in views] == [(1.0, 0.0, 0.2), (0.1, 0.2, 0.2)]
 
 
-def test_jitter_without_strength_does_nothing_and_brightness_scales(picture):
+def test_jitter_without_strength_does_nothing_and_brightness_scales(image):
     nothing = ColourJitter(0.0, 0.0, 0.0, 0.0, 1.0)
-    colours = np.array(picture)
+    colours = np.array(image)
     assert np.array_equal(nothing(colours, rng()), colours)
 
     grey = np.full((4, 4, 3), 100, dtype=np.uint8)
@@ -227,15 +227,15 @@ def test_rand_augment_survives_every_operation(magnitude):
     assert all(transform(pixels, rng(i)).shape == (3, 16, 16) for i in range(300))
 
 
-def test_evaluation_takes_the_centre_of_the_resized_picture(picture):
-    expected = F.center_crop(F.resize(picture, [36], InterpolationMode.BICUBIC), [32, 32])
+def test_evaluation_takes_the_centre_of_the_resized_image(image):
+    expected = F.center_crop(F.resize(image, [36], InterpolationMode.BICUBIC), [32, 32])
 
-    found = eval_transform(resize=36, crop=32)(to_pixels(picture), rng())
+    found = eval_transform(resize=36, crop=32)(to_pixels(image), rng())
     assert near(found, to_pixels(expected))
 
 
-def test_evaluation_leaves_a_fitting_picture_as_it_is(picture):
-    square = to_pixels(picture.resize((32, 32)))
+def test_evaluation_leaves_a_fitting_image_as_it_is(image):
+    square = to_pixels(image.resize((32, 32)))
 
     assert torch.equal(eval_transform(resize=32, crop=32)(square, rng()), square)
 
@@ -247,17 +247,17 @@ def test_unit_range_maps_black_to_0_and_white_to_1():
 
 
 def joint_pair(height=40, width=60):
-    """A picture whose red value is ten times its class id, and the ids."""
+    """An image whose red value is ten times its class id, and the ids."""
     ids = rng().integers(0, 11, (height // 10, width // 10), dtype=np.uint8).repeat(10, 0)
     ids = ids.repeat(10, 1)
-    picture = Image.fromarray(np.stack([ids * 10] * 3, axis=-1))
-    return to_pixels(picture), Image.fromarray(ids)
+    image = Image.fromarray(np.stack([ids * 10] * 3, axis=-1))
+    return to_pixels(image), Image.fromarray(ids)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_picture_and_annotation_move_together(seed):
-    picture, annotation = joint_pair()
-    image, ids = segment_transform(crop=40, scale=(1.0, 1.0))(picture, annotation, rng(seed))
+def test_image_and_annotation_move_together(seed):
+    image, annotation = joint_pair()
+    image, ids = segment_transform(crop=40, scale=(1.0, 1.0))(image, annotation, rng(seed))
 
     assert image.shape == (3, 40, 40)
     assert torch.equal(image[0], ids * 10)
@@ -265,8 +265,8 @@ def test_picture_and_annotation_move_together(seed):
 
 @pytest.mark.parametrize("scale", [(0.5, 0.5), (0.5, 2.0), (2.0, 2.0)])
 def test_scaled_annotations_hold_known_ids_only_and_fill_with_ignore(scale):
-    picture, annotation = joint_pair()
-    image, ids = segment_transform(crop=32, scale=scale)(picture, annotation, rng())
+    image, annotation = joint_pair()
+    image, ids = segment_transform(crop=32, scale=scale)(image, annotation, rng())
     inside = ids != IGNORE
 
     assert ids.shape == (32, 32)
@@ -279,13 +279,11 @@ def test_scaled_annotations_hold_known_ids_only_and_fill_with_ignore(scale):
 
 
 def test_colour_jitter_leaves_the_annotation_alone():
-    picture, annotation = joint_pair()
+    image, annotation = joint_pair()
     plain = segment_transform(crop=40, scale=(1.0, 1.0), flip=0.0)
     jittered = segment_transform(crop=40, scale=(1.0, 1.0), flip=0.0, jitter=0.5)
 
-    assert torch.equal(
-        plain(picture, annotation, rng(2))[1], jittered(picture, annotation, rng(2))[1]
-    )
+    assert torch.equal(plain(image, annotation, rng(2))[1], jittered(image, annotation, rng(2))[1])
 
 
 class Places(np.random.Generator):
@@ -306,35 +304,35 @@ def striped(*widths_and_ids):
     return to_pixels(Image.fromarray(np.stack([ids] * 3, axis=-1))), Image.fromarray(ids)
 
 
-def crop_at(picture, *lefts, share=0.75):
+def crop_at(image, *lefts, share=0.75):
     """The ids of the crop that is taken, and how many places were left over."""
     drawn = Places(*(number for left in lefts for number in (left, 0)))
     transform = segment_transform(crop=8, scale=(1.0, 1.0), flip=0.0, max_class_share=share)
-    _, ids = transform(*picture, drawn)
+    _, ids = transform(*image, drawn)
     return ids[0].tolist(), len(drawn.places) // 2
 
 
 def test_a_crop_with_three_quarters_of_one_class_is_drawn_again():
-    picture = striped((8, 1), (8, 2))
+    image = striped((8, 1), (8, 2))
 
     # 8 of 8, then 6 of 8 columns of one class, then 5 of 8.
-    assert crop_at(picture, 0, 2, 3, 4) == ([1] * 5 + [2] * 3, 1)
-    assert crop_at(picture, 2, 3, share=0.76) == ([1] * 6 + [2] * 2, 1)
-    assert crop_at(picture, 0, 3, share=None) == ([1] * 8, 1)
+    assert crop_at(image, 0, 2, 3, 4) == ([1] * 5 + [2] * 3, 1)
+    assert crop_at(image, 2, 3, share=0.76) == ([1] * 6 + [2] * 2, 1)
+    assert crop_at(image, 0, 3, share=None) == ([1] * 8, 1)
 
 
 def test_ignored_pixels_count_for_no_share():
     # 3 columns of one class and 1 of another: three quarters of what is annotated, not of all.
-    picture = striped((4, IGNORE), (3, 1), (4, 2))
+    image = striped((4, IGNORE), (3, 1), (4, 2))
 
-    assert crop_at(picture, 0, 1, 2)[0] == [IGNORE] * 3 + [1] * 3 + [2] * 2
+    assert crop_at(image, 0, 1, 2)[0] == [IGNORE] * 3 + [1] * 3 + [2] * 2
 
 
 @pytest.mark.parametrize("value", [7, IGNORE])
 def test_where_no_crop_is_mixed_the_eleventh_is_taken(value):
-    picture = striped((16, value), (1, 3))
+    image = striped((16, value), (1, 3))
 
-    taken, left_over = crop_at(picture, *[0] * 10, 5, 9)
+    taken, left_over = crop_at(image, *[0] * 10, 5, 9)
 
     assert (taken, left_over) == ([value] * 8, 1)
 

@@ -299,7 +299,7 @@ PARSERS = (
         ValueError,
     ),
     Parser("note of a driver", mangled_json(NOTE), _file((NOTES / "n.json").as_posix(), _note)),
-    Parser("list of pictures", mangled(b"train/1\ntrain/2\n3\n"), _file("list.txt", _list)),
+    Parser("list of images", mangled(b"train/1\ntrain/2\n3\n"), _file("list.txt", _list)),
     Parser("duration", mangled(b"2-12:30:00"), _text(parse_minutes), ValueError),
     Parser("sinfo", mangled(SINFO), _text(read_partitions)),
     Parser("gres", mangled(b"gpu:a100:4(S:0-1),gpu:2"), _text(read_gpus)),

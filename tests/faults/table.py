@@ -22,7 +22,7 @@ KINDS = (
     "Processes",
     "Disk",
     "Bytes",
-    "Pictures",
+    "Images",
     "Numbers",
     "Config",
     "Services",
@@ -44,8 +44,8 @@ EXCEPTIONS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "Bytes",
-        "a flipped bit inside a picture of a shard, in training",
-        "not seen there, since hashing all pictures at each start is too dear; `verify` names it, "
+        "a flipped bit inside an image of a shard, in training",
+        "not seen there, since hashing all images at each start is too dear; `verify` names it, "
         "which is tested",
     ),
     (

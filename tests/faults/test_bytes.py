@@ -33,7 +33,7 @@ from folk.evidence.results.metrics.variants import accuracy_of_variants, write_v
 from folk.evidence.results.stored import write_rows
 from folk.models.classifier import create_classifier, load_classifier, save_classifier
 from folk.models.encoder import create_encoder, load_encoder, save_encoder
-from folk.stages.pictures import keys_of
+from folk.stages.images import keys_of
 from folk.training.checkpoint import load_checkpoint, save_checkpoint
 from folk.training.distributed import World
 from folk.training.history import read_history
@@ -53,7 +53,7 @@ class Reader:
     checks: bool = False
 
 
-def read_pictures(folder: Path) -> None:
+def read_images(folder: Path) -> None:
     table = PreparedData.open(folder).split("train")
     table.labels(), table.keys()
     for index in range(len(table)):
@@ -73,9 +73,9 @@ READERS = {
         "checkpoint.pt", lambda f: load_checkpoint(f / "checkpoint.pt", "id"), checks=True
     ),
     "history": Reader("metrics.jsonl", lambda f: read_history(f / "metrics.jsonl")),
-    "data set": Reader("scenes/dataset.json", lambda f: read_pictures(f / "scenes")),
-    "manifest": Reader("scenes/manifest.parquet", lambda f: read_pictures(f / "scenes")),
-    "shard": Reader("scenes/shards/train-00000.arrow", lambda f: read_pictures(f / "scenes")),
+    "data set": Reader("scenes/dataset.json", lambda f: read_images(f / "scenes")),
+    "manifest": Reader("scenes/manifest.parquet", lambda f: read_images(f / "scenes")),
+    "shard": Reader("scenes/shards/train-00000.arrow", lambda f: read_images(f / "scenes")),
     "shard in a figure": Reader(
         "scenes/shards/train-00000.arrow",
         lambda f: drawings._samples(f / "scenes/shards/train-00000.arrow", ["a"] * 10),
@@ -116,9 +116,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [{"step": n, "epoch": n / 4, "time": 0.0, "loss": 1.0} for n in range(1, 9)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     prepare_scenes(folder / "scenes", num_train=10, num_val=10, num_unlabelled=10, size=32)
-    pictures, none = np.zeros((2, 8, 8, 3), np.uint8), np.zeros((0, 2, 8, 8, 3), np.uint8)
+    images, none = np.zeros((2, 8, 8, 3), np.uint8), np.zeros((0, 2, 8, 8, 3), np.uint8)
     np.savez_compressed(
-        folder / "examples.npz", pictures=pictures, names=np.array([], np.str_),
+        folder / "examples.npz", images=images, names=np.array([], np.str_),
         keep=none[..., 0].astype(bool), filtered=none, reconstructed=none,
     )  # fmt: skip
     pq.write_table(pa.table({"key": ["a", "b"], "label": [0, 1]}), folder / "keys.parquet")

@@ -141,7 +141,7 @@ def _other_disk(_source: Path, _target: Path) -> None:
 def prepare(
     out: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[int, str]:
-    """Prepare a few pictures by the command line; exit status and the last line."""
+    """Prepare a few images by the command line; exit status and the last line."""
     recipe = str(Path(__file__).parents[2] / "config/recipes/prepare/demo.yaml")
     settings = [word for value in SCENES for word in ("--set", f"scenes.{value}")]
     command = ["prepare", "--recipe", recipe, "--name", "scenes", "--out", str(out), *settings]
@@ -222,9 +222,9 @@ def _read_only(**_options: object) -> None:
 
 
 def test_what_cannot_be_read_is_not_told_as_what_cannot_be_written(tmp_path):
-    picture = tmp_path / "elsewhere/picture.png"
-    with pytest.raises(PermissionError, match="picture"), whole_file(tmp_path / "shard"):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(picture))
+    image = tmp_path / "elsewhere/image.png"
+    with pytest.raises(PermissionError, match="image"), whole_file(tmp_path / "shard"):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(image))
 
 
 @fault(

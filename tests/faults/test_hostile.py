@@ -82,16 +82,16 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, form, monkeypatch):
             tar.addfile(info, io.BytesIO(zeros))
     assert path.stat().st_size < len(zeros) / 100
 
-    with open_archive(path) as archive, pytest.raises(InputError, match="no archive of pictures"):
+    with open_archive(path) as archive, pytest.raises(InputError, match="no archive of images"):
         list(archive.members())
 
 
 @fault(
     "Hostile input",
-    "a picture in an archive that claims to be larger than any",
+    "an image in an archive that claims to be larger than any",
     "refused by its name and size, not read",
 )
-def test_a_member_larger_than_any_picture_is_not_read(tmp_path, monkeypatch):
+def test_a_member_larger_than_any_image_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(members, "MAX_MEMBER_BYTES", 100)
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         info = tarfile.TarInfo("a/1.jpg")
@@ -100,7 +100,7 @@ def test_a_member_larger_than_any_picture_is_not_read(tmp_path, monkeypatch):
 
     with open_archive(tmp_path / "a.tar") as archive:
         (member,) = archive.members()
-        with pytest.raises(InputError, match=r"a/1\.jpg: 101 bytes, no picture is so large"):
+        with pytest.raises(InputError, match=r"a/1\.jpg: 101 bytes, no image is so large"):
             archive.read(member)
 
 
@@ -211,7 +211,7 @@ def test_an_array_of_objects_is_never_unpickled(tmp_path, trap):
     path = tmp_path / "examples.npz"
     evil = np.empty(1, dtype=object)
     evil[0] = trap
-    np.savez(path, pictures=evil, keep=evil, filtered=evil, reconstructed=evil, names=evil)
+    np.savez(path, images=evil, keep=evil, filtered=evil, reconstructed=evil, names=evil)
 
     with pytest.raises(InputError, match=r"examples\.npz: not the examples"):
         examples._read(path, "x")

@@ -10,11 +10,11 @@ import torch
 
 from folk.data.splits import draw_split
 from folk.evidence.core.errors import InputError
+from folk.evidence.results.bootstrap import image_bootstrap, image_scores
 from folk.evidence.results.metrics.classification import ranked, top_k_of_file, write_predictions
 from folk.evidence.results.metrics.intervals import bootstrap_interval
 from folk.evidence.results.metrics.knn import knn_class_scores
 from folk.evidence.results.metrics.variants import accuracy_of_variants, write_variants
-from folk.evidence.results.pictures import image_bootstrap, picture_scores
 from folk.filters.apply import apply_filter
 from folk.filters.com_rcom import ComRComFilter
 from folk.filters.draws import Draws
@@ -68,29 +68,29 @@ def test_a_rate_that_is_not_finite_is_refused(value):
 
 @fault("Numbers", "scores that are NaN during a training", "refused; no class is named by chance")
 def test_scores_that_are_none_have_no_order():
-    with pytest.raises(InputError, match="the scores of picture 1 are not finite"):
+    with pytest.raises(InputError, match="the scores of image 1 are not finite"):
         ranked(np.array([[1.0, 2.0], [np.nan, 0.0]]), 1)
 
 
-@fault("Numbers", "one picture to measure on", "no interval over pictures")
-def test_one_picture_has_no_interval(tmp_path):
+@fault("Numbers", "one image to measure on", "no interval over images")
+def test_one_image_has_no_interval(tmp_path):
     write_predictions(tmp_path / "predictions.parquet", ["a"], LABELS[:1], LOGITS[:1])
-    one = picture_scores(tmp_path, "top1_last")
+    one = image_scores(tmp_path, "top1_last")
 
     assert image_bootstrap([[one]], "mean") is None
     with pytest.raises(InputError, match="needs at least two"):
         bootstrap_interval(np.ones(1), seed=0)
     write_predictions(tmp_path / "predictions.parquet", ["a", "b"], LABELS[:2], LOGITS[:2])
-    assert image_bootstrap([[picture_scores(tmp_path, "top1_last")]], "mean") is not None
+    assert image_bootstrap([[image_scores(tmp_path, "top1_last")]], "mean") is not None
 
 
 @fault(
     "Numbers",
-    "a class of the data set without a training picture, in a split of k per class or of a share",
+    "a class of the data set without a training image, in a split of k per class or of a share",
     "refused, by class",
 )
 @pytest.mark.parametrize("how", [{"per_class": 1}, {"fraction": 0.5}])
-def test_a_class_without_a_picture_is_not_passed_over(how):
+def test_a_class_without_an_image_is_not_passed_over(how):
     labels = np.array([0, 0, 2, 2])
 
     with pytest.raises(InputError, match="class 1"):
@@ -99,7 +99,7 @@ def test_a_class_without_a_picture_is_not_passed_over(how):
         draw_split(np.array([0, 1, 2]), ["a", "b", "c"], seed=0, num_classes=4, per_class=1)
 
 
-@fault("Numbers", "k-NN with k above the number of pictures", "all of them vote")
+@fault("Numbers", "k-NN with k above the number of images", "all of them vote")
 def test_more_neighbours_than_there_are_is_all_of_them():
     features, labels = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), np.array([0, 1, 1])
 
@@ -109,7 +109,7 @@ def test_more_neighbours_than_there_are_is_all_of_them():
     )
 
     assert many.tolist() == all_of_them.tolist()
-    assert 2 not in many  # a class without a picture
+    assert 2 not in many  # a class without an image
 
 
 COLOURS = {"black": 0.0, "grey": 0.37, "white": 1.0}
@@ -118,7 +118,7 @@ COLOURS = {"black": 0.0, "grey": 0.37, "white": 1.0}
 @pytest.mark.parametrize("size", [32, 33, 224])
 @pytest.mark.parametrize("value", COLOURS.values(), ids=COLOURS)
 @pytest.mark.parametrize("mode", ["fraction", "relative_max"])
-def test_a_picture_of_one_colour_keeps_its_mean_under_com_and_nothing_under_rcom(size, value, mode):
+def test_an_image_of_one_colour_keeps_its_mean_under_com_and_nothing_under_rcom(size, value, mode):
     images = torch.full((2, 3, size, size), value)
     com, rcom = (
         ComRComFilter(p_com=p, threshold_mode=mode)(images, Draws(0, 2)) for p in (1.0, 0.0)
@@ -134,7 +134,7 @@ def test_a_picture_of_one_colour_keeps_its_mean_under_com_and_nothing_under_rcom
 @pytest.mark.parametrize("weights", [None, WeightMatrix(), WeightMatrix(log=True)])
 @pytest.mark.parametrize("normalise", ["batch", "image"])
 @pytest.mark.parametrize("p_com", [0.0, 1.0])
-def test_the_loss_of_a_black_picture_and_its_gradient_are_finite(weights, normalise, p_com):
+def test_the_loss_of_a_black_image_and_its_gradient_are_finite(weights, normalise, p_com):
     images = torch.zeros(2, 3, 32, 32)
     keep = ComRComFilter(p_com=p_com)(images, Draws(0, 2))
     prediction = torch.zeros(2, 3, 32, 32, requires_grad=True)

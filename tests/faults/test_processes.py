@@ -37,7 +37,7 @@ def call(command: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def prepare(out: Path) -> list[str]:
-    """A command that prepares hardly any pictures."""
+    """A command that prepares hardly any images."""
     settings = [word for key, value in SMALL.items() for word in ("--set", f"scenes.{key}={value}")]
     recipe = ["--recipe", "config/recipes/prepare/demo.yaml", "--code", "c"]
     return ["prepare", *recipe, "--name", "scenes", "--out", str(out), *settings]

@@ -14,7 +14,7 @@ import typer
 from folk.cli import app
 from tests.faults.table import fault
 
-# Prepares pictures, trains on them and mirrors both; whatever looks beyond this machine is told.
+# Prepares images, trains on them and mirrors both; whatever looks beyond this machine is told.
 ALONE = """
 import socket, sys
 from pathlib import Path

@@ -25,27 +25,27 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_low_and_high_pictures_add_up_before_the_clip():
-    pictures = torch.rand(4, 3, 32, 32, generator=seeded())
-    low = RadialFilter(16.0)(pictures, Draws(0, len(pictures)))
+def test_low_and_high_images_add_up_before_the_clip():
+    images = torch.rand(4, 3, 32, 32, generator=seeded())
+    low = RadialFilter(16.0)(images, Draws(0, len(images)))
 
-    total = apply_filter(pictures, low, clamp=False) + apply_filter(pictures, ~low, clamp=False)
+    total = apply_filter(images, low, clamp=False) + apply_filter(images, ~low, clamp=False)
 
-    torch.testing.assert_close(total, pictures)
+    torch.testing.assert_close(total, images)
 
 
-def test_each_picture_is_filtered_by_its_own_mask():
-    pictures = torch.rand(2, 3, 32, 32, generator=seeded())
+def test_each_image_is_filtered_by_its_own_mask():
+    images = torch.rand(2, 3, 32, 32, generator=seeded())
     low = radial_keep((32, 32), 4.0)
     keep = torch.stack([torch.ones_like(low), low])[:, None]
 
-    filtered = apply_filter(pictures, keep)
+    filtered = apply_filter(images, keep)
 
-    torch.testing.assert_close(filtered[0], pictures[0])
-    assert (filtered[1] - pictures[1]).abs().max() > 0.05
+    torch.testing.assert_close(filtered[0], images[0])
+    assert (filtered[1] - images[1]).abs().max() > 0.05
 
 
-def test_without_its_mean_colour_a_flat_picture_is_black():
+def test_without_its_mean_colour_a_flat_image_is_black():
     flat = torch.full((1, 3, 32, 32), 0.5)
     keep = ~radial_keep((32, 32), 1.0)[None, None]
 
@@ -53,38 +53,38 @@ def test_without_its_mean_colour_a_flat_picture_is_black():
 
 
 def test_the_magnitude_of_the_inverse_folds_negative_values_up():
-    pictures = torch.rand(2, 3, 32, 32, generator=seeded())
+    images = torch.rand(2, 3, 32, 32, generator=seeded())
     keep = (~radial_keep((32, 32), 3.0)).expand(2, 1, -1, -1)
 
-    real = apply_filter(pictures, keep, clamp=False)
-    folded = apply_filter(pictures, keep, clamp=False, inverse="abs")
+    real = apply_filter(images, keep, clamp=False)
+    folded = apply_filter(images, keep, clamp=False, inverse="abs")
 
     assert (real < 0).any()
     torch.testing.assert_close(folded, real.abs())
 
 
-def test_about_half_of_a_high_pass_picture_is_clipped_and_little_of_a_low_pass_one():
-    pictures = torch.rand(8, 3, 64, 64, generator=seeded())
+def test_about_half_of_a_high_pass_image_is_clipped_and_little_of_a_low_pass_one():
+    images = torch.rand(8, 3, 64, 64, generator=seeded())
     low = radial_keep((64, 64), 4.57).expand(8, 1, -1, -1)
 
-    assert 0.4 < clipped_fraction(apply_filter(pictures, ~low, clamp=False)) < 0.6
-    assert clipped_fraction(apply_filter(pictures, low, clamp=False)) < 0.05
+    assert 0.4 < clipped_fraction(apply_filter(images, ~low, clamp=False)) < 0.6
+    assert clipped_fraction(apply_filter(images, low, clamp=False)) < 0.05
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.3, 0.5, 1.0])
 def test_low_pass_is_drawn_with_its_probability(probability):
-    pictures = torch.rand(4000, 1, 16, 16, generator=seeded())
+    images = torch.rand(4000, 1, 16, 16, generator=seeded())
 
-    keep = RadialFilter(3.0, probability, radius_size=None)(pictures, Draws(0, len(pictures)))
+    keep = RadialFilter(3.0, probability, radius_size=None)(images, Draws(0, len(images)))
 
     keeps_mean_colour = keep[:, 0, 0, 0].float().mean().item()
     assert keeps_mean_colour == pytest.approx(probability, abs=0.03)
 
 
 def test_each_threshold_is_drawn_a_third_of_the_time():
-    pictures = torch.rand(3000, 1, 16, 16, generator=seeded()).expand(-1, 3, -1, -1)
+    images = torch.rand(3000, 1, 16, 16, generator=seeded()).expand(-1, 3, -1, -1)
 
-    kept = ComRComFilter(thresholds=(0.05, 0.1, 0.3), p_com=1.0)(pictures, Draws(0, len(pictures)))
+    kept = ComRComFilter(thresholds=(0.05, 0.1, 0.3), p_com=1.0)(images, Draws(0, len(images)))
 
     # Half-plane counts of the three are far apart: about 7, 14 and 40.
     counts = kept.sum((1, 2, 3))
@@ -93,24 +93,24 @@ def test_each_threshold_is_drawn_a_third_of_the_time():
         assert share == pytest.approx(1 / 3, abs=0.03)
 
 
-def test_one_threshold_per_batch_gives_all_pictures_the_same():
-    pictures = torch.rand(64, 3, 16, 16, generator=seeded())
+def test_one_threshold_per_batch_gives_all_images_the_same():
+    images = torch.rand(64, 3, 16, 16, generator=seeded())
     chooses = ComRComFilter(thresholds=(0.05, 0.3), p_com=1.0, threshold_draw="batch")
 
     keeps_many = [
-        chooses(pictures, Draws(seed, len(pictures))).sum((1, 2, 3)) > 20 for seed in range(8)
+        chooses(images, Draws(seed, len(images))).sum((1, 2, 3)) > 20 for seed in range(8)
     ]
 
     assert all(batch.all() or not batch.any() for batch in keeps_many)
     assert len({bool(batch[0]) for batch in keeps_many}) == 2
 
 
-def test_both_views_share_a_threshold_drawn_per_picture_but_not_one_drawn_per_view():
-    pictures = torch.rand(64, 3, 16, 16, generator=seeded())
+def test_both_views_share_a_threshold_drawn_per_image_but_not_one_drawn_per_view():
+    images = torch.rand(64, 3, 16, 16, generator=seeded())
 
     def differ(draw):
         chooses = ComRComFilter(thresholds=(0.05, 0.3), p_com=1.0, threshold_draw=draw)
-        keep_u, keep_v = chooses.draw_pair(pictures, pictures, Draws(0, len(pictures)))
+        keep_u, keep_v = chooses.draw_pair(images, images, Draws(0, len(images)))
         return (keep_u != keep_v).flatten(1).any(1)
 
     assert not differ("image").any()
@@ -126,19 +126,19 @@ def test_both_views_share_a_threshold_drawn_per_picture_but_not_one_drawn_per_vi
     ],
 )
 def test_one_of_each_gives_two_views_opposite_masks(chooses):
-    pictures = torch.rand(64, 3, 32, 32, generator=seeded())
+    images = torch.rand(64, 3, 32, 32, generator=seeded())
 
-    keep_u, keep_v = chooses.draw_pair(pictures, pictures, Draws(0, len(pictures)))
+    keep_u, keep_v = chooses.draw_pair(images, images, Draws(0, len(images)))
 
     assert torch.equal(keep_u, ~keep_v)
     assert 10 < keep_u[:, 0, 0, 0].sum() < 54
 
 
 def test_independent_views_agree_about_half_of_the_time():
-    pictures = torch.rand(400, 3, 16, 16, generator=seeded())
+    images = torch.rand(400, 3, 16, 16, generator=seeded())
 
     keep_u, keep_v = ComRComFilter(thresholds=(0.1,)).draw_pair(
-        pictures, pictures, Draws(0, len(pictures))
+        images, images, Draws(0, len(images))
     )
 
     same = (keep_u == keep_v).flatten(1).all(1).float().mean().item()
@@ -146,18 +146,18 @@ def test_independent_views_agree_about_half_of_the_time():
 
 
 def test_the_mean_colour_can_be_spared():
-    pictures = torch.rand(8, 3, 32, 32, generator=seeded())
+    images = torch.rand(8, 3, 32, 32, generator=seeded())
     always_rcom = ComRComFilter(p_com=0.0, dc="always_keep")
 
-    assert always_rcom(pictures, Draws(0, len(pictures)))[:, :, 0, 0].all()
+    assert always_rcom(images, Draws(0, len(images)))[:, :, 0, 0].all()
 
 
 def test_colours_share_a_mask_unless_told_otherwise():
-    pictures = torch.rand(8, 3, 32, 32, generator=seeded())
+    images = torch.rand(8, 3, 32, 32, generator=seeded())
 
-    shared = ComRComFilter()(pictures, Draws(0, len(pictures)))
+    shared = ComRComFilter()(images, Draws(0, len(images)))
     own = ComRComFilter(thresholds=(0.05,), mask_channels="per_channel")(
-        pictures, Draws(0, len(pictures))
+        images, Draws(0, len(images))
     )
 
     assert shared.shape == (8, 1, 32, 17)
@@ -166,9 +166,9 @@ def test_colours_share_a_mask_unless_told_otherwise():
 
 
 def test_the_grey_weights_matter():
-    pictures = torch.rand(8, 3, 32, 32, generator=seeded())
+    images = torch.rand(8, 3, 32, 32, generator=seeded())
     masks = [
-        ComRComFilter(thresholds=(0.05,), gray=gray)(pictures, Draws(0, len(pictures)))
+        ComRComFilter(thresholds=(0.05,), gray=gray)(images, Draws(0, len(images)))
         for gray in ("bt601", "mean")
     ]
 
@@ -185,12 +185,12 @@ ANY_FILTER = [
 
 @pytest.mark.parametrize("chooses", ANY_FILTER)
 def test_the_same_seed_draws_the_same_masks_and_touches_no_global_state(chooses):
-    pictures = torch.rand(16, 3, 32, 32, generator=seeded())
+    images = torch.rand(16, 3, 32, 32, generator=seeded())
     state = torch.get_rng_state()
 
     first, second = (
-        chooses(pictures, Draws(7, len(pictures))),
-        chooses(pictures, Draws(7, len(pictures))),
+        chooses(images, Draws(7, len(images))),
+        chooses(images, Draws(7, len(images))),
     )
 
     assert torch.equal(first, second)
@@ -206,27 +206,27 @@ def test_impossible_thresholds_are_refused(thresholds, makes):
 
 
 @pytest.mark.parametrize("chooses", ANY_FILTER)
-def test_pictures_need_not_be_square_nor_even(chooses):
-    pictures = torch.rand(4, 3, 33, 48, generator=seeded())
+def test_images_need_not_be_square_nor_even(chooses):
+    images = torch.rand(4, 3, 33, 48, generator=seeded())
 
-    keep = chooses(pictures, Draws(0, len(pictures)))
+    keep = chooses(images, Draws(0, len(images)))
 
     assert keep.shape == (4, 1, 33, 25)
-    kept, lost = (apply_filter(pictures, side, clamp=False) for side in (keep, ~keep))
-    torch.testing.assert_close(kept + lost, pictures)
+    kept, lost = (apply_filter(images, side, clamp=False) for side in (keep, ~keep))
+    torch.testing.assert_close(kept + lost, images)
 
 
 @pytest.mark.parametrize("chooses", ANY_FILTER)
 @pytest.mark.parametrize("size", [(32, 32), (31, 33), (32, 48)])
-def test_every_mask_leaves_a_real_picture(chooses, size):
+def test_every_mask_leaves_a_real_image(chooses, size):
     height, width = size
-    pictures = torch.rand(4, 3, height, width, generator=seeded())
-    keep = chooses(pictures, Draws(0, len(pictures)))
+    images = torch.rand(4, 3, height, width, generator=seeded())
+    keep = chooses(images, Draws(0, len(images)))
     rows = -torch.arange(height) % height
     columns = torch.arange(width // 2 + 1, width)
     plane = torch.cat([keep, keep[..., rows, :][..., -columns % width]], dim=-1)
 
-    filtered = torch.fft.ifft2(torch.fft.fft2(pictures.double()) * plane)
+    filtered = torch.fft.ifft2(torch.fft.fft2(images.double()) * plane)
 
     assert filtered.imag.abs().max() < 1e-12
 
@@ -254,24 +254,24 @@ def test_neighbouring_gabor_directions_touch_at_the_centre_frequency():
 
 
 @pytest.mark.parametrize("size", [(32, 32), (31, 33), (32, 48)])
-def test_every_gabor_mask_leaves_a_real_picture(size):
+def test_every_gabor_mask_leaves_a_real_image(size):
     height, width = size
     bank = gabor_bank(size, [4.0, 8.0, 16.0], orientations=6, octaves=1.5)
     rows = -torch.arange(height) % height
     columns = torch.arange(width // 2 + 1, width)
     plane = torch.cat([bank, bank[:, rows][..., -columns % width]], dim=-1)
-    picture = torch.rand(size, generator=seeded(), dtype=torch.float64)
+    image = torch.rand(size, generator=seeded(), dtype=torch.float64)
 
-    filtered = torch.fft.ifft2(torch.fft.fft2(picture) * plane)
+    filtered = torch.fft.ifft2(torch.fft.fft2(image) * plane)
 
     assert filtered.imag.abs().max() < 1e-12
 
 
-def test_gabor_filters_are_drawn_anew_for_each_picture_and_hidden_or_kept_alone():
-    pictures = torch.rand(64, 3, 32, 32, generator=seeded())
+def test_gabor_filters_are_drawn_anew_for_each_image_and_hidden_or_kept_alone():
+    images = torch.rand(64, 3, 32, 32, generator=seeded())
 
-    hidden = GaborFilter(hide_prob=1.0)(pictures, Draws(0, len(pictures)))
-    alone = GaborFilter(hide_prob=0.0)(pictures, Draws(0, len(pictures)))
+    hidden = GaborFilter(hide_prob=1.0)(images, Draws(0, len(images)))
+    alone = GaborFilter(hide_prob=0.0)(images, Draws(0, len(images)))
 
     assert hidden[:, 0, 0, 0].all()  # the mean colour belongs to no band
     assert not alone[:, 0, 0, 0].any()
@@ -279,7 +279,7 @@ def test_gabor_filters_are_drawn_anew_for_each_picture_and_hidden_or_kept_alone(
     assert 0.5 < hidden.float().mean() < 0.98
 
 
-def test_a_gabor_band_scales_with_the_picture():
+def test_a_gabor_band_scales_with_the_image():
     large = GaborFilter(frequencies=(28.0,), orientations=1, num_chosen=1, hide_prob=0.0)
 
     kept = large(torch.rand(1, 1, 64, 64), Draws(0, 1))[0, 0]
@@ -294,10 +294,10 @@ def test_more_gabor_filters_than_the_bank_holds_are_refused():
 
 def test_every_filter_is_known_by_its_kind_and_shows_its_sides():
     assert {"radial", "com-rcom", "gabor", "random"} <= FILTERS.keys()
-    pictures = torch.rand(2, 3, 32, 32, generator=seeded())
+    images = torch.rand(2, 3, 32, 32, generator=seeded())
     for name, one_sided in [*RadialFilter(16.0).sides(), *GaborFilter().sides()]:
         masks = [
-            one_sided(pictures, Draws(seed, len(pictures)))[0, 0, 0, 0].item() for seed in range(4)
+            one_sided(images, Draws(seed, len(images)))[0, 0, 0, 0].item() for seed in range(4)
         ]
         assert len(set(masks)) == 1, name
 

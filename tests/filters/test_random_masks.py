@@ -1,4 +1,4 @@
-"""What holds of every mask, whatever the picture, its size and the draws."""
+"""What holds of every mask, whatever the image, its size and the draws."""
 
 import dataclasses
 from functools import partial
@@ -68,20 +68,20 @@ RANDOM = _made(
 ANY = INFORMED | RADIAL | GABOR | RANDOM
 
 
-def pictures(height, width, seed, count=3):
+def random_images(height, width, seed, count=3):
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(count, 3, height, width, generator=generator, dtype=torch.float64)
 
 
 @fault(
     "Random",
-    "any filter with any attributes, on pictures of any size and any draws",
+    "any filter with any attributes, on images of any size and any draws",
     "whatever a mask keeps it keeps of both partners of a conjugate pair, so what the student sees "
-    "is a real picture, and removes the rest alone",
+    "is a real image, and removes the rest alone",
 )
 @given(ANY, SIDES, SIDES, SEEDS)
-def test_a_mask_keeps_both_partners_of_a_pair_and_leaves_a_real_picture(makes, high, wide, seed):
-    chooses, images = makes(), pictures(high, wide, seed)
+def test_a_mask_keeps_both_partners_of_a_pair_and_leaves_a_real_image(makes, high, wide, seed):
+    chooses, images = makes(), random_images(high, wide, seed)
 
     for keep in (
         chooses(images, Draws(seed, 3)),
@@ -97,7 +97,7 @@ def test_a_mask_keeps_both_partners_of_a_pair_and_leaves_a_real_picture(makes, h
 
 @given(INFORMED, SIDES, SIDES, SEEDS)
 def test_com_and_rcom_complement_each_other(makes, high, wide, seed):
-    chooses, images = makes(), pictures(high, wide, seed)
+    chooses, images = makes(), random_images(high, wide, seed)
     com, rcom = (dataclasses.replace(chooses, p_com=p)(images, Draws(seed, 3)) for p in (1.0, 0.0))
 
     both = com & rcom
@@ -110,7 +110,7 @@ def test_com_and_rcom_complement_each_other(makes, high, wide, seed):
 
 @given(SIDES, SIDES, SEEDS, THRESHOLDS)
 def test_com_keeps_what_the_full_plane_ranks_above_its_threshold(high, wide, seed, fraction):
-    images = pictures(high, wide, seed)
+    images = random_images(high, wide, seed)
     keep = ComRComFilter(thresholds=(fraction,), p_com=1.0)(images, Draws(0, 3))
 
     total, place = high * wide, int((1.0 - fraction) * high * wide)
@@ -134,7 +134,7 @@ def test_com_keeps_what_the_full_plane_ranks_above_its_threshold(high, wide, see
 def test_an_informed_mask_does_not_see_brightness_nor_where_things_stand(
     makes, high, wide, seed, power, down, right
 ):
-    chooses, images = makes(), pictures(high, wide, seed)
+    chooses, images = makes(), random_images(high, wide, seed)
     keep = chooses(images, Draws(seed, 3))
 
     # By powers of two, which change no digit.
@@ -144,7 +144,7 @@ def test_an_informed_mask_does_not_see_brightness_nor_where_things_stand(
 
 @given(SIDES, SIDES, SEEDS, st.floats(0.01, 0.99))
 def test_a_relative_threshold_keeps_what_exceeds_that_share_of_the_largest(high, wide, seed, share):
-    images = pictures(high, wide, seed)
+    images = random_images(high, wide, seed)
     chooses = ComRComFilter((share,), 1.0, threshold_mode="relative_max", gray="mean")
 
     keep = full_plane(chooses(images, Draws(0, 3))[:, 0], wide)
@@ -174,8 +174,8 @@ def test_a_larger_circle_holds_the_smaller_one(high, wide, radius, more):
 
 
 @given(ANY, SIDES, SIDES, SEEDS)
-def test_what_was_removed_stays_removed_and_the_parts_make_the_picture(makes, high, wide, seed):
-    chooses, images = makes(), pictures(high, wide, seed)
+def test_what_was_removed_stays_removed_and_the_parts_make_the_image(makes, high, wide, seed):
+    chooses, images = makes(), random_images(high, wide, seed)
     keep = chooses(images, Draws(seed, 3))
     once = apply_filter(images, keep, clamp=False)
 
@@ -190,7 +190,7 @@ def test_what_was_removed_stays_removed_and_the_parts_make_the_picture(makes, hi
 def test_a_random_mask_keeps_as_many_as_com_would_of_the_whole_plane(high, wide, seed, fraction):
     chooses = RandomFilter((fraction,), p_few=1.0)
 
-    kept = full_plane(chooses(pictures(high, wide, seed), Draws(seed, 3)), wide).sum((1, 2, 3))
+    kept = full_plane(chooses(random_images(high, wide, seed), Draws(seed, 3)), wide).sum((1, 2, 3))
 
     nominal = high * wide - int((1.0 - fraction) * high * wide) - 1
     assert set(kept.tolist()) <= {nominal, nominal - 1}
@@ -200,7 +200,7 @@ def test_a_random_mask_keeps_as_many_as_com_would_of_the_whole_plane(high, wide,
 @pytest.mark.parametrize("draw", ["view", "image", "batch"])
 @given(SEEDS)
 def test_masks_of_a_batch_do_not_depend_on_how_it_is_shared(makes, draw, seed):
-    images = pictures(8, 8, seed, count=4)
+    images = random_images(8, 8, seed, count=4)
     chooses = makes((0.05, 0.3, 0.6), threshold_draw=draw)
 
     whole = chooses.draw_pair(images, images, Draws(seed, 4))

@@ -14,11 +14,11 @@ def linear(images):
     return images.flatten(1) @ WEIGHTS.T
 
 
-def pictures(*values):
+def images(*values):
     return torch.tensor([list(v) for v in values]).view(len(values), 1, 2, 2)
 
 
-MIDDLE = pictures([0.5] * 4, [0.5] * 4)
+MIDDLE = images([0.5] * 4, [0.5] * 4)
 LABELS = torch.tensor([0, 1])
 
 
@@ -49,7 +49,7 @@ def test_pgd_begins_at_its_start():
 
 @pytest.mark.parametrize("attack", ["fgsm", "pgd"])
 def test_colours_stay_in_range(attack):
-    edge = pictures([1.0, 0.0, 0.5, 1.0])
+    edge = images([1.0, 0.0, 0.5, 1.0])
     labels = torch.tensor([0])
     if attack == "fgsm":
         moved = fgsm(linear, edge, labels, 0.1)
@@ -59,7 +59,7 @@ def test_colours_stay_in_range(attack):
     torch.testing.assert_close(moved, edge)  # every pixel that could move stands at its end
 
 
-def test_each_picture_is_attacked_on_its_own():
+def test_each_image_is_attacked_on_its_own():
     alone = fgsm(linear, MIDDLE[:1], LABELS[:1], EPS)
 
     torch.testing.assert_close(fgsm(linear, MIDDLE, LABELS, EPS)[:1], alone)

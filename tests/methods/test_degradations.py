@@ -1,4 +1,4 @@
-"""The restoration tasks spoil pictures with the released parameters."""
+"""The restoration tasks spoil images with the released parameters."""
 
 import numpy as np
 import pytest
@@ -24,17 +24,17 @@ def test_a_truncated_kernel_blurs_less_than_its_sigma(size, effective):
     assert (line * offset**2).sum().sqrt().item() == pytest.approx(effective, abs=0.05)
 
 
-def test_each_picture_is_blurred_by_its_own_kernel_as_opencv_would():
-    pictures = torch.rand(6, 3, 40, 48, generator=seeded())
+def test_each_image_is_blurred_by_its_own_kernel_as_opencv_would():
+    images = torch.rand(6, 3, 40, 48, generator=seeded())
 
-    blurred = Deblur()(pictures, Draws(1, len(pictures)))
+    blurred = Deblur()(images, Draws(1, len(images)))
 
     sizes = 7 + 2 * torch.randint(8, (6,), generator=seeded(1))
     assert len(set(sizes.tolist())) > 1
-    for picture, ours, size in zip(pictures, blurred, sizes.tolist(), strict=True):
+    for image, ours, size in zip(images, blurred, sizes.tolist(), strict=True):
         offset = np.arange(size) - size // 2
         kernel = np.exp(-(offset[:, None] ** 2 + offset**2) / (2 * 5.0**2))
-        for plane, our_plane in zip(picture.numpy(), ours.numpy(), strict=True):
+        for plane, our_plane in zip(image.numpy(), ours.numpy(), strict=True):
             theirs = correlate(plane, kernel / kernel.sum(), mode="mirror")
             np.testing.assert_allclose(our_plane, theirs, atol=1e-5)
 
@@ -52,19 +52,19 @@ def test_every_odd_kernel_size_is_drawn_alike():
 
 def test_super_resolution_goes_from_224_to_28_and_back_and_is_clipped_in_between():
     steps = (torch.arange(224) // 28 % 2).float()
-    pictures = (steps[:, None] == steps).float().expand(2, 3, -1, -1)
+    images = (steps[:, None] == steps).float().expand(2, 3, -1, -1)
 
-    blurred = SuperResolution(factor=8)(pictures, Draws(0, len(pictures)))
+    blurred = SuperResolution(factor=8)(images, Draws(0, len(images)))
 
     def resize(planes, size):
         return torch.nn.functional.interpolate(planes, size=(size, size), mode="bicubic")
 
-    small = resize(pictures, 28).clamp(0.0, 1.0)
+    small = resize(images, 28).clamp(0.0, 1.0)
     assert torch.equal(blurred, resize(small, 224))
     assert (
         blurred.max() > 1.0
     )  # bicubic overshoots at edges; the recipe clips what the encoder sees
-    assert not torch.equal(blurred, resize(resize(pictures * 1.2 - 0.1, 28), 224))
+    assert not torch.equal(blurred, resize(resize(images * 1.2 - 0.1, 28), 224))
 
 
 def test_noise_has_75_of_255_is_not_clipped_and_differs_between_colours():
@@ -83,21 +83,21 @@ def test_noise_has_75_of_255_is_not_clipped_and_differs_between_colours():
 
 @pytest.mark.parametrize("degrades", [SuperResolution(), Deblur(max_size=9), Denoise()])
 def test_the_same_seed_spoils_alike_and_touches_no_global_state(degrades):
-    pictures = torch.rand(4, 3, 32, 32, generator=seeded())
+    images = torch.rand(4, 3, 32, 32, generator=seeded())
     state = torch.get_rng_state()
 
     first, second = (
-        degrades(pictures, Draws(7, len(pictures))),
-        degrades(pictures, Draws(7, len(pictures))),
+        degrades(images, Draws(7, len(images))),
+        degrades(images, Draws(7, len(images))),
     )
 
     assert torch.equal(first, second)
     assert torch.equal(state, torch.get_rng_state())
-    assert first.shape == pictures.shape
+    assert first.shape == images.shape
 
 
 @pytest.mark.parametrize("degrades", [SuperResolution(factor=9), Deblur()])
-def test_pictures_that_are_too_small_are_refused(degrades):
+def test_images_that_are_too_small_are_refused(degrades):
     with pytest.raises(InputError, match="8 x 8"):
         degrades(torch.rand(1, 3, 8, 8), Draws(0, 1))
 

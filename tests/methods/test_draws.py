@@ -1,4 +1,4 @@
-"""However a batch is shared out, each picture gets the same numbers."""
+"""However a batch is shared out, each image gets the same numbers."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""What holds of every loss, whatever the pictures, the masks and the logits."""
+"""What holds of every loss, whatever the images, the masks and the logits."""
 
 import math
 
@@ -21,7 +21,7 @@ FLOOR = 1e-12  # below the root, so that the modulus has a slope at zero
 
 
 def case(high, wide, channels, seed, share=0.5):
-    """Two batches of pictures, and masks that treat partners alike; the first hides something."""
+    """Two batches of images, and masks that treat partners alike; the first hides something."""
     draw = torch.Generator().manual_seed(seed)
     prediction, target = torch.randn(2, 3, 3, high, wide, generator=draw, dtype=torch.float64)
     values = torch.rand(3, channels, high, half_width(wide), generator=draw)
@@ -43,7 +43,7 @@ def direct(prediction, target, keep, normalise, gamma):
 
 @fault(
     "Random",
-    "any two batches of pictures, any masks: the loss of the missing frequencies",
+    "any two batches of images, any masks: the loss of the missing frequencies",
     "it is the direct formula on the full plane, never negative, and least exactly where the "
     "hidden frequencies are right, whatever the visible ones are",
 )

@@ -119,7 +119,7 @@ def test_the_student_never_sees_what_was_removed(batch):
     )
 
 
-def test_the_target_is_the_normalised_unfiltered_picture(batch):
+def test_the_target_is_the_normalised_unfiltered_image(batch):
     u, _, _, _, keep_u, _ = batch
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
     model = MaskedFrequencyModel(encoder, MEAN, STD, Reconstruction())
@@ -166,7 +166,7 @@ def test_what_a_recipe_says_of_the_loss_reaches_it(batch, setting):
     assert abs(loss - masked_frequency_loss(rebuilt, target, keep)) > 1e-5
 
 
-def test_a_restored_picture_is_compared_whole_and_nothing_but_weights_is_stored(batch):
+def test_a_restored_image_is_compared_whole_and_nothing_but_weights_is_stored(batch):
     u, v = batch[:2]
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
     model = RestorationModel(encoder, MEAN, STD, Reconstruction())
@@ -270,9 +270,9 @@ def test_the_teacher_is_spared_stochastic_depth():
     encoder = create_encoder("vit_tiny_patch16_224", {**TINY_VIT, "drop_path_rate": 0.5})
     head = DistillationHead(24, out_features=32, hidden=24, bottleneck=8)
     model = StudentTeacher(encoder, MEAN, STD, Reconstruction(), Distillation(), head).train()
-    pictures = torch.rand(8, 3, 32, 32)
+    images = torch.rand(8, 3, 32, 32)
 
-    assert torch.equal(model.teacher_logits(pictures), model.teacher_logits(pictures))
+    assert torch.equal(model.teacher_logits(images), model.teacher_logits(images))
 
 
 def test_a_few_steps_of_folk_learn_and_the_teacher_moves():
@@ -283,14 +283,14 @@ def test_a_few_steps_of_folk_learn_and_the_teacher_moves():
     model = StudentTeacher(encoder, MEAN, STD, Reconstruction(), Distillation(alpha=0.0), head)
     before = copy.deepcopy(model.teacher_encoder.state_dict())
     coarse = torch.rand(16, 3, 4, 4, generator=generator)  # noise could not be predicted
-    pictures = torch.nn.functional.interpolate(coarse, size=32, mode="bicubic").clamp(0.0, 1.0)
+    images = torch.nn.functional.interpolate(coarse, size=32, mode="bicubic").clamp(0.0, 1.0)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=3e-3)
     chooses, losses = RadialFilter(16.0), []
 
     for step in range(30):
-        keep = chooses.draw_pair(pictures, pictures, Draws(step, 16))
-        parts = model(*[pictures] * 4, *keep, 0.04)
+        keep = chooses.draw_pair(images, images, Draws(step, 16))
+        parts = model(*[images] * 4, *keep, 0.04)
         optimizer.zero_grad()
         parts["loss"].backward()
         optimizer.step()

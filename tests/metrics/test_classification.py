@@ -27,7 +27,7 @@ LABELS = np.array([0, 6, 2, 6])
 KEYS = ["a", "b", "c", "d"]
 
 
-def test_accuracies_of_four_pictures_are_those_counted_by_hand(tmp_path):
+def test_accuracies_of_four_images_are_those_counted_by_hand(tmp_path):
     write_predictions(tmp_path / "p.parquet", KEYS, LABELS, LOGITS)
 
     found = [top_k_of_file(tmp_path / "p.parquet", k) for k in (1, 2, 3, 5)]
@@ -74,17 +74,17 @@ def test_top_1_agrees_with_argmax_on_random_scores(tmp_path):
     assert top_k_of_file(tmp_path / "p.parquet") == np.mean(logits.argmax(1) == labels)
 
 
-@fault("Numbers", "a prediction that is NaN", "refused when it is stored, with its picture")
-def test_a_score_that_is_not_a_number_is_refused_with_its_picture(tmp_path):
+@fault("Numbers", "a prediction that is NaN", "refused when it is stored, with its image")
+def test_a_score_that_is_not_a_number_is_refused_with_its_image(tmp_path):
     broken = LOGITS.copy()
     broken[1, 2] = np.nan
 
-    with pytest.raises(InputError, match="picture 'b'"):
+    with pytest.raises(InputError, match="image 'b'"):
         write_predictions(tmp_path / "p.parquet", KEYS, LABELS, broken)
 
 
-def test_a_label_outside_the_classes_is_refused_with_its_picture(tmp_path):
-    with pytest.raises(InputError, match=r"picture 'c' has label 7.*0 to 6"):
+def test_a_label_outside_the_classes_is_refused_with_its_image(tmp_path):
+    with pytest.raises(InputError, match=r"image 'c' has label 7.*0 to 6"):
         write_predictions(tmp_path / "p.parquet", KEYS, np.array([0, 1, 7, 2]), LOGITS)
 
 

@@ -24,7 +24,7 @@ ALEXNET = {name: dict.fromkeys(SEVERITIES, error / 100) for name, error in ALEXN
 
 
 def store(path, accuracies):
-    """Predictions of 20 pictures for each variant, of which a share is right."""
+    """Predictions of 20 images for each variant, of which a share is right."""
     with write_variants(path) as predictions:
         for name, accuracy in accuracies.items():
             logits = np.zeros((20, 3))
@@ -121,7 +121,7 @@ def test_variants_keep_their_names_and_differ_in_them(tmp_path):
     with write_variants(path) as predictions:  # fewer than five classes beside many
         predictions.add("two", ["x", "y"], np.array([0, 0]), two)
         predictions.add("seven", ["x"], np.array([6]), np.arange(7.0)[None])
-        with pytest.raises(InputError, match="two sets of pictures are called 'two'"):
+        with pytest.raises(InputError, match="two sets of images are called 'two'"):
             predictions.add("two", ["x", "y"], np.array([0, 0]), two)
     assert accuracy_of_variants(path) == {"two": 0.5, "seven": 1.0}
 

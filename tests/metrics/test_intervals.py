@@ -123,7 +123,7 @@ def test_bootstrap_repeats_with_its_seed_and_moves_with_another():
     assert first != bootstrap_interval(right, seed=1)
 
 
-def test_bootstrap_and_wilson_agree_on_a_thousand_pictures():
+def test_bootstrap_and_wilson_agree_on_a_thousand_images():
     right = (np.arange(1000) < 700).astype(np.int64)
 
     boot, wilson = bootstrap_interval(right, seed=0), wilson_interval(700, 1000)
@@ -132,7 +132,7 @@ def test_bootstrap_and_wilson_agree_on_a_thousand_pictures():
     assert boot.high == pytest.approx(wilson.high, abs=0.004)
 
 
-def test_pictures_are_drawn_together_for_all_columns():
+def test_images_are_drawn_together_for_all_columns():
     right = np.stack([np.arange(100) < 70, np.arange(100) < 70, np.arange(100) >= 70], axis=1)
 
     means = resampled_means(right * 1, generator=np.random.default_rng(0), resamples=50)
@@ -142,7 +142,7 @@ def test_pictures_are_drawn_together_for_all_columns():
     assert means[:, 0] + means[:, 2] == pytest.approx(np.ones(50))
 
 
-def test_groups_of_equal_pictures_scatter_as_pictures_drawn_one_by_one():
+def test_groups_of_equal_images_scatter_as_images_drawn_one_by_one():
     values = np.random.default_rng(5).integers(0, 4, size=(300, 2))
     draw = np.random.default_rng(6)
     slow = np.stack([values[draw.integers(0, 300, 300)].mean(axis=0) for _ in range(4000)])

@@ -1,4 +1,4 @@
-"""k-NN votes as the DINO protocol says, however many pictures are compared at once."""
+"""k-NN votes as the DINO protocol says, however many images are compared at once."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.faults.table import fault
 
 
 def votes_one_by_one(train, labels, test, k, temperature, num_classes):
-    """The published rule, picture by picture: sum of exp(cosine / T) over the k nearest."""
+    """The published rule, image by image: sum of exp(cosine / T) over the k nearest."""
     result = np.zeros((len(test), num_classes))
     for row, feature in enumerate(test):
         cosines = [feature @ t / np.linalg.norm(feature) / np.linalg.norm(t) for t in train]
@@ -56,7 +56,7 @@ def test_blocks_give_the_same_votes_as_one_piece(features, monkeypatch):
     np.testing.assert_allclose(whole, knn_class_scores(train, labels, test, 20, 0.07), rtol=1e-5)
 
 
-def test_a_picture_finds_its_own_copy_first(features):
+def test_an_image_finds_its_own_copy_first(features):
     train, labels, _ = features
 
     found = knn_class_scores(train, labels, train, 1, 0.07)
@@ -97,11 +97,11 @@ def test_no_neighbours_and_no_temperature_are_refused(features):
 
     with pytest.raises(InputError, match="k >= 1"):
         knn_class_scores(train, labels, test, 0, 0.07)
-    with pytest.raises(InputError, match="no labelled picture"):
+    with pytest.raises(InputError, match="no labelled image"):
         knn_class_scores(train[:0], labels[:0], test, 5, 0.07)
 
 
-def test_several_k_vote_as_each_would_alone_also_where_pictures_are_equally_near(features):
+def test_several_k_vote_as_each_would_alone_also_where_images_are_equally_near(features):
     train, labels, test = features
     train = np.concatenate([train, train, train])  # every neighbour is there three times
     labels = np.concatenate([labels, (labels + 1) % 5, (labels + 2) % 5])

@@ -19,7 +19,7 @@ def clusters(count=30, classes=3, seed=0):
     return rng.normal(size=(classes, 8))[labels] * 2 + rng.normal(size=(count, 8)), labels
 
 
-def test_each_class_gives_k_pictures_and_one_lies_in_two_in_five():
+def test_each_class_gives_k_images_and_one_lies_in_two_in_five():
     labels = np.repeat([0, 1, 2], [10, 7, 5])
 
     chosen = draw_shots(labels, [1, 2, 5], seed=3)
@@ -31,9 +31,9 @@ def test_each_class_gives_k_pictures_and_one_lies_in_two_in_five():
     assert chosen[5].tolist() != draw_shots(labels, [5], seed=4)[5].tolist()
 
 
-@fault("Numbers", "k-shot with a class of fewer than k pictures", "refused, by class")
+@fault("Numbers", "k-shot with a class of fewer than k images", "refused, by class")
 def test_too_few_labels_are_refused():
-    with pytest.raises(InputError, match="5 pictures of each class are asked for, class 1 has 3"):
+    with pytest.raises(InputError, match="5 images of each class are asked for, class 1 has 3"):
         draw_shots(np.array([0] * 9 + [1] * 3), [1, 5], seed=0)
 
 
@@ -52,7 +52,7 @@ def test_the_minimum_is_that_of_the_stated_objective():
     np.testing.assert_allclose(scores, asked @ best.T, atol=1e-3)
 
 
-@fault("Numbers", "k-shot with a class that no labelled picture has", "never named")
+@fault("Numbers", "k-shot with a class that no labelled image has", "never named")
 def test_a_class_that_is_not_labelled_is_never_named():
     features, labels = clusters()
 

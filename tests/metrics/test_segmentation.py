@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.segmentation import (
-    confusion_of_picture,
+    confusion_of_image,
     read_confusions,
     scores,
     scores_of_file,
@@ -21,7 +21,7 @@ GUESS = np.array([[0, 0, 1, 1], [1, 0, 0, 1]])
 
 
 def test_pixels_are_counted_by_true_class_then_guess_and_ignored_ones_are_not():
-    assert confusion_of_picture(TRUTH, GUESS, 2).tolist() == [[2, 1], [1, 2]]
+    assert confusion_of_image(TRUTH, GUESS, 2).tolist() == [[2, 1], [1, 2]]
 
 
 def test_scores_of_a_small_matrix_are_those_worked_out_by_hand():
@@ -49,12 +49,12 @@ def test_a_class_that_is_guessed_but_never_true_lowers_the_mean():
 
 
 def test_a_perfect_prediction_scores_one():
-    found = scores(confusion_of_picture(TRUTH, np.where(TRUTH == 255, 0, TRUTH), 2))
+    found = scores(confusion_of_image(TRUTH, np.where(TRUTH == 255, 0, TRUTH), 2))
 
     assert (found.miou, found.macc, found.aacc) == (1.0, 1.0, 1.0)
 
 
-def test_the_file_gives_the_sum_over_pictures_and_not_the_mean_of_ratios(tmp_path):
+def test_the_file_gives_the_sum_over_images_and_not_the_mean_of_ratios(tmp_path):
     matrices = np.array([[[8, 0], [0, 0]], [[0, 1], [0, 1]]])
     write_confusions(tmp_path / "p.parquet", ["a", "b"], matrices)
 
@@ -64,13 +64,13 @@ def test_the_file_gives_the_sum_over_pictures_and_not_the_mean_of_ratios(tmp_pat
 
 def test_a_guess_outside_the_classes_is_refused():
     with pytest.raises(InputError, match="prediction holds class 2"):
-        confusion_of_picture(np.array([[0]]), np.array([[2]]), 2)
+        confusion_of_image(np.array([[0]]), np.array([[2]]), 2)
 
 
-def test_annotations_may_be_bytes_as_pictures_store_them():
+def test_annotations_may_be_bytes_as_images_store_them():
     truth = TRUTH.astype(np.uint8)
 
-    assert confusion_of_picture(truth, GUESS, 2).tolist() == [[2, 1], [1, 2]]
+    assert confusion_of_image(truth, GUESS, 2).tolist() == [[2, 1], [1, 2]]
 
 
 @fault("Numbers", "not one annotated pixel to measure on", "refused: there is no score")
@@ -89,7 +89,7 @@ def test_a_data_set_without_an_annotated_pixel_has_no_score():
 )
 def test_what_is_no_class_is_named_with_where_it_stands(truth, guess, complaint):
     with pytest.raises(InputError) as refused:
-        confusion_of_picture(np.array([[0, truth]]), np.array([[1, guess]]), 3)
+        confusion_of_image(np.array([[0, truth]]), np.array([[1, guess]]), 3)
 
     assert str(refused.value) == complaint
 
@@ -104,7 +104,7 @@ def test_scores_of_a_file_are_the_definitions_over_all_its_pixels(tmp_path, clas
     path, keys = tmp_path / "predictions.parquet", [f"val/{number}" for number in range(count)]
 
     write_confusions(
-        path, keys, np.stack(list(map(confusion_of_picture, truth, guess, [classes] * count)))
+        path, keys, np.stack(list(map(confusion_of_image, truth, guess, [classes] * count)))
     )
 
     found, counted = scores_of_file(path), truth != 255

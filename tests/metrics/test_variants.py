@@ -1,4 +1,4 @@
-"""Predictions for many variants of pictures go into one file and come back as they were."""
+"""Predictions for many variants of images go into one file and come back as they were."""
 
 import numpy as np
 import pyarrow.parquet as pq

@@ -35,12 +35,12 @@ def stored(folder, name, args):
 def test_a_vit_averages_patches_then_normalises(tmp_path):
     encoder = stored(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
     model = create_classifier(tmp_path, 7).eval()
-    pictures = torch.rand(2, 3, 32, 32)
+    images = torch.rand(2, 3, 32, 32)
 
     encoder.norm = nn.Identity()
-    mean = encode(encoder.eval(), pictures).pooled("mean")
+    mean = encode(encoder.eval(), images).pooled("mean")
 
-    torch.testing.assert_close(model(pictures), model.head(model.fc_norm(mean)))
+    torch.testing.assert_close(model(images), model.head(model.fc_norm(mean)))
 
 
 def test_the_new_head_hardly_speaks_at_first(tmp_path):
@@ -104,20 +104,20 @@ def test_stochastic_depth_acts_in_training(tmp_path):
 
     model = create_classifier(tmp_path, 7, drop_path=0.5).train()
 
-    pictures = torch.rand(8, 3, 32, 32)
+    images = torch.rand(8, 3, 32, 32)
     with torch.no_grad():
         model.head.weight *= 1000.0
-    assert not torch.equal(model(pictures), model(pictures))
+    assert not torch.equal(model(images), model(images))
 
 
 @pytest.mark.parametrize("name", ["resnet10t"])
 def test_a_convolutional_network_keeps_its_pooling(tmp_path, name):
     encoder = stored(tmp_path, name, {}).eval()
     model = create_classifier(tmp_path, 7).eval()
-    pictures = torch.rand(2, 3, 64, 64)
+    images = torch.rand(2, 3, 64, 64)
 
     torch.testing.assert_close(
-        model(pictures), model.fc(encode(encoder, pictures).pooled("mean")), atol=1e-5, rtol=1e-5
+        model(images), model.fc(encode(encoder, images).pooled("mean")), atol=1e-5, rtol=1e-5
     )
 
 
@@ -127,15 +127,15 @@ def test_a_stored_classifier_says_the_same_and_is_a_plain_timm_model(tmp_path, n
     model = create_classifier(tmp_path, 3, drop_path=0.1).eval()
     info = read_encoder_info(tmp_path)
     save_classifier(tmp_path, model, info, ["a", "b", "c"], 32)
-    pictures = torch.rand(2, 3, 32, 32)
+    images = torch.rand(2, 3, 32, 32)
 
     again, said = load_classifier(tmp_path)
     card = json.loads((tmp_path / "classifier.json").read_text())
     plain = timm.create_model(card["timm_name"], **card["timm_args"])
     plain.load_state_dict(load_file(tmp_path / "classifier.safetensors"), strict=True)
 
-    torch.testing.assert_close(again.eval()(pictures), model(pictures))
-    torch.testing.assert_close(plain.eval()(pictures), model(pictures))
+    torch.testing.assert_close(again.eval()(images), model(images))
+    torch.testing.assert_close(plain.eval()(images), model(images))
     assert said.classes == ["a", "b", "c"]
     assert said.run == "mfm-s0"
 

@@ -51,31 +51,31 @@ def store(folder, encoder, timm_name="vit_tiny_patch16_224", timm_args=None):
 @pytest.mark.parametrize(("name", "args", "size", "channels", "stride"), ENCODERS)
 def test_every_kind_of_encoder_gives_a_map_with_channels_first(name, args, size, channels, stride):
     encoder = create_encoder(name, args).eval()
-    pictures = torch.rand(2, 3, size, size)
+    images = torch.rand(2, 3, size, size)
 
-    features = encode(encoder, pictures)
+    features = encode(encoder, images)
 
     assert stride_of(encoder) == stride
     assert features.map.shape == (2, channels, size // stride, size // stride)
-    torch.testing.assert_close(features.map.mean((2, 3)), pooled(encoder, pictures, "mean"))
+    torch.testing.assert_close(features.map.mean((2, 3)), pooled(encoder, images, "mean"))
 
 
 def test_the_map_of_a_vit_keeps_rows_and_columns():
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT).eval()
-    picture = torch.rand(1, 3, 32, 32)
+    image = torch.rand(1, 3, 32, 32)
 
-    tokens = encoder.forward_features(picture)
+    tokens = encoder.forward_features(image)
 
-    features = feature_map(encoder, picture)
+    features = feature_map(encoder, image)
     torch.testing.assert_close(features[0, :, 1, 2], tokens[0, 1 + 1 * 4 + 2])
-    torch.testing.assert_close(pooled(encoder, picture, "cls"), tokens[:, 0])
+    torch.testing.assert_close(pooled(encoder, image, "cls"), tokens[:, 0])
 
 
 def test_an_encoder_without_class_token_gives_the_mean_instead():
     encoder = create_encoder("resnet10t", {}).eval()
-    picture = torch.rand(1, 3, 32, 32)
+    image = torch.rand(1, 3, 32, 32)
 
-    assert torch.equal(pooled(encoder, picture, "cls"), pooled(encoder, picture, "mean"))
+    assert torch.equal(pooled(encoder, image, "cls"), pooled(encoder, image, "mean"))
 
 
 @pytest.mark.parametrize(("name", "args", "size", "channels", "stride"), ENCODERS)
@@ -89,9 +89,9 @@ def test_a_stored_encoder_loads_strictly_into_plain_timm(
     plain = timm.create_model(description["timm_name"], num_classes=0, **description["timm_args"])
     plain.load_state_dict(load_file(tmp_path / "encoder.safetensors"), strict=True)
 
-    pictures = torch.rand(2, 3, size, size)
+    images = torch.rand(2, 3, size, size)
     assert description["num_features"] == channels
-    assert torch.equal(plain.eval()(pictures), encoder(pictures))
+    assert torch.equal(plain.eval()(images), encoder(images))
 
 
 def test_a_stored_encoder_comes_back_bit_for_bit(tmp_path):

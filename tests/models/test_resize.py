@@ -1,4 +1,4 @@
-"""An encoder that was trained on small pictures reads large ones."""
+"""An encoder that was trained on small images reads large ones."""
 
 import pytest
 import torch
@@ -53,9 +53,11 @@ def test_the_own_size_changes_nothing(tmp_path):
     [("vit_tiny_patch16_224", VIT), ("swin_tiny_patch4_window7_224", SWIN), ("resnet10t", {})],
     ids=["vit", "swin", "resnet"],
 )
-def test_every_kind_of_encoder_segments_pictures_larger_than_its_own(tmp_path, name, args):
+def test_every_kind_of_encoder_segments_images_larger_than_its_own(tmp_path, name, args):
     stored(tmp_path, name, args)
     encoder, _ = load_resized(tmp_path, 96, drop_path=0.1)
-    model = Segmenter(encoder, 3, [0, 1, 2, 3], channels=16, auxiliary=False).eval()
+    model = Segmenter(
+        encoder, 3, [0, 1, 2, 3], channels=16, dropout=0.1, auxiliary_channels=None
+    ).eval()
 
     assert model(torch.rand(1, 3, 96, 96))[0].shape == (1, 3, 96, 96)

@@ -1,4 +1,4 @@
-"""The segmenter labels every pixel of small and of large pictures."""
+"""The segmenter labels every pixel of small and of large images."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def small_swin():
     ],
     ids=["vit-32-p8", "vit-32-p4", "vit-64-p16", "resnet", "swin"],
 )
-def test_logits_have_the_pictures_size_and_every_parameter_learns(make, size):
+def test_logits_have_the_images_size_and_every_parameter_learns(make, size):
     model = Segmenter(
         make(), num_classes=11, blocks=[0, 1, 2, 3], channels=16, dropout=0.1, auxiliary_channels=8
     )
@@ -50,7 +50,7 @@ def test_logits_have_the_pictures_size_and_every_parameter_learns(make, size):
 
 
 @pytest.mark.slow
-def test_a_512_px_picture_with_16_px_patches_is_labelled():
+def test_a_512_px_image_with_16_px_patches_is_labelled():
     model = Segmenter(
         vit(512, 16), 150, [0, 1, 2, 3], channels=16, dropout=0.1, auxiliary_channels=None
     ).eval()

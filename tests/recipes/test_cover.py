@@ -17,9 +17,9 @@ title: small
 scale: paper
 data:
   imagenet: {recipe: imagenet, archives: {train: a, val: b, devkit: c}}
-  a: {recipe: imagenet-a, archives: {pictures: a}}
-  r: {recipe: imagenet-r, archives: {pictures: a}}
-  spare: {recipe: imagenet-v2, archives: {pictures: a}}
+  a: {recipe: imagenet-a, archives: {images: a}}
+  r: {recipe: imagenet-r, archives: {images: a}}
+  spare: {recipe: imagenet-v2, archives: {images: a}}
 splits:
   few: {data: imagenet, recipe: ten-percent, list: few.txt}
 encoders:

@@ -73,7 +73,7 @@ data:
   imagenet:
     recipe: imagenet
     archives: {{train: {tmp_path}/t.tar, val: {present}, devkit: {tmp_path}/k.tar.gz}}
-  hard: {{recipe: imagenet-a, archives: {{pictures: {tmp_path}/a.tar}}}}
+  hard: {{recipe: imagenet-a, archives: {{images: {tmp_path}/a.tar}}}}
 splits:
   few: {{data: imagenet, recipe: ten-percent, list: {tmp_path}/list.txt}}
 encoders:

@@ -18,7 +18,7 @@ def prepare(job):
     with job(stage="prepare", run="scenes") as record:
         made = record.work / "made"
         (made / "shards").mkdir(parents=True)
-        (made / "shards/train-00000.arrow").write_bytes(b"pictures")
+        (made / "shards/train-00000.arrow").write_bytes(b"images")
         (made / "dataset.json").write_text('{"format": 1}')
         (made / "manifest.parquet").write_bytes(b"manifest")
         names = ("dataset.json", "manifest.parquet", "shards")
@@ -87,12 +87,12 @@ def test_an_input_that_was_edited_has_no_parent(job):
 
 def test_an_input_beside_a_record_that_does_not_name_it_has_no_parent(job):
     prepare(job)
-    (DATA / "foreign.bin").write_bytes(b"pictures")
+    (DATA / "foreign.bin").write_bytes(b"images")
 
     assert describe_inputs({"foreign": DATA / "foreign.bin"})[0]["record"] is None
 
 
-def test_a_folder_of_raw_pictures_is_named_and_not_read(here):
+def test_a_folder_of_raw_images_is_named_and_not_read(here):
     (here / "photos").mkdir()
     (here / "photos/a.jpg").write_bytes(b"jpeg")
 

@@ -10,7 +10,7 @@ def test_a_run_has_one_file_with_the_numbers_of_its_training_and_evaluations(tmp
     noise = sorted(NOT_MEASURED)[0]
     for place, numbers in {
         "prepare/scenes": {"num_train": 4.0},
-        "split/few": {"pictures": 2.0},
+        "split/few": {"images": 2.0},
         "cost/folk-s0/step": {"hours_total": 1.0},
         "pretrain/folk-s0": {"loss": 0.5, noise: 9.0},
         "finetune/folk-s0/full": {"top1_last": 0.75, noise: 9.0},

@@ -47,7 +47,7 @@ evaluations:
 tables:
   finetune:
     title: Full fine-tuning
-    caption: All labels of the training pictures, the whole network trained.
+    caption: All labels of the training images, the whole network trained.
     reproduces: FOLK Table 1
     rows: [scratch, mfm, mfm-com, folk]
     columns:
@@ -86,7 +86,7 @@ tables:
     columns:
       knn: {{label: k-NN %, evaluation: frozen, metric: knn_top1_k20}}
       linear: {{label: linear %, evaluation: frozen, metric: linear_top1_last}}
-      speed: {{label: pictures/s, evaluation: full, metric: images_per_second, percent: false}}
+      speed: {{label: images/s, evaluation: full, metric: images_per_second, percent: false}}
 claims:
   order-full:
     says: "MFM < MFM + Com/RCom < FOLK"
@@ -238,7 +238,7 @@ def write_classification(
 
 
 def write_segmentation(folder: Path, hits: int) -> None:
-    """Two pictures, two classes: IoU is hits / (200 + wrong) for both."""
+    """Two images, two classes: IoU is hits / (200 + wrong) for both."""
     wrong = NUM_VAL - hits
     confusion = [[hits, wrong, wrong, hits]] * 2
     folder.mkdir(parents=True, exist_ok=True)
@@ -288,10 +288,10 @@ def write_data(folder: Path, classes: list[str]) -> None:
     rng = np.random.default_rng(0)
     for index in range(20):
         label = index % len(classes)
-        picture = rng.integers(0, 80, (32, 32, 3), dtype=np.uint8)
-        picture[8:24, 4 + 5 * label : 9 + 5 * label] = 230
+        image = rng.integers(0, 80, (32, 32, 3), dtype=np.uint8)
+        image[8:24, 4 + 5 * label : 9 + 5 * label] = 230
         out = io.BytesIO()
-        Image.fromarray(picture).save(out, format="PNG")
+        Image.fromarray(image).save(out, format="PNG")
         for name, value in zip(rows, (f"train/{index}", label, out.getvalue(), None), strict=True):
             rows[name].append(value)
     (folder / "shards").mkdir(parents=True)

@@ -197,7 +197,7 @@ def test_a_best_epoch_is_not_judged_by_a_published_last_one(make_tree):
 def test_a_bootstrap_over_images_is_beside_the_t_interval(tree):
     cells = collected(tree)
 
-    # 200 pictures at 89.5 %: pictures alone scatter by 2.2 points, which two seeds do not lessen.
+    # 200 images at 89.5 %: images alone scatter by 2.2 points, which two seeds do not lessen.
     cell = cells["finetune/folk/top1"]
     assert (cell.boot_low, cell.boot_high) == pytest.approx((85.2, 93.5), abs=1.0)
     assert cell.printed_boot_low == f"{cell.boot_low:.1f}"

@@ -6,7 +6,7 @@ import pytest
 from folk.evidence.report.examples import Examples, completed, kept_shares, largest_first, power
 
 
-def pictures(count=2, side=8):
+def images(count=2, side=8):
     return np.random.default_rng(0).random((count, side, side, 3))
 
 
@@ -17,8 +17,8 @@ def wave(side=8):
     return np.broadcast_to(line[None, None, :, None], (1, side, side, 3)).copy()
 
 
-def test_the_energy_of_a_spectrum_is_the_variance_of_its_picture():
-    some = pictures()
+def test_the_energy_of_a_spectrum_is_the_variance_of_its_image():
+    some = images()
 
     energy = power(some).sum(axis=(1, 2))
 
@@ -27,7 +27,7 @@ def test_the_energy_of_a_spectrum_is_the_variance_of_its_picture():
 
 
 def test_the_mean_colour_stands_in_the_middle_and_counts_nothing():
-    energy = power(pictures() + 100.0)
+    energy = power(images() + 100.0)
 
     assert (energy[:, 4, 4] == 0.0).all()
 
@@ -56,7 +56,7 @@ def example(keep, rebuilt):
     return Examples("FOLK", ["x"], some, keep, some[None], rebuilt, one_mask=True)
 
 
-def test_a_completed_picture_takes_only_hidden_frequencies_from_the_model():
+def test_a_completed_image_takes_only_hidden_frequencies_from_the_model():
     keep = np.zeros((1, 1, 8, 8), dtype=bool)
     keep[..., 4, 3:6] = True
     guess = 0.5 + 0.1 * np.random.default_rng(1).random((1, 1, 8, 8, 3))
@@ -73,7 +73,7 @@ def test_a_completed_picture_takes_only_hidden_frequencies_from_the_model():
     assert joined[~keep] == pytest.approx(guessed[~keep])
 
 
-def test_where_nothing_was_hidden_the_prediction_is_the_picture():
+def test_where_nothing_was_hidden_the_prediction_is_the_image():
     guess = np.full((1, 1, 8, 8, 3), 0.25)
 
     whole = completed(example(np.ones((1, 1, 8, 8), dtype=bool), guess))

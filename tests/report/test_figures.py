@@ -5,20 +5,20 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from folk.evidence.report import canvas, figures, picture_figures
+from folk.evidence.report import canvas, figures, image_figures
 
 COLOURS = {"scratch": "#7d8790", "FOLK $x <b>": "#cf5f23"}
 
 
 def scenes():
-    pictures = np.random.default_rng(0).integers(0, 255, (7, 16, 16, 3), dtype=np.uint8)
-    return picture_figures.figure_scenes(pictures, [f"class {i} <&$" for i in range(7)])
+    images = np.random.default_rng(0).integers(0, 255, (7, 16, 16, 3), dtype=np.uint8)
+    return image_figures.figure_scenes(images, [f"class {i} <&$" for i in range(7)])
 
 
 def filters():
     rng = np.random.default_rng(0)
     filtered, keep = rng.random((3, 2, 16, 16, 3)), rng.random((3, 2, 16, 16)) > 0.5
-    return picture_figures.figure_filters(
+    return image_figures.figure_filters(
         rng.random((2, 16, 16, 3)), keep, filtered, ["a", "b", "Com"]
     )
 
@@ -48,8 +48,8 @@ def frozen():
 
 
 def completed():
-    pictures = np.random.default_rng(0).random((2, 2, 16, 16, 3))
-    return picture_figures.figure_completed(pictures[0], pictures, pictures, ["MFM, $x", "Com <b>"])
+    images = np.random.default_rng(0).random((2, 2, 16, 16, 3))
+    return image_figures.figure_completed(images[0], images, images, ["MFM, $x", "Com <b>"])
 
 
 def energy():

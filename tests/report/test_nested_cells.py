@@ -132,7 +132,7 @@ def test_a_table_says_what_was_fine_tuned_and_both_parts_of_the_deviation(nested
         "FOLK, top-1 %: 0.00 of fine-tuning (within a run), 0.71 of pre-training (between runs)"
         in notes[1]
     )
-    assert any("the mean of them (pictures/s)." in text for _, text in views["frozen"].notes)
+    assert any("the mean of them (images/s)." in text for _, text in views["frozen"].notes)
     page = nested.render()[1]
     assert "seed 1, fine-tuning seed 7" in page
 

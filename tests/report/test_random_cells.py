@@ -57,7 +57,7 @@ def test_a_cell_is_what_the_predictions_of_its_seeds_give(tree, published, first
     assert math.isclose(cell.value, (first + second) / 4, abs_tol=1e-9)
     assert math.isclose(cell.std, abs(first - second) / 2 / 2**0.5, abs_tol=1e-9)
     assert cell.low <= cell.value <= cell.high
-    # All pictures alike in all seeds: nothing to draw from; else the bootstrap holds the mean.
+    # All images alike in all seeds: nothing to draw from; else the bootstrap holds the mean.
     assert cell.boot_low <= cell.value + 1e-9
     assert cell.value <= cell.boot_high + 1e-9
     assert cell.verdict == "not comparable (scale)"

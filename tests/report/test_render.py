@@ -259,7 +259,7 @@ def save_examples(tree, run, names, seed=0):
     keep = rng.random((len(names), 4, 16, 16)) > 0.5
     np.savez(
         tree.results / "pretrain" / run / "examples.npz",
-        pictures=np.random.default_rng(7).integers(0, 255, (4, 16, 16, 3), dtype=np.uint8),
+        images=np.random.default_rng(7).integers(0, 255, (4, 16, 16, 3), dtype=np.uint8),
         keep=keep,
         filtered=rng.integers(0, 255, (len(names), 4, 16, 16, 3), dtype=np.uint8),
         reconstructed=rng.integers(0, 255, (len(names), 4, 16, 16, 3), dtype=np.uint8),
@@ -372,7 +372,7 @@ def test_the_report_never_imports_torch_or_mlflow():
     assert done.stdout.strip() == "set()"
 
 
-def test_a_data_set_whose_pictures_have_no_class_is_not_drawn_by_class(tree):
+def test_a_data_set_whose_images_have_no_class_is_not_drawn_by_class(tree):
     shard = tree.results / "prepare/scenes/shards/train-00000.arrow"
     with pa.ipc.open_file(shard) as file:
         table = file.read_all()
@@ -385,4 +385,4 @@ def test_a_data_set_whose_pictures_have_no_class_is_not_drawn_by_class(tree):
 
     assert not (tree.results / "figures/scenes-scenes.svg").exists()
     assert written[-1].name == "report.html"
-    assert "Pictures of the data set scenes" not in page
+    assert "Images of the data set scenes" not in page

@@ -158,7 +158,7 @@ def test_a_template_fails_on_what_is_missing_or_not_yet_a_string(environment, ex
 def test_times_are_marked_as_those_of_one_machine(untouched):
     tables = {path.stem: path.read_text() for path in untouched.results.glob("tables/*.md")}
 
-    assert "Of one machine, and another number on another: pictures/s." in tables["frozen"]
+    assert "Of one machine, and another number on another: images/s." in tables["frozen"]
     assert "Of one machine" not in tables["finetune"]
 
 
@@ -171,6 +171,6 @@ def test_a_table_says_which_columns_are_better_low(tree):
     dataclasses.replace(tree, study=load_study(tree.study_path)).render()
     tables = {path.name: path.read_text() for path in tree.results.glob("tables/*.[mt]*")}
 
-    assert "Lower is better: pictures/s." in tables["frozen.md"]
-    assert "Lower is better: pictures/s." in tables["frozen.tex"]
+    assert "Lower is better: images/s." in tables["frozen.md"]
+    assert "Lower is better: images/s." in tables["frozen.tex"]
     assert "better" not in tables["finetune.md"]

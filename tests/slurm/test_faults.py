@@ -53,7 +53,7 @@ def expected(undisturbed: Copy) -> str:
 
 @pytest.fixture
 def folder(undisturbed: Copy, tmp_path: Path) -> Path:
-    """A copy with prepared pictures, in which nothing was trained."""
+    """A copy with prepared images, in which nothing was trained."""
     shutil.copytree(undisturbed.folder, tmp_path / "copy", copy_function=shutil.copy2)
     shutil.rmtree(tmp_path / "copy" / RESULT)
     shutil.rmtree(tmp_path / "copy/results/tiny/work")

@@ -20,20 +20,20 @@ LIMIT = 40 * MINUTES
 OF_DVC = ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
 
 
-def few_pictures(extra: int) -> dict:
+def few_images(extra: int) -> dict:
     """A data set of its own, made in a moment."""
     sizes = {"num_train": 20, "num_val": 10, "num_unlabelled": 4 + extra}
     return {"recipe": "demo", "set": {f"scenes.{name}": size for name, size in sizes.items()}}
 
 
 def many_jobs(folder: Path) -> Copy:
-    """A repository with a study of a hundred small sets of pictures, each of which is a job."""
+    """A repository with a study of a hundred small sets of images, each of which is a job."""
     copy = copy_repository(folder)
     tiny = yaml.safe_load((folder / "config/tiny.yaml").read_text(encoding="utf-8"))
     study = {key: tiny[key] for key in ("title", "scale")} | {
         "study": "many",
         "resources": {"prepare": {"mem_mb": 500, "runtime": 10}},
-        "data": {f"scenes-{n}": few_pictures(n) for n in range(JOBS)} | tiny["data"],
+        "data": {f"scenes-{n}": few_images(n) for n in range(JOBS)} | tiny["data"],
         "encoders": {"scratch": tiny["encoders"]["scratch"]},
         "evaluations": {"few": tiny["evaluations"]["full"]},
         "tables": {

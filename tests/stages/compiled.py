@@ -17,11 +17,11 @@ from folk.stages.recipes import load_recipe
 from folk.stages.recipes.pretrain import PretrainRecipe
 from folk.training.distributed import World
 
-UPDATES, PICTURES = 4, 8
+UPDATES, IMAGES = 4, 8
 
 
 def losses(recipe: str, compiled: bool) -> list[float]:
-    """The loss of each update, on drawn pictures."""
+    """The loss of each update, on drawn images."""
     path = Path(f"config/recipes/pretrain/{recipe}.yaml")
     row = load_recipe("pretrain", path, {"runtime.compile": compiled})
     assert isinstance(row, PretrainRecipe)
@@ -31,7 +31,7 @@ def losses(recipe: str, compiled: bool) -> list[float]:
     world = World(0, 1, torch.device("cpu"))
     parts = build_parts(row, build_model(row.method, encoder), world, UPDATES)
     views = 1 if row.method.distillation is None else 2
-    size = (PICTURES, 3, row.views.size, row.views.size)
+    size = (IMAGES, 3, row.views.size, row.views.size)
     batch = {"image": [torch.randint(256, size, dtype=torch.uint8) for _ in range(views)]}
     return [
         float(pretrain_update(parts, row, world, 0, step, batch)["loss"]) for step in range(UPDATES)

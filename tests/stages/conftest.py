@@ -16,7 +16,7 @@ def few_scenes(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def store_encoder(tmp_path_factory):
-    """Stores an untrained encoder for pictures of 32 px, always the same; gives its folder."""
+    """Stores an untrained encoder for images of 32 px, always the same; gives its folder."""
 
     def store(timm_name, timm_args):
         folder = tmp_path_factory.mktemp("encoder")

@@ -65,7 +65,7 @@ def test_times_are_derived_from_one_another(found):
     assert len(timed) == 2
     assert values["seconds_per_update"] == pytest.approx(sum(t["seconds"] for t in timed) / 2)
     assert values["images_per_second"] == pytest.approx(4 / values["seconds_per_update"])
-    # 180 pictures fill 2 batches of 64.
+    # 180 images fill 2 batches of 64.
     assert values["seconds_per_epoch"] == pytest.approx(128 / values["images_per_second"])
     epochs = load_recipe("pretrain", RECIPES / "pretrain/demo-folk.yaml").optim.epochs
     assert values["hours_total"] == pytest.approx(epochs * values["seconds_per_epoch"] / 3600)

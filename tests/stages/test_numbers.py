@@ -15,8 +15,8 @@ from folk.data.datasets.ade20k import ade20k
 from folk.data.datasets.store import store
 from folk.data.prepare import prepare_image_folder
 from folk.evidence.core.errors import InputError
+from folk.evidence.results.bootstrap import image_bootstrap, image_scores
 from folk.evidence.results.metrics.segmentation import read_confusions
-from folk.evidence.results.pictures import image_bootstrap, picture_scores
 from folk.stages.finetune import finetune
 from folk.stages.pretrain import pretrain
 from folk.stages.probe import probe
@@ -73,7 +73,7 @@ def trained(recipe, dataset, work, **changes):
 
 
 def flat_folder(folder, classes, count, size=(32, 32)):
-    """Pictures of one colour each, the first of every class black."""
+    """Images of one colour each, the first of every class black."""
     for split in ("train", "val"):
         for number, cls in enumerate(classes):
             (folder / split / cls).mkdir(parents=True)
@@ -120,14 +120,14 @@ def test_a_segmenter_that_says_nan_is_not_measured(vit, annotated, tmp_path, mon
         "folk.stages.segment.sliding_logits",
         lambda _model, images, *_: torch.full((len(images), 150, 32, 48), torch.nan),
     )
-    with pytest.raises(InputError, match=r"scores of validation pictures \[0\] are not finite"):
+    with pytest.raises(InputError, match=r"scores of validation images \[0\] are not finite"):
         measure("segment", "demo", vit, annotated([1, 1]), tmp_path, **SEGMENT)
 
 
 # Batches of one.
 
 
-@fault("Numbers", "a batch of one picture, without batch norm", "trains")
+@fault("Numbers", "a batch of one image, without batch norm", "trains")
 def test_a_batch_of_one_trains_what_has_no_batch_norm(vit, tmp_path):
     prepare_image_folder(flat_folder(tmp_path / "in", ["a", "b"], 2), tmp_path / "data")
     one = {"optim.batch": 1}
@@ -140,11 +140,11 @@ def test_a_batch_of_one_trains_what_has_no_batch_norm(vit, tmp_path):
 
 @fault(
     "Numbers",
-    "one picture at a time for a network with batch norm",
+    "one image at a time for a network with batch norm",
     "refused before training, with the keys to change",
 )
 @pytest.mark.parametrize("changes", [{"optim.batch": 1}, {"runtime.max_batch": 1}])
-def test_batch_norm_refuses_one_picture_at_a_time(
+def test_batch_norm_refuses_one_image_at_a_time(
     vit, resnet, annotated, few_scenes, tmp_path, changes
 ):
     with pytest.raises(InputError, match=r"optim\.batch: .*batch norm of this network needs two"):
@@ -155,12 +155,12 @@ def test_batch_norm_refuses_one_picture_at_a_time(
         trained("demo-resnet-mfm", few_scenes, tmp_path, **changes)
 
 
-@fault("Numbers", "mixup of an odd number of pictures", "refused: they cannot be paired")
+@fault("Numbers", "mixup of an odd number of images", "refused: they cannot be paired")
 @pytest.mark.parametrize("mix", ["mixup", "cutmix"])
 def test_an_odd_batch_cannot_be_mixed(vit, few_scenes, tmp_path, mix):
     changes = {**SHORT, "optim.batch": 3, f"augment.{mix}": 0.8}
 
-    with pytest.raises(InputError, match=r"optim\.batch: 3 pictures .*set both to 0"):
+    with pytest.raises(InputError, match=r"optim\.batch: 3 images .*set both to 0"):
         measure("finetune", "demo-full", vit, few_scenes, tmp_path, **changes)
 
 
@@ -169,11 +169,11 @@ def test_an_odd_batch_cannot_be_mixed(vit, few_scenes, tmp_path, mix):
 
 @fault(
     "Numbers",
-    "pictures of one colour, black ones among them (no spectrum)",
+    "images of one colour, black ones among them (no spectrum)",
     "every loss is finite; Com keeps the mean colour, RCom nothing that is seen",
 )
 @pytest.mark.parametrize("recipe", ["demo-folk", "demo-mfm", "demo-mfm-com", "demo-gabor"])
-def test_pictures_of_one_colour_train_to_finite_weights(tmp_path, recipe):
+def test_images_of_one_colour_train_to_finite_weights(tmp_path, recipe):
     prepare_image_folder(flat_folder(tmp_path / "in", ["a", "b"], 2), tmp_path / "data")
 
     found = trained(recipe, tmp_path / "data", tmp_path / "work", **{"optim.batch": 2})
@@ -200,13 +200,13 @@ def test_one_class_is_always_right_and_has_no_k_shot(vit, tmp_path):
     assert probed["knn_top1_k20"] == probed["linear_top1_last"] == 1.0  # 20 of 3 neighbours
     assert finite(tuned)
     assert finite(probed)
-    with pytest.raises(InputError, match="kshot: pictures of at least two classes are needed"):
+    with pytest.raises(InputError, match="kshot: images of at least two classes are needed"):
         measure("probe", "demo", vit, data, tmp_path / "k", **short, kshot=kshot)
 
 
 @pytest.fixture
 def annotated(tmp_path):
-    """ADE20K with three training and two validation pictures, annotated with these ids."""
+    """ADE20K with three training and two validation images, annotated with these ids."""
 
     def prepared(validation, training=(1, 1, 1)):
         files = miniature.ade20k_files()
@@ -221,14 +221,14 @@ def annotated(tmp_path):
                 files[f"ADEChallengeData2016/{name}"] = buffer.getvalue()
         path = miniature.write_zip(tmp_path / "ade.zip", files)
         folder = tmp_path / "ade"
-        store(ade20k({"pictures": path}, 150), folder, name="ade", sources=[], identity="a")
+        store(ade20k({"images": path}, 150), folder, name="ade", sources=[], identity="a")
         return folder
 
     return prepared
 
 
 @fault(
-    "Pictures",
+    "Images",
     "annotations that ignore every pixel, in training and in validation",
     "they count for nothing: a loss of 0, no share in mIoU and its interval",
 )
@@ -243,13 +243,13 @@ def test_annotations_that_ignore_all_pixels_count_for_nothing(vit, annotated, tm
         0,
         384,
     ]
-    scores = picture_scores(tmp_path / "work", "miou")
+    scores = image_scores(tmp_path / "work", "miou")
     assert scores is not None
     assert len(scores.terms) == 1
-    assert image_bootstrap([[scores]], "mean") is None  # one picture never scatters
+    assert image_bootstrap([[scores]], "mean") is None  # one image never scatters
 
 
-@fault("Pictures", "annotations of which none of those to measure on has a pixel", "refused")
+@fault("Images", "annotations of which none of those to measure on has a pixel", "refused")
 def test_a_segmentation_that_nothing_can_measure_is_refused(vit, annotated, tmp_path):
     with pytest.raises(InputError, match="no pixel is annotated, so there is nothing to score"):
         measure("segment", "demo", vit, annotated((0, 0)), tmp_path / "work", **SEGMENT)

@@ -1,10 +1,10 @@
-"""What the stages share when they read pictures."""
+"""What the stages share when they read images."""
 
 import pytest
 import torch
 
 from folk.evidence.core.errors import InputError
-from folk.stages.pictures import micro_batches, normalise, whole_batches
+from folk.stages.images import micro_batches, normalise, whole_batches
 
 
 @pytest.mark.parametrize(
@@ -19,10 +19,10 @@ def test_a_batch_is_cut_into_equal_parts_that_fit(local_batch, max_batch, sizes)
     assert parts[-1].stop == local_batch
 
 
-def test_too_few_pictures_for_a_batch_are_refused():
-    assert whole_batches(130, 64, "pictures") == 2
-    with pytest.raises(InputError, match=r"pictures: 10 pictures do not fill one batch of 64"):
-        whole_batches(10, 64, "pictures")
+def test_too_few_images_for_a_batch_are_refused():
+    assert whole_batches(130, 64, "images") == 2
+    with pytest.raises(InputError, match=r"images: 10 images do not fill one batch of 64"):
+        whole_batches(10, 64, "images")
 
 
 def test_normalised_colours_have_mean_zero_and_deviation_one():

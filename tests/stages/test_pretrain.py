@@ -142,7 +142,7 @@ def test_every_restoration_task_trains(dataset, tmp_path, part):
     examples = np.load(tmp_path / "examples.npz")
     assert examples["names"].tolist() == [part["kind"]]
     assert examples["keep"].all()
-    assert (examples["filtered"][0] != examples["pictures"]).any()
+    assert (examples["filtered"][0] != examples["images"]).any()
 
 
 @pytest.mark.parametrize("recipe", ["demo-mfm", "demo-mfm-com", "demo-folk"])

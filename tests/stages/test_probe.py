@@ -78,8 +78,8 @@ def test_a_stopped_line_on_crops_goes_on_and_ends_the_same(encoder, few_scenes, 
         assert one == two
 
 
-def test_crops_differ_between_epochs_and_whole_pictures_do_not(encoder, few_scenes, tmp_path):
-    # A line that does not move sees the same loss again only where the pictures are the same.
+def test_crops_differ_between_epochs_and_whole_images_do_not(encoder, few_scenes, tmp_path):
+    # A line that does not move sees the same loss again only where the images are the same.
     found = {}
     for min_scale, flip in ((0.3, 0.0), (1.0, 0.0)):
         lines = []

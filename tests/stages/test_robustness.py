@@ -35,7 +35,7 @@ def store(
     """A prepared data set of noise in one colour for each class, which may be called otherwise."""
     rng = np.random.default_rng(0)
 
-    def pictures():
+    def images():
         for split, count in splits.items():
             for number in range(count):
                 label = number % len(classes)
@@ -44,10 +44,10 @@ def store(
                 buffer = io.BytesIO()
                 Image.fromarray(pixels.astype(np.uint8)).save(buffer, "PNG")
                 key = f"{split}/{number:03}"
-                yield prepare.Picture.digested(key, label, split, buffer.getvalue())
+                yield prepare.Image.digested(key, label, split, buffer.getvalue())
 
     with prepare._all_or_nothing(folder) as aside:
-        shards, counts = prepare._write(aside, pictures())
+        shards, counts = prepare._write(aside, images())
         said = prepare.description(
             folder.name, kind, called or classes, None, counts, [], shards, wnids
         )
@@ -63,8 +63,8 @@ def classifier(store_encoder):
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(40):
         labels = torch.randint(4, (32,))
-        pictures = (torch.randint(0, 40, (32, 3, 32, 32)) + 60 * labels.view(-1, 1, 1, 1)) / 255.0
-        loss = torch.nn.functional.cross_entropy(model((pictures - 0.5) / 0.25), labels)
+        images = (torch.randint(0, 40, (32, 3, 32, 32)) + 60 * labels.view(-1, 1, 1, 1)) / 255.0
+        loss = torch.nn.functional.cross_entropy(model((images - 0.5) / 0.25), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

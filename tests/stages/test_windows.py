@@ -21,7 +21,7 @@ def test_windows_of_a_pointwise_segmenter_change_nothing(height, width, size, st
     assert set(seen) == {(size, size)}
 
 
-def test_the_published_window_and_stride_make_four_windows_of_a_683_pixel_picture():
+def test_the_published_window_and_stride_make_four_windows_of_a_683_pixel_image():
     count = 0
 
     def segmenter(part: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from folk.training.meter import PeakMemory, count_flops, seconds_of
 CPU = torch.device("cpu")
 
 
-def test_a_linear_layer_costs_two_operations_a_weight_and_picture():
+def test_a_linear_layer_costs_two_operations_a_weight_and_image():
     layer = nn.Linear(7, 5, bias=False)
 
     assert count_flops(lambda: layer(torch.rand(3, 7))) == 2 * 3 * 7 * 5
@@ -25,7 +25,7 @@ def test_a_backward_pass_costs_twice_the_forward_pass():
 
 
 def test_attention_is_two_matrix_products():
-    q, k, v = torch.rand(3, 1, 2, 6, 4)  # one picture, 2 heads, 6 tokens, 4 wide
+    q, k, v = torch.rand(3, 1, 2, 6, 4)  # one image, 2 heads, 6 tokens, 4 wide
 
     flops = count_flops(lambda: scaled_dot_product_attention(q, k, v))
 

@@ -6,7 +6,7 @@ from folk.data.datasets import miniature
 
 SMALL = """    set:
       archive.classes: 3
-      archive.pictures: {train: 9, val: 4}
+      archive.images: {train: 9, val: 4}
       archive.files.train.md5: null
       archive.files.val.md5: null
       archive.files.devkit.md5: null

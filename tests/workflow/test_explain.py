@@ -57,7 +57,7 @@ def test_every_number_but_those_of_cost_is_derived_again(claims):
             assert part["derived"] == pytest.approx(part["stated"], abs=1e-6), cell
 
 
-def test_every_chain_goes_back_to_the_pictures_and_all_of_its_bytes_are_read(claims):
+def test_every_chain_goes_back_to_the_images_and_all_of_its_bytes_are_read(claims):
     for cell, claim in claims.items():
         if claim["quoted"]:
             continue

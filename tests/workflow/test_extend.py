@@ -49,9 +49,9 @@ def test_what_holds_for_every_filter_holds_for_that_of_the_page(haar):
     chooses = haar.HaarFilter()
 
     generic.test_the_same_seed_draws_the_same_masks_and_touches_no_global_state(chooses)
-    generic.test_pictures_need_not_be_square_nor_even(chooses)
+    generic.test_images_need_not_be_square_nor_even(chooses)
     for size in [(32, 32), (31, 33), (32, 48)]:
-        generic.test_every_mask_leaves_a_real_picture(chooses, size)
+        generic.test_every_mask_leaves_a_real_image(chooses, size)
 
 
 def test_haar_bands_share_every_wave_as_the_transform_does(haar):
@@ -76,16 +76,16 @@ def test_haar_bands_share_every_wave_as_the_transform_does(haar):
 
 
 def test_a_haar_mask_hides_as_many_bands_as_it_says(haar):
-    pictures = torch.rand(64, 3, 32, 32, generator=generic.seeded())
+    images = torch.rand(64, 3, 32, 32, generator=generic.seeded())
 
-    keep = haar.HaarFilter(levels=1, num_hidden=2)(pictures, Draws(0, len(pictures)))
+    keep = haar.HaarFilter(levels=1, num_hidden=2)(images, Draws(0, len(images)))
 
     assert keep.shape == (64, 1, 32, 17)
     assert keep[:, 0, 0, 0].all()  # the mean colour is in no detail band
     corners = keep[:, 0, [0, 16, 16], [16, 0, 16]]  # the finest waves across, down and diagonal
     assert (corners.sum(1) == 1).all()
     assert len({tuple(row) for row in corners.tolist()}) == 3
-    flat = torch.full_like(pictures, 0.5)
+    flat = torch.full_like(images, 0.5)
     torch.testing.assert_close(apply_filter(flat, keep), flat)
     with pytest.raises(InputError, match="7 of 6 detail bands"):
         haar.HaarFilter(num_hidden=7)

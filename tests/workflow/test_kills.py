@@ -119,7 +119,7 @@ def test_drivers_do_not_disturb_each_other(copy):
 
 
 def driver(copy: Copy, *options: str) -> "subprocess.Popen[bytes]":
-    """A driver that is asked for the pictures."""
+    """A driver that is asked for the images."""
     command = [sys.executable, *DRIVER, DATA, *STUDY, *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with (copy.folder / "driver.log").open("a") as log:

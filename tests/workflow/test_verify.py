@@ -313,7 +313,7 @@ def test_a_deleted_record_of_a_failed_run_is_named_by_the_seal(study):
     "`verify` names the shard and every cell that rests on it",
 )
 @pytest.mark.parametrize("along", [False, True])
-def test_a_changed_picture_in_a_shard_is_named(study, along):
+def test_a_changed_image_in_a_shard_is_named(study, along):
     folder = TINY / "prepare/scenes"
     shard = folder / "shards/val-00000.arrow"
     content = bytearray(shard.read_bytes())

@@ -301,7 +301,7 @@ def split_option(wildcards):
 
 
 def source(wildcards):
-    """Params function: the user's folder of pictures, where a data set is made from one."""
+    """Params function: the user's folder of images, where a data set is made from one."""
     folder = study.data[wildcards.data].source
     return "" if folder is None else f"--source {shlex.quote(folder)}"
 
@@ -352,7 +352,7 @@ def lines_about_cluster(rules):
 
 
 def list_file(wildcards):
-    """Params function: the user's list of pictures, where a split is read from one."""
+    """Params function: the user's list of images, where a split is read from one."""
     path = study.splits[wildcards.split].list_file
     return "" if path is None else f"--list {shlex.quote(path)}"
 

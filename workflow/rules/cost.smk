@@ -5,7 +5,7 @@ Times are of one machine. Let nothing run beside it: give `cost` all cores, or a
 
 INPUTS
     pretrain  config/recipes/pretrain/*.yaml
-    dataset   results/{study}/prepare/{data}/dataset.json, for the number of pictures
+    dataset   results/{study}/prepare/{data}/dataset.json, for the number of images
     recipe    config/recipes/cost/*.yaml
 
 OUTPUTS

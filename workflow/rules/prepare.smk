@@ -1,5 +1,5 @@
 """
-Preparation: pictures, embedded, in a folder or in official archives -> shards that every later stage reads.
+Preparation: images, embedded, in a folder or in official archives -> shards that every later stage reads.
 
 INPUTS
     recipe   config/recipes/prepare/*.yaml

@@ -1,5 +1,5 @@
 """
-Pre-training: pictures without labels -> one encoder for each row and seed of the study.
+Pre-training: images without labels -> one encoder for each row and seed of the study.
 
 INPUTS
     dataset  results/{study}/prepare/{data}/dataset.json

@@ -1,5 +1,5 @@
 """
-Segmentation transfer: an encoder and annotated pictures -> UperNet's confusion matrices.
+Segmentation transfer: an encoder and annotated images -> UperNet's confusion matrices.
 
 INPUTS
     encoder  results/{study}/pretrain/{run}/encoder.safetensors

@@ -1,4 +1,4 @@
-"""ADE20K as the scene parsing benchmark serves it: pictures, and 150 classes pixel by pixel.
+"""ADE20K as the scene parsing benchmark serves it: images, and 150 classes pixel by pixel.
 
 Annotations count from 1 and mean "none of the classes" by 0; here classes count from 0, and what is
 not to be learnt is 255.
@@ -20,16 +20,16 @@ IGNORE = 255  # as in folk.data.joint, which needs torch
 
 
 def ade20k(archives: Mapping[str, Path], num_classes: int) -> Contents:
-    """Look into ADEChallengeData2016.zip; pictures have no label of their own.
+    """Look into ADEChallengeData2016.zip; images have no label of their own.
 
     Args:
-        archives: `pictures`, the zip.
+        archives: `images`, the zip.
         num_classes: that its table of classes has.
 
     Raises:
-        InputError: the archive is damaged, or lacks an annotation, a picture or its table.
+        InputError: the archive is damaged, or lacks an annotation, an image or its table.
     """
-    path = archives["pictures"]
+    path = archives["images"]
     with open_archive(path) as archive:
         names = _class_names(archive)
         pairs = _pairs(archive)
@@ -38,7 +38,7 @@ def ade20k(archives: Mapping[str, Path], num_classes: int) -> Contents:
             f"{path}: {CLASSES} has {len(names)} classes, archive.classes says {num_classes}"
         )
 
-    def pictures() -> Iterator[Entry]:
+    def images() -> Iterator[Entry]:
         with open_archive(path) as archive:
             for split, inside in _pairs(archive).items():
                 for file, (image, annotation) in inside.items():
@@ -51,11 +51,11 @@ def ade20k(archives: Mapping[str, Path], num_classes: int) -> Contents:
         return np.where(ids == 0, IGNORE, ids - 1).astype(np.uint8)
 
     counts = {split: len(inside) for split, inside in pairs.items()}
-    return Contents("ade20k", [], pictures, counts, segmentation_classes=names, recode=recode)
+    return Contents("ade20k", [], images, counts, segmentation_classes=names, recode=recode)
 
 
 def _pairs(archive: Archive) -> dict[str, dict[str, tuple[Member, Member]]]:
-    """By split and file name, both sorted: a picture and its annotation."""
+    """By split and file name, both sorted: an image and its annotation."""
     found: dict[tuple[str, str], dict[str, Member]] = {}
     for member in archive.members():
         parts = member.name.split("/")
@@ -65,11 +65,11 @@ def _pairs(archive: Archive) -> dict[str, dict[str, tuple[Member, Member]]]:
     for split in SPLITS.values():
         images, marks = found.get(("images", split), {}), found.get(("annotations", split), {})
         if not images:
-            raise InputError(f"{archive.where}: no picture of split '{split}'; get it again")
+            raise InputError(f"{archive.where}: no image of split '{split}'; get it again")
         stems = {Path(file).stem: member for file, member in marks.items()}
         if len(stems) != len(images):
             raise InputError(
-                f"{archive.where}: {len(images)} pictures and {len(stems)} annotations of split "
+                f"{archive.where}: {len(images)} images and {len(stems)} annotations of split "
                 f"'{split}'; get the official archive"
             )
         pairs[split] = {}

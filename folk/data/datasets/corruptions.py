@@ -1,6 +1,6 @@
-"""ImageNet-C and ImageNet-C-bar: the validation pictures, corrupted, at several severities.
+"""ImageNet-C and ImageNet-C-bar: the validation images, corrupted, at several severities.
 
-Inside lie `<corruption>/<severity>/<wnid>/<picture>`; every corruption at every severity becomes a
+Inside lie `<corruption>/<severity>/<wnid>/<image>`; every corruption at every severity becomes a
 split of its own, such as `gaussian_noise-3`. The number counts severities from the weakest.
 
 Source: hendrycks/robustness and facebookresearch/augmentation-corruption, the sets' own pages.
@@ -52,7 +52,7 @@ def corruptions(kind: str, archives: Mapping[str, Path], num_classes: int) -> Co
         for rank, severity in enumerate(sorted(known, key=float), start=1)
     }
 
-    def pictures() -> Iterator[Entry]:
+    def images() -> Iterator[Entry]:
         for path in archives.values():
             with open_archive(path) as archive:
                 for member, corruption, severity, wnid in _places(archive):
@@ -62,18 +62,18 @@ def corruptions(kind: str, archives: Mapping[str, Path], num_classes: int) -> Co
                     yield Entry(key, label_of[wnid], split, archive, member)
 
     counts = {split_of[place]: count for place, count in sizes.items()}
-    return Contents(kind, classes, pictures, counts, wnids=classes)
+    return Contents(kind, classes, images, counts, wnids=classes)
 
 
 def _places(archive: Archive) -> Iterator[tuple[Member, str, str, str]]:
-    """Each picture with its corruption, severity and WordNet id."""
+    """Each image with its corruption, severity and WordNet id."""
     for member in archive.members():
-        if not member.is_picture:
+        if not member.is_image:
             continue
         parts = member.name.split("/")
         if len(parts) < 4 or not is_wnid(parts[-2]) or not _is_number(parts[-3]):
             raise InputError(
-                f"{archive.locate(member)}: not <corruption>/<severity>/<wnid>/<picture>; get the "
+                f"{archive.locate(member)}: not <corruption>/<severity>/<wnid>/<image>; get the "
                 "official archive"
             )
         yield member, parts[-4], parts[-3], parts[-2]

@@ -1,7 +1,7 @@
 """ImageNet-1K from the three archives of ILSVRC2012.
 
-`train` is a tar of a tar for each class, `val` a flat tar; which class a validation picture has
-stands in `devkit`. Keys, labels and shards are those of the same pictures in folders
+`train` is a tar of a tar for each class, `val` a flat tar; which class a validation image has
+stands in `devkit`. Keys, labels and shards are those of the same images in folders
 `train/<wnid>/*` and `val/<wnid>/*`.
 
 Source: the layout, as torchvision reads it: pytorch/vision, torchvision/datasets/imagenet.py
@@ -31,7 +31,7 @@ class Devkit:
 
     Attributes:
         names: by WordNet id, in alphabetical order of the ids: the words of a class.
-        truth: WordNet ids of the validation pictures, in the order of their names.
+        truth: WordNet ids of the validation images, in the order of their names.
     """
 
     names: dict[str, str]
@@ -58,17 +58,17 @@ def imagenet(archives: Mapping[str, Path], num_classes: int) -> Contents:
     with open_archive(archives["train"]) as train:
         _tars_by_wnid(train, kit)  # refused now, not after an hour
     with open_archive(archives["val"]) as val:
-        _wnids_of_pictures(val, kit)
+        _wnids_of_images(val, kit)
 
-    def pictures() -> Iterator[Entry]:
+    def images() -> Iterator[Entry]:
         with open_archive(archives["train"]) as train:
             for wnid, tar in _tars_by_wnid(train, kit).items():
-                yield from _pictures_of_class(train.tar_inside(tar), wnid, label_of[wnid])
+                yield from _images_of_class(train.tar_inside(tar), wnid, label_of[wnid])
         with open_archive(archives["val"]) as val:
-            for wnid, file, member in sorted(_wnids_of_pictures(val, kit), key=lambda p: p[:2]):
+            for wnid, file, member in sorted(_wnids_of_images(val, kit), key=lambda p: p[:2]):
                 yield Entry(f"val/{wnid}/{file}", label_of[wnid], "val", val, member)
 
-    return Contents("imagenet", list(kit.names.values()), pictures, wnids=list(kit.names))
+    return Contents("imagenet", list(kit.names.values()), images, wnids=list(kit.names))
 
 
 def read_devkit(path: Path) -> Devkit:
@@ -113,19 +113,19 @@ def _tars_by_wnid(train: Archive, kit: Devkit) -> dict[str, Member]:
     return {wnid: tars[wnid] for wnid in kit.names}
 
 
-def _pictures_of_class(tar: Archive, wnid: str, label: int) -> Iterator[Entry]:
+def _images_of_class(tar: Archive, wnid: str, label: int) -> Iterator[Entry]:
     files = sorted((_base_name(member), member) for member in tar.members())
     if not files:
-        raise InputError(f"{tar.where}: no picture in it; get the official archive")
+        raise InputError(f"{tar.where}: no image in it; get the official archive")
     for file, member in files:
         yield Entry(f"train/{wnid}/{file}", label, "train", tar, member)
 
 
-def _wnids_of_pictures(val: Archive, kit: Devkit) -> list[tuple[str, str, Member]]:
+def _wnids_of_images(val: Archive, kit: Devkit) -> list[tuple[str, str, Member]]:
     files = sorted((_base_name(member), member) for member in val.members())
     if len(files) != len(kit.truth):
         raise InputError(
-            f"{val.where}: {len(files)} pictures, the devkit has labels for {len(kit.truth)}; get "
+            f"{val.where}: {len(files)} images, the devkit has labels for {len(kit.truth)}; get "
             "the official archives"
         )
     return [(wnid, *file) for wnid, file in zip(kit.truth, files, strict=True)]

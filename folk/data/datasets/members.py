@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 from folk.evidence.core.errors import InputError
 
-_PICTURES = (".jpeg", ".jpg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-# No picture is larger; a member is read whole, so this also bounds what a hostile one can cost.
+_IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+# No image is larger; a member is read whole, so this also bounds what a hostile one can cost.
 MAX_MEMBER_BYTES = 512 * 2**20
-# Pictures are compressed already. What unpacks to a hundred times the archive is a bomb, or holds
+# Images are compressed already. What unpacks to a hundred times the archive is a bomb, or holds
 # files that lie over each other; small archives of text may be packed more tightly.
 MAX_RATIO, ALWAYS_ALLOWED_BYTES = 100, 64 * 2**20
 # Of a header, long names included; `tarfile` would read whatever length one claims.
@@ -50,9 +50,9 @@ class Member(NamedTuple):
     place: Any  # for the archive that gave it
 
     @property
-    def is_picture(self) -> bool:
+    def is_image(self) -> bool:
         """Whether its name says so; what is in it is another matter."""
-        return self.name.lower().endswith(_PICTURES)
+        return self.name.lower().endswith(_IMAGE_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Archive:
                 if unpacked > most:
                     raise InputError(
                         f"{self.where}: '{member.name}' brings it to {unpacked} bytes unpacked, "
-                        f"of {self._size} packed; no archive of pictures does so; get the "
+                        f"of {self._size} packed; no archive of images does so; get the "
                         "official archive"
                     )
                 parts = member.name.split("/")
@@ -95,12 +95,12 @@ class Archive:
         """The bytes of a member.
 
         Raises:
-            InputError: the member is larger than any picture, damaged or cut short.
+            InputError: the member is larger than any image, damaged or cut short.
         """
         where = self.locate(member)
         if member.size > MAX_MEMBER_BYTES:
             raise InputError(
-                f"{where}: {member.size} bytes, no picture is so large; get the official archive"
+                f"{where}: {member.size} bytes, no image is so large; get the official archive"
             )
         with _damage_named(where):
             if self._zip is not None:

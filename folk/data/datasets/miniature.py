@@ -1,4 +1,4 @@
-"""Archives of the official ones' inner structure, with a handful of tiny pictures.
+"""Archives of the official ones' inner structure, with a handful of tiny images.
 
 The same call writes the same bytes, so that what was made from them need not be made again.
 """
@@ -25,14 +25,14 @@ _MAT_TEXT = 116  # bytes of a MAT file's head that are free text; SciPy writes t
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can name
 
 
-def picture(
+def image(
     seed: int = 0,
     kind: str = "JPEG",
     mode: str = "RGB",
     size: tuple[int, int] = (24, 16),
     **options: Any,
 ) -> bytes:
-    """An encoded picture of noise; width and height in pixels, `options` for the encoder."""
+    """An encoded image of noise; width and height in pixels, `options` for the encoder."""
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     buffer = io.BytesIO()
@@ -81,7 +81,7 @@ def devkit_files(
 
     Args:
         wnids: of the classes, in the order of their ids.
-        truth: id of the class of each validation picture.
+        truth: id of the class of each validation image.
     """
     rows: list[tuple[Any, ...]] = [
         (i + 1, wnid, f"word {i}, other word", "gloss", 0) for i, wnid in enumerate(wnids)
@@ -104,19 +104,19 @@ def devkit_files(
     }
 
 
-def imagenet_pictures(
+def imagenet_images(
     wnids: Sequence[str] = WNIDS, per_class: int = 3
 ) -> dict[str, dict[str, bytes]]:
-    """The training pictures by class and file name, at most three of each class."""
+    """The training images by class and file name, at most three of each class."""
     return {
-        wnid: {f"{wnid}_{n}.JPEG": picture(10 * c + n) for n in (10, 2, 33)[:per_class]}
+        wnid: {f"{wnid}_{n}.JPEG": image(10 * c + n) for n in (10, 2, 33)[:per_class]}
         for c, wnid in enumerate(wnids)
     }
 
 
-def validation_pictures(number: int = 4) -> dict[str, bytes]:
-    """The validation pictures by file name."""
-    return {f"ILSVRC2012_val_{i + 1:08d}.JPEG": picture(100 + i) for i in range(number)}
+def validation_images(number: int = 4) -> dict[str, bytes]:
+    """The validation images by file name."""
+    return {f"ILSVRC2012_val_{i + 1:08d}.JPEG": image(100 + i) for i in range(number)}
 
 
 def imagenet(
@@ -126,9 +126,9 @@ def imagenet(
     devkit: Mapping[str, bytes] | None = None,
 ) -> dict[str, Path]:
     """Write the three archives; the classes of the outer tar are not in alphabetical order."""
-    train = imagenet_pictures() if train is None else train
+    train = imagenet_images() if train is None else train
     tars = {f"{wnid}.tar": tar_bytes(files) for wnid, files in reversed(list(train.items()))}
-    val = validation_pictures() if val is None else val
+    val = validation_images() if val is None else val
     return {
         "train": write_tar(folder / "ILSVRC2012_img_train.tar", tars),
         "val": write_tar(folder / "ILSVRC2012_img_val.tar", dict(reversed(list(val.items())))),
@@ -139,7 +139,7 @@ def imagenet(
 
 
 def ade20k_files(classes: int = 150) -> dict[str, bytes]:
-    """Three training and two validation pictures with annotations, and the table of classes."""
+    """Three training and two validation images with annotations, and the table of classes."""
     top = "ADEChallengeData2016"
     lines = ["Idx\tRatio\tTrain\tVal\tStuff\tName"]
     lines += [f"{i + 1}\t0.1\t1\t1\t0\tclass {i}, another word" for i in range(classes)]
@@ -155,7 +155,7 @@ def ade20k_files(classes: int = 150) -> dict[str, bytes]:
             buffer = io.BytesIO()
             Image.fromarray(ids).save(buffer, "PNG")
             files[f"{top}/annotations/{split}/{name}.png"] = buffer.getvalue()
-            files[f"{top}/images/{split}/{name}.jpg"] = picture(i)
+            files[f"{top}/images/{split}/{name}.jpg"] = image(i)
     return files
 
 
@@ -164,9 +164,9 @@ def corrupted(
     severities: Sequence[str] = SEVERITIES,
     wnids: Sequence[str] = WNIDS,
 ) -> dict[str, bytes]:
-    """A picture of each class for every corruption and severity."""
+    """An image of each class for every corruption and severity."""
     return {
-        f"{corruption}/{severity}/{wnid}/ILSVRC2012_val_{i:08d}.JPEG": picture(i)
+        f"{corruption}/{severity}/{wnid}/ILSVRC2012_val_{i:08d}.JPEG": image(i)
         for corruption in corruptions
         for severity in severities
         for i, wnid in enumerate(reversed(wnids))

@@ -1,4 +1,4 @@
-"""Small real pictures without a download: handwritten digits over photographs.
+"""Small real images without a download: handwritten digits over photographs.
 
 The digits are scikit-learn's `load_digits` (1,797 scans of handwriting, 8 x 8), the photographs
 ship inside the wheels of scikit-learn and scikit-image. A scene has a natural spectrum, a class
@@ -42,7 +42,7 @@ PHOTOGRAPHS = (
 TRAIN_WIDTH_FRACTION = 0.7
 # Every fifth digit of a class, in the order of the published file, is for validation.
 VAL_DIGIT_EVERY = 5
-# Photographs are seen at full, half and quarter resolution: one picture, three kinds of detail.
+# Photographs are seen at full, half and quarter resolution: one image, three kinds of detail.
 REDUCTIONS = (1, 2, 4)
 # The photograph's contrast shrinks towards this grey, dark enough for bright digits to stand out.
 BASE_GREY = 0.35
@@ -52,7 +52,7 @@ SPLITS = ("train", "val", "unlabelled")  # the place in this list is part of eac
 
 @dataclass(frozen=True)
 class Scene:
-    """One composed picture.
+    """One composed image.
 
     Attributes:
         key: `train/00012`; stable when more scenes are asked for.
@@ -116,8 +116,8 @@ def read_photographs() -> list[Photograph]:
     photographs = []
     for package, file in PHOTOGRAPHS:
         data = importlib.resources.files(package).joinpath(file).read_bytes()
-        with Image.open(io.BytesIO(data)) as picture:
-            photographs.append(Photograph(file, data, np.asarray(picture.convert("RGB"))))
+        with Image.open(io.BytesIO(data)) as image:
+            photographs.append(Photograph(file, data, np.asarray(image.convert("RGB"))))
     return photographs
 
 

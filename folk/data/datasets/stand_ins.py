@@ -1,7 +1,7 @@
 """For each kind of official archives a miniature that stands in for it in a smoke run.
 
-Sizes are chosen so that a batch of two pictures gives two updates of all training pictures, of the
-few-label list, and of one picture of each class.
+Sizes are chosen so that a batch of two images gives two updates of all training images, of the
+few-label list, and of one image of each class.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from folk.evidence.core.files import write_text
 from folk.evidence.results.metrics.corruption import ALEXNET_ERROR, ALEXNET_ERROR_EXTRA, C_BAR
 
 CLASSES = ("n01440764", "n01443537", "n02085620", "n03000684")
-TRAIN = 5  # pictures: two of the first class, one of the others
+TRAIN = 5  # images: two of the first class, one of the others
 VAL = 4  # one of each class
 
 # What is in each archive of ImageNet-C, as its page serves them.
@@ -32,18 +32,18 @@ class StandIn:
     """A miniature and what is in it.
 
     Attributes:
-        archives: paths by the names that the kind has; empty for a folder of pictures.
-        source: the folder of pictures, for kind `folder`.
+        archives: paths by the names that the kind has; empty for a folder of images.
+        source: the folder of images, for kind `folder`.
         classes: how many.
         splits: how many.
-        pictures: by split, `each` for all of them.
+        images: by split, `each` for all of them.
     """
 
     archives: dict[str, Path] = field(default_factory=dict)
     source: Path | None = None
     classes: int = len(CLASSES)
     splits: int = 1
-    pictures: dict[str, int] = field(default_factory=dict)
+    images: dict[str, int] = field(default_factory=dict)
 
 
 def write_stand_in(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
@@ -58,71 +58,71 @@ def write_stand_in(kind: str, files: Mapping[str, str], folder: Path) -> StandIn
         InputError: no miniature of this kind, or of an archive of this name.
     """
     if kind in ("imagenet", "folder"):
-        train = _training_pictures()
+        train = _training_images()
         numbers = {"train": TRAIN, "val": VAL}
         if kind == "folder":
-            return StandIn(source=_folder(folder, train), splits=2, pictures=numbers)
+            return StandIn(source=_folder(folder, train), splits=2, images=numbers)
         truth = range(1, VAL + 1)
         kit = miniature.devkit_files(CLASSES, list(truth))
-        paths = miniature.imagenet(folder, train, miniature.validation_pictures(VAL), kit)
-        return StandIn(paths, splits=2, pictures=numbers)
+        paths = miniature.imagenet(folder, train, miniature.validation_images(VAL), kit)
+        return StandIn(paths, splits=2, images=numbers)
     if kind == "ade20k":
-        zipped = miniature.write_zip(folder / files["pictures"], miniature.ade20k_files())
-        return StandIn({"pictures": zipped}, None, 150, 2, {"train": 3, "val": 2})
+        zipped = miniature.write_zip(folder / files["images"], miniature.ade20k_files())
+        return StandIn({"images": zipped}, None, 150, 2, {"train": 3, "val": 2})
     if kind in ("imagenet-c", "c-bar"):
         return _corruptions(kind, files, folder)
     if kind.startswith("imagenet-"):
-        return _variant(kind, files["pictures"], folder)
+        return _variant(kind, files["images"], folder)
     raise InputError(f"there is no miniature of kind '{kind}'; a smoke run needs official archives")
 
 
 def few_label_list(path: Path) -> Path:
-    """Write a list of four training pictures, as SimCLR's lists name them: a file name a line."""
-    names = [name for files in _training_pictures().values() for name in files]
+    """Write a list of four training images, as SimCLR's lists name them: a file name a line."""
+    names = [name for files in _training_images().values() for name in files]
     write_text(path, "".join(f"{name}\n" for name in names[-VAL:]))
     return path
 
 
-def _training_pictures() -> dict[str, dict[str, bytes]]:
+def _training_images() -> dict[str, dict[str, bytes]]:
     first, *others = CLASSES
-    return miniature.imagenet_pictures((first,), 2) | miniature.imagenet_pictures(others, 1)
+    return miniature.imagenet_images((first,), 2) | miniature.imagenet_images(others, 1)
 
 
 def _folder(folder: Path, train: Mapping[str, Mapping[str, bytes]]) -> Path:
-    val = zip(CLASSES, miniature.validation_pictures(VAL).items(), strict=True)
-    pictures = {
+    val = zip(CLASSES, miniature.validation_images(VAL).items(), strict=True)
+    images = {
         f"train/{c}/{name}": data for c, files in train.items() for name, data in files.items()
     }
-    pictures |= {f"val/{c}/{name}": data for c, (name, data) in val}
-    for name, data in pictures.items():
+    images |= {f"val/{c}/{name}": data for c, (name, data) in val}
+    for name, data in images.items():
         miniature.write_whole(folder / name, data)
     return folder
 
 
 def _corruptions(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
-    """One picture in each split; classes take turns, so that all of them are there."""
+    """One image in each split; classes take turns, so that all of them are there."""
     paths, done = {}, 0
     for name, file in files.items():
         inside: Iterable[str] = C_BAR if kind == "c-bar" else _IMAGENET_C.get(name, ())
-        pictures: dict[str, bytes] = {}
+        images: dict[str, bytes] = {}
         for corruption in inside:
             for severity in miniature.SEVERITIES:
                 wnids = (CLASSES[done % len(CLASSES)],)
-                pictures |= miniature.corrupted([corruption], [severity], wnids)
+                images |= miniature.corrupted([corruption], [severity], wnids)
                 done += 1
-        if not pictures or (kind == "c-bar" and len(files) > 1):
+        if not images or (kind == "c-bar" and len(files) > 1):
             raise InputError(f"there is no miniature of archive '{name}' of kind '{kind}'")
-        paths[name] = _write_as(folder / file, pictures)
-    return StandIn(paths, splits=done, pictures={"each": 1})
+        paths[name] = _write_as(folder / file, images)
+    return StandIn(paths, splits=done, images={"each": 1})
 
 
 def _variant(kind: str, file: str, folder: Path) -> StandIn:
-    """One picture of each class; A and R have some of the classes alone, V2 numbers them."""
+    """One image of each class; A and R have some of the classes alone, V2 numbers them."""
     classes = CLASSES[:2] if kind in ("imagenet-a", "imagenet-r") else CLASSES
     names = [str(i) for i in range(len(classes))] if kind == "imagenet-v2" else classes
-    pictures = {f"{kind}/{n}/{i}.jpg": miniature.picture(200 + i) for i, n in enumerate(names)}
-    path = _write_as(folder / file, pictures)
-    return StandIn({"pictures": path}, classes=len(classes), pictures={"val": len(classes)})
+    images = {f"{kind}/{n}/{i}.jpg": miniature.image(200 + i) for i, n in enumerate(names)}
+    path = _write_as(folder / file, images)
+    return StandIn({"images": path}, classes=len(classes), images={"val": len(classes)})
 
 
 def _write_as(path: Path, files: dict[str, bytes]) -> Path:

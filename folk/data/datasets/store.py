@@ -1,7 +1,7 @@
-"""From pictures in archives to a prepared data set, in steps that survive a kill.
+"""From images in archives to a prepared data set, in steps that survive a kill.
 
 What grows stands in `<folder>/partial`: shards, each of them whole, and for each a piece of the
-manifest. A restarted job passes over the pictures of finished shards without reading them.
+manifest. A restarted job passes over the images of finished shards without reading them.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 
 from folk.data import prepare
 from folk.data.datasets.members import Archive, Member
-from folk.data.decode import MAX_RATIO, check_picture, decode_annotation, decode_picture
-from folk.data.prepare import Picture
-from folk.data.repeated import refuse_repeated_keys, shared_pictures, tell_shared_pictures
+from folk.data.decode import MAX_RATIO, check_image, decode_annotation, decode_image
+from folk.data.prepare import SourceImage
+from folk.data.repeated import refuse_repeated_keys, shared_images, tell_shared_images
 from folk.data.shards import PreparedData
 from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter
 from folk.evidence.core.errors import InputError
@@ -29,7 +29,7 @@ from folk.evidence.core.files import whole_file, write_json, write_text
 
 
 class Entry(NamedTuple):
-    """A picture that is still in its archive; an annotation lies in the same one."""
+    """An image that is still in its archive; an annotation lies in the same one."""
 
     key: str
     label: int  # -1 when unlabelled
@@ -46,8 +46,8 @@ class Contents:
     Attributes:
         kind: of archives, as in the recipe.
         classes: names, in the order of the labels.
-        pictures: gives the pictures; twice the same ones in the same order.
-        counts: pictures by split where the archive's directory tells before they are read.
+        images: gives the images; twice the same ones in the same order.
+        counts: images by split where the archive's directory tells before they are read.
         wnids: WordNet ids of the classes, None where the archive does not tell.
         segmentation_classes: names of the ids in annotations, None without annotations.
         recode: turns an annotation into ids, 255 = ignore; given the decoded one and its name.
@@ -55,7 +55,7 @@ class Contents:
 
     kind: str
     classes: Sequence[str]
-    pictures: Callable[[], Iterator[Entry]]
+    images: Callable[[], Iterator[Entry]]
     counts: Mapping[str, int] | None = None
     wnids: Sequence[str] | None = None
     segmentation_classes: Sequence[str] | None = None
@@ -74,9 +74,9 @@ def store(
     threads: int | None = None,
     confirm: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
-    """Decode every bit of every picture once, and store its bytes as they are.
+    """Decode every bit of every image once, and store its bytes as they are.
 
-    Memory does not grow with the number of pictures, but for the names of one split and the digests
+    Memory does not grow with the number of images, but for the names of one split and the digests
     of what is learned from.
 
     Args:
@@ -85,41 +85,41 @@ def store(
         name: of the data set, as tables show it.
         sources: name, sha256 and bytes of each archive.
         identity: digest of recipe, archives and code; unfinished work with another one is swept.
-        expected: pictures by split that a whole archive has; `each` speaks of all splits.
+        expected: images by split that a whole archive has; `each` speaks of all splits.
         num_splits: number of splits that whole archives have.
         threads: that decode; absent takes one for each core.
         confirm: called when all is made, before it takes its place; raises where another start of
             the job has taken over.
 
     Returns:
-        number of pictures by split.
+        number of images by split.
 
     Raises:
-        InputError: a picture that cannot be decoded, one that is there twice, other numbers of
-            pictures or splits than expected.
+        InputError: an image that cannot be decoded, one that is there twice, other numbers of
+            images or splits than expected.
     """
     finished = folder / "finished"  # a job may still be killed while its record is written
     if finished.is_file() and finished.read_text(encoding="utf-8") == identity:
         with contextlib.suppress(InputError):  # it has been published since
             return PreparedData.open(folder).counts
-    if contents.counts is not None:  # hours before the last picture is read
+    if contents.counts is not None:  # hours before the last image is read
         _check_counts(contents.counts, expected, num_splits)
     aside = folder / "partial"
     journal = _Journal(aside, identity)
-    entries = islice(_each_once(contents.pictures()), journal.num_rows, None)
+    entries = islice(_each_once(contents.images()), journal.num_rows, None)
     loaded = (_Loaded.from_archive(entry) for entry in entries)
-    pictures = prepare.in_threads(lambda item: _checked(item, contents.recode), loaded, threads)
-    for split, run in _shards_of(pictures):
+    images = prepare.in_threads(lambda item: _checked(item, contents.recode), loaded, threads)
+    for split, run in _shards_of(images):
         first = journal.num_shards(split)
         most = prepare.MAX_ROWS_PER_SHARD
         with ShardWriter(aside / "shards", split, max_rows_per_shard=most, first=first) as writer:
-            rows = [prepare.manifest_row(picture, *_add(writer, picture)) for picture in run]
+            rows = [prepare.manifest_row(image, *_add(writer, image)) for image in run]
         journal.add(rows, writer.shards)
     _check_counts(journal.counts, expected, num_splits)
     journal.write_manifest()
     refuse_repeated_keys(aside / "manifest.parquet")
-    shared = shared_pictures(aside / "manifest.parquet")
-    tell_shared_pictures(shared, journal.counts)
+    shared = shared_images(aside / "manifest.parquet")
+    tell_shared_images(shared, journal.counts)
     said = prepare.description(
         name,
         contents.kind,
@@ -139,8 +139,8 @@ def store(
     return dict(journal.counts)
 
 
-def _add(writer: ShardWriter, picture: Picture) -> tuple[str, int]:
-    return writer.add(picture.key, picture.label, picture.image, picture.annotation)
+def _add(writer: ShardWriter, image: SourceImage) -> tuple[str, int]:
+    return writer.add(image.key, image.label, image.image, image.annotation)
 
 
 class _Journal:
@@ -212,13 +212,13 @@ class _Loaded(NamedTuple):
         return cls(entry, entry.archive.read(entry.image), annotation)
 
 
-def _checked(item: _Loaded, recode: Callable[[Any, Callable[[], str]], Any] | None) -> Picture:
+def _checked(item: _Loaded, recode: Callable[[Any, Callable[[], str]], Any] | None) -> SourceImage:
     entry = item.entry
     annotation = item.annotation
     if annotation is None:
-        check_picture(item.image, where=lambda: entry.archive.locate(entry.image))
+        check_image(item.image, where=lambda: entry.archive.locate(entry.image))
     else:
-        picture = decode_picture(item.image, where=lambda: entry.archive.locate(entry.image))
+        image = decode_image(item.image, where=lambda: entry.archive.locate(entry.image))
         assert entry.annotation is not None
         assert recode is not None
         place = entry.annotation
@@ -227,30 +227,30 @@ def _checked(item: _Loaded, recode: Callable[[Any, Callable[[], str]], Any] | No
             return entry.archive.locate(place)
 
         marks = decode_annotation(annotation, where=where)
-        if marks.size != picture.size:
+        if marks.size != image.size:
             raise InputError(
-                f"{where()}: {marks.size} pixels where its picture has {picture.size}; get the "
+                f"{where()}: {marks.size} pixels where its image has {image.size}; get the "
                 "official archive"
             )
-        if max(picture.size) > MAX_RATIO * min(picture.size):
+        if max(image.size) > MAX_RATIO * min(image.size):
             raise InputError(
-                f"{entry.archive.locate(entry.image)}: {picture.width} x {picture.height} pixels; "
-                f"a picture to segment is at most {MAX_RATIO} times as long as wide; remove it"
+                f"{entry.archive.locate(entry.image)}: {image.width} x {image.height} pixels; "
+                f"an image to segment is at most {MAX_RATIO} times as long as wide; remove it"
             )
         annotation = prepare.encoded_png(recode(marks, where))
-    return Picture.digested(entry.key, entry.label, entry.split, item.image, annotation)
+    return SourceImage.digested(entry.key, entry.label, entry.split, item.image, annotation)
 
 
-def _shards_of(pictures: Iterable[Picture]) -> Iterator[tuple[str, Iterator[Picture]]]:
-    """Runs of pictures that make a shard: of one split, and not too long."""
-    for split, run in groupby(pictures, key=attrgetter("split")):
+def _shards_of(images: Iterable[SourceImage]) -> Iterator[tuple[str, Iterator[SourceImage]]]:
+    """Runs of images that make a shard: of one split, and not too long."""
+    for split, run in groupby(images, key=attrgetter("split")):
         left = iter(run)
         while (first := next(left, None)) is not None:
             yield split, chain([first], islice(left, prepare.MAX_ROWS_PER_SHARD - 1))
 
 
 def _each_once(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Refuse a picture that is there twice; archives keep the files of a folder together."""
+    """Refuse an image that is there twice; archives keep the files of a folder together."""
     folder, seen = "", set[str]()
     for entry in entries:
         inside, _, file = entry.key.rpartition("/")
@@ -258,7 +258,7 @@ def _each_once(entries: Iterable[Entry]) -> Iterator[Entry]:
             folder, seen = inside, set()
         if file in seen:
             where = entry.archive.locate(entry.image)
-            raise InputError(f"{where}: a second picture of this name; get the official archive")
+            raise InputError(f"{where}: a second image of this name; get the official archive")
         seen.add(file)
         yield entry
 
@@ -277,6 +277,6 @@ def _check_counts(
     for split, number in said.items():
         if counts.get(split, 0) != number:
             raise InputError(
-                f"the archives hold {counts.get(split, 0)} pictures of split '{split}', "
-                f"archive.pictures says {number}; one of them is not whole or not the official one"
+                f"the archives hold {counts.get(split, 0)} images of split '{split}', "
+                f"archive.images says {number}; one of them is not whole or not the official one"
             )

@@ -1,4 +1,4 @@
-"""ImageNet-A, R, Sketch and V2: other pictures of ImageNet's classes, in a folder for each.
+"""ImageNet-A, R, Sketch and V2: other images of ImageNet's classes, in a folder for each.
 
 Everything becomes one split, `val`. A and R have 200 of the classes each, by WordNet id;
 `folk.data.wnids.positions_among` finds them among those a classifier was trained on. V2 numbers its
@@ -20,13 +20,13 @@ def variant(kind: str, archives: Mapping[str, Path], num_classes: int) -> Conten
 
     Args:
         kind: `imagenet-a`, `imagenet-r`, `imagenet-sketch` or `imagenet-v2`.
-        archives: `pictures`, the only one.
+        archives: `images`, the only one.
         num_classes: number of folders.
 
     Raises:
         InputError: the archive is damaged or holds other folders.
     """
-    path = archives["pictures"]
+    path = archives["images"]
     numbered = kind == "imagenet-v2"
     with open_archive(path) as archive:
         sizes = Counter(folder for _, folder in _places(archive, numbered))
@@ -40,20 +40,20 @@ def variant(kind: str, archives: Mapping[str, Path], num_classes: int) -> Conten
         )
     label_of = {folder: label for label, folder in enumerate(classes)}
 
-    def pictures() -> Iterator[Entry]:
+    def images() -> Iterator[Entry]:
         with open_archive(path) as archive:
             for member, folder in _places(archive, numbered):
                 key = f"val/{folder}/{member.name.rpartition('/')[2]}"
                 yield Entry(key, label_of[folder], "val", archive, member)
 
     counts = {"val": sizes.total()}
-    return Contents(kind, classes, pictures, counts, wnids=None if numbered else classes)
+    return Contents(kind, classes, images, counts, wnids=None if numbered else classes)
 
 
 def _places(archive: Archive, numbered: bool) -> Iterator[tuple[Member, str]]:
-    """Each picture with the folder that names its class."""
+    """Each image with the folder that names its class."""
     for member in archive.members():
-        if not member.is_picture:
+        if not member.is_image:
             continue
         folder = member.name.rpartition("/")[0].rpartition("/")[2]
         if not (folder.isdecimal() if numbered else is_wnid(folder)):

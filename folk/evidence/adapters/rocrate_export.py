@@ -237,7 +237,7 @@ class _CrateMaker:
     def _recorded(self, job: Job, entry: dict[str, Any]) -> Entity:
         """An input or output as its record describes it, checked against its bytes if copied."""
         path, size, sha256 = entry["path"], entry["size"], entry["sha256"]
-        if sha256 is None:  # a folder of raw pictures; dataset.json says what was read of it
+        if sha256 is None:  # a folder of raw images; dataset.json says what was read of it
             return self._new(f"#folder-{_name(path)}", "CreativeWork", name=_name(path))
         known = self._files.get((path, sha256))
         if known is not None:

@@ -236,7 +236,7 @@ class Statements:
                     self.contradict(f"{file.path}: its md5 is not the one that its makers publish")
             if not any(file.name.startswith("archive ") for file in job.inputs):
                 self.not_established.append(
-                    f"that the pictures of {job.run} are what their makers say: they came from no "
+                    f"that the images of {job.run} are what their makers say: they came from no "
                     "archive with a published digest"
                 )
 

@@ -8,7 +8,7 @@ from typing import Any
 from folk.evidence.plan.figures import Figure, total
 
 # ASSUME: what NVIDIA states as the largest power of an A100 SXM. Hosts, networks and cooling are
-# not in it, and a GPU that waits for pictures draws less.
+# not in it, and a GPU that waits for images draws less.
 WATTS_PER_GPU = 400.0
 
 

@@ -13,7 +13,7 @@ from folk.evidence.plan.power import ENOUGH, MOST_SEEDS, Deviations, Question
 
 _MARKS = {
     BOUND: "≤  never measured: the runtime that the study asks for",
-    SCALED: "~  the timed steps of `cost`, without reading pictures, over all GPUs alike",
+    SCALED: "~  the timed steps of `cost`, without reading images, over all GPUs alike",
 }
 
 

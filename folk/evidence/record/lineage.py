@@ -10,7 +10,7 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.record.schema import read_record
 
 # A prepared data set stands in a record as these files: dataset.json names the sha256 of every
-# shard and the manifest that of every picture, so that no job reads all the shards again.
+# shard and the manifest that of every image, so that no job reads all the shards again.
 DATA_SET_FILES = ("dataset.json", "manifest.parquet", "keys.parquet")
 
 
@@ -18,7 +18,7 @@ def describe_inputs(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:
     """One entry for each input file: name, path, size, digests, and the record that made it.
 
     A folder that holds a prepared data set or a split stands as its naming files. Any other folder
-    (raw pictures) is named without digests: what `prepare` read is in its dataset.json.
+    (raw images) is named without digests: what `prepare` read is in its dataset.json.
 
     Raises:
         InputError: an input is missing.

@@ -41,7 +41,7 @@ STYLE: Any = {
     "ytick.color": INK,
     "figure.facecolor": PAPER,
     "savefig.facecolor": PAPER,
-    "image.interpolation": "none",  # pictures keep their own pixels
+    "image.interpolation": "none",  # images keep their own pixels
     "image.cmap": "gray",
 }
 

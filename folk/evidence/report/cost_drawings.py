@@ -102,7 +102,7 @@ def _by_arithmetic(evidence: Evidence, cells: Sequence[Cell]) -> _Measured:
         found = [evidence.measurement(cell.row, s, name) for name in names for s in seeds]
         steps = [m.metrics for m in found if m.status == "ok" and "step_gflops" in m.metrics]
         if steps:
-            # Time cancels: pictures a second and hours give the pictures of the whole length.
+            # Time cancels: images a second and hours give the images of the whole length.
             gflop[cell.row] = [
                 m["step_gflops"] * m["images_per_second"] * m["hours_total"] * 3600.0 for m in steps
             ]

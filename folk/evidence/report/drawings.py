@@ -12,7 +12,7 @@ import pyarrow as pa
 from PIL import Image
 
 from folk.evidence.core.errors import InputError
-from folk.evidence.report import figures, picture_figures
+from folk.evidence.report import figures, image_figures
 from folk.evidence.report.cost_drawings import draw_cost
 from folk.evidence.report.drawing import Drawing, NotDrawn, row_colours
 from folk.evidence.report.example_drawings import draw_examples
@@ -50,16 +50,16 @@ def _scenes(evidence: Evidence) -> Iterator[Drawing]:
         shards, classes = _described(folder / "dataset.json")
         if not shards:
             continue
-        pictures, captions = _samples(folder / "shards" / shards[0], classes)
-        if not pictures:
-            continue  # labelled pixel by pixel, not picture by picture
+        images, captions = _samples(folder / "shards" / shards[0], classes)
+        if not images:
+            continue  # labelled pixel by pixel, not image by image
         yield Drawing(
             name=f"scenes-{name}",
-            title=f"Pictures of the data set {name}",
-            caption="The first labelled training pictures of each class, as the encoder gets them "
+            title=f"Images of the data set {name}",
+            caption="The first labelled training images of each class, as the encoder gets them "
             "before any augmentation.",
-            seen=f"Sample pictures of {', '.join(dict.fromkeys(captions))}.",
-            svg=picture_figures.figure_scenes(np.stack(pictures), captions),
+            seen=f"Sample images of {', '.join(dict.fromkeys(captions))}.",
+            svg=image_figures.figure_scenes(np.stack(images), captions),
         )
 
 
@@ -78,16 +78,16 @@ def _described(path: Path) -> tuple[list[str], list[str]]:
 
 
 def _samples(shard: Path, classes: list[str]) -> tuple[list[np.ndarray], list[str]]:
-    """The first pictures of the shard, one class after the other, all of the first one's size."""
+    """The first images of the shard, one class after the other, all of the first one's size."""
     try:
         table = pa.ipc.open_file(pa.memory_map(str(shard))).read_all()
         table.validate(full=True)  # a wrong offset is a crash, or somebody else's bytes
         labels = numbers(table["label"])
         if labels.max(initial=-1) >= len(classes):
             raise ValueError(f"a label of {labels.max()}, and {len(classes)} classes")
-        images = [table["image"].cast(pa.binary()), table["key"].cast(pa.string())]
-        if any(column.null_count for column in images):
-            raise ValueError("a picture without key or bytes")
+        columns = [table["image"].cast(pa.binary()), table["key"].cast(pa.string())]
+        if any(column.null_count for column in columns):
+            raise ValueError("an image without key or bytes")
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise InputError(f"{shard}: not readable as a shard: {reason}; run `prepare`") from error
@@ -96,16 +96,16 @@ def _samples(shard: Path, classes: list[str]) -> tuple[list[np.ndarray], list[st
         turns[labels == label] = np.arange((labels == label).sum())
     order = np.lexsort((labels, turns))
     chosen = [int(row) for row in order if labels[row] >= 0][:_SAMPLES]
-    pictures: list[np.ndarray] = []
+    images: list[np.ndarray] = []
     for row in chosen:
         try:
             with Image.open(io.BytesIO(table["image"][row].as_py())) as image:
-                size = pictures[0].shape[1::-1] if pictures else image.size
-                pictures.append(np.asarray(image.convert("RGB").resize(size)))
+                size = images[0].shape[1::-1] if images else image.size
+                images.append(np.asarray(image.convert("RGB").resize(size)))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             key = table["key"][row].as_py()
-            raise InputError(f"{shard}: '{key}' is no picture: {error}; run `prepare`") from error
-    return pictures, [classes[labels[row]] for row in chosen]
+            raise InputError(f"{shard}: '{key}' is no image: {error}; run `prepare`") from error
+    return images, [classes[labels[row]] for row in chosen]
 
 
 def _curves(evidence: Evidence) -> Iterator[Drawing]:

@@ -1,10 +1,10 @@
-"""Figures of the example pictures: what filters leave, what of it is energy, what a model adds."""
+"""Figures of the example images: what filters leave, what of it is energy, what a model adds."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from folk.evidence.report import figures, picture_figures
+from folk.evidence.report import figures, image_figures
 from folk.evidence.report.drawing import Drawing, NotDrawn
 from folk.evidence.report.examples import (
     Examples,
@@ -17,18 +17,18 @@ from folk.evidence.report.examples import (
 from folk.evidence.results.evidence import Evidence
 
 _ENERGY = "How much each filter keeps"
-_MOST_LINES = 12  # of completed pictures: a study may have a hundred rows
+_MOST_LINES = 12  # of completed images: a study may have a hundred rows
 
 
 def draw_examples(evidence: Evidence) -> Iterator[Drawing | NotDrawn]:
-    """The figures of each set of example pictures; one set is all that most studies have.
+    """The figures of each set of example images; one set is all that most studies have.
 
     Raises:
         InputError: a file that is there but cannot be read.
     """
     groups: dict[bytes, list[Examples]] = {}
     for examples in examples_of(evidence):
-        groups.setdefault(examples.pictures.tobytes(), []).append(examples)
+        groups.setdefault(examples.images.tobytes(), []).append(examples)
     for place, group in enumerate(groups.values(), start=1):
         suffix = "" if place == 1 else f"-{place}"
         yield from _filters(group, suffix)
@@ -40,17 +40,17 @@ def _filters(group: Sequence[Examples], suffix: str) -> Iterator[Drawing]:
     sides = _sides(group)
     if not sides:
         return
-    few = slice(picture_figures.MOST_FILTERED)
+    few = slice(image_figures.MOST_FILTERED)
     yield Drawing(
         name=f"filters{suffix}",
-        title="What each filter leaves of a picture",
-        caption="Beside each filtered picture, in white, the frequencies that were kept, "
-        "with the mean colour in the centre. MFM cuts one circle for all pictures; Com "
-        "keeps the largest coefficients of this very picture, here with the share kept, "
+        title="What each filter leaves of an image",
+        caption="Beside each filtered image, in white, the frequencies that were kept, "
+        "with the mean colour in the centre. MFM cuts one circle for all images; Com "
+        "keeps the largest coefficients of this very image, here with the share kept, "
         "and RCom keeps the rest.",
-        seen=f"Example pictures, and each of them through {_listed(list(sides))}.",
-        svg=picture_figures.figure_filters(
-            group[0].pictures[few],
+        seen=f"Example images, and each of them through {_listed(list(sides))}.",
+        svg=image_figures.figure_filters(
+            group[0].images[few],
             np.stack([examples.keep[side, few] for examples, side in sides.values()]),
             np.stack([examples.filtered[side, few] for examples, side in sides.values()]),
             list(sides),
@@ -61,8 +61,8 @@ def _filters(group: Sequence[Examples], suffix: str) -> Iterator[Drawing]:
 def _energy(group: Sequence[Examples], suffix: str) -> Iterator[Drawing | NotDrawn]:
     if any(not examples.one_mask for examples in group):
         yield _hidden(_ENERGY, group)
-    energy = power(group[0].pictures)
-    varied = energy.sum(axis=(1, 2)) > 0.0  # a picture of one colour has no energy to keep
+    energy = power(group[0].images)
+    varied = energy.sum(axis=(1, 2)) > 0.0  # an image of one colour has no energy to keep
     kept = []
     for name, (examples, side) in _sides([e for e in group if e.one_mask]).items():
         if not examples.keep[side].all():  # a blur or noise hides no frequency
@@ -74,11 +74,11 @@ def _energy(group: Sequence[Examples], suffix: str) -> Iterator[Drawing | NotDra
     yield Drawing(
         name=f"energy{suffix}",
         title=_ENERGY,
-        caption=f"Few coefficients hold most of a picture. Of {varied.sum()} validation pictures: "
+        caption=f"Few coefficients hold most of an image. Of {varied.sum()} validation images: "
         "the share of the coefficients that a filter keeps, and their share of the energy, the "
         "mean colour not counted. Upper curve: the largest coefficients first, lower curve: the "
-        "smallest; no filter can lie outside. Bands reach from the least to the greatest picture, "
-        "curves are medians; markers are means, each dash is a picture. Axes are even in the odds, "
+        "smallest; no filter can lie outside. Bands reach from the least to the greatest image, "
+        "curves are medians; markers are means, each dash is an image. Axes are even in the odds, "
         "so that 1 % and 99 % have the same room.",
         seen="Kept of the coefficients and of their energy: "
         + "; ".join(f"{name}, {count:.1f} % and {share:.1f} %" for name, count, share in means)
@@ -89,7 +89,7 @@ def _energy(group: Sequence[Examples], suffix: str) -> Iterator[Drawing | NotDra
 
 def _completed(group: Sequence[Examples], suffix: str) -> Iterator[Drawing]:
     lines: list[tuple[str, np.ndarray, np.ndarray]] = []
-    few = slice(picture_figures.MOST_COMPLETED)
+    few = slice(image_figures.MOST_COMPLETED)
     for examples in group:
         if examples.rebuilt is not None and examples.one_mask:
             whole = completed(examples)
@@ -99,17 +99,17 @@ def _completed(group: Sequence[Examples], suffix: str) -> Iterator[Drawing]:
     if not lines:
         return
     shown = lines[:_MOST_LINES]
-    names, seen, whole_pictures = zip(*shown, strict=True)
+    names, seen, whole_images = zip(*shown, strict=True)
     rest = len(lines) - len(shown)
     yield Drawing(
         name=f"completed{suffix}",
-        title="What each method makes of a filtered picture",
+        title="What each method makes of a filtered image",
         caption="Left what the student saw, right the kept frequencies completed with those that "
         "it predicts. Where nothing was hidden, as by a blur, the right one is its prediction."
         + (f" {rest} more lines are left out." if rest else ""),
-        seen=f"Example pictures, filtered and completed, of {_listed(list(names))}.",
-        svg=picture_figures.figure_completed(
-            group[0].pictures[few], np.stack(seen), np.stack(whole_pictures), list(names)
+        seen=f"Example images, filtered and completed, of {_listed(list(names))}.",
+        svg=image_figures.figure_completed(
+            group[0].images[few], np.stack(seen), np.stack(whole_images), list(names)
         ),
     )
 

@@ -1,4 +1,4 @@
-"""The pictures that a pre-training left, and what a filter keeps of their spectra."""
+"""The images that a pre-training left, and what a filter keeps of their spectra."""
 
 import struct
 import zlib
@@ -16,12 +16,12 @@ from folk.evidence.core.yaml_model import Document
 from folk.evidence.results.evidence import Evidence
 from folk.evidence.study.study import run_name
 
-Pictures = Float[np.ndarray, "n h w 3"]
+Images = Float[np.ndarray, "n h w 3"]
 
 
 @dataclass(frozen=True)
 class Examples:
-    """The examples.npz of one pre-training: k sides of what spoils the pictures, n pictures.
+    """The examples.npz of one pre-training: k sides of what spoils the images, n images.
 
     Colours are in [0, 1]. `keep` is centred and that of the first colour; all true where nothing is
     filtered. `rebuilt` is what the model believes in; None without a model.
@@ -29,7 +29,7 @@ class Examples:
 
     label: str  # of the encoder's row
     names: list[str]
-    pictures: Pictures
+    images: Images
     keep: Bool[np.ndarray, "k n h w"]
     filtered: Float[np.ndarray, "k n h w 3"]
     rebuilt: Float[np.ndarray, "k n h w 3"] | None
@@ -49,13 +49,13 @@ def examples_of(evidence: Evidence) -> Iterator[Examples]:
             yield _read(path, encoder.label)
 
 
-def power(pictures: Pictures) -> Float[np.ndarray, "n h w"]:
+def power(images: Images) -> Float[np.ndarray, "n h w"]:
     """Energy of each coefficient, summed over the colours, centred like `Examples.keep`.
 
     The mean colour counts nothing: it alone holds more than most spectra, and filters spare it or
     not for reasons of their own.
     """
-    spectra = np.abs(np.fft.fft2(pictures, axes=(1, 2))) ** 2
+    spectra = np.abs(np.fft.fft2(images, axes=(1, 2))) ** 2
     energy = spectra.sum(axis=-1)
     energy[:, 0, 0] = 0.0
     centred: np.ndarray = np.fft.fftshift(energy, axes=(-2, -1))
@@ -63,7 +63,7 @@ def power(pictures: Pictures) -> Float[np.ndarray, "n h w"]:
 
 
 def largest_first(energy: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n c"]:
-    """Share of the energy in the 1, 2 .. h * w - 1 largest coefficients of each picture."""
+    """Share of the energy in the 1, 2 .. h * w - 1 largest coefficients of each image."""
     ranked = -np.sort(-energy.reshape(len(energy), -1), axis=1)[:, :-1]  # the last: the mean colour
     shares: np.ndarray = ranked.cumsum(axis=1) / ranked.sum(axis=1, keepdims=True)
     return shares
@@ -72,7 +72,7 @@ def largest_first(energy: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n c"
 def kept_shares(
     energy: Float[np.ndarray, "n h w"], keep: Bool[np.ndarray, "n h w"]
 ) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-    """Share of the coefficients, and of their energy, that a filter keeps of each picture."""
+    """Share of the coefficients, and of their energy, that a filter keeps of each image."""
     height, width = energy.shape[1:]
     others = keep.copy()
     others[:, height // 2, width // 2] = False  # the mean colour
@@ -84,13 +84,12 @@ def completed(examples: Examples) -> Float[np.ndarray, "k n h w 3"]:
     """The kept frequencies with the predicted ones where they were hidden, in [0, 1].
 
     What a model predicts of kept frequencies is asked by no loss. Where everything was kept, such
-    as by a blur, the prediction is the whole picture.
+    as by a blur, the prediction is the whole image.
     """
     assert examples.rebuilt is not None, "nothing was predicted"
     keep = np.fft.ifftshift(examples.keep, axes=(-2, -1))[..., None]
     known, guessed = (
-        np.fft.fft2(pictures, axes=(-3, -2))
-        for pictures in (examples.pictures[None], examples.rebuilt)
+        np.fft.fft2(images, axes=(-3, -2)) for images in (examples.images[None], examples.rebuilt)
     )
     whole = np.fft.ifft2(np.where(keep, known, guessed), axes=(-3, -2)).real.clip(0.0, 1.0)
     restored = np.all(examples.keep, axis=(1, 2, 3)).reshape(-1, 1, 1, 1, 1)
@@ -101,17 +100,17 @@ def completed(examples: Examples) -> Float[np.ndarray, "k n h w 3"]:
 def _read(path: Path, label: str) -> Examples:
     try:
         with np.load(path, allow_pickle=False) as file:
-            pictures, keep, filtered, rebuilt = (
-                file[n] for n in ("pictures", "keep", "filtered", "reconstructed")
+            images, keep, filtered, rebuilt = (
+                file[n] for n in ("images", "keep", "filtered", "reconstructed")
             )
             names = [str(name) for name in file["names"]]
-        shape = (len(names), *pictures.shape)
+        shape = (len(names), *images.shape)
         if keep.shape != shape[:-1] or filtered.shape != shape or keep.dtype != np.bool_:
             raise ValueError(f"keep is {keep.shape}, filtered {filtered.shape}, not {shape}")
         if len(rebuilt) and rebuilt.shape != shape:
             raise ValueError(f"reconstructed is {rebuilt.shape}, not {shape}")
-        if pictures.ndim != 4 or pictures.dtype != np.uint8:
-            raise ValueError(f"pictures are {pictures.shape} of {pictures.dtype}")
+        if images.ndim != 4 or images.dtype != np.uint8:
+            raise ValueError(f"images are {images.shape} of {images.dtype}")
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, NotImplementedError,
             MemoryError, RuntimeError, SyntaxError, zlib.error, struct.error) as error:  # fmt: skip
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
@@ -121,7 +120,7 @@ def _read(path: Path, label: str) -> Examples:
     return Examples(
         label=label,
         names=names,
-        pictures=pictures / 255.0,
+        images=images / 255.0,
         keep=keep,
         filtered=filtered / 255.0,
         rebuilt=rebuilt / 255.0 if len(rebuilt) else None,

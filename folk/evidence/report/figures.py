@@ -41,7 +41,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Kept:
-    """What one filter keeps: shares in [0, 1], a number for each picture."""
+    """What one filter keeps: shares in [0, 1], a number for each image."""
 
     name: str  # such as "Com 0.05"
     coefficients: list[float]
@@ -131,7 +131,7 @@ def figure_labels(points: Sequence[Point], colours: Mapping[str, str]) -> str:
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel("labelled training pictures")
+        axes.set_xlabel("labelled training images")
         axes.set_title("top-1 %")
         _direct_labels(axes, ends, colours)
         return svg_text(figure)
@@ -144,7 +144,7 @@ def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) ->
     coefficients, at worst the smallest.
 
     Args:
-        largest: share of the energy in the 1, 2 .. c largest coefficients of each picture.
+        largest: share of the energy in the 1, 2 .. c largest coefficients of each image.
         filters: those of one family, such as "Com 0.05" and "Com 0.1", share colour and marker.
     """
     steps = largest.shape[1]

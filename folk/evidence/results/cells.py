@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.results.bootstrap import image_bootstrap
 from folk.evidence.results.compared import check_comparisons, unit_of
 from folk.evidence.results.evidence import Evidence, Measurement
 from folk.evidence.results.metrics import intervals
 from folk.evidence.results.origin import FOREIGN
-from folk.evidence.results.pictures import image_bootstrap
 from folk.evidence.results.published import Published, PublishedNumber
 from folk.evidence.results.stored import read_rows, write_rows
 from folk.evidence.results.verdicts import verdict
@@ -323,7 +323,7 @@ def _bootstrap(
     evidence: Evidence, used: list[Measurement], column: Column
 ) -> intervals.Interval | None:
     """Bootstrap over images; `used` holds the evaluations of one seed after the other."""
-    stored = [evidence.pictures(part, column.metric) for part in used]
+    stored = [evidence.images(part, column.metric) for part in used]
     known = [scores for scores in stored if scores is not None]
     if len(known) < len(used):
         return None

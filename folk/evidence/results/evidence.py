@@ -10,13 +10,13 @@ from typing import Any, Literal
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.core.json_file import read_keys
 from folk.evidence.record.failures import FAILED, failed_paths
+from folk.evidence.results.bootstrap import ImageScores, image_scores
 from folk.evidence.results.metrics.classification import top_k_of_file
 from folk.evidence.results.metrics.corruption import robustness_metrics
 from folk.evidence.results.metrics.knn import knn_metrics
 from folk.evidence.results.metrics.kshot import kshot_metrics
 from folk.evidence.results.metrics.segmentation import scores_of_file
 from folk.evidence.results.origin import Foreign, foreign
-from folk.evidence.results.pictures import PictureScores, picture_scores
 from folk.evidence.study.study import Study, run_name
 
 Status = Literal["ok", "excluded", "failed", "not run", "not planned"] | Foreign
@@ -65,7 +65,7 @@ class Evidence:
         self._measurements: dict[tuple[str, int, str], Measurement] = {}
         self._derived: dict[tuple[Path, str], float | None] = {}
         self._foreign: dict[Path, Foreign | None] = {}
-        self._pictures: dict[tuple[Path, str], PictureScores | None] = {}
+        self._images: dict[tuple[Path, str], ImageScores | None] = {}
 
     def measurement(self, row: str, seed: int, evaluation: str) -> Measurement:
         """What `evaluation` found for the encoder of `row` and `seed`."""
@@ -110,16 +110,16 @@ class Evidence:
             self._foreign[folder] = foreign(_record(folder), self.study)
         return self._foreign[folder]
 
-    def pictures(self, measurement: Measurement, metric: str) -> PictureScores | None:
-        """What `metric` was made of, picture by picture; None when no file tells.
+    def images(self, measurement: Measurement, metric: str) -> ImageScores | None:
+        """What `metric` was made of, image by image; None when no file tells.
 
         Raises:
-            InputError: as `picture_scores`.
+            InputError: as `image_scores`.
         """
         key = (measurement.folder, metric)
-        if key not in self._pictures:
-            self._pictures[key] = picture_scores(*key)
-        return self._pictures[key]
+        if key not in self._images:
+            self._images[key] = image_scores(*key)
+        return self._images[key]
 
     def failures(self) -> list[Failure]:
         """Jobs whose records say that they failed or were interrupted, in order of path."""

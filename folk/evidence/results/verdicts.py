@@ -98,7 +98,7 @@ def verdict(
         margin: largest difference that counts as the same result, declared beside `published`.
             Without one, nothing can be called the same or different.
         same_epoch: False when one number is known to be of the best epoch and the other of the
-            last. The best of many looks at the validation pictures is never lower, so the two
+            last. The best of many looks at the validation images is never lower, so the two
             are not the same measure.
     """
     if scale != "paper":

@@ -80,13 +80,13 @@ class DataEntry(Section):
     """A data set to prepare."""
 
     recipe: Name
-    source: str | None = None  # folder of pictures, for recipes that read one
+    source: str | None = None  # folder of images, for recipes that read one
     archives: dict[Name, str] = Field(default_factory=dict)  # for recipes that read official ones
     overrides: Overrides = Field(default_factory=dict, alias="set")
 
 
 class SplitEntry(Section):
-    """A subset of the labelled training pictures of a data set."""
+    """A subset of the labelled training images of a data set."""
 
     data: Name
     recipe: Name
@@ -108,7 +108,7 @@ class Evaluation(Section):
     """One way to measure a row; `encoders` is every row when left out.
 
     `robustness` reads the classifier that another evaluation fine-tuned, and may name several data
-    sets: the validation pictures of the first are the clean ones.
+    sets: the validation images of the first are the clean ones.
 
     `seeds` of a fine-tuning: each run is fine-tuned once for each. A loaded study has an evaluation
     of its own for every one of them, and for the robustness of its classifier.

@@ -60,7 +60,7 @@ class Checkpoint(Section):
     entry: str | None  # dotted key of a torch file under which the weights stand
     prefix: str  # stripped from the keys
     ignore: list[str]  # beginnings of keys, as the file has them, that are left out
-    mean: list[Fraction] = Field(min_length=3, max_length=3)  # of each colour, pictures in [0, 1]
+    mean: list[Fraction] = Field(min_length=3, max_length=3)  # of each colour, images in [0, 1]
     std: list[Positive] = Field(min_length=3, max_length=3)
 
 
@@ -117,7 +117,7 @@ class Runtime(Section):
 
     workers: Annotated[int, Field(ge=0)]  # data loading processes
     checkpoint_seconds: NotNegative  # at least this long between two checkpoints
-    cache_mb: Annotated[int, Field(ge=0)]  # decoded pictures kept in memory, if all of them fit
+    cache_mb: Annotated[int, Field(ge=0)]  # decoded images kept in memory, if all of them fit
 
 
 class TrainingRuntime(Runtime):

@@ -20,7 +20,7 @@ from folk.stages.recipes.base import (
 
 
 class Augment(Section):
-    """Training pictures of a classifier."""
+    """Training images of a classifier."""
 
     size: Count  # pixels
     min_scale: Fraction
@@ -31,11 +31,11 @@ class Augment(Section):
     mixup: NotNegative
     cutmix: NotNegative
     smoothing: Fraction
-    repeats: Count  # how often an epoch shows each of its pictures; 1 is no repeated augmentation
+    repeats: Count  # how often an epoch shows each of its images; 1 is no repeated augmentation
 
 
 class Evaluate(Section):
-    """Validation pictures."""
+    """Validation images."""
 
     resize: Count  # shorter side, pixels
     crop: Count  # centre crop, pixels
@@ -96,11 +96,11 @@ class Linear(Section):
 
 
 class Kshot(Section):
-    """Logistic regression on a few labelled pictures of each class."""
+    """Logistic regression on a few labelled images of each class."""
 
-    shots: list[Count] = Field(min_length=1)  # pictures of each class
+    shots: list[Count] = Field(min_length=1)  # images of each class
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)  # a split each, for every row
-    weight_decay: Positive  # lambda, divided by the number of labelled pictures as MSN does
+    weight_decay: Positive  # lambda, divided by the number of labelled images as MSN does
     center: Literal["feature", "image"]  # the mean that is subtracted
     max_iterations: Count
     tolerance: Positive
@@ -155,7 +155,7 @@ class SegmentOptim(Section):
 
 
 class SegmentAugment(Section):
-    """Training pictures with their annotation."""
+    """Training images with their annotation."""
 
     crop: Count  # pixels
     scale: list[Positive] = Field(min_length=2, max_length=2)  # of the shorter side over `crop`
@@ -166,7 +166,7 @@ class SegmentAugment(Section):
 
 
 class Window(Section):
-    """Sliding-window test; whole pictures when `size` covers them."""
+    """Sliding-window test; whole images when `size` covers them."""
 
     size: Count  # pixels
     stride: Count  # pixels
@@ -183,7 +183,7 @@ class SegmentRecipe(Recipe):
     runtime: TrainingRuntime
 
     @model_validator(mode="after")
-    def _one_size_of_pictures(self) -> "SegmentRecipe":
+    def _one_size_of_images(self) -> "SegmentRecipe":
         if self.window.size != self.augment.crop:
             raise ValueError(
                 f"window.size {self.window.size} must be augment.crop {self.augment.crop}: "
@@ -204,11 +204,11 @@ class Attack(Section):
 
 
 class RobustnessRecipe(Recipe):
-    """A fine-tuned classifier on pictures that are not like those it was trained on."""
+    """A fine-tuned classifier on images that are not like those it was trained on."""
 
-    evaluate: Evaluate  # natural pictures
+    evaluate: Evaluate  # natural images
     evaluate_corrupted: Evaluate  # stored splits such as fog-3
-    in_memory: list[str]  # corruptions made of the clean pictures; for demos only
+    in_memory: list[str]  # corruptions made of the clean images; for demos only
     attack: Attack | None
     precision: Precision  # of forward passes; attacks run in fp32
     runtime: Runtime
@@ -217,7 +217,7 @@ class RobustnessRecipe(Recipe):
 class CostStep(Section):
     """How a pre-training step is measured."""
 
-    batch: Count  # pictures of one update
+    batch: Count  # images of one update
     warmup: Count  # updates before the clock starts
     updates: Count  # that are timed
 

@@ -26,7 +26,7 @@ class Scenes(Section):
 class Folder(Section):
     """A folder with `train/<class>/*` and `val/<class>/*`."""
 
-    limit: Count | None  # at most so many pictures of each split; null takes all
+    limit: Count | None  # at most so many images of each split; null takes all
 
 
 class ArchiveFile(Section):
@@ -42,24 +42,24 @@ class Archives(Section):
     files: dict[str, ArchiveFile]
     classes: Count
     splits: Count | None  # how many; null does not check
-    pictures: dict[str, Count] | None  # by split, `each` for all of them; null does not check
+    images: dict[str, Count] | None  # by split, `each` for all of them; null does not check
 
 
 # The names that the archives of a kind have; the sets of corruptions may lie in any number of them.
 ARCHIVES_OF_KIND: dict[str, set[str] | None] = {
     "imagenet": {"train", "val", "devkit"},
-    "ade20k": {"pictures"},
+    "ade20k": {"images"},
     "imagenet-c": None,
-    "imagenet-a": {"pictures"},
-    "imagenet-r": {"pictures"},
-    "imagenet-sketch": {"pictures"},
-    "imagenet-v2": {"pictures"},
+    "imagenet-a": {"images"},
+    "imagenet-r": {"images"},
+    "imagenet-sketch": {"images"},
+    "imagenet-v2": {"images"},
     "c-bar": None,
 }
 
 
 class PrepareRecipe(Recipe):
-    """How pictures become shards."""
+    """How images become shards."""
 
     kind: Literal[
         "scenes",
@@ -101,7 +101,7 @@ class PrepareRecipe(Recipe):
 
 
 class SplitRecipe(Recipe):
-    """Which labelled pictures a few-label run may see: drawn, or read from a list."""
+    """Which labelled images a few-label run may see: drawn, or read from a list."""
 
     per_class: Count | None
     fraction: Annotated[float, Field(gt=0.0, le=1.0)] | None

@@ -102,7 +102,7 @@ class Views(Section):
 
 
 class Method(Section):
-    """What is learned: from a filtered picture, or from a degraded one."""
+    """What is learned: from a filtered image, or from a degraded one."""
 
     filter: Filter | None = None
     degradation: Degradation | None = None
@@ -127,7 +127,7 @@ class Method(Section):
         return "student" if self.distillation.encoder == "teacher" else "teacher"
 
     @model_validator(mode="after")
-    def _one_way_to_spoil_a_picture(self) -> "Method":
+    def _one_way_to_spoil_an_image(self) -> "Method":
         if (self.filter is None) == (self.degradation is None):
             found = "none" if self.filter is None else "both"
             raise ValueError(f"give one of 'filter' and 'degradation', found {found}")

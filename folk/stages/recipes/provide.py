@@ -27,7 +27,7 @@ def archive_problems(entry: DataEntry, recipe: PrepareRecipe) -> list[str]:
         if name not in entry.archives
     ]
     if recipe.kind == "folder" and entry.source is None:
-        problems.append("source is missing; give the folder of pictures")
+        problems.append("source is missing; give the folder of images")
     if recipe.kind != "folder" and entry.source is not None:
         problems.append(f"source: a recipe of kind '{recipe.kind}' reads no folder; leave it out")
     return problems
@@ -85,7 +85,7 @@ def _missing_of(
     entry, recipe = study.data[name], recipes["prepare", name]
     assert isinstance(recipe, PrepareRecipe)
     if entry.source is not None and not Path(entry.source).is_dir():
-        yield f"{entry.source}: folder of pictures of '{name}', train/<class>/* and val/<class>/*"
+        yield f"{entry.source}: folder of images of '{name}', train/<class>/* and val/<class>/*"
     for key, path in entry.archives.items():
         if not Path(path).is_file():
             assert recipe.archive is not None

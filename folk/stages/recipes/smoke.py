@@ -17,7 +17,7 @@ from folk.stages.recipes.load import RECIPES
 from folk.stages.recipes.prepare import PrepareRecipe, SplitRecipe
 from folk.stages.recipes.pretrain import PretrainRecipe
 
-BATCH = 2  # pictures: mixup wants an even number, and the statistics of a batch more than one
+BATCH = 2  # images: mixup wants an even number, and the statistics of a batch more than one
 UPDATES = 2
 SHOTS = 1
 _EPOCH = {"optim.epochs": 1, "optim.batch": BATCH, "optim.warmup_epochs": 0.0}
@@ -130,7 +130,7 @@ def archive_values(recipe: PrepareRecipe, md5: Mapping[str, str], **held: Any) -
     Args:
         recipe: that reads archives.
         md5: of the stand-ins, by the names of the archives.
-        held: classes, splits and pictures that they hold.
+        held: classes, splits and images that they hold.
     """
     assert recipe.archive is not None
     # Where nobody has published a digest, none is checked of a stand-in either.
@@ -140,7 +140,7 @@ def archive_values(recipe: PrepareRecipe, md5: Mapping[str, str], **held: Any) -
 
 
 def split_values(recipe: SplitRecipe, list_sha256: str) -> dict[str, Any]:
-    """What a split's `set` says so that it finds its pictures among the few there are."""
+    """What a split's `set` says so that it finds its images among the few there are."""
     if recipe.list_sha256 is not None:
         return {"list_sha256": list_sha256}
     return {"per_class": 1} if recipe.per_class is not None else {"fraction": 1.0}

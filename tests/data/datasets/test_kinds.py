@@ -10,9 +10,9 @@ from PIL import Image
 from folk.data import joint
 from folk.data.datasets import ade20k, miniature
 from folk.data.datasets.kinds import look_into
-from folk.data.datasets.miniature import WNIDS, picture, write_tar, write_zip
+from folk.data.datasets.miniature import WNIDS, image, write_tar, write_zip
 from folk.data.datasets.store import store
-from folk.data.decode import decode_picture
+from folk.data.decode import decode_image
 from folk.data.prepare import prepare_image_folder
 from folk.data.shards import PreparedData
 from folk.data.wnids import positions_among
@@ -33,17 +33,17 @@ def shards(folder):
     return json.loads((folder / "dataset.json").read_text())["shards"]
 
 
-def test_imagenet_gives_the_very_shards_of_the_same_pictures_in_folders(tmp_path):
+def test_imagenet_gives_the_very_shards_of_the_same_images_in_folders(tmp_path):
     data = prepared("imagenet", miniature.imagenet(tmp_path / "in"), tmp_path / "out", 3)
     folders = tmp_path / "folders"
-    truth = dict(zip(miniature.validation_pictures(), (1, 2, 0, 0), strict=True))
-    for wnid, files in miniature.imagenet_pictures().items():
-        for name, image in files.items():
+    truth = dict(zip(miniature.validation_images(), (1, 2, 0, 0), strict=True))
+    for wnid, files in miniature.imagenet_images().items():
+        for name, data in files.items():
             (folders / "train" / wnid).mkdir(parents=True, exist_ok=True)
-            (folders / "train" / wnid / name).write_bytes(image)
-    for name, image in miniature.validation_pictures().items():
+            (folders / "train" / wnid / name).write_bytes(data)
+    for name, data in miniature.validation_images().items():
         (folders / "val" / WNIDS[truth[name]]).mkdir(parents=True, exist_ok=True)
-        (folders / "val" / WNIDS[truth[name]] / name).write_bytes(image)
+        (folders / "val" / WNIDS[truth[name]] / name).write_bytes(data)
     prepare_image_folder(folders, tmp_path / "plain")
     plain = PreparedData.open(tmp_path / "plain")
 
@@ -64,23 +64,23 @@ def test_labels_follow_wordnet_ids_and_not_the_numbers_of_the_devkit(tmp_path):
 
 
 def test_a_training_tar_that_lacks_a_class_is_refused(tmp_path):
-    few = miniature.imagenet_pictures(WNIDS[:2])
+    few = miniature.imagenet_images(WNIDS[:2])
 
     with pytest.raises(InputError, match="no tar of 1 classes: n02085620"):
         look_into("imagenet", miniature.imagenet(tmp_path, train=few), 3)
 
 
 def test_a_training_tar_with_another_class_is_refused(tmp_path):
-    other = miniature.imagenet_pictures((*WNIDS, "n99999999"))
+    other = miniature.imagenet_images((*WNIDS, "n99999999"))
 
     with pytest.raises(InputError, match=r"n99999999\.tar: no class of the devkit"):
         look_into("imagenet", miniature.imagenet(tmp_path, train=other), 3)
 
 
-def test_validation_pictures_and_labels_that_differ_in_number_are_refused(tmp_path):
-    archives = miniature.imagenet(tmp_path, val=miniature.validation_pictures(3))
+def test_validation_images_and_labels_that_differ_in_number_are_refused(tmp_path):
+    archives = miniature.imagenet(tmp_path, val=miniature.validation_images(3))
 
-    with pytest.raises(InputError, match="3 pictures, the devkit has labels for 4"):
+    with pytest.raises(InputError, match="3 images, the devkit has labels for 4"):
         look_into("imagenet", archives, 3)
 
 
@@ -104,37 +104,37 @@ def test_a_devkit_without_sound_tables_is_refused(tmp_path, spoilt, message):
         look_into("imagenet", miniature.imagenet(tmp_path, devkit=files), 3)
 
 
-def test_dirty_pictures_of_imagenet_survive_as_they_are(tmp_path):
+def test_dirty_images_of_imagenet_survive_as_they_are(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # says that it is to be turned by a quarter
     dirty = {
-        "n01440764_1.JPEG": picture(mode="CMYK"),
-        "n01440764_2.JPEG": picture(kind="PNG"),
-        "n01440764_3.JPEG": picture(exif=exif, size=(30, 10)),
-        "n01440764_4.JPEG": picture(mode="L"),
+        "n01440764_1.JPEG": image(mode="CMYK"),
+        "n01440764_2.JPEG": image(kind="PNG"),
+        "n01440764_3.JPEG": image(exif=exif, size=(30, 10)),
+        "n01440764_4.JPEG": image(mode="L"),
     }
-    train = miniature.imagenet_pictures() | {"n01440764": dirty}
+    train = miniature.imagenet_images() | {"n01440764": dirty}
     data = prepared("imagenet", miniature.imagenet(tmp_path, train=train), tmp_path / "out", 3)
     table = data.split("train")
 
     assert [table.image_bytes(i) for i in range(4)] == list(dirty.values())
-    turned = decode_picture(table.image_bytes(2), where=lambda: "")
+    turned = decode_image(table.image_bytes(2), where=lambda: "")
     assert (turned.size, turned.mode) == ((30, 10), "RGB")
 
 
-def test_a_truncated_picture_is_refused_by_archive_and_name(tmp_path):
-    train = miniature.imagenet_pictures()
-    train["n01443537"]["n01443537_2.JPEG"] = picture()[:200]
+def test_a_truncated_image_is_refused_by_archive_and_name(tmp_path):
+    train = miniature.imagenet_images()
+    train["n01443537"]["n01443537_2.JPEG"] = image()[:200]
     archives = miniature.imagenet(tmp_path, train=train)
 
-    where = r"img_train\.tar: n01443537\.tar: n01443537_2\.JPEG: not a whole picture"
+    where = r"img_train\.tar: n01443537\.tar: n01443537_2\.JPEG: not a whole image"
     with pytest.raises(InputError, match=where):
         prepared("imagenet", archives, tmp_path / "out", 3)
     assert not (tmp_path / "out/dataset.json").exists()
 
 
 def test_ade20k_counts_classes_from_zero_and_ignores_the_rest(tmp_path):
-    archives = {"pictures": write_zip(tmp_path / "ade.zip", miniature.ade20k_files())}
+    archives = {"images": write_zip(tmp_path / "ade.zip", miniature.ade20k_files())}
     data = prepared("ade20k", archives, tmp_path / "out", 150)
     table = data.split("train")
 
@@ -154,8 +154,8 @@ def test_ade20k_counts_classes_from_zero_and_ignores_the_rest(tmp_path):
 @pytest.mark.parametrize(
     ("spoilt", "message"),
     [
-        ("annotations/training/ADE_train_00000002.png", "3 pictures and 2 annotations"),
-        ("images/validation/ADE_val_00000001.jpg", "1 pictures and 2 annotations"),
+        ("annotations/training/ADE_train_00000002.png", "3 images and 2 annotations"),
+        ("images/validation/ADE_val_00000001.jpg", "1 images and 2 annotations"),
         ("objectInfo150.txt", r"no objectInfo150\.txt"),
     ],
 )
@@ -164,7 +164,7 @@ def test_an_ade20k_that_lacks_something_is_refused(tmp_path, spoilt, message):
     del files[f"ADEChallengeData2016/{spoilt}"]
 
     with pytest.raises(InputError, match=message):
-        look_into("ade20k", {"pictures": write_zip(tmp_path / "ade.zip", files)}, 150)
+        look_into("ade20k", {"images": write_zip(tmp_path / "ade.zip", files)}, 150)
 
 
 @pytest.mark.parametrize(
@@ -173,14 +173,14 @@ def test_an_ade20k_that_lacks_something_is_refused(tmp_path, spoilt, message):
         pytest.param(
             "size",
             marks=fault(
-                "Pictures",
-                "an annotation of another size than its picture",
+                "Images",
+                "an annotation of another size than its image",
                 "refused by the preparation, by its name in the archive",
             ),
         ),
         pytest.param(
             "class",
-            marks=fault("Pictures", "a class id out of range", "refused by the preparation"),
+            marks=fault("Images", "a class id out of range", "refused by the preparation"),
         ),
     ],
 )
@@ -190,7 +190,7 @@ def test_an_annotation_that_does_not_fit_is_refused(tmp_path, marks):
     size, value = ((16, 23), 1) if marks == "size" else ((16, 24), 151)
     Image.fromarray(np.full(size, value, dtype=np.uint8)).save(buffer, "PNG")
     files["ADEChallengeData2016/annotations/validation/ADE_val_00000001.png"] = buffer.getvalue()
-    archives = {"pictures": write_zip(tmp_path / "ade.zip", files)}
+    archives = {"images": write_zip(tmp_path / "ade.zip", files)}
 
     with pytest.raises(InputError, match=r"ADE_val_00000001\.png: (\(23, 16\) pixels|class 151)"):
         prepared("ade20k", archives, tmp_path / "out", 150)
@@ -218,7 +218,7 @@ def test_each_corruption_at_each_severity_is_a_split(tmp_path):
 def test_severities_are_numbered_by_size_and_may_lie_in_any_order(tmp_path):
     files = miniature.corrupted(["sparkles"], ("10.0", "2.5", "9"))
     inside = {f"imagenet_c_bar/{name}": data for name, data in files.items()}
-    archives = {"pictures": write_tar(tmp_path / "bar.tar.gz", inside, "w:gz")}
+    archives = {"images": write_tar(tmp_path / "bar.tar.gz", inside, "w:gz")}
     data = prepared("c-bar", archives, tmp_path / "out", 3)
 
     assert {s: data.split(s).keys()[0].split("/")[1] for s in data.counts} == {
@@ -249,22 +249,22 @@ def test_a_corruption_in_two_archives_is_refused(tmp_path):
 
 
 def test_other_numbers_than_the_recipe_names_are_refused_before_anything_is_read(tmp_path):
-    files = miniature.corrupted(["fog"]) | {"fog/3/n01440764/more.JPEG": b"no picture"}
+    files = miniature.corrupted(["fog"]) | {"fog/3/n01440764/more.JPEG": b"no image"}
     archives = {"all": write_tar(tmp_path / "a.tar", files)}
 
     with pytest.raises(InputError, match=r"5 splits, archive\.splits says 75"):
         prepared("imagenet-c", archives, tmp_path / "out", 3, num_splits=75)
-    with pytest.raises(InputError, match=r"4 pictures of split 'fog-3', archive\.pictures says 3"):
+    with pytest.raises(InputError, match=r"4 images of split 'fog-3', archive\.images says 3"):
         prepared("imagenet-c", archives, tmp_path / "out", 3, expected={"each": 3})
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("kind", ["imagenet-a", "imagenet-r", "imagenet-sketch"])
 def test_a_variant_knows_its_classes_among_those_of_imagenet(tmp_path, kind):
-    files = {f"{kind}/{wnid}/a b_{i}.jpg": picture(i) for i, wnid in enumerate(reversed(WNIDS[1:]))}
+    files = {f"{kind}/{wnid}/a b_{i}.jpg": image(i) for i, wnid in enumerate(reversed(WNIDS[1:]))}
     write = write_zip if kind == "imagenet-sketch" else write_tar
     path = write(tmp_path / "archive", files | {f"{kind}/README.txt": b"about"})
-    data = prepared(kind, {"pictures": path}, tmp_path / "out", 2, expected={"val": 2})
+    data = prepared(kind, {"images": path}, tmp_path / "out", 2, expected={"val": 2})
 
     assert data.wnids == WNIDS[1:]
     assert data.split("val").labels().tolist() == [1, 0]
@@ -274,16 +274,16 @@ def test_a_variant_knows_its_classes_among_those_of_imagenet(tmp_path, kind):
 
 def test_folders_of_v2_are_numbers_and_ten_comes_after_nine(tmp_path):
     order = ["0", "1", "10", "11", *map(str, range(2, 10))]
-    files = {f"imagenetv2-matched-frequency-format-val/{n}/x.jpeg": picture() for n in order}
+    files = {f"imagenetv2-matched-frequency-format-val/{n}/x.jpeg": image() for n in order}
     path = write_tar(tmp_path / "v2.tar.gz", files, "w:gz")
-    data = prepared("imagenet-v2", {"pictures": path}, tmp_path / "out", 12)
+    data = prepared("imagenet-v2", {"images": path}, tmp_path / "out", 12)
     table = data.split("val")
 
     assert [f"val/{label}/x.jpeg" for label in table.labels()] == table.keys()
     assert data.wnids is None
     assert positions_among(None, WNIDS, num_classes=3).tolist() == [0, 1, 2]
     with pytest.raises(InputError, match=r"12 folders of classes, archive\.classes says 11"):
-        look_into("imagenet-v2", {"pictures": path}, 11)
+        look_into("imagenet-v2", {"images": path}, 11)
 
 
 def test_classes_that_were_not_trained_are_refused():
@@ -293,12 +293,10 @@ def test_classes_that_were_not_trained_are_refused():
         positions_among(WNIDS, None, num_classes=3)
 
 
-@fault(
-    "Pictures", "two pictures of one key in a folder of an archive", "refused, by the second one"
-)
-def test_a_picture_that_is_there_twice_is_refused(tmp_path):
+@fault("Images", "two images of one key in a folder of an archive", "refused, by the second one")
+def test_an_image_that_is_there_twice_is_refused(tmp_path):
     name = "imagenet-a/n01440764/1.jpg"
-    path = write_tar(tmp_path / "a.tar", {name: picture(), f"x/{name}": picture(1)})
+    path = write_tar(tmp_path / "a.tar", {name: image(), f"x/{name}": image(1)})
 
-    with pytest.raises(InputError, match="a second picture of this name"):
-        prepared("imagenet-a", {"pictures": path}, tmp_path / "out", 1)
+    with pytest.raises(InputError, match="a second image of this name"):
+        prepared("imagenet-a", {"images": path}, tmp_path / "out", 1)

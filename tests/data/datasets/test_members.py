@@ -127,7 +127,7 @@ def test_a_link_in_a_zip_is_refused(tmp_path):
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.6])
 def test_an_archive_that_is_cut_short_is_refused(tmp_path, form, share):
     path = tmp_path / "archive"
-    many = {f"a/{i}.jpg": miniature.picture(i) for i in range(20)}
+    many = {f"a/{i}.jpg": miniature.image(i) for i in range(20)}
     whole = write(path, form, many).read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
 
@@ -160,11 +160,11 @@ def test_a_damaged_header_does_not_pass_for_the_end(tmp_path):
 
 @fault(
     "Bytes",
-    "a damaged picture in a zip",
-    "refused by its checksum, the picture is named",
+    "a damaged image in a zip",
+    "refused by its checksum, the image is named",
 )
 def test_a_damaged_member_of_a_zip_is_refused(tmp_path):
-    path = miniature.write_zip(tmp_path / "a.zip", {"1.jpg": b"some bytes of a picture"})
+    path = miniature.write_zip(tmp_path / "a.zip", {"1.jpg": b"some bytes of an image"})
     path.write_bytes(path.read_bytes().replace(b"some bytes", b"same bytes"))
 
     with pytest.raises(InputError, match=r"1\.jpg: damaged or cut short"):

@@ -31,7 +31,7 @@ def prepared(name, folder):
     made = write_stand_in(recipe.kind, files_of(recipe), folder / "in")
     if made.archives:
         md5 = {key: digest_file(file).md5 for key, file in made.archives.items()}
-        held = {"classes": made.classes, "splits": made.splits, "pictures": made.pictures}
+        held = {"classes": made.classes, "splits": made.splits, "images": made.images}
         recipe = load_recipe("prepare", path, archive_values(recipe, md5, **held))
     run_prepare(recipe, made.source, folder / "out", name, archives=made.archives)
     return PreparedData.open(folder / "out")
@@ -44,7 +44,7 @@ def test_every_prepare_recipe_has_a_stand_in_that_passes_its_checks(name, tmp_pa
     assert sum(data.counts.values()) > 0
 
 
-def test_imagenet_gives_two_batches_of_two_and_one_picture_of_each_class_to_validate(tmp_path):
+def test_imagenet_gives_two_batches_of_two_and_one_image_of_each_class_to_validate(tmp_path):
     data = prepared("imagenet", tmp_path)
 
     assert data.counts == {"train": 5, "val": 4}
@@ -59,7 +59,7 @@ def test_all_corruptions_and_severities_are_there_so_that_mce_can_be_computed(tm
     assert set(bar.counts) == {f"{name}-{s}" for name in C_BAR for s in range(1, 6)}
 
 
-def test_the_list_names_four_training_pictures_as_the_official_one_does(tmp_path):
+def test_the_list_names_four_training_images_as_the_official_one_does(tmp_path):
     prepared("imagenet", tmp_path)
     path = few_label_list(tmp_path / "few.txt")
     recipe = load_recipe(
@@ -70,19 +70,19 @@ def test_the_list_names_four_training_pictures_as_the_official_one_does(tmp_path
 
     found = run_split(recipe, tmp_path / "out", tmp_path, path)
 
-    assert found["pictures"] == 4.0
+    assert found["images"] == 4.0
     assert pq.read_table(tmp_path / "keys.parquet").num_rows == 4
 
 
-@pytest.mark.parametrize(("way", "pictures"), [("per_class", len(CLASSES)), ("fraction", 5)])
-def test_drawn_splits_find_enough_pictures_for_two_updates(way, pictures, tmp_path):
+@pytest.mark.parametrize(("way", "images"), [("per_class", len(CLASSES)), ("fraction", 5)])
+def test_drawn_splits_find_enough_images_for_two_updates(way, images, tmp_path):
     prepared("imagenet", tmp_path)
     drawn = {"list_sha256": None, way: 13 if way == "per_class" else 0.1}
     path = RECIPES / "split/ten-percent.yaml"
     recipe = load_recipe("split", path, drawn)
     recipe = load_recipe("split", path, drawn | split_values(recipe, ""))
 
-    assert run_split(recipe, tmp_path / "out", tmp_path, None)["pictures"] == pictures
+    assert run_split(recipe, tmp_path / "out", tmp_path, None)["images"] == images
 
 
 @pytest.mark.parametrize("name", ["imagenet", "ade20k", "imagenet-c", "imagenet-v2"])

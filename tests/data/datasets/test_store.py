@@ -12,25 +12,25 @@ from folk.data.datasets import miniature
 from folk.data.datasets import store as storing
 from folk.data.datasets.kinds import look_into
 from folk.data.datasets.store import store
-from folk.data.decode import check_picture
+from folk.data.decode import check_image
 from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 
-# Prepares in a process of its own and kills it, as a machine does, while picture 8 is checked.
+# Prepares in a process of its own and kills it, as a machine does, while image 8 is checked.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from folk.data import prepare
 from folk.data.datasets import store
 prepare.MAX_ROWS_PER_SHARD = 2
-check, calls = store.check_picture, []
+check, calls = store.check_image, []
 def dying(data, *, where):
     calls.append(1)
     if len(calls) == 8:
         os.kill(os.getpid(), signal.SIGKILL)
     return check(data, where=where)
-store.check_picture = dying
+store.check_image = dying
 from tests.data.datasets.test_store import run
 run(Path(sys.argv[1]), Path(sys.argv[2]))
 """
@@ -72,9 +72,9 @@ def counted_checks(monkeypatch):
 
     def counting(data, *, where):
         calls.append(1)
-        return check_picture(data, where=where)
+        return check_image(data, where=where)
 
-    monkeypatch.setattr(storing, "check_picture", counting)
+    monkeypatch.setattr(storing, "check_image", counting)
     return calls
 
 
@@ -154,8 +154,8 @@ def test_a_preparation_that_fails_leaves_an_older_data_set_as_it_was(source, tmp
     out = tmp_path / "out"
     run(source, out)
     before = (out / "dataset.json").read_bytes()
-    train = miniature.imagenet_pictures()
-    train[miniature.WNIDS[2]]["n02085620_2.JPEG"] = b"no picture"
+    train = miniature.imagenet_images()
+    train[miniature.WNIDS[2]]["n02085620_2.JPEG"] = b"no image"
     miniature.imagenet(source, train=train)
 
     with pytest.raises(InputError, match=r"n02085620_2\.JPEG"):
@@ -165,8 +165,8 @@ def test_a_preparation_that_fails_leaves_an_older_data_set_as_it_was(source, tmp
     PreparedData.open(out)
 
 
-def test_too_few_pictures_make_no_data_set(source, tmp_path):
-    with pytest.raises(InputError, match=r"9 pictures of split 'train'.*says 10"):
+def test_too_few_images_make_no_data_set(source, tmp_path):
+    with pytest.raises(InputError, match=r"9 images of split 'train'.*says 10"):
         run(source, tmp_path / "out", expected={"train": 10, "val": 4})
     assert not (tmp_path / "out/dataset.json").exists()
 

@@ -17,12 +17,12 @@ NUM_KEPT = 5
 def write_predictions(
     path: Path, keys: list[str], labels: Integer[np.ndarray, "n"], logits: Float[np.ndarray, "n c"]
 ) -> None:
-    """Store the five best classes of each picture and their scores.
+    """Store the five best classes of each image and their scores.
 
     Args:
         path: the parquet file to write: key, label, top5 (best first), logits (of top5).
-        keys: name of each picture.
-        labels: true class of each picture.
+        keys: name of each image.
+        labels: true class of each image.
         logits: score of each class, any finite scale; equal scores rank the lower class first.
 
     Raises:
@@ -43,13 +43,13 @@ def prediction_table(
     """
     assert len(keys) == len(labels) == len(logits)
     if (row := _first_not_finite(logits)) is not None:
-        raise InputError(f"{path}: the scores of picture '{keys[row]}' are not finite numbers")
+        raise InputError(f"{path}: the scores of image '{keys[row]}' are not finite numbers")
     num_classes = logits.shape[1]
     outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(outside):
         row = int(outside[0])
         raise InputError(
-            f"{path}: picture '{keys[row]}' has label {labels[row]}, "
+            f"{path}: image '{keys[row]}' has label {labels[row]}, "
             f"the predictor knows classes 0 to {num_classes - 1}"
         )
     kept = min(NUM_KEPT, num_classes)
@@ -72,13 +72,13 @@ def ranked(logits: Float[np.ndarray, "n c"], k: int) -> Integer[np.ndarray, "n k
         InputError: a score is not a number, and any class would be as good as another.
     """
     if (row := _first_not_finite(logits)) is not None:
-        raise InputError(f"the scores of picture {row} are not finite numbers; train it again")
+        raise InputError(f"the scores of image {row} are not finite numbers; train it again")
     # A stable sort: ties must not depend on the machine, or a number would not be repeatable.
     return np.argsort(-logits, axis=1, kind="stable")[:, :k].astype(np.int32)
 
 
 def read_predictions(path: Path) -> tuple[Integer[np.ndarray, "n"], Integer[np.ndarray, "n k"]]:
-    """Labels, and the kept classes of each picture, best first.
+    """Labels, and the kept classes of each image, best first.
 
     Raises:
         InputError: the file is missing or is not a file of predictions, or a score is not a number.
@@ -118,7 +118,7 @@ def hits(
 def top_k_accuracy(
     labels: Integer[np.ndarray, "n"], ranked: Integer[np.ndarray, "n k"], k: int = 1
 ) -> float:
-    """Fraction in [0, 1] of pictures whose true class is among the k best.
+    """Fraction in [0, 1] of images whose true class is among the k best.
 
     Args:
         labels: true classes.

@@ -79,7 +79,7 @@ def relative_corruption_error(
     Args:
         corruption: as in `corruption_error`.
         errors: severity -> top-1 error in [0, 1].
-        clean_error: ours on the same pictures uncorrupted, in [0, 1].
+        clean_error: ours on the same images uncorrupted, in [0, 1].
 
     Raises:
         InputError: as `corruption_error`.
@@ -149,7 +149,7 @@ def robustness_metrics(path: Path) -> dict[str, float]:
 
     Raises:
         InputError: an unreadable file, a missing severity, a C-bar that is not whole, or
-            corruptions without clean pictures.
+            corruptions without clean images.
     """
     accuracies = accuracy_of_variants(path)
     metrics: dict[str, float] = {}

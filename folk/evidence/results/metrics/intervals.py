@@ -1,4 +1,4 @@
-"""How sure a number is: over seeds, and over the pictures it was measured on."""
+"""How sure a number is: over seeds, and over the images it was measured on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -118,7 +118,7 @@ def difference_interval(
 
 
 def wilson_interval(hits: int, total: int, confidence: float = 0.95) -> Interval:
-    """Interval of a fraction, such as a top-1 accuracy on `total` pictures.
+    """Interval of a fraction, such as a top-1 accuracy on `total` images.
 
     Args:
         hits: how many were right.
@@ -144,54 +144,54 @@ def wilson_interval(hits: int, total: int, confidence: float = 0.95) -> Interval
 
 
 def bootstrap_interval(
-    per_picture: Num[np.ndarray, "n"],
+    per_image: Num[np.ndarray, "n"],
     *,
     seed: int,
     confidence: float = 0.95,
     resamples: int = 1000,
 ) -> Interval:
-    """Percentile bootstrap of a mean over pictures, drawn with replacement.
+    """Percentile bootstrap of a mean over images, drawn with replacement.
 
     The same seed gives the same interval, so that a stored one can be checked.
 
     Args:
-        per_picture: one number per picture, such as 1 for right and 0 for wrong.
+        per_image: one number per image, such as 1 for right and 0 for wrong.
         seed: of the draw.
         confidence: in (0, 1).
         resamples: how many samples are drawn.
 
     Raises:
-        InputError: there are fewer than two pictures.
+        InputError: there are fewer than two images.
     """
-    if len(per_picture) < 2:
-        raise InputError("an interval over pictures needs at least two; one picture never scatters")
+    if len(per_image) < 2:
+        raise InputError("an interval over images needs at least two; one image never scatters")
     means = resampled_means(
-        per_picture[:, None], generator=np.random.default_rng(seed), resamples=resamples
+        per_image[:, None], generator=np.random.default_rng(seed), resamples=resamples
     )
     return percentile_interval(means[:, 0], confidence)
 
 
 def resampled_means(
-    per_picture: Num[np.ndarray, "n d"], *, generator: np.random.Generator, resamples: int
+    per_image: Num[np.ndarray, "n d"], *, generator: np.random.Generator, resamples: int
 ) -> Float[np.ndarray, "r d"]:
-    """Means over pictures drawn with replacement; all d columns share each draw of pictures.
+    """Means over images drawn with replacement; all d columns share each draw of images.
 
-    How often pictures with equal rows are drawn is one multinomial number for the whole group, so
-    50,000 pictures that three runs got right or wrong cost a draw of eight numbers a resample. The
-    distribution is exactly that of drawing pictures one by one.
+    How often images with equal rows are drawn is one multinomial number for the whole group, so
+    50,000 images that three runs got right or wrong cost a draw of eight numbers a resample. The
+    distribution is exactly that of drawing images one by one.
 
     Args:
-        per_picture: d numbers of each picture.
+        per_image: d numbers of each image.
         generator: of the draw.
         resamples: how many samples are drawn.
 
     Raises:
-        InputError: there are no pictures.
+        InputError: there are no images.
     """
-    total = len(per_picture)
+    total = len(per_image)
     if total == 0:
-        raise InputError("an interval needs at least one picture")
-    groups, counts = _groups(per_picture)
+        raise InputError("an interval needs at least one image")
+    groups, counts = _groups(per_image)
     step = max(1, 4_000_000 // len(groups))  # draws at once: 32 MB
     parts = [
         generator.multinomial(total, counts / total, size=min(step, resamples - start))
@@ -212,13 +212,13 @@ def percentile_interval(values: Float[np.ndarray, "r"], confidence: float = 0.95
 
 
 def _groups(
-    per_picture: Num[np.ndarray, "n d"],
+    per_image: Num[np.ndarray, "n d"],
 ) -> tuple[Num[np.ndarray, "g d"], Num[np.ndarray, "g"]]:
     """The different rows, and how often each is there."""
-    if per_picture.shape[1] > _WIDEST:
-        return per_picture, np.ones(len(per_picture), dtype=np.int64)
-    order = np.lexsort(per_picture.T)
-    rows = per_picture[order]
+    if per_image.shape[1] > _WIDEST:
+        return per_image, np.ones(len(per_image), dtype=np.int64)
+    order = np.lexsort(per_image.T)
+    rows = per_image[order]
     first = np.flatnonzero(np.r_[True, (rows[1:] != rows[:-1]).any(axis=1)])
     return rows[first], np.diff(np.r_[first, len(rows)])
 

@@ -20,15 +20,15 @@ def knn_class_scores(
     temperature: float,
     num_classes: int | None = None,
 ) -> Float[np.ndarray, "m c"]:
-    """Let the k most similar training pictures vote, each with weight exp(similarity / T).
+    """Let the k most similar training images vote, each with weight exp(similarity / T).
 
     Similarity is the cosine: features are divided by their length first. Of equally similar
-    pictures the earlier one counts.
+    images the earlier one counts.
 
     Args:
-        train_features: features of the labelled pictures, any scale.
+        train_features: features of the labelled images, any scale.
         train_labels: their classes.
-        test_features: features of the pictures to name.
+        test_features: features of the images to name.
         k: number of voters; all of them when there are fewer.
         temperature: T, about 0.07: smaller lets the nearest decide.
         num_classes: width of the result; the largest label + 1 when left out.
@@ -69,7 +69,7 @@ def knn_scores(
     if min(ks) < 1 or temperature <= 0:
         raise InputError(f"k-NN needs k >= 1 and temperature > 0, got {min(ks)} and {temperature}")
     if len(train_features) == 0:
-        raise InputError("k-NN has no labelled picture to compare with")
+        raise InputError("k-NN has no labelled image to compare with")
     assert len(train_features) == len(train_labels)
     classes = int(train_labels.max()) + 1 if num_classes is None else num_classes
     known, asked = _unit_length(train_features, "training"), _unit_length(test_features, "test")

@@ -1,4 +1,4 @@
-"""A few labelled pictures of each class, and a logistic regression on frozen features."""
+"""A few labelled images of each class, and a logistic regression on frozen features."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,20 +16,20 @@ Center = Literal["feature", "image"]
 def draw_shots(
     labels: Integer[np.ndarray, "n"], shots: Sequence[int], seed: int
 ) -> dict[int, Integer[np.ndarray, "m"]]:
-    """Choose k pictures of each class for every k, the smaller choices inside the larger ones.
+    """Choose k images of each class for every k, the smaller choices inside the larger ones.
 
     Args:
-        labels: classes of all labelled pictures.
+        labels: classes of all labelled images.
         shots: the values of k.
         seed: of the draw.
 
     Returns:
-        k -> places of the chosen pictures, rising.
+        k -> places of the chosen images, rising.
 
     Source: the lists of MSN, facebookresearch/msn: within one split 1 lies in 2 and 2 in 5.
 
     Raises:
-        InputError: a class has fewer than k pictures.
+        InputError: a class has fewer than k images.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(labels))
@@ -37,7 +37,7 @@ def draw_shots(
     few = min(of_class, key=lambda c: len(of_class[c]))
     if len(of_class[few]) < max(shots):
         raise InputError(
-            f"kshot.shots: {max(shots)} pictures of each class are asked for, class {few} has "
+            f"kshot.shots: {max(shots)} images of each class are asked for, class {few} has "
             f"{len(of_class[few])} labelled ones"
         )
     return {k: np.sort(np.concatenate([own[:k] for own in of_class.values()])) for k in shots}
@@ -54,17 +54,17 @@ def logistic_scores(
     max_iterations: int,
     tolerance: float,
 ) -> Float[np.ndarray, "m c"]:
-    """Fit a multiclass logistic regression without intercept; score the unseen pictures.
+    """Fit a multiclass logistic regression without intercept; score the unseen images.
 
-    What is minimised is the mean loss of the n labelled pictures plus
+    What is minimised is the mean loss of the n labelled images plus
     `weight_decay` / n * ||w||^2 / 2, so `weight_decay` is MSN's lambda before its division by N.
     iBOT does not divide its lambda by N: its value times n is the one to give here.
 
     Args:
-        seen: features of the labelled pictures, any scale.
+        seen: features of the labelled images, any scale.
         labels: their classes.
-        unseen: features of the pictures to name.
-        num_classes: width of the result; a class without a labelled picture gets the lowest score.
+        unseen: features of the images to name.
+        num_classes: width of the result; a class without a labelled image gets the lowest score.
         weight_decay: lambda, above 0.
         center: mean that is subtracted, see `prepared`.
         max_iterations: of the solver.
@@ -77,7 +77,7 @@ def logistic_scores(
         InputError: fewer than two classes are labelled, or a feature has no direction.
     """
     if len(np.unique(labels)) < 2:
-        raise InputError("kshot: pictures of at least two classes are needed")
+        raise InputError("kshot: images of at least two classes are needed")
     from sklearn.linear_model import LogisticRegression  # a second: only who asks pays it
 
     known, asked = prepared(seen, unseen, center)

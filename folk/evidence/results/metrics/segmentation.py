@@ -1,4 +1,4 @@
-"""Mean intersection over union and its relatives, from one confusion matrix per picture."""
+"""Mean intersection over union and its relatives, from one confusion matrix per image."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ class SegmentationScores:
     iou: Float[np.ndarray, "c"]  # NaN for a class that is neither annotated nor predicted
 
 
-def confusion_of_picture(
+def confusion_of_image(
     truth: Integer[np.ndarray, "h w"], predicted: Integer[np.ndarray, "h w"], num_classes: int
 ) -> Integer[np.ndarray, "c c"]:
     """Count pixels by [true class, predicted class]; pixels of truth 255 do not count.
@@ -45,14 +45,14 @@ def confusion_of_picture(
 
 
 def scores(confusion: Integer[np.ndarray, "c c"]) -> SegmentationScores:
-    """Scores from the confusion matrix of a whole data set, summed over pictures.
+    """Scores from the confusion matrix of a whole data set, summed over images.
 
     IoU of a class is TP / (TP + FP + FN); mIoU is its mean over the classes that are annotated or
     predicted anywhere, mAcc the mean of TP / (TP + FN) over annotated classes, aAcc the fraction
     of pixels that are right.
 
     Source: the definitions of the ADE20K benchmark as mmsegmentation computes them, sums over the
-        data set first and then ratios, so that small pictures do not weigh more.
+        data set first and then ratios, so that small images do not weigh more.
 
     Raises:
         InputError: no pixel is annotated.
@@ -74,7 +74,7 @@ def scores(confusion: Integer[np.ndarray, "c c"]) -> SegmentationScores:
 
 
 def write_confusions(path: Path, keys: list[str], confusions: Integer[np.ndarray, "n c c"]) -> None:
-    """Store one confusion matrix a picture: key, confusion (row by row, [true, predicted])."""
+    """Store one confusion matrix an image: key, confusion (row by row, [true, predicted])."""
     assert len(keys) == len(confusions)
     num_classes = confusions.shape[1]
     flat = pa.array(confusions.astype(np.int64).ravel())

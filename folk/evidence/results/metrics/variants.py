@@ -1,4 +1,4 @@
-"""Predictions for many variants of pictures in one file: corrupted, attacked, or of another set."""
+"""Predictions for many variants of images in one file: corrupted, attacked, or of another set."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,19 +41,19 @@ class VariantWriter:
         labels: Integer[np.ndarray, "n"],
         logits: Float[np.ndarray, "n c"],
     ) -> None:
-        """Store the five best classes of each picture of a variant.
+        """Store the five best classes of each image of a variant.
 
         Args:
             variant: its name, such as `imagenet-c/fog-3`.
-            keys: name of each picture.
-            labels: true class of each picture.
+            keys: name of each image.
+            labels: true class of each image.
             logits: score of each class, any finite scale; equal scores rank the lower class first.
 
         Raises:
             InputError: as `write_predictions`; or two variants have one name.
         """
         if variant in self._names:
-            raise InputError(f"{self._path}: two sets of pictures are called '{variant}'")
+            raise InputError(f"{self._path}: two sets of images are called '{variant}'")
         self._names.add(variant)
         table = prediction_table(self._path, keys, labels, logits)
         names = pa.array([variant] * len(keys), pa.string())
@@ -80,7 +80,7 @@ def accuracy_of_variants(path: Path) -> dict[str, float]:
     total: dict[str, int] = {}
     try:
         with pq.ParquetFile(path) as file:
-            # By parts: ImageNet-C alone has 3.75 million pictures.
+            # By parts: ImageNet-C alone has 3.75 million images.
             for batch in file.iter_batches(columns=["variant", "label", "top5", "logits"]):
                 if not np.isfinite(numbers(pc.list_flatten(batch.column("logits")))).all():
                     raise ValueError("holds scores that are not finite numbers; make it again")

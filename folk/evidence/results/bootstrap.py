@@ -29,19 +29,19 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class PictureScores:
-    """What one job stored of each picture, in the order of the pictures' names.
+class ImageScores:
+    """What one job stored of each image, in the order of the images' names.
 
-    A metric is `value` of the mean of `terms` over pictures.
+    A metric is `value` of the mean of `terms` over images.
     """
 
-    names: str  # digest of the names: equal for equal pictures
+    names: str  # digest of the names: equal for equal images
     terms: Num[np.ndarray, "n d"]
     value: Callable[[Float[np.ndarray, "r d"]], Float[np.ndarray, "r"]]
 
 
-def picture_scores(folder: Path, metric: str) -> PictureScores | None:
-    """Find what a metric was made of; None when no file tells it picture by picture.
+def image_scores(folder: Path, metric: str) -> ImageScores | None:
+    """Find what a metric was made of; None when no file tells it image by image.
 
     Accuracies of a best epoch, speeds and mCE have no such file; top-k after the last epoch, on
     frozen features and on other sets, k-shot, and the scores of a segmentation do.
@@ -67,7 +67,7 @@ def picture_scores(folder: Path, metric: str) -> PictureScores | None:
 
 
 def image_bootstrap(
-    by_seed: Sequence[Sequence[PictureScores]], combine: Literal["mean", "max"]
+    by_seed: Sequence[Sequence[ImageScores]], combine: Literal["mean", "max"]
 ) -> Interval | None:
     """Bootstrap a cell over images, its seeds held fixed.
 
@@ -107,13 +107,13 @@ def _only(means: Float[np.ndarray, "r 1"]) -> Float[np.ndarray, "r"]:
     return means[:, 0]
 
 
-def _classified(path: Path, k: int) -> PictureScores:
+def _classified(path: Path, k: int) -> ImageScores:
     table = _read(path, ["key", "label", "top5"])
     return _ordered(texts(table["key"]), _hits(table, k))
 
 
-def _variants(path: Path, wanted: Callable[[str], bool]) -> PictureScores | None:
-    """The mean over the wanted variants, if all of them are of the same pictures."""
+def _variants(path: Path, wanted: Callable[[str], bool]) -> ImageScores | None:
+    """The mean over the wanted variants, if all of them are of the same images."""
     table = _read(path, ["variant", "key", "label", "top5"])
     names = table["variant"].combine_chunks().dictionary_encode()
     labels = [str(name) for name in names.dictionary.to_pylist()]
@@ -126,10 +126,10 @@ def _variants(path: Path, wanted: Callable[[str], bool]) -> PictureScores | None
     if not found or len({scores.names for scores in found}) > 1:
         return None
     mean = np.mean([scores.terms for scores in found], axis=0)
-    return PictureScores(found[0].names, mean, _only)
+    return ImageScores(found[0].names, mean, _only)
 
 
-def _segmented(path: Path, metric: str) -> PictureScores:
+def _segmented(path: Path, metric: str) -> ImageScores:
     confusions = read_confusions(path)
     right = np.diagonal(confusions, axis1=1, axis2=2)
     annotated, predicted = confusions.sum(axis=2), confusions.sum(axis=1)
@@ -139,7 +139,7 @@ def _segmented(path: Path, metric: str) -> PictureScores:
         tp, true, guessed = (
             means[:, i * classes : (i + 1) * classes].astype(np.float64) for i in range(3)
         )
-        # A class that no drawn picture holds is left out, as `scores` does.
+        # A class that no drawn image holds is left out, as `scores` does.
         with np.errstate(invalid="ignore", divide="ignore"):
             if metric == "aacc":
                 found = tp.sum(axis=1) / true.sum(axis=1)
@@ -149,7 +149,7 @@ def _segmented(path: Path, metric: str) -> PictureScores:
                 found = np.nanmean(tp / (true + guessed - tp), axis=1)
         return np.asarray(found)
 
-    # A picture without an annotated pixel says nothing; drawn alone, it would give 0 / 0.
+    # An image without an annotated pixel says nothing; drawn alone, it would give 0 / 0.
     says = annotated.sum(axis=1) > 0
     keys = texts(_read(path, ["key"])["key"])[says]
     right, annotated, predicted = right[says], annotated[says], predicted[says]
@@ -166,10 +166,10 @@ def _ordered(
     keys: np.ndarray,
     terms: Num[np.ndarray, "n d"],
     value: Callable[[Float[np.ndarray, "r d"]], Float[np.ndarray, "r"]] = _only,
-) -> PictureScores:
+) -> ImageScores:
     order = np.argsort(keys, kind="stable")
     names = hashlib.sha256("\0".join(keys[order]).encode()).hexdigest()
-    return PictureScores(names, terms[order], value)
+    return ImageScores(names, terms[order], value)
 
 
 def _read(path: Path, columns: list[str]) -> pa.Table:

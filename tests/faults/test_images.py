@@ -1,4 +1,4 @@
-"""Pictures as the world has them: each is read as it should be, or refused by its name."""
+"""Images as the world has them: each is read as it should be, or refused by its name."""
 
 import io
 import json
@@ -11,16 +11,16 @@ import torch
 from PIL import EpsImagePlugin, Image
 
 from folk.data import transforms
-from folk.data.dataset import PictureDataset
+from folk.data.dataset import ImageDataset
 from folk.data.datasets import miniature
 from folk.data.datasets.kinds import look_into
-from folk.data.datasets.miniature import picture, write_tar, write_zip
+from folk.data.datasets.miniature import image, write_tar, write_zip
 from folk.data.datasets.store import store
-from folk.data.decode import MAX_PIXELS, check_picture, decode_annotation, decode_picture
+from folk.data.decode import MAX_PIXELS, check_image, decode_annotation, decode_image
 from folk.data.joint import segment_eval_transform, segment_transform
 from folk.data.pixels import decode_pixels
 from folk.data.prepare import prepare_image_folder
-from folk.data.shards import PictureTable, PreparedData, ShardWriter
+from folk.data.shards import ImageTable, PreparedData, ShardWriter
 from folk.data.transforms import eval_transform, finetune_transform, view_transforms
 from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
@@ -40,7 +40,7 @@ def gradient(width=24, height=16):
 
 
 def image_folder(folder, files):
-    """Two classes, a picture of each in both splits, and these files besides or instead."""
+    """Two classes, an image of each in both splits, and these files besides or instead."""
     colours = iter(range(0, 250, 40))
     plain = {
         f"{split}/{cls}/0.png": encoded(Image.new("RGB", (8, 8), (next(colours), 9, 9)))
@@ -56,23 +56,23 @@ def image_folder(folder, files):
 
 def seen_by_training(data):
     """What the preparation lets in, as training decodes it."""
-    check_picture(data, **HERE)
+    check_image(data, **HERE)
     pixels = decode_pixels(data, **HERE)
     assert torch.equal(
-        pixels, torch.from_numpy(np.array(decode_picture(data, **HERE))).permute(2, 0, 1)
+        pixels, torch.from_numpy(np.array(decode_image(data, **HERE))).permute(2, 0, 1)
     )
     return pixels
 
 
 def refused(data, message):
-    for read in (check_picture, decode_picture, decode_pixels):
+    for read in (check_image, decode_image, decode_pixels):
         with pytest.raises(InputError, match=message) as error:
             read(data, **HERE)
         assert str(error.value).startswith("train/ant/0.jpg: ")
         assert "\n" not in str(error.value)
 
 
-# What Pillow makes of a picture when it is told `convert("RGB")`, as ImageFolder and timm do.
+# What Pillow makes of an image when it is told `convert("RGB")`, as ImageFolder and timm do.
 
 
 @pytest.mark.parametrize(
@@ -81,35 +81,33 @@ def refused(data, message):
         pytest.param(
             encoded(gradient().convert("CMYK"), "JPEG"),
             id="cmyk",
-            marks=fault("Pictures", "CMYK", "becomes RGB, with Pillow's values"),
+            marks=fault("Images", "CMYK", "becomes RGB, with Pillow's values"),
         ),
         pytest.param(
             encoded(gradient().quantize(16)),
             id="palette",
-            marks=fault("Pictures", "a palette", "becomes RGB"),
+            marks=fault("Images", "a palette", "becomes RGB"),
         ),
         pytest.param(
             encoded(gradient().quantize(16), transparency=bytes(range(16))),
             id="palette with transparency",
-            marks=fault(
-                "Pictures", "a palette with transparency", "becomes RGB; nothing is hidden"
-            ),
+            marks=fault("Images", "a palette with transparency", "becomes RGB; nothing is hidden"),
         ),
         pytest.param(
             encoded(gradient().convert("L"), "JPEG"),
             id="grey",
-            marks=fault("Pictures", "grey", "becomes RGB with three equal colours"),
+            marks=fault("Images", "grey", "becomes RGB with three equal colours"),
         ),
         pytest.param(
             encoded(Image.merge("LA", (gradient().convert("L"), gradient().convert("L")))),
             id="grey and alpha",
-            marks=fault("Pictures", "grey with transparency", "becomes RGB; nothing is hidden"),
+            marks=fault("Images", "grey with transparency", "becomes RGB; nothing is hidden"),
         ),
         pytest.param(
             encoded(Image.merge("RGBA", (*gradient().split(), gradient().convert("L")))),
             id="alpha",
             marks=fault(
-                "Pictures",
+                "Images",
                 "colours with transparency",
                 "transparency is dropped, as ImageFolder does: what it hid is seen",
             ),
@@ -117,18 +115,18 @@ def refused(data, message):
         pytest.param(
             encoded(gradient().convert("1")),
             id="one bit",
-            marks=fault("Pictures", "one bit a pixel", "becomes black and white RGB"),
+            marks=fault("Images", "one bit a pixel", "becomes black and white RGB"),
         ),
     ],
 )
-def test_a_picture_in_another_form_of_colour_has_the_values_that_imagefolder_gives(data):
+def test_an_image_in_another_form_of_colour_has_the_values_that_imagefolder_gives(data):
     expected = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
 
     assert np.array_equal(seen_by_training(data).permute(1, 2, 0).numpy(), expected)
 
 
 @fault(
-    "Pictures",
+    "Images",
     "16 bits of grey",
     "the upper 8 bits count; Pillow's own conversion would make nearly all of it white",
 )
@@ -143,7 +141,7 @@ def test_of_16_bits_the_upper_8_count(kind):
 
 
 @fault(
-    "Pictures", "32 bits a pixel, whole numbers or fractions", "refused: nothing says what is white"
+    "Images", "32 bits a pixel, whole numbers or fractions", "refused: nothing says what is white"
 )
 @pytest.mark.parametrize("kind", [np.int32, np.float32])
 def test_pixels_of_32_bits_are_refused(kind):
@@ -151,12 +149,12 @@ def test_pixels_of_32_bits_are_refused(kind):
 
 
 @fault(
-    "Pictures",
+    "Images",
     "an EXIF orientation",
     "not applied: rows and columns stay as stored, as ImageFolder and timm have it",
 )
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_a_picture_is_not_turned_by_its_orientation(kind):
+def test_an_image_is_not_turned_by_its_orientation(kind):
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn
     image = gradient(24, 16)
@@ -167,11 +165,11 @@ def test_a_picture_is_not_turned_by_its_orientation(kind):
     assert torch.equal(seen_by_training(turned), seen_by_training(plain))
 
 
-@fault("Pictures", "an animation (GIF, PNG, WebP)", "its first picture counts")
+@fault("Images", "an animation (GIF, PNG, WebP)", "its first image counts")
 @pytest.mark.parametrize(
     ("kind", "options"), [("GIF", {}), ("PNG", {}), ("WEBP", {"lossless": True})]
 )
-def test_of_an_animation_the_first_picture_counts(kind, options):
+def test_of_an_animation_the_first_image_counts(kind, options):
     frames = [Image.new("RGB", (16, 8), colour) for colour in ("red", "blue", "lime")]
     data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
     assert Image.open(io.BytesIO(data)).n_frames == 3
@@ -179,7 +177,7 @@ def test_of_an_animation_the_first_picture_counts(kind, options):
     assert torch.equal(seen_by_training(data), seen_by_training(encoded(frames[0])))
 
 
-@fault("Pictures", "a file with a wrong extension", "its bytes decide, not its name")
+@fault("Images", "a file with a wrong extension", "its bytes decide, not its name")
 def test_the_bytes_decide_and_not_the_name(tmp_path):
     png = encoded(gradient())
     source = image_folder(tmp_path / "in", {"train/ant/1.jpg": png, "train/ant/2.txt": png})
@@ -188,18 +186,18 @@ def test_the_bytes_decide_and_not_the_name(tmp_path):
 
 
 @fault(
-    "Pictures",
-    "a program that Pillow could run as a picture (EPS), with or without the name of a JPEG",
+    "Images",
+    "a program that Pillow could run as an image (EPS), with or without the name of a JPEG",
     "refused; nothing is run",
 )
-def test_a_picture_that_is_a_program_is_not_run(monkeypatch):
+def test_an_image_that_is_a_program_is_not_run(monkeypatch):
     def ghostscript(*_arguments, **_options):
         raise AssertionError("was run")
 
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", ghostscript)
     head = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n"
 
-    refused(head + b"showpage\n", "not a whole picture")
+    refused(head + b"showpage\n", "not a whole image")
 
 
 # Very small, very large, very long.
@@ -219,11 +217,11 @@ def png_that_says(width, height):
 
 
 @fault(
-    "Pictures",
+    "Images",
     f"a decompression bomb: 30,000 by 30,000 pixels, or any more than {MAX_PIXELS:,}".replace(
         ",", " "
     ),
-    "refused before a pixel is decoded; memory stays below 270 MB a picture",
+    "refused before a pixel is decoded; memory stays below 270 MB an image",
 )
 @pytest.mark.parametrize(
     "data",
@@ -235,7 +233,7 @@ def png_that_says(width, height):
     ],
     ids=["png", "just too large", "ppm", "gif"],
 )
-def test_a_picture_with_too_many_pixels_is_refused_by_its_head(data):
+def test_an_image_with_too_many_pixels_is_refused_by_its_head(data):
     refused(data, f"more than {MAX_PIXELS} pixels")
     with pytest.raises(InputError, match=f"more than {MAX_PIXELS} pixels"):
         decode_annotation(data, **HERE)
@@ -254,14 +252,12 @@ EVERY_TRANSFORM = {
 @pytest.mark.parametrize(
     ("width", "height"),
     [
-        pytest.param(
-            1, 1, marks=fault("Pictures", "1 by 1 pixel", "becomes a picture of one colour")
-        ),
+        pytest.param(1, 1, marks=fault("Images", "1 by 1 pixel", "becomes an image of one colour")),
         pytest.param(
             30_000,
             1,
             marks=fault(
-                "Pictures",
+                "Images",
                 "30,000 pixels wide and 1 high",
                 "its middle is used; never more than 32 times the shorter side is resized",
             ),
@@ -270,7 +266,7 @@ EVERY_TRANSFORM = {
     ],
 )
 @pytest.mark.parametrize("transform", EVERY_TRANSFORM.values(), ids=EVERY_TRANSFORM)
-def test_a_tiny_or_endless_picture_fills_a_batch_and_not_the_memory(
+def test_a_tiny_or_endless_image_fills_a_batch_and_not_the_memory(
     tmp_path, monkeypatch, transform, width, height
 ):
     sizes = []
@@ -285,9 +281,7 @@ def test_a_tiny_or_endless_picture_fills_a_batch_and_not_the_memory(
     source = image_folder(tmp_path / "in", {"train/ant/0.png": image})
     prepare_image_folder(source, tmp_path / "out")
 
-    views = PictureDataset(PreparedData.open(tmp_path / "out").split("train"), transform)[0][
-        "image"
-    ]
+    views = ImageDataset(PreparedData.open(tmp_path / "out").split("train"), transform)[0]["image"]
 
     for view in views if isinstance(views, list) else [views]:
         assert view.shape == (3, 32, 32)
@@ -296,7 +290,7 @@ def test_a_tiny_or_endless_picture_fills_a_batch_and_not_the_memory(
         assert views[:, 16, 16].tolist() == [10, 200, 30]
 
 
-def test_the_middle_of_a_long_picture_is_what_the_whole_would_give():
+def test_the_middle_of_a_long_image_is_what_the_whole_would_give():
     image = np.zeros((4, 800, 3), dtype=np.uint8)
     image[:, 390:410] = np.random.default_rng(0).integers(0, 256, (4, 20, 3), dtype=np.uint8)
     pixels = torch.from_numpy(image).permute(2, 0, 1)
@@ -312,8 +306,8 @@ def test_the_middle_of_a_long_picture_is_what_the_whole_would_give():
 # Folders.
 
 
-@fault("Pictures", "a folder of pictures with none in it", "refused")
-def test_a_folder_without_pictures_is_refused(tmp_path):
+@fault("Images", "a folder of images with none in it", "refused")
+def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / "in/train").mkdir(parents=True)
 
     with pytest.raises(InputError, match="train: no class in it; make one sub-folder"):
@@ -322,12 +316,12 @@ def test_a_folder_without_pictures_is_refused(tmp_path):
 
 
 @fault(
-    "Pictures",
-    "the same picture in train and val, byte for byte",
+    "Images",
+    "the same image in train and val, byte for byte",
     "a warning in the log with the number and the first names, and an entry in dataset.json; "
     "not refused",
 )
-def test_pictures_that_are_learned_from_and_measured_are_told(tmp_path, capsys):
+def test_images_that_are_learned_from_and_measured_are_told(tmp_path, capsys):
     shared = {f"{i}.png": encoded(Image.new("RGB", (9, 9), (i, 0, 0))) for i in range(10, 15)}
     files = {f"train/ant/{name}": data for name, data in shared.items()}
     files |= {f"val/bee/of-{name}": data for name, data in shared.items()}
@@ -335,15 +329,15 @@ def test_pictures_that_are_learned_from_and_measured_are_told(tmp_path, capsys):
     prepare_image_folder(image_folder(tmp_path / "in", files), tmp_path / "out")
 
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
-    assert "5 of 7 pictures of split 'val' are, byte for byte, among those" in line
+    assert "5 of 7 images of split 'val' are, byte for byte, among those" in line
     assert "val/bee/of-10.png (= train/ant/10.png), " in line
     said = json.loads((tmp_path / "out/dataset.json").read_text())["also_learned_from"]
-    assert said["val"]["pictures"] == 5
+    assert said["val"]["images"] == 5
     assert said["val"]["first"][2] == ["val/bee/of-12.png", "train/ant/12.png"]
     PreparedData.open(tmp_path / "out")
 
 
-def test_pictures_that_differ_are_not_told(tmp_path, capsys):
+def test_images_that_differ_are_not_told(tmp_path, capsys):
     prepare_image_folder(image_folder(tmp_path / "in", {}), tmp_path / "out")
 
     assert "warning" not in capsys.readouterr().err
@@ -358,9 +352,9 @@ def stored(kind, archives, out, classes):
     return store(contents, out, name="x", sources=[], identity="a")
 
 
-def test_pictures_of_archives_that_are_learned_from_and_measured_are_told(tmp_path, capsys):
-    val = miniature.validation_pictures(4)
-    train = miniature.imagenet_pictures()
+def test_images_of_archives_that_are_learned_from_and_measured_are_told(tmp_path, capsys):
+    val = miniature.validation_images(4)
+    train = miniature.imagenet_images()
     first = next(iter(val))
     wnid, of_class = next(iter(train.items()))
     train[wnid] = of_class | {next(iter(of_class)): val[first]}
@@ -369,22 +363,20 @@ def test_pictures_of_archives_that_are_learned_from_and_measured_are_told(tmp_pa
         "imagenet", miniature.imagenet(tmp_path / "in", train=train, val=val), tmp_path / "out", 3
     )
 
-    assert "1 of 4 pictures of split 'val'" in capsys.readouterr().err
+    assert "1 of 4 images of split 'val'" in capsys.readouterr().err
 
 
-@fault("Pictures", "two pictures of one key, far apart in an archive", "refused, by the key")
+@fault("Images", "two images of one key, far apart in an archive", "refused, by the key")
 def test_a_key_that_is_there_twice_is_refused_wherever_it_stands(tmp_path):
     files = {
-        "a/n01440764/1.jpg": picture(1),
-        "a/n01443537/1.jpg": picture(2),
-        "b/n01440764/1.jpg": picture(3),
+        "a/n01440764/1.jpg": image(1),
+        "a/n01443537/1.jpg": image(2),
+        "b/n01440764/1.jpg": image(3),
     }
     path = write_tar(tmp_path / "a.tar", files)
 
-    with pytest.raises(
-        InputError, match=r"1 keys stand for several pictures: val/n01440764/1\.jpg"
-    ):
-        stored("imagenet-a", {"pictures": path}, tmp_path / "out", 2)
+    with pytest.raises(InputError, match=r"1 keys stand for several images: val/n01440764/1\.jpg"):
+        stored("imagenet-a", {"images": path}, tmp_path / "out", 2)
     assert not (tmp_path / "out/dataset.json").exists()
 
 
@@ -394,7 +386,7 @@ def test_a_key_that_is_there_twice_is_refused_wherever_it_stands(tmp_path):
 def table_of(folder, image, annotation):
     with ShardWriter(folder, "train") as writer:
         writer.add("train/0", -1, image, annotation)
-    return PictureTable([folder / name for name in writer.shards])
+    return ImageTable([folder / name for name in writer.shards])
 
 
 def ids(values):
@@ -402,8 +394,8 @@ def ids(values):
 
 
 @fault(
-    "Pictures",
-    "a shard whose annotation has another size than its picture",
+    "Images",
+    "a shard whose annotation has another size than its image",
     "refused when it is read, by key and shard",
 )
 @pytest.mark.parametrize(
@@ -415,11 +407,11 @@ def test_an_annotation_of_another_size_is_refused_when_it_is_read(tmp_path, tran
     with pytest.raises(
         InputError, match=r"train/0: the annotation has \(16, 24\) pixels, its pict"
     ):
-        PictureDataset(table, transform, num_segmentation_classes=3)[0]
+        ImageDataset(table, transform, num_segmentation_classes=3)[0]
 
 
 @fault(
-    "Pictures",
+    "Images",
     "class ids of 1, 2 or 4 bits, which Pillow stretches to other ids",
     "refused",
 )
@@ -440,16 +432,16 @@ def test_class_ids_of_less_than_a_byte_are_refused():
 
 
 @fault(
-    "Pictures",
-    "a picture to segment that is more than 32 times as long as wide",
+    "Images",
+    "an image to segment that is more than 32 times as long as wide",
     "refused by the preparation, because it is segmented whole",
 )
-def test_an_endless_picture_to_segment_is_refused(tmp_path):
+def test_an_endless_image_to_segment_is_refused(tmp_path):
     files = miniature.ade20k_files()
     root = "ADEChallengeData2016"
     files[f"{root}/images/validation/ADE_val_00000001.jpg"] = encoded(gradient(330, 10), "JPEG")
     files[f"{root}/annotations/validation/ADE_val_00000001.png"] = ids(np.ones((10, 330)))
-    archives = {"pictures": write_zip(tmp_path / "ade.zip", files)}
+    archives = {"images": write_zip(tmp_path / "ade.zip", files)}
 
     with pytest.raises(InputError, match=r"ADE_val_00000001\.jpg: 330 x 10 pixels; .* 32 times"):
         stored("ade20k", archives, tmp_path / "out", 150)

@@ -1,4 +1,4 @@
-"""What every stage that reads pictures does with a recipe's words."""
+"""What every stage that reads images does with a recipe's words."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
-from folk.data.dataset import EpochSampler, PictureDataset, loader
+from folk.data.dataset import EpochSampler, ImageDataset, loader
 from folk.evidence.core.errors import InputError
 from folk.training.distributed import World
 
@@ -24,7 +24,7 @@ STD = list(IMAGENET_DEFAULT_STD)
 def normalise(
     images: Float[Tensor, "b 3 h w"], mean: Sequence[float], std: Sequence[float]
 ) -> Float[Tensor, "b 3 h w"]:
-    """Centre and scale the colours of pictures in [0, 1]."""
+    """Centre and scale the colours of images in [0, 1]."""
     return (images - images.new_tensor(mean).view(-1, 1, 1)) / images.new_tensor(std).view(-1, 1, 1)
 
 
@@ -34,7 +34,7 @@ def autocast(world: World, precision: str) -> AbstractContextManager[Any]:
 
 
 def keys_of(split: Path | None) -> list[str] | None:
-    """The pictures that a few-label split kept; None means all.
+    """The images that a few-label split kept; None means all.
 
     Raises:
         InputError: the file is not one that `split` writes.
@@ -59,7 +59,7 @@ def whole_batches(count: int, batch: int, what: str) -> int:
     """
     if count < batch:
         raise InputError(
-            f"{what}: {count} pictures do not fill one batch of {batch}; "
+            f"{what}: {count} images do not fill one batch of {batch}; "
             "lower optim.batch or provide more"
         )
     return count // batch
@@ -81,7 +81,7 @@ def micro_batches(local_batch: int, max_batch: int | None) -> Iterator[slice]:
 
 
 def training_batches(
-    dataset: PictureDataset,
+    dataset: ImageDataset,
     *,
     batch: int,
     seed: int,
@@ -94,14 +94,14 @@ def training_batches(
     """This process's share of every batch of a training, from some update on.
 
     Args:
-        dataset: the pictures.
-        batch: pictures of all processes together.
+        dataset: the images.
+        batch: images of all processes together.
         seed: of the order.
         epochs: whole training.
         start_update: updates that are done already.
         world: this process among those of its job.
         workers: loading processes.
-        repeats: how often an epoch shows each of its pictures, see `EpochSampler`.
+        repeats: how often an epoch shows each of its images, see `EpochSampler`.
     """
     sampler = EpochSampler(
         len(dataset), batch=batch, seed=seed, rank=world.rank, world=world.size, repeats=repeats
@@ -114,19 +114,19 @@ def training_batches(
 
 
 def over_all(
-    dataset: PictureDataset,
+    dataset: ImageDataset,
     of_batch: Callable[[dict[str, Any]], np.ndarray],
     *,
     batch: int,
     world: World,
     workers: int,
 ) -> np.ndarray:
-    """Compute something for every picture exactly once, shared by all processes.
+    """Compute something for every image exactly once, shared by all processes.
 
     Args:
-        dataset: the pictures.
-        of_batch: gives one row per picture of a batch.
-        batch: pictures at once, of all processes together.
+        dataset: the images.
+        of_batch: gives one row per image of a batch.
+        batch: images at once, of all processes together.
         world: this process among those of its job.
         workers: loading processes.
 
@@ -143,13 +143,13 @@ def over_all(
     )
     own: list[tuple[np.ndarray, np.ndarray]] = []
     with torch.inference_mode():
-        for pictures in loader(dataset, sampler, workers=workers):
-            own.append((pictures["index"].numpy(), of_batch(pictures)))
+        for images in loader(dataset, sampler, workers=workers):
+            own.append((images["index"].numpy(), of_batch(images)))
     parts = [part for share in world.gather(own) for part in share]
     order = np.argsort(np.concatenate([places for places, _ in parts]))
     return np.concatenate([rows for _, rows in parts])[order]
 
 
 def cache_bytes(megabytes: int) -> int:
-    """Size of a cache of decoded pictures in bytes."""
+    """Size of a cache of decoded images in bytes."""
     return megabytes * 2**20

@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from folk.evidence.results.bootstrap import ImageScores, image_bootstrap, image_scores
 from folk.evidence.results.metrics.classification import write_predictions
 from folk.evidence.results.metrics.intervals import seed_interval, wilson_interval
 from folk.evidence.results.metrics.segmentation import write_confusions
 from folk.evidence.results.metrics.variants import write_variants
-from folk.evidence.results.pictures import PictureScores, image_bootstrap, picture_scores
 
 
 def scores(right, names="same"):
     terms = np.asarray(right, dtype=np.uint8)[:, None]
-    return PictureScores(names, terms, lambda means: means[:, 0])
+    return ImageScores(names, terms, lambda means: means[:, 0])
 
 
 def right_until(hits, total=1000):
     return np.arange(total) < hits
 
 
-def test_one_seed_scatters_as_its_pictures_do():
+def test_one_seed_scatters_as_its_images_do():
     found = image_bootstrap([[scores(right_until(700))]], "mean")
 
     wilson = wilson_interval(700, 1000)
@@ -90,7 +90,7 @@ def test_the_same_predictions_give_the_same_interval():
     assert image_bootstrap(runs, "mean") == image_bootstrap(runs, "mean")
 
 
-def test_runs_on_different_pictures_are_not_drawn_together():
+def test_runs_on_different_images_are_not_drawn_together():
     assert image_bootstrap([[scores([1, 0])], [scores([1, 0], "others")]], "mean") is None
     assert image_bootstrap([], "mean") is None
 
@@ -106,12 +106,12 @@ def test_three_seeds_on_all_of_imagenet_take_less_than_two_seconds():
     assert 0.79 < found.low < found.high < 0.81
 
 
-def test_pictures_are_told_by_their_names_and_not_by_their_order(tmp_path):
+def test_images_are_told_by_their_names_and_not_by_their_order(tmp_path):
     logits = np.eye(3)
     write_predictions(
         tmp_path / "predictions.parquet", ["a", "b", "c"], np.array([0, 1, 0]), logits
     )
-    found = picture_scores(tmp_path, "top1_last")
+    found = image_scores(tmp_path, "top1_last")
     (tmp_path / "predictions.parquet").unlink()
     order = [2, 0, 1]
     write_predictions(
@@ -121,7 +121,7 @@ def test_pictures_are_told_by_their_names_and_not_by_their_order(tmp_path):
         logits[order],
     )
 
-    again = picture_scores(tmp_path, "top1_last")
+    again = image_scores(tmp_path, "top1_last")
 
     assert found.terms[:, 0].tolist() == again.terms[:, 0].tolist() == [1, 1, 0]
     assert found.names == again.names
@@ -131,7 +131,7 @@ def test_scores_of_a_segmentation_come_from_class_counts(tmp_path):
     confusions = np.array([[[3, 1], [0, 4]], [[2, 0], [2, 2]]])
     write_confusions(tmp_path / "predictions.parquet", ["a", "b"], confusions)
 
-    found = {m: picture_scores(tmp_path, m) for m in ("miou", "macc", "aacc")}
+    found = {m: image_scores(tmp_path, m) for m in ("miou", "macc", "aacc")}
 
     means = {m: s.value(s.terms.mean(axis=0, keepdims=True))[0] for m, s in found.items()}
     # True 0: 5 of 6 right; true 1: 6 of 8; unions 8 and 9.
@@ -150,12 +150,12 @@ def test_shots_are_averaged_over_their_splits_and_sets_stand_alone(tmp_path):
             for variant, logits in variants.items():
                 stored.add(variant, ["x"], np.array([0]), logits)
 
-    assert picture_scores(tmp_path, "kshot_top1_1").terms.tolist() == [[0.5]]
-    assert picture_scores(tmp_path, "kshot_top1_10").terms.tolist() == [[0.0]]
-    assert picture_scores(tmp_path, "top1_clean").terms.tolist() == [[1.0]]
-    assert picture_scores(tmp_path, "top1_imagenet-a").terms.tolist() == [[0.0]]
+    assert image_scores(tmp_path, "kshot_top1_1").terms.tolist() == [[0.5]]
+    assert image_scores(tmp_path, "kshot_top1_10").terms.tolist() == [[0.0]]
+    assert image_scores(tmp_path, "top1_clean").terms.tolist() == [[1.0]]
+    assert image_scores(tmp_path, "top1_imagenet-a").terms.tolist() == [[0.0]]
 
 
 @pytest.mark.parametrize("metric", ["top1_best", "images_per_second", "mce_imagenet-c", "num_val"])
-def test_what_no_file_tells_picture_by_picture_has_no_bootstrap(tmp_path, metric):
-    assert picture_scores(tmp_path, metric) is None
+def test_what_no_file_tells_image_by_image_has_no_bootstrap(tmp_path, metric):
+    assert image_scores(tmp_path, metric) is None

@@ -1,4 +1,4 @@
-"""Figures that are pictures: of the data, through each filter, and as the model completes them."""
+"""Figures that are images: of the data, through each filter, and as the model completes them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,76 +12,76 @@ from matplotlib.patches import Rectangle
 
 from folk.evidence.report.canvas import GRID, STYLE, WIDTH, svg_text
 
-MOST_FILTERED = 3  # pictures of the filter figure, beside each other
+MOST_FILTERED = 3  # images of the filter figure, beside each other
 MOST_COMPLETED = 3
 
 
-def figure_scenes(pictures: UInt8[np.ndarray, "n h w 3"], captions: Sequence[str]) -> str:
-    """A grid of sample pictures, six to a line, each under its class."""
+def figure_scenes(images: UInt8[np.ndarray, "n h w 3"], captions: Sequence[str]) -> str:
+    """A grid of sample images, six to a line, each under its class."""
     columns = 6
-    lines = -(-len(pictures) // columns)
+    lines = -(-len(images) // columns)
     with mpl.rc_context(STYLE):
         figure, grid = _grid(lines, columns, height=0.98 * lines)
-        for axes in grid.flat[len(pictures) :]:
+        for axes in grid.flat[len(images) :]:
             axes.set_visible(False)
-        for axes, picture, caption in zip(grid.flat, pictures, captions, strict=False):
-            _picture(axes, picture, caption)
+        for axes, image, caption in zip(grid.flat, images, captions, strict=False):
+            _image(axes, image, caption)
         return svg_text(figure)
 
 
 def figure_filters(
-    pictures: Float[np.ndarray, "p h w 3"],
+    images: Float[np.ndarray, "p h w 3"],
     keep: Bool[np.ndarray, "f p h w"],
     filtered: Float[np.ndarray, "f p h w 3"],
     names: Sequence[str],
 ) -> str:
-    """What each filter keeps of each picture, and the picture that is left.
+    """What each filter keeps of each image, and the image that is left.
 
     Args:
-        pictures: colours in [0, 1].
+        images: colours in [0, 1].
         keep: True where a coefficient of the *centred* spectrum survives.
         filtered: colours in [0, 1], one set for each filter.
         names: of the filters, one line of the figure each.
     """
     with mpl.rc_context(STYLE):
-        figure, grid = _pairs(pictures, filtered, keep.astype(np.float64), names)
+        figure, grid = _pairs(images, filtered, keep.astype(np.float64), names)
         for axes in grid[1:, 1::2].flat:
             axes.add_patch(_frame(keep.shape[-1]))
         return svg_text(figure)
 
 
 def figure_completed(
-    pictures: Float[np.ndarray, "p h w 3"],
+    images: Float[np.ndarray, "p h w 3"],
     seen: Float[np.ndarray, "f p h w 3"],
     completed: Float[np.ndarray, "f p h w 3"],
     names: Sequence[str],
 ) -> str:
-    """Of each picture what a student saw, and beside it what it made of that.
+    """Of each image what a student saw, and beside it what it made of that.
 
     Args:
-        pictures: colours in [0, 1].
-        seen: the filtered pictures, one set for each line.
+        images: colours in [0, 1].
+        seen: the filtered images, one set for each line.
         completed: with the predicted frequencies where they were hidden.
         names: of the lines.
     """
     with mpl.rc_context(STYLE):
-        figure, _ = _pairs(pictures, seen, completed, names)
+        figure, _ = _pairs(images, seen, completed, names)
         return svg_text(figure)
 
 
 def _pairs(
-    pictures: np.ndarray, left: np.ndarray, right: np.ndarray, names: Sequence[str]
+    images: np.ndarray, left: np.ndarray, right: np.ndarray, names: Sequence[str]
 ) -> tuple[Figure, Any]:
-    """Pictures in the first line, two columns each; below, a named line of pairs for each name."""
-    columns, lines = 2 * len(pictures), 1 + len(names)
+    """Images in the first line, two columns each; below, a named line of pairs for each name."""
+    columns, lines = 2 * len(images), 1 + len(names)
     figure, grid = _grid(lines, columns, height=lines * (WIDTH / columns + 0.2))
-    for p, picture in enumerate(pictures):
-        _picture(grid[0, 2 * p], picture, "")
+    for p, image in enumerate(images):
+        _image(grid[0, 2 * p], image, "")
         grid[0, 2 * p + 1].set_axis_off()
         for f in range(len(names)):
-            _picture(grid[f + 1, 2 * p], left[f, p], "")
-            _picture(grid[f + 1, 2 * p + 1], right[f, p], "")
-    for axes, name in zip(grid[:, 0], ["picture", *names], strict=True):
+            _image(grid[f + 1, 2 * p], left[f, p], "")
+            _image(grid[f + 1, 2 * p + 1], right[f, p], "")
+    for axes, name in zip(grid[:, 0], ["image", *names], strict=True):
         _line_name(axes, name)
     return figure, grid
 
@@ -92,15 +92,15 @@ def _grid(lines: int, columns: int, *, height: float) -> tuple[Figure, Any]:
     return figure, figure.subplots(lines, columns, squeeze=False)
 
 
-def _picture(axes: Axes, picture: np.ndarray, title: str) -> None:
-    axes.imshow(picture, vmin=0.0, vmax=1.0)
+def _image(axes: Axes, image: np.ndarray, title: str) -> None:
+    axes.imshow(image, vmin=0.0, vmax=1.0)
     axes.set_axis_off()
     if title:
         axes.set_title(title, loc="center", fontsize=10, pad=3)
 
 
 def _line_name(axes: Axes, name: str) -> None:
-    """Name a line above its first picture; a long name reaches over its neighbours."""
+    """Name a line above its first image; a long name reaches over its neighbours."""
     axes.set_title(" ", fontsize=10, pad=3)  # for the height; its width would push them away
     text = axes.annotate(
         name, (0, 1), (0, 3), xycoords="axes fraction", textcoords="offset points", fontsize=10
