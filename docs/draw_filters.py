@@ -14,7 +14,7 @@ from folk.filters.apply import apply_filter
 from folk.filters.base import FrequencyFilter
 from folk.filters.com_rcom import ComRComFilter
 from folk.filters.radial import RadialFilter
-from folk.stages.examples import centred
+from folk.stages.examples import centered
 
 SIZE = 224
 FILTERS: list[tuple[str, FrequencyFilter]] = [
@@ -39,8 +39,8 @@ def main(path: str) -> None:
         filtered = apply_filter(image, keep)[0].permute(1, 2, 0)
         axes[0, column].imshow(filtered)
         axes[0, column].set_title(name, fontsize=10)
-        axes[1, column].imshow(centred(keep[:, 0], SIZE)[0], cmap="gray", interpolation="nearest")
-    axes[1, 0].text(1.0, 0.5, "kept frequencies,\nmean colour in\nthe middle", ha="right", va="center")
+        axes[1, column].imshow(centered(keep[:, 0], SIZE)[0], cmap="gray", interpolation="nearest")
+    axes[1, 0].text(1.0, 0.5, "kept frequencies,\nmean color in\nthe middle", ha="right", va="center")
     for axis in axes.flat:
         axis.set_axis_off()
     figure.tight_layout(pad=0.4)

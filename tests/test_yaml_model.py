@@ -72,7 +72,7 @@ def test_what_is_no_mapping_or_repeats_a_key_is_refused(tmp_path, text, what):
         read(tmp_path, text)
 
 
-def test_a_missing_file_names_its_nearest_neighbour(tmp_path):
+def test_a_missing_file_names_its_nearest_neighbor(tmp_path):
     (tmp_path / "demo.yaml").touch()
 
     with pytest.raises(InputError, match="did you mean 'demo'"):

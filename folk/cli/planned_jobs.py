@@ -161,7 +161,7 @@ def _prepared_bytes(study: Study, recipes: Recipes, name: str) -> float | None:
     assert isinstance(recipe, PrepareRecipe)
     if recipe.scenes is not None:
         scenes = recipe.scenes
-        count = scenes.num_train + scenes.num_val + scenes.num_unlabelled
+        count = scenes.num_train + scenes.num_val + scenes.num_unlabeled
         return 3.0 * count * scenes.size**2
     if paths and all(path.is_file() for path in paths):
         return float(sum(path.stat().st_size for path in paths))

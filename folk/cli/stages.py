@@ -101,7 +101,7 @@ def split(
     code: options.Code = "",
     threads: options.Threads = 1,
 ) -> None:
-    """Choose the few labelled images that a run may see: balanced by class, or from a list."""
+    """Choose the few labeled images that a run may see: balanced by class, or from a list."""
     job, checked = make_job(
         "split",
         SplitRecipe,
@@ -268,7 +268,7 @@ probe = _evaluation(
     "probe",
     ProbeRecipe,
     ["predictions-knn.parquet", "predictions-linear.parquet", "predictions-kshot.parquet"],
-    "Measure frozen features: nearest neighbours, a linear classifier, and a few labels.",
+    "Measure frozen features: nearest neighbors, a linear classifier, and a few labels.",
 )
 segment = _evaluation(
     "segment",

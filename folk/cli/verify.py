@@ -16,7 +16,7 @@ from folk.evidence.study.study import load_study
 from folk.stages.recipes.choices import other_choices
 from folk.stages.recipes.named import values_today
 
-_COLOURS = {"behind": "yellow", "adopted": "cyan", "ok": "green"}
+_COLORS = {"behind": "yellow", "adopted": "cyan", "ok": "green"}
 _SHOWN_CELLS = 4
 WORDS = "\n\n".join(
     [
@@ -79,8 +79,8 @@ def _show(found: Verification) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for finding in found.findings:
-        colour = _COLOURS.get(finding.word, "red" if finding.wrong else "yellow")
-        word = f"[{colour}]{finding.word}[/]" + (" [dim](remark)[/]" if finding.remark else "")
+        color = _COLORS.get(finding.word, "red" if finding.wrong else "yellow")
+        word = f"[{color}]{finding.word}[/]" + (" [dim](remark)[/]" if finding.remark else "")
         cells = ", ".join(finding.cells[:_SHOWN_CELLS])
         more = len(finding.cells) - _SHOWN_CELLS
         cells += f" and {more} more" if more > 0 else ""

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from folk.data.colour import Colours, brightened, contrasted, hue_shifted, saturated
+from folk.data.color import Colors, brightened, contrasted, hue_shifted, saturated
 from folk.data.pixels import Interpolation, Pixels, cut, mirrored, resized
 from folk.evidence.core.errors import InputError
 
-# ImageNet's mean and deviation in [0, 1], the neutral colour of what augmentation fills in.
+# ImageNet's mean and deviation in [0, 1], the neutral color of what augmentation fills in.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
@@ -68,12 +68,12 @@ class RandomCrop:
 
 
 @dataclass(frozen=True)
-class ColourJitter:
+class ColorJitter:
     """Brightness, contrast, saturation and hue in random order.
 
     Attributes:
         brightness, contrast, saturation: factors are uniform in 1 +- this.
-        hue: shift uniform in +- this, in turns of the colour circle.
+        hue: shift uniform in +- this, in turns of the color circle.
         probability: of doing anything.
     """
 
@@ -84,7 +84,7 @@ class ColourJitter:
     probability: float
 
     @classmethod
-    def dino(cls, strength: float) -> "ColourJitter":
+    def dino(cls, strength: float) -> "ColorJitter":
         """DINO's jitter, its strengths multiplied by `strength`.
 
         Source: DINO, arXiv:2104.14294; facebookresearch/dino@7c446df, main_dino.py,
@@ -92,20 +92,20 @@ class ColourJitter:
         """
         return cls(0.4 * strength, 0.4 * strength, 0.2 * strength, 0.1 * strength, 0.8)
 
-    def __call__(self, colours: Colours, rng: np.random.Generator) -> Colours:
-        """Shift the colours."""
+    def __call__(self, colors: Colors, rng: np.random.Generator) -> Colors:
+        """Shift the colors."""
         if rng.random() >= self.probability:
-            return colours
+            return colors
         for step in rng.permutation(4):
             if step == 0 and self.brightness:
-                colours = brightened(colours, _factor(rng, self.brightness))
+                colors = brightened(colors, _factor(rng, self.brightness))
             elif step == 1 and self.contrast:
-                colours = contrasted(colours, _factor(rng, self.contrast))
+                colors = contrasted(colors, _factor(rng, self.contrast))
             elif step == 2 and self.saturation:
-                colours = saturated(colours, _factor(rng, self.saturation))
+                colors = saturated(colors, _factor(rng, self.saturation))
             elif step == 3 and self.hue:
-                colours = hue_shifted(colours, float(rng.uniform(-self.hue, self.hue)))
-        return colours
+                colors = hue_shifted(colors, float(rng.uniform(-self.hue, self.hue)))
+        return colors
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class RandomErasing:
         probability: of doing anything.
 
     Source: Random Erasing, arXiv:1708.04896, with the ranges of timm's RandomErasing in pixel mode:
-        area 2-33 %, ratio 0.3-3.3, noise of the normalised image's mean and deviation. We differ
+        area 2-33 %, ratio 0.3-3.3, noise of the normalized image's mean and deviation. We differ
         in that images are still uint8, so the noise is cut off at black and white.
     """
 

@@ -23,10 +23,10 @@ SEVERITIES = (1, 2, 3, 4, 5)
 
 @dataclass(frozen=True)
 class CorruptedImage:
-    """The centre of an image, as classifiers are measured on it, then corrupted.
+    """The center of an image, as classifiers are measured on it, then corrupted.
 
     Attributes:
-        centre: cuts the centre out; corruption comes after it, as in ImageNet-C.
+        center: cuts the center out; corruption comes after it, as in ImageNet-C.
         corruption: a name of `CORRUPTIONS`.
         severity: 1 to 5.
 
@@ -34,7 +34,7 @@ class CorruptedImage:
         InputError: no such corruption or severity.
     """
 
-    centre: EvalTransform
+    center: EvalTransform
     corruption: str
     severity: int
 
@@ -47,8 +47,8 @@ class CorruptedImage:
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         """Cut and corrupt; only noise draws from `rng`."""
-        centre = self.centre(pixels, rng).numpy().transpose(1, 2, 0)
-        return to_pixels(Image.fromarray(corrupt(centre, self.corruption, self.severity, rng)))
+        center = self.center(pixels, rng).numpy().transpose(1, 2, 0)
+        return to_pixels(Image.fromarray(corrupt(center, self.corruption, self.severity, rng)))
 
 
 def corrupt(
@@ -69,7 +69,7 @@ def corrupt(
 
 
 def gaussian_noise(pixels: Pixel8, strength: float, rng: np.random.Generator) -> Pixel8:
-    """Add normal noise with a deviation of up to 0.25 of the range, to each colour alone."""
+    """Add normal noise with a deviation of up to 0.25 of the range, to each color alone."""
     noise = rng.normal(0.0, 0.25 * strength * 255.0, pixels.shape)
     return _rounded(pixels + noise)
 
@@ -81,7 +81,7 @@ def gaussian_blur(pixels: Pixel8, strength: float, rng: np.random.Generator) -> 
 
 
 def contrast(pixels: Pixel8, strength: float, rng: np.random.Generator) -> Pixel8:
-    """Draw every colour towards its mean over the image, leaving down to 0.15 of the distance."""
+    """Draw every color towards its mean over the image, leaving down to 0.15 of the distance."""
     mean = pixels.mean(axis=(0, 1), keepdims=True)
     return _rounded(mean + (1.0 - 0.85 * strength) * (pixels - mean))
 

@@ -39,12 +39,12 @@ _UNREADABLE = (
 def decode_image(data: bytes, *, where: Callable[[], str]) -> Image.Image:
     """Decode an image of one of `FORMATS` to RGB, as ImageFolder and timm see it.
 
-    CMYK, palettes and grey become RGB; transparency is dropped, and what it hid is seen; of an
+    CMYK, palettes and gray become RGB; transparency is dropped, and what it hid is seen; of an
     animation the first image counts. Rows and columns stay as they are stored, whatever the EXIF
     orientation says: so do ImageFolder, with which ImageNet's methods are trained and ImageNet-C
     was made, and timm, and an annotation has no orientation. (OpenCV, which MMSegmentation reads
-    with, would turn the image.) We differ in 16-bit grey: its upper 8 bits count, as Pillow has
-    it for 16-bit colours, where ImageFolder turns nearly all of it white.
+    with, would turn the image.) We differ in 16-bit gray: its upper 8 bits count, as Pillow has
+    it for 16-bit colors, where ImageFolder turns nearly all of it white.
 
     Args:
         data: the encoded image.
@@ -69,7 +69,7 @@ def decode_image(data: bytes, *, where: Callable[[], str]) -> Image.Image:
 def check_image(data: bytes, *, where: Callable[[], str]) -> None:
     """Refuse what `decode_image` refuses, for a third of its time where it is a JPEG.
 
-    Every bit of it is decoded, but each block of 8 by 8 pixels to a single grey one.
+    Every bit of it is decoded, but each block of 8 by 8 pixels to a single gray one.
 
     Raises:
         InputError: as `decode_image`.
@@ -99,9 +99,9 @@ def decode_annotation(data: bytes, *, where: Callable[[], str]) -> Image.Image:
         raise
     except _UNREADABLE as error:
         raise InputError(_refusal(where(), "a whole annotation", error)) from error
-    if annotation.mode not in ("L", "P"):  # a palette only colours the ids
+    if annotation.mode not in ("L", "P"):  # a palette only colors the ids
         raise InputError(
-            f"{where()}: an annotation is a grey image of class ids, this is {annotation.mode}"
+            f"{where()}: an annotation is a gray image of class ids, this is {annotation.mode}"
         )
     if annotation.format == "PNG" and annotation.mode == "L" and data[_PNG_DEPTH] < 8:
         # Pillow stretches them to 0-255, and id 1 would become another class.
@@ -130,7 +130,7 @@ def _opened(data: bytes, where: Callable[[], str]) -> ImageFile.ImageFile:
     if image.mode in ("I", "F"):
         raise InputError(
             f"{where()}: its pixels are numbers of 32 bits, of which none is white; store it with "
-            "8 bits a colour"
+            "8 bits a color"
         )
     return image
 

@@ -1,28 +1,28 @@
-"""MMSegmentation's distortion of colours."""
+"""MMSegmentation's distortion of colors."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from folk.data.colour import Colours
+from folk.data.color import Colors
 
 
 @dataclass(frozen=True)
 class PhotometricDistortion:
     """Brightness, contrast, saturation and hue, each half of the time.
 
-    Contrast comes before saturation and hue or after them, which a coin decides. Colours are cut to
+    Contrast comes before saturation and hue or after them, which a coin decides. Colors are cut to
     their range after each step.
 
     Attributes:
-        brightness: added, uniform in +- this, grey levels of 255.
-        contrast: every colour is multiplied, uniform in 1 +- this.
+        brightness: added, uniform in +- this, gray levels of 255.
+        contrast: every color is multiplied, uniform in 1 +- this.
         saturation: the S of HSV is multiplied, uniform in 1 +- this.
-        hue: the H of HSV is shifted, uniform in +- this, turns of the colour circle.
+        hue: the H of HSV is shifted, uniform in +- this, turns of the color circle.
 
     Source: PhotoMetricDistortion of open-mmlab/mmsegmentation with its defaults, which BEiT's
-        configuration for ADE20K uses: 32 grey levels, 0.5 to 1.5 twice, 18 of OpenCV's 180 hues. We
+        configuration for ADE20K uses: 32 gray levels, 0.5 to 1.5 twice, 18 of OpenCV's 180 hues. We
         differ in the steps of hue and saturation: 256, as Pillow has them.
     """
 
@@ -31,9 +31,9 @@ class PhotometricDistortion:
     saturation: float = 0.5
     hue: float = 0.1
 
-    def __call__(self, colours: Colours, rng: np.random.Generator) -> Colours:
+    def __call__(self, colors: Colors, rng: np.random.Generator) -> Colors:
         """Distort."""
-        pixels = colours.astype(np.float32)
+        pixels = colors.astype(np.float32)
         if _coin(rng):
             pixels = _cut(pixels + rng.uniform(-self.brightness, self.brightness))
         contrast = rng.uniform(1.0 - self.contrast, 1.0 + self.contrast) if _coin(rng) else 1.0

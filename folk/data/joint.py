@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from folk.data.augment import MEAN, ColourJitter
+from folk.data.augment import MEAN, ColorJitter
 from folk.data.distortion import PhotometricDistortion
 from folk.data.pixels import Pixels, from_array, to_pil, to_pixels
 from folk.evidence.core.errors import InputError
@@ -22,7 +22,7 @@ IGNORE = 255
 # How often a crop is drawn again in which one class covers too much.
 _RETRIES = 10
 
-_MEAN_COLOUR = [round(255 * value) for value in MEAN]
+_MEAN_COLOR = [round(255 * value) for value in MEAN]
 
 
 @runtime_checkable
@@ -39,40 +39,40 @@ class JointTransform(Protocol):
 class SegmentTransform:
     """A random square of a randomly resized image, mirrored half of the time, and its ids.
 
-    Where the image is smaller than the square, it is filled with the mean colour and the
+    Where the image is smaller than the square, it is filled with the mean color and the
     annotation with `IGNORE`.
     """
 
     crop: int
     scale: tuple[float, float]
     flip: float
-    jitter: ColourJitter | None
+    jitter: ColorJitter | None
     distortion: PhotometricDistortion | None = None
     max_class_share: float | None = None
 
     def __call__(
         self, pixels: Pixels, annotation: Image.Image, rng: np.random.Generator
     ) -> tuple[Pixels, UInt8[Tensor, "h w"]]:
-        """Move both alike; colours change in the image only."""
+        """Move both alike; colors change in the image only."""
         side = max(1, round(self.crop * rng.uniform(*self.scale)))
         image = _resized(to_pil(pixels), side, InterpolationMode.BICUBIC)
         annotation = _resized(annotation, side, InterpolationMode.NEAREST)
         right = max(0, self.crop - image.width)
         below = max(0, self.crop - image.height)
         if right or below:
-            image = F.pad(image, [0, 0, right, below], fill=_MEAN_COLOUR)
+            image = F.pad(image, [0, 0, right, below], fill=_MEAN_COLOR)
             annotation = F.pad(annotation, [0, 0, right, below], fill=IGNORE)
         box = self._box(annotation, rng)
         image, annotation = image.crop(box), annotation.crop(box)
         if rng.random() < self.flip:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             annotation = annotation.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        colours = np.array(image)
+        colors = np.array(image)
         if self.jitter is not None:
-            colours = self.jitter(colours, rng)
+            colors = self.jitter(colors, rng)
         if self.distortion is not None:
-            colours = self.distortion(colours, rng)
-        return from_array(colours), _ids(annotation)
+            colors = self.distortion(colors, rng)
+        return from_array(colors), _ids(annotation)
 
     def _box(self, annotation: Image.Image, rng: np.random.Generator) -> tuple[int, int, int, int]:
         """Draw a square; anew, at most `_RETRIES` times, while one class covers too much of it."""
@@ -108,7 +108,7 @@ def segment_transform(
         scale: smallest and largest shorter side of the resized image, over `crop`.
         flip: probability of mirroring.
         jitter: of brightness, contrast and saturation; a quarter of it of hue.
-        photometric: whether colours are distorted as MMSegmentation does.
+        photometric: whether colors are distorted as MMSegmentation does.
         max_class_share: a square of whose annotated pixels one class has this share or more is
             drawn again, up to 10 times; None takes the first one.
 
@@ -119,9 +119,9 @@ def segment_transform(
     """
     if not 0.0 < scale[0] <= scale[1]:
         raise InputError(f"augment: scale is {list(scale)}; give 0 < smallest <= largest")
-    colour = ColourJitter(jitter, jitter, jitter, jitter / 4, 1.0) if jitter else None
+    color = ColorJitter(jitter, jitter, jitter, jitter / 4, 1.0) if jitter else None
     distortion = PhotometricDistortion() if photometric else None
-    return SegmentTransform(crop, scale, flip, colour, distortion, max_class_share)
+    return SegmentTransform(crop, scale, flip, color, distortion, max_class_share)
 
 
 @dataclass(frozen=True)

@@ -64,9 +64,9 @@ def to_array(pixels: Pixels) -> UInt8[np.ndarray, "_h _w 3"]:
     return array
 
 
-def from_array(colours: UInt8[np.ndarray, "_h _w 3"]) -> Pixels:
+def from_array(colors: UInt8[np.ndarray, "_h _w 3"]) -> Pixels:
     """A tensor that shares an array's memory."""
-    return torch.from_numpy(colours).permute(2, 0, 1)
+    return torch.from_numpy(colors).permute(2, 0, 1)
 
 
 def to_pil(pixels: Pixels) -> Image.Image:

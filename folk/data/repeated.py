@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from folk.evidence.core.errors import InputError
 
 # Splits that are learned from; images of all others are measured.
-LEARNED = ("train", "unlabelled")
+LEARNED = ("train", "unlabeled")
 NUM_NAMED = 3
 
 

@@ -58,7 +58,7 @@ class ImageTable:
         return str(self._value(index, "key").as_py())
 
     def label(self, index: int) -> int:
-        """Class of an image, -1 when unlabelled."""
+        """Class of an image, -1 when unlabeled."""
         return int(self._value(index, "label").as_py())
 
     def image_bytes(self, index: int) -> bytes:

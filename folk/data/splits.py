@@ -1,4 +1,4 @@
-"""Which labelled images a few-label run may see."""
+"""Which labeled images a few-label run may see."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def draw_split(
     with the same seed, a smaller draw is part of a larger one.
 
     Args:
-        labels: classes; -1, unlabelled, is never drawn.
+        labels: classes; -1, unlabeled, is never drawn.
         keys: names of the same images.
         per_class: images of each class; give this or `fraction`.
         fraction: share of each class in (0, 1], rounded to whole images.

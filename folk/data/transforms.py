@@ -1,8 +1,8 @@
 """What happens to an image between the file and the batch.
 
 A transform takes an RGB image as a uint8 tensor and a generator, and draws everything
-random from that generator. Images leave as uint8 tensors, not normalised: the frequency filters
-act on [0, 1], and the model normalises. `unit_range` makes [0, 1] of a batch, on its device.
+random from that generator. Images leave as uint8 tensors, not normalized: the frequency filters
+act on [0, 1], and the model normalizes. `unit_range` makes [0, 1] of a batch, on its device.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from folk.data.augment import ColourJitter, RandAugment, RandomCrop, RandomErasing
-from folk.data.colour import Colours, blurred, greyed, solarised
+from folk.data.augment import ColorJitter, RandAugment, RandomCrop, RandomErasing
+from folk.data.color import Colors, blurred, grayed, solarized
 from folk.data.decode import MAX_RATIO
 from folk.data.pixels import (
     Interpolation,
@@ -41,46 +41,46 @@ class Transform(Protocol):
 
 
 def unit_range(images: UInt8[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
-    """uint8 images as float32 in [0, 1], a plane for each colour."""
+    """uint8 images as float32 in [0, 1], a plane for each color."""
     return images.to(torch.float32, memory_format=torch.contiguous_format) / 255.0
 
 
 @dataclass(frozen=True)
 class View:
-    """One augmented view: crop and mirror, then colour, grey, blur and solarisation.
+    """One augmented view: crop and mirror, then color, gray, blur and solarization.
 
     Attributes:
         crop: the part of the image.
-        jitter: of colours; None for none.
-        grey: probability of losing the colours.
+        jitter: of colors; None for none.
+        gray: probability of losing the colors.
         blur: probability of a Gaussian blur with a radius of 0.1 to 2 pixels at 224 px; at
             other sizes the radius shrinks or grows with the image.
-        solarise: probability of inverting the brighter half.
+        solarize: probability of inverting the brighter half.
     """
 
     crop: RandomCrop
-    jitter: ColourJitter | None = None
-    grey: float = 0.0
+    jitter: ColorJitter | None = None
+    gray: float = 0.0
     blur: float = 0.0
-    solarise: float = 0.0
+    solarize: float = 0.0
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
         """Make the view; the second of the two is cropped and flipped alone."""
         pixels = self.crop(pixels, rng)
-        if self.jitter is None and not (self.grey or self.blur or self.solarise):
+        if self.jitter is None and not (self.gray or self.blur or self.solarize):
             return pixels, pixels
-        return from_array(self._coloured(to_array(pixels), rng)), pixels
+        return from_array(self._colored(to_array(pixels), rng)), pixels
 
-    def _coloured(self, colours: Colours, rng: np.random.Generator) -> Colours:
+    def _colored(self, colors: Colors, rng: np.random.Generator) -> Colors:
         if self.jitter is not None:
-            colours = self.jitter(colours, rng)
-        if self.grey and rng.random() < self.grey:
-            colours = greyed(colours)
+            colors = self.jitter(colors, rng)
+        if self.gray and rng.random() < self.gray:
+            colors = grayed(colors)
         if self.blur and rng.random() < self.blur:
-            colours = blurred(colours, rng.uniform(0.1, 2.0) * self.crop.size / REFERENCE_SIZE)
-        if self.solarise and rng.random() < self.solarise:
-            colours = solarised(colours, threshold=128)
-        return colours
+            colors = blurred(colors, rng.uniform(0.1, 2.0) * self.crop.size / REFERENCE_SIZE)
+        if self.solarize and rng.random() < self.solarize:
+            colors = solarized(colors, threshold=128)
+        return colors
 
 
 @dataclass(frozen=True)
@@ -116,27 +116,27 @@ def view_transforms(
     """The images of pre-training.
 
     Args:
-        kind: "mfm" crops and mirrors; "dino" also draws grey, blur and solarisation.
+        kind: "mfm" crops and mirrors; "dino" also draws gray, blur and solarization.
         size: side of a view in pixels.
         min_scale: smallest share of the image's area.
         max_scale: largest share of the image's area.
         flip: probability of mirroring.
-        jitter: strength of the colour jitter relative to DINO's; 0 is none. With "mfm", whose
+        jitter: strength of the color jitter relative to DINO's; 0 is none. With "mfm", whose
             authors use none, it is brightness and contrast alone, which cost a fifth of the whole.
         num_views: views of each image; DINO's odd views differ from the even ones.
         and_spatial: let the same views, cropped and flipped alone, follow.
 
     Source: MFM, arXiv:2206.07706 (crop 0.2-1, bicubic, mirror); DINO, arXiv:2104.14294,
-        facebookresearch/dino@7c446df, main_dino.py, DataAugmentationDINO: grey 0.2; blur 1.0 on the
-        first view, 0.1 on the second; solarise 0.2 on the second. Local crops are not made.
+        facebookresearch/dino@7c446df, main_dino.py, DataAugmentationDINO: gray 0.2; blur 1.0 on the
+        first view, 0.1 on the second; solarize 0.2 on the second. Local crops are not made.
     """
     crop = RandomCrop(size, (min_scale, max_scale), flip)
     if kind == "mfm":
-        light = ColourJitter(0.4 * jitter, 0.4 * jitter, 0.0, 0.0, 0.8) if jitter else None
+        light = ColorJitter(0.4 * jitter, 0.4 * jitter, 0.0, 0.0, 0.8) if jitter else None
         return Views((View(crop, light),) * num_views, and_spatial)
-    colour = ColourJitter.dino(jitter) if jitter else None
-    first = View(crop, colour, grey=0.2, blur=1.0)
-    second = View(crop, colour, grey=0.2, blur=0.1, solarise=0.2)
+    color = ColorJitter.dino(jitter) if jitter else None
+    first = View(crop, color, gray=0.2, blur=1.0)
+    second = View(crop, color, gray=0.2, blur=0.1, solarize=0.2)
     return Views(tuple((first, second)[i % 2] for i in range(num_views)), and_spatial)
 
 
@@ -146,7 +146,7 @@ class FinetuneTransform:
 
     crop: RandomCrop
     rand_augment: RandAugment | None
-    jitter: ColourJitter | None
+    jitter: ColorJitter | None
     erasing: RandomErasing | None
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
@@ -185,7 +185,7 @@ def finetune_transform(
     """
     jitter = None
     if color_jitter and rand_augment is None:
-        jitter = ColourJitter(color_jitter, color_jitter, color_jitter, 0.0, 1.0)
+        jitter = ColorJitter(color_jitter, color_jitter, color_jitter, 0.0, 1.0)
     return FinetuneTransform(
         RandomCrop(size, (min_scale, 1.0), flip, interpolation=interpolation),
         None if rand_augment is None else RandAugment(rand_augment, size),
@@ -196,7 +196,7 @@ def finetune_transform(
 
 @dataclass(frozen=True)
 class EvalTransform:
-    """The centre of an image: shorter side to `resize` pixels, then `crop` by `crop`.
+    """The center of an image: shorter side to `resize` pixels, then `crop` by `crop`.
 
     Of an image longer than `MAX_RATIO` times its shorter side only the middle is resized, because
     one of 30,000 by 1 pixels would take gigabytes; what is left out lies far outside the crop.
@@ -214,8 +214,8 @@ class EvalTransform:
             _, height, width = pixels.shape
         longer = int(self.resize * max(height, width) / shorter)  # rounded as torchvision does
         size = (self.resize, longer) if height <= width else (longer, self.resize)
-        centre: Pixels = F.center_crop(resized(pixels, *size), [self.crop, self.crop])
-        return centre
+        center: Pixels = F.center_crop(resized(pixels, *size), [self.crop, self.crop])
+        return center
 
 
 def eval_transform(*, resize: int, crop: int) -> EvalTransform:
@@ -223,7 +223,7 @@ def eval_transform(*, resize: int, crop: int) -> EvalTransform:
 
     Args:
         resize: shorter side in pixels, bicubic.
-        crop: side of the centre crop in pixels.
+        crop: side of the center crop in pixels.
 
     Raises:
         InputError: the crop is larger than what it is cut from.

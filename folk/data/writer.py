@@ -110,7 +110,7 @@ class ShardWriter:
 
         Args:
             key: unique name of the image in the data set.
-            label: class, -1 when unlabelled.
+            label: class, -1 when unlabeled.
             image: the encoded image, stored as it is.
             annotation: an encoded image of class ids, 255 = ignore.
 

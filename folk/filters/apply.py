@@ -18,10 +18,10 @@ def apply_filter(
     """Remove the frequencies that are not kept.
 
     Args:
-        images: colours in [0, 1].
+        images: colors in [0, 1].
         keep: masks that treat bin k and bin -k alike, as all filters do.
         clamp: clip the result to [0, 1], as MFM's code does. On a high-pass image this cuts off
-            about half of the pixels and brings the mean colour back; see `clipped_fraction`.
+            about half of the pixels and brings the mean color back; see `clipped_fraction`.
         inverse: "abs" folds negative values up, as CoinCheung/MFM does, instead of keeping them.
 
     Source: MFM, arXiv:2206.07706; Jiahao000/MFM@c9194b1, models/mfm.py L198-210.

@@ -2,7 +2,7 @@
 
 A mask is a boolean `keep` on the half spectrum of `folk.filters.spectrum`: True where a coefficient
 survives. Its shape is [b, m, h, w // 2 + 1] with m = 1 where red, green and blue share one mask.
-Masks act on images in [0, 1], before the normalisation with mean and standard deviation.
+Masks act on images in [0, 1], before the normalization with mean and standard deviation.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ class FrequencyFilter(ABC):
     """Decides, image by image, which coefficients are kept.
 
     A mask must treat bin k and bin -k alike, or the filtered image would not be real; see
-    `folk.filters.spectrum.symmetrised`.
+    `folk.filters.spectrum.symmetrized`.
 
     Attributes:
         kind: the name in a recipe.

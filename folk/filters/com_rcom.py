@@ -12,7 +12,7 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.core.ranges import Fraction, InnerFraction
 from folk.filters.base import FrequencyFilter, Images, Keep
 from folk.filters.draws import Draws
-from folk.filters.spectrum import half_spectrum, multiplicity, symmetrised
+from folk.filters.spectrum import half_spectrum, multiplicity, symmetrized
 
 ThresholdDraw = Literal["view", "image", "batch"]
 
@@ -24,7 +24,7 @@ class ComRComFilter(FrequencyFilter):
     """FOLK's informed masks, chosen from the magnitudes of the image's own spectrum.
 
     Com keeps the few largest coefficients, like a compressed image; RCom keeps all the others.
-    Of an image of one colour Com keeps the mean colour, and beside it at most what the transform's
+    Of an image of one color Com keeps the mean color, and beside it at most what the transform's
     rounding left elsewhere; RCom keeps nothing that can be seen. In a black image nothing is
     large: Com keeps nothing, RCom everything, and with nothing removed its loss is 0.
 
@@ -35,9 +35,9 @@ class ComRComFilter(FrequencyFilter):
             "relative_max" keeps those above threshold x the largest magnitude.
         threshold_draw: a new threshold per view, per image (both views share it) or per batch.
         pairing: whether the coins of two views are independent or always differ.
-        gray: how magnitudes of the three colours become one: luma or plain mean of the colours.
-        mask_channels: one mask for all colours, or a mask from each colour's own spectrum.
-        dc: "by_magnitude" lets RCom remove the mean colour; "always_keep" spares it.
+        gray: how magnitudes of the three colors become one: luma or plain mean of the colors.
+        mask_channels: one mask for all colors, or a mask from each color's own spectrum.
+        dc: "by_magnitude" lets RCom remove the mean color; "always_keep" spares it.
 
     Source: FOLK, arXiv:2409.10362, Sec. 3.2.1: Com keeps the largest magnitudes of the gray image,
         RCom removes them, 50 % each, thresholds 0.005, 0.01, 0.05 drawn uniformly, one mask for the
@@ -84,7 +84,7 @@ class ComRComFilter(FrequencyFilter):
         ]
 
     def _keep(self, images: Images, is_com: Bool[Tensor, "b"], which: Int[Tensor, "b"]) -> Keep:
-        magnitude = symmetric_magnitude(self._colours(images))
+        magnitude = symmetric_magnitude(self._colors(images))
         width = images.shape[-1]
         if self.threshold_mode == "fraction":
             is_large = largest_fraction(magnitude, width, self.thresholds, which)
@@ -97,7 +97,7 @@ class ComRComFilter(FrequencyFilter):
             keep[:, :, 0, 0] = True
         return keep
 
-    def _colours(self, images: Images) -> Float[Tensor, "b m h w"]:
+    def _colors(self, images: Images) -> Float[Tensor, "b m h w"]:
         if self.mask_channels == "per_channel":
             return images
         if self.gray == "mean":
@@ -145,7 +145,7 @@ def symmetric_magnitude(planes: Float[Tensor, "b m h w"]) -> Float[Tensor, "b m 
     may return them with a last bit of difference. A threshold between the two would keep one alone
     and the filtered image would not be real; both get the larger value.
     """
-    return symmetrised(half_spectrum(planes).abs(), planes.shape[-1])
+    return symmetrized(half_spectrum(planes).abs(), planes.shape[-1])
 
 
 def largest_fraction(

@@ -13,7 +13,7 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.core.ranges import Count, Fraction, Positive
 from folk.filters.base import FrequencyFilter, Images, Keep
 from folk.filters.draws import Draws
-from folk.filters.spectrum import bin_positions, symmetrised
+from folk.filters.spectrum import bin_positions, symmetrized
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class GaborFilter(FrequencyFilter):
 
     A Gabor filter answers to waves near one frequency and direction. A coefficient belongs to it
     where its answer is at least half of the largest: an ellipse in the spectrum, and its mirror
-    image. Neighbouring directions touch at the centre frequency.
+    image. Neighboring directions touch at the center frequency.
 
     Attributes:
         orientations: number of directions, evenly spread over half a turn.
-        frequencies: centres of the bands in bins, for an image of `radius_size` pixels.
+        frequencies: centers of the bands in bins, for an image of `radius_size` pixels.
         octaves: width of a band at half of the largest answer.
         num_chosen: filters that are drawn for an image, of orientations x frequencies.
         hide_prob: probability that they are hidden; else everything else is.
@@ -101,7 +101,7 @@ def gabor_bank(
 
     Args:
         size: height and width of the image in pixels.
-        frequencies: centres of the bands, bins.
+        frequencies: centers of the bands, bins.
         orientations: number of directions; the first one is along the rows.
         octaves: width of a band at half of the largest answer.
         device: where the masks are made; the CPU by default.
@@ -117,5 +117,5 @@ def gabor_bank(
             radial = frequency * (2.0**octaves - 1.0) / (2.0**octaves + 1.0)
             angular = frequency * math.tan(min(math.pi / (2.0 * orientations), 1.5))
             inside = ((along - frequency) / radial).square() + (across / angular).square() <= 1.0
-            masks.append(symmetrised(inside, size[1]))
+            masks.append(symmetrized(inside, size[1]))
     return torch.stack(masks)

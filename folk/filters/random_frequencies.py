@@ -17,7 +17,7 @@ from folk.filters.com_rcom import (
     largest_fraction,
 )
 from folk.filters.draws import Draws
-from folk.filters.spectrum import half_width, multiplicity, symmetrised
+from folk.filters.spectrum import half_width, multiplicity, symmetrized
 
 
 @dataclass(frozen=True)
@@ -111,4 +111,4 @@ def random_ranking(
     )
     # Where both partners are stored, the larger of their two numbers would be chosen too often.
     ranking[:, height // 2 + 1 :, multiplicity(width, device) == 1] = 0.0
-    return symmetrised(ranking, width)[:, None]
+    return symmetrized(ranking, width)[:, None]

@@ -1,7 +1,7 @@
 """The half of an image's spectrum that `torch.fft.rfft2` returns, and how often each bin counts.
 
 The spectrum of a real image repeats itself: bin (y, x) and bin (-y, -x) are conjugate. Only the
-columns x = 0 .. w // 2 are kept, without any shift; the mean colour stands at [0, 0].
+columns x = 0 .. w // 2 are kept, without any shift; the mean color stands at [0, 0].
 """
 
 from typing import Any, Literal
@@ -94,13 +94,13 @@ def bin_positions(
 def bin_distance_squared(
     height: int, width: int, device: torch.device
 ) -> Float[Tensor, "h w_half"]:
-    """Return the squared distance of each bin from the mean colour, in bins (1 bin = 1 cycle)."""
+    """Return the squared distance of each bin from the mean color, in bins (1 bin = 1 cycle)."""
     rows, columns = bin_positions(height, width, device)
     squared: Tensor = rows[:, None].square() + columns.square()
     return squared
 
 
-def symmetrised(values: Tensor, width: int) -> Tensor:
+def symmetrized(values: Tensor, width: int) -> Tensor:
     """Give both partners of each stored conjugate pair the larger of their two values.
 
     Columns 0 and, for even widths, w / 2 of a half spectrum hold both partners of a pair. A mask

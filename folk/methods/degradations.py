@@ -91,7 +91,7 @@ class Deblur:
 
     def __call__(self, images: Images, draws: Draws) -> Images:
         """Draw a kernel size for each image and blur it."""
-        count, colours, height, width = images.shape
+        count, colors, height, width = images.shape
         reach = self.max_size // 2
         if min(height, width) <= reach:
             raise InputError(
@@ -101,17 +101,17 @@ class Deblur:
         num_sizes = (self.max_size - self.min_size) // 2 + 1
         drawn = draws.integers(num_sizes)
         kernels = gaussian_kernels(self.min_size + 2 * drawn, self.sigma, self.max_size)
-        # One group for each colour of each image; a Gaussian is a product of two lines.
-        weights = kernels.to(images.device).repeat_interleave(colours, dim=0)
+        # One group for each color of each image; a Gaussian is a product of two lines.
+        weights = kernels.to(images.device).repeat_interleave(colors, dim=0)
         planes = pad(images.float(), [reach] * 4, mode="reflect").flatten(0, 1)[None]
-        planes = conv2d(planes, weights[:, None, :, None], groups=count * colours)
-        planes = conv2d(planes, weights[:, None, None, :], groups=count * colours)
-        return planes.view(count, colours, height, width)
+        planes = conv2d(planes, weights[:, None, :, None], groups=count * colors)
+        planes = conv2d(planes, weights[:, None, None, :], groups=count * colors)
+        return planes.view(count, colors, height, width)
 
 
 @dataclass(frozen=True)
 class Denoise:
-    """Gaussian noise, another value for each colour of each pixel.
+    """Gaussian noise, another value for each color of each pixel.
 
     Attributes:
         level: standard deviation of the noise, of 255.

@@ -1,4 +1,4 @@
-"""The parts of self-distillation: projection head, centring, and a teacher that follows."""
+"""The parts of self-distillation: projection head, centering, and a teacher that follows."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from torch.nn.functional import linear, normalize
 class NormedLinear(nn.Module):
     """A linear layer without bias whose rows have length `gain`.
 
-    The same function as weight normalisation, written as one normalisation of the weight.
+    The same function as weight normalization, written as one normalization of the weight.
 
     Attributes:
         gain: learned length of each row; None when all lengths are fixed to 1.

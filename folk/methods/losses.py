@@ -21,7 +21,7 @@ class WeightMatrix:
     Attributes:
         alpha: exponent.
         log: take log(1 + weight) before the division.
-        maximum: the largest of each image's colour, or of the whole batch.
+        maximum: the largest of each image's color, or of the whole batch.
 
     Source: focal frequency loss, arXiv:2012.12821, as Jiahao000/MFM@c9194b1,
         models/frequency_loss.py, has it; switched off in MFM.
@@ -47,7 +47,7 @@ def masked_frequency_loss(
     prediction: Float[Tensor, "b c h w"],
     target: Float[Tensor, "b c h w"],
     keep: Bool[Tensor, "b m h w_half"] | None,
-    normalise: Literal["batch", "image"] = "batch",
+    normalize: Literal["batch", "image"] = "batch",
     gamma: float = 1.0,
     region: Literal["masked", "all"] = "masked",
     weight_matrix: WeightMatrix | None = None,
@@ -62,10 +62,10 @@ def masked_frequency_loss(
 
     Args:
         prediction: the reconstructed images.
-        target: the unfiltered images, normalised like the prediction.
+        target: the unfiltered images, normalized like the prediction.
         keep: what the student saw; m is 1 or c. None where no frequency was removed as such: then
             all are compared.
-        normalise: "batch" divides the sum over the batch by the number of removed coefficients of
+        normalize: "batch" divides the sum over the batch by the number of removed coefficients of
             the batch, so an image counts by how much was removed from it; "image" averages each
             image first.
         gamma: exponent.
@@ -80,7 +80,7 @@ def masked_frequency_loss(
         the mean distance, in float32 or better; 0 where nothing at all was removed.
 
     Source: MFM, arXiv:2206.07706; Jiahao000/MFM@c9194b1, models/frequency_loss.py L55-65 and
-        models/mfm.py L237-239, which normalises by batch.
+        models/mfm.py L237-239, which normalizes by batch.
     """
     width = target.shape[-1]
     # Cast before the subtraction: in half precision it would round away the small differences.
@@ -97,9 +97,9 @@ def masked_frequency_loss(
     if keep is not None and region == "masked":
         weights = torch.where(keep, 0.0, weights)
     weights = weights.expand_as(distance)
-    dims = (0, 1, 2, 3) if normalise == "batch" else (1, 2, 3)
+    dims = (0, 1, 2, 3) if normalize == "batch" else (1, 2, 3)
     counts = weights.sum(dims)
-    if normalise == "batch" and removed is not None and keep is not None and region == "masked":
+    if normalize == "batch" and removed is not None and keep is not None and region == "masked":
         counts = removed * (target.shape[1] / keep.shape[1])
     # At least 1: an image of which a filter keeps all would divide 0 by 0.
     loss: Tensor = (weights * distance).sum(dims) / counts.clamp(min=1.0)
@@ -139,7 +139,7 @@ def removed_count(keep: Bool[Tensor, "b m h w_half"], width: int) -> Float[Tenso
     """Count the coefficients that a batch of masks removes, mirror images included.
 
     Args:
-        keep: what the student sees; m is 1 or the number of colours.
+        keep: what the student sees; m is 1 or the number of colors.
         width: of the images in pixels.
     """
     return (~keep * multiplicity(width, keep.device)).sum(dtype=torch.float32)

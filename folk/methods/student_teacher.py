@@ -40,7 +40,7 @@ class Reconstruction:
         clamp: clip what the encoder sees to [0, 1], degraded images too.
         inverse: of the transform, for filtered images alone.
         form: "mfm" is `masked_frequency_loss`, "norm" is `masked_frequency_norm`, to which
-            `normalise` and `gamma` mean nothing.
+            `normalize` and `gamma` mean nothing.
         decoder_depth: transformer blocks before the head.
     """
 
@@ -48,7 +48,7 @@ class Reconstruction:
     clamp: bool = True
     inverse: Literal["real", "abs"] = "real"
     form: Literal["mfm", "norm"] = "mfm"
-    normalise: Literal["batch", "image"] = "batch"
+    normalize: Literal["batch", "image"] = "batch"
     gamma: float = 1.0
     region: Literal["masked", "all"] = "masked"
     weight_matrix: WeightMatrix | None = None
@@ -81,8 +81,8 @@ class FrequencyModel(nn.Module):
 
     Args:
         encoder: a timm encoder without classifier.
-        mean: of each colour, for the normalisation of images in [0, 1].
-        std: of each colour.
+        mean: of each color, for the normalization of images in [0, 1].
+        std: of each color.
         reconstruction: settings of the loss.
     """
 
@@ -105,7 +105,7 @@ class FrequencyModel(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
-    def normalise(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    def normalize(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Center and scale the colors."""
         return (images - self.mean) / self.std
 
@@ -113,7 +113,7 @@ class FrequencyModel(nn.Module):
         """Return what the encoder gets of spoiled images: clipped, if so, and normalized."""
         if self.reconstruction.filter_stage == "after":
             return seen
-        return self.normalise(seen.clamp(0.0, 1.0) if self.reconstruction.clamp else seen)
+        return self.normalize(seen.clamp(0.0, 1.0) if self.reconstruction.clamp else seen)
 
     def rebuild(self, seen: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Return the normalized images that the model predicts after seeing `seen`."""
@@ -133,7 +133,7 @@ class FrequencyModel(nn.Module):
         keep: Tensor | None,
         removed: Tensor | None = None,
     ) -> Tensor:
-        settings, target = self.reconstruction, self.normalise(images)
+        settings, target = self.reconstruction, self.normalize(images)
         if settings.form == "norm":
             return masked_frequency_norm(
                 predicted, target, keep if settings.region == "masked" else None
@@ -142,7 +142,7 @@ class FrequencyModel(nn.Module):
             predicted,
             target,
             keep,
-            normalise=settings.normalise,
+            normalize=settings.normalize,
             gamma=settings.gamma,
             region=settings.region,
             weight_matrix=settings.weight_matrix,
@@ -209,7 +209,7 @@ class MaskedFrequencyModel(FrequencyModel):
     ) -> Float[Tensor, "b 3 h w"]:
         """Return what the filter leaves, before the clip."""
         if self.reconstruction.filter_stage == "after":
-            images = self.normalise(images)
+            images = self.normalize(images)
         return apply_filter(images, keep, clamp=False, inverse=self.reconstruction.inverse)
 
 
@@ -317,7 +317,7 @@ class StudentTeacher(MaskedFrequencyModel):
     @torch.no_grad()
     def teacher_logits(self, views: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k"]:
         """Return the teacher's prototype logits for unfiltered views in [0, 1]."""
-        features = encode(self.teacher_encoder, self.normalise(views))
+        features = encode(self.teacher_encoder, self.normalize(views))
         logits: Tensor = self.teacher_head(features.pooled(self.distillation.feature))
         return logits
 

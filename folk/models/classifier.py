@@ -14,7 +14,7 @@ from torch import nn
 
 from folk.evidence.core.errors import InputError
 from folk.models.encoder import (
-    Colours,
+    Colors,
     EncoderInfo,
     Size,
     create_model,
@@ -35,9 +35,9 @@ class ClassifierInfo:
         timm_name: name of the architecture.
         timm_args: arguments of `timm.create_model` that give the keys of the weights.
         classes: names, in the order of the logits.
-        mean: of each colour, for images in [0, 1].
-        std: of each colour.
-        input_size: colours, height and width of the images it was trained on.
+        mean: of each color, for images in [0, 1].
+        std: of each color.
+        input_size: colors, height and width of the images it was trained on.
         run: which pre-training it started from.
         sha256: of `classifier.safetensors`.
         wnids: WordNet ids of the classes, in the order of the logits, where they are known.
@@ -46,8 +46,8 @@ class ClassifierInfo:
     timm_name: str
     timm_args: dict[str, Any]
     classes: list[str]
-    mean: Colours
-    std: Colours
+    mean: Colors
+    std: Colors
     input_size: Size
     run: str
     sha256: str

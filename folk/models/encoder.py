@@ -28,7 +28,7 @@ from folk.models.stored import (
 
 KIND = Kind("encoder", maker="pre-training")
 # What a card must hold three of.
-Colours = Annotated[list[float], Field(min_length=3, max_length=3)]
+Colors = Annotated[list[float], Field(min_length=3, max_length=3)]
 Size = Annotated[list[int], Field(min_length=3, max_length=3)]
 
 
@@ -58,9 +58,9 @@ class EncoderInfo:
     Attributes:
         timm_name: name of the architecture.
         timm_args: further arguments of `timm.create_model`, beside `num_classes=0`.
-        mean: of each colour, for images in [0, 1].
-        std: of each colour.
-        input_size: colours, height and width of the images it was trained on.
+        mean: of each color, for images in [0, 1].
+        std: of each color.
+        input_size: colors, height and width of the images it was trained on.
         num_features: length of a pooled feature.
         method: how it was trained.
         run: which run made it.
@@ -69,8 +69,8 @@ class EncoderInfo:
 
     timm_name: str
     timm_args: dict[str, Any]
-    mean: Colours
-    std: Colours
+    mean: Colors
+    std: Colors
     input_size: Size
     num_features: int
     method: str
@@ -122,7 +122,7 @@ def create_model(timm_name: str, timm_args: dict[str, Any]) -> nn.Module:
 
 
 def encode(encoder: nn.Module, images: Float[Tensor, "b 3 h w"]) -> Features:
-    """Run an encoder on normalised images.
+    """Run an encoder on normalized images.
 
     ViTs (patch tokens), networks with channels first (ResNet) and last (Swin) all give a map.
     """
@@ -162,7 +162,7 @@ def stride_of(encoder: nn.Module) -> int:
 
 
 def init_like_beit(encoder: nn.Module, std: float = 0.02) -> None:
-    """Initialise a ViT as MFM does before pre-training, from torch's global generator.
+    """Initialize a ViT as MFM does before pre-training, from torch's global generator.
 
     Weights, class token and position embedding follow a normal distribution cut at one standard
     deviation, biases are 0; the output projections of block l (from 1) are divided by sqrt(2 l), so

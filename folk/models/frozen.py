@@ -17,11 +17,11 @@ NUM_LAST = 4
 def frozen_feature(
     encoder: nn.Module, images: Float[Tensor, "b 3 h w"], which: Feature
 ) -> Float[Tensor, "b d"]:
-    """Run an encoder on normalised images and pool.
+    """Run an encoder on normalized images and pool.
 
     Args:
         encoder: a timm encoder without classifier.
-        images: normalised.
+        images: normalized.
         which: "cls", the class token, or the mean where an encoder has none; "mean" of the patch
             tokens; "cls-and-mean", both; "last-4-cls", the class tokens of the last four blocks of
             a ViT, each after the last norm, the deepest at the end.

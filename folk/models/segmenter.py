@@ -100,7 +100,7 @@ class Segmenter(nn.Module):
     def forward(
         self, images: Float[Tensor, "b 3 h w"]
     ) -> tuple[Float[Tensor, "b k h w"], Float[Tensor, "b k h w"] | None]:
-        """Return logits at the size of the normalised images: main, and auxiliary in training."""
+        """Return logits at the size of the normalized images: main, and auxiliary in training."""
         blocks = sorted(set(self.levels))
         maps: list[Tensor] = self.encoder.forward_intermediates(  # type: ignore[operator]
             images, indices=blocks, intermediates_only=True

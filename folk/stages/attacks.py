@@ -1,6 +1,6 @@
 """Images moved a little, within a bound on every pixel, so that a classifier errs.
 
-A classifier here is a function from images in [0, 1] to logits: it normalises by itself, so that
+A classifier here is a function from images in [0, 1] to logits: it normalizes by itself, so that
 bounds are in the units of pixels.
 """
 
@@ -23,7 +23,7 @@ def fgsm(
         classifier: images in [0, 1] -> logits.
         images: in [0, 1].
         labels: true classes.
-        eps: largest change of a pixel, in [0, 1]; 1/255 is one grey level.
+        eps: largest change of a pixel, in [0, 1]; 1/255 is one gray level.
 
     Returns:
         the images moved, in [0, 1], without gradient. A pixel on which the loss does not depend

@@ -39,7 +39,7 @@ def cost(
     """Measure an encoder's forward pass and whole pre-training steps, on drawn images.
 
     A step is what pre-training does between two batches: filter, student, teacher, losses,
-    gradients, optimiser. Reading and augmenting images is not in it.
+    gradients, optimizer. Reading and augmenting images is not in it.
 
     Args:
         recipe: what is measured, and for how long.
@@ -115,7 +115,7 @@ def _step(
     assert row.method is not None
     assert row.optim is not None
     data = PreparedData.open(dataset)
-    images = sum(data.counts.get(split, 0) for split in ("train", "unlabelled"))
+    images = sum(data.counts.get(split, 0) for split in ("train", "unlabeled"))
     updates_per_epoch = whole_batches(images, row.optim.batch, f"{data.folder}: images")
     inner = build_model(row.method, encoder)
     parts = build_parts(row, inner, world, updates_per_epoch)

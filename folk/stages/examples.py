@@ -33,7 +33,7 @@ def save_examples(
     """Write an .npz that anyone can look at without this package.
 
     It holds `images` [n, h, w, 3] uint8 from the validation split; and, for each side of the
-    filter named in `names` [k], `keep` [k, n, h, w] bool with the mean colour in the middle,
+    filter named in `names` [k], `keep` [k, n, h, w] bool with the mean color in the middle,
     `filtered` and `reconstructed` [k, n, h, w, 3] uint8. Without a filter k is 0; a degradation
     has one side, which keeps every frequency.
     """
@@ -48,7 +48,7 @@ def save_examples(
         corruption, images, "real" if model is None else model.reconstruction.inverse
     ):
         names.append(name)
-        keeps.append(centred(keep, size).numpy())
+        keeps.append(centered(keep, size).numpy())
         filtered.append(_bytes(seen.clamp(0.0, 1.0)))  # what a recipe does not clip may lie outside
         if model is not None:
             with torch.no_grad():
@@ -68,8 +68,8 @@ def save_examples(
         )
 
 
-def centred(keep: Bool[Tensor, "b h w_half"], width: int) -> Bool[Tensor, "b h w"]:
-    """A mask of the half spectrum as people draw it: whole, with the mean colour in the middle."""
+def centered(keep: Bool[Tensor, "b h w_half"], width: int) -> Bool[Tensor, "b h w"]:
+    """A mask of the half spectrum as people draw it: whole, with the mean color in the middle."""
     height = keep.shape[-2]
     rows = torch.arange(height)[:, None]
     columns = torch.arange(width)[None, :]
@@ -85,7 +85,7 @@ def _seen(
     images: Tensor,
     inverse: Literal["real", "abs"],
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Name, mask of the first colour and spoiled images, for each side of what spoils them."""
+    """Name, mask of the first color and spoiled images, for each side of what spoils them."""
     if isinstance(corruption, FrequencyFilter):
         for name, one_sided in corruption.sides():
             keep = one_sided(images, Draws(0, len(images)))

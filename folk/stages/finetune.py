@@ -27,12 +27,12 @@ from folk.stages.images import (
     cache_bytes,
     keys_of,
     micro_batches,
-    normalise,
+    normalize,
     over_all,
     whole_batches,
 )
 from folk.stages.loop import train_on
-from folk.stages.optimisation import (
+from folk.stages.optimization import (
     accumulated_step,
     check_batch_norm_batch,
     optimizer_and_schedule,
@@ -44,7 +44,7 @@ from folk.training.optimizer import layer_decay_groups
 from folk.training.randomness import derived_seed, seed_all
 
 Batch = dict[str, Any]
-Normalise = Callable[[Tensor], Tensor]
+Normalize = Callable[[Tensor], Tensor]
 
 
 def finetune(
@@ -65,7 +65,7 @@ def finetune(
         recipe: how.
         encoder: folder of the stored encoder.
         dataset: folder of the prepared data set.
-        split: which labelled images may be seen; None for all.
+        split: which labeled images may be seen; None for all.
         work: folder of the growing state; predictions.parquet, classifier.safetensors and
             classifier.json are left there too.
         seed: feeds every random number of the run.
@@ -84,7 +84,7 @@ def finetune(
     num_classes = len(data.classes)
     training, validation = _images(recipe, data, split, seed)
     optim = recipe.optim
-    updates_per_epoch = whole_batches(len(training), optim.batch, "labelled images")
+    updates_per_epoch = whole_batches(len(training), optim.batch, "labeled images")
     updates = updates_per_epoch * optim.epochs
 
     seed_all(seed, "classifier")
@@ -95,7 +95,7 @@ def finetune(
     groups = layer_decay_groups(model, optim.weight_decay, optim.layer_decay)
     optimizer, schedule = optimizer_and_schedule(optim, groups, updates_per_epoch)
     wrapped = world.wrap(model, recipe.runtime.compile)
-    to_normal = partial(normalise, mean=info.mean, std=info.std)
+    to_normal = partial(normalize, mean=info.mean, std=info.std)
     mix = _mixer(recipe.augment, num_classes, optim.batch // world.size)
     loss_of = _loss(recipe.loss, recipe.bce_threshold)
 
@@ -230,7 +230,7 @@ def _loss(name: str, bce_threshold: float | None) -> nn.Module:
 
 
 def _logits(
-    model: nn.Module, to_normal: Normalise, batch: Batch, world: World, precision: str
+    model: nn.Module, to_normal: Normalize, batch: Batch, world: World, precision: str
 ) -> np.ndarray:
     images = to_normal(unit_range(batch["image"].to(world.device)))
     with autocast(world, precision):

@@ -21,10 +21,10 @@ MEAN = list(IMAGENET_DEFAULT_MEAN)
 STD = list(IMAGENET_DEFAULT_STD)
 
 
-def normalise(
+def normalize(
     images: Float[Tensor, "b 3 h w"], mean: Sequence[float], std: Sequence[float]
 ) -> Float[Tensor, "b 3 h w"]:
-    """Centre and scale the colours of images in [0, 1]."""
+    """Center and scale the colors of images in [0, 1]."""
     return (images - images.new_tensor(mean).view(-1, 1, 1)) / images.new_tensor(std).view(-1, 1, 1)
 
 

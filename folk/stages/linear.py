@@ -40,7 +40,7 @@ def line_on_whole(
 ) -> Float[np.ndarray, "m c"]:
     """Train a line with SGD on features that are made once; return its logits of the unseen.
 
-    Each feature is centred and scaled first: those of different encoders differ in scale, and one
+    Each feature is centered and scaled first: those of different encoders differ in scale, and one
     rate must serve them all.
 
     Raises:
@@ -95,7 +95,7 @@ def line_on_crops(
 
     Args:
         section: how.
-        images: random crops of the labelled images.
+        images: random crops of the labeled images.
         feature_of: gives a batch's features, without gradient, on the device of `world`.
         unseen: features of the validation images, the accuracy of each epoch.
         unseen_labels: their classes.
@@ -115,9 +115,9 @@ def line_on_crops(
         they are. We differ in that the cosine steps with each update, not with each epoch.
 
     Raises:
-        InputError: the labelled images do not fill one batch.
+        InputError: the labeled images do not fill one batch.
     """
-    per_epoch = whole_batches(len(images), section.batch, "labelled images")
+    per_epoch = whole_batches(len(images), section.batch, "labeled images")
     updates = per_epoch * section.epochs
     line = _new_line(unseen.shape[1], num_classes, seed).to(world.device)
     optimizer, schedule = _optimizer(section, line, section.batch, updates)

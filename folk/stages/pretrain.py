@@ -38,7 +38,7 @@ from folk.stages.images import (
     whole_batches,
 )
 from folk.stages.loop import train_on
-from folk.stages.optimisation import check_batch_norm_batch, optimizer_and_schedule
+from folk.stages.optimization import check_batch_norm_batch, optimizer_and_schedule
 from folk.stages.recipes.pretrain import Distillation as DistillationSection
 from folk.stages.recipes.pretrain import Method, PretrainRecipe
 from folk.training.distributed import World
@@ -213,7 +213,7 @@ def build_head(section: DistillationSection, in_features: int) -> DistillationHe
 def build_parts(
     recipe: PretrainRecipe, inner: FrequencyModel, world: World, updates_per_epoch: int
 ) -> Parts:
-    """What one update touches, on its device: model, filter, optimiser and schedule.
+    """What one update touches, on its device: model, filter, optimizer and schedule.
 
     Raises:
         InputError: a share of a batch that batch norm cannot use.
@@ -358,7 +358,7 @@ def _train(
     assert recipe.method is not None
     assert recipe.optim is not None
     optim = recipe.optim
-    splits = [name for name in ("train", "unlabelled") if data.counts.get(name)]
+    splits = [name for name in ("train", "unlabeled") if data.counts.get(name)]
     images = ImageDataset(
         data.split(splits),
         view_transforms(

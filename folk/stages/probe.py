@@ -1,4 +1,4 @@
-"""Frozen features: how well neighbours and a line tell the classes apart."""
+"""Frozen features: how well neighbors and a line tell the classes apart."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +18,7 @@ from folk.evidence.results.metrics.kshot import draw_shots, kshot_metrics, logis
 from folk.evidence.results.metrics.variants import write_variants
 from folk.models.encoder import load_encoder
 from folk.models.frozen import Feature, frozen_feature
-from folk.stages.images import autocast, cache_bytes, keys_of, normalise, over_all
+from folk.stages.images import autocast, cache_bytes, keys_of, normalize, over_all
 from folk.stages.linear import line_on_crops, line_on_whole
 from folk.stages.recipes.evaluate import Knn, Kshot, ProbeRecipe
 from folk.training.distributed import World
@@ -40,13 +40,13 @@ def probe(
     world: World,
     live: Live,
 ) -> dict[str, float]:
-    """Extract features; classify them by neighbours, by a line, and with a few labels.
+    """Extract features; classify them by neighbors, by a line, and with a few labels.
 
     Args:
         recipe: how.
         encoder: folder of the stored encoder.
         dataset: folder of the prepared data set.
-        split: which labelled images may be seen; None for all.
+        split: which labeled images may be seen; None for all.
         work: where predictions-knn.parquet, predictions-linear.parquet and
             predictions-kshot.parquet are left; the last is empty where the recipe has no k-shot.
         seed: feeds every random number of the run.
@@ -83,7 +83,7 @@ def probe(
     def feature_of(batch: dict[str, Any], which: Feature) -> Tensor:
         images = unit_range(batch["image"].to(world.device, non_blocking=True))
         with torch.no_grad(), autocast(world, recipe.precision):
-            found = frozen_feature(model, normalise(images, info.mean, info.std), which)
+            found = frozen_feature(model, normalize(images, info.mean, info.std), which)
         return found.float()
 
     def features(of: ImageDataset, which: Feature) -> np.ndarray:

@@ -21,7 +21,7 @@ from folk.evidence.results.metrics.corruption import corruption_split, robustnes
 from folk.evidence.results.metrics.variants import write_variants
 from folk.models.classifier import ClassifierInfo, load_classifier
 from folk.stages.attacks import fgsm, pgd
-from folk.stages.images import autocast, cache_bytes, normalise, over_all
+from folk.stages.images import autocast, cache_bytes, normalize, over_all
 from folk.stages.recipes.evaluate import Attack, Evaluate, RobustnessRecipe
 from folk.training.distributed import World
 from folk.training.randomness import derived_seed
@@ -31,8 +31,8 @@ Batch = dict[str, Any]
 Move = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 CLEAN = "val"  # the split of the first set
-TRAINING = ("train", "unlabelled")  # splits that a classifier may have seen
-GREY_LEVEL = 1.0 / 255.0
+TRAINING = ("train", "unlabeled")  # splits that a classifier may have seen
+GRAY_LEVEL = 1.0 / 255.0
 NUMBERED = "imagenet-v2"  # kind of set whose classes are called 0 to 999, in ImageNet's order
 
 
@@ -81,7 +81,7 @@ def robustness(
     sets = [PreparedData.open(folder) for folder in datasets]
     model, info = load_classifier(classifier)
     model = model.to(world.device).eval().requires_grad_(False)
-    to_normal = partial(normalise, mean=info.mean, std=info.std)
+    to_normal = partial(normalize, mean=info.mean, std=info.std)
     logits_of = _LogitsOf(model, to_normal, recipe, world)
     path = work / "predictions-variants.parquet"
     with write_variants(path) if world.is_main else nullcontext() as predictions:
@@ -145,35 +145,35 @@ def _variants(
     seed: int,
     world: World,
 ) -> Iterator[Variant]:
-    clean, centre = sets[0], _centre(recipe.evaluate)
-    yield Variant("clean", clean, CLEAN, centre)
+    clean, center = sets[0], _center(recipe.evaluate)
+    yield Variant("clean", clean, CLEAN, center)
     for corruption in recipe.in_memory:
         for severity in SEVERITIES:
-            corrupted = CorruptedImage(centre, corruption, severity)
+            corrupted = CorruptedImage(center, corruption, severity)
             yield Variant(f"in-memory/{corruption}-{severity}", clean, CLEAN, corrupted)
     if recipe.attack is not None:
         for name, move in _attacks(recipe.attack, classifier, seed, world).items():
-            yield Variant(name, clean, CLEAN, centre, move)
+            yield Variant(name, clean, CLEAN, center, move)
     for data in sets:
         name = data.folder.name  # the study's own word for it
         for split, count in data.counts.items():
             if count == 0 or split in TRAINING or (data is clean and split == CLEAN):
                 continue
             if corruption_split(split):
-                stored = _centre(recipe.evaluate_corrupted)
+                stored = _center(recipe.evaluate_corrupted)
                 yield Variant(f"{name}/{split}", data, split, stored)
             else:
-                yield Variant(name if split == CLEAN else f"{name}-{split}", data, split, centre)
+                yield Variant(name if split == CLEAN else f"{name}-{split}", data, split, center)
 
 
-def _centre(section: Evaluate) -> EvalTransform:
+def _center(section: Evaluate) -> EvalTransform:
     return eval_transform(resize=section.resize, crop=section.crop)
 
 
 def _attacks(
     section: Attack, classifier: Callable[[Tensor], Tensor], seed: int, world: World
 ) -> dict[str, Move]:
-    eps, step = section.eps * GREY_LEVEL, section.pgd_step * GREY_LEVEL
+    eps, step = section.eps * GRAY_LEVEL, section.pgd_step * GRAY_LEVEL
 
     def once(images: Tensor, labels: Tensor, places: Tensor) -> Tensor:
         return fgsm(classifier, images, labels, eps)

@@ -28,12 +28,12 @@ from folk.stages.images import (
     cache_bytes,
     keys_of,
     micro_batches,
-    normalise,
+    normalize,
     over_all,
     whole_batches,
 )
 from folk.stages.loop import train_on
-from folk.stages.optimisation import accumulated_step, check_batch_norm_batch
+from folk.stages.optimization import accumulated_step, check_batch_norm_batch
 from folk.stages.recipes.evaluate import SegmentRecipe
 from folk.stages.windows import sliding_logits
 from folk.training.distributed import World
@@ -210,7 +210,7 @@ def _segmenter(
         dropout=decoder.dropout,
         auxiliary_channels=decoder.auxiliary_channels if decoder.auxiliary_weight > 0.0 else None,
     )
-    return model, partial(normalise, mean=info.mean, std=info.std)
+    return model, partial(normalize, mean=info.mean, std=info.std)
 
 
 def _pixel_loss(logits: Tensor, targets: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""`split`: the few labelled images that a run may see."""
+"""`split`: the few labeled images that a run may see."""
 
 import hashlib
 from pathlib import Path

@@ -16,9 +16,9 @@ def sliding_logits(
 
     Args:
         segmenter: [b, 3, size, size] -> [b, k, size, size].
-        images: normalised; at least `size` pixels along both sides.
+        images: normalized; at least `size` pixels along both sides.
         size: side of a window in pixels.
-        stride: pixels between neighbouring windows; the last one ends at the border.
+        stride: pixels between neighboring windows; the last one ends at the border.
 
     Source: BEiT on ADE20K, microsoft/unilm@86f74f0: window 512, stride 341.
     """

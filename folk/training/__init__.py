@@ -1,1 +1,1 @@
-"""What every trained stage shares: loop, schedules, optimiser groups, checkpoints, processes."""
+"""What every trained stage shares: loop, schedules, optimizer groups, checkpoints, processes."""

@@ -31,7 +31,7 @@ SECONDS_TO_AGREE = 5.0
 
 @runtime_checkable
 class Resumable(Protocol):
-    """Anything whose state goes into the checkpoint: modules, optimisers."""
+    """Anything whose state goes into the checkpoint: modules, optimizers."""
 
     def state_dict(self) -> dict[str, Any]: ...  # noqa: D102
 
@@ -274,7 +274,7 @@ class _Finite:
 
         Args:
             saved: updates of the last good checkpoint, 0 where there is none.
-            weights_of: after so many updates the weights and what the optimiser keeps are looked
+            weights_of: after so many updates the weights and what the optimizer keeps are looked
                 at too, which costs more; 0 leaves them out.
         """
         own = {name: int(first.item()) for name, first in self._first.items()}

@@ -1,4 +1,4 @@
-"""Optimisers with the field's parameter groups, by timm."""
+"""Optimizers with the field's parameter groups, by timm."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -78,7 +78,7 @@ def create_optimizer(
     eps: float,
     momentum: float = 0.9,
 ) -> Optimizer:
-    """An optimiser by its timm name over ready parameter groups.
+    """An optimizer by its timm name over ready parameter groups.
 
     Args:
         name: "adamw", "lamb" or "sgd" (Nesterov). timm's LAMB would also clip the gradient to norm

@@ -50,12 +50,12 @@ def _of_one_core(folder: Path) -> list[Row]:
     mfm = ImageDataset(table, _views("mfm", 0.2))
     dino = ImageDataset(table, _views("dino", 0.14))
     simple = ImageFolder(folder / "folder", transform=_Twice(_torchvision_mfm()))
-    coloured = ImageFolder(folder / "folder", transform=_Twice(*_torchvision_dino()))
+    colored = ImageFolder(folder / "folder", transform=_Twice(*_torchvision_dino()))
 
     ours = _rate(lambda: collate([mfm[i] for i in places]))
     ours_dino = _rate(lambda: collate([dino[i] for i in places]))
     folder_mfm = _rate(lambda: default_collate([simple[i] for i in places]))
-    folder_dino = _rate(lambda: default_collate([coloured[i] for i in places]))
+    folder_dino = _rate(lambda: default_collate([colored[i] for i in places]))
     decoding = _rate(lambda: _drop(decode_pixels(jpeg, where=str) for jpeg in jpegs))
     pillow = _rate(lambda: _drop(_pillow(jpeg) for jpeg in jpegs))
 
@@ -125,14 +125,14 @@ def _torchvision_mfm() -> T.Compose:
 
 
 def _torchvision_dino() -> tuple[T.Compose, T.Compose]:
-    def view(blur: float, solarise: float) -> T.Compose:
+    def view(blur: float, solarize: float) -> T.Compose:
         return T.Compose(
             [
                 *_crop(0.14),
                 T.RandomApply([T.ColorJitter(0.4, 0.4, 0.2, 0.1)], p=0.8),
                 T.RandomGrayscale(0.2),
                 T.RandomApply([_blurred], p=blur),
-                T.RandomSolarize(128, p=solarise),
+                T.RandomSolarize(128, p=solarize),
                 T.ToTensor(),
                 T.Normalize(MEAN, STD),
             ]

@@ -21,8 +21,8 @@ def rows() -> list[Row]:
     def by_sorting() -> Tensor:
         draws = Draws(0, len(images))
         is_com, which = draws.coins(chooses.p_com), draws.integers(len(chooses.thresholds))
-        grey = (images * torch.tensor(BT601)[:, None, None]).sum(dim=1)
-        magnitude = torch.fft.fft2(grey).abs()
+        gray = (images * torch.tensor(BT601)[:, None, None]).sum(dim=1)
+        magnitude = torch.fft.fft2(gray).abs()
         ranked = magnitude.flatten(1).sort(dim=1).values
         places = [int((1.0 - share) * ranked.shape[1]) for share in chooses.thresholds]
         threshold = ranked.gather(1, torch.tensor(places)[which][:, None])

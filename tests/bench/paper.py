@@ -48,7 +48,7 @@ VAL = {
     "imagenet-sketch": 50_889,
     "imagenet-v2": 10_000,
 }
-LABELLED = {"ten-percent": 128_116, "one-percent": 12_811}
+LABELED = {"ten-percent": 128_116, "one-percent": 12_811}
 CLASSES = 150  # of ADE20K
 BACKWARD = 3  # a step costs as much as so many forward passes
 
@@ -153,7 +153,7 @@ def _hours(flops: float, precision: str) -> float:
 def _finetuning(
     evaluation: Evaluation, recipe: FinetuneRecipe, row: PretrainRecipe
 ) -> tuple[float, str]:
-    shown = TRAIN if evaluation.split is None else LABELLED[evaluation.split]
+    shown = TRAIN if evaluation.split is None else LABELED[evaluation.split]
     times = -(-recipe.optim.epochs // recipe.evaluate_every)
     training = BACKWARD * _forward(row, recipe.augment.size) * shown * recipe.optim.epochs
     measuring = _forward(row, recipe.evaluate.crop) * VAL["imagenet"] * times
@@ -161,7 +161,7 @@ def _finetuning(
 
 
 def _probing(evaluation: Evaluation, recipe: ProbeRecipe, row: PretrainRecipe) -> tuple[float, str]:
-    shown = TRAIN if evaluation.split is None else LABELLED[evaluation.split]
+    shown = TRAIN if evaluation.split is None else LABELED[evaluation.split]
     crops = recipe.linear.epochs if recipe.linear.views == "crops" else 0
     images = shown * (1 + crops) + VAL["imagenet"]
     return _forward(row, recipe.evaluate.crop) * images, recipe.precision
@@ -220,7 +220,7 @@ def _segmenter(timm_name: str, timm_args: str, size: int, decoder: str) -> float
 
 
 def _step(recipe: PretrainRecipe) -> float:
-    """Operations of a whole pre-training step, of one image: filters and optimisers have none."""
+    """Operations of a whole pre-training step, of one image: filters and optimizers have none."""
     method, size = recipe.method, recipe.views.size
     assert method is not None
     model = build_model(

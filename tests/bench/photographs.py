@@ -8,7 +8,7 @@ import sklearn.datasets
 from PIL import Image
 
 WIDTH, HEIGHT = 500, 375  # pixels, the most frequent size
-# Without subsampled colours they have 105 kB on average; ImageNet's have 110.
+# Without subsampled colors they have 105 kB on average; ImageNet's have 110.
 QUALITY, SUBSAMPLING = 96, 0
 
 

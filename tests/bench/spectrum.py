@@ -41,7 +41,7 @@ def _both(count: int, size: int) -> tuple[Callable[[], Tensor], Callable[[], Ten
     images, target, guess = torch.rand(3, count, 3, size, size, generator=generator).unbind()
     prediction = guess.clone().requires_grad_()
     keep = RadialFilter(16.0)(images, Draws(0, count))
-    # The published masks cover the whole plane, with the mean colour in the middle.
+    # The published masks cover the whole plane, with the mean color in the middle.
     columns = -torch.arange(size // 2 + 1, size) % size
     mirrored = keep[..., -torch.arange(size) % size, :][..., columns]
     whole = fftshift(torch.cat([keep, mirrored], dim=-1), dim=(-2, -1))

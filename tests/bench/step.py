@@ -1,4 +1,4 @@
-"""A whole step of FOLK against one of MFM: same encoder, same images, same optimiser."""
+"""A whole step of FOLK against one of MFM: same encoder, same images, same optimizer."""
 
 from collections.abc import Callable
 from pathlib import Path

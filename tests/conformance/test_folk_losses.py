@@ -117,7 +117,7 @@ def reconstruction(loss, channels=1, **settings):
     ("loss", "settings", "u", "v", "both"),
     [
         (masked_frequency_loss, {}, 0.2, 0.133333, 0.166667),
-        (masked_frequency_loss, {"normalise": "image"}, 0.2, 0.133333, 0.166667),
+        (masked_frequency_loss, {"normalize": "image"}, 0.2, 0.133333, 0.166667),
         (masked_frequency_loss, {"gamma": 2.0}, 0.04, 0.02, 0.03),
         (masked_frequency_loss, {"region": "all"}, 0.2125, 0.10625, 0.159375),
         (masked_frequency_norm, {}, 2.884441, 0.979796, 1.932118),

@@ -101,7 +101,7 @@ def test_a_wave_of_known_amplitude_costs_what_the_hand_computes():
     assert everywhere.item() == pytest.approx(2 * amplitude * size / 2 / size**2, rel=1e-4)
 
 
-def test_batch_normalisation_weighs_images_by_what_was_removed_and_image_does_not():
+def test_batch_normalization_weighs_images_by_what_was_removed_and_image_does_not():
     size = 224
     low = radial_keep((size, size), 16.0)
     keep = torch.stack([low, ~low])[:, None]
@@ -111,8 +111,8 @@ def test_batch_normalisation_weighs_images_by_what_was_removed_and_image_does_no
     impulse[0, :, 0, 0] = 1.0 * size  # distance 1 everywhere
     impulse[1, :, 0, 0] = 3.0 * size  # distance 3 everywhere
 
-    by_batch = masked_frequency_loss(impulse, target, keep, normalise="batch")
-    by_image = masked_frequency_loss(impulse, target, keep, normalise="image")
+    by_batch = masked_frequency_loss(impulse, target, keep, normalize="batch")
+    by_image = masked_frequency_loss(impulse, target, keep, normalize="image")
 
     # A low-pass input has 49,383 targets, a high-pass input 793: 1.6 % of the denominator.
     share = 793 / (793 + 49383)
@@ -178,7 +178,7 @@ def test_the_loss_is_float32_for_half_precision_predictions():
 
 
 def test_distillation_equals_the_cross_entropy_worked_out_by_hand():
-    # Teacher: logits (ln 3, 0) / 1 after the centre -> (3/4, 1/4). Student: (ln 1, ln 1) -> 1/2.
+    # Teacher: logits (ln 3, 0) / 1 after the center -> (3/4, 1/4). Student: (ln 1, ln 1) -> 1/2.
     student = torch.tensor([[0.0, 0.0]])
     teacher = torch.tensor([[math.log(3.0) + 5.0, 0.0]])
     center = torch.tensor([5.0, 0.0])
@@ -223,7 +223,7 @@ def test_a_restoration_task_compares_the_complete_spectrum():
 @pytest.mark.parametrize("log", [False, True])
 @pytest.mark.parametrize("maximum", ["image", "batch"])
 def test_the_weight_matrix_equals_its_formula_on_the_full_plane(maximum, log):
-    # w = |dF|^alpha, log(1 + w) on request, over the largest of each colour or of the batch.
+    # w = |dF|^alpha, log(1 + w) on request, over the largest of each color or of the batch.
     generator = torch.Generator().manual_seed(0)
     prediction, target = torch.randn(2, 4, 3, 32, 32, generator=generator).double()
     difference = torch.fft.fft2(prediction - target, norm="ortho").abs()
@@ -249,7 +249,7 @@ def test_weights_get_no_gradient_and_survive_a_perfect_prediction():
 
     assert loss.item() == 0.0
     assert prediction.grad.isfinite().all()
-    # A flat error is one wrong coefficient of each colour: held at weight 1 it changes nothing.
+    # A flat error is one wrong coefficient of each color: held at weight 1 it changes nothing.
     ahead = (target + 0.1).requires_grad_()
     masked_frequency_loss(ahead, target, None, gamma=2.0, weight_matrix=WeightMatrix()).backward()
     plain = (target + 0.1).requires_grad_()

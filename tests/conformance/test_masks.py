@@ -93,10 +93,10 @@ def smooth_images(count: int, size: int, seed: int = 0) -> torch.Tensor:
 
 
 def published_com(image: np.ndarray, fraction: float) -> np.ndarray:
-    """FOLK by reading A: grey, magnitudes, threshold by rank in the full plane, strict ">"."""
-    grey = 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
-    half = np.abs(np.fft.rfft2(grey))
-    size = grey.shape[0]
+    """FOLK by reading A: gray, magnitudes, threshold by rank in the full plane, strict ">"."""
+    gray = 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
+    half = np.abs(np.fft.rfft2(gray))
+    size = gray.shape[0]
     plane = np.empty((size, size))
     plane[:, : size // 2 + 1] = half
     for y in range(size):
@@ -137,7 +137,7 @@ def test_com_at_224_px_keeps_the_nominal_count_or_one_less(fraction, nominal, in
 
 @pytest.mark.parametrize(("fraction", "kept"), [(0.005, 249), (0.01, 501), (0.05, 2507)])
 def test_com_keeps_an_odd_count_where_no_self_conjugate_bin_but_the_mean_is_large(fraction, kept):
-    # Pairs come in twos and the mean colour alone makes the count odd.
+    # Pairs come in twos and the mean color alone makes the count odd.
     always_com = ComRComFilter(thresholds=(fraction,), p_com=1.0)
 
     keep = full_plane(always_com(smooth_images(4, 224, seed=3), Draws(0, 4)), 224)
@@ -176,7 +176,7 @@ def test_half_plane_filtering_equals_the_full_transform():
     torch.testing.assert_close(apply_filter(images, keep, clamp=False), full)
 
 
-def test_com_keeps_the_mean_colour_and_rcom_removes_it_before_the_clip():
+def test_com_keeps_the_mean_color_and_rcom_removes_it_before_the_clip():
     images = smooth_images(4, 64)
     com = ComRComFilter(p_com=1.0)(images, Draws(0, len(images)))
     rcom = ComRComFilter(p_com=0.0)(images, Draws(0, len(images)))
@@ -185,7 +185,7 @@ def test_com_keeps_the_mean_colour_and_rcom_removes_it_before_the_clip():
     assert not rcom[:, :, 0, 0].any()
     unclipped = apply_filter(images, rcom, clamp=False)
     torch.testing.assert_close(unclipped.mean((2, 3)), torch.zeros(4, 3), atol=1e-6, rtol=0.0)
-    # The clip brings the mean colour back.
+    # The clip brings the mean color back.
     assert (apply_filter(images, rcom).mean((2, 3)) > 0.01).all()
 
 
@@ -206,8 +206,8 @@ def test_the_relative_threshold_compares_with_the_largest_magnitude():
 
     keep = relative(images, Draws(0, len(images)))
 
-    grey = (images * torch.tensor([0.299, 0.587, 0.114]).double()[:, None, None]).sum(1)
-    magnitude = torch.fft.rfft2(grey).abs()
+    gray = (images * torch.tensor([0.299, 0.587, 0.114]).double()[:, None, None]).sum(1)
+    magnitude = torch.fft.rfft2(gray).abs()
     assert torch.equal(keep[:, 0], magnitude > 0.01 * magnitude.amax((1, 2), keepdim=True))
 
 

@@ -23,7 +23,7 @@ OPEN_OF_THE_METHOD = {
     "method.reconstruction.filter_stage",
     "method.reconstruction.clamp",
     "method.reconstruction.form",  # of the norm, its denominator and exponent
-    "method.reconstruction.normalise",
+    "method.reconstruction.normalize",
     "method.reconstruction.gamma",
     "method.distillation.reduce",
     "method.distillation.encoder",
@@ -61,7 +61,7 @@ STATED_OF_THE_METHOD = {
     "views.size",
 }
 # Ours, where MFM's code is known and we do otherwise.
-DEVIATIONS = {"method.reconstruction.normalise", "optim.precision"}
+DEVIATIONS = {"method.reconstruction.normalize", "optim.precision"}
 
 FOLK = ["folk-vit-small", "folk-vit-base", "folk-resnet50"]
 FILTERS_ALONE = ["mfm-com-vit-small", "mfm-com-vit-base", "mfm-com-resnet50"]
@@ -152,7 +152,7 @@ def test_what_is_assumed_is_the_reading_that_was_agreed():
     assert distillation.teacher_temperature == distillation.teacher_temperature_start == 0.04
     assert distillation.teacher_temperature_warmup_epochs == 0
     assert (distillation.ema_start, distillation.ema_end, distillation.ema_every) == (0.996, 1.0, 1)
-    assert (reconstruction.form, reconstruction.normalise, reconstruction.gamma) == (
+    assert (reconstruction.form, reconstruction.normalize, reconstruction.gamma) == (
         "mfm", "batch", 1.0,
     )  # fmt: skip
     assert (reconstruction.clamp, reconstruction.filter_stage) == (True, "before")

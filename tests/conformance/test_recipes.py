@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from folk.models.encoder import create_encoder, create_model
-from folk.stages.optimisation import optimizer_and_schedule
+from folk.stages.optimization import optimizer_and_schedule
 from folk.stages.pretrain import build_corruption, build_model
 from folk.stages.recipes import load_recipe, result_values
 from folk.training.optimizer import layer_decay_groups
@@ -38,7 +38,7 @@ def rates(optim, num_images=NUM_TRAIN):
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_every_pre_training_has_mfms_optimiser_rates_and_number_of_updates(name):
+def test_every_pre_training_has_mfms_optimizer_rates_and_number_of_updates(name):
     optim = recipe("pretrain", name).optim
 
     assert (optim.optimizer, optim.betas, optim.eps) == ("adamw", [0.9, 0.95], 1e-8)
@@ -235,17 +235,17 @@ def test_ade20k_follows_beit():
 
 
 @pytest.mark.parametrize(
-    ("name", "neighbours", "line"),
+    ("name", "neighbors", "line"),
     [
         ("imagenet-vit-small", "cls", "last-4-cls"),
         ("imagenet-vit-base", "cls", "cls-and-mean"),
         ("imagenet-resnet50", "mean", "mean"),
     ],
 )
-def test_frozen_features_are_measured_as_dino_does(name, neighbours, line):
+def test_frozen_features_are_measured_as_dino_does(name, neighbors, line):
     found = recipe("probe", name)
 
-    assert (found.feature, found.linear.feature) == (neighbours, line)
+    assert (found.feature, found.linear.feature) == (neighbors, line)
     assert (found.knn.k, found.knn.temperature) == ([10, 20, 100, 200], 0.07)
     linear = found.linear
     assert (linear.views, linear.epochs, linear.momentum) == ("crops", 100, 0.9)

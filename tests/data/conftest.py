@@ -9,7 +9,7 @@ from folk.data.shards import PreparedData
 @pytest.fixture(scope="session")
 def scenes_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared") / "scenes"
-    prepare_scenes(folder, num_train=60, num_val=20, num_unlabelled=30)
+    prepare_scenes(folder, num_train=60, num_val=20, num_unlabeled=30)
     return folder
 
 

@@ -42,7 +42,7 @@ def test_the_same_generator_gives_the_same_image(image, name):
     assert np.array_equal(one, two)
 
 
-def test_contrast_keeps_the_mean_colour_and_brightness_lifts_it_by_half_the_range(image):
+def test_contrast_keeps_the_mean_color_and_brightness_lifts_it_by_half_the_range(image):
     rng = np.random.default_rng(0)
     dark = image // 2
 
@@ -54,9 +54,9 @@ def test_contrast_keeps_the_mean_colour_and_brightness_lifts_it_by_half_the_rang
 
 
 def test_the_deviation_of_the_noise_is_a_quarter_of_the_range_at_most():
-    grey = np.full((200, 200, 3), 127, np.uint8)
+    gray = np.full((200, 200, 3), 127, np.uint8)
 
-    noisy = corrupt(grey, "gaussian_noise", 2, np.random.default_rng(0)).astype(float)
+    noisy = corrupt(gray, "gaussian_noise", 2, np.random.default_rng(0)).astype(float)
 
     assert (noisy - 127).std() == pytest.approx(0.25 * 0.4 * 255, rel=0.02)
 

@@ -202,7 +202,7 @@ def test_bytes_that_are_no_image_are_refused_by_key_and_shard_in_one_line(tmp_pa
     assert "\n" not in str(error.value)
 
 
-def test_images_arrive_as_stored_and_in_colour(tmp_path):
+def test_images_arrive_as_stored_and_in_color(tmp_path):
     pixels = np.zeros((16, 32, 3), dtype=np.uint8)
     pixels[:, :16, 0] = 255  # red on the left
     exif = Image.Exif()
@@ -210,8 +210,8 @@ def test_images_arrive_as_stored_and_in_colour(tmp_path):
     turned, cmyk = io.BytesIO(), io.BytesIO()
     Image.fromarray(pixels).save(turned, "PNG", exif=exif)
     Image.fromarray(pixels).convert("CMYK").save(cmyk, "JPEG")
-    grey = png(pixels[:, :, 0])
-    table = table_of(tmp_path, [turned.getvalue(), cmyk.getvalue(), grey])
+    gray = png(pixels[:, :, 0])
+    table = table_of(tmp_path, [turned.getvalue(), cmyk.getvalue(), gray])
     dataset = ImageDataset(table, eval_transform(resize=16, crop=16))
 
     stored = ImageDataset(table, lambda pixels, _: pixels)[0]["image"]
@@ -244,9 +244,9 @@ def test_an_annotation_with_an_unknown_class_is_refused(tmp_path, ids):
         assert dataset[0]["annotation"].shape == (4, 4)
 
 
-def test_a_coloured_annotation_is_refused(tmp_path):
+def test_a_colored_annotation_is_refused(tmp_path):
     image = png(np.zeros((4, 4, 3), dtype=np.uint8))
     table = table_of(tmp_path, [image], annotations=[image])
 
-    with pytest.raises(InputError, match="a grey image of class ids, this is RGB"):
+    with pytest.raises(InputError, match="a gray image of class ids, this is RGB"):
         ImageDataset(table, SEGMENT, num_segmentation_classes=3)[0]

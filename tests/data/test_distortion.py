@@ -1,17 +1,17 @@
-"""Colours are distorted as MMSegmentation's published ranges allow, and no further."""
+"""Colors are distorted as MMSegmentation's published ranges allow, and no further."""
 
 import numpy as np
 from PIL import Image
 
 from folk.data.distortion import PhotometricDistortion
 
-GREY = np.full((4, 4, 3), 128, dtype=np.uint8)
+GRAY = np.full((4, 4, 3), 128, dtype=np.uint8)
 ORANGE = np.array(Image.new("RGB", (4, 4), (200, 120, 60)))
 
 
-def drawn(distortion, colours, count=400):
+def drawn(distortion, colors, count=400):
     generators = map(np.random.default_rng, range(count))
-    return np.stack([distortion(colours, rng)[0, 0] for rng in generators]).astype(int)
+    return np.stack([distortion(colors, rng)[0, 0] for rng in generators]).astype(int)
 
 
 def only(**one):
@@ -19,26 +19,26 @@ def only(**one):
     return PhotometricDistortion(**(none | one))
 
 
-def test_brightness_adds_at_most_32_grey_levels_half_of_the_time():
-    values = drawn(only(brightness=32.0), GREY)[:, 0]
+def test_brightness_adds_at_most_32_gray_levels_half_of_the_time():
+    values = drawn(only(brightness=32.0), GRAY)[:, 0]
 
     assert 96 <= values.min() < 100
     assert 156 < values.max() <= 160
     assert 0.4 < (values != 128).mean() < 0.6
 
 
-def test_contrast_multiplies_colours_by_a_half_to_one_and_a_half():
-    values = drawn(only(contrast=0.5), GREY)[:, 0]
+def test_contrast_multiplies_colors_by_a_half_to_one_and_a_half():
+    values = drawn(only(contrast=0.5), GRAY)[:, 0]
 
     assert 64 <= values.min() < 68
     assert 188 < values.max() <= 192
 
 
-def test_grey_has_neither_saturation_nor_hue():
-    assert (drawn(only(saturation=0.5, hue=0.1), GREY, 50) == 128).all()
+def test_gray_has_neither_saturation_nor_hue():
+    assert (drawn(only(saturation=0.5, hue=0.1), GRAY, 50) == 128).all()
 
 
-def test_hue_turns_colours_by_at_most_a_tenth_and_keeps_the_brightest():
+def test_hue_turns_colors_by_at_most_a_tenth_and_keeps_the_brightest():
     found = drawn(only(hue=0.1), ORANGE)
     hues = np.array([Image.new("RGB", (1, 1), tuple(c)).convert("HSV").getpixel((0, 0))[0]
                      for c in found])  # fmt: skip
@@ -50,7 +50,7 @@ def test_hue_turns_colours_by_at_most_a_tenth_and_keeps_the_brightest():
 
 
 def test_the_same_generator_distorts_alike():
-    colours = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    one, two = (PhotometricDistortion()(colours, np.random.default_rng(3)) for _ in range(2))
+    colors = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    one, two = (PhotometricDistortion()(colors, np.random.default_rng(3)) for _ in range(2))
 
     assert np.array_equal(one, two)

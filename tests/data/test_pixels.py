@@ -36,7 +36,7 @@ FORMS = {
     "4:2:0": lambda p: encoded(p, quality=90, subsampling=2),
     "4:4:4": lambda p: encoded(p, quality=95, subsampling=0),
     "progressive": lambda p: encoded(p, progressive=True),
-    "grey": lambda p: encoded(p.convert("L")),
+    "gray": lambda p: encoded(p.convert("L")),
     "cmyk": lambda p: encoded(p.convert("CMYK")),
     "png": lambda p: encoded(p, "PNG"),
     "png with transparency": lambda p: encoded(p.convert("RGBA"), "PNG"),

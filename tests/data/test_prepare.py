@@ -15,12 +15,12 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import sweep
 from tests.faults.table import fault
 
-SMALL = {"num_train": 20, "num_val": 10, "num_unlabelled": 0}
+SMALL = {"num_train": 20, "num_val": 10, "num_unlabeled": 0}
 
 
-def encoded(colour=(200, 30, 60), mode="RGB", kind="JPEG", size=(20, 12), **options):
+def encoded(color=(200, 30, 60), mode="RGB", kind="JPEG", size=(20, 12), **options):
     buffer = io.BytesIO()
-    Image.new("RGB", size, colour).convert(mode).save(buffer, kind, **options)
+    Image.new("RGB", size, color).convert(mode).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -28,10 +28,10 @@ def encoded(colour=(200, 30, 60), mode="RGB", kind="JPEG", size=(20, 12), **opti
 def source(tmp_path):
     folder = tmp_path / "photos"
     for split, count in (("train", 5), ("val", 2)):
-        for cls, colour in (("ant", (200, 0, 0)), ("bee", (0, 200, 0))):
+        for cls, color in (("ant", (200, 0, 0)), ("bee", (0, 200, 0))):
             (folder / split / cls).mkdir(parents=True)
             for i in range(count):
-                (folder / split / cls / f"{i}.jpg").write_bytes(encoded(colour, size=(20 + i, 12)))
+                (folder / split / cls / f"{i}.jpg").write_bytes(encoded(color, size=(20 + i, 12)))
     return folder
 
 
@@ -49,9 +49,9 @@ def test_two_runs_make_the_same_bytes(tmp_path):
     ).read_bytes()
 
 
-def test_scenes_without_unlabelled_ones_say_so(tmp_path):
-    assert prepare_scenes(tmp_path / "a", **SMALL) == {"train": 20, "val": 10, "unlabelled": 0}
-    assert PreparedData.open(tmp_path / "a").counts["unlabelled"] == 0
+def test_scenes_without_unlabeled_ones_say_so(tmp_path):
+    assert prepare_scenes(tmp_path / "a", **SMALL) == {"train": 20, "val": 10, "unlabeled": 0}
+    assert PreparedData.open(tmp_path / "a").counts["unlabeled"] == 0
 
 
 def test_the_description_names_what_the_scenes_were_made_from(scenes_folder):
@@ -203,10 +203,10 @@ def test_an_image_that_is_not_an_image_is_refused_by_name(source, tmp_path, data
     assert not (tmp_path / "out").exists()
 
 
-def test_cmyk_grey_palette_and_turned_images_are_accepted(source, tmp_path):
+def test_cmyk_gray_palette_and_turned_images_are_accepted(source, tmp_path):
     folder = source / "train/ant"
     (folder / "cmyk.jpg").write_bytes(encoded(mode="CMYK"))
-    (folder / "grey.png").write_bytes(encoded(mode="L", kind="PNG"))
+    (folder / "gray.png").write_bytes(encoded(mode="L", kind="PNG"))
     (folder / "palette.gif").write_bytes(encoded(mode="P", kind="GIF"))
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -13,7 +13,7 @@ from folk.data.datasets.scenes import (
 )
 from folk.evidence.core.errors import InputError
 
-SMALL = {"num_train": 30, "num_val": 20, "num_unlabelled": 10}
+SMALL = {"num_train": 30, "num_val": 20, "num_unlabeled": 10}
 
 
 def same(a, b):
@@ -34,7 +34,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
 
 def test_a_smaller_data_set_is_the_beginning_of_a_larger_one():
     small = {s.key: s for s in compose_scenes(**SMALL)}
-    large = {s.key: s for s in compose_scenes(num_train=50, num_val=30, num_unlabelled=40)}
+    large = {s.key: s for s in compose_scenes(num_train=50, num_val=30, num_unlabeled=40)}
 
     assert all(same(small[key], large[key]) for key in small)
 
@@ -51,7 +51,7 @@ def test_training_and_validation_share_no_digit_and_leave_none_out():
 
     assert not set(train) & set(val)
     assert sorted([*train, *val]) == list(range(1797))
-    assert np.array_equal(np.concatenate(digit_pool("unlabelled").indices), train)
+    assert np.array_equal(np.concatenate(digit_pool("unlabeled").indices), train)
 
 
 def test_no_two_digits_of_the_source_are_the_same_image():
@@ -78,27 +78,27 @@ def test_a_region_is_cut_before_it_is_reduced():
         assert all(level.shape[1] <= -(-(stop - start) // 2) for level in region.levels[1:])
 
 
-def test_classes_are_balanced_and_unlabelled_scenes_have_no_label():
-    scenes = list(compose_scenes(num_train=30, num_val=20, num_unlabelled=10))
+def test_classes_are_balanced_and_unlabeled_scenes_have_no_label():
+    scenes = list(compose_scenes(num_train=30, num_val=20, num_unlabeled=10))
     labels = {
         split: [s.label for s in scenes if s.split == split]
-        for split in ("train", "val", "unlabelled")
+        for split in ("train", "val", "unlabeled")
     }
 
     assert np.bincount(labels["train"]).tolist() == [3] * 10
     assert np.bincount(labels["val"]).tolist() == [2] * 10
-    assert set(labels["unlabelled"]) == {-1}
+    assert set(labels["unlabeled"]) == {-1}
 
 
 def test_an_annotation_holds_background_and_the_class_of_its_scene_only():
-    for scene in compose_scenes(num_train=200, num_val=10, num_unlabelled=0):
+    for scene in compose_scenes(num_train=200, num_val=10, num_unlabeled=0):
         ids = np.unique(scene.annotation)
         assert ids.tolist() == [0, scene.label + 1]
         assert (scene.annotation > 0).sum() >= 20
 
 
 def test_the_stroke_is_brighter_than_the_photograph_around_it():
-    scenes = list(compose_scenes(num_train=100, num_val=10, num_unlabelled=0, colour=0.0))
+    scenes = list(compose_scenes(num_train=100, num_val=10, num_unlabeled=0, color=0.0))
     ink = [s.image[s.annotation > 0].mean() for s in scenes]
     rest = [s.image[s.annotation == 0].mean() for s in scenes]
 
@@ -106,8 +106,8 @@ def test_the_stroke_is_brighter_than_the_photograph_around_it():
 
 
 def test_contrast_zero_leaves_a_flat_background():
-    values = {"contrast": 0.0, "colour": 0.0}
-    for scene in compose_scenes(num_train=10, num_val=10, num_unlabelled=0, **values):
+    values = {"contrast": 0.0, "color": 0.0}
+    for scene in compose_scenes(num_train=10, num_val=10, num_unlabeled=0, **values):
         assert scene.image[0, 0].tolist() == [89, 89, 89]  # 0.35 of 255
 
 
@@ -125,9 +125,9 @@ def test_the_sources_are_the_digits_and_every_photograph():
         ({"size": 2000}, "size"),
         ({"num_train": 0}, "num_train"),
         ({"num_val": 3}, "num_val"),
-        ({"num_unlabelled": -1}, "num_unlabelled"),
+        ({"num_unlabeled": -1}, "num_unlabeled"),
         ({"contrast": 1.5}, "contrast"),
-        ({"colour": -0.1}, "colour"),
+        ({"color": -0.1}, "color"),
         ({"digit_scale": (0.9, 0.6)}, "digit_scale"),
         ({"digit_brightness": (0.5, 1.5)}, "digit_brightness"),
     ],

@@ -102,7 +102,7 @@ def test_a_selection_keeps_its_order_and_can_be_selected_again(scenes):
 
 
 def test_a_pickled_table_carries_paths_and_no_images(scenes):
-    table = scenes.split(["train", "unlabelled"])
+    table = scenes.split(["train", "unlabeled"])
     data = pickle.dumps(table)
     again = pickle.loads(data)
 
@@ -115,15 +115,15 @@ def test_a_prepared_data_set_says_what_is_in_it(scenes):
     assert scenes.name == "scenes"
     assert scenes.classes == tuple("0123456789")
     assert scenes.segmentation_classes == ("background", *"0123456789")
-    assert scenes.counts == {"train": 60, "val": 20, "unlabelled": 30}
+    assert scenes.counts == {"train": 60, "val": 20, "unlabeled": 30}
     assert scenes.image_size == (32, 32)
-    assert len(scenes.split(["train", "unlabelled"])) == 90
+    assert len(scenes.split(["train", "unlabeled"])) == 90
 
 
 def test_a_scene_survives_its_shard(scenes):
     table = scenes.split("val")
     composed = [
-        s for s in compose_scenes(num_train=60, num_val=20, num_unlabelled=0) if s.split == "val"
+        s for s in compose_scenes(num_train=60, num_val=20, num_unlabeled=0) if s.split == "val"
     ]
 
     for i, scene in enumerate(composed):

@@ -46,7 +46,7 @@ def test_a_smaller_draw_is_part_of_a_larger_one():
     assert set(drawn(per_class=3)) < set(drawn(per_class=9))
 
 
-def test_unlabelled_images_are_never_drawn():
+def test_unlabeled_images_are_never_drawn():
     labels = LABELS.copy()
     labels[:25] = -1
 
@@ -64,7 +64,7 @@ def test_a_fraction_that_leaves_nothing_is_refused():
         draw_split(LABELS, KEYS, fraction=0.01, seed=0)
 
 
-def test_a_draw_from_unlabelled_images_is_refused():
+def test_a_draw_from_unlabeled_images_is_refused():
     with pytest.raises(InputError, match="none of the images has a label"):
         draw_split(np.full(3, -1, dtype=np.int32), ["a", "b", "c"], per_class=1, seed=0)
 

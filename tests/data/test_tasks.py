@@ -16,11 +16,11 @@ SCENES = {
     "size": 32,
     "num_train": 40,
     "num_val": 10,
-    "num_unlabelled": 0,
+    "num_unlabeled": 0,
     "contrast": 0.3,
     "digit_scale": [0.6, 0.9],
     "digit_brightness": [0.8, 1.0],
-    "colour": 0.3,
+    "color": 0.3,
     "seed": 0,
 }
 
@@ -42,7 +42,7 @@ def test_scenes_are_prepared_as_the_recipe_says(tmp_path):
     metrics = run_prepare(prepare_recipe(kind="scenes", scenes=SCENES), None, tmp_path, "digits")
     data = PreparedData.open(tmp_path)
 
-    assert metrics == {"num_train": 40.0, "num_val": 10.0, "num_unlabelled": 0.0}
+    assert metrics == {"num_train": 40.0, "num_val": 10.0, "num_unlabeled": 0.0}
     assert data.name == "digits"
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from folk.data.augment import ColourJitter, RandomCrop, RandomErasing, global_generators
+from folk.data.augment import ColorJitter, RandomCrop, RandomErasing, global_generators
 from folk.data.joint import IGNORE, segment_eval_transform, segment_transform
 from folk.data.pixels import to_pixels
 from folk.data.transforms import (
@@ -144,7 +144,7 @@ def test_crops_have_the_areas_and_ratios_that_were_asked_for():
     assert (left + width <= 600).all()
 
 
-def test_an_image_too_long_for_any_ratio_gives_its_centre():
+def test_an_image_too_long_for_any_ratio_gives_its_center():
     assert RandomCrop(8, (1.0, 1.0))._part(10, 100, rng()) == (0, 43, 10, 13)
 
 
@@ -185,20 +185,20 @@ def test_a_crop_of_everything_without_mirror_changes_nothing(image):
     assert torch.equal(crop(square, rng()), square)
 
 
-def test_every_second_dino_view_may_be_solarised_and_the_first_never():
+def test_every_second_dino_view_may_be_solarized_and_the_first_never():
     views = view_transforms("dino", size=32, min_scale=0.2, num_views=2).views
 
-    assert [(v.blur, v.solarise, v.grey) for v in views] == [(1.0, 0.0, 0.2), (0.1, 0.2, 0.2)]
+    assert [(v.blur, v.solarize, v.gray) for v in views] == [(1.0, 0.0, 0.2), (0.1, 0.2, 0.2)]
 
 
 def test_jitter_without_strength_does_nothing_and_brightness_scales(image):
-    nothing = ColourJitter(0.0, 0.0, 0.0, 0.0, 1.0)
-    colours = np.array(image)
-    assert np.array_equal(nothing(colours, rng()), colours)
+    nothing = ColorJitter(0.0, 0.0, 0.0, 0.0, 1.0)
+    colors = np.array(image)
+    assert np.array_equal(nothing(colors, rng()), colors)
 
-    grey = np.full((4, 4, 3), 100, dtype=np.uint8)
-    jitter = ColourJitter(0.4, 0.0, 0.0, 0.0, 1.0)
-    values = [jitter(grey, rng(i))[0, 0, 0] for i in range(300)]
+    gray = np.full((4, 4, 3), 100, dtype=np.uint8)
+    jitter = ColorJitter(0.4, 0.0, 0.0, 0.0, 1.0)
+    values = [jitter(gray, rng(i))[0, 0, 0] for i in range(300)]
     assert 59 <= min(values) < 70
     assert 130 < max(values) <= 140
 
@@ -227,7 +227,7 @@ def test_rand_augment_survives_every_operation(magnitude):
     assert all(transform(pixels, rng(i)).shape == (3, 16, 16) for i in range(300))
 
 
-def test_evaluation_takes_the_centre_of_the_resized_image(image):
+def test_evaluation_takes_the_center_of_the_resized_image(image):
     expected = F.center_crop(F.resize(image, [36], InterpolationMode.BICUBIC), [32, 32])
 
     found = eval_transform(resize=36, crop=32)(to_pixels(image), rng())
@@ -278,7 +278,7 @@ def test_scaled_annotations_hold_known_ids_only_and_fill_with_ignore(scale):
     assert near.float().mean() > 0.6
 
 
-def test_colour_jitter_leaves_the_annotation_alone():
+def test_color_jitter_leaves_the_annotation_alone():
     image, annotation = joint_pair()
     plain = segment_transform(crop=40, scale=(1.0, 1.0), flip=0.0)
     jittered = segment_transform(crop=40, scale=(1.0, 1.0), flip=0.0, jitter=0.5)

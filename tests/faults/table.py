@@ -3,7 +3,7 @@
     python -m tests.faults.table            # is the page what the tests say? status 1 if not
     python -m tests.faults.table --write    # make it so
 
-A test carries a row by `@fault(...)`, wherever it stands; a case of a parametrised test by
+A test carries a row by `@fault(...)`, wherever it stands; a case of a parametrized test by
 `pytest.param(..., marks=fault(...))`. What has no test stands in `EXCEPTIONS`, with the reason.
 """
 

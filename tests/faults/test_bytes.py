@@ -106,16 +106,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One small file of each form, all whole."""
     folder = tmp_path_factory.mktemp("whole")
     torch.manual_seed(0)
-    colours = {"mean": [0.5] * 3, "std": [0.2] * 3}
+    colors = {"mean": [0.5] * 3, "std": [0.2] * 3}
     info = save_encoder(
         folder, create_encoder("vit_tiny_patch16_224", VIT), timm_name="vit_tiny_patch16_224",
-        timm_args=VIT, **colours, input_size=[3, 32, 32], method="none", run="x-s0",
+        timm_args=VIT, **colors, input_size=[3, 32, 32], method="none", run="x-s0",
     )  # fmt: skip
     save_classifier(folder, create_classifier(folder, 2), info, ["a", "b"], 32)
     save_checkpoint(folder / "checkpoint.pt", "id", 3, {"w": torch.arange(500.0), "n": 3})
     lines = [{"step": n, "epoch": n / 4, "time": 0.0, "loss": 1.0} for n in range(1, 9)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    prepare_scenes(folder / "scenes", num_train=10, num_val=10, num_unlabelled=10, size=32)
+    prepare_scenes(folder / "scenes", num_train=10, num_val=10, num_unlabeled=10, size=32)
     images, none = np.zeros((2, 8, 8, 3), np.uint8), np.zeros((0, 2, 8, 8, 3), np.uint8)
     np.savez_compressed(
         folder / "examples.npz", images=images, names=np.array([], np.str_),
@@ -300,7 +300,7 @@ def test_a_key_of_another_type_never_ends_in_a_traceback(copy, name):
     assert refused > 5 * len(values) or name == "note of an adoption"
 
 
-def test_colours_and_classes_of_a_card_are_counted(copy):
+def test_colors_and_classes_of_a_card_are_counted(copy):
     card = json.loads((copy / "encoder.json").read_text())
     put(copy / "encoder.json", json.dumps(card | {"mean": [0.5]}).encode())
     assert "mean" in refusal(READERS["card of an encoder"], copy)

@@ -36,7 +36,7 @@ from tests.faults.disk import ForgetfulDisk, full_disk, no_space, read_only_fold
 from tests.faults.table import fault
 
 FULL = "No space left on device"
-SCENES = ("num_train=20", "num_val=10", "num_unlabelled=0")
+SCENES = ("num_train=20", "num_val=10", "num_unlabeled=0")
 
 
 def _shard(path: Path) -> None:

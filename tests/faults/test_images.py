@@ -41,9 +41,9 @@ def gradient(width=24, height=16):
 
 def image_folder(folder, files):
     """Two classes, an image of each in both splits, and these files besides or instead."""
-    colours = iter(range(0, 250, 40))
+    colors = iter(range(0, 250, 40))
     plain = {
-        f"{split}/{cls}/0.png": encoded(Image.new("RGB", (8, 8), (next(colours), 9, 9)))
+        f"{split}/{cls}/0.png": encoded(Image.new("RGB", (8, 8), (next(colors), 9, 9)))
         for split in ("train", "val")
         for cls in ("ant", "bee")
     }
@@ -95,20 +95,20 @@ def refused(data, message):
         ),
         pytest.param(
             encoded(gradient().convert("L"), "JPEG"),
-            id="grey",
-            marks=fault("Images", "grey", "becomes RGB with three equal colours"),
+            id="gray",
+            marks=fault("Images", "gray", "becomes RGB with three equal colors"),
         ),
         pytest.param(
             encoded(Image.merge("LA", (gradient().convert("L"), gradient().convert("L")))),
-            id="grey and alpha",
-            marks=fault("Images", "grey with transparency", "becomes RGB; nothing is hidden"),
+            id="gray and alpha",
+            marks=fault("Images", "gray with transparency", "becomes RGB; nothing is hidden"),
         ),
         pytest.param(
             encoded(Image.merge("RGBA", (*gradient().split(), gradient().convert("L")))),
             id="alpha",
             marks=fault(
                 "Images",
-                "colours with transparency",
+                "colors with transparency",
                 "transparency is dropped, as ImageFolder does: what it hid is seen",
             ),
         ),
@@ -119,7 +119,7 @@ def refused(data, message):
         ),
     ],
 )
-def test_an_image_in_another_form_of_colour_has_the_values_that_imagefolder_gives(data):
+def test_an_image_in_another_form_of_color_has_the_values_that_imagefolder_gives(data):
     expected = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
 
     assert np.array_equal(seen_by_training(data).permute(1, 2, 0).numpy(), expected)
@@ -127,7 +127,7 @@ def test_an_image_in_another_form_of_colour_has_the_values_that_imagefolder_give
 
 @fault(
     "Images",
-    "16 bits of grey",
+    "16 bits of gray",
     "the upper 8 bits count; Pillow's own conversion would make nearly all of it white",
 )
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
@@ -170,7 +170,7 @@ def test_an_image_is_not_turned_by_its_orientation(kind):
     ("kind", "options"), [("GIF", {}), ("PNG", {}), ("WEBP", {"lossless": True})]
 )
 def test_of_an_animation_the_first_image_counts(kind, options):
-    frames = [Image.new("RGB", (16, 8), colour) for colour in ("red", "blue", "lime")]
+    frames = [Image.new("RGB", (16, 8), color) for color in ("red", "blue", "lime")]
     data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
     assert Image.open(io.BytesIO(data)).n_frames == 3
 
@@ -252,7 +252,7 @@ EVERY_TRANSFORM = {
 @pytest.mark.parametrize(
     ("width", "height"),
     [
-        pytest.param(1, 1, marks=fault("Images", "1 by 1 pixel", "becomes an image of one colour")),
+        pytest.param(1, 1, marks=fault("Images", "1 by 1 pixel", "becomes an image of one color")),
         pytest.param(
             30_000,
             1,

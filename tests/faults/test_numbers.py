@@ -100,7 +100,7 @@ def test_a_class_without_an_image_is_not_passed_over(how):
 
 
 @fault("Numbers", "k-NN with k above the number of images", "all of them vote")
-def test_more_neighbours_than_there_are_is_all_of_them():
+def test_more_neighbors_than_there_are_is_all_of_them():
     features, labels = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), np.array([0, 1, 1])
 
     many, all_of_them = (
@@ -112,13 +112,13 @@ def test_more_neighbours_than_there_are_is_all_of_them():
     assert 2 not in many  # a class without an image
 
 
-COLOURS = {"black": 0.0, "grey": 0.37, "white": 1.0}
+COLORS = {"black": 0.0, "gray": 0.37, "white": 1.0}
 
 
 @pytest.mark.parametrize("size", [32, 33, 224])
-@pytest.mark.parametrize("value", COLOURS.values(), ids=COLOURS)
+@pytest.mark.parametrize("value", COLORS.values(), ids=COLORS)
 @pytest.mark.parametrize("mode", ["fraction", "relative_max"])
-def test_an_image_of_one_colour_keeps_its_mean_under_com_and_nothing_under_rcom(size, value, mode):
+def test_an_image_of_one_color_keeps_its_mean_under_com_and_nothing_under_rcom(size, value, mode):
     images = torch.full((2, 3, size, size), value)
     com, rcom = (
         ComRComFilter(p_com=p, threshold_mode=mode)(images, Draws(0, 2)) for p in (1.0, 0.0)
@@ -132,15 +132,15 @@ def test_an_image_of_one_colour_keeps_its_mean_under_com_and_nothing_under_rcom(
 
 
 @pytest.mark.parametrize("weights", [None, WeightMatrix(), WeightMatrix(log=True)])
-@pytest.mark.parametrize("normalise", ["batch", "image"])
+@pytest.mark.parametrize("normalize", ["batch", "image"])
 @pytest.mark.parametrize("p_com", [0.0, 1.0])
-def test_the_loss_of_a_black_image_and_its_gradient_are_finite(weights, normalise, p_com):
+def test_the_loss_of_a_black_image_and_its_gradient_are_finite(weights, normalize, p_com):
     images = torch.zeros(2, 3, 32, 32)
     keep = ComRComFilter(p_com=p_com)(images, Draws(0, 2))
     prediction = torch.zeros(2, 3, 32, 32, requires_grad=True)
 
     loss = masked_frequency_loss(
-        prediction, images, keep, normalise=normalise, weight_matrix=weights, gamma=0.5
+        prediction, images, keep, normalize=normalize, weight_matrix=weights, gamma=0.5
     )
     loss.backward()
 

@@ -22,7 +22,7 @@ from folk.slurm import study_lock
 from tests.faults.table import fault
 from tests.workflow.conftest import ROOT
 
-SMALL = {"num_train": 20, "num_val": 10, "num_unlabelled": 0}
+SMALL = {"num_train": 20, "num_val": 10, "num_unlabeled": 0}
 TOO_MUCH = 10**15  # bytes
 
 

@@ -32,7 +32,7 @@ from folk.evidence.adapters.mlflow_mirror import sync_study
 
 recipes, words = sys.argv[1], ["--study", "alone", "--scale", "demo"]
 few = [f"scenes.num_{part}={count}" for part, count in
-       (("train", 64), ("val", 16), ("unlabelled", 16))]
+       (("train", 64), ("val", 16), ("unlabeled", 16))]
 for command in (
     ["prepare", "--recipe", f"{recipes}/prepare/demo.yaml", "--name", "scenes", "--out",
      "results/alone/prepare/scenes", *(w for s in few for w in ("--set", s))],

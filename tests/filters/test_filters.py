@@ -45,7 +45,7 @@ def test_each_image_is_filtered_by_its_own_mask():
     assert (filtered[1] - images[1]).abs().max() > 0.05
 
 
-def test_without_its_mean_colour_a_flat_image_is_black():
+def test_without_its_mean_color_a_flat_image_is_black():
     flat = torch.full((1, 3, 32, 32), 0.5)
     keep = ~radial_keep((32, 32), 1.0)[None, None]
 
@@ -77,8 +77,8 @@ def test_low_pass_is_drawn_with_its_probability(probability):
 
     keep = RadialFilter(3.0, probability, radius_size=None)(images, Draws(0, len(images)))
 
-    keeps_mean_colour = keep[:, 0, 0, 0].float().mean().item()
-    assert keeps_mean_colour == pytest.approx(probability, abs=0.03)
+    keeps_mean_color = keep[:, 0, 0, 0].float().mean().item()
+    assert keeps_mean_color == pytest.approx(probability, abs=0.03)
 
 
 def test_each_threshold_is_drawn_a_third_of_the_time():
@@ -145,14 +145,14 @@ def test_independent_views_agree_about_half_of_the_time():
     assert same == pytest.approx(0.5, abs=0.1)
 
 
-def test_the_mean_colour_can_be_spared():
+def test_the_mean_color_can_be_spared():
     images = torch.rand(8, 3, 32, 32, generator=seeded())
     always_rcom = ComRComFilter(p_com=0.0, dc="always_keep")
 
     assert always_rcom(images, Draws(0, len(images)))[:, :, 0, 0].all()
 
 
-def test_colours_share_a_mask_unless_told_otherwise():
+def test_colors_share_a_mask_unless_told_otherwise():
     images = torch.rand(8, 3, 32, 32, generator=seeded())
 
     shared = ComRComFilter()(images, Draws(0, len(images)))
@@ -165,7 +165,7 @@ def test_colours_share_a_mask_unless_told_otherwise():
     assert (own[:, 0] != own[:, 1]).any()
 
 
-def test_the_grey_weights_matter():
+def test_the_gray_weights_matter():
     images = torch.rand(8, 3, 32, 32, generator=seeded())
     masks = [
         ComRComFilter(thresholds=(0.05,), gray=gray)(images, Draws(0, len(images)))
@@ -245,7 +245,7 @@ def test_a_gabor_filter_answers_to_its_direction_and_band_alone():
     assert [bool(across[0, bin_]) for bin_ in (10, 11, 21, 22)] == [False, True, True, False]
 
 
-def test_neighbouring_gabor_directions_touch_at_the_centre_frequency():
+def test_neighboring_gabor_directions_touch_at_the_center_frequency():
     radius = 64 * math.tan(math.pi / 8)
     (across,) = gabor_bank((256, 256), [64.0], orientations=4, octaves=1.0)[:1]
 
@@ -273,7 +273,7 @@ def test_gabor_filters_are_drawn_anew_for_each_image_and_hidden_or_kept_alone():
     hidden = GaborFilter(hide_prob=1.0)(images, Draws(0, len(images)))
     alone = GaborFilter(hide_prob=0.0)(images, Draws(0, len(images)))
 
-    assert hidden[:, 0, 0, 0].all()  # the mean colour belongs to no band
+    assert hidden[:, 0, 0, 0].all()  # the mean color belongs to no band
     assert not alone[:, 0, 0, 0].any()
     assert len({tuple(mask.flatten().tolist()) for mask in hidden}) > 32
     assert 0.5 < hidden.float().mean() < 0.98
@@ -328,7 +328,7 @@ def test_the_sides_of_a_filter_are_itself_with_its_coin_decided():
 def test_the_edges_of_a_gabor_band_are_so_many_octaves_apart(octaves):
     (band,) = gabor_bank((64, 128), [16.0], orientations=1, octaves=octaves)
 
-    lower = 2.0 * 16.0 / (1.0 + 2.0**octaves)  # the band is centred on 16 bins
+    lower = 2.0 * 16.0 / (1.0 + 2.0**octaves)  # the band is centered on 16 bins
     columns = torch.arange(65)
     inside = (columns >= lower) & (columns <= lower * 2.0**octaves)
     assert torch.equal(band[0], inside)
@@ -365,7 +365,7 @@ class StripesFilter(FrequencyFilter):
     kind: ClassVar[str] = "stripes"
 
     width: Positive
-    colour: Literal["red", "blue"] = "red"
+    color: Literal["red", "blue"] = "red"
 
     def __call__(self, images, draws):
         low = radial_keep(tuple(images.shape[-2:]), self.width)
@@ -379,14 +379,14 @@ from folk.evidence.core.errors import InputError
 def load(**keys):
     values = {"method.filter": {"kind": "stripes", **keys}}
     return load_recipe("pretrain", Path("config/recipes/pretrain/demo-mfm.yaml"), values)
-for keys in ({"width": 0.0, "colour": "red"}, {"width": 1.0}, {"width": 1.0, "color": "red"}):
+for keys in ({"width": 0.0, "color": "red"}, {"width": 1.0}, {"width": 1.0, "color": "red"}):
     try:
         load(**keys)
     except InputError as error:
         print(error)
 import sys; assert "torch" not in sys.modules
 from folk.stages.pretrain import build_corruption
-print(build_corruption(load(width=2.0, colour="blue").method))
+print(build_corruption(load(width=2.0, color="blue").method))
 """
 
 
@@ -402,6 +402,6 @@ def test_a_new_filter_is_one_new_file(tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert "method.filter.width: Input should be greater than 0" in done.stdout
-    assert "method.filter.colour: this key is missing" in done.stdout
-    assert "method.filter.color: unknown key; did you mean 'colour'?" in done.stdout
-    assert done.stdout.splitlines()[-1] == "StripesFilter(width=2.0, colour='blue')"
+    assert "method.filter.color: this key is missing" in done.stdout
+    assert "method.filter.color: unknown key; did you mean 'color'?" in done.stdout
+    assert done.stdout.splitlines()[-1] == "StripesFilter(width=2.0, color='blue')"

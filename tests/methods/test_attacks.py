@@ -48,7 +48,7 @@ def test_pgd_begins_at_its_start():
 
 
 @pytest.mark.parametrize("attack", ["fgsm", "pgd"])
-def test_colours_stay_in_range(attack):
+def test_colors_stay_in_range(attack):
     edge = images([1.0, 0.0, 0.5, 1.0])
     labels = torch.tensor([0])
     if attack == "fgsm":

@@ -67,12 +67,12 @@ def test_super_resolution_goes_from_224_to_28_and_back_and_is_clipped_in_between
     assert not torch.equal(blurred, resize(resize(images * 1.2 - 0.1, 28), 224))
 
 
-def test_noise_has_75_of_255_is_not_clipped_and_differs_between_colours():
-    grey = torch.full((4, 3, 64, 64), 0.5)
+def test_noise_has_75_of_255_is_not_clipped_and_differs_between_colors():
+    gray = torch.full((4, 3, 64, 64), 0.5)
 
-    noisy = Denoise()(grey, Draws(0, len(grey)))
+    noisy = Denoise()(gray, Draws(0, len(gray)))
 
-    noise = noisy - grey
+    noise = noisy - gray
     assert noise.std().item() == pytest.approx(75 / 255, rel=0.02)
     assert noise.mean().item() == pytest.approx(0.0, abs=0.01)
     assert noisy.min() < 0.0

@@ -15,7 +15,7 @@ from folk.methods.distillation import (
 )
 
 
-def test_the_last_layer_is_weight_normalisation_with_gain_one():
+def test_the_last_layer_is_weight_normalization_with_gain_one():
     head = DistillationHead(8, out_features=20, hidden=16, bottleneck=6)
     reference = nn.utils.parametrizations.weight_norm(nn.Linear(6, 20, bias=False))
     with torch.no_grad():
@@ -89,7 +89,7 @@ def test_a_held_last_layer_does_not_move_and_the_rest_does(head):
     assert not torch.equal(before.mlp[0].weight, head.mlp[0].weight)
 
 
-def test_the_centre_moves_by_a_tenth_of_the_way():
+def test_the_center_moves_by_a_tenth_of_the_way():
     centering = Centering(3, momentum=0.9)
 
     centering.observe(torch.tensor([[1.0, 2.0, 0.0], [3.0, 2.0, 0.0]]))

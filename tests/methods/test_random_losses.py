@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import log_softmax, softmax
 
-from folk.filters.spectrum import half_width, symmetrised
+from folk.filters.spectrum import half_width, symmetrized
 from folk.methods.losses import distillation_loss, masked_frequency_loss, removed_count
 from tests.conformance.test_masks import full_plane
 from tests.faults.table import fault
@@ -15,7 +15,7 @@ from tests.faults.table import fault
 SIDES = st.integers(2, 9)
 SEEDS = st.integers(0, 2**31)
 GAMMAS = st.sampled_from([0.5, 1.0, 2.0])
-NORMALISE = st.sampled_from(["batch", "image"])
+NORMALIZE = st.sampled_from(["batch", "image"])
 CHANNELS = st.sampled_from([1, 3])
 FLOOR = 1e-12  # below the root, so that the modulus has a slope at zero
 
@@ -25,17 +25,17 @@ def case(high, wide, channels, seed, share=0.5):
     draw = torch.Generator().manual_seed(seed)
     prediction, target = torch.randn(2, 3, 3, high, wide, generator=draw, dtype=torch.float64)
     values = torch.rand(3, channels, high, half_width(wide), generator=draw)
-    keep = symmetrised(values < share, wide)
+    keep = symmetrized(values < share, wide)
     keep[0, :, 0, 0] = False
     return prediction, target, keep
 
 
-def direct(prediction, target, keep, normalise, gamma):
+def direct(prediction, target, keep, normalize, gamma):
     """The formula on the full plane: a mean of moduli over what is hidden."""
     spectra = [torch.fft.fft2(x, norm="ortho") for x in (prediction, target)]
     distance = ((spectra[0] - spectra[1]).abs().square() + FLOOR) ** (gamma / 2)
     hidden = ~full_plane(keep, target.shape[-1]).expand_as(distance)
-    if normalise == "batch":
+    if normalize == "batch":
         return distance[hidden].mean()
     each = [distance[n][hidden[n]].sum() / max(int(hidden[n].sum()), 1) for n in range(len(keep))]
     return torch.stack(each).mean()
@@ -47,21 +47,21 @@ def direct(prediction, target, keep, normalise, gamma):
     "it is the direct formula on the full plane, never negative, and least exactly where the "
     "hidden frequencies are right, whatever the visible ones are",
 )
-@given(SIDES, SIDES, CHANNELS, SEEDS, NORMALISE, GAMMAS)
-def test_the_masked_loss_is_its_direct_formula(high, wide, channels, seed, normalise, gamma):
+@given(SIDES, SIDES, CHANNELS, SEEDS, NORMALIZE, GAMMAS)
+def test_the_masked_loss_is_its_direct_formula(high, wide, channels, seed, normalize, gamma):
     prediction, target, keep = case(high, wide, channels, seed)
 
-    ours = masked_frequency_loss(prediction, target, keep, normalise, gamma)
+    ours = masked_frequency_loss(prediction, target, keep, normalize, gamma)
 
     assert ours >= 0.0
-    torch.testing.assert_close(ours, direct(prediction, target, keep, normalise, gamma))
-    swapped = masked_frequency_loss(target, prediction, keep, normalise, gamma)
+    torch.testing.assert_close(ours, direct(prediction, target, keep, normalize, gamma))
+    swapped = masked_frequency_loss(target, prediction, keep, normalize, gamma)
     torch.testing.assert_close(ours, swapped)
 
 
-@given(SIDES, SIDES, CHANNELS, SEEDS, NORMALISE, GAMMAS)
+@given(SIDES, SIDES, CHANNELS, SEEDS, NORMALIZE, GAMMAS)
 def test_the_masked_loss_is_least_exactly_where_what_is_hidden_is_right(
-    high, wide, channels, seed, normalise, gamma
+    high, wide, channels, seed, normalize, gamma
 ):
     other, target, keep = case(high, wide, channels, seed)
     visible = full_plane(keep, wide).expand(3, 3, high, wide)
@@ -70,7 +70,7 @@ def test_the_masked_loss_is_least_exactly_where_what_is_hidden_is_right(
     wrong_where_hidden = torch.fft.ifft2(torch.where(visible, spectrum, wrong)).real
 
     def loss(prediction):
-        return masked_frequency_loss(prediction, target, keep, normalise, gamma)
+        return masked_frequency_loss(prediction, target, keep, normalize, gamma)
 
     least = FLOOR ** (gamma / 2)
     assert loss(right_where_hidden) <= 1.01 * least + 1e-14

@@ -92,7 +92,7 @@ def test_views_are_crossed(student_teacher, batch):
     parts = student_teacher(*batch, 0.04)
 
     def student(view, keep):
-        seen = student_teacher.normalise(student_teacher.filtered(view, keep).clamp(0.0, 1.0))
+        seen = student_teacher.normalize(student_teacher.filtered(view, keep).clamp(0.0, 1.0))
         return student_teacher.distillation_head(pooled(student_teacher.encoder, seen, "cls"))
 
     center = student_teacher.centering.center
@@ -119,7 +119,7 @@ def test_the_student_never_sees_what_was_removed(batch):
     )
 
 
-def test_the_target_is_the_normalised_unfiltered_image(batch):
+def test_the_target_is_the_normalized_unfiltered_image(batch):
     u, _, _, _, keep_u, _ = batch
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
     model = MaskedFrequencyModel(encoder, MEAN, STD, Reconstruction())
@@ -146,7 +146,7 @@ def test_the_loss_is_alpha_times_the_distillation_plus_the_reconstruction(batch)
 @pytest.mark.parametrize(
     "setting",
     [
-        {"normalise": "image"},
+        {"normalize": "image"},
         {"gamma": 2.0},
         {"region": "all"},
         {"weight_matrix": WeightMatrix()},
@@ -161,7 +161,7 @@ def test_what_a_recipe_says_of_the_loss_reaches_it(batch, setting):
 
     loss, rebuilt = model(u, keep)["loss"], model.reconstruct(u, keep)
 
-    target = model.normalise(u)
+    target = model.normalize(u)
     torch.testing.assert_close(loss, masked_frequency_loss(rebuilt, target, keep, **setting))
     assert abs(loss - masked_frequency_loss(rebuilt, target, keep)) > 1e-5
 
@@ -173,7 +173,7 @@ def test_a_restored_image_is_compared_whole_and_nothing_but_weights_is_stored(ba
 
     parts = model(u, 1.5 * v)
 
-    loss = masked_frequency_loss(model.rebuild(1.5 * v), model.normalise(u), None)
+    loss = masked_frequency_loss(model.rebuild(1.5 * v), model.normalize(u), None)
     torch.testing.assert_close(parts["loss/reconstruction"], loss.detach())
     torch.testing.assert_close(parts["loss"], loss)
     assert parts["clipped_share"] == (1.5 * v > 1.0).float().mean()
@@ -219,7 +219,7 @@ def test_the_teacher_starts_as_the_student_and_follows(student_teacher):
         torch.testing.assert_close(parameter, start[key] + 0.25, msg=key)
 
 
-def test_the_centre_is_made_of_what_was_seen_in_training_only(student_teacher, batch):
+def test_the_center_is_made_of_what_was_seen_in_training_only(student_teacher, batch):
     student_teacher.train()
     student_teacher(*batch, 0.04)
     student_teacher.eval()

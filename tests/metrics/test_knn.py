@@ -75,7 +75,7 @@ def test_a_tiny_temperature_neither_overflows_nor_hides_the_nearest(features):
     )
 
 
-def test_of_equal_neighbours_the_first_ones_vote():
+def test_of_equal_neighbors_the_first_ones_vote():
     train = np.ones((4, 2))
 
     found = knn_class_scores(train, np.array([2, 0, 1, 1]), np.ones((1, 2)), 1, 0.07)
@@ -92,18 +92,18 @@ def test_a_feature_of_zeros_is_refused(features):
         knn_class_scores(train, labels, test, 5, 0.07)
 
 
-def test_no_neighbours_and_no_temperature_are_refused(features):
+def test_no_neighbors_and_no_temperature_are_refused(features):
     train, labels, test = features
 
     with pytest.raises(InputError, match="k >= 1"):
         knn_class_scores(train, labels, test, 0, 0.07)
-    with pytest.raises(InputError, match="no labelled image"):
+    with pytest.raises(InputError, match="no labeled image"):
         knn_class_scores(train[:0], labels[:0], test, 5, 0.07)
 
 
 def test_several_k_vote_as_each_would_alone_also_where_images_are_equally_near(features):
     train, labels, test = features
-    train = np.concatenate([train, train, train])  # every neighbour is there three times
+    train = np.concatenate([train, train, train])  # every neighbor is there three times
     labels = np.concatenate([labels, (labels + 1) % 5, (labels + 2) % 5])
 
     together = knn_scores(train, labels, test, [20, 1, 7, 500], 0.07, 5)

@@ -52,8 +52,8 @@ def test_the_minimum_is_that_of_the_stated_objective():
     np.testing.assert_allclose(scores, asked @ best.T, atol=1e-3)
 
 
-@fault("Numbers", "k-shot with a class that no labelled image has", "never named")
-def test_a_class_that_is_not_labelled_is_never_named():
+@fault("Numbers", "k-shot with a class that no labeled image has", "never named")
+def test_a_class_that_is_not_labeled_is_never_named():
     features, labels = clusters()
 
     two = logistic_scores(features[:20], labels[:20] % 2, features[20:], num_classes=5, **SETTINGS)
@@ -84,7 +84,7 @@ def test_centering_by_image_is_cyanures_own_mean_off_then_unit_length():
     np.testing.assert_allclose(asked, known[:1])
 
 
-def test_centering_by_feature_takes_the_mean_of_the_labelled_images_off_all():
+def test_centering_by_feature_takes_the_mean_of_the_labeled_images_off_all():
     features, _ = clusters()
 
     known, asked = prepared(features[:20], features[20:], "feature")

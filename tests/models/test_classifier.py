@@ -32,7 +32,7 @@ def stored(folder, name, args):
     return encoder
 
 
-def test_a_vit_averages_patches_then_normalises(tmp_path):
+def test_a_vit_averages_patches_then_normalizes(tmp_path):
     encoder = stored(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
     model = create_classifier(tmp_path, 7).eval()
     images = torch.rand(2, 3, 32, 32)

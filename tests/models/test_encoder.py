@@ -188,7 +188,7 @@ def test_weights_follow_the_global_seed():
     assert not torch.equal(weights(0), weights(1))
 
 
-def test_beit_initialisation_is_cut_at_one_sigma_and_shrinks_with_depth():
+def test_beit_initialization_is_cut_at_one_sigma_and_shrinks_with_depth():
     wide = {**TINY_VIT, "embed_dim": 192, "depth": 8}
     encoder = create_encoder("vit_tiny_patch16_224", wide)
 
@@ -205,6 +205,6 @@ def test_beit_initialisation_is_cut_at_one_sigma_and_shrinks_with_depth():
             assert not layer.bias.any()
 
 
-def test_beit_initialisation_is_refused_for_a_convolutional_network():
+def test_beit_initialization_is_refused_for_a_convolutional_network():
     with pytest.raises(InputError, match="beit"):
         init_like_beit(create_encoder("resnet10t", {}))

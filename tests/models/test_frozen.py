@@ -17,7 +17,7 @@ def vit():
 
 
 @torch.no_grad()
-def test_the_last_four_class_tokens_are_each_normalised_and_the_deepest_comes_last(vit):
+def test_the_last_four_class_tokens_are_each_normalized_and_the_deepest_comes_last(vit):
     images = torch.rand(2, 3, 32, 32)
     tokens = vit._pos_embed(vit.patch_embed(images))
     expected = []

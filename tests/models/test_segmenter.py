@@ -50,7 +50,7 @@ def test_logits_have_the_images_size_and_every_parameter_learns(make, size):
 
 
 @pytest.mark.slow
-def test_a_512_px_image_with_16_px_patches_is_labelled():
+def test_a_512_px_image_with_16_px_patches_is_labeled():
     model = Segmenter(
         vit(512, 16), 150, [0, 1, 2, 3], channels=16, dropout=0.1, auxiliary_channels=None
     ).eval()

@@ -26,7 +26,7 @@ def test_the_energy_of_a_spectrum_is_the_variance_of_its_image():
     assert energy == pytest.approx(8 * 8 * spread)
 
 
-def test_the_mean_colour_stands_in_the_middle_and_counts_nothing():
+def test_the_mean_color_stands_in_the_middle_and_counts_nothing():
     energy = power(images() + 100.0)
 
     assert (energy[:, 4, 4] == 0.0).all()
@@ -42,7 +42,7 @@ def test_largest_first_rises_to_all_and_starts_with_the_largest():
 
 def test_a_filter_keeps_the_energy_of_the_waves_that_it_leaves():
     keep = np.zeros((1, 8, 8), dtype=bool)
-    keep[0, 4, 3:6] = True  # the mean colour and one cycle
+    keep[0, 4, 3:6] = True  # the mean color and one cycle
 
     count, share = kept_shares(power(wave()), keep)
     rest_count, rest_share = kept_shares(power(wave()), ~keep)

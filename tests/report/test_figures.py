@@ -7,7 +7,7 @@ import pytest
 
 from folk.evidence.report import canvas, figures, image_figures
 
-COLOURS = {"scratch": "#7d8790", "FOLK $x <b>": "#cf5f23"}
+COLORS = {"scratch": "#7d8790", "FOLK $x <b>": "#cf5f23"}
 
 
 def scenes():
@@ -29,22 +29,22 @@ def curves():
         for part in ("reconstruction", "distillation")
         for seed in (0, 1)
     ]
-    return figures.figure_curves(made, COLOURS)
+    return figures.figure_curves(made, COLORS)
 
 
 def labels():
     made = [
         figures.Point(row, count, accuracy + 0.01 * seed)
-        for row, accuracy in zip(COLOURS, (0.4, 0.6), strict=True)
+        for row, accuracy in zip(COLORS, (0.4, 0.6), strict=True)
         for count in (140, 1400)
         for seed in (0, 1)
     ]
-    return figures.figure_labels(made, COLOURS)
+    return figures.figure_labels(made, COLORS)
 
 
 def frozen():
-    values = {"k-NN, k = 20": {row: [0.2, 0.3] for row in COLOURS}, "linear probe": {}}
-    return figures.figure_frozen(values | {"linear probe": {"scratch": [0.4]}}, COLOURS, 0.1)
+    values = {"k-NN, k = 20": {row: [0.2, 0.3] for row in COLORS}, "linear probe": {}}
+    return figures.figure_frozen(values | {"linear probe": {"scratch": [0.4]}}, COLORS, 0.1)
 
 
 def completed():
@@ -61,9 +61,9 @@ def energy():
 
 
 def spent():
-    rows = zip(COLOURS, (1.0, 30.0), (0.5, None), (40.0, 60.0), (None, 2.0), strict=True)
+    rows = zip(COLORS, (1.0, 30.0), (0.5, None), (40.0, 60.0), (None, 2.0), strict=True)
     points = [figures.Spent(*row) for row in rows]
-    return figures.figure_spent([figures.Panel("GPU-hours", "top-1 %", points)] * 2, COLOURS)
+    return figures.figure_spent([figures.Panel("GPU-hours", "top-1 %", points)] * 2, COLORS)
 
 
 FIGURES = [scenes, filters, completed, curves, energy, labels, frozen, spent]
@@ -168,7 +168,7 @@ def test_names_that_would_overlap_are_pushed_apart_around_their_middle():
     assert figures._apart([], []) == []
 
 
-def test_no_two_rows_of_a_palette_share_colour_and_marker():
+def test_no_two_rows_of_a_palette_share_color_and_marker():
     assert len(set(zip(canvas.PALETTE, canvas.MARKERS, strict=True))) == len(canvas.PALETTE)
     assert len(set(canvas.PALETTE)) == len(set(canvas.MARKERS)) == len(canvas.PALETTE)
 
@@ -177,11 +177,11 @@ def test_no_two_rows_of_a_palette_share_colour_and_marker():
 def test_lines_are_seen_on_a_light_and_on_a_dark_page(paper):
     """3 : 1 is what WCAG 2.2 asks of graphics (1.4.11)."""
 
-    def luminance(colour):
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    def luminance(color):
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
         return np.dot(linear, (0.2126, 0.7152, 0.0722))
 
-    for colour in canvas.PALETTE:
-        low, high = sorted((luminance(colour), luminance(paper)))
-        assert (high + 0.05) / (low + 0.05) >= 3.0 - 0.15, colour
+    for color in canvas.PALETTE:
+        low, high = sorted((luminance(color), luminance(paper)))
+        assert (high + 0.05) / (low + 0.05) >= 3.0 - 0.15, color

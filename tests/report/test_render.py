@@ -317,7 +317,7 @@ def test_a_figure_says_what_is_to_be_seen_to_those_who_do_not_see_it(tree):
     assert any("FOLK with 1400 labels, 89.5 %" in label for label in labels)
 
 
-def test_a_mask_for_each_colour_is_not_measured_by_that_of_the_first(tree):
+def test_a_mask_for_each_color_is_not_measured_by_that_of_the_first(tree):
     save_examples(tree, "mfm-s0", ["low-pass"])
     save_examples(tree, "folk-s0", ["Com 0.01"], seed=1)
     recipe = "method: {filter: {kind: com-rcom, mask_channels: per_channel}}\n"
@@ -327,7 +327,7 @@ def test_a_mask_for_each_colour_is_not_measured_by_that_of_the_first(tree):
 
     assert ">Com<" not in (tree.results / "figures" / "energy.svg").read_text()
     assert "FOLK" not in (tree.results / "figures" / "completed.svg").read_text()
-    assert "Not drawn: How much each filter keeps (FOLK: a mask for each colour" in page
+    assert "Not drawn: How much each filter keeps (FOLK: a mask for each color" in page
 
 
 @pytest.mark.parametrize("content", [b"", b"no arrays", b"PK\x03\x04 torn"])

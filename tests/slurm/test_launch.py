@@ -82,7 +82,7 @@ def test_a_step_that_slurm_does_not_know_is_refused():
         in_step(Geometry(2), STAGE, STEP, lambda _: "a\nb\nc\n")
 
 
-def test_ports_of_neighbouring_jobs_differ_and_none_is_given_away_by_linux():
+def test_ports_of_neighboring_jobs_differ_and_none_is_given_away_by_linux():
     ports = {port(str(job)) for job in range(9_990_000, 10_000_000)}
 
     assert len(ports) == 10_000

@@ -22,7 +22,7 @@ OF_DVC = ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignor
 
 def few_images(extra: int) -> dict:
     """A data set of its own, made in a moment."""
-    sizes = {"num_train": 20, "num_val": 10, "num_unlabelled": 4 + extra}
+    sizes = {"num_train": 20, "num_val": 10, "num_unlabeled": 4 + extra}
     return {"recipe": "demo", "set": {f"scenes.{name}": size for name, size in sizes.items()}}
 
 

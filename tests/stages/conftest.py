@@ -10,7 +10,7 @@ from folk.models.encoder import create_encoder, save_encoder
 @pytest.fixture(scope="session")
 def few_scenes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("few") / "scenes"
-    prepare_scenes(folder, num_train=150, num_val=20, num_unlabelled=30, size=32)
+    prepare_scenes(folder, num_train=150, num_val=20, num_unlabeled=30, size=32)
     return folder
 
 

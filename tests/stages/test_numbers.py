@@ -73,13 +73,13 @@ def trained(recipe, dataset, work, **changes):
 
 
 def flat_folder(folder, classes, count, size=(32, 32)):
-    """Images of one colour each, the first of every class black."""
+    """Images of one color each, the first of every class black."""
     for split in ("train", "val"):
         for number, cls in enumerate(classes):
             (folder / split / cls).mkdir(parents=True)
             for i in range(count):
-                colour = (40 * i, 20 * number * bool(i), len(split) * bool(i))
-                Image.new("RGB", size, colour).save(folder / split / cls / f"{i}.png")
+                color = (40 * i, 20 * number * bool(i), len(split) * bool(i))
+                Image.new("RGB", size, color).save(folder / split / cls / f"{i}.png")
     return folder
 
 
@@ -169,11 +169,11 @@ def test_an_odd_batch_cannot_be_mixed(vit, few_scenes, tmp_path, mix):
 
 @fault(
     "Numbers",
-    "images of one colour, black ones among them (no spectrum)",
-    "every loss is finite; Com keeps the mean colour, RCom nothing that is seen",
+    "images of one color, black ones among them (no spectrum)",
+    "every loss is finite; Com keeps the mean color, RCom nothing that is seen",
 )
 @pytest.mark.parametrize("recipe", ["demo-folk", "demo-mfm", "demo-mfm-com", "demo-gabor"])
-def test_images_of_one_colour_train_to_finite_weights(tmp_path, recipe):
+def test_images_of_one_color_train_to_finite_weights(tmp_path, recipe):
     prepare_image_folder(flat_folder(tmp_path / "in", ["a", "b"], 2), tmp_path / "data")
 
     found = trained(recipe, tmp_path / "data", tmp_path / "work", **{"optim.batch": 2})
@@ -197,7 +197,7 @@ def test_one_class_is_always_right_and_has_no_k_shot(vit, tmp_path):
     probed = measure("probe", "demo", vit, data, tmp_path / "p", **short)
 
     assert tuned["top1_last"] == tuned["top5_last"] == 1.0
-    assert probed["knn_top1_k20"] == probed["linear_top1_last"] == 1.0  # 20 of 3 neighbours
+    assert probed["knn_top1_k20"] == probed["linear_top1_last"] == 1.0  # 20 of 3 neighbors
     assert finite(tuned)
     assert finite(probed)
     with pytest.raises(InputError, match="kshot: images of at least two classes are needed"):

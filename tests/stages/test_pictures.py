@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from folk.evidence.core.errors import InputError
-from folk.stages.images import micro_batches, normalise, whole_batches
+from folk.stages.images import micro_batches, normalize, whole_batches
 
 
 @pytest.mark.parametrize(
@@ -25,11 +25,11 @@ def test_too_few_images_for_a_batch_are_refused():
         whole_batches(10, 64, "images")
 
 
-def test_normalised_colours_have_mean_zero_and_deviation_one():
+def test_normalized_colors_have_mean_zero_and_deviation_one():
     images = torch.rand(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     mean, std = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3))
 
-    normal = normalise(images, mean.tolist(), std.tolist())
+    normal = normalize(images, mean.tolist(), std.tolist())
 
     torch.testing.assert_close(normal.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(normal.std(dim=(0, 2, 3)), torch.ones(3), atol=1e-5, rtol=0)

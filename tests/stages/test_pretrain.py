@@ -73,7 +73,7 @@ NO_FILTER = {"method.filter": None, "method.reconstruction.region": "all"}
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared") / "scenes"
-    prepare_scenes(folder, num_train=10, num_val=10, num_unlabelled=0)
+    prepare_scenes(folder, num_train=10, num_val=10, num_unlabeled=0)
     return folder
 
 

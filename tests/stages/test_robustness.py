@@ -32,7 +32,7 @@ def store(
     kind: str = "folder",
     called: list[str] | None = None,
 ) -> Path:
-    """A prepared data set of noise in one colour for each class, which may be called otherwise."""
+    """A prepared data set of noise in one color for each class, which may be called otherwise."""
     rng = np.random.default_rng(0)
 
     def images():

@@ -69,7 +69,7 @@ class Chromium:
             self.events.append(said)
 
     def show(self, page: Path, width: int, scheme: str = "light") -> None:
-        """Load a page anew, so wide and in this colour scheme."""
+        """Load a page anew, so wide and in this color scheme."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=900, deviceScaleFactor=1, mobile=width < 600,

@@ -84,7 +84,7 @@ def test_one_cell_is_explained_quickly_and_without_torch_mlflow_and_pandas(finis
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
-    assert used < 5.0  # seconds of a core; about 1.3 alone, and the wall clock is of the neighbours
+    assert used < 5.0  # seconds of a core; about 1.3 alone, and the wall clock is of the neighbors
 
 
 def test_an_edited_table_and_a_wrong_name_have_their_own_statuses(finished_study, tmp_path):

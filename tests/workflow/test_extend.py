@@ -81,7 +81,7 @@ def test_a_haar_mask_hides_as_many_bands_as_it_says(haar):
     keep = haar.HaarFilter(levels=1, num_hidden=2)(images, Draws(0, len(images)))
 
     assert keep.shape == (64, 1, 32, 17)
-    assert keep[:, 0, 0, 0].all()  # the mean colour is in no detail band
+    assert keep[:, 0, 0, 0].all()  # the mean color is in no detail band
     corners = keep[:, 0, [0, 16, 16], [16, 0, 16]]  # the finest waves across, down and diagonal
     assert (corners.sum(1) == 1).all()
     assert len({tuple(row) for row in corners.tolist()}) == 3

@@ -15,7 +15,7 @@ scale: demo
 data:
   scenes:
     recipe: demo
-    set: {scenes.num_train: 40, scenes.num_val: 40, scenes.num_unlabelled: 8}
+    set: {scenes.num_train: 40, scenes.num_val: 40, scenes.num_unlabeled: 8}
 encoders:
   scratch: {label: from scratch, recipe: demo-scratch, data: scenes, seeds: [0, 1]}
 evaluations:

@@ -19,15 +19,15 @@ OPEN = "document.getElementById('panel').open"
 # Every text that can be seen, with its contrast against what lies behind it (WCAG 2.2, 1.4.3).
 TOO_FAINT = """
 (() => {
-  const parse = (colour) => {
-    const found = colour.match(/^rgba?\\(([^)]+)\\)$/);
-    if (!found) throw new Error("cannot read the colour " + colour);
+  const parse = (color) => {
+    const found = color.match(/^rgba?\\(([^)]+)\\)$/);
+    if (!found) throw new Error("cannot read the color " + color);
     const [r, g, b, a = 1] = found[1].split(/[ ,/]+/).map(Number);
     return [r, g, b, a];
   };
   const over = (top, below) => [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3]));
-  const light = (colour) => {
-    const [r, g, b] = colour.slice(0, 3).map((c) => c / 255)
+  const light = (color) => {
+    const [r, g, b] = color.slice(0, 3).map((c) => c / 255)
       .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
@@ -104,7 +104,7 @@ def test_a_clicked_cell_tells_its_chain_and_what_is_established(browser, page):
     assert "follows from the predictions" in said
     assert "Established: when this page was made" in said
     assert "Not established: on trust" in said
-    assert browser.run("document.getElementById('panel').getAttribute('aria-labelledby')") == (
+    assert browser.run("document.getElementById('panel').getAttribute('aria-labeledby')") == (
         browser.run("document.querySelector('#panel h4').id")
     )
 

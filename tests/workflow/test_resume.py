@@ -21,7 +21,7 @@ SETTINGS = ["optim.epochs=3", "optim.batch=32", "runtime.log_every=1", "optim.wa
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("data") / "scenes"
-    few = ["num_train=64", "num_val=10", "num_unlabelled=128"]
+    few = ["num_train=64", "num_val=10", "num_unlabeled=128"]
     options = [word for value in few for word in ("--set", f"scenes.{value}")]
     recipe = ["--recipe", "config/recipes/prepare/demo.yaml"]
     command = ["prepare", *recipe, "--out", str(out), "--name", "scenes", *options]

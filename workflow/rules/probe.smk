@@ -1,5 +1,5 @@
 """
-Frozen features: an encoder and labels -> neighbours, a linear classifier, and a few labels.
+Frozen features: an encoder and labels -> neighbors, a linear classifier, and a few labels.
 
 INPUTS
     encoder  results/{study}/pretrain/{run}/encoder.safetensors

@@ -44,10 +44,10 @@ TRAIN_WIDTH_FRACTION = 0.7
 VAL_DIGIT_EVERY = 5
 # Photographs are seen at full, half and quarter resolution: one image, three kinds of detail.
 REDUCTIONS = (1, 2, 4)
-# The photograph's contrast shrinks towards this grey, dark enough for bright digits to stand out.
-BASE_GREY = 0.35
+# The photograph's contrast shrinks towards this gray, dark enough for bright digits to stand out.
+BASE_GRAY = 0.35
 
-SPLITS = ("train", "val", "unlabelled")  # the place in this list is part of each scene's seed
+SPLITS = ("train", "val", "unlabeled")  # the place in this list is part of each scene's seed
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Scene:
 
     Attributes:
         key: `train/00012`; stable when more scenes are asked for.
-        split: "train", "val" or "unlabelled".
-        label: the digit; -1 in the unlabelled split.
+        split: "train", "val" or "unlabeled".
+        label: the digit; -1 in the unlabeled split.
         image: RGB, [0, 255].
         annotation: 0 background, digit + 1 where the stroke covers more than half a pixel.
     """
@@ -156,7 +156,7 @@ def photograph_regions(split: str, size: int) -> list[Region]:
     """Return what a split may show of each photograph: the right part for "val", the left else.
 
     Args:
-        split: "train", "val" or "unlabelled".
+        split: "train", "val" or "unlabeled".
         size: side of a scene in pixels; regions too small for it are left out.
 
     Raises:
@@ -186,11 +186,11 @@ def compose_scenes(
     size: int = 32,
     num_train: int = 1400,
     num_val: int = 1000,
-    num_unlabelled: int = 7000,
+    num_unlabeled: int = 7000,
     contrast: float = 0.35,
     digit_scale: tuple[float, float] = (0.6, 0.9),
     digit_brightness: tuple[float, float] = (0.85, 1.0),
-    colour: float = 0.3,
+    color: float = 0.3,
     seed: int = 0,
 ) -> Iterator[Scene]:
     """Compose the scenes of a data set, split after split, the same bits for the same seed.
@@ -202,20 +202,20 @@ def compose_scenes(
         size: side of a scene in pixels.
         num_train: scenes with a label.
         num_val: scenes of digits and photograph regions that the other splits never show.
-        num_unlabelled: further scenes from the digits and regions of training, label -1.
-        contrast: share of the photograph's contrast that is kept, in [0, 1]; 0 is flat grey.
+        num_unlabeled: further scenes from the digits and regions of training, label -1.
+        contrast: share of the photograph's contrast that is kept, in [0, 1]; 0 is flat gray.
         digit_scale: smallest and largest side of a digit, as a fraction of `size`.
         digit_brightness: smallest and largest brightness of the ink, in [0, 1].
-        colour: largest saturation of the ink, in [0, 1]; 0 is white or grey ink.
+        color: largest saturation of the ink, in [0, 1]; 0 is white or gray ink.
         seed: of every random draw.
 
     Raises:
         InputError: a value out of its range, or no scene to make in train or val.
     """
     _refuse_bad_values(
-        size, num_train, num_val, num_unlabelled, contrast, digit_scale, digit_brightness, colour
+        size, num_train, num_val, num_unlabeled, contrast, digit_scale, digit_brightness, color
     )
-    for split, count in zip(SPLITS, (num_train, num_val, num_unlabelled), strict=True):
+    for split, count in zip(SPLITS, (num_train, num_val, num_unlabeled), strict=True):
         if count == 0:
             continue
         digits, regions = digit_pool(split), photograph_regions(split, size)
@@ -224,15 +224,15 @@ def compose_scenes(
             digit = index % len(CLASSES)
             ink = _place_digit(rng, digits.images[digit], size, digit_scale)
             background = _crop(rng, regions, size) * np.float32(contrast / 255.0)
-            background += np.float32(BASE_GREY * (1.0 - contrast))
+            background += np.float32(BASE_GRAY * (1.0 - contrast))
             brightness = rng.uniform(*digit_brightness)
-            tint = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.0, colour), brightness)
+            tint = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.0, color), brightness)
             coverage = ink[:, :, None]
             image = background + coverage * (np.asarray(tint, dtype=np.float32) - background)
             yield Scene(
                 key=f"{split}/{index:05d}",
                 split=split,
-                label=-1 if split == "unlabelled" else digit,
+                label=-1 if split == "unlabeled" else digit,
                 image=(image * 255.0 + 0.5).astype(np.uint8),
                 annotation=np.where(ink > 0.5, digit + 1, 0).astype(np.uint8),
             )
@@ -272,20 +272,20 @@ def _refuse_bad_values(
     size: int,
     num_train: int,
     num_val: int,
-    num_unlabelled: int,
+    num_unlabeled: int,
     contrast: float,
     digit_scale: tuple[float, float],
     digit_brightness: tuple[float, float],
-    colour: float,
+    color: float,
 ) -> None:
     if size < 16:
         raise InputError(f"scenes: size is {size}; a digit needs scenes of at least 16 px")
     for name, count in (("num_train", num_train), ("num_val", num_val)):
         if count < len(CLASSES):
             raise InputError(f"scenes: {name} is {count}; give one scene per class, {len(CLASSES)}")
-    if num_unlabelled < 0:
-        raise InputError(f"scenes: num_unlabelled is {num_unlabelled}; give 0 or more")
-    for name, value in (("contrast", contrast), ("colour", colour)):
+    if num_unlabeled < 0:
+        raise InputError(f"scenes: num_unlabeled is {num_unlabeled}; give 0 or more")
+    for name, value in (("contrast", contrast), ("color", color)):
         if not 0.0 <= value <= 1.0:
             raise InputError(f"scenes: {name} is {value}; give a fraction between 0 and 1")
     for name, (low, high) in (("digit_scale", digit_scale), ("digit_brightness", digit_brightness)):

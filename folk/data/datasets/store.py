@@ -32,7 +32,7 @@ class Entry(NamedTuple):
     """An image that is still in its archive; an annotation lies in the same one."""
 
     key: str
-    label: int  # -1 when unlabelled
+    label: int  # -1 when unlabeled
     split: str
     archive: Archive
     image: Member

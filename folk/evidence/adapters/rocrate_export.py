@@ -193,7 +193,7 @@ class _CrateMaker:
         self._actions.append(control)
 
     def add_run(self, products: Iterable[Path]) -> None:
-        """The run of the whole workflow, and the engine that organised it."""
+        """The run of the whole workflow, and the engine that organized it."""
         run = self._new("#run", "CreateAction", name=f"run of the study {self._study.name}")
         run["instrument"] = self.crate.mainEntity
         run["object"] = list(self._outside.values())
@@ -202,10 +202,10 @@ class _CrateMaker:
         engine = self._new("#snakemake", "SoftwareApplication", name="Snakemake")
         if self._snakemake is not None:
             engine["softwareVersion"] = self._snakemake
-        organised = self._new("#organisation", "OrganizeAction", name="run of Snakemake")
-        organised["instrument"] = engine
-        organised["object"] = self._actions
-        organised["result"] = run
+        organized = self._new("#organization", "OrganizeAction", name="run of Snakemake")
+        organized["instrument"] = engine
+        organized["object"] = self._actions
+        organized["result"] = run
         # A study may be made in several calls, so no time is known for the whole.
         self.crate.root_dataset["mentions"] = [run]
 

@@ -1,4 +1,4 @@
-"""An explanation as text for people: 80 columns are enough, and nothing is said by colour alone."""
+"""An explanation as text for people: 80 columns are enough, and nothing is said by color alone."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any

@@ -1,7 +1,7 @@
 """What all figures share: paper, ink, palette, and the way onto a page.
 
 Every figure is drawn 360 pt wide with 11 pt type, so it can be read on a phone as it is. Ink, paper
-and grid are three fixed colours that `inline` turns into colours of the page, light or dark.
+and grid are three fixed colors that `inline` turns into colors of the page, light or dark.
 """
 
 import io
@@ -50,7 +50,7 @@ def inline(svg: str, name: str, title: str) -> str:
     """The figure as an element of an HTML page.
 
     Ids get a prefix so that figures do not steal each other's clip paths, size comes from the page,
-    and the three neutral colours become the page's.
+    and the three neutral colors become the page's.
 
     Args:
         svg: what a `figure_x` returned.
@@ -61,8 +61,8 @@ def inline(svg: str, name: str, title: str) -> str:
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
     body = re.sub(r'(url\(#|href="#)([^")]+)', rf"\1{name}-\2", body)
-    for colour, variable in ((INK, "--ink"), (GRID, "--rule"), (PAPER, "--paper")):
-        body = body.replace(colour, f"var({variable})")
+    for color, variable in ((INK, "--ink"), (GRID, "--rule"), (PAPER, "--paper")):
+        body = body.replace(color, f"var({variable})")
     size = re.search(r'viewBox="[^"]+"', body)
     assert size is not None, "matplotlib always writes a viewBox"
     start = f'<svg {size[0]} role="img" aria-label="{escape(title)}" '

@@ -6,7 +6,7 @@ from typing import Any
 
 from folk.evidence.record.times import device_hours
 from folk.evidence.report import figures
-from folk.evidence.report.drawing import Drawing, NotDrawn, row_colours
+from folk.evidence.report.drawing import Drawing, NotDrawn, row_colors
 from folk.evidence.results.cells import Cell
 from folk.evidence.results.evidence import Evidence, read_json, shown_path
 from folk.evidence.results.metrics import intervals
@@ -54,7 +54,7 @@ def draw_cost(evidence: Evidence, cells: Sequence[Cell]) -> Iterator[Drawing | N
         title=_TITLE,
         caption=f"{table.title}. Means over seeds, bars are deviations. {' '.join(told)}",
         seen=" ".join(map(_seen, panels)),
-        svg=figures.figure_spent(panels, row_colours(evidence)),
+        svg=figures.figure_spent(panels, row_colors(evidence)),
     )
 
 

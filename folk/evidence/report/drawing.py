@@ -25,7 +25,7 @@ class NotDrawn:
     why: str  # one clause
 
 
-def row_colours(evidence: Evidence) -> dict[str, str]:
-    """A colour for each row's label, the same in every figure."""
+def row_colors(evidence: Evidence) -> dict[str, str]:
+    """A color for each row's label, the same in every figure."""
     rows = evidence.study.encoders.values()
     return {row.label: PALETTE[i % len(PALETTE)] for i, row in enumerate(rows)}

@@ -14,7 +14,7 @@ from PIL import Image
 from folk.evidence.core.errors import InputError
 from folk.evidence.report import figures, image_figures
 from folk.evidence.report.cost_drawings import draw_cost
-from folk.evidence.report.drawing import Drawing, NotDrawn, row_colours
+from folk.evidence.report.drawing import Drawing, NotDrawn, row_colors
 from folk.evidence.report.example_drawings import draw_examples
 from folk.evidence.results.cells import Cell
 from folk.evidence.results.evidence import Evidence, Measurement, read_json
@@ -52,11 +52,11 @@ def _scenes(evidence: Evidence) -> Iterator[Drawing]:
             continue
         images, captions = _samples(folder / "shards" / shards[0], classes)
         if not images:
-            continue  # labelled pixel by pixel, not image by image
+            continue  # labeled pixel by pixel, not image by image
         yield Drawing(
             name=f"scenes-{name}",
             title=f"Images of the data set {name}",
-            caption="The first labelled training images of each class, as the encoder gets them "
+            caption="The first labeled training images of each class, as the encoder gets them "
             "before any augmentation.",
             seen=f"Sample images of {', '.join(dict.fromkeys(captions))}.",
             svg=image_figures.figure_scenes(np.stack(images), captions),
@@ -126,7 +126,7 @@ def _curves(evidence: Evidence) -> Iterator[Drawing]:
             caption="One line for each seed. Every method has its own scale: losses of different "
             "methods say nothing about each other.",
             seen="Losses over the epochs, first and last: " + _ends(curves),
-            svg=figures.figure_curves(curves, row_colours(evidence)),
+            svg=figures.figure_curves(curves, row_colors(evidence)),
         )
 
 
@@ -191,7 +191,7 @@ def _labels(evidence: Evidence) -> Iterator[Drawing]:
             caption="Fine-tuning with few and with all labels. Every run is a dot, the lines join "
             "the means; settings with the same number of labels stand above each other.",
             seen="Mean top-1 accuracy: " + _means(points),
-            svg=figures.figure_labels(points, row_colours(evidence)),
+            svg=figures.figure_labels(points, row_colors(evidence)),
         )
 
 
@@ -206,9 +206,9 @@ def _means(points: Sequence[figures.Point]) -> str:
 def _frozen(evidence: Evidence) -> Iterator[Drawing]:
     values: dict[str, dict[str, list[float]]] = {}
     for row, m in _measurements(evidence, "probe"):
-        neighbours = sorted(name for name in m.metrics if name.startswith("knn_top1_k"))
+        neighbors = sorted(name for name in m.metrics if name.startswith("knn_top1_k"))
         # DINO reports k = 20; another k stands in for it only where 20 was not asked for.
-        nearest = "knn_top1_k20" if "knn_top1_k20" in neighbours else "".join(neighbours[:1])
+        nearest = "knn_top1_k20" if "knn_top1_k20" in neighbors else "".join(neighbors[:1])
         for metric in (nearest, "linear_top1_last"):
             if metric in m.metrics:
                 k = metric.removeprefix("knn_top1_k")
@@ -219,10 +219,10 @@ def _frozen(evidence: Evidence) -> Iterator[Drawing]:
         yield Drawing(
             name="frozen",
             title="Frozen features",
-            caption="Nearest neighbours and a linear classifier on features that are not trained "
+            caption="Nearest neighbors and a linear classifier on features that are not trained "
             "further. Bars are means over seeds, dots are seeds.",
             seen="Mean top-1 accuracy: " + _bars(values),
-            svg=figures.figure_frozen(values, row_colours(evidence), _chance(evidence)),
+            svg=figures.figure_frozen(values, row_colors(evidence), _chance(evidence)),
         )
 
 

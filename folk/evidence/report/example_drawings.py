@@ -45,7 +45,7 @@ def _filters(group: Sequence[Examples], suffix: str) -> Iterator[Drawing]:
         name=f"filters{suffix}",
         title="What each filter leaves of an image",
         caption="Beside each filtered image, in white, the frequencies that were kept, "
-        "with the mean colour in the centre. MFM cuts one circle for all images; Com "
+        "with the mean color in the center. MFM cuts one circle for all images; Com "
         "keeps the largest coefficients of this very image, here with the share kept, "
         "and RCom keeps the rest.",
         seen=f"Example images, and each of them through {_listed(list(sides))}.",
@@ -62,7 +62,7 @@ def _energy(group: Sequence[Examples], suffix: str) -> Iterator[Drawing | NotDra
     if any(not examples.one_mask for examples in group):
         yield _hidden(_ENERGY, group)
     energy = power(group[0].images)
-    varied = energy.sum(axis=(1, 2)) > 0.0  # an image of one colour has no energy to keep
+    varied = energy.sum(axis=(1, 2)) > 0.0  # an image of one color has no energy to keep
     kept = []
     for name, (examples, side) in _sides([e for e in group if e.one_mask]).items():
         if not examples.keep[side].all():  # a blur or noise hides no frequency
@@ -76,7 +76,7 @@ def _energy(group: Sequence[Examples], suffix: str) -> Iterator[Drawing | NotDra
         title=_ENERGY,
         caption=f"Few coefficients hold most of an image. Of {varied.sum()} validation images: "
         "the share of the coefficients that a filter keeps, and their share of the energy, the "
-        "mean colour not counted. Upper curve: the largest coefficients first, lower curve: the "
+        "mean color not counted. Upper curve: the largest coefficients first, lower curve: the "
         "smallest; no filter can lie outside. Bands reach from the least to the greatest image, "
         "curves are medians; markers are means, each dash is an image. Axes are even in the odds, "
         "so that 1 % and 99 % have the same room.",
@@ -136,7 +136,7 @@ def _two_of(names: Sequence[str]) -> list[int]:
 
 def _hidden(title: str, group: Sequence[Examples]) -> NotDrawn:
     rows = _listed([examples.label for examples in group if not examples.one_mask])
-    why = f"{rows}: a mask for each colour, of which the examples hold the first alone"
+    why = f"{rows}: a mask for each color, of which the examples hold the first alone"
     return NotDrawn(title, why)
 
 

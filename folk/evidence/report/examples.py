@@ -23,7 +23,7 @@ Images = Float[np.ndarray, "n h w 3"]
 class Examples:
     """The examples.npz of one pre-training: k sides of what spoils the images, n images.
 
-    Colours are in [0, 1]. `keep` is centred and that of the first colour; all true where nothing is
+    Colors are in [0, 1]. `keep` is centered and that of the first color; all true where nothing is
     filtered. `rebuilt` is what the model believes in; None without a model.
     """
 
@@ -33,7 +33,7 @@ class Examples:
     keep: Bool[np.ndarray, "k n h w"]
     filtered: Float[np.ndarray, "k n h w 3"]
     rebuilt: Float[np.ndarray, "k n h w 3"] | None
-    one_mask: bool  # whether all colours share it
+    one_mask: bool  # whether all colors share it
 
 
 def examples_of(evidence: Evidence) -> Iterator[Examples]:
@@ -50,21 +50,21 @@ def examples_of(evidence: Evidence) -> Iterator[Examples]:
 
 
 def power(images: Images) -> Float[np.ndarray, "n h w"]:
-    """Energy of each coefficient, summed over the colours, centred like `Examples.keep`.
+    """Energy of each coefficient, summed over the colors, centered like `Examples.keep`.
 
-    The mean colour counts nothing: it alone holds more than most spectra, and filters spare it or
+    The mean color counts nothing: it alone holds more than most spectra, and filters spare it or
     not for reasons of their own.
     """
     spectra = np.abs(np.fft.fft2(images, axes=(1, 2))) ** 2
     energy = spectra.sum(axis=-1)
     energy[:, 0, 0] = 0.0
-    centred: np.ndarray = np.fft.fftshift(energy, axes=(-2, -1))
-    return centred
+    centered: np.ndarray = np.fft.fftshift(energy, axes=(-2, -1))
+    return centered
 
 
 def largest_first(energy: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n c"]:
     """Share of the energy in the 1, 2 .. h * w - 1 largest coefficients of each image."""
-    ranked = -np.sort(-energy.reshape(len(energy), -1), axis=1)[:, :-1]  # the last: the mean colour
+    ranked = -np.sort(-energy.reshape(len(energy), -1), axis=1)[:, :-1]  # the last: the mean color
     shares: np.ndarray = ranked.cumsum(axis=1) / ranked.sum(axis=1, keepdims=True)
     return shares
 
@@ -75,7 +75,7 @@ def kept_shares(
     """Share of the coefficients, and of their energy, that a filter keeps of each image."""
     height, width = energy.shape[1:]
     others = keep.copy()
-    others[:, height // 2, width // 2] = False  # the mean colour
+    others[:, height // 2, width // 2] = False  # the mean color
     count = others.sum(axis=(1, 2)) / (height * width - 1)
     return count, (energy * others).sum(axis=(1, 2)) / energy.sum(axis=(1, 2))
 
@@ -124,11 +124,11 @@ def _read(path: Path, label: str) -> Examples:
         keep=keep,
         filtered=filtered / 255.0,
         rebuilt=rebuilt / 255.0 if len(rebuilt) else None,
-        one_mask=not _masks_each_colour(path.parent / "recipe.yaml"),
+        one_mask=not _masks_each_color(path.parent / "recipe.yaml"),
     )
 
 
-def _masks_each_colour(recipe: Path) -> bool:
+def _masks_each_color(recipe: Path) -> bool:
     found: Any = Document(recipe).values if recipe.is_file() else {}
     for key in ("method", "filter", "mask_channels"):
         found = found.get(key) if isinstance(found, dict) else None

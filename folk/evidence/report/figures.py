@@ -68,12 +68,12 @@ class Panel:
     points: list[Spent]
 
 
-def figure_curves(curves: Sequence[Curve], colours: Mapping[str, str]) -> str:
+def figure_curves(curves: Sequence[Curve], colors: Mapping[str, str]) -> str:
     """Training losses in small multiples: their scales differ from method to method.
 
     Args:
         curves: of all runs; curves of one row and part share their axes.
-        colours: row label to colour.
+        colors: row label to color.
     """
     panels = list(dict.fromkeys((curve.row, curve.part) for curve in curves))
     lines = -(-len(panels) // 2)
@@ -87,26 +87,26 @@ def figure_curves(curves: Sequence[Curve], colours: Mapping[str, str]) -> str:
             what = part if part.endswith("loss") else f"{part} loss"
             axes.set_title(f"{row}\n{what}", fontsize=10)
             for curve in (c for c in curves if (c.row, c.part) == panel):
-                axes.plot(curve.epochs, curve.values, color=colours[row], linewidth=1.4)
+                axes.plot(curve.epochs, curve.values, color=colors[row], linewidth=1.4)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.yaxis.set_major_locator(MaxNLocator(4))
         figure.supxlabel("epoch", fontsize=11)
         return svg_text(figure)
 
 
-def figure_labels(points: Sequence[Point], colours: Mapping[str, str]) -> str:
+def figure_labels(points: Sequence[Point], colors: Mapping[str, str]) -> str:
     """Accuracy against number of labels: every run a dot, a line through the means.
 
     Args:
         points: of all runs and settings.
-        colours: row label to colour; its order is the order of the markers.
+        colors: row label to color; its order is the order of the markers.
     """
     counts = sorted({point.labels for point in points})
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
         axes = figure.subplots()
         ends: list[tuple[float, str]] = []
-        for place, (row, colour) in enumerate(colours.items()):
+        for place, (row, color) in enumerate(colors.items()):
             own = [point for point in points if point.row == row]
             if not own:
                 continue
@@ -114,13 +114,13 @@ def figure_labels(points: Sequence[Point], colours: Mapping[str, str]) -> str:
             means = [np.mean([100 * p.accuracy for p in own if p.labels == n]) for n in at]
             marker = MARKERS[place % len(MARKERS)]
             # Side by side (the axis is logarithmic), or dots of equal accuracy would hide others.
-            aside = 1.05 ** (place - (len(colours) - 1) / 2)
-            axes.plot([aside * n for n in at], means, color=colour, linewidth=1.6)
+            aside = 1.05 ** (place - (len(colors) - 1) / 2)
+            axes.plot([aside * n for n in at], means, color=color, linewidth=1.6)
             axes.plot(
                 [aside * p.labels for p in own],
                 [100 * p.accuracy for p in own],
                 marker,
-                color=colour,
+                color=color,
                 markersize=5,
                 markeredgecolor=PAPER,
                 markeredgewidth=0.6,
@@ -131,9 +131,9 @@ def figure_labels(points: Sequence[Point], colours: Mapping[str, str]) -> str:
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel("labelled training images")
+        axes.set_xlabel("labeled training images")
         axes.set_title("top-1 %")
-        _direct_labels(axes, ends, colours)
+        _direct_labels(axes, ends, colors)
         return svg_text(figure)
 
 
@@ -145,7 +145,7 @@ def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) ->
 
     Args:
         largest: share of the energy in the 1, 2 .. c largest coefficients of each image.
-        filters: those of one family, such as "Com 0.05" and "Com 0.1", share colour and marker.
+        filters: those of one family, such as "Com 0.05" and "Com 0.1", share color and marker.
     """
     steps = largest.shape[1]
     little = 1e-6  # neither none nor all stands on an axis of odds
@@ -172,12 +172,12 @@ def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) ->
         axes.plot(1 - shares, 1 - middle, color=PALETTE[0], linewidth=1.4)
         for kept in filters:
             family, number = _family(kept.name)
-            colour, marker = looks[family]
+            color, marker = looks[family]
             x, y = np.clip(kept.coefficients, *across), np.clip(kept.energy, *up)
-            axes.plot(x, y, "_", color=colour, markersize=6, alpha=0.8)
+            axes.plot(x, y, "_", color=color, markersize=6, alpha=0.8)
             at = float(np.mean(x)), float(np.mean(y))
             axes.plot(
-                *at, marker, color=colour, markersize=7, markeredgecolor=PAPER, markeredgewidth=0.6
+                *at, marker, color=color, markersize=7, markeredgecolor=PAPER, markeredgewidth=0.6
             )
             # Nothing can lie above the upper curve or below the lower one: there is room.
             above = at[1] > at[0]
@@ -188,7 +188,7 @@ def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) ->
                 textcoords="offset points",
                 ha="right" if above else "left",
                 va="bottom" if above else "top",
-                color=colour,
+                color=color,
                 fontsize=10,
             )
         axes.set(xlim=across, ylim=up)
@@ -199,8 +199,8 @@ def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) ->
         axes.set_xlabel("coefficients kept, %")
         axes.set_title("energy kept, %")
         handles = [
-            Line2D([], [], color=colour, marker=marker, linestyle="", label=family)
-            for family, (colour, marker) in looks.items()
+            Line2D([], [], color=color, marker=marker, linestyle="", label=family)
+            for family, (color, marker) in looks.items()
         ]
         figure.legend(
             handles=handles, loc="outside lower left", ncols=2, frameon=False, fontsize=10
@@ -208,14 +208,14 @@ def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) ->
         return svg_text(figure)
 
 
-def figure_spent(panels: Sequence[Panel], colours: Mapping[str, str]) -> str:
+def figure_spent(panels: Sequence[Panel], colors: Mapping[str, str]) -> str:
     """What rows reach against what they cost, a panel for each kind of cost.
 
     Args:
         panels: with a point for each row; bars are deviations over seeds.
-        colours: row label to colour; its order is the order of the markers.
+        colors: row label to color; its order is the order of the markers.
     """
-    places = {row: place for place, row in enumerate(colours)}
+    places = {row: place for place, row in enumerate(colors)}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 2.7 * len(panels)), layout="constrained")
         for axes, panel in zip(
@@ -228,7 +228,7 @@ def figure_spent(panels: Sequence[Panel], colours: Mapping[str, str]) -> str:
                     xerr=point.cost_deviation,
                     yerr=point.value_deviation,
                     fmt=MARKERS[places[point.row] % len(MARKERS)],
-                    color=colours[point.row],
+                    color=colors[point.row],
                     markersize=7,
                     markeredgecolor=PAPER,
                     markeredgewidth=0.6,
@@ -239,23 +239,23 @@ def figure_spent(panels: Sequence[Panel], colours: Mapping[str, str]) -> str:
             axes.yaxis.set_major_locator(MaxNLocator(5))
             axes.set_xlabel(panel.cost)
             axes.set_title(panel.value)
-            _names_beside(axes, panel.points, colours)
+            _names_beside(axes, panel.points, colors)
         return svg_text(figure)
 
 
 def figure_frozen(
     values: Mapping[str, Mapping[str, Sequence[float]]],
-    colours: Mapping[str, str],
+    colors: Mapping[str, str],
     chance: float | None,
 ) -> str:
     """Accuracy on frozen features: a bar for the mean, a dot for each seed.
 
     Args:
         values: measure (such as "k-NN") to row label to one fraction per seed.
-        colours: row label to colour.
+        colors: row label to color.
         chance: accuracy of guessing, a fraction; None when it is not known.
     """
-    rows = [row for row in colours if any(row in by_row for by_row in values.values())]
+    rows = [row for row in colors if any(row in by_row for by_row in values.values())]
     with mpl.rc_context(STYLE):
         height = 0.5 + len(values) * (0.35 + 0.27 * len(rows))
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -266,12 +266,12 @@ def figure_frozen(
                 seeds = [100 * value for value in by_row.get(row, [])]
                 if not seeds:
                     continue
-                axes.barh(place, np.mean(seeds), height=0.62, color=colours[row], alpha=0.55)
+                axes.barh(place, np.mean(seeds), height=0.62, color=colors[row], alpha=0.55)
                 axes.plot(
                     seeds,
                     [place] * len(seeds),
                     "o",
-                    color=colours[row],
+                    color=colors[row],
                     markersize=5,
                     markeredgecolor=INK,
                     markeredgewidth=0.7,
@@ -310,7 +310,7 @@ def _odds_ends(shares: Sequence[float], room: float) -> tuple[float, float]:
     return float(1.0 / (1.0 + np.exp(reach))), float(1.0 / (1.0 + np.exp(-reach)))
 
 
-def _names_beside(axes: Axes, points: Sequence[Spent], colours: Mapping[str, str]) -> None:
+def _names_beside(axes: Axes, points: Sequence[Spent], colors: Mapping[str, str]) -> None:
     """Name the points: to the right of those in the left half, to the left of the others."""
     (_, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     for is_left in (True, False):
@@ -329,7 +329,7 @@ def _names_beside(axes: Axes, points: Sequence[Spent], colours: Mapping[str, str
                 textcoords="offset points",
                 ha="left" if is_left else "right",
                 va="bottom",
-                color=colours[point.row],
+                color=colors[point.row],
                 fontweight="bold",
             )
 
@@ -346,7 +346,7 @@ def _apart(heights: Sequence[float], sizes: Sequence[float]) -> list[float]:
 
 
 def _direct_labels(
-    axes: Axes, ends: Sequence[tuple[float, str]], colours: Mapping[str, str]
+    axes: Axes, ends: Sequence[tuple[float, str]], colors: Mapping[str, str]
 ) -> None:
     """Name the lines at their right ends, pushed apart where they would overlap."""
     bottom, top = axes.get_ylim()
@@ -359,7 +359,7 @@ def _direct_labels(
             name,
             (1.02, height),
             xycoords="axes fraction",
-            color=colours[row],
+            color=colors[row],
             va="center",
             fontweight="bold",
             annotation_clip=False,

@@ -38,9 +38,9 @@ def figure_filters(
     """What each filter keeps of each image, and the image that is left.
 
     Args:
-        images: colours in [0, 1].
-        keep: True where a coefficient of the *centred* spectrum survives.
-        filtered: colours in [0, 1], one set for each filter.
+        images: colors in [0, 1].
+        keep: True where a coefficient of the *centered* spectrum survives.
+        filtered: colors in [0, 1], one set for each filter.
         names: of the filters, one line of the figure each.
     """
     with mpl.rc_context(STYLE):
@@ -59,7 +59,7 @@ def figure_completed(
     """Of each image what a student saw, and beside it what it made of that.
 
     Args:
-        images: colours in [0, 1].
+        images: colors in [0, 1].
         seen: the filtered images, one set for each line.
         completed: with the predicted frequencies where they were hidden.
         names: of the lines.
@@ -100,7 +100,7 @@ def _image(axes: Axes, image: np.ndarray, title: str) -> None:
 
 
 def _line_name(axes: Axes, name: str) -> None:
-    """Name a line above its first image; a long name reaches over its neighbours."""
+    """Name a line above its first image; a long name reaches over its neighbors."""
     axes.set_title(" ", fontsize=10, pad=3)  # for the height; its width would push them away
     text = axes.annotate(
         name, (0, 1), (0, 3), xycoords="axes fraction", textcoords="offset points", fontsize=10

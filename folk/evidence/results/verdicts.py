@@ -121,7 +121,7 @@ def verdict(
 
 
 def order_verdict(*, scale: str, steps: Sequence[Step]) -> Verdict:
-    """Judge whether cells rise, from the steps between neighbours.
+    """Judge whether cells rise, from the steps between neighbors.
 
     "Reproduced" asks it of every step, so it needs no correction for their number.
 

@@ -86,7 +86,7 @@ class DataEntry(Section):
 
 
 class SplitEntry(Section):
-    """A subset of the labelled training images of a data set."""
+    """A subset of the labeled training images of a data set."""
 
     data: Name
     recipe: Name

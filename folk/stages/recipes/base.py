@@ -60,7 +60,7 @@ class Checkpoint(Section):
     entry: str | None  # dotted key of a torch file under which the weights stand
     prefix: str  # stripped from the keys
     ignore: list[str]  # beginnings of keys, as the file has them, that are left out
-    mean: list[Fraction] = Field(min_length=3, max_length=3)  # of each colour, images in [0, 1]
+    mean: list[Fraction] = Field(min_length=3, max_length=3)  # of each color, images in [0, 1]
     std: list[Positive] = Field(min_length=3, max_length=3)
 
 

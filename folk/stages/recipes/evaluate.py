@@ -38,7 +38,7 @@ class Evaluate(Section):
     """Validation images."""
 
     resize: Count  # shorter side, pixels
-    crop: Count  # centre crop, pixels
+    crop: Count  # center crop, pixels
     batch: Count
 
 
@@ -67,7 +67,7 @@ Feature = Literal["cls", "mean", "cls-and-mean", "last-4-cls"]
 
 
 class Knn(Section):
-    """Weighted nearest neighbours."""
+    """Weighted nearest neighbors."""
 
     k: list[Count] = Field(min_length=1)  # a metric for each
     temperature: Positive
@@ -96,11 +96,11 @@ class Linear(Section):
 
 
 class Kshot(Section):
-    """Logistic regression on a few labelled images of each class."""
+    """Logistic regression on a few labeled images of each class."""
 
     shots: list[Count] = Field(min_length=1)  # images of each class
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)  # a split each, for every row
-    weight_decay: Positive  # lambda, divided by the number of labelled images as MSN does
+    weight_decay: Positive  # lambda, divided by the number of labeled images as MSN does
     center: Literal["feature", "image"]  # the mean that is subtracted
     max_iterations: Count
     tolerance: Positive
@@ -115,9 +115,9 @@ class Kshot(Section):
 
 
 class ProbeRecipe(Recipe):
-    """Frozen features, measured by neighbours, by a line, and with a few labels."""
+    """Frozen features, measured by neighbors, by a line, and with a few labels."""
 
-    feature: Feature  # of neighbours and few labels
+    feature: Feature  # of neighbors and few labels
     evaluate: Evaluate
     knn: Knn
     linear: Linear
@@ -137,7 +137,7 @@ class Decoder(Section):
 
 
 class SegmentOptim(Section):
-    """Optimiser and schedule of `segment`, which counts in updates."""
+    """Optimizer and schedule of `segment`, which counts in updates."""
 
     optimizer: Literal["adamw"]
     updates: Count
@@ -162,7 +162,7 @@ class SegmentAugment(Section):
     max_class_share: InnerFraction | None  # of one class in a crop, else another is drawn
     flip: Fraction
     jitter: NotNegative
-    photometric: bool  # MMSegmentation's distortion of colours
+    photometric: bool  # MMSegmentation's distortion of colors
 
 
 class Window(Section):
@@ -195,7 +195,7 @@ class SegmentRecipe(Recipe):
 
 
 class Attack(Section):
-    """FGSM and PGD; sizes in grey levels, of which there are 255 between black and white."""
+    """FGSM and PGD; sizes in gray levels, of which there are 255 between black and white."""
 
     eps: Positive  # largest change of a pixel
     pgd_step: Positive

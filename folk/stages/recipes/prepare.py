@@ -15,11 +15,11 @@ class Scenes(Section):
     size: Count  # side of a scene, pixels
     num_train: Count
     num_val: Count
-    num_unlabelled: Annotated[int, Field(ge=0)]
+    num_unlabeled: Annotated[int, Field(ge=0)]
     contrast: Fraction  # of the photograph
     digit_scale: list[Positive] = Field(min_length=2, max_length=2)  # side over scene side
     digit_brightness: list[Fraction] = Field(min_length=2, max_length=2)
-    colour: Fraction  # largest saturation of the ink
+    color: Fraction  # largest saturation of the ink
     seed: Annotated[int, Field(ge=0)]
 
 
@@ -101,7 +101,7 @@ class PrepareRecipe(Recipe):
 
 
 class SplitRecipe(Recipe):
-    """Which labelled images a few-label run may see: drawn, or read from a list."""
+    """Which labeled images a few-label run may see: drawn, or read from a list."""
 
     per_class: Count | None
     fraction: Annotated[float, Field(gt=0.0, le=1.0)] | None

@@ -36,7 +36,7 @@ class Reconstruction(Section):
     inverse: Literal["real", "abs"]
     region: Literal["masked", "all"]
     form: Literal["mfm", "norm"]  # MFM's mean of moduli, or one norm as FOLK prints it
-    normalise: Literal["batch", "image"]
+    normalize: Literal["batch", "image"]
     gamma: Positive
     weight_matrix: WeightMatrix | None
     average_spectrum: bool  # compare the mean spectra of the batches
@@ -98,7 +98,7 @@ class Views(Section):
     min_scale: Fraction
     max_scale: Fraction
     flip: Fraction
-    jitter: NotNegative  # strength of the colour jitter relative to DINO's; 0 is none
+    jitter: NotNegative  # strength of the color jitter relative to DINO's; 0 is none
 
 
 class Method(Section):
@@ -148,7 +148,7 @@ class Method(Section):
 
 
 class PretrainRecipe(Recipe):
-    """How one encoder comes to be; without a method it is left as it was initialised."""
+    """How one encoder comes to be; without a method it is left as it was initialized."""
 
     encoder: Encoder
     method: Method | None

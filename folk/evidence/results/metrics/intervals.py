@@ -52,8 +52,8 @@ def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     import scipy.special  # scipy.stats would cost an auditor half a second more
 
     reach = float(scipy.special.stdtrit(len(values) - 1, 0.5 + confidence / 2))
-    centre, half = mean(values), reach * spread / len(values) ** 0.5
-    return Interval(centre - half, centre + half, confidence)
+    center, half = mean(values), reach * spread / len(values) ** 0.5
+    return Interval(center - half, center + half, confidence)
 
 
 @dataclass(frozen=True)
@@ -136,10 +136,10 @@ def wilson_interval(hits: int, total: int, confidence: float = 0.95) -> Interval
 
     z = float(scipy.special.ndtri(0.5 + confidence / 2))
     share = hits / total
-    centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    center = (share + z**2 / (2 * total)) / (1 + z**2 / total)
     half = z / (1 + z**2 / total) * (share * (1 - share) / total + z**2 / (4 * total**2)) ** 0.5
     # In theory it lies in [0, 1] and holds the share; the last bits need not know.
-    low, high = min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
+    low, high = min(max(0.0, center - half), share), max(min(1.0, center + half), share)
     return Interval(low, high, confidence)
 
 

@@ -1,4 +1,4 @@
-"""k nearest neighbours on frozen features."""
+"""k nearest neighbors on frozen features."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ def knn_class_scores(
     images the earlier one counts.
 
     Args:
-        train_features: features of the labelled images, any scale.
+        train_features: features of the labeled images, any scale.
         train_labels: their classes.
         test_features: features of the images to name.
         k: number of voters; all of them when there are fewer.
@@ -69,7 +69,7 @@ def knn_scores(
     if min(ks) < 1 or temperature <= 0:
         raise InputError(f"k-NN needs k >= 1 and temperature > 0, got {min(ks)} and {temperature}")
     if len(train_features) == 0:
-        raise InputError("k-NN has no labelled image to compare with")
+        raise InputError("k-NN has no labeled image to compare with")
     assert len(train_features) == len(train_labels)
     classes = int(train_labels.max()) + 1 if num_classes is None else num_classes
     known, asked = _unit_length(train_features, "training"), _unit_length(test_features, "test")

@@ -1,4 +1,4 @@
-"""A few labelled images of each class, and a logistic regression on frozen features."""
+"""A few labeled images of each class, and a logistic regression on frozen features."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ def draw_shots(
     """Choose k images of each class for every k, the smaller choices inside the larger ones.
 
     Args:
-        labels: classes of all labelled images.
+        labels: classes of all labeled images.
         shots: the values of k.
         seed: of the draw.
 
@@ -38,7 +38,7 @@ def draw_shots(
     if len(of_class[few]) < max(shots):
         raise InputError(
             f"kshot.shots: {max(shots)} images of each class are asked for, class {few} has "
-            f"{len(of_class[few])} labelled ones"
+            f"{len(of_class[few])} labeled ones"
         )
     return {k: np.sort(np.concatenate([own[:k] for own in of_class.values()])) for k in shots}
 
@@ -56,15 +56,15 @@ def logistic_scores(
 ) -> Float[np.ndarray, "m c"]:
     """Fit a multiclass logistic regression without intercept; score the unseen images.
 
-    What is minimised is the mean loss of the n labelled images plus
+    What is minimized is the mean loss of the n labeled images plus
     `weight_decay` / n * ||w||^2 / 2, so `weight_decay` is MSN's lambda before its division by N.
     iBOT does not divide its lambda by N: its value times n is the one to give here.
 
     Args:
-        seen: features of the labelled images, any scale.
+        seen: features of the labeled images, any scale.
         labels: their classes.
         unseen: features of the images to name.
-        num_classes: width of the result; a class without a labelled image gets the lowest score.
+        num_classes: width of the result; a class without a labeled image gets the lowest score.
         weight_decay: lambda, above 0.
         center: mean that is subtracted, see `prepared`.
         max_iterations: of the solver.
@@ -74,14 +74,14 @@ def logistic_scores(
         halves ||w||^2. We differ in the solver alone: L-BFGS of scikit-learn, the same minimum.
 
     Raises:
-        InputError: fewer than two classes are labelled, or a feature has no direction.
+        InputError: fewer than two classes are labeled, or a feature has no direction.
     """
     if len(np.unique(labels)) < 2:
         raise InputError("kshot: images of at least two classes are needed")
     from sklearn.linear_model import LogisticRegression  # a second: only who asks pays it
 
     known, asked = prepared(seen, unseen, center)
-    # scikit-learn minimises C * (sum of losses) + ||w||^2 / 2: ours times n / lambda.
+    # scikit-learn minimizes C * (sum of losses) + ||w||^2 / 2: ours times n / lambda.
     model = LogisticRegression(
         C=1.0 / weight_decay, fit_intercept=False, max_iter=max_iterations, tol=tolerance
     ).fit(known, labels)
@@ -113,10 +113,10 @@ def prepared(
     """Center and L2-normalize features, in float64.
 
     Args:
-        seen: features of the labelled images.
+        seen: features of the labeled images.
         unseen: features of the others.
         center: "image" subtracts from each feature vector the mean of its own entries, then
-            normalizes; "feature" normalizes, then subtracts the mean vector of the labelled images
+            normalizes; "feature" normalizes, then subtracts the mean vector of the labeled images
             from all.
 
     Source: "image" is `cyanure.preprocess(columns=False, centering=True, normalize=True)`, as

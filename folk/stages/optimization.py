@@ -1,4 +1,4 @@
-"""Optimiser and schedule from a recipe's `optim` section, and one step over a cut batch."""
+"""Optimizer and schedule from a recipe's `optim` section, and one step over a cut batch."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -20,7 +20,7 @@ from folk.training.schedules import cosine_rate, current_rate, scaled_rates
 def optimizer_and_schedule(
     optim: Optim, groups: list[dict[str, Any]], updates_per_epoch: int
 ) -> tuple[Optimizer, Scheduler]:
-    """Scale the rates to the batch, then make the optimiser and its cosine with warm-up.
+    """Scale the rates to the batch, then make the optimizer and its cosine with warm-up.
 
     Args:
         optim: the section of a stage that counts in epochs.
