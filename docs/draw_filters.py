@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import torch
 from sklearn.datasets import load_sample_image
 
-from folk.filters.draws import Draws
+from folk.filters.rng import BatchRng
 from folk.filters.apply import apply_filter
 from folk.filters.base import FrequencyFilter
 from folk.filters.com_rcom import ComRComFilter
@@ -35,7 +35,7 @@ def main(path: str) -> None:
     axes[0, 0].imshow(photograph)
     axes[0, 0].set_title("photograph", fontsize=10)
     for column, (name, frequency_filter) in enumerate(FILTERS, start=1):
-        keep = frequency_filter(image, Draws(0, len(image)))
+        keep = frequency_filter(image, BatchRng(0, len(image)))
         filtered = apply_filter(image, keep)[0].permute(1, 2, 0)
         axes[0, column].imshow(filtered)
         axes[0, column].set_title(name, fontsize=10)

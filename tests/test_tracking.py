@@ -208,7 +208,7 @@ def test_a_replay_that_was_cut_off_is_made_whole(client, study):
 def test_half_a_database_is_never_taken_for_one(study, tmp_path):
     folder = tmp_path / "demo"
     shutil.copytree(study / RESULTS, folder, ignore=shutil.ignore_patterns("mlflow.db"))
-    for left in (".mlflow.db.aside", ".mlflow.db.aside-journal"):
+    for left in (".mlflow.db.tmp", ".mlflow.db.tmp-journal"):
         (folder / left).write_bytes(b"half")
     with small_files(200_000):
         done = sync_study(folder, None, "demo")

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from folk.evidence.core.digest import digest_input, sha256_of_json
 from folk.evidence.core.errors import InputError
-from folk.evidence.core.files import bring_to_now, whole_file, write_json
+from folk.evidence.core.files import atomic_write, clamp_future_mtimes, write_json
 from folk.evidence.core.yaml_model import parse_value
 from folk.evidence.record.fingerprint import code_fingerprint
 from folk.evidence.record.lineage import scale_of
@@ -181,8 +181,8 @@ def run_job(
         identity=job.identity,
         threads=job.threads,
     ) as record:
-        _head_the_log(record.fields)
-        _not_ahead(job)
+        _write_log_header(record.fields)
+        _clamp_input_mtimes(job)
         name = "/".join(filter(None, (job.stage, job.run, job.evaluation)))
         with LiveMirror(os.environ.get("MLFLOW_TRACKING_URI"), job.study, name) as mirror:
 
@@ -194,7 +194,7 @@ def run_job(
         write_json(job.work / "metrics.json", metrics)
         _write_recipe(job.work / "recipe.yaml", job.recipe)
         names = [*outputs, "metrics.json", "recipe.yaml"]
-        _not_ahead(job)  # the clock may have been set back meanwhile
+        _clamp_input_mtimes(job)  # the clock may have been set back meanwhile
         record.finish(
             outputs={name: job.out / name for name in names},
             metrics=metrics,
@@ -226,7 +226,7 @@ def _setting(text: str) -> tuple[str, Any]:
     return key, parse_value(value)
 
 
-def _head_the_log(fields: Mapping[str, Any]) -> None:
+def _write_log_header(fields: Mapping[str, Any]) -> None:
     """Begin this start's part of the log, which keeps what earlier starts of the job said."""
     slurm = fields["scheduler"]
     job = f", SLURM job {slurm['job_id']}" if slurm else ""
@@ -234,16 +234,16 @@ def _head_the_log(fields: Mapping[str, Any]) -> None:
     print(f"--- {fields['stage']} {fields['run']}, {fields['started']}, {where}", file=sys.stderr)
 
 
-def _not_ahead(job: Job) -> None:
+def _clamp_input_mtimes(job: Job) -> None:
     """See to it that the workflow will find this result newer than what it is made from.
 
     It deletes one that is older. Files that did not come from a job are the user's own.
     """
     made = [path for path in job.inputs.values() if path.with_name("record.json").is_file()]
-    say_ahead(bring_to_now([job.recipe_path, *made]))
+    log_clamped(clamp_future_mtimes([job.recipe_path, *made]))
 
 
-def say_ahead(changed: list[Path]) -> None:
+def log_clamped(changed: list[Path]) -> None:
     """Tell of time stamps that were ahead of the clock."""
     for path in changed:
         print(f"{path}: its time stamp was ahead of the clock and is now's", file=sys.stderr)
@@ -251,5 +251,5 @@ def say_ahead(changed: list[Path]) -> None:
 
 def _write_recipe(path: Path, recipe: Recipe) -> None:
     prose = recipe.model_dump(mode="json", include={"about", "source", "assume"})
-    with whole_file(path) as aside, aside.open("w", encoding="utf-8") as file:
+    with atomic_write(path) as temp, temp.open("w", encoding="utf-8") as file:
         YAML().dump(prose | result_values(recipe), file)

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from folk.cli.job import say_ahead
-from folk.evidence.core.files import bring_to_now, write_json
+from folk.cli.job import log_clamped
+from folk.evidence.core.files import clamp_future_mtimes, write_json
 from folk.evidence.study.study import load_study
 
 StudyFile = Annotated[Path, typer.Argument(help="study file, such as config/demo.yaml")]
@@ -39,7 +39,7 @@ def mlflow_sync(
     from folk.evidence.adapters.mlflow_mirror import sync_study
 
     name = load_study(study).name
-    say_ahead(bring_to_now((results / name).glob("*/**/record.json")))
+    log_clamped(clamp_future_mtimes((results / name).glob("*/**/record.json")))
     done = sync_study(results / name, uri, name)
     if report is not None:
         write_json(report, vars(done))

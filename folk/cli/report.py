@@ -4,9 +4,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from folk.cli.job import say_ahead
+from folk.cli.job import log_clamped
 from folk.cli.read import PublishedFile, Results, StudyFile, from_here
-from folk.evidence.core.files import bring_to_now
+from folk.evidence.core.files import clamp_future_mtimes
 from folk.evidence.study.study import load_study
 
 
@@ -30,7 +30,7 @@ def report(
     study, published, results = map(from_here, (study, published, results))
     named = load_study(study)
     folder = results / named.name
-    say_ahead(bring_to_now([published, *folder.glob("*/**/record.json")]))
+    log_clamped(clamp_future_mtimes([published, *folder.glob("*/**/record.json")]))
 
     today = Today(recipe=recipes_today(named, study))
     tell = teller(Chain(folder), named, load_published(published), today)

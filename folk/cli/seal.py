@@ -8,7 +8,7 @@ from rich.console import Console
 
 from folk.cli.read import Results, StudyFile
 from folk.evidence.core.errors import InputError
-from folk.evidence.core.files import sweep
+from folk.evidence.core.files import remove_stale_temp_files
 from folk.evidence.study.study import load_study
 
 
@@ -40,7 +40,7 @@ def seal(
         _check(folder, signers)
         return
     for part in (folder, *(folder / name for name in ("tables", "figures", "metrics"))):
-        sweep(part)
+        remove_stale_temp_files(part)
     made = write_seal(named, study, folder)
     _say(
         f"seal: {len(made.records)} records, {len(made.failed)} of failed or interrupted jobs, "

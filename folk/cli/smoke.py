@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from folk.cli.read import Results, StudyFile
 from folk.evidence.core.digest import digest_file
 from folk.evidence.core.errors import InputError
-from folk.evidence.core.files import whole_file
+from folk.evidence.core.files import atomic_write
 from folk.evidence.study.study import Study, load_study, written_study
 from folk.stages.recipes.base import Recipe
 from folk.stages.recipes.cover import Cover, smallest_cover
@@ -63,7 +63,7 @@ def smoke(
     )
     plain = YAML()
     plain.default_flow_style, plain.width = None, 120
-    with whole_file(path) as aside, aside.open("w", encoding="utf-8") as file:
+    with atomic_write(path) as temp, temp.open("w", encoding="utf-8") as file:
         file.write(
             f"# Written by `python -m folk smoke {study}`; write it again, do not edit it.\n"
         )

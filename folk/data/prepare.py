@@ -26,7 +26,7 @@ from folk.data.shards import FORMAT
 from folk.data.wnids import is_wnid
 from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter
 from folk.evidence.core.errors import InputError, nearest
-from folk.evidence.core.files import ASIDE, whole_file, write_json
+from folk.evidence.core.files import TEMP_SUFFIX, atomic_write, write_json
 
 MAX_ROWS_PER_SHARD = 65536
 # Rows of the manifest that are written at once.
@@ -86,8 +86,8 @@ def prepare_scenes(
         )
         for s in _chained(first, composed)
     )
-    with _all_or_nothing(folder, confirm) as aside:
-        shards, counts = _write(aside, images)
+    with _all_or_nothing(folder, confirm) as temp:
+        shards, counts = _write(temp, images)
         counts = {split: counts.get(split, 0) for split in scenes.SPLITS}
         sources = [
             {"name": source.name, "sha256": source.sha256, "bytes": source.num_bytes}
@@ -97,7 +97,7 @@ def prepare_scenes(
         said = description(
             name, "scenes", scenes.CLASSES, scenes.SEGMENTATION_CLASSES, counts, sources, shards
         )
-        write_json(aside / "dataset.json", said | {"image_size": [height, width]})
+        write_json(temp / "dataset.json", said | {"image_size": [height, width]})
     return counts
 
 
@@ -155,26 +155,26 @@ def prepare_image_folder(
                 yield SourceImage(key, label_of[key.split("/")[1]], split, image, sha256)
 
     name = name or source.resolve().name
-    with _all_or_nothing(folder, confirm) as aside:
-        shards, counts = _write(aside, images())
+    with _all_or_nothing(folder, confirm) as temp:
+        shards, counts = _write(temp, images())
         sources = [{"name": name, "sha256": digest.hexdigest(), "bytes": num_bytes}]
         wnids = classes if all(map(is_wnid, classes)) else None
-        shared = shared_images(aside / "manifest.parquet")
+        shared = shared_images(temp / "manifest.parquet")
         tell_shared_images(shared, counts)
         said = description(name, "folder", classes, None, counts, sources, shards, wnids, shared)
-        write_json(aside / "dataset.json", said)
+        write_json(temp / "dataset.json", said)
     return counts
 
 
 def _write(
-    aside: Path, images: Iterable[SourceImage]
+    temp: Path, images: Iterable[SourceImage]
 ) -> tuple[dict[str, ShardInfo], dict[str, int]]:
     """Write shards and manifest, split after split; returns the shards and the counts."""
     shards: dict[str, ShardInfo] = {}
     counts: dict[str, int] = {}
     rows: list[tuple[Any, ...]] = []
     with (
-        whole_file(aside / "manifest.parquet") as path,
+        atomic_write(temp / "manifest.parquet") as path,
         pq.ParquetWriter(path, MANIFEST_SCHEMA) as manifest,
         contextlib.ExitStack() as current,
     ):
@@ -185,9 +185,7 @@ def _write(
                 if writer is not None:
                     shards |= writer.shards
                 writer = current.enter_context(
-                    ShardWriter(
-                        aside / "shards", image.split, max_rows_per_shard=MAX_ROWS_PER_SHARD
-                    )
+                    ShardWriter(temp / "shards", image.split, max_rows_per_shard=MAX_ROWS_PER_SHARD)
                 )
                 counts[image.split] = 0
             assert writer is not None
@@ -259,7 +257,7 @@ def _all_or_nothing(folder: Path, confirm: Callable[[], None] = lambda: None) ->
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own: a job whose driver was killed may still be at the same work.
-    name = tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=ASIDE, dir=folder.parent)
+    name = tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=TEMP_SUFFIX, dir=folder.parent)
     try:
         yield Path(name)
         confirm()
@@ -268,13 +266,13 @@ def _all_or_nothing(folder: Path, confirm: Callable[[], None] = lambda: None) ->
         shutil.rmtree(name, ignore_errors=True)
 
 
-def move_data_set(aside: Path, folder: Path) -> None:
-    """Move a finished data set from `aside` to `folder`, in place of an older one."""
+def move_data_set(temp: Path, folder: Path) -> None:
+    """Move a finished data set from `temp` to `folder`, in place of an older one."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dataset.json").unlink(missing_ok=True)
     shutil.rmtree(folder / "shards", ignore_errors=True)
     for made in ("shards", "manifest.parquet", "dataset.json"):
-        (aside / made).replace(folder / made)
+        (temp / made).replace(folder / made)
 
 
 def _files_by_class(split: Path) -> dict[str, list[str]]:

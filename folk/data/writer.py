@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from folk.evidence.core.errors import InputError
-from folk.evidence.core.files import whole_file
+from folk.evidence.core.files import atomic_write
 
 ROWS_PER_BATCH = 1024
 # A batch is also ended by its size, so that large images do not pile up in memory.
@@ -132,8 +132,8 @@ class ShardWriter:
 
     def _write_batch(self) -> None:
         if self._writer is None:
-            aside = self._open.enter_context(whole_file(self._folder / self._name()))
-            self._hashed = _HashedFile(self._open.enter_context(aside.open("wb")))
+            temp = self._open.enter_context(atomic_write(self._folder / self._name()))
+            self._hashed = _HashedFile(self._open.enter_context(temp.open("wb")))
             sink = pa.PythonFile(self._hashed, mode="w")
             self._writer = self._open.enter_context(pa.ipc.new_file(sink, SHARD_SCHEMA))
             # Entered last, so that it ends before the file that it writes is closed.

@@ -11,7 +11,7 @@ from typing import ClassVar
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from folk.filters.draws import Draws
+from folk.filters.rng import BatchRng
 
 Images = Float[Tensor, "b c h w"]
 Keep = Bool[Tensor, "b m h w_half"]
@@ -30,12 +30,12 @@ class FrequencyFilter(ABC):
     kind: ClassVar[str]
 
     @abstractmethod
-    def __call__(self, images: Images, draws: Draws) -> Keep:
+    def __call__(self, images: Images, rng: BatchRng) -> Keep:
         """Draw one mask per image; `images` are in [0, 1]."""
 
-    def draw_pair(self, u: Images, v: Images, draws: Draws) -> tuple[Keep, Keep]:
+    def draw_pair(self, u: Images, v: Images, rng: BatchRng) -> tuple[Keep, Keep]:
         """Draw the masks of the two views of each image; independent ones unless overridden."""
-        return self(u, draws), self(v, draws)
+        return self(u, rng), self(v, rng)
 
     def sides(self) -> "list[tuple[str, FrequencyFilter]]":
         """What a figure shows of this filter: each of its faces by name, as a filter of its own."""

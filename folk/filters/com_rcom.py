@@ -11,7 +11,7 @@ from torch import Tensor
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.ranges import Fraction, InnerFraction
 from folk.filters.base import FrequencyFilter, Images, Keep
-from folk.filters.draws import Draws
+from folk.filters.rng import BatchRng
 from folk.filters.spectrum import half_spectrum, multiplicity, symmetrized
 
 ThresholdDraw = Literal["view", "image", "batch"]
@@ -59,17 +59,17 @@ class ComRComFilter(FrequencyFilter):
     def __post_init__(self) -> None:
         check_thresholds(self.thresholds)
 
-    def __call__(self, images: Images, draws: Draws) -> Keep:
+    def __call__(self, images: Images, rng: BatchRng) -> Keep:
         """Draw Com or RCom and a threshold for each image."""
-        is_com = draws.coins(self.p_com)
-        which = draw_thresholds(len(self.thresholds), len(images), self.threshold_draw, draws)
+        is_com = rng.bernoulli(self.p_com)
+        which = draw_thresholds(len(self.thresholds), len(images), self.threshold_draw, rng)
         return self._keep(images, is_com, which)
 
-    def draw_pair(self, u: Images, v: Images, draws: Draws) -> tuple[Keep, Keep]:
+    def draw_pair(self, u: Images, v: Images, rng: BatchRng) -> tuple[Keep, Keep]:
         """Draw Com or RCom and thresholds for both views of each image."""
-        com_u, com_v = draws.coin_pair(self.p_com, self.pairing)
+        com_u, com_v = rng.bernoulli_pair(self.p_com, self.pairing)
         num_choices = len(self.thresholds)
-        which_u, which_v = draw_threshold_pair(num_choices, len(u), self.threshold_draw, draws)
+        which_u, which_v = draw_threshold_pair(num_choices, len(u), self.threshold_draw, rng)
         return self._keep(u, com_u, which_u), self._keep(v, com_v, which_v)
 
     def sides(self) -> list[tuple[str, FrequencyFilter]]:
@@ -120,22 +120,22 @@ def check_thresholds(thresholds: tuple[float, ...]) -> None:
 
 
 def draw_thresholds(
-    num_choices: int, count: int, threshold_draw: ThresholdDraw, draws: Draws
+    num_choices: int, count: int, threshold_draw: ThresholdDraw, rng: BatchRng
 ) -> Int[Tensor, "b"]:
     """Draw which threshold each of `count` images gets; each choice has the same probability."""
     if threshold_draw == "batch":
-        return torch.full((count,), draws.one_integer(num_choices))
-    return draws.integers(num_choices)
+        return torch.full((count,), rng.integer(num_choices))
+    return rng.integers(num_choices)
 
 
 def draw_threshold_pair(
-    num_choices: int, count: int, threshold_draw: ThresholdDraw, draws: Draws
+    num_choices: int, count: int, threshold_draw: ThresholdDraw, rng: BatchRng
 ) -> tuple[Int[Tensor, "b"], Int[Tensor, "b"]]:
     """Draw thresholds for both views of `count` images; they share one unless drawn per view."""
-    first = draw_thresholds(num_choices, count, threshold_draw, draws)
+    first = draw_thresholds(num_choices, count, threshold_draw, rng)
     if threshold_draw != "view":
         return first, first
-    return first, draw_thresholds(num_choices, count, threshold_draw, draws)
+    return first, draw_thresholds(num_choices, count, threshold_draw, rng)
 
 
 def symmetric_magnitude(planes: Float[Tensor, "b m h w"]) -> Float[Tensor, "b m h w_half"]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.ranges import Count, Fraction, Positive
 from folk.filters.base import FrequencyFilter, Images, Keep
-from folk.filters.draws import Draws
+from folk.filters.rng import BatchRng
 from folk.filters.spectrum import bin_positions, symmetrized
 
 
@@ -56,14 +56,14 @@ class GaborFilter(FrequencyFilter):
                 " (orientations x frequencies); lower it"
             )
 
-    def __call__(self, images: Images, draws: Draws) -> Keep:
+    def __call__(self, images: Images, rng: BatchRng) -> Keep:
         """Draw filters, and whether they are hidden, for each image."""
-        return self._keep(images, draws.coins(self.hide_prob), draws)
+        return self._keep(images, rng.bernoulli(self.hide_prob), rng)
 
-    def draw_pair(self, u: Images, v: Images, draws: Draws) -> tuple[Keep, Keep]:
+    def draw_pair(self, u: Images, v: Images, rng: BatchRng) -> tuple[Keep, Keep]:
         """Draw filters, and whether they are hidden, for both views of each image."""
-        hide_u, hide_v = draws.coin_pair(self.hide_prob, self.pairing)
-        return self._keep(u, hide_u, draws), self._keep(v, hide_v, draws)
+        hide_u, hide_v = rng.bernoulli_pair(self.hide_prob, self.pairing)
+        return self._keep(u, hide_u, rng), self._keep(v, hide_v, rng)
 
     def sides(self) -> list[tuple[str, FrequencyFilter]]:
         """Both sides of the coin."""
@@ -72,7 +72,7 @@ class GaborFilter(FrequencyFilter):
             ("Gabor kept", dataclasses.replace(self, hide_prob=0.0)),
         ]
 
-    def _keep(self, images: Images, hides: Bool[Tensor, "b"], draws: Draws) -> Keep:
+    def _keep(self, images: Images, hides: Bool[Tensor, "b"], rng: BatchRng) -> Keep:
         bank = gabor_bank(
             (images.shape[-2], images.shape[-1]),
             self._scaled(min(images.shape[-2:])),
@@ -80,7 +80,7 @@ class GaborFilter(FrequencyFilter):
             self.octaves,
             images.device,
         )
-        order = draws.uniform(len(bank)).argsort(dim=1)
+        order = rng.uniform(len(bank)).argsort(dim=1)
         chosen = (order < self.num_chosen).to(images.device, torch.float32)
         covered = (chosen @ bank.flatten(1).float() > 0.0).view(-1, 1, *bank.shape[1:])
         return covered != hides.to(images.device)[:, None, None, None]

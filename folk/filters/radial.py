@@ -10,7 +10,7 @@ from torch import Tensor
 
 from folk.evidence.core.ranges import Count, Fraction, Positive
 from folk.filters.base import FrequencyFilter, Images, Keep
-from folk.filters.draws import Draws
+from folk.filters.rng import BatchRng
 from folk.filters.spectrum import bin_distance_squared
 
 
@@ -62,13 +62,13 @@ class RadialFilter(FrequencyFilter):
     radius_outer: Positive | None = None
     pairing: Literal["independent", "one_of_each"] = "independent"
 
-    def __call__(self, images: Images, draws: Draws) -> Keep:
+    def __call__(self, images: Images, rng: BatchRng) -> Keep:
         """Draw low or high for each image."""
-        return self._keep(images, draws.coins(self.low_pass_prob))
+        return self._keep(images, rng.bernoulli(self.low_pass_prob))
 
-    def draw_pair(self, u: Images, v: Images, draws: Draws) -> tuple[Keep, Keep]:
+    def draw_pair(self, u: Images, v: Images, rng: BatchRng) -> tuple[Keep, Keep]:
         """Draw low or high for both views of each image."""
-        low_u, low_v = draws.coin_pair(self.low_pass_prob, self.pairing)
+        low_u, low_v = rng.bernoulli_pair(self.low_pass_prob, self.pairing)
         return self._keep(u, low_u), self._keep(v, low_v)
 
     def sides(self) -> list[tuple[str, FrequencyFilter]]:

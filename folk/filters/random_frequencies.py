@@ -16,7 +16,7 @@ from folk.filters.com_rcom import (
     draw_thresholds,
     largest_fraction,
 )
-from folk.filters.draws import Draws
+from folk.filters.rng import BatchRng
 from folk.filters.spectrum import half_width, multiplicity, symmetrized
 
 
@@ -49,18 +49,18 @@ class RandomFilter(FrequencyFilter):
     def __post_init__(self) -> None:
         check_thresholds(self.thresholds)
 
-    def __call__(self, images: Images, draws: Draws) -> Keep:
+    def __call__(self, images: Images, rng: BatchRng) -> Keep:
         """Draw a threshold, the coefficients, and whether they are kept, for each image."""
-        keeps_few = draws.coins(self.p_few)
-        which = draw_thresholds(len(self.thresholds), len(images), self.threshold_draw, draws)
-        return self._keep(images, keeps_few, which, draws)
+        keeps_few = rng.bernoulli(self.p_few)
+        which = draw_thresholds(len(self.thresholds), len(images), self.threshold_draw, rng)
+        return self._keep(images, keeps_few, which, rng)
 
-    def draw_pair(self, u: Images, v: Images, draws: Draws) -> tuple[Keep, Keep]:
+    def draw_pair(self, u: Images, v: Images, rng: BatchRng) -> tuple[Keep, Keep]:
         """Draw thresholds, coefficients and whether they are kept for both views of each image."""
-        few_u, few_v = draws.coin_pair(self.p_few, self.pairing)
+        few_u, few_v = rng.bernoulli_pair(self.p_few, self.pairing)
         num_choices = len(self.thresholds)
-        which_u, which_v = draw_threshold_pair(num_choices, len(u), self.threshold_draw, draws)
-        return self._keep(u, few_u, which_u, draws), self._keep(v, few_v, which_v, draws)
+        which_u, which_v = draw_threshold_pair(num_choices, len(u), self.threshold_draw, rng)
+        return self._keep(u, few_u, which_u, rng), self._keep(v, few_v, which_v, rng)
 
     def sides(self) -> list[tuple[str, FrequencyFilter]]:
         """The chosen coefficients kept and removed, at each threshold."""
@@ -74,10 +74,10 @@ class RandomFilter(FrequencyFilter):
         ]
 
     def _keep(
-        self, images: Images, keeps_few: Bool[Tensor, "b"], which: Int[Tensor, "b"], draws: Draws
+        self, images: Images, keeps_few: Bool[Tensor, "b"], which: Int[Tensor, "b"], rng: BatchRng
     ) -> Keep:
         height, width = images.shape[-2:]
-        ranking = random_ranking(draws.integers(2**62), height, width, images.device)
+        ranking = random_ranking(rng.integers(2**62), height, width, images.device)
         is_chosen = largest_fraction(ranking, width, self.thresholds, which)
         keep: Tensor = is_chosen == keeps_few.to(images.device)[:, None, None, None]
         return keep

@@ -18,7 +18,7 @@ from torch.nn.functional import conv2d, interpolate, pad
 
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.ranges import Count, Positive
-from folk.filters.draws import Draws
+from folk.filters.rng import BatchRng
 
 Images = Float[Tensor, "b c h w"]
 
@@ -29,7 +29,7 @@ class Degradation(Protocol):
 
     kind: ClassVar[str]
 
-    def __call__(self, images: Images, draws: Draws) -> Images:
+    def __call__(self, images: Images, rng: BatchRng) -> Images:
         """Return the spoiled images, in float32; `images` are in [0, 1]."""
         ...
 
@@ -49,7 +49,7 @@ class SuperResolution:
 
     factor: Count = 8
 
-    def __call__(self, images: Images, draws: Draws) -> Images:
+    def __call__(self, images: Images, rng: BatchRng) -> Images:
         """Return the images without their details; nothing is drawn."""
         height, width = images.shape[-2:]
         if min(height, width) < self.factor:
@@ -89,7 +89,7 @@ class Deblur:
                 " odd, the first not larger"
             )
 
-    def __call__(self, images: Images, draws: Draws) -> Images:
+    def __call__(self, images: Images, rng: BatchRng) -> Images:
         """Draw a kernel size for each image and blur it."""
         count, colors, height, width = images.shape
         reach = self.max_size // 2
@@ -99,7 +99,7 @@ class Deblur:
                 f" {height} x {width} pixels; lower it"
             )
         num_sizes = (self.max_size - self.min_size) // 2 + 1
-        drawn = draws.integers(num_sizes)
+        drawn = rng.integers(num_sizes)
         kernels = gaussian_kernels(self.min_size + 2 * drawn, self.sigma, self.max_size)
         # One group for each color of each image; a Gaussian is a product of two lines.
         weights = kernels.to(images.device).repeat_interleave(colors, dim=0)
@@ -123,14 +123,14 @@ class Denoise:
 
     level: Positive = 75.0
 
-    def __call__(self, images: Images, draws: Draws) -> Images:
+    def __call__(self, images: Images, rng: BatchRng) -> Images:
         """Draw the noise and add it."""
         near = Generator(images.device)
         noise = [
             torch.randn(
                 images.shape[1:], generator=near.manual_seed(int(seed)), device=images.device
             )
-            for seed in draws.integers(2**62)
+            for seed in rng.integers(2**62)
         ]
         return images.float() + self.level / 255.0 * torch.stack(noise)
 

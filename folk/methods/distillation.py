@@ -99,7 +99,7 @@ class PlainHead(nn.Module):
         return logits
 
 
-def hold_last_layer(head: DistillationHead | PlainHead) -> None:
+def cancel_last_layer_gradients(head: DistillationHead | PlainHead) -> None:
     """Drop the last layer's gradients; called between `backward` and the optimizer's step.
 
     Source: DINO's code freezes the last layer during the first epoch, which keeps the outputs

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from folk.evidence.core.errors import InputError
-from folk.evidence.core.files import whole_file, write_json
+from folk.evidence.core.files import atomic_write, write_json
 from folk.evidence.core.json_file import read_form
 
 FORMAT = 1
@@ -32,9 +32,9 @@ def write_weights(folder: Path, kind: Kind, network: nn.Module) -> str:
     """Write the weights, whole or not at all; return their digest."""
     path = folder / f"{kind.name}.safetensors"
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    with whole_file(path) as aside:
+    with atomic_write(path) as temp:
         # Not save_file: it writes to a name of its own first, which a kill would leave behind.
-        aside.write_bytes(save(state))
+        temp.write_bytes(save(state))
     return sha256_of(path)
 
 

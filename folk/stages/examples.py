@@ -12,10 +12,10 @@ from torch import Tensor
 from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import eval_transform, unit_range
-from folk.evidence.core.files import whole_file
+from folk.evidence.core.files import atomic_write
 from folk.filters.apply import apply_filter
 from folk.filters.base import FrequencyFilter
-from folk.filters.draws import Draws
+from folk.filters.rng import BatchRng
 from folk.filters.spectrum import half_spectrum
 from folk.methods.degradations import Degradation
 from folk.methods.student_teacher import FrequencyModel
@@ -55,7 +55,7 @@ def save_examples(
                 rebuilt = model.rebuild(seen) * model.std + model.mean
             reconstructed.append(_bytes(rebuilt.clamp(0.0, 1.0)))
     shape = (0, count, size, size)
-    with whole_file(path) as aside, aside.open("wb") as file:
+    with atomic_write(path) as temp, temp.open("wb") as file:
         np.savez_compressed(
             file,
             images=_bytes(images),
@@ -88,11 +88,11 @@ def _seen(
     """Name, mask of the first color and spoiled images, for each side of what spoils them."""
     if isinstance(corruption, FrequencyFilter):
         for name, one_sided in corruption.sides():
-            keep = one_sided(images, Draws(0, len(images)))
+            keep = one_sided(images, BatchRng(0, len(images)))
             yield name, keep[:, 0], apply_filter(images, keep, clamp=False, inverse=inverse)
     elif corruption is not None:
         everything = torch.ones_like(half_spectrum(images[:, 0]), dtype=torch.bool)
-        yield corruption.kind, everything, corruption(images, Draws(0, len(images)))
+        yield corruption.kind, everything, corruption(images, BatchRng(0, len(images)))
 
 
 def _bytes(images: Tensor) -> np.ndarray:

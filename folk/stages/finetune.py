@@ -28,7 +28,7 @@ from folk.stages.images import (
     keys_of,
     micro_batches,
     normalize,
-    over_all,
+    run_inference,
     whole_batches,
 )
 from folk.stages.loop import train_on
@@ -116,7 +116,7 @@ def finetune(
 
     def logits_of_all() -> np.ndarray:
         model.eval()
-        logits = over_all(
+        logits = run_inference(
             validation,
             lambda batch: _logits(model, to_normal, batch, world, optim.precision),
             batch=recipe.evaluate.batch,

@@ -113,7 +113,7 @@ def training_batches(
         yield from batches
 
 
-def over_all(
+def run_inference(
     dataset: ImageDataset,
     of_batch: Callable[[dict[str, Any]], np.ndarray],
     *,

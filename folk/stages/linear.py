@@ -26,7 +26,7 @@ Live = Callable[[int, dict[str, float]], None]
 LOG_EVERY = 50  # updates between two lines of metrics.jsonl; at an epoch's end there is one too
 
 
-def line_on_whole(
+def linear_probe_on_features(
     section: Linear,
     seen: Float[np.ndarray, "n d"],
     seen_labels: Integer[np.ndarray, "n"],
@@ -75,7 +75,7 @@ def line_on_whole(
     return logits  # type: ignore[no-any-return]
 
 
-def line_on_crops(
+def linear_probe_on_crops(
     section: Linear,
     images: ImageDataset,
     feature_of: Callable[[dict[str, Any]], Tensor],

@@ -14,9 +14,9 @@ from folk.data.shards import PreparedData
 from folk.data.transforms import unit_range, view_transforms
 from folk.filters import FILTERS
 from folk.filters.base import FrequencyFilter
-from folk.filters.draws import Draws
+from folk.filters.rng import BatchRng
 from folk.methods.degradations import DEGRADATIONS, Degradation
-from folk.methods.distillation import DistillationHead, PlainHead, hold_last_layer
+from folk.methods.distillation import DistillationHead, PlainHead, cancel_last_layer_gradients
 from folk.methods.losses import WeightMatrix, removed_count
 from folk.methods.student_teacher import (
     Distillation,
@@ -267,7 +267,7 @@ def pretrain_update(
     parts.schedule.step_update(step)
     seed_all(seed, "update", step, world.rank)
     share = world.share(len(views[0]))
-    draws = Draws(derived_seed(seed, "filter", step), world.size * len(views[0]), share)
+    rng = BatchRng(derived_seed(seed, "filter", step), world.size * len(views[0]), share)
     temperature = []
     if section is not None:
         temperature = [
@@ -282,7 +282,7 @@ def pretrain_update(
 
     # What is hidden of each image, and how much of the whole batch.
     drawn = views[: recipe.method.num_views]
-    seen = _corrupted(parts, drawn, draws)
+    seen = _corrupted(parts, drawn, rng)
     slices = list(micro_batches(len(views[0]), recipe.runtime.max_batch))
     removed = _removed(parts, drawn, seen, world, len(slices))
 
@@ -303,7 +303,7 @@ def pretrain_update(
     student_teacher = parts.inner if isinstance(parts.inner, StudentTeacher) else None
     epoch = step / parts.updates_per_epoch
     if student_teacher and section and epoch < section.freeze_last_layer_epochs:
-        hold_last_layer(student_teacher.distillation_head)
+        cancel_last_layer_gradients(student_teacher.distillation_head)
     if recipe.optim.clip_grad is not None:
         trained = [p for p in parts.model.parameters() if p.requires_grad]
         total["grad_norm"] = nn.utils.clip_grad_norm_(trained, recipe.optim.clip_grad)
@@ -319,14 +319,14 @@ def pretrain_update(
     return total
 
 
-def _corrupted(parts: Parts, views: list[Tensor], draws: Draws) -> list[Tensor]:
+def _corrupted(parts: Parts, views: list[Tensor], rng: BatchRng) -> list[Tensor]:
     """What was drawn for each view: masks, or spoiled images."""
     if isinstance(parts.inner, StudentTeacher):
         assert isinstance(parts.corruption, FrequencyFilter)
         u, v = views
-        return [*parts.corruption.draw_pair(u, v, draws)]
+        return [*parts.corruption.draw_pair(u, v, rng)]
     (view,) = views
-    return [parts.corruption(view, draws)]
+    return [parts.corruption(view, rng)]
 
 
 def _removed(

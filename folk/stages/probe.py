@@ -18,8 +18,8 @@ from folk.evidence.results.metrics.kshot import draw_shots, kshot_metrics, logis
 from folk.evidence.results.metrics.variants import write_variants
 from folk.models.encoder import load_encoder
 from folk.models.frozen import Feature, frozen_feature
-from folk.stages.images import autocast, cache_bytes, keys_of, normalize, over_all
-from folk.stages.linear import line_on_crops, line_on_whole
+from folk.stages.images import autocast, cache_bytes, keys_of, normalize, run_inference
+from folk.stages.linear import linear_probe_on_crops, linear_probe_on_features
 from folk.stages.recipes.evaluate import Knn, Kshot, ProbeRecipe
 from folk.training.distributed import World
 from folk.training.history import History
@@ -89,7 +89,7 @@ def probe(
     def features(of: ImageDataset, which: Feature) -> np.ndarray:
         batch, workers = recipe.evaluate.batch, recipe.runtime.workers
         rows = partial(_rows, feature_of, which)
-        return over_all(of, rows, batch=batch, world=world, workers=workers)
+        return run_inference(of, rows, batch=batch, world=world, workers=workers)
 
     training, validation = images("train", keys_of(split)), images("val", None)
     seen, unseen = features(training, recipe.feature), features(validation, recipe.feature)
@@ -103,7 +103,7 @@ def probe(
             flip=linear.flip,
             interpolation=linear.interpolation,
         )
-        logits, history = line_on_crops(
+        logits, history = linear_probe_on_crops(
             linear,
             images("train", keys_of(split), crops),
             lambda batch: feature_of(batch, linear.feature),
@@ -125,7 +125,7 @@ def probe(
 
     if linear.views == "whole":
         history = History(work / "metrics.jsonl", 0)
-        logits = line_on_whole(
+        logits = linear_probe_on_features(
             linear,
             line_seen,
             training.labels(),

@@ -21,7 +21,7 @@ from folk.evidence.results.metrics.corruption import corruption_split, robustnes
 from folk.evidence.results.metrics.variants import write_variants
 from folk.models.classifier import ClassifierInfo, load_classifier
 from folk.stages.attacks import fgsm, pgd
-from folk.stages.images import autocast, cache_bytes, normalize, over_all
+from folk.stages.images import autocast, cache_bytes, normalize, run_inference
 from folk.stages.recipes.evaluate import Attack, Evaluate, RobustnessRecipe
 from folk.training.distributed import World
 from folk.training.randomness import derived_seed
@@ -94,7 +94,7 @@ def robustness(
                 num_classes=len(own),
                 cache_bytes=cache_bytes(recipe.runtime.cache_mb),
             )
-            logits = over_all(
+            logits = run_inference(
                 images,
                 partial(logits_of, own=own, move=variant.move),
                 batch=recipe.evaluate.batch,

@@ -29,7 +29,7 @@ from folk.stages.images import (
     keys_of,
     micro_batches,
     normalize,
-    over_all,
+    run_inference,
     whole_batches,
 )
 from folk.stages.loop import train_on
@@ -151,7 +151,7 @@ def segment(
         live=live,
     )
     model.eval()
-    confusions = over_all(
+    confusions = run_inference(
         validation,
         lambda batch: _confusions(recipe, model, to_normal, batch, num_classes, world),
         # Images of different sizes go one by one, on each process its own.

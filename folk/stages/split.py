@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from folk.data.shards import PreparedData
 from folk.data.splits import draw_split, read_list
 from folk.evidence.core.errors import InputError
-from folk.evidence.core.files import whole_file
+from folk.evidence.core.files import atomic_write
 from folk.stages.recipes.prepare import SplitRecipe
 
 
@@ -57,6 +57,6 @@ def run_split(
             )
     chosen = labels[rows]
     columns = {"key": [keys[row] for row in rows], "label": pa.array(chosen, pa.int32())}
-    with whole_file(out / "keys.parquet") as aside:
-        pq.write_table(pa.table(columns), aside)
+    with atomic_write(out / "keys.parquet") as temp:
+        pq.write_table(pa.table(columns), temp)
     return {"images": float(len(rows)), "classes": float(len(set(chosen.tolist())))}

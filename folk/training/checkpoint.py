@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from folk.evidence.core.errors import InputError
-from folk.evidence.core.files import UnwritableError, whole_file
+from folk.evidence.core.files import UnwritableError, atomic_write
 
 
 def save_checkpoint(path: Path, identity: str, update: int, state: dict[str, Any]) -> None:
-    """Write a checkpoint aside and rename it, so that a kill leaves the previous one.
+    """Write a checkpoint temp and rename it, so that a kill leaves the previous one.
 
     Args:
         path: the checkpoint.
@@ -24,7 +24,7 @@ def save_checkpoint(path: Path, identity: str, update: int, state: dict[str, Any
     """
     try:
         # An open file and not its path: of a path torch does not tell why writing failed.
-        with whole_file(path) as aside, aside.open("wb") as file:
+        with atomic_write(path) as temp, temp.open("wb") as file:
             torch.save({"identity": identity, "update": update, "state": state}, file)
     except UnwritableError as error:
         raise InputError(

@@ -257,10 +257,10 @@ def test_an_edited_record_and_an_exchanged_encoder_are_named(toy):
 
 def test_evaluations_of_two_seeds_cannot_be_swapped(toy):
     folders = [RESULTS / "finetune" / run / "full" for run in ("mfm-s0", "mfm-s1")]
-    aside = folders[0].with_name("aside")
-    folders[0].rename(aside)
+    temp = folders[0].with_name("aside")
+    folders[0].rename(temp)
     folders[1].rename(folders[0])
-    aside.rename(folders[1])
+    temp.rename(folders[1])
     toy.tabulate()
 
     found = toy.explain(FULL)

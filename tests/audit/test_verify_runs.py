@@ -67,8 +67,8 @@ def test_predictions_of_two_seeds_that_were_swapped_are_named_on_both_sides(tmp_
     monkeypatch.chdir(tmp_path)
     fill(2, 2)
     one, other = (RESULTS / f"finetune/r1-s{seed}/full/predictions.parquet" for seed in (0, 1))
-    aside = one.with_name("aside")
-    one.rename(aside), other.rename(one), aside.rename(other)
+    temp = one.with_name("aside")
+    one.rename(temp), other.rename(one), temp.rename(other)
 
     assert wrong(audit()) == {
         ("tampered", f"finetune/r1-s{seed}/full/predictions.parquet"): {"main/r1/full"}
@@ -82,8 +82,8 @@ def test_whole_evaluations_of_two_seeds_that_were_swapped_are_named_on_both_side
     monkeypatch.chdir(tmp_path)
     fill(2, 2)
     one, other = (RESULTS / f"finetune/r1-s{seed}/full" for seed in (0, 1))
-    aside = one.with_name("aside")
-    one.rename(aside), other.rename(one), aside.rename(other)
+    temp = one.with_name("aside")
+    one.rename(temp), other.rename(one), temp.rename(other)
 
     found = wrong(audit())
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from folk.filters.com_rcom import BT601, ComRComFilter
-from folk.filters.draws import Draws
+from folk.filters.rng import BatchRng
 from tests.bench.measure import Row, in_turns, seconds
 
 ROUNDS = 9
@@ -16,11 +16,11 @@ def rows() -> list[Row]:
     chooses = ComRComFilter()
 
     def ours() -> Tensor:
-        return chooses(images, Draws(0, len(images)))
+        return chooses(images, BatchRng(0, len(images)))
 
     def by_sorting() -> Tensor:
-        draws = Draws(0, len(images))
-        is_com, which = draws.coins(chooses.p_com), draws.integers(len(chooses.thresholds))
+        rng = BatchRng(0, len(images))
+        is_com, which = rng.bernoulli(chooses.p_com), rng.integers(len(chooses.thresholds))
         gray = (images * torch.tensor(BT601)[:, None, None]).sum(dim=1)
         magnitude = torch.fft.fft2(gray).abs()
         ranked = magnitude.flatten(1).sort(dim=1).values

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.fft import fft2, fftshift, ifft2, ifftshift
 
 from folk.filters.apply import apply_filter
-from folk.filters.draws import Draws
 from folk.filters.radial import RadialFilter
+from folk.filters.rng import BatchRng
 from folk.methods.losses import masked_frequency_loss
 from folk.training.meter import PeakMemory
 from tests.bench.measure import Row, in_turns, seconds
@@ -40,7 +40,7 @@ def _both(count: int, size: int) -> tuple[Callable[[], Tensor], Callable[[], Ten
     generator = torch.Generator().manual_seed(0)
     images, target, guess = torch.rand(3, count, 3, size, size, generator=generator).unbind()
     prediction = guess.clone().requires_grad_()
-    keep = RadialFilter(16.0)(images, Draws(0, count))
+    keep = RadialFilter(16.0)(images, BatchRng(0, count))
     # The published masks cover the whole plane, with the mean color in the middle.
     columns = -torch.arange(size // 2 + 1, size) % size
     mirrored = keep[..., -torch.arange(size) % size, :][..., columns]

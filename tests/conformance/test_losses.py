@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from folk.filters.com_rcom import ComRComFilter
-from folk.filters.draws import Draws
 from folk.filters.radial import RadialFilter, radial_keep
+from folk.filters.rng import BatchRng
 from folk.methods.losses import WeightMatrix, distillation_loss, masked_frequency_loss
 from tests.faults.table import fault
 
@@ -33,7 +33,7 @@ def published_masked_loss(prediction, target, keep, gamma=1.0):
 def test_the_half_plane_loss_equals_the_published_full_plane_loss(chooses, gamma, size):
     generator = torch.Generator().manual_seed(0)
     prediction, target = torch.randn(2, 5, 3, size, size, generator=generator).double()
-    keep = chooses(target, Draws(0, len(target)))
+    keep = chooses(target, BatchRng(0, len(target)))
 
     ours = masked_frequency_loss(prediction, target, keep, gamma=gamma)
 
@@ -46,7 +46,7 @@ def test_the_float32_loss_equals_a_direct_float64_sum_to_five_digits(chooses, se
     # MFM's formula without any FFT: every coefficient is a sum over pixels.
     size, generator = 24, torch.Generator().manual_seed(seed)
     prediction, target = torch.randn(2, 3, 3, size, size, generator=generator)
-    keep = chooses(target, Draws(seed, len(target)))
+    keep = chooses(target, BatchRng(seed, len(target)))
     places = torch.arange(size, dtype=torch.float64)
     waves = torch.exp(-2j * math.pi * places[:, None] * places / size) / size**0.5
     spectra = [waves @ x.double().to(torch.complex128) @ waves.T for x in (prediction, target)]
@@ -149,7 +149,7 @@ def test_a_mean_spectrum_compares_the_mean_images():
 def test_kept_frequencies_do_not_matter():
     generator = torch.Generator().manual_seed(0)
     prediction, target = torch.randn(2, 4, 3, 32, 32, generator=generator)
-    keep = RadialFilter(16.0)(target, Draws(0, len(target)))
+    keep = RadialFilter(16.0)(target, BatchRng(0, len(target)))
     change = torch.fft.irfft2(torch.fft.rfft2(torch.randn(4, 3, 32, 32)) * keep, s=(32, 32))
 
     before = masked_frequency_loss(prediction, target, keep)

@@ -6,8 +6,8 @@ import torch
 
 from folk.filters.apply import apply_filter
 from folk.filters.com_rcom import ComRComFilter, largest_fraction, symmetric_magnitude
-from folk.filters.draws import Draws
 from folk.filters.radial import RadialFilter, radial_keep
+from folk.filters.rng import BatchRng
 
 
 def full_plane(keep: torch.Tensor, width: int) -> torch.Tensor:
@@ -53,13 +53,13 @@ def test_a_circle_at_224_px_holds_the_counted_coefficients(radius, inside):
 def test_the_radius_scales_with_the_image(size, inside):
     always_low = RadialFilter(radius=16.0, low_pass_prob=1.0, radius_size=224)
 
-    keep = always_low(torch.rand(1, 3, size, size), Draws(0, 1))
+    keep = always_low(torch.rand(1, 3, size, size), BatchRng(0, 1))
 
     assert full_plane(keep, size).sum() == inside
 
 
 def test_an_unscaled_radius_keeps_most_of_a_small_image():
-    keep = RadialFilter(16.0, 1.0, radius_size=None)(torch.rand(1, 3, 32, 32), Draws(0, 1))
+    keep = RadialFilter(16.0, 1.0, radius_size=None)(torch.rand(1, 3, 32, 32), BatchRng(0, 1))
 
     assert full_plane(keep, 32).float().mean() == pytest.approx(0.77, abs=0.01)
 
@@ -115,7 +115,7 @@ def test_com_equals_the_rule_on_the_full_plane(fraction, size):
     images = smooth_images(3, size).double()
     always_com = ComRComFilter(thresholds=(fraction,), p_com=1.0)
 
-    keep = full_plane(always_com(images, Draws(0, len(images))), size)
+    keep = full_plane(always_com(images, BatchRng(0, len(images))), size)
 
     for ours, image in zip(keep[:, 0], images, strict=True):
         np.testing.assert_array_equal(published_com(image.numpy(), fraction), ours.numpy())
@@ -130,7 +130,7 @@ def test_com_at_224_px_keeps_the_nominal_count_or_one_less(fraction, nominal, in
     always_com = ComRComFilter(thresholds=(fraction,), p_com=1.0)
 
     for images in (smooth_images(4, 224), torch.rand(4, 3, 224, 224)):
-        kept = full_plane(always_com(images, Draws(0, len(images))), 224).sum((1, 2, 3))
+        kept = full_plane(always_com(images, BatchRng(0, len(images))), 224).sum((1, 2, 3))
 
         assert set(kept.tolist()) <= {nominal - 1, nominal}
 
@@ -140,7 +140,7 @@ def test_com_keeps_an_odd_count_where_no_self_conjugate_bin_but_the_mean_is_larg
     # Pairs come in twos and the mean color alone makes the count odd.
     always_com = ComRComFilter(thresholds=(fraction,), p_com=1.0)
 
-    keep = full_plane(always_com(smooth_images(4, 224, seed=3), Draws(0, 4)), 224)
+    keep = full_plane(always_com(smooth_images(4, 224, seed=3), BatchRng(0, 4)), 224)
 
     assert keep.sum((1, 2, 3)).tolist() == [kept] * 4
 
@@ -150,7 +150,7 @@ def test_no_conjugate_pair_is_ever_torn_apart(seed):
     images = torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
     always_com = ComRComFilter(thresholds=(0.01, 0.05, 0.3), p_com=1.0)
 
-    keep = always_com(images, Draws(seed, len(images)))
+    keep = always_com(images, BatchRng(seed, len(images)))
 
     for column in (0, 16):  # these hold both partners
         values = keep[..., column]
@@ -161,7 +161,7 @@ def test_the_imaginary_part_of_a_filtered_image_vanishes_in_float64():
     images = smooth_images(4, 64).double()
 
     for chooses in (RadialFilter(16.0), ComRComFilter()):
-        keep = full_plane(chooses(images, Draws(0, 4)), 64)
+        keep = full_plane(chooses(images, BatchRng(0, 4)), 64)
         filtered = torch.fft.ifft2(torch.fft.fft2(images) * keep)
 
         assert filtered.imag.abs().max() < 1e-12
@@ -169,7 +169,7 @@ def test_the_imaginary_part_of_a_filtered_image_vanishes_in_float64():
 
 def test_half_plane_filtering_equals_the_full_transform():
     images = smooth_images(4, 32).double()
-    keep = ComRComFilter()(images, Draws(1, len(images)))
+    keep = ComRComFilter()(images, BatchRng(1, len(images)))
 
     full = torch.fft.ifft2(torch.fft.fft2(images) * full_plane(keep, 32)).real
 
@@ -178,8 +178,8 @@ def test_half_plane_filtering_equals_the_full_transform():
 
 def test_com_keeps_the_mean_color_and_rcom_removes_it_before_the_clip():
     images = smooth_images(4, 64)
-    com = ComRComFilter(p_com=1.0)(images, Draws(0, len(images)))
-    rcom = ComRComFilter(p_com=0.0)(images, Draws(0, len(images)))
+    com = ComRComFilter(p_com=1.0)(images, BatchRng(0, len(images)))
+    rcom = ComRComFilter(p_com=0.0)(images, BatchRng(0, len(images)))
 
     assert com[:, :, 0, 0].all()
     assert not rcom[:, :, 0, 0].any()
@@ -191,7 +191,7 @@ def test_com_keeps_the_mean_color_and_rcom_removes_it_before_the_clip():
 
 def test_com_and_rcom_add_up_to_the_image_before_the_clip_and_not_after():
     images = smooth_images(4, 64)
-    com = ComRComFilter(p_com=1.0)(images, Draws(0, len(images)))
+    com = ComRComFilter(p_com=1.0)(images, BatchRng(0, len(images)))
 
     def total(clamp):
         return apply_filter(images, com, clamp) + apply_filter(images, ~com, clamp)
@@ -204,7 +204,7 @@ def test_the_relative_threshold_compares_with_the_largest_magnitude():
     images = smooth_images(3, 32).double()
     relative = ComRComFilter(thresholds=(0.01,), p_com=1.0, threshold_mode="relative_max")
 
-    keep = relative(images, Draws(0, len(images)))
+    keep = relative(images, BatchRng(0, len(images)))
 
     gray = (images * torch.tensor([0.299, 0.587, 0.114]).double()[:, None, None]).sum(1)
     magnitude = torch.fft.rfft2(gray).abs()

@@ -12,7 +12,7 @@ from folk.data.datasets import scenes
 from folk.data.prepare import prepare_image_folder, prepare_scenes
 from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
-from folk.evidence.core.files import sweep
+from folk.evidence.core.files import remove_stale_temp_files
 from tests.faults.table import fault
 
 SMALL = {"num_train": 20, "num_val": 10, "num_unlabeled": 0}
@@ -97,15 +97,15 @@ def test_a_failed_prepare_leaves_an_older_data_set_as_it_was(source, tmp_path):
     lost="that job, some minutes",
 )
 def test_what_a_killed_prepare_left_is_swept_and_a_log_beside_it_stays(tmp_path):
-    (tmp_path / ".a.k1ll3d__.aside/shards").mkdir(parents=True)
-    (tmp_path / ".a.b.others__.aside").mkdir()
+    (tmp_path / ".a.k1ll3d__.temp/shards").mkdir(parents=True)
+    (tmp_path / ".a.b.others__.tmp").mkdir()
     (tmp_path / "a").mkdir()
     (tmp_path / "a/prepare.log").write_text("started")
 
-    sweep(tmp_path / "a")  # as the next start of the job does
+    remove_stale_temp_files(tmp_path / "a")  # as the next start of the job does
     prepare_scenes(tmp_path / "a", **SMALL)
 
-    assert [path.name for path in tmp_path.glob(".*")] == [".a.b.others__.aside"]
+    assert [path.name for path in tmp_path.glob(".*")] == [".a.b.others__.tmp"]
     assert (tmp_path / "a/prepare.log").read_text() == "started"
     PreparedData.open(tmp_path / "a")
 

@@ -18,8 +18,8 @@ from folk.data.writer import ShardWriter
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import (
     UnwritableError,
-    bring_to_now,
-    whole_file,
+    atomic_write,
+    clamp_future_mtimes,
     write_json,
     write_text,
 )
@@ -174,7 +174,7 @@ def test_a_job_on_a_full_disk_ends_in_one_line_and_can_be_called_again(
     assert line.startswith("error: ")
     assert f"{name}: cannot be written ({FULL})" in line
     assert not (tmp_path / "out/record.json").exists()
-    assert list(tmp_path.rglob("*.aside")) == []
+    assert list(tmp_path.rglob("*.tmp")) == []
 
     assert prepare(tmp_path / "out", capfd, monkeypatch)[0] == 0
     assert read_record(tmp_path / "out/record.json")["outcome"] == "finished"
@@ -223,7 +223,7 @@ def _read_only(**_options: object) -> None:
 
 def test_what_cannot_be_read_is_not_told_as_what_cannot_be_written(tmp_path):
     image = tmp_path / "elsewhere/image.png"
-    with pytest.raises(PermissionError, match="image"), whole_file(tmp_path / "shard"):
+    with pytest.raises(PermissionError, match="image"), atomic_write(tmp_path / "shard"):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(image))
 
 
@@ -268,6 +268,6 @@ def test_a_time_stamp_ahead_of_the_clock_becomes_that_of_now(tmp_path):
     now = past.stat().st_mtime
     os.utime(ahead, (now + 3600, now + 3600))
 
-    assert bring_to_now([ahead, past, tmp_path / "missing"]) == [ahead]
+    assert clamp_future_mtimes([ahead, past, tmp_path / "missing"]) == [ahead]
     assert abs(ahead.stat().st_mtime - now) < 60
     assert past.stat().st_mtime == now

@@ -17,7 +17,7 @@ from folk.evidence.results.metrics.knn import knn_class_scores
 from folk.evidence.results.metrics.variants import accuracy_of_variants, write_variants
 from folk.filters.apply import apply_filter
 from folk.filters.com_rcom import ComRComFilter
-from folk.filters.draws import Draws
+from folk.filters.rng import BatchRng
 from folk.methods.losses import WeightMatrix, masked_frequency_loss
 from folk.stages.recipes import load_recipe
 from tests.faults.table import fault
@@ -121,7 +121,7 @@ COLORS = {"black": 0.0, "gray": 0.37, "white": 1.0}
 def test_an_image_of_one_color_keeps_its_mean_under_com_and_nothing_under_rcom(size, value, mode):
     images = torch.full((2, 3, size, size), value)
     com, rcom = (
-        ComRComFilter(p_com=p, threshold_mode=mode)(images, Draws(0, 2)) for p in (1.0, 0.0)
+        ComRComFilter(p_com=p, threshold_mode=mode)(images, BatchRng(0, 2)) for p in (1.0, 0.0)
     )
 
     torch.testing.assert_close(apply_filter(images, com, clamp=False), images)
@@ -136,7 +136,7 @@ def test_an_image_of_one_color_keeps_its_mean_under_com_and_nothing_under_rcom(s
 @pytest.mark.parametrize("p_com", [0.0, 1.0])
 def test_the_loss_of_a_black_image_and_its_gradient_are_finite(weights, normalize, p_com):
     images = torch.zeros(2, 3, 32, 32)
-    keep = ComRComFilter(p_com=p_com)(images, Draws(0, 2))
+    keep = ComRComFilter(p_com=p_com)(images, BatchRng(0, 2))
     prediction = torch.zeros(2, 3, 32, 32, requires_grad=True)
 
     loss = masked_frequency_loss(

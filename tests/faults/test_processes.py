@@ -134,7 +134,7 @@ def test_of_two_starts_of_one_job_the_older_one_leaves(when, tmp_path, capfd, mo
     assert read_record(older)["error"]["type"] == "SupersededError"
     record = read_record(out / "record.json")
     assert record["metrics"]["num_train"] == 20
-    assert not list(tmp_path.rglob("*.aside"))
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 @fault(

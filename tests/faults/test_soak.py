@@ -64,4 +64,4 @@ def test_a_study_killed_at_every_turn_ends_with_the_results_of_a_quiet_one(tmp_p
     assert soak.ended == DRIVER_ENDS
     assert soaked.planned() == Counter()
     assert results_of(soaked.folder) == results_of(quiet.folder)
-    assert list(soaked.folder.glob("results/**/.*.aside*")) == []
+    assert list(soaked.folder.glob("results/**/.*.tmp*")) == []

@@ -14,10 +14,10 @@ from folk.filters import FILTERS
 from folk.filters.apply import apply_filter, clipped_fraction
 from folk.filters.base import FrequencyFilter
 from folk.filters.com_rcom import ComRComFilter
-from folk.filters.draws import Draws
 from folk.filters.gabor import GaborFilter, gabor_bank
 from folk.filters.radial import RadialFilter, radial_keep
 from folk.filters.random_frequencies import RandomFilter
+from folk.filters.rng import BatchRng
 from tests.faults.table import fault
 
 
@@ -27,7 +27,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def test_low_and_high_images_add_up_before_the_clip():
     images = torch.rand(4, 3, 32, 32, generator=seeded())
-    low = RadialFilter(16.0)(images, Draws(0, len(images)))
+    low = RadialFilter(16.0)(images, BatchRng(0, len(images)))
 
     total = apply_filter(images, low, clamp=False) + apply_filter(images, ~low, clamp=False)
 
@@ -75,7 +75,7 @@ def test_about_half_of_a_high_pass_image_is_clipped_and_little_of_a_low_pass_one
 def test_low_pass_is_drawn_with_its_probability(probability):
     images = torch.rand(4000, 1, 16, 16, generator=seeded())
 
-    keep = RadialFilter(3.0, probability, radius_size=None)(images, Draws(0, len(images)))
+    keep = RadialFilter(3.0, probability, radius_size=None)(images, BatchRng(0, len(images)))
 
     keeps_mean_color = keep[:, 0, 0, 0].float().mean().item()
     assert keeps_mean_color == pytest.approx(probability, abs=0.03)
@@ -84,7 +84,7 @@ def test_low_pass_is_drawn_with_its_probability(probability):
 def test_each_threshold_is_drawn_a_third_of_the_time():
     images = torch.rand(3000, 1, 16, 16, generator=seeded()).expand(-1, 3, -1, -1)
 
-    kept = ComRComFilter(thresholds=(0.05, 0.1, 0.3), p_com=1.0)(images, Draws(0, len(images)))
+    kept = ComRComFilter(thresholds=(0.05, 0.1, 0.3), p_com=1.0)(images, BatchRng(0, len(images)))
 
     # Half-plane counts of the three are far apart: about 7, 14 and 40.
     counts = kept.sum((1, 2, 3))
@@ -98,7 +98,7 @@ def test_one_threshold_per_batch_gives_all_images_the_same():
     chooses = ComRComFilter(thresholds=(0.05, 0.3), p_com=1.0, threshold_draw="batch")
 
     keeps_many = [
-        chooses(images, Draws(seed, len(images))).sum((1, 2, 3)) > 20 for seed in range(8)
+        chooses(images, BatchRng(seed, len(images))).sum((1, 2, 3)) > 20 for seed in range(8)
     ]
 
     assert all(batch.all() or not batch.any() for batch in keeps_many)
@@ -110,7 +110,7 @@ def test_both_views_share_a_threshold_drawn_per_image_but_not_one_drawn_per_view
 
     def differ(draw):
         chooses = ComRComFilter(thresholds=(0.05, 0.3), p_com=1.0, threshold_draw=draw)
-        keep_u, keep_v = chooses.draw_pair(images, images, Draws(0, len(images)))
+        keep_u, keep_v = chooses.draw_pair(images, images, BatchRng(0, len(images)))
         return (keep_u != keep_v).flatten(1).any(1)
 
     assert not differ("image").any()
@@ -128,7 +128,7 @@ def test_both_views_share_a_threshold_drawn_per_image_but_not_one_drawn_per_view
 def test_one_of_each_gives_two_views_opposite_masks(chooses):
     images = torch.rand(64, 3, 32, 32, generator=seeded())
 
-    keep_u, keep_v = chooses.draw_pair(images, images, Draws(0, len(images)))
+    keep_u, keep_v = chooses.draw_pair(images, images, BatchRng(0, len(images)))
 
     assert torch.equal(keep_u, ~keep_v)
     assert 10 < keep_u[:, 0, 0, 0].sum() < 54
@@ -138,7 +138,7 @@ def test_independent_views_agree_about_half_of_the_time():
     images = torch.rand(400, 3, 16, 16, generator=seeded())
 
     keep_u, keep_v = ComRComFilter(thresholds=(0.1,)).draw_pair(
-        images, images, Draws(0, len(images))
+        images, images, BatchRng(0, len(images))
     )
 
     same = (keep_u == keep_v).flatten(1).all(1).float().mean().item()
@@ -149,15 +149,15 @@ def test_the_mean_color_can_be_spared():
     images = torch.rand(8, 3, 32, 32, generator=seeded())
     always_rcom = ComRComFilter(p_com=0.0, dc="always_keep")
 
-    assert always_rcom(images, Draws(0, len(images)))[:, :, 0, 0].all()
+    assert always_rcom(images, BatchRng(0, len(images)))[:, :, 0, 0].all()
 
 
 def test_colors_share_a_mask_unless_told_otherwise():
     images = torch.rand(8, 3, 32, 32, generator=seeded())
 
-    shared = ComRComFilter()(images, Draws(0, len(images)))
+    shared = ComRComFilter()(images, BatchRng(0, len(images)))
     own = ComRComFilter(thresholds=(0.05,), mask_channels="per_channel")(
-        images, Draws(0, len(images))
+        images, BatchRng(0, len(images))
     )
 
     assert shared.shape == (8, 1, 32, 17)
@@ -168,7 +168,7 @@ def test_colors_share_a_mask_unless_told_otherwise():
 def test_the_gray_weights_matter():
     images = torch.rand(8, 3, 32, 32, generator=seeded())
     masks = [
-        ComRComFilter(thresholds=(0.05,), gray=gray)(images, Draws(0, len(images)))
+        ComRComFilter(thresholds=(0.05,), gray=gray)(images, BatchRng(0, len(images)))
         for gray in ("bt601", "mean")
     ]
 
@@ -189,8 +189,8 @@ def test_the_same_seed_draws_the_same_masks_and_touches_no_global_state(chooses)
     state = torch.get_rng_state()
 
     first, second = (
-        chooses(images, Draws(7, len(images))),
-        chooses(images, Draws(7, len(images))),
+        chooses(images, BatchRng(7, len(images))),
+        chooses(images, BatchRng(7, len(images))),
     )
 
     assert torch.equal(first, second)
@@ -209,7 +209,7 @@ def test_impossible_thresholds_are_refused(thresholds, makes):
 def test_images_need_not_be_square_nor_even(chooses):
     images = torch.rand(4, 3, 33, 48, generator=seeded())
 
-    keep = chooses(images, Draws(0, len(images)))
+    keep = chooses(images, BatchRng(0, len(images)))
 
     assert keep.shape == (4, 1, 33, 25)
     kept, lost = (apply_filter(images, side, clamp=False) for side in (keep, ~keep))
@@ -221,7 +221,7 @@ def test_images_need_not_be_square_nor_even(chooses):
 def test_every_mask_leaves_a_real_image(chooses, size):
     height, width = size
     images = torch.rand(4, 3, height, width, generator=seeded())
-    keep = chooses(images, Draws(0, len(images)))
+    keep = chooses(images, BatchRng(0, len(images)))
     rows = -torch.arange(height) % height
     columns = torch.arange(width // 2 + 1, width)
     plane = torch.cat([keep, keep[..., rows, :][..., -columns % width]], dim=-1)
@@ -270,8 +270,8 @@ def test_every_gabor_mask_leaves_a_real_image(size):
 def test_gabor_filters_are_drawn_anew_for_each_image_and_hidden_or_kept_alone():
     images = torch.rand(64, 3, 32, 32, generator=seeded())
 
-    hidden = GaborFilter(hide_prob=1.0)(images, Draws(0, len(images)))
-    alone = GaborFilter(hide_prob=0.0)(images, Draws(0, len(images)))
+    hidden = GaborFilter(hide_prob=1.0)(images, BatchRng(0, len(images)))
+    alone = GaborFilter(hide_prob=0.0)(images, BatchRng(0, len(images)))
 
     assert hidden[:, 0, 0, 0].all()  # the mean color belongs to no band
     assert not alone[:, 0, 0, 0].any()
@@ -282,7 +282,7 @@ def test_gabor_filters_are_drawn_anew_for_each_image_and_hidden_or_kept_alone():
 def test_a_gabor_band_scales_with_the_image():
     large = GaborFilter(frequencies=(28.0,), orientations=1, num_chosen=1, hide_prob=0.0)
 
-    kept = large(torch.rand(1, 1, 64, 64), Draws(0, 1))[0, 0]
+    kept = large(torch.rand(1, 1, 64, 64), BatchRng(0, 1))[0, 0]
 
     assert torch.equal(kept, gabor_bank((64, 64), [8.0], orientations=1, octaves=1.0)[0])
 
@@ -297,7 +297,7 @@ def test_every_filter_is_known_by_its_kind_and_shows_its_sides():
     images = torch.rand(2, 3, 32, 32, generator=seeded())
     for name, one_sided in [*RadialFilter(16.0).sides(), *GaborFilter().sides()]:
         masks = [
-            one_sided(images, Draws(seed, len(images)))[0, 0, 0, 0].item() for seed in range(4)
+            one_sided(images, BatchRng(seed, len(images)))[0, 0, 0, 0].item() for seed in range(4)
         ]
         assert len(set(masks)) == 1, name
 
@@ -338,13 +338,13 @@ def test_two_views_are_masked_one_after_the_other_unless_a_filter_says_otherwise
     class Coins(FrequencyFilter):
         kind = "coins"
 
-        def __call__(self, images, draws):
-            return draws.uniform(1, 4, 3) < images.mean()
+        def __call__(self, images, rng):
+            return rng.uniform(1, 4, 3) < images.mean()
 
-    u, v, draws = torch.full((2, 3, 4, 4), 0.3), torch.full((2, 3, 4, 4), 0.9), Draws(0, 2)
-    expected = draws.uniform(1, 4, 3) < 0.3, draws.uniform(1, 4, 3) < 0.9
+    u, v, rng = torch.full((2, 3, 4, 4), 0.3), torch.full((2, 3, 4, 4), 0.9), BatchRng(0, 2)
+    expected = rng.uniform(1, 4, 3) < 0.3, rng.uniform(1, 4, 3) < 0.9
 
-    pair = Coins().draw_pair(u, v, Draws(0, 2))
+    pair = Coins().draw_pair(u, v, BatchRng(0, 2))
 
     assert all(map(torch.equal, pair, expected))
     ((name, itself),) = Coins().sides()
@@ -367,7 +367,7 @@ class StripesFilter(FrequencyFilter):
     width: Positive
     color: Literal["red", "blue"] = "red"
 
-    def __call__(self, images, draws):
+    def __call__(self, images, rng):
         low = radial_keep(tuple(images.shape[-2:]), self.width)
         return low.expand(len(images), 1, -1, -1)
 """

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from folk.filters.draws import Draws
 from folk.filters.random_frequencies import RandomFilter
+from folk.filters.rng import BatchRng
 from tests.conformance.test_masks import full_plane
 
 
@@ -15,7 +15,7 @@ def images(count, size, seed=0, dtype=torch.float32):
 
 def whole_masks(chooses, count, size, seed=0):
     """Masks of the full plane, [count, size, size]."""
-    return full_plane(chooses(images(count, size), Draws(seed, count)), size)[:, 0]
+    return full_plane(chooses(images(count, size), BatchRng(seed, count)), size)[:, 0]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_as_many_coefficients_are_chosen_at_224_px_as_com_keeps(fraction, counts
 def test_a_filtered_image_is_real():
     originals = images(4, 64, dtype=torch.float64)
 
-    keep = full_plane(RandomFilter()(originals, Draws(0, 4)), 64)
+    keep = full_plane(RandomFilter()(originals, BatchRng(0, 4)), 64)
 
     filtered = torch.fft.ifft2(torch.fft.fft2(originals) * keep)
     assert filtered.imag.abs().max() < 1e-12
@@ -58,7 +58,7 @@ def test_each_threshold_is_drawn_a_third_of_the_time():
 def test_a_mask_does_not_depend_on_the_image():
     chooses = RandomFilter()
 
-    first, second = (chooses(images(8, 32, seed), Draws(5, 8)) for seed in (0, 1))
+    first, second = (chooses(images(8, 32, seed), BatchRng(5, 8)) for seed in (0, 1))
 
     assert torch.equal(first, second)
 
@@ -83,7 +83,7 @@ def test_two_views_and_two_images_get_coefficients_of_their_own():
 
     keep_u, keep_v = (
         full_plane(keep, 32)[:, 0].flatten(1).float()
-        for keep in chooses.draw_pair(both, both, Draws(0, 64))
+        for keep in chooses.draw_pair(both, both, BatchRng(0, 64))
     )
 
     # Independent choices of a tenth share a hundredth of all coefficients.
@@ -96,7 +96,8 @@ def test_views_that_always_differ_keep_the_few_in_one_and_remove_them_in_the_oth
     both = images(64, 16)
 
     few_u, few_v = (
-        keep.float().mean((1, 2, 3)) < 0.5 for keep in chooses.draw_pair(both, both, Draws(0, 64))
+        keep.float().mean((1, 2, 3)) < 0.5
+        for keep in chooses.draw_pair(both, both, BatchRng(0, 64))
     )
 
     assert torch.equal(few_u, ~few_v)
@@ -111,7 +112,8 @@ def test_two_views_share_a_threshold_unless_it_is_drawn_per_view(draw, differing
     both = images(64, 16)
 
     many_u, many_v = (
-        keep.float().mean((1, 2, 3)) > 0.3 for keep in chooses.draw_pair(both, both, Draws(0, 64))
+        keep.float().mean((1, 2, 3)) > 0.3
+        for keep in chooses.draw_pair(both, both, BatchRng(0, 64))
     )
 
     assert bool((many_u != many_v).any()) == differing
@@ -122,7 +124,7 @@ def test_the_same_seed_draws_the_same_pair_of_masks_again():
     both = images(8, 32)
 
     first, again, other = (
-        RandomFilter().draw_pair(both, both, Draws(seed, 8)) for seed in (3, 3, 4)
+        RandomFilter().draw_pair(both, both, BatchRng(seed, 8)) for seed in (3, 3, 4)
     )
 
     assert all(map(torch.equal, first, again))

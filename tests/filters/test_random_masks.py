@@ -1,4 +1,4 @@
-"""What holds of every mask, whatever the image, its size and the draws."""
+"""What holds of every mask, whatever the image, its size and the rng."""
 
 import dataclasses
 from functools import partial
@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from folk.filters.apply import apply_filter
 from folk.filters.com_rcom import BT601, ComRComFilter
-from folk.filters.draws import Draws
 from folk.filters.gabor import GaborFilter
 from folk.filters.radial import RadialFilter, radial_keep
 from folk.filters.random_frequencies import RandomFilter
+from folk.filters.rng import BatchRng
 from tests.conformance.test_masks import full_plane
 from tests.faults.table import fault
 
@@ -84,8 +84,8 @@ def test_a_mask_keeps_both_partners_of_a_pair_and_leaves_a_real_image(makes, hig
     chooses, images = makes(), random_images(high, wide, seed)
 
     for keep in (
-        chooses(images, Draws(seed, 3)),
-        *chooses.draw_pair(images, images, Draws(seed, 3)),
+        chooses(images, BatchRng(seed, 3)),
+        *chooses.draw_pair(images, images, BatchRng(seed, 3)),
     ):
         whole = full_plane(keep, wide)
         rows, columns = -torch.arange(high) % high, -torch.arange(wide) % wide
@@ -98,7 +98,9 @@ def test_a_mask_keeps_both_partners_of_a_pair_and_leaves_a_real_image(makes, hig
 @given(INFORMED, SIDES, SIDES, SEEDS)
 def test_com_and_rcom_complement_each_other(makes, high, wide, seed):
     chooses, images = makes(), random_images(high, wide, seed)
-    com, rcom = (dataclasses.replace(chooses, p_com=p)(images, Draws(seed, 3)) for p in (1.0, 0.0))
+    com, rcom = (
+        dataclasses.replace(chooses, p_com=p)(images, BatchRng(seed, 3)) for p in (1.0, 0.0)
+    )
 
     both = com & rcom
     assert (com | rcom).all()
@@ -111,7 +113,7 @@ def test_com_and_rcom_complement_each_other(makes, high, wide, seed):
 @given(SIDES, SIDES, SEEDS, THRESHOLDS)
 def test_com_keeps_what_the_full_plane_ranks_above_its_threshold(high, wide, seed, fraction):
     images = random_images(high, wide, seed)
-    keep = ComRComFilter(thresholds=(fraction,), p_com=1.0)(images, Draws(0, 3))
+    keep = ComRComFilter(thresholds=(fraction,), p_com=1.0)(images, BatchRng(0, 3))
 
     total, place = high * wide, int((1.0 - fraction) * high * wide)
     luma = sum(weight * images[:, c] for c, weight in enumerate(BT601))
@@ -135,11 +137,11 @@ def test_an_informed_mask_does_not_see_brightness_nor_where_things_stand(
     makes, high, wide, seed, power, down, right
 ):
     chooses, images = makes(), random_images(high, wide, seed)
-    keep = chooses(images, Draws(seed, 3))
+    keep = chooses(images, BatchRng(seed, 3))
 
     # By powers of two, which change no digit.
-    assert torch.equal(chooses(images * 2.0**power, Draws(seed, 3)), keep)
-    assert torch.equal(chooses(images.roll((down, right), (-2, -1)), Draws(seed, 3)), keep)
+    assert torch.equal(chooses(images * 2.0**power, BatchRng(seed, 3)), keep)
+    assert torch.equal(chooses(images.roll((down, right), (-2, -1)), BatchRng(seed, 3)), keep)
 
 
 @given(SIDES, SIDES, SEEDS, st.floats(0.01, 0.99))
@@ -147,7 +149,7 @@ def test_a_relative_threshold_keeps_what_exceeds_that_share_of_the_largest(high,
     images = random_images(high, wide, seed)
     chooses = ComRComFilter((share,), 1.0, threshold_mode="relative_max", gray="mean")
 
-    keep = full_plane(chooses(images, Draws(0, 3))[:, 0], wide)
+    keep = full_plane(chooses(images, BatchRng(0, 3))[:, 0], wide)
 
     magnitude = torch.fft.fft2(images.mean(dim=1)).abs()
     margin = magnitude - share * magnitude.amax((-2, -1), keepdim=True)
@@ -176,7 +178,7 @@ def test_a_larger_circle_holds_the_smaller_one(high, wide, radius, more):
 @given(ANY, SIDES, SIDES, SEEDS)
 def test_what_was_removed_stays_removed_and_the_parts_make_the_image(makes, high, wide, seed):
     chooses, images = makes(), random_images(high, wide, seed)
-    keep = chooses(images, Draws(seed, 3))
+    keep = chooses(images, BatchRng(seed, 3))
     once = apply_filter(images, keep, clamp=False)
 
     torch.testing.assert_close(apply_filter(once, keep, clamp=False), once)
@@ -190,7 +192,9 @@ def test_what_was_removed_stays_removed_and_the_parts_make_the_image(makes, high
 def test_a_random_mask_keeps_as_many_as_com_would_of_the_whole_plane(high, wide, seed, fraction):
     chooses = RandomFilter((fraction,), p_few=1.0)
 
-    kept = full_plane(chooses(random_images(high, wide, seed), Draws(seed, 3)), wide).sum((1, 2, 3))
+    kept = full_plane(chooses(random_images(high, wide, seed), BatchRng(seed, 3)), wide).sum(
+        (1, 2, 3)
+    )
 
     nominal = high * wide - int((1.0 - fraction) * high * wide) - 1
     assert set(kept.tolist()) <= {nominal, nominal - 1}
@@ -203,7 +207,7 @@ def test_masks_of_a_batch_do_not_depend_on_how_it_is_shared(makes, draw, seed):
     images = random_images(8, 8, seed, count=4)
     chooses = makes((0.05, 0.3, 0.6), threshold_draw=draw)
 
-    whole = chooses.draw_pair(images, images, Draws(seed, 4))
+    whole = chooses.draw_pair(images, images, BatchRng(seed, 4))
     for share in (slice(0, 2), slice(2, 4)):
-        part = chooses.draw_pair(images[share], images[share], Draws(seed, 4, share))
+        part = chooses.draw_pair(images[share], images[share], BatchRng(seed, 4, share))
         assert all(torch.equal(one, all_[share]) for one, all_ in zip(part, whole, strict=True))

@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import correlate
 
 from folk.evidence.core.errors import InputError
-from folk.filters.draws import Draws
+from folk.filters.rng import BatchRng
 from folk.methods.degradations import Deblur, Denoise, SuperResolution, gaussian_kernels
 
 
@@ -27,7 +27,7 @@ def test_a_truncated_kernel_blurs_less_than_its_sigma(size, effective):
 def test_each_image_is_blurred_by_its_own_kernel_as_opencv_would():
     images = torch.rand(6, 3, 40, 48, generator=seeded())
 
-    blurred = Deblur()(images, Draws(1, len(images)))
+    blurred = Deblur()(images, BatchRng(1, len(images)))
 
     sizes = 7 + 2 * torch.randint(8, (6,), generator=seeded(1))
     assert len(set(sizes.tolist())) > 1
@@ -43,7 +43,7 @@ def test_every_odd_kernel_size_is_drawn_alike():
     impulse = torch.zeros(2000, 1, 24, 24)
     impulse[:, :, 12, 12] = 1.0
 
-    blurred = Deblur(max_size=11)(impulse, Draws(0, len(impulse)))
+    blurred = Deblur(max_size=11)(impulse, BatchRng(0, len(impulse)))
 
     sizes = (blurred[:, 0, 12] > 0).sum(dim=1)
     for size in (7, 9, 11):
@@ -54,7 +54,7 @@ def test_super_resolution_goes_from_224_to_28_and_back_and_is_clipped_in_between
     steps = (torch.arange(224) // 28 % 2).float()
     images = (steps[:, None] == steps).float().expand(2, 3, -1, -1)
 
-    blurred = SuperResolution(factor=8)(images, Draws(0, len(images)))
+    blurred = SuperResolution(factor=8)(images, BatchRng(0, len(images)))
 
     def resize(planes, size):
         return torch.nn.functional.interpolate(planes, size=(size, size), mode="bicubic")
@@ -70,7 +70,7 @@ def test_super_resolution_goes_from_224_to_28_and_back_and_is_clipped_in_between
 def test_noise_has_75_of_255_is_not_clipped_and_differs_between_colors():
     gray = torch.full((4, 3, 64, 64), 0.5)
 
-    noisy = Denoise()(gray, Draws(0, len(gray)))
+    noisy = Denoise()(gray, BatchRng(0, len(gray)))
 
     noise = noisy - gray
     assert noise.std().item() == pytest.approx(75 / 255, rel=0.02)
@@ -87,8 +87,8 @@ def test_the_same_seed_spoils_alike_and_touches_no_global_state(degrades):
     state = torch.get_rng_state()
 
     first, second = (
-        degrades(images, Draws(7, len(images))),
-        degrades(images, Draws(7, len(images))),
+        degrades(images, BatchRng(7, len(images))),
+        degrades(images, BatchRng(7, len(images))),
     )
 
     assert torch.equal(first, second)
@@ -99,7 +99,7 @@ def test_the_same_seed_spoils_alike_and_touches_no_global_state(degrades):
 @pytest.mark.parametrize("degrades", [SuperResolution(factor=9), Deblur()])
 def test_images_that_are_too_small_are_refused(degrades):
     with pytest.raises(InputError, match="8 x 8"):
-        degrades(torch.rand(1, 3, 8, 8), Draws(0, 1))
+        degrades(torch.rand(1, 3, 8, 8), BatchRng(0, 1))
 
 
 @pytest.mark.parametrize("sizes", [(6, 21), (8, 21), (7, 20), (9, 7)])

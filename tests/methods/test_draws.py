@@ -2,19 +2,19 @@
 
 import torch
 
-from folk.filters.draws import Draws
+from folk.filters.rng import BatchRng
 
 
-def everything(draws: Draws) -> list[torch.Tensor]:
-    one = torch.tensor([draws.one_integer(1000)])
-    pair = draws.coin_pair(0.5, "independent")
-    return [one, draws.coins(0.3), draws.integers(7), draws.uniform(5), *pair]
+def everything(rng: BatchRng) -> list[torch.Tensor]:
+    one = torch.tensor([rng.integer(1000)])
+    pair = rng.bernoulli_pair(0.5, "independent")
+    return [one, rng.bernoulli(0.3), rng.integers(7), rng.uniform(5), *pair]
 
 
 def test_the_shares_of_two_processes_are_the_halves_of_the_whole():
-    whole = everything(Draws(3, 64))
-    first = everything(Draws(3, 64, slice(0, 32)))
-    second = everything(Draws(3, 64, slice(32, 64)))
+    whole = everything(BatchRng(3, 64))
+    first = everything(BatchRng(3, 64, slice(0, 32)))
+    second = everything(BatchRng(3, 64, slice(32, 64)))
 
     assert torch.equal(whole[0], first[0])
     assert torch.equal(whole[0], second[0])
@@ -23,13 +23,13 @@ def test_the_shares_of_two_processes_are_the_halves_of_the_whole():
 
 
 def test_one_of_each_gives_the_second_view_what_the_first_has_not():
-    first, second = Draws(0, 100).coin_pair(0.5, "one_of_each")
+    first, second = BatchRng(0, 100).bernoulli_pair(0.5, "one_of_each")
 
     assert torch.equal(first, ~second)
     assert 30 < first.sum() < 70
 
 
 def test_coins_fall_with_their_probability():
-    share = Draws(0, 10_000).coins(0.3).float().mean().item()
+    share = BatchRng(0, 10_000).bernoulli(0.3).float().mean().item()
 
     assert abs(share - 0.3) < 0.02

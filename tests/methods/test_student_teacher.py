@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from folk.filters.com_rcom import ComRComFilter
-from folk.filters.draws import Draws
 from folk.filters.radial import RadialFilter
+from folk.filters.rng import BatchRng
 from folk.methods.distillation import DistillationHead
 from folk.methods.losses import (
     WeightMatrix,
@@ -43,7 +43,7 @@ def student_teacher(request):
 def batch():
     generator = torch.Generator().manual_seed(0)
     u, v = torch.rand(2, 4, 3, 32, 32, generator=generator)
-    keep_u, keep_v = ComRComFilter(thresholds=(0.05, 0.1)).draw_pair(u, v, Draws(0, 4))
+    keep_u, keep_v = ComRComFilter(thresholds=(0.05, 0.1)).draw_pair(u, v, BatchRng(0, 4))
     return u, v, u, v, keep_u, keep_v
 
 
@@ -258,7 +258,7 @@ def test_a_filter_after_the_normalization_lets_rcom_hide_the_mean_of_the_normali
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
     settings = Reconstruction(filter_stage="after", clamp=False)
     model = MaskedFrequencyModel(encoder, MEAN, STD, settings)
-    keep = ComRComFilter(p_com=0.0)(u, Draws(0, len(u)))
+    keep = ComRComFilter(p_com=0.0)(u, BatchRng(0, len(u)))
 
     shown = model.encoder_input(model.filtered(u, keep))
 
@@ -289,7 +289,7 @@ def test_a_few_steps_of_folk_learn_and_the_teacher_moves():
     chooses, losses = RadialFilter(16.0), []
 
     for step in range(30):
-        keep = chooses.draw_pair(images, images, Draws(step, 16))
+        keep = chooses.draw_pair(images, images, BatchRng(step, 16))
         parts = model(*[images] * 4, *keep, 0.04)
         optimizer.zero_grad()
         parts["loss"].backward()

@@ -60,9 +60,9 @@ while step < plan("ticks"):
     time.sleep(0.25)
     step += 1
     if plan("saves"):
-        aside = work / "aside"
-        aside.write_text(json.dumps({"step": step}))
-        aside.replace(progress)
+        temp = work / "aside"
+        temp.write_text(json.dumps({"step": step}))
+        temp.replace(progress)
     if Path("stop").exists() and step >= 4:
         Path("stop").unlink()
         (work / "record.open.json").write_text('{"outcome": "interrupted"}')

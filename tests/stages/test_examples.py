@@ -3,8 +3,8 @@
 import torch
 
 from folk.filters.com_rcom import ComRComFilter
-from folk.filters.draws import Draws
 from folk.filters.radial import radial_keep
+from folk.filters.rng import BatchRng
 from folk.stages.examples import centered
 
 
@@ -18,7 +18,7 @@ def test_a_centered_mask_is_the_whole_circle_in_the_middle():
 def test_a_centered_mask_is_symmetric_about_the_mean_color():
     images = torch.rand(3, 3, 31, 31, generator=torch.Generator().manual_seed(0))
     com = ComRComFilter(thresholds=(0.05,), p_com=1.0)
-    whole = centered(com(images, Draws(0, len(images)))[:, 0], 31)
+    whole = centered(com(images, BatchRng(0, len(images)))[:, 0], 31)
 
     assert torch.equal(whole, whole.flip(1, 2))
     assert whole[:, 15, 15].all()

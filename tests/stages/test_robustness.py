@@ -46,12 +46,12 @@ def store(
                 key = f"{split}/{number:03}"
                 yield prepare.Image.digested(key, label, split, buffer.getvalue())
 
-    with prepare._all_or_nothing(folder) as aside:
-        shards, counts = prepare._write(aside, images())
+    with prepare._all_or_nothing(folder) as temp:
+        shards, counts = prepare._write(temp, images())
         said = prepare.description(
             folder.name, kind, called or classes, None, counts, [], shards, wnids
         )
-        prepare.write_json(aside / "dataset.json", said)
+        prepare.write_json(temp / "dataset.json", said)
     return folder
 
 

@@ -13,7 +13,7 @@ import torch
 from folk.evidence.core.errors import InputError
 from folk.evidence.record.schema import read_record
 from folk.filters.apply import apply_filter
-from folk.filters.draws import Draws
+from folk.filters.rng import BatchRng
 from tests.methods import test_filters as generic
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -78,7 +78,7 @@ def test_haar_bands_share_every_wave_as_the_transform_does(haar):
 def test_a_haar_mask_hides_as_many_bands_as_it_says(haar):
     images = torch.rand(64, 3, 32, 32, generator=generic.seeded())
 
-    keep = haar.HaarFilter(levels=1, num_hidden=2)(images, Draws(0, len(images)))
+    keep = haar.HaarFilter(levels=1, num_hidden=2)(images, BatchRng(0, len(images)))
 
     assert keep.shape == (64, 1, 32, 17)
     assert keep[:, 0, 0, 0].all()  # the mean color is in no detail band

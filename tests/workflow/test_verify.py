@@ -249,8 +249,8 @@ def test_one_flipped_byte_in_an_encoder_is_named(study):
 def test_swapped_predictions_are_named_on_both_sides(study):
     one, other = (TINY / f"finetune/{run}/few-a/predictions.parquet" for run in
                   ("folk-s0", "scratch-s0"))  # fmt: skip
-    aside = one.with_name("aside")
-    one.rename(aside), other.rename(one), aside.rename(other)
+    temp = one.with_name("aside")
+    one.rename(temp), other.rename(one), temp.rename(other)
 
     found = wrong(audit())
 

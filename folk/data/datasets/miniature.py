@@ -15,7 +15,7 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
-from folk.evidence.core.files import whole_file
+from folk.evidence.core.files import atomic_write
 
 WNIDS = ("n01440764", "n01443537", "n02085620")
 SEVERITIES = ("1", "2", "3", "4", "5")
@@ -175,6 +175,6 @@ def corrupted(
 
 def write_whole(path: Path, data: bytes) -> Path:
     """Write a file, whole; gives its path."""
-    with whole_file(path) as aside:
-        aside.write_bytes(data)
+    with atomic_write(path) as temp:
+        temp.write_bytes(data)
     return path

@@ -25,7 +25,7 @@ from folk.data.repeated import refuse_repeated_keys, shared_images, tell_shared_
 from folk.data.shards import PreparedData
 from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter
 from folk.evidence.core.errors import InputError
-from folk.evidence.core.files import whole_file, write_json, write_text
+from folk.evidence.core.files import atomic_write, write_json, write_text
 
 
 class Entry(NamedTuple):
@@ -104,21 +104,21 @@ def store(
             return PreparedData.open(folder).counts
     if contents.counts is not None:  # hours before the last image is read
         _check_counts(contents.counts, expected, num_splits)
-    aside = folder / "partial"
-    journal = _Journal(aside, identity)
+    temp = folder / "partial"
+    journal = _Journal(temp, identity)
     entries = islice(_each_once(contents.images()), journal.num_rows, None)
     loaded = (_Loaded.from_archive(entry) for entry in entries)
     images = prepare.in_threads(lambda item: _checked(item, contents.recode), loaded, threads)
     for split, run in _shards_of(images):
         first = journal.num_shards(split)
         most = prepare.MAX_ROWS_PER_SHARD
-        with ShardWriter(aside / "shards", split, max_rows_per_shard=most, first=first) as writer:
+        with ShardWriter(temp / "shards", split, max_rows_per_shard=most, first=first) as writer:
             rows = [prepare.manifest_row(image, *_add(writer, image)) for image in run]
         journal.add(rows, writer.shards)
     _check_counts(journal.counts, expected, num_splits)
     journal.write_manifest()
-    refuse_repeated_keys(aside / "manifest.parquet")
-    shared = shared_images(aside / "manifest.parquet")
+    refuse_repeated_keys(temp / "manifest.parquet")
+    shared = shared_images(temp / "manifest.parquet")
     tell_shared_images(shared, journal.counts)
     said = prepare.description(
         name,
@@ -131,11 +131,11 @@ def store(
         contents.wnids,
         shared,
     )
-    write_json(aside / "dataset.json", said)
+    write_json(temp / "dataset.json", said)
     confirm()
-    prepare.move_data_set(aside, folder)
+    prepare.move_data_set(temp, folder)
     write_text(finished, identity)
-    shutil.rmtree(aside)
+    shutil.rmtree(temp)
     return dict(journal.counts)
 
 
@@ -146,19 +146,19 @@ def _add(writer: ShardWriter, image: SourceImage) -> tuple[str, int]:
 class _Journal:
     """Which shards are finished: a numbered piece of the manifest for each, written after it."""
 
-    def __init__(self, aside: Path, identity: str) -> None:
-        self._aside = aside
+    def __init__(self, temp: Path, identity: str) -> None:
+        self._temp = temp
         self.shards: dict[str, ShardInfo] = {}
         self.counts: Counter[str] = Counter()
         self._pieces: list[Path] = []
-        marker = aside / "identity"
+        marker = temp / "identity"
         if not marker.is_file() or marker.read_text(encoding="utf-8") != identity:
-            shutil.rmtree(aside, ignore_errors=True)
-            (aside / "shards").mkdir(parents=True)
+            shutil.rmtree(temp, ignore_errors=True)
+            (temp / "shards").mkdir(parents=True)
             write_text(marker, identity)
-        while self._take_up(aside / "pieces" / f"{len(self._pieces):05d}.parquet"):
+        while self._take_up(temp / "pieces" / f"{len(self._pieces):05d}.parquet"):
             pass
-        for left in (aside / "shards").iterdir():  # by a kill
+        for left in (temp / "shards").iterdir():  # by a kill
             if left.name not in self.shards:
                 left.unlink()
 
@@ -173,14 +173,14 @@ class _Journal:
         ((shard, info),) = shards.items()
         table = prepare.manifest_table(rows)
         said = json.dumps({"shard": shard, **asdict(info)})
-        path = self._aside / "pieces" / f"{len(self._pieces):05d}.parquet"
-        with whole_file(path) as unfinished:
+        path = self._temp / "pieces" / f"{len(self._pieces):05d}.parquet"
+        with atomic_write(path) as unfinished:
             pq.write_table(table.replace_schema_metadata({"shard": said}), unfinished)
         assert self._take_up(path)
 
     def write_manifest(self) -> None:
         with (
-            whole_file(self._aside / "manifest.parquet") as path,
+            atomic_write(self._temp / "manifest.parquet") as path,
             pq.ParquetWriter(path, MANIFEST_SCHEMA) as manifest,
         ):
             for piece in self._pieces:
@@ -191,7 +191,7 @@ class _Journal:
             return False
         said = json.loads(pq.read_schema(piece).metadata[b"shard"])
         shard, info = said.pop("shard"), ShardInfo(**said)
-        stands = self._aside / "shards" / shard
+        stands = self._temp / "shards" / shard
         if not stands.is_file() or stands.stat().st_size != info.bytes:
             return False
         self.shards[shard] = info

@@ -24,7 +24,7 @@ from folk.evidence.adapters.mlflow_replay import (
     spelt,
     tags_of,
 )
-from folk.evidence.core.files import ASIDE, flush_to_disk
+from folk.evidence.core.files import TEMP_SUFFIX, flush_to_disk
 from folk.evidence.core.secrets import without_secrets
 from folk.evidence.core.yaml_model import flattened
 from folk.evidence.record.adopted import read_adopted
@@ -298,15 +298,15 @@ def _make_database(uri: str) -> None:
         return
     # Aside: a kill in the middle leaves tables without the mark that says which, for ever.
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}{ASIDE}")
+    temp = path.with_name(f".{path.name}{TEMP_SUFFIX}")
     try:
-        _remove(aside)
-        upgrade(f"sqlite:///{aside.resolve().as_posix()}")
-        flush_to_disk(aside)
-        aside.rename(path)
+        _remove(temp)
+        upgrade(f"sqlite:///{temp.resolve().as_posix()}")
+        flush_to_disk(temp)
+        temp.rename(path)
         flush_to_disk(path.parent)
     except BaseException:
-        _remove(aside)
+        _remove(temp)
         raise
 
 

@@ -98,12 +98,12 @@ def export_crate(
     for job in [*jobs, *failed]:
         maker.add_job(job)
     maker.add_run(products)
-    aside = out.with_name(f".{out.name}.incoming")
-    shutil.rmtree(aside, ignore_errors=True)
-    maker.crate.write(aside)
+    temp = out.with_name(f".{out.name}.incoming")
+    shutil.rmtree(temp, ignore_errors=True)
+    maker.crate.write(temp)
     if out.exists():
         out.rmdir()
-    aside.rename(out)
+    temp.rename(out)
     return {"jobs": len(jobs) + len(failed), **maker.counts}
 
 

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: write aside, fsync, rename."""
+"""Files that are either whole or not there: write temp, fsync, rename."""
 
 import errno
 import glob
@@ -15,7 +15,7 @@ from typing import Any
 from folk.evidence.core.errors import InputError
 
 # The name of what is not whole yet: hidden, beside the file, and known to `sweep`.
-ASIDE = ".aside"
+TEMP_SUFFIX = ".tmp"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_RIGHT = {errno.EROFS, errno.EACCES, errno.EPERM}
 AHEAD = 10.0  # seconds; clocks of machines that share a disk are never quite the same
@@ -54,7 +54,7 @@ def writing_to(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; it takes the name `path` when the block ends well.
 
     A reader, and a machine that loses power, sees the old file or the new one, never a half.
@@ -73,25 +73,27 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise InputError(f"{path}: a folder, where a file shall be written; move it away")
     with writing_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=ASIDE, dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=TEMP_SUFFIX, dir=path.parent
+        )
         os.close(handle)
-        aside = Path(name)
+        temp = Path(name)
         try:
-            yield aside
-            flush_to_disk(aside)
-            aside.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner can read
-            aside.replace(path)
+            yield temp
+            flush_to_disk(temp)
+            temp.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner can read
+            temp.replace(path)
             flush_to_disk(path.parent)
         except BaseException:
             with suppress(OSError):  # of a disk that cannot be written any more
-                aside.unlink(missing_ok=True)
+                temp.unlink(missing_ok=True)
             raise
 
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
-    with whole_file(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+    with atomic_write(path) as temp:
+        temp.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -108,20 +110,20 @@ def flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what writers that were killed have left aside in a folder, and beside it for it.
+def remove_stale_temp_files(folder: Path) -> None:
+    """Remove the temp files that killed writers have left in a folder, and beside it for it.
 
     A writer that lives after all fails when it would give its file a name. Folders below are left.
     """
-    own = f".{glob.escape(folder.name)}.{'?' * 8}{ASIDE}"
-    for left in (*folder.glob(f".*{ASIDE}"), *folder.parent.glob(own)):
+    own = f".{glob.escape(folder.name)}.{'?' * 8}{TEMP_SUFFIX}"
+    for left in (*folder.glob(f".*{TEMP_SUFFIX}"), *folder.parent.glob(own)):
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
 
 
-def bring_to_now(paths: Iterable[Path]) -> list[Path]:
+def clamp_future_mtimes(paths: Iterable[Path]) -> list[Path]:
     """Give files whose time stamp is ahead of the clock the time of now.
 
     A clock that was set back, or another machine's, leaves such files. The workflow would find

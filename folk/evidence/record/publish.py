@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from folk.evidence.core.files import flush_to_disk, whole_file, writing_to
+from folk.evidence.core.files import atomic_write, flush_to_disk, writing_to
 
 
 def publish(moves: Mapping[Path, Path]) -> None:
@@ -40,8 +40,8 @@ def _move_file(source: Path, target: Path) -> None:
     try:
         source.replace(target)
     except OSError:  # another file system, such as a work folder on the node's own disk
-        with whole_file(target) as aside:
-            shutil.copyfile(source, aside)
+        with atomic_write(target) as temp:
+            shutil.copyfile(source, temp)
         source.unlink()
 
 
@@ -51,12 +51,12 @@ def _move_folder(source: Path, target: Path) -> None:
     try:
         source.rename(target)
     except OSError:
-        aside = target.with_name(f".{target.name}.incoming")
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.copytree(source, aside, copy_function=_copy_to_disk)
-        for folder in (aside, *(path for path in aside.rglob("*") if path.is_dir())):
+        temp = target.with_name(f".{target.name}.incoming")
+        shutil.rmtree(temp, ignore_errors=True)
+        shutil.copytree(source, temp, copy_function=_copy_to_disk)
+        for folder in (temp, *(path for path in temp.rglob("*") if path.is_dir())):
             flush_to_disk(folder)
-        aside.rename(target)
+        temp.rename(target)
         shutil.rmtree(source)
 
 

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from folk.evidence.core.files import sweep, write_json, write_text
+from folk.evidence.core.files import remove_stale_temp_files, write_json, write_text
 from folk.evidence.core.secrets import without_secrets
 from folk.evidence.record.environment import (
     code_state,
@@ -96,7 +96,7 @@ class Record:
         self.fields["metrics"] = dict(metrics)
         record = self._closed("finished", None)
         publish(moves)
-        sweep(path.parent)
+        remove_stale_temp_files(path.parent)
         if self._diff is None:
             path.with_name(DIFF_NAME).unlink(missing_ok=True)
         else:
@@ -225,7 +225,7 @@ def open_record(
         fields["finetune_seed"] = finetune_seed
     fields["parents"] = sorted({e["record"] for e in fields["inputs"] if e["record"]})
     fields["restarts"] = _earlier_starts(work, fields["identity"])
-    sweep(work)
+    remove_stale_temp_files(work)
     write_json(work / OPEN_NAME, fields)
     record = Record(work, fields, diff)
     with _terminate_as_exit():

@@ -114,10 +114,10 @@ def figure_labels(points: Sequence[Point], colors: Mapping[str, str]) -> str:
             means = [np.mean([100 * p.accuracy for p in own if p.labels == n]) for n in at]
             marker = MARKERS[place % len(MARKERS)]
             # Side by side (the axis is logarithmic), or dots of equal accuracy would hide others.
-            aside = 1.05 ** (place - (len(colors) - 1) / 2)
-            axes.plot([aside * n for n in at], means, color=color, linewidth=1.6)
+            shift = 1.05 ** (place - (len(colors) - 1) / 2)
+            axes.plot([shift * n for n in at], means, color=color, linewidth=1.6)
             axes.plot(
-                [aside * p.labels for p in own],
+                [shift * p.labels for p in own],
                 [100 * p.accuracy for p in own],
                 marker,
                 color=color,

@@ -6,13 +6,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from folk.evidence.core.errors import InputError, brief
-from folk.evidence.core.files import whole_file
+from folk.evidence.core.files import atomic_write
 
 
 def write_rows(table: pa.Table, path: Path) -> None:
     """Write a table as parquet, whole or not at all."""
-    with whole_file(path) as aside:
-        pq.write_table(table, aside)
+    with atomic_write(path) as temp:
+        pq.write_table(table, temp)
 
 
 def read_rows(path: Path, schema: pa.Schema, what: str) -> pa.Table:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Integer
 
 from folk.evidence.core.errors import InputError, brief
-from folk.evidence.core.files import whole_file
+from folk.evidence.core.files import atomic_write
 from folk.evidence.results.metrics.columns import numbers
 
 NUM_KEPT = 5
@@ -29,8 +29,8 @@ def write_predictions(
         InputError: a score is not a number, or a label is no class.
     """
     table = prediction_table(path, keys, labels, logits)
-    with whole_file(path) as aside:
-        pq.write_table(table, aside, compression="zstd")
+    with atomic_write(path) as temp:
+        pq.write_table(table, temp, compression="zstd")
 
 
 def prediction_table(

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Integer
 
 from folk.evidence.core.errors import InputError, brief
-from folk.evidence.core.files import whole_file
+from folk.evidence.core.files import atomic_write
 from folk.evidence.results.metrics.columns import numbers
 
 IGNORED = 255
@@ -82,8 +82,8 @@ def write_confusions(path: Path, keys: list[str], confusions: Integer[np.ndarray
     table = pa.table(
         {"key": pa.array(keys, pa.string()), "confusion": pa.ListArray.from_arrays(offsets, flat)}
     ).replace_schema_metadata({b"num_classes": str(num_classes).encode()})
-    with whole_file(path) as aside:
-        pq.write_table(table, aside, compression="zstd")
+    with atomic_write(path) as temp:
+        pq.write_table(table, temp, compression="zstd")
 
 
 def read_confusions(path: Path) -> Integer[np.ndarray, "n c c"]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Integer
 
 from folk.evidence.core.errors import InputError, brief
-from folk.evidence.core.files import whole_file
+from folk.evidence.core.files import atomic_write
 from folk.evidence.results.metrics.classification import prediction_table
 from folk.evidence.results.metrics.columns import numbers, texts
 
@@ -64,8 +64,8 @@ class VariantWriter:
 def write_variants(path: Path) -> Iterator[VariantWriter]:
     """Open the file; it takes its name when the block ends well, also without any variant."""
     with (
-        whole_file(path) as aside,
-        pq.ParquetWriter(aside, _SCHEMA, compression="zstd") as writer,
+        atomic_write(path) as temp,
+        pq.ParquetWriter(temp, _SCHEMA, compression="zstd") as writer,
     ):
         yield VariantWriter(path, writer)
 

@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 Pairing = Literal["independent", "one_of_each"]
 
 
-class Draws:
-    """Draws for the whole batch and hands out the share of one process.
+class BatchRng:
+    """BatchRng for the whole batch and hands out the share of one process.
 
     All numbers come from one generator on the CPU, so they depend neither on the device nor on the
     number of processes.
@@ -34,17 +34,17 @@ class Draws:
         """A number of 0 .. high - 1 for each image."""
         return torch.randint(high, (self._count,), generator=self._generator)[self._share]
 
-    def one_integer(self, high: int) -> int:
+    def integer(self, high: int) -> int:
         """A number of 0 .. high - 1 for the whole batch."""
         return int(torch.randint(high, (1,), generator=self._generator))
 
-    def coins(self, probability: float) -> Bool[Tensor, "b"]:
-        """One coin for each image."""
+    def bernoulli(self, probability: float) -> Bool[Tensor, "b"]:
+        """Bernoulli draw for each image."""
         return self.uniform() < probability
 
-    def coin_pair(
+    def bernoulli_pair(
         self, probability: float, pairing: Pairing
     ) -> tuple[Bool[Tensor, "b"], Bool[Tensor, "b"]]:
-        """The coins of two views of each image: independent, or always different."""
-        first = self.coins(probability)
-        return first, ~first if pairing == "one_of_each" else self.coins(probability)
+        """Bernoulli draws for two views of each image: independent, or always different."""
+        first = self.bernoulli(probability)
+        return first, ~first if pairing == "one_of_each" else self.bernoulli(probability)
