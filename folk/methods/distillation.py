@@ -1,5 +1,6 @@
 """The parts of self-distillation: projection head, centering, and a teacher that follows."""
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -151,6 +152,32 @@ def ema_update(
     leaders: list[Tensor] = [parameter.detach() for parameter in student]
     assert len(followers) == len(leaders), "teacher and student differ"
     torch._foreach_lerp_(followers, leaders, 1.0 - momentum)
+
+
+def cosine(update: int, updates: int, start: float, end: float) -> float:
+    """Half cosine from `start` at update 0 to `end` at update `updates - 1`.
+
+    Source: facebookresearch/dino@7c446df utils.py, the form of its teacher momentum.
+    """
+    done = min(1.0, update / max(1, updates - 1))
+    return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def teacher_temperature(epoch: int, warmup_epochs: int, start: float, end: float) -> float:
+    """Softmax temperature of the teacher: linear over the warm-up epochs, constant within each.
+
+    Args:
+        epoch: from 0.
+        warmup_epochs: N; epoch 0 has `start` and epoch N - 1 has `end`. With 1 the first epoch
+            alone has `start`, with 0 none has.
+        start: temperature of epoch 0.
+        end: temperature after the warm-up.
+
+    Source: facebookresearch/dino@7c446df main_dino.py, DINOLoss: N values from start to end.
+    """
+    if epoch >= warmup_epochs:
+        return end
+    return start + (end - start) * epoch / max(1, warmup_epochs - 1)
 
 
 def _init_linear_layers(module: nn.Module) -> None:

@@ -13,7 +13,7 @@ from folk.evidence.core.files import write_json
 from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
 from folk.models.encoder import create_encoder
 from folk.stages.images import whole_batches
-from folk.stages.pretrain import build_model, build_parts, pretrain_update
+from folk.stages.pretrain import build_method, build_parts, pretrain_update
 from folk.stages.recipes import recipe_digest
 from folk.stages.recipes.evaluate import CostRecipe, CostStep
 from folk.stages.recipes.pretrain import PretrainRecipe
@@ -117,8 +117,8 @@ def _step(
     data = PreparedData.open(dataset)
     images = sum(data.counts.get(split, 0) for split in ("train", "unlabeled"))
     updates_per_epoch = whole_batches(images, row.optim.batch, f"{data.folder}: images")
-    inner = build_model(row.method, encoder)
-    parts = build_parts(row, inner, world, updates_per_epoch)
+    method = build_method(row.method, encoder)
+    parts = build_parts(row, method, world, updates_per_epoch)
     draw = torch.Generator().manual_seed(derived_seed(seed, "images"))
     shape = (section.batch, 3, row.views.size, row.views.size)
     views = row.method.num_views * (2 if row.method.has_spatial_views else 1)
@@ -146,7 +146,7 @@ def _step(
     seconds = statistics.median(timed)
     a_image = seconds / section.batch
     per_epoch = a_image * updates_per_epoch * row.optim.batch
-    trained = sum(p.numel() for p in inner.parameters() if p.requires_grad)
+    trained = sum(p.numel() for p in method.parameters() if p.requires_grad)
     return {
         "batch": float(section.batch),
         "step_parameters": float(trained),

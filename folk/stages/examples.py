@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,12 +12,11 @@ from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import eval_transform, unit_range
 from folk.evidence.core.files import atomic_write
-from folk.filters.apply import apply_filter
-from folk.filters.base import FrequencyFilter
 from folk.filters.rng import BatchRng
 from folk.filters.spectrum import half_spectrum
-from folk.methods.degradations import Degradation
-from folk.methods.student_teacher import FrequencyModel
+from folk.methods.base import Method
+from folk.methods.mfm import MFM
+from folk.methods.restoration import Restoration
 
 NUM_EXAMPLES = 6
 
@@ -27,8 +25,7 @@ def save_examples(
     path: Path,
     data: PreparedData,
     size: int,
-    corruption: FrequencyFilter | Degradation | None,
-    model: FrequencyModel | None,
+    method: Method | None,
 ) -> None:
     """Write an .npz that anyone can look at without this package.
 
@@ -44,16 +41,17 @@ def save_examples(
     images = unit_range(torch.stack([dataset[int(index)]["image"] for index in chosen]))
     names: list[str] = []
     keeps, filtered, reconstructed = [], [], []
-    for name, keep, seen in _seen(
-        corruption, images, "real" if model is None else model.reconstruction.inverse
-    ):
-        names.append(name)
-        keeps.append(centered(keep, size).numpy())
-        filtered.append(_bytes(seen.clamp(0.0, 1.0)))  # what a recipe does not clip may lie outside
-        if model is not None:
+    if method is not None:
+        for name, keep, seen in _sides(method, images):
+            names.append(name)
+            keeps.append(centered(keep, size).numpy())
             with torch.no_grad():
-                rebuilt = model.rebuild(seen) * model.std + model.mean
+                rebuilt = method.rebuild(seen) * method.std + method.mean
             reconstructed.append(_bytes(rebuilt.clamp(0.0, 1.0)))
+            if method.reconstruction.filter_stage == "after":
+                seen = seen * method.std + method.mean
+            # What a recipe does not clip may lie outside.
+            filtered.append(_bytes(seen.clamp(0.0, 1.0)))
     shape = (0, count, size, size)
     with atomic_write(path) as temp, temp.open("wb") as file:
         np.savez_compressed(
@@ -80,19 +78,16 @@ def centered(keep: Bool[Tensor, "b h w_half"], width: int) -> Bool[Tensor, "b h 
     return whole
 
 
-def _seen(
-    corruption: FrequencyFilter | Degradation | None,
-    images: Tensor,
-    inverse: Literal["real", "abs"],
-) -> Iterator[tuple[str, Tensor, Tensor]]:
+def _sides(method: Method, images: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Name, mask of the first color and spoiled images, for each side of what spoils them."""
-    if isinstance(corruption, FrequencyFilter):
-        for name, one_sided in corruption.sides():
+    if isinstance(method, MFM):
+        for name, one_sided in method.frequency_filter.sides():
             keep = one_sided(images, BatchRng(0, len(images)))
-            yield name, keep[:, 0], apply_filter(images, keep, clamp=False, inverse=inverse)
-    elif corruption is not None:
+            yield name, keep[:, 0], method.filtered(images, keep)
+    elif isinstance(method, Restoration):
         everything = torch.ones_like(half_spectrum(images[:, 0]), dtype=torch.bool)
-        yield corruption.kind, everything, corruption(images, BatchRng(0, len(images)))
+        degraded = method.degradation(images, BatchRng(0, len(images)))
+        yield method.degradation.kind, everything, degraded
 
 
 def _bytes(images: Tensor) -> np.ndarray:

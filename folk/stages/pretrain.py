@@ -1,8 +1,8 @@
 """Pre-training: FOLK, MFM, or any filter with or without distillation."""
 
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,13 @@ from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import unit_range, view_transforms
 from folk.filters import FILTERS
-from folk.filters.base import FrequencyFilter
 from folk.filters.rng import BatchRng
-from folk.methods.degradations import DEGRADATIONS, Degradation
-from folk.methods.distillation import DistillationHead, PlainHead, cancel_last_layer_gradients
-from folk.methods.losses import WeightMatrix, removed_count
-from folk.methods.student_teacher import (
-    Distillation,
-    FrequencyModel,
-    MaskedFrequencyModel,
-    Reconstruction,
-    RestorationModel,
-    StudentTeacher,
-)
+from folk.methods.base import Method, Reconstruction
+from folk.methods.distillation import DistillationHead, PlainHead
+from folk.methods.folk import FOLK, Distillation
+from folk.methods.losses import WeightMatrix
+from folk.methods.mfm import MFM
+from folk.methods.restoration import DEGRADATIONS, Restoration
 from folk.models.encoder import create_encoder, init_like_beit, save_encoder
 from folk.models.external import load_external
 from folk.stages.examples import save_examples
@@ -40,15 +34,12 @@ from folk.stages.images import (
 from folk.stages.loop import train_on
 from folk.stages.optimization import check_batch_norm_batch, optimizer_and_schedule
 from folk.stages.recipes.pretrain import Distillation as DistillationSection
-from folk.stages.recipes.pretrain import Method, PretrainRecipe
+from folk.stages.recipes.pretrain import Method as MethodSection
+from folk.stages.recipes.pretrain import PretrainRecipe
 from folk.training.distributed import World
 from folk.training.optimizer import weight_decay_groups
 from folk.training.randomness import derived_seed, seed_all
-from folk.training.schedules import (
-    cosine,
-    current_rate,
-    teacher_temperature,
-)
+from folk.training.schedules import current_rate
 
 Live = Callable[[int, dict[str, float]], None]
 Batch = dict[str, Any]
@@ -58,9 +49,8 @@ Batch = dict[str, Any]
 class Parts:
     """Everything that one update touches."""
 
-    model: nn.Module  # wrapped for several processes
-    inner: FrequencyModel
-    corruption: FrequencyFilter | Degradation
+    model: nn.Module  # the method, wrapped for several processes
+    method: Method
     optimizer: torch.optim.Optimizer
     schedule: Any  # timm's Scheduler
     updates: int
@@ -102,7 +92,7 @@ def pretrain(
     if recipe.encoder.init == "beit":
         init_like_beit(encoder)
     metrics = {"parameters": float(sum(p.numel() for p in encoder.parameters()))}
-    model: FrequencyModel | None = None
+    method: Method | None = None
     checkpoint = recipe.encoder.checkpoint
     if checkpoint is not None:
         load_external(
@@ -115,13 +105,13 @@ def pretrain(
         )
 
     if recipe.method is not None:
-        model = build_model(recipe.method, encoder)
-        metrics |= _train(recipe, model, data, work, seed, identity, world, live)
+        method = build_method(recipe.method, encoder)
+        metrics |= _train(recipe, method, data, work, seed, identity, world, live)
     else:
         (work / "metrics.jsonl").touch()
 
     if world.is_main:
-        for folder, trained in encoder_folders(recipe, encoder, model).items():
+        for folder, trained in encoder_folders(recipe, encoder, method).items():
             (work / folder).mkdir(exist_ok=True)
             save_encoder(
                 work / folder,
@@ -134,20 +124,19 @@ def pretrain(
                 method=method_name(recipe),
                 run=run,
             )
-        corruption = None if recipe.method is None else build_corruption(recipe.method)
-        save_examples(work / "examples.npz", data, recipe.views.size, corruption, model)
+        save_examples(work / "examples.npz", data, recipe.views.size, method)
     return metrics
 
 
 def encoder_folders(
-    recipe: PretrainRecipe, encoder: nn.Module, model: FrequencyModel | None
+    recipe: PretrainRecipe, encoder: nn.Module, method: Method | None
 ) -> dict[str, nn.Module]:
     """The encoders that are saved, by their folder in the run's; "" is the one that is measured."""
-    if not isinstance(model, StudentTeacher):
+    if not isinstance(method, FOLK):
         return {"": encoder}
     assert recipe.method is not None
     assert recipe.method.distillation is not None
-    both = {"student": encoder, "teacher": model.teacher_encoder}
+    both = {"student": encoder, "teacher": method.teacher_encoder}
     measured = both.pop(recipe.method.distillation.encoder)
     return {"": measured, **both}
 
@@ -164,37 +153,26 @@ def method_name(recipe: PretrainRecipe) -> str:
     return " + ".join(parts)
 
 
-def build_corruption(method: Method) -> FrequencyFilter | Degradation:
-    """The filter or the degradation that a recipe describes."""
-    if method.filter is not None:
-        return FILTERS[method.filter.kind](**method.filter.model_dump(exclude={"kind"}))
-    assert method.degradation is not None
-    values = method.degradation.model_dump(exclude={"kind"})
-    return DEGRADATIONS[method.degradation.kind](**values)
-
-
-def build_model(method: Method, encoder: nn.Module) -> FrequencyModel:
-    """One or two branches around an encoder, as a recipe describes them."""
-    settings = method.reconstruction
-    matrix = settings.weight_matrix
-    reconstruction = Reconstruction(
-        **settings.model_dump(exclude={"weight_matrix"}),
-        weight_matrix=None if matrix is None else WeightMatrix(**matrix.model_dump()),
-    )
-    section = method.distillation
+def build_method(method: MethodSection, encoder: nn.Module) -> Method:
+    """The method that a recipe describes, around an encoder."""
+    values = method.reconstruction.model_dump(exclude={"weight_matrix"})
+    matrix = method.reconstruction.weight_matrix
+    weights = None if matrix is None else WeightMatrix(**matrix.model_dump())
+    reconstruction = Reconstruction(**values, weight_matrix=weights)
     if method.degradation is not None:
-        return RestorationModel(encoder, MEAN, STD, reconstruction)
+        return Restoration(encoder, _part(DEGRADATIONS, method.degradation), reconstruction)
+    frequency_filter = _part(FILTERS, method.filter)
+    section = method.distillation
     if section is None:
-        return MaskedFrequencyModel(encoder, MEAN, STD, reconstruction)
-    return StudentTeacher(
-        encoder,
-        MEAN,
-        STD,
-        reconstruction,
-        Distillation(section.alpha, section.reduce, section.feature, section.student_temperature),
-        build_head(section, int(encoder.num_features)),  # type: ignore[arg-type]
-        section.center_momentum,
-    )
+        return MFM(encoder, frequency_filter, reconstruction)
+    settings = {field.name: getattr(section, field.name) for field in fields(Distillation)}
+    head = build_head(section, int(encoder.num_features))  # type: ignore[arg-type]
+    return FOLK(encoder, frequency_filter, head, Distillation(**settings), reconstruction)
+
+
+def _part(known: Mapping[str, Callable[..., Any]], section: Any) -> Any:
+    """The filter or the degradation of a kind, with the values of its section."""
+    return known[section.kind](**section.model_dump(exclude={"kind"}))
 
 
 def build_head(section: DistillationSection, in_features: int) -> DistillationHead | PlainHead:
@@ -211,30 +189,28 @@ def build_head(section: DistillationSection, in_features: int) -> DistillationHe
 
 
 def build_parts(
-    recipe: PretrainRecipe, inner: FrequencyModel, world: World, updates_per_epoch: int
+    recipe: PretrainRecipe, method: Method, world: World, updates_per_epoch: int
 ) -> Parts:
-    """What one update touches, on its device: model, filter, optimizer and schedule.
+    """What one update touches, on its device: model, optimizer and schedule.
 
     Raises:
         InputError: a share of a batch that batch norm cannot use.
     """
-    assert recipe.method is not None
     assert recipe.optim is not None
-    inner.to(world.device).train()
+    method.to(world.device).train()
     check_batch_norm_batch(
-        inner,
+        method,
         batch=recipe.optim.batch,
         max_batch=recipe.runtime.max_batch,
         world=world,
-        views=recipe.method.num_views,
+        views=method.num_views,
     )
-    trained = [module for module in inner.children() if _is_trained(module)]
+    trained = [module for module in method.children() if _is_trained(module)]
     groups = weight_decay_groups(trained, recipe.optim.weight_decay)
     optimizer, schedule = optimizer_and_schedule(recipe.optim, groups, updates_per_epoch)
     return Parts(
-        world.wrap(inner, recipe.runtime.compile),
-        inner,
-        build_corruption(recipe.method),
+        world.wrap(method, recipe.runtime.compile),
+        method,
         optimizer,
         schedule,
         updates_per_epoch * recipe.optim.epochs,
@@ -245,109 +221,76 @@ def build_parts(
 def pretrain_update(
     parts: Parts, recipe: PretrainRecipe, world: World, seed: int, step: int, batch: Batch
 ) -> dict[str, Tensor]:
-    """Update the student once, then move the teacher towards it.
+    """Make one update of any method.
 
     Args:
-        batch: under "image" one view of each image, or two for distillation; then, where the
+        parts: what is updated.
+        recipe: how.
+        world: this process among those of its job.
+        seed: of the run. Random numbers depend on it and the update alone, so a resumed run repeats
+            them; those of the filter do not even depend on how the batch is shared out.
+        step: which update, from 0.
+        batch: under "image" as many views of each image as the method asks for; then, where its
             teacher sees other ones, those.
 
     Returns:
         scalars for the history, still on the device.
 
-    Source: FOLK, arXiv:2409.10362, Sec. 3.2.2 and Fig. 3: views u and v, student, teacher by EMA;
-        with one view and no teacher this is MFM, arXiv:2206.07706, Fig. 2.
+    Source: FOLK, arXiv:2409.10362, Sec. 3.2.2 and Fig. 3; MFM, arXiv:2206.07706, Fig. 2.
     """
-    assert recipe.method is not None
     assert recipe.optim is not None
-    section = recipe.method.distillation
-    views = [unit_range(view.to(world.device, non_blocking=True)) for view in batch["image"]]
-
-    # Schedule. Random numbers depend on the update alone, so a resumed run repeats them; those of
-    # the filter do not even depend on how the batch is shared out.
+    method, epoch = parts.method, step / parts.updates_per_epoch
     parts.schedule.step_update(step)
     seed_all(seed, "update", step, world.rank)
-    share = world.share(len(views[0]))
-    rng = BatchRng(derived_seed(seed, "filter", step), world.size * len(views[0]), share)
-    temperature = []
-    if section is not None:
-        temperature = [
-            teacher_temperature(
-                step // parts.updates_per_epoch,
-                section.teacher_temperature_warmup_epochs,
-                section.teacher_temperature_start,
-                section.teacher_temperature,
-            )
-        ]
-        views = [*views, *views] if section.teacher_view == "full" else views
+    views = [unit_range(view.to(world.device, non_blocking=True)) for view in batch["image"]]
+    count = len(views[0])
+    rng = BatchRng(derived_seed(seed, "filter", step), world.size * count, world.share(count))
+    corrupted = method.corrupt(views, rng)
+    slices = list(micro_batches(count, recipe.runtime.max_batch))
+    removed = _removed(method, views, corrupted, world, len(slices))
 
-    # What is hidden of each image, and how much of the whole batch.
-    drawn = views[: recipe.method.num_views]
-    seen = _corrupted(parts, drawn, rng)
-    slices = list(micro_batches(len(views[0]), recipe.runtime.max_batch))
-    removed = _removed(parts, drawn, seen, world, len(slices))
-
-    # Loss and gradient, in as many parts as memory asks for.
+    # Loss and gradient, in as many micro-batches as memory asks for.
     parts.optimizer.zero_grad(set_to_none=True)
     total: dict[str, Tensor] = {}
     for number, part in enumerate(slices, start=1):
+        shown = [view[part] for view in views], [each[part] for each in corrupted]
         wait = number < len(slices) and world.size > 1
         with parts.model.no_sync() if wait else contextlib.nullcontext():  # type: ignore[operator]
-            shown = [each[part] for each in (*views, *seen)]
             with autocast(world, recipe.optim.precision):
-                losses = parts.model(*shown, *temperature, *removed)
+                losses = parts.model(*shown, removed, **method.scheduled(int(epoch)))
             (losses["loss"] / len(slices)).backward()
         for name, value in losses.items():
             total[name] = total.get(name, torch.zeros_like(value)) + value.detach() / len(slices)
 
-    # Update; the last layer of the distillation head waits for its turn.
-    student_teacher = parts.inner if isinstance(parts.inner, StudentTeacher) else None
-    epoch = step / parts.updates_per_epoch
-    if student_teacher and section and epoch < section.freeze_last_layer_epochs:
-        cancel_last_layer_gradients(student_teacher.distillation_head)
+    method.after_backward(epoch)
     if recipe.optim.clip_grad is not None:
         trained = [p for p in parts.model.parameters() if p.requires_grad]
         total["grad_norm"] = nn.utils.clip_grad_norm_(trained, recipe.optim.clip_grad)
     parts.optimizer.step()
-
-    # The teacher follows.
-    if student_teacher and section:
-        student_teacher.centering.move()
-        if (step + 1) % section.ema_every == 0:
-            momentum = cosine(step, parts.updates, section.ema_start, section.ema_end)
-            student_teacher.update_teacher(momentum)
+    method.after_step(step, parts.updates)
     total["lr"] = torch.tensor(current_rate(parts.optimizer.param_groups))
     return total
 
 
-def _corrupted(parts: Parts, views: list[Tensor], rng: BatchRng) -> list[Tensor]:
-    """What was drawn for each view: masks, or spoiled images."""
-    if isinstance(parts.inner, StudentTeacher):
-        assert isinstance(parts.corruption, FrequencyFilter)
-        u, v = views
-        return [*parts.corruption.draw_pair(u, v, rng)]
-    (view,) = views
-    return [parts.corruption(view, rng)]
-
-
 def _removed(
-    parts: Parts, views: list[Tensor], seen: list[Tensor], world: World, num_slices: int
-) -> list[Any]:
-    """What each part's loss is divided by, so that the cuts of the batch do not show.
+    method: Method, views: list[Tensor], corrupted: list[Tensor], world: World, num_slices: int
+) -> list[Tensor] | None:
+    """What each micro-batch's loss is divided by, so that the cuts of the batch do not show.
 
     Only masks that remove differently much from each image make a difference, and only where the
     batch is cut.
     """
-    is_cut = world.size > 1 or num_slices > 1
-    if not is_cut or not isinstance(parts.corruption, FrequencyFilter):
-        return []
-    counts = [removed_count(keep, view.shape[-1]) for keep, view in zip(seen, views, strict=True)]
-    shares = world.sum(torch.stack(counts)) / (world.size * num_slices)
-    return [tuple(shares)] if len(counts) > 1 else [shares[0]]
+    if world.size == 1 and num_slices == 1:
+        return None
+    counts = method.removed(views, corrupted)
+    if not counts:
+        return None
+    return list(world.sum(torch.stack(counts)) / (world.size * num_slices))
 
 
 def _train(
     recipe: PretrainRecipe,
-    inner: FrequencyModel,
+    method: Method,
     data: PreparedData,
     work: Path,
     seed: int,
@@ -371,11 +314,11 @@ def _train(
         cache_bytes=cache_bytes(recipe.runtime.cache_mb),
     )
     updates_per_epoch = whole_batches(len(images), optim.batch, f"{data.folder}: training images")
-    parts = build_parts(recipe, inner, world, updates_per_epoch)
+    parts = build_parts(recipe, method, world, updates_per_epoch)
     history = train_on(
         images,
         lambda step, batch: pretrain_update(parts, recipe, world, seed, step, batch),
-        parts={"model": inner, "optimizer": parts.optimizer},
+        parts={"model": method, "optimizer": parts.optimizer},
         updates=parts.updates,
         updates_per_epoch=updates_per_epoch,
         batch=optim.batch,
@@ -386,7 +329,7 @@ def _train(
         world=world,
         live=live,
     )
-    inner.cpu().eval()
+    method.cpu().eval()
     last = history.lines[-1] if history.lines else {}
     final = {name: value for name, value in last.items() if name.startswith("loss")}
     return {

@@ -1,6 +1,5 @@
 """Values that change with the number of updates made, as functions of that number alone."""
 
-import math
 from typing import Any
 
 from timm.scheduler.cosine_lr import CosineLRScheduler
@@ -94,37 +93,11 @@ def scaled_rates(batch: int, lr_batch: int | None, **rates: float) -> dict[str, 
     return {name: rate * batch / (lr_batch or batch) for name, rate in rates.items()}
 
 
-def cosine(update: int, updates: int, start: float, end: float) -> float:
-    """Half cosine from `start` at update 0 to `end` at update `updates - 1`.
-
-    Source: facebookresearch/dino@7c446df utils.py, the form of its teacher momentum.
-    """
-    done = min(1.0, update / max(1, updates - 1))
-    return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * done))
-
-
 def linear_warmup(update: int, warmup_updates: int, start: float, end: float) -> float:
     """Linear from `start` at update 0 to `end` at update `warmup_updates` and after it."""
     if update >= warmup_updates:
         return end
     return start + (end - start) * update / warmup_updates
-
-
-def teacher_temperature(epoch: int, warmup_epochs: int, start: float, end: float) -> float:
-    """Softmax temperature of the teacher: linear over the warm-up epochs, constant within each.
-
-    Args:
-        epoch: from 0.
-        warmup_epochs: N; epoch 0 has `start` and epoch N - 1 has `end`. With 1 the first epoch
-            alone has `start`, with 0 none has.
-        start: temperature of epoch 0.
-        end: temperature after the warm-up.
-
-    Source: facebookresearch/dino@7c446df main_dino.py, DINOLoss: N values from start to end.
-    """
-    if epoch >= warmup_epochs:
-        return end
-    return start + (end - start) * epoch / max(1, warmup_epochs - 1)
 
 
 def current_rate(groups: list[dict[str, Any]]) -> float:

@@ -19,7 +19,7 @@ import torch
 from folk.evidence.study.study import Evaluation, Study, load_study, run_name
 from folk.models.encoder import create_encoder
 from folk.models.segmenter import Segmenter
-from folk.stages.pretrain import build_model
+from folk.stages.pretrain import build_method
 from folk.stages.recipes.evaluate import (
     Decoder,
     FinetuneRecipe,
@@ -223,7 +223,7 @@ def _step(recipe: PretrainRecipe) -> float:
     """Operations of a whole pre-training step, of one image: filters and optimizers have none."""
     method, size = recipe.method, recipe.views.size
     assert method is not None
-    model = build_model(
+    model = build_method(
         method, create_encoder(recipe.encoder.timm_name, recipe.encoder.timm_args)
     ).train()
     image = torch.rand(BATCH, 3, size, size)

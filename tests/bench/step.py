@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from folk.models.encoder import create_encoder
-from folk.stages.pretrain import build_model, build_parts, pretrain_update
+from folk.stages.pretrain import build_method, build_parts, pretrain_update
 from folk.stages.recipes import load_recipe
 from folk.stages.recipes.pretrain import PretrainRecipe
 from folk.training.distributed import World, open_world
@@ -55,7 +55,7 @@ def pretraining_step(
     assert row.method is not None
     torch.manual_seed(0)
     encoder = create_encoder(row.encoder.timm_name, row.encoder.timm_args)
-    parts = build_parts(row, build_model(row.method, encoder), world, UPDATES_PER_EPOCH)
+    parts = build_parts(row, build_method(row.method, encoder), world, UPDATES_PER_EPOCH)
     views = 1 if row.method.distillation is None else 2
     shape = (batch, 3, row.views.size, row.views.size)
     images = [torch.randint(256, shape, dtype=torch.uint8) for _ in range(views)]

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from folk.methods.distillation import DistillationHead, ema_update
+from folk.filters.com_rcom import ComRComFilter
+from folk.methods.base import Reconstruction
+from folk.methods.distillation import DistillationHead, cosine, ema_update
+from folk.methods.folk import FOLK, Distillation
 from folk.methods.losses import distillation_loss, masked_frequency_loss, masked_frequency_norm
-from folk.methods.student_teacher import Distillation, Reconstruction, StudentTeacher
-from folk.training.schedules import cosine
 
 # Case A: temperatures 1, no center. Case B: 0.1 and 0.04 with a center; the same numbers.
 CASES = {
@@ -178,13 +179,14 @@ def test_the_total_of_a_whole_step(case, alpha, reduce, form, total):
     encoder.num_features, encoder.feature_info = 1, [{"reduction": 4}]
     encoder.forward_features = lambda images: torch.zeros(len(images), 1, 1, 1).double()
     student_temperature, teacher_temperature = CASES[case]["temperatures"]
-    model = StudentTeacher(
+    model = FOLK(
         encoder,
-        [0.0] * 3,
-        [1.0] * 3,
-        Reconstruction(form=form, clamp=False),
-        Distillation(alpha=alpha, reduce=reduce, student_temperature=student_temperature),
+        ComRComFilter(),
         DistillationHead(1, out_features=2, hidden=1, bottleneck=1),
+        Distillation(alpha=alpha, reduce=reduce, student_temperature=student_temperature),
+        Reconstruction(form=form, clamp=False),
+        mean=[0.0] * 3,
+        std=[1.0] * 3,
     ).double()
     model.distillation_head = Given(
         torch.cat([logits(case, "student_u"), logits(case, "student_v")])
@@ -194,9 +196,9 @@ def test_the_total_of_a_whole_step(case, alpha, reduce, form, total):
     image = torch.rand(1, 3, SIZE, SIZE, dtype=torch.float64)
     model.reconstruction_head = Given(torch.cat([image + error for error in errors(channels=3)]))
 
-    loss = model(*[image] * 4, COM, RCOM, teacher_temperature)["loss"]
+    losses = model([image, image], [COM, RCOM], teacher_temperature=teacher_temperature)
 
-    assert loss.item() == pytest.approx(total, abs=1e-6)
+    assert losses["loss"].item() == pytest.approx(total, abs=1e-6)
 
 
 def test_the_teacher_follows_by_the_printed_average():

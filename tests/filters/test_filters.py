@@ -379,14 +379,15 @@ from folk.evidence.core.errors import InputError
 def load(**keys):
     values = {"method.filter": {"kind": "stripes", **keys}}
     return load_recipe("pretrain", Path("config/recipes/pretrain/demo-mfm.yaml"), values)
-for keys in ({"width": 0.0, "color": "red"}, {"width": 1.0}, {"width": 1.0, "color": "red"}):
+for keys in ({"width": 0.0, "color": "red"}, {"width": 1.0}, {"width": 1.0, "colour": "red"}):
     try:
         load(**keys)
     except InputError as error:
         print(error)
 import sys; assert "torch" not in sys.modules
-from folk.stages.pretrain import build_corruption
-print(build_corruption(load(width=2.0, color="blue").method))
+from folk.filters import FILTERS
+section = load(width=2.0, color="blue").method.filter
+print(FILTERS[section.kind](**section.model_dump(exclude={"kind"})))
 """
 
 
@@ -403,5 +404,5 @@ def test_a_new_filter_is_one_new_file(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "method.filter.width: Input should be greater than 0" in done.stdout
     assert "method.filter.color: this key is missing" in done.stdout
-    assert "method.filter.color: unknown key; did you mean 'color'?" in done.stdout
+    assert "method.filter.colour: unknown key; did you mean 'color'?" in done.stdout
     assert done.stdout.splitlines()[-1] == "StripesFilter(width=2.0, color='blue')"

@@ -146,7 +146,7 @@ def test_a_module_that_appears_later_joins_the_closure(package):
 
 
 def test_an_unknown_module_is_refused_with_the_nearest_name(package):
-    with pytest.raises(InputError, match=r"did you mean 'folk\.tasks\.train'"):
+    with pytest.raises(InputError, match=r"did you mean 'folk\.stages\.train'"):
         code_fingerprint("folk.stages.trian", package)
 
 

@@ -46,7 +46,7 @@ def test_records_are_those_of_finished_and_failed_jobs_but_not_growing_state(tmp
 
 def test_tags_are_what_one_searches_by_and_nothing_unknown():
     assert tags_of(RECORD) == {
-        "folk.evidence.study.study": "demo",
+        "folk.study": "demo",
         "folk.stage": "pretrain",
         "folk.run": "folk-s0",
         "folk.scale": "demo",

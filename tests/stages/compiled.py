@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from folk.models.encoder import create_encoder
-from folk.stages.pretrain import build_model, build_parts, pretrain_update
+from folk.stages.pretrain import build_method, build_parts, pretrain_update
 from folk.stages.recipes import load_recipe
 from folk.stages.recipes.pretrain import PretrainRecipe
 from folk.training.distributed import World
@@ -29,7 +29,7 @@ def losses(recipe: str, compiled: bool) -> list[float]:
     torch.manual_seed(0)
     encoder = create_encoder(row.encoder.timm_name, row.encoder.timm_args)
     world = World(0, 1, torch.device("cpu"))
-    parts = build_parts(row, build_model(row.method, encoder), world, UPDATES)
+    parts = build_parts(row, build_method(row.method, encoder), world, UPDATES)
     views = 1 if row.method.distillation is None else 2
     size = (IMAGES, 3, row.views.size, row.views.size)
     batch = {"image": [torch.randint(256, size, dtype=torch.uint8) for _ in range(views)]}

@@ -44,7 +44,7 @@ def store(
                 buffer = io.BytesIO()
                 Image.fromarray(pixels.astype(np.uint8)).save(buffer, "PNG")
                 key = f"{split}/{number:03}"
-                yield prepare.Image.digested(key, label, split, buffer.getvalue())
+                yield prepare.SourceImage.digested(key, label, split, buffer.getvalue())
 
     with prepare._all_or_nothing(folder) as temp:
         shards, counts = prepare._write(temp, images())

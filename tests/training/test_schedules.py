@@ -8,17 +8,16 @@ import torch
 from timm import create_model
 from torch import nn
 
+from folk.methods.distillation import cosine, teacher_temperature
 from folk.models.encoder import create_encoder
 from folk.models.segmenter import Segmenter
 from folk.training.optimizer import create_optimizer, layer_decay_groups, weight_decay_groups
 from folk.training.schedules import (
     PolynomialRate,
-    cosine,
     cosine_rate,
     current_rate,
     linear_warmup,
     scaled_rates,
-    teacher_temperature,
 )
 
 

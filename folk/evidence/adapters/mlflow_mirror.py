@@ -144,7 +144,7 @@ class LiveMirror:
         try:
             client = _client(str(self._uri), seconds=10)
             experiment = _experiment(client, self._study)
-            tags = {"folk.evidence.study.study": self._study, "folk.live": "true"}
+            tags = {"folk.study": self._study, "folk.live": "true"}
             run = _id_of(client.create_run(experiment, tags=tags, run_name=self._name).info.run_id)
             while True:
                 metrics, end = self._gathered()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # which parts there are is known when their files are read
     from folk.stages.recipes.parts import Part as Filter
 else:
     Filter = parts_in(sorted(_FOLK.glob("filters/*.py")))
-    Degradation = parts_in([_FOLK / "methods/degradations.py"])
+    Degradation = parts_in([_FOLK / "methods/restoration.py"])
 
 
 class WeightMatrix(Section):

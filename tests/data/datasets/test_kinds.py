@@ -38,12 +38,12 @@ def test_imagenet_gives_the_very_shards_of_the_same_images_in_folders(tmp_path):
     folders = tmp_path / "folders"
     truth = dict(zip(miniature.validation_images(), (1, 2, 0, 0), strict=True))
     for wnid, files in miniature.imagenet_images().items():
-        for name, data in files.items():
+        for name, content in files.items():
             (folders / "train" / wnid).mkdir(parents=True, exist_ok=True)
-            (folders / "train" / wnid / name).write_bytes(data)
-    for name, data in miniature.validation_images().items():
+            (folders / "train" / wnid / name).write_bytes(content)
+    for name, content in miniature.validation_images().items():
         (folders / "val" / WNIDS[truth[name]]).mkdir(parents=True, exist_ok=True)
-        (folders / "val" / WNIDS[truth[name]] / name).write_bytes(data)
+        (folders / "val" / WNIDS[truth[name]] / name).write_bytes(content)
     prepare_image_folder(folders, tmp_path / "plain")
     plain = PreparedData.open(tmp_path / "plain")
 

@@ -1,4 +1,4 @@
-"""Images spoiled as in low-level vision, for the three restoration tasks beside which MFM stands.
+"""MFM's restoration baselines: super-resolution, deblurring and denoising as pretext tasks.
 
 Each takes images in [0, 1], the whole batch at once and on its device, and leaves values that may
 lie outside [0, 1]: whether what the encoder sees is clipped is a switch of the reconstruction.
@@ -7,18 +7,20 @@ Where there are too many random numbers to send to the device, each image has a 
 that a draw seeds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
-from torch import Generator, Tensor
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import Generator, Tensor, nn
 from torch.nn.functional import conv2d, interpolate, pad
 
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.ranges import Count, Positive
 from folk.filters.rng import BatchRng
+from folk.methods.base import Losses, Method, Reconstruction
 
 Images = Float[Tensor, "b c h w"]
 
@@ -138,6 +140,53 @@ class Denoise:
 DEGRADATIONS: dict[str, Callable[..., Degradation]] = {
     each.kind: each for each in (SuperResolution, Deblur, Denoise)
 }
+
+
+class Restoration(Method):
+    """See a degraded image, predict the spectrum of the whole one.
+
+    Args:
+        encoder: a timm encoder without classifier.
+        degradation: spoils the images.
+        reconstruction: settings of the loss.
+        mean: of each color, for the normalization of images in [0, 1].
+        std: of each color.
+
+    Source: MFM, arXiv:2206.07706; Jiahao000/MFM@c9194b1, models/mfm.py and frequency_loss.py: the
+        restoration tasks use MFM's head and the frequency loss over the complete spectrum.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        degradation: Degradation,
+        reconstruction: Reconstruction | None = None,
+        mean: Sequence[float] = IMAGENET_DEFAULT_MEAN,
+        std: Sequence[float] = IMAGENET_DEFAULT_STD,
+    ) -> None:
+        super().__init__(encoder, reconstruction, mean, std)
+        self.degradation = degradation
+
+    def corrupt(self, views: list[Tensor], rng: BatchRng) -> list[Tensor]:
+        """Degrade the images."""
+        return [self.degradation(views[0], rng)]
+
+    def forward(
+        self,
+        views: list[Float[Tensor, "b 3 h w"]],
+        corrupted: list[Float[Tensor, "b 3 h w"]],
+        removed: list[Tensor] | None = None,
+    ) -> Losses:
+        """Return `loss` and its parts.
+
+        Args:
+            views: the one view, in [0, 1].
+            corrupted: the same degraded, in [0, 1] but for what the degradation adds.
+            removed: nothing, since no frequency is removed as such.
+        """
+        (images,), (degraded,) = views, corrupted
+        loss = self._reconstruction_loss(self.rebuild(degraded), images, None)
+        return {"loss": loss, "loss/reconstruction": loss.detach()} | self._clipped_share(degraded)
 
 
 def gaussian_kernels(sizes: Int[Tensor, "b"], sigma: float, width: int) -> Float[Tensor, "b width"]:

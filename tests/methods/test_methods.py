@@ -8,22 +8,20 @@ import torch
 from folk.filters.com_rcom import ComRComFilter
 from folk.filters.radial import RadialFilter
 from folk.filters.rng import BatchRng
+from folk.methods.base import Reconstruction
 from folk.methods.distillation import DistillationHead
+from folk.methods.folk import FOLK, Distillation
 from folk.methods.losses import (
     WeightMatrix,
     distillation_loss,
     masked_frequency_loss,
     removed_count,
 )
-from folk.methods.student_teacher import (
-    Distillation,
-    MaskedFrequencyModel,
-    Reconstruction,
-    RestorationModel,
-    StudentTeacher,
-)
+from folk.methods.mfm import MFM
+from folk.methods.restoration import Restoration, SuperResolution
 from folk.models.encoder import create_encoder, pooled
 
+FILTER = ComRComFilter(thresholds=(0.05, 0.1))
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 TINY_VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
 
@@ -36,19 +34,18 @@ def student_teacher(request):
     else:
         encoder = create_encoder("resnet10t", {})
     head = DistillationHead(encoder.num_features, out_features=32, hidden=24, bottleneck=8)
-    return StudentTeacher(encoder, MEAN, STD, Reconstruction(), Distillation(), head)
+    return FOLK(encoder, FILTER, head, mean=MEAN, std=STD)
 
 
 @pytest.fixture
 def batch():
     generator = torch.Generator().manual_seed(0)
     u, v = torch.rand(2, 4, 3, 32, 32, generator=generator)
-    keep_u, keep_v = ComRComFilter(thresholds=(0.05, 0.1)).draw_pair(u, v, BatchRng(0, 4))
-    return u, v, u, v, keep_u, keep_v
+    return [u, v], [*FILTER.draw_pair(u, v, BatchRng(0, 4))]
 
 
 def test_every_trained_parameter_gets_a_gradient_and_the_teacher_gets_none(student_teacher, batch):
-    student_teacher(*batch, 0.04)["loss"].backward()
+    student_teacher(*batch, teacher_temperature=0.04)["loss"].backward()
 
     for name, parameter in student_teacher.named_parameters():
         if name.startswith("teacher_"):
@@ -59,16 +56,14 @@ def test_every_trained_parameter_gets_a_gradient_and_the_teacher_gets_none(stude
 
 
 def test_the_distillation_head_learns_only_from_distillation(student_teacher, batch):
-    silent = StudentTeacher(
+    silent = FOLK(
         student_teacher.encoder,
-        MEAN,
-        STD,
-        Reconstruction(),
-        Distillation(alpha=0.0),
+        FILTER,
         student_teacher.distillation_head,
+        Distillation(alpha=0.0),
     )
 
-    silent(*batch, 0.04)["loss"].backward()
+    silent(*batch, teacher_temperature=0.04)["loss"].backward()
 
     assert all(not p.grad.any() for p in silent.distillation_head.parameters())
     assert any(p.grad.any() for p in silent.reconstruction_head.parameters())
@@ -79,7 +74,7 @@ def test_the_reconstruction_head_learns_only_from_the_reconstruction(student_tea
     def gradient(alpha):
         model = copy.deepcopy(student_teacher)
         model.distillation = Distillation(alpha=alpha)
-        model(*batch, 0.04)["loss"].backward()
+        model(*batch, teacher_temperature=0.04)["loss"].backward()
         return [p.grad for p in model.reconstruction_head.parameters()]
 
     for without, with_distillation in zip(gradient(0.0), gradient(10.0), strict=True):
@@ -87,9 +82,9 @@ def test_the_reconstruction_head_learns_only_from_the_reconstruction(student_tea
 
 
 def test_views_are_crossed(student_teacher, batch):
-    u, v, _, _, keep_u, keep_v = batch
+    (u, v), (keep_u, keep_v) = batch
     student_teacher.eval()  # the reference below runs each view alone
-    parts = student_teacher(*batch, 0.04)
+    parts = student_teacher(*batch, teacher_temperature=0.04)
 
     def student(view, keep):
         seen = student_teacher.normalize(student_teacher.filtered(view, keep).clamp(0.0, 1.0))
@@ -109,9 +104,9 @@ def test_views_are_crossed(student_teacher, batch):
 
 
 def test_the_student_never_sees_what_was_removed(batch):
-    u, _, _, _, keep_u, _ = batch
+    (u, _), (keep_u, _) = batch
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
-    model = MaskedFrequencyModel(encoder, MEAN, STD, Reconstruction(clamp=False))
+    model = MFM(encoder, FILTER, Reconstruction(clamp=False))
     noise = torch.fft.irfft2(torch.fft.rfft2(torch.rand_like(u)) * ~keep_u, s=(32, 32))
 
     torch.testing.assert_close(
@@ -120,11 +115,11 @@ def test_the_student_never_sees_what_was_removed(batch):
 
 
 def test_the_target_is_the_normalized_unfiltered_image(batch):
-    u, _, _, _, keep_u, _ = batch
+    (u, _), (keep_u, _) = batch
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
-    model = MaskedFrequencyModel(encoder, MEAN, STD, Reconstruction())
+    model = MFM(encoder, FILTER, mean=MEAN, std=STD)
 
-    parts = model(u, keep_u)
+    parts = model([u], [keep_u])
 
     mean, std = (torch.tensor(x)[:, None, None] for x in (MEAN, STD))
     expected = masked_frequency_loss(model.reconstruct(u, keep_u), (u - mean) / std, keep_u)
@@ -135,9 +130,9 @@ def test_the_target_is_the_normalized_unfiltered_image(batch):
 def test_the_loss_is_alpha_times_the_distillation_plus_the_reconstruction(batch):
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
     head = DistillationHead(24, out_features=32, hidden=24, bottleneck=8)
-    model = StudentTeacher(encoder, MEAN, STD, Reconstruction(), Distillation(alpha=0.5), head)
+    model = FOLK(encoder, FILTER, head, Distillation(alpha=0.5))
 
-    parts = model(*batch, 0.04)
+    parts = model(*batch, teacher_temperature=0.04)
 
     total = parts["loss/reconstruction"] + 0.5 * parts["loss/distillation"]
     torch.testing.assert_close(parts["loss"].detach(), total)
@@ -155,11 +150,11 @@ def test_the_loss_is_alpha_times_the_distillation_plus_the_reconstruction(batch)
     ids=str,
 )
 def test_what_a_recipe_says_of_the_loss_reaches_it(batch, setting):
-    u, _, _, _, keep, _ = batch
+    (u, _), (keep, _) = batch
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
-    model = MaskedFrequencyModel(encoder, MEAN, STD, Reconstruction(**setting))
+    model = MFM(encoder, FILTER, Reconstruction(**setting))
 
-    loss, rebuilt = model(u, keep)["loss"], model.reconstruct(u, keep)
+    loss, rebuilt = model([u], [keep])["loss"], model.reconstruct(u, keep)
 
     target = model.normalize(u)
     torch.testing.assert_close(loss, masked_frequency_loss(rebuilt, target, keep, **setting))
@@ -167,11 +162,11 @@ def test_what_a_recipe_says_of_the_loss_reaches_it(batch, setting):
 
 
 def test_a_restored_image_is_compared_whole_and_nothing_but_weights_is_stored(batch):
-    u, v = batch[:2]
+    u, v = batch[0]
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
-    model = RestorationModel(encoder, MEAN, STD, Reconstruction())
+    model = Restoration(encoder, SuperResolution(factor=2))
 
-    parts = model(u, 1.5 * v)
+    parts = model([u], [1.5 * v])
 
     loss = masked_frequency_loss(model.rebuild(1.5 * v), model.normalize(u), None)
     torch.testing.assert_close(parts["loss/reconstruction"], loss.detach())
@@ -182,11 +177,11 @@ def test_a_restored_image_is_compared_whole_and_nothing_but_weights_is_stored(ba
 
 
 def test_the_parts_of_a_batch_have_the_loss_of_the_batch_as_their_mean(batch):
-    _, v, _, _, keep_u, keep_v = batch
+    (u, v), (keep_u, keep_v) = batch
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
     head = DistillationHead(24, out_features=32, hidden=24, bottleneck=8)
-    folk = StudentTeacher(encoder, MEAN, STD, Reconstruction(), Distillation(), head).eval()
-    mfm = MaskedFrequencyModel(encoder, MEAN, STD, Reconstruction()).eval()
+    folk = FOLK(encoder, FILTER, head).eval()
+    mfm = MFM(encoder, FILTER, mean=MEAN, std=STD).eval()
     # The first part hides more than the second one does.
     keep_u[0], keep_v[:2] = keep_u[0] & keep_u[1], False
     halves = slice(0, 2), slice(2, 4)
@@ -194,14 +189,17 @@ def test_the_parts_of_a_batch_have_the_loss_of_the_batch_as_their_mean(batch):
         sum(removed_count(keep[half], 32) for half in halves) / 2 for keep in (keep_u, keep_v)
     ]
 
-    both = [folk(*[x[h] for x in batch], 0.04, (removed[0], removed[1])) for h in halves]
-    one = [mfm(v[h], keep_v[h], removed[1]) for h in halves]
+    both = [
+        folk([u[h], v[h]], [keep_u[h], keep_v[h]], removed, teacher_temperature=0.04)
+        for h in halves
+    ]
+    one = [mfm([v[h]], [keep_v[h]], removed[1:]) for h in halves]
 
-    for parts, whole in ((both, folk(*batch, 0.04)), (one, mfm(v, keep_v))):
+    for parts, whole in ((both, folk(*batch, teacher_temperature=0.04)), (one, mfm([v], [keep_v]))):
         for name in whole:
             torch.testing.assert_close((parts[0][name] + parts[1][name]) / 2, whole[name])
-    alone = sum(mfm(v[h], keep_v[h])["loss"] for h in halves) / 2
-    assert abs(alone - mfm(v, keep_v)["loss"]) > 1e-5
+    alone = sum(mfm([v[h]], [keep_v[h]])["loss"] for h in halves) / 2
+    assert abs(alone - mfm([v], [keep_v])["loss"]) > 1e-5
 
 
 def test_the_teacher_starts_as_the_student_and_follows(student_teacher):
@@ -221,55 +219,55 @@ def test_the_teacher_starts_as_the_student_and_follows(student_teacher):
 
 def test_the_center_is_made_of_what_was_seen_in_training_only(student_teacher, batch):
     student_teacher.train()
-    student_teacher(*batch, 0.04)
+    student_teacher(*batch, teacher_temperature=0.04)
     student_teacher.eval()
-    student_teacher(*batch, 0.04)
+    student_teacher(*batch, teacher_temperature=0.04)
     student_teacher.centering.move()
 
-    logits = student_teacher.train().teacher_logits(torch.cat(batch[:2])).mean(dim=0)
+    logits = student_teacher.train().teacher_logits(torch.cat(batch[0])).mean(dim=0)
     torch.testing.assert_close(student_teacher.centering.center, 0.1 * logits)
 
 
 def test_the_teacher_sees_its_own_views_and_the_student_never_does(student_teacher, batch):
-    u, v, _, _, keep_u, keep_v = batch
-    plain_u, plain_v = u.flip(-1), v.flip(-1)
+    views, corrupted = batch
+    plain = [view.flip(-1) for view in views]
     student_teacher.eval()
 
-    parts = student_teacher(u, v, plain_u, plain_v, keep_u, keep_v, 0.04)
+    parts = student_teacher([*views, *plain], corrupted, teacher_temperature=0.04)
 
-    same = student_teacher(*batch, 0.04)
+    same = student_teacher(*batch, teacher_temperature=0.04)
     torch.testing.assert_close(parts["loss/reconstruction"], same["loss/reconstruction"])
     assert abs(parts["loss/distillation"] - same["loss/distillation"]) > 1e-5
 
 
 def test_the_mean_of_the_crossed_terms_is_half_of_their_sum(student_teacher, batch):
     student_teacher.eval()
-    total = student_teacher(*batch, 0.04)
+    total = student_teacher(*batch, teacher_temperature=0.04)
     student_teacher.distillation = Distillation(reduce="mean")
 
-    mean = student_teacher(*batch, 0.04)
+    mean = student_teacher(*batch, teacher_temperature=0.04)
 
     torch.testing.assert_close(mean["loss/distillation"], total["loss/distillation"] / 2)
     torch.testing.assert_close(mean["loss/reconstruction"], total["loss/reconstruction"])
 
 
 def test_a_filter_after_the_normalization_lets_rcom_hide_the_mean_of_the_normalized_image(batch):
-    u = batch[0]
+    u = batch[0][0]
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
     settings = Reconstruction(filter_stage="after", clamp=False)
-    model = MaskedFrequencyModel(encoder, MEAN, STD, settings)
+    model = MFM(encoder, FILTER, settings)
     keep = ComRComFilter(p_com=0.0)(u, BatchRng(0, len(u)))
 
     shown = model.encoder_input(model.filtered(u, keep))
 
     torch.testing.assert_close(shown.mean(dim=(2, 3)), torch.zeros(4, 3), atol=1e-5, rtol=0.0)
-    assert "clipped_share" not in model(u, keep)
+    assert "clipped_share" not in model([u], [keep])
 
 
 def test_the_teacher_is_spared_stochastic_depth():
     encoder = create_encoder("vit_tiny_patch16_224", {**TINY_VIT, "drop_path_rate": 0.5})
     head = DistillationHead(24, out_features=32, hidden=24, bottleneck=8)
-    model = StudentTeacher(encoder, MEAN, STD, Reconstruction(), Distillation(), head).train()
+    model = FOLK(encoder, FILTER, head).train()
     images = torch.rand(8, 3, 32, 32)
 
     assert torch.equal(model.teacher_logits(images), model.teacher_logits(images))
@@ -280,7 +278,7 @@ def test_a_few_steps_of_folk_learn_and_the_teacher_moves():
     generator = torch.Generator().manual_seed(0)
     encoder = create_encoder("vit_tiny_patch16_224", TINY_VIT)
     head = DistillationHead(24, out_features=32, hidden=24, bottleneck=8)
-    model = StudentTeacher(encoder, MEAN, STD, Reconstruction(), Distillation(alpha=0.0), head)
+    model = FOLK(encoder, FILTER, head, Distillation(alpha=0.0))
     before = copy.deepcopy(model.teacher_encoder.state_dict())
     coarse = torch.rand(16, 3, 4, 4, generator=generator)  # noise could not be predicted
     images = torch.nn.functional.interpolate(coarse, size=32, mode="bicubic").clamp(0.0, 1.0)
@@ -290,7 +288,7 @@ def test_a_few_steps_of_folk_learn_and_the_teacher_moves():
 
     for step in range(30):
         keep = chooses.draw_pair(images, images, BatchRng(step, 16))
-        parts = model(*[images] * 4, *keep, 0.04)
+        parts = model([images, images], [*keep], teacher_temperature=0.04)
         optimizer.zero_grad()
         parts["loss"].backward()
         optimizer.step()
