@@ -7,6 +7,8 @@ PAPER ?= config/paper.yaml
 SLURM_TESTS ?= slurm
 SAMPLE ?= 100
 SEED ?= 0
+# docs/faults.md is made from the tests, see tests/faults/table.py.
+MARKDOWN := README.md CONTRIBUTING.md CHANGELOG.md config $(filter-out docs/faults.md,$(wildcard docs/*.md))
 SNAKEMAKE = $(BIN)/snakemake --workflow-profile workflow/profiles/local --configfile $(STUDY)
 
 .DEFAULT_GOAL := help
@@ -65,18 +67,20 @@ mutate: setup ## do the tests notice wrong code? ROOMS="metrics verdicts" SAMPLE
 bench: setup ## speed against what people use today, a few minutes; ROWS="masks step" for some
 	@$(BIN)/python -m tests.bench $(ROWS)
 
-check: setup ## formatting, lint, types, workflow
+check: setup ## formatting of code and Markdown, lint, types, workflow
 	$(BIN)/ruff format --check folk tests
 	$(BIN)/ruff check folk tests
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+	$(BIN)/mdformat --check $(MARKDOWN)
 	@echo "Done. Nothing to mend."
 
-format: setup ## rewrite the code in the one format
+format: setup ## rewrite code and Markdown in the one format
 	$(BIN)/ruff format folk tests
 	$(BIN)/ruff check --fix folk tests
 	$(BIN)/snakefmt Snakefile workflow
+	$(BIN)/mdformat $(MARKDOWN)
 
 lock: setup ## choose package versions again, after an edit of pyproject.toml
 	$(LOCK) pyproject.toml --extra dev -o requirements.lock
