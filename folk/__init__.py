@@ -1,3 +1,3 @@
 """FOLK-Repro: regenerate, and question, every number of FOLK and MFM."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
