@@ -221,16 +221,16 @@ def _segmenter(timm_name: str, timm_args: str, size: int, decoder: str) -> float
 
 def _step(recipe: PretrainRecipe) -> float:
     """Operations of a whole pre-training step, of one image: filters and optimizers have none."""
-    method, size = recipe.method, recipe.views.size
-    assert method is not None
-    model = build_method(
-        method, create_encoder(recipe.encoder.timm_name, recipe.encoder.timm_args)
-    ).train()
-    image = torch.rand(BATCH, 3, size, size)
+    assert recipe.method is not None
+    encoder = create_encoder(recipe.encoder.timm_name, recipe.encoder.timm_args)
+    method = build_method(recipe.method, encoder).train()
+    size = recipe.views.size
+    views = [torch.rand(BATCH, 3, size, size) for _ in range(method.num_views)]
+    # Nothing is drawn where there are no values; a mask of any kind counts no operation.
     keep = torch.ones(BATCH, 1, size, size // 2 + 1, dtype=torch.bool)
-    seen = keep if method.degradation is None else image
-    given = [image, seen] if method.distillation is None else [image, image, keep, keep, 0.1]
-    return count_flops(lambda: model(*given)["loss"].backward()) / BATCH
+    corrupted = views if recipe.method.filter is None else [keep] * method.num_views
+    scheduled = method.scheduled(epoch=0)
+    return count_flops(lambda: method(views, corrupted, **scheduled)["loss"].backward()) / BATCH
 
 
 def _at(size: int, timm_name: str, timm_args: str) -> dict[str, Any]:
