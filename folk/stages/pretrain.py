@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import unit_range, view_transforms
-from folk.filters import FILTERS
 from folk.filters.rng import BatchRng
+from folk.filters.table import FILTERS
 from folk.methods.base import Method, Reconstruction
 from folk.methods.distillation import DistillationHead, PlainHead
 from folk.methods.folk import FOLK, Distillation
