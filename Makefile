@@ -66,16 +66,16 @@ bench: setup ## speed against what people use today, a few minutes; ROWS="masks 
 	@$(BIN)/python -m tests.bench $(ROWS)
 
 check: setup ## formatting, lint, types, workflow
-	$(BIN)/ruff format --check folk tests
-	$(BIN)/ruff check folk tests
+	$(BIN)/ruff format --check folk tests examples
+	$(BIN)/ruff check folk tests examples
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 	@echo "Done. Nothing to mend."
 
 format: setup ## rewrite the code in the one format
-	$(BIN)/ruff format folk tests
-	$(BIN)/ruff check --fix folk tests
+	$(BIN)/ruff format folk tests examples
+	$(BIN)/ruff check --fix folk tests examples
 	$(BIN)/snakefmt Snakefile workflow
 
 lock: setup ## choose package versions again, after an edit of pyproject.toml
