@@ -34,6 +34,7 @@ def trained(tmp_path_factory):
     return folder, done.stdout
 
 
+@pytest.mark.slow
 def test_folk_trains_on_a_folder_and_every_loss_is_finite(trained):
     _, said = trained
 
@@ -42,6 +43,7 @@ def test_folk_trains_on_a_folder_and_every_loss_is_finite(trained):
     assert all(np.isfinite(float(value)) and float(value) > 0 for _, value in losses)
 
 
+@pytest.mark.slow
 def test_the_lines_that_are_printed_last_load_the_encoder_that_moved(trained):
     folder, said = trained
     names = {}
