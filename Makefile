@@ -68,8 +68,8 @@ bench: setup ## speed against what people use today, a few minutes; ROWS="masks 
 	@$(BIN)/python -m tests.bench $(ROWS)
 
 check: setup ## formatting of code and Markdown, lint, types, workflow
-	$(BIN)/ruff format --check folk tests
-	$(BIN)/ruff check folk tests
+	$(BIN)/ruff format --check folk tests examples
+	$(BIN)/ruff check folk tests examples
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
@@ -77,8 +77,8 @@ check: setup ## formatting of code and Markdown, lint, types, workflow
 	@echo "Done. Nothing to mend."
 
 format: setup ## rewrite code and Markdown in the one format
-	$(BIN)/ruff format folk tests
-	$(BIN)/ruff check --fix folk tests
+	$(BIN)/ruff format folk tests examples
+	$(BIN)/ruff check --fix folk tests examples
 	$(BIN)/snakefmt Snakefile workflow
 	$(BIN)/mdformat $(MARKDOWN)
 

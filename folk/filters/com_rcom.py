@@ -8,13 +8,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from folk.evidence.core.errors import InputError
-from folk.evidence.core.ranges import Fraction, InnerFraction
 from folk.filters.base import FrequencyFilter, Images, Keep
 from folk.filters.rng import BatchRng
+from folk.filters.settings import ThresholdDraw, check_thresholds
 from folk.filters.spectrum import half_spectrum, multiplicity, symmetrized
-
-ThresholdDraw = Literal["view", "image", "batch"]
 
 BT601 = (0.299, 0.587, 0.114)  # luma weights of red, green, blue
 
@@ -47,8 +44,8 @@ class ComRComFilter(FrequencyFilter):
 
     kind: ClassVar[str] = "com-rcom"
 
-    thresholds: tuple[InnerFraction, ...] = (0.005, 0.01, 0.05)
-    p_com: Fraction = 0.5
+    thresholds: tuple[float, ...] = (0.005, 0.01, 0.05)
+    p_com: float = 0.5
     threshold_mode: Literal["fraction", "relative_max"] = "fraction"
     threshold_draw: Literal["view", "image", "batch"] = "view"
     pairing: Literal["independent", "one_of_each"] = "independent"
@@ -105,18 +102,6 @@ class ComRComFilter(FrequencyFilter):
         red, green, blue = images.split(1, dim=1)
         luma: Tensor = BT601[0] * red
         return luma.add_(green, alpha=BT601[1]).add_(blue, alpha=BT601[2])
-
-
-def check_thresholds(thresholds: tuple[float, ...]) -> None:
-    """Check a filter's thresholds.
-
-    Raises:
-        InputError: there is none, or one is not between 0 and 1.
-    """
-    if not thresholds or not all(0.0 < t < 1.0 for t in thresholds):
-        raise InputError(
-            f"filter.thresholds: {list(thresholds)} must be one or more numbers between 0 and 1"
-        )
 
 
 def draw_thresholds(

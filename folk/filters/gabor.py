@@ -9,10 +9,9 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from folk.evidence.core.errors import InputError
-from folk.evidence.core.ranges import Count, Fraction, Positive
 from folk.filters.base import FrequencyFilter, Images, Keep
 from folk.filters.rng import BatchRng
+from folk.filters.settings import check_bank
 from folk.filters.spectrum import bin_positions, symmetrized
 
 
@@ -40,21 +39,16 @@ class GaborFilter(FrequencyFilter):
 
     kind: ClassVar[str] = "gabor"
 
-    orientations: Count = 4
-    frequencies: tuple[Positive, ...] = (8.0, 16.0, 32.0, 64.0)
-    octaves: Positive = 1.0
-    num_chosen: Count = 4
-    hide_prob: Fraction = 0.5
-    radius_size: Count | None = 224
+    orientations: int = 4
+    frequencies: tuple[float, ...] = (8.0, 16.0, 32.0, 64.0)
+    octaves: float = 1.0
+    num_chosen: int = 4
+    hide_prob: float = 0.5
+    radius_size: int | None = 224
     pairing: Literal["independent", "one_of_each"] = "independent"
 
     def __post_init__(self) -> None:
-        bank = self.orientations * len(self.frequencies)
-        if self.num_chosen > bank:
-            raise InputError(
-                f"method.filter.num_chosen: {self.num_chosen} of a bank of {bank}"
-                " (orientations x frequencies); lower it"
-            )
+        check_bank(self.orientations, self.frequencies, self.num_chosen)
 
     def __call__(self, images: Images, rng: BatchRng) -> Keep:
         """Draw filters, and whether they are hidden, for each image."""

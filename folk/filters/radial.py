@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from folk.evidence.core.ranges import Count, Fraction, Positive
 from folk.filters.base import FrequencyFilter, Images, Keep
 from folk.filters.rng import BatchRng
 from folk.filters.spectrum import bin_distance_squared
@@ -56,10 +55,10 @@ class RadialFilter(FrequencyFilter):
 
     kind: ClassVar[str] = "radial"
 
-    radius: Positive
-    low_pass_prob: Fraction = 0.5
-    radius_size: Count | None = 224
-    radius_outer: Positive | None = None
+    radius: float
+    low_pass_prob: float = 0.5
+    radius_size: int | None = 224
+    radius_outer: float | None = None
     pairing: Literal["independent", "one_of_each"] = "independent"
 
     def __call__(self, images: Images, rng: BatchRng) -> Keep:

@@ -8,15 +8,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
-from folk.evidence.core.ranges import Fraction, InnerFraction
 from folk.filters.base import FrequencyFilter, Images, Keep
 from folk.filters.com_rcom import (
-    check_thresholds,
     draw_threshold_pair,
     draw_thresholds,
     largest_fraction,
 )
 from folk.filters.rng import BatchRng
+from folk.filters.settings import check_thresholds
 from folk.filters.spectrum import half_width, multiplicity, symmetrized
 
 
@@ -41,8 +40,8 @@ class RandomFilter(FrequencyFilter):
 
     kind: ClassVar[str] = "random"
 
-    thresholds: tuple[InnerFraction, ...] = (0.005, 0.01, 0.05)
-    p_few: Fraction = 0.5
+    thresholds: tuple[float, ...] = (0.005, 0.01, 0.05)
+    p_few: float = 0.5
     threshold_draw: Literal["view", "image", "batch"] = "view"
     pairing: Literal["independent", "one_of_each"] = "independent"
 

@@ -18,9 +18,9 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import conv2d, interpolate, pad
 
 from folk.evidence.core.errors import InputError
-from folk.evidence.core.ranges import Count, Positive
 from folk.filters.rng import BatchRng
 from folk.methods.base import Losses, Method, Reconstruction
+from folk.methods.settings import check_kernel_sizes
 
 Images = Float[Tensor, "b c h w"]
 
@@ -49,7 +49,7 @@ class SuperResolution:
 
     kind: ClassVar[str] = "sr"
 
-    factor: Count = 8
+    factor: int = 8
 
     def __call__(self, images: Images, rng: BatchRng) -> Images:
         """Return the images without their details; nothing is drawn."""
@@ -80,16 +80,12 @@ class Deblur:
 
     kind: ClassVar[str] = "deblur"
 
-    sigma: Positive = 5.0
-    min_size: Count = 7
-    max_size: Count = 21
+    sigma: float = 5.0
+    min_size: int = 7
+    max_size: int = 21
 
     def __post_init__(self) -> None:
-        if self.min_size % 2 == 0 or self.max_size % 2 == 0 or self.min_size > self.max_size:
-            raise InputError(
-                f"method.degradation: min_size {self.min_size} and max_size {self.max_size} must be"
-                " odd, the first not larger"
-            )
+        check_kernel_sizes(self.min_size, self.max_size)
 
     def __call__(self, images: Images, rng: BatchRng) -> Images:
         """Draw a kernel size for each image and blur it."""
@@ -123,7 +119,7 @@ class Denoise:
 
     kind: ClassVar[str] = "denoise"
 
-    level: Positive = 75.0
+    level: float = 75.0
 
     def __call__(self, images: Images, rng: BatchRng) -> Images:
         """Draw the noise and add it."""
@@ -138,7 +134,9 @@ class Denoise:
 
 
 DEGRADATIONS: dict[str, Callable[..., Degradation]] = {
-    each.kind: each for each in (SuperResolution, Deblur, Denoise)
+    SuperResolution.kind: SuperResolution,
+    Deblur.kind: Deblur,
+    Denoise.kind: Denoise,
 }
 
 

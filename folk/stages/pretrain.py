@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import unit_range, view_transforms
-from folk.filters import FILTERS
 from folk.filters.rng import BatchRng
+from folk.filters.table import FILTERS
 from folk.methods.base import Method, Reconstruction
 from folk.methods.distillation import DistillationHead, PlainHead
 from folk.methods.folk import FOLK, Distillation
@@ -246,29 +246,43 @@ def pretrain_update(
     count = len(views[0])
     rng = BatchRng(derived_seed(seed, "filter", step), world.size * count, world.share(count))
     corrupted = method.corrupt(views, rng)
-    slices = list(micro_batches(count, recipe.runtime.max_batch))
-    removed = _removed(method, views, corrupted, world, len(slices))
 
-    # Loss and gradient, in as many micro-batches as memory asks for.
     parts.optimizer.zero_grad(set_to_none=True)
+    scalars = _backward(parts, recipe, world, int(epoch), views, corrupted)
+    method.after_backward(epoch)
+    clip_grad = recipe.optim.clip_grad
+    if clip_grad is not None:
+        scalars["grad_norm"] = nn.utils.clip_grad_norm_(parts.model.parameters(), clip_grad)
+    parts.optimizer.step()
+    method.after_step(step, parts.updates)
+    scalars["lr"] = torch.tensor(current_rate(parts.optimizer.param_groups))
+    return scalars
+
+
+def _backward(
+    parts: Parts,
+    recipe: PretrainRecipe,
+    world: World,
+    epoch: int,
+    views: list[Tensor],
+    corrupted: list[Tensor],
+) -> dict[str, Tensor]:
+    """Losses of a batch and the gradient of `loss`, in as many pieces as memory asks for."""
+    assert recipe.optim is not None
+    method = parts.method
     total: dict[str, Tensor] = {}
-    for number, part in enumerate(slices, start=1):
-        shown = [view[part] for view in views], [each[part] for each in corrupted]
+    slices = list(micro_batches(len(views[0]), recipe.runtime.max_batch))
+    removed = _removed(method, views, corrupted, world, len(slices))
+    for number, piece in enumerate(slices, start=1):
+        shown = [view[piece] for view in views], [each[piece] for each in corrupted]
+        # Processes exchange the gradient once, with the last piece.
         wait = number < len(slices) and world.size > 1
         with parts.model.no_sync() if wait else contextlib.nullcontext():  # type: ignore[operator]
             with autocast(world, recipe.optim.precision):
-                losses = parts.model(*shown, removed, **method.scheduled(int(epoch)))
+                losses = parts.model(*shown, removed, **method.scheduled(epoch))
             (losses["loss"] / len(slices)).backward()
         for name, value in losses.items():
             total[name] = total.get(name, torch.zeros_like(value)) + value.detach() / len(slices)
-
-    method.after_backward(epoch)
-    if recipe.optim.clip_grad is not None:
-        trained = [p for p in parts.model.parameters() if p.requires_grad]
-        total["grad_norm"] = nn.utils.clip_grad_norm_(trained, recipe.optim.clip_grad)
-    parts.optimizer.step()
-    method.after_step(step, parts.updates)
-    total["lr"] = torch.tensor(current_rate(parts.optimizer.param_groups))
     return total
 
 

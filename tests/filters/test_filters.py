@@ -1,16 +1,17 @@
 """Filters draw what they say, from the generator they are given."""
 
+import dataclasses
 import math
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
 from folk.evidence.core.errors import InputError
-from folk.filters import FILTERS
 from folk.filters.apply import apply_filter, clipped_fraction
 from folk.filters.base import FrequencyFilter
 from folk.filters.com_rcom import ComRComFilter
@@ -18,6 +19,10 @@ from folk.filters.gabor import GaborFilter, gabor_bank
 from folk.filters.radial import RadialFilter, radial_keep
 from folk.filters.random_frequencies import RandomFilter
 from folk.filters.rng import BatchRng
+from folk.filters.settings import FilterSettings
+from folk.filters.table import FILTERS
+from folk.methods.restoration import DEGRADATIONS
+from folk.methods.settings import DegradationSettings
 from tests.faults.table import fault
 
 
@@ -351,29 +356,59 @@ def test_two_views_are_masked_one_after_the_other_unless_a_filter_says_otherwise
     assert (name, type(itself)) == ("coins", Coins)
 
 
+@pytest.mark.parametrize(
+    ("settings", "known"), [(FilterSettings, FILTERS), (DegradationSettings, DEGRADATIONS)]
+)
+def test_a_section_has_the_keys_of_the_class_of_its_kind(settings, known):
+    sections = get_args(get_args(settings)[0])
+    keys = {
+        get_args(section.model_fields["kind"].annotation)[0]: list(section.model_fields)
+        for section in sections
+    }
+
+    assert keys == {
+        kind: ["kind", *(field.name for field in dataclasses.fields(made))]
+        for kind, made in known.items()
+    }
+    assert all(made.kind == kind for kind, made in known.items())
+
+
 NEW_FILTER = """
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from folk.filters.base import FrequencyFilter
 from folk.filters.radial import radial_keep
-from folk.evidence.core.ranges import Positive
 
 
 @dataclass(frozen=True)
 class StripesFilter(FrequencyFilter):
     kind: ClassVar[str] = "stripes"
 
-    width: Positive
-    color: Literal["red", "blue"] = "red"
+    width: float
+    color: str = "red"
 
     def __call__(self, images, rng):
         low = radial_keep(tuple(images.shape[-2:]), self.width)
         return low.expand(len(images), 1, -1, -1)
 """
+SETTINGS = """class StripesSettings(Section):
+    kind: Literal["stripes"]
+    width: Positive
+    color: Literal["red", "blue"]
+
+
+FilterSettings = Annotated[
+    StripesSettings | """
+ENTRY = """from folk.filters.stripes import StripesFilter
+
+FILTERS: dict[str, type[FrequencyFilter]] = {
+    StripesFilter.kind: StripesFilter,
+"""
 
 USE = """
 from pathlib import Path
+from typing import get_args
 from folk.stages.recipes import load_recipe
 from folk.evidence.core.errors import InputError
 def load(**keys):
@@ -385,17 +420,25 @@ for keys in ({"width": 0.0, "color": "red"}, {"width": 1.0}, {"width": 1.0, "col
     except InputError as error:
         print(error)
 import sys; assert "torch" not in sys.modules
-from folk.filters import FILTERS
+from folk.filters.table import FILTERS
 section = load(width=2.0, color="blue").method.filter
 print(FILTERS[section.kind](**section.model_dump(exclude={"kind"})))
 """
 
 
-def test_a_new_filter_is_one_new_file(tmp_path):
+def test_a_new_filter_is_a_file_a_section_and_an_entry(tmp_path):
     for folder in ("folk", "config"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(Path(__file__).parents[2] / folder, tmp_path / folder, ignore=ignored)
-    (tmp_path / "folk/filters/stripes.py").write_text(NEW_FILTER)
+    filters = tmp_path / "folk/filters"
+    (filters / "stripes.py").write_text(NEW_FILTER)
+    for name, old, new in [
+        ("settings.py", "FilterSettings = Annotated[\n    ", SETTINGS),
+        ("table.py", "\nFILTERS: dict[str, type[FrequencyFilter]] = {\n", ENTRY),
+    ]:
+        text = (filters / name).read_text()
+        assert text.count(old) == 1
+        (filters / name).write_text(text.replace(old, new))
 
     done = subprocess.run(
         [sys.executable, "-c", USE], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -6,7 +6,6 @@ import pytest
 
 from folk.evidence.core.errors import InputError
 from folk.stages.recipes import RECIPES, load_recipe, recipe_digest, result_values
-from folk.stages.recipes.parts import parts_in
 from tests.faults.table import fault
 
 FOLDER = Path("config/recipes")
@@ -180,22 +179,46 @@ def test_another_architecture_does_not_inherit_arguments():
     assert narrow.encoder.timm_args["depth"] == kept
 
 
-def test_an_attribute_that_no_yaml_could_give_is_refused_where_it_stands(tmp_path):
-    (tmp_path / "odd.py").write_text(
-        "class Odd:\n    kind: ClassVar[str] = 'odd'\n    shape: Tensor\n"
-    )
+THRESHOLDS = {"thresholds": [], "threshold_draw": "view", "pairing": "independent"}
+COM = {"p_com": 0.5, "threshold_mode": "fraction", "gray": "mean", "mask_channels": "shared"}
+GABOR = {
+    "orientations": 4, "frequencies": [8.0, 16.0], "octaves": 1.0, "num_chosen": 9,
+    "hide_prob": 0.5, "radius_size": None, "pairing": "independent",
+}  # fmt: skip
 
-    with pytest.raises(InputError, match=r"odd\.py:3: shape: a recipe cannot hold a 'Tensor'"):
-        parts_in([tmp_path / "odd.py"])
 
+@pytest.mark.parametrize(
+    ("key", "section", "message"),
+    [
+        (
+            "filter",
+            {"kind": "com-rcom", "dc": "by_magnitude"} | COM | THRESHOLDS,
+            r"thresholds: \[\] must be one or more numbers between 0 and 1",
+        ),
+        (
+            "filter",
+            {"kind": "random", "p_few": 0.5} | THRESHOLDS,
+            r"thresholds: \[\] must be one or more numbers between 0 and 1",
+        ),
+        (
+            "filter",
+            {"kind": "gabor"} | GABOR,
+            r"num_chosen: 9 of a bank of 8 \(orientations x frequencies\); lower it",
+        ),
+        (
+            "degradation",
+            {"kind": "deblur", "sigma": 5.0, "min_size": 7, "max_size": 20},
+            "min_size 7 and max_size 20 must be odd, the first not larger",
+        ),
+    ],
+)
+def test_a_filter_or_degradation_whose_keys_do_not_fit_each_other_is_refused_in_the_recipe(
+    key, section, message
+):
+    changes = {"method.filter": None, f"method.{key}": section}
 
-def test_two_parts_of_one_kind_are_refused(tmp_path):
-    for name in ("one", "two"):
-        text = "class Part:\n    kind: ClassVar[str] = 'same'\n    size: int\n"
-        (tmp_path / f"{name}.py").write_text(text)
-
-    with pytest.raises(InputError, match=r"two\.py:1: kind 'same' is taken"):
-        parts_in(sorted(tmp_path.glob("*.py")))
+    with pytest.raises(InputError, match=rf"demo-mfm\.yaml:\d+: method\.{key}: {message}"):
+        load_recipe("pretrain", MFM, changes)
 
 
 @pytest.mark.parametrize(

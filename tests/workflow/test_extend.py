@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from folk.evidence.core.errors import InputError
 from folk.evidence.record.schema import read_record
 from folk.filters.apply import apply_filter
 from folk.filters.rng import BatchRng
@@ -18,7 +18,16 @@ from tests.filters import test_filters as generic
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall(Path("docs/extend.md").read_text(encoding="utf-8"))
-FILES = {text.split("\n", 1)[0].removeprefix("# "): text for kind, text in BLOCKS if kind != "bash"}
+FILES = {
+    text.split("\n", 1)[0].removeprefix("# "): text
+    for kind, text in BLOCKS
+    if kind not in ("bash", "diff")
+}
+
+
+def apply(diff, folder):
+    """Change the files of a folder as a reader does."""
+    subprocess.run(["git", "apply", "-"], cwd=folder, input=diff, text=True, check=True)
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +96,40 @@ def test_a_haar_mask_hides_as_many_bands_as_it_says(haar):
     assert len({tuple(row) for row in corners.tolist()}) == 3
     flat = torch.full_like(images, 0.5)
     torch.testing.assert_close(apply_filter(flat, keep), flat)
-    with pytest.raises(InputError, match="7 of 6 detail bands"):
-        haar.HaarFilter(num_hidden=7)
+
+
+USE = """
+from pathlib import Path
+from folk.evidence.core.errors import InputError
+from folk.filters.table import FILTERS
+from folk.stages.recipes import load_recipe
+path = Path("config/recipes/pretrain/demo-haar.yaml")
+section = load_recipe("pretrain", path).method.filter
+print(FILTERS[section.kind](**section.model_dump(exclude={"kind"})))
+try:
+    load_recipe("pretrain", path, {"method.filter.num_hidden": 7})
+except InputError as error:
+    print(error)
+"""
+
+
+def test_the_page_makes_the_filter_known_and_its_recipe_refuses_what_cannot_be(tmp_path):
+    for folder in ("folk", "config"):
+        shutil.copytree(folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for path, text in FILES.items():
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    for kind, text in BLOCKS:
+        if kind == "diff":
+            apply(text, tmp_path)
+
+    done = subprocess.run(
+        [sys.executable, "-c", USE], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    made, refused = done.stdout.splitlines()
+    assert made == "HaarFilter(levels=2, num_hidden=2)"
+    assert re.match(r"\S+haar.yaml:\d+: method.filter: num_hidden: 7 of 6 detail bands", refused)
 
 
 @pytest.mark.slow
@@ -100,6 +141,9 @@ def test_the_commands_of_the_page_end_with_both_rows_in_the_table(clean_copy):
     }  # fmt: skip
     said = ""
     for kind, text in BLOCKS:
+        if kind == "diff":
+            apply(text, folder)
+            continue
         if kind != "bash":
             path = folder / text.split("\n", 1)[0].removeprefix("# ")
             path.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Numbers with a range, as recipes and filters declare them; the range is checked in recipes."""
+"""Numbers with a range, as recipes declare them."""
 
 from typing import Annotated
 

@@ -2,8 +2,7 @@
 
 The modules of this package that a stage imports are found by reading their syntax trees; nothing
 is imported, so that a workflow can ask for every stage in a moment. Not seen: data files, other
-packages (the environment lock stands for those) and modules whose names are made at run time, but
-for those of a package whose `__init__` asks for `__path__`: it counts with all files of its folder.
+packages (the environment lock stands for those) and modules whose names are made at run time.
 """
 
 import ast
@@ -64,9 +63,7 @@ def closure(module: str, root: Path) -> list[str]:
             name = ".".join(parts[:end])
             if name not in found and _file_of(name, root) is not None:
                 found.add(name)
-                parsed = _parsed(name, root)
-                waiting += [m for m in parsed.mentions if _file_of(m, root)]
-                waiting += _modules_beside(name, root) if parsed.imports_its_folder else []
+                waiting += [m for m in _parsed(name, root).mentions if _file_of(m, root)]
     return sorted(found)
 
 
@@ -74,7 +71,6 @@ def closure(module: str, root: Path) -> list[str]:
 class _Parsed:
     digest: str
     mentions: tuple[str, ...]  # dotted names in import statements; not all of them are modules
-    imports_its_folder: bool  # a package that asks for its own `__path__`
 
 
 def _parsed(name: str, root: Path) -> _Parsed:
@@ -99,10 +95,7 @@ def _parse(path: Path, name: str, mtime_ns: int, size: int) -> _Parsed:
     mentions = tuple(m for m in _mentioned(tree, package) if m.split(".")[0] == PACKAGE)
     words: list[str] = []
     _spell(tree, words)
-    looks = b"__path__" in source and any(
-        isinstance(node, ast.Name) and node.id == "__path__" for node in ast.walk(tree)
-    )
-    return _Parsed(hashlib.sha256("".join(words).encode()).hexdigest(), mentions, looks)
+    return _Parsed(hashlib.sha256("".join(words).encode()).hexdigest(), mentions)
 
 
 def _mentioned(node: ast.AST, package: str) -> Iterator[str]:
@@ -173,11 +166,6 @@ def _file_of(name: str, root: Path) -> Path | None:
     if package.is_file():
         return package
     return module if module.is_file() else None
-
-
-def _modules_beside(package: str, root: Path) -> list[str]:
-    folder = root.joinpath(*package.split("."))
-    return [f"{package}.{file.stem}" for file in folder.glob("*.py") if file.stem != "__init__"]
 
 
 def _modules(root: Path) -> list[str]:

@@ -1,23 +1,14 @@
 """Recipe of `pretrain`: filter, reconstruction and distillation are separate switches."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from folk.evidence.core.ranges import Count, Fraction, NotNegative, Positive
 from folk.evidence.core.yaml_model import Section
+from folk.filters.settings import FilterSettings
+from folk.methods.settings import DegradationSettings
 from folk.stages.recipes.base import Encoder, Optim, Recipe, TrainingRuntime
-from folk.stages.recipes.parts import parts_in
-
-_FOLK = Path(__file__).parents[2]
-
-if TYPE_CHECKING:  # which parts there are is known when their files are read
-    from folk.stages.recipes.parts import Part as Degradation
-    from folk.stages.recipes.parts import Part as Filter
-else:
-    Filter = parts_in(sorted(_FOLK.glob("filters/*.py")))
-    Degradation = parts_in([_FOLK / "methods/restoration.py"])
 
 
 class WeightMatrix(Section):
@@ -104,8 +95,8 @@ class Views(Section):
 class Method(Section):
     """What is learned: from a filtered image, or from a degraded one."""
 
-    filter: Filter | None = None
-    degradation: Degradation | None = None
+    filter: FilterSettings | None = None
+    degradation: DegradationSettings | None = None
     reconstruction: Reconstruction
     distillation: Distillation | None
 
