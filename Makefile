@@ -7,15 +7,18 @@ PAPER ?= config/paper.yaml
 SLURM_TESTS ?= slurm
 SAMPLE ?= 100
 SEED ?= 0
+CORE ?= .venv-core
 SNAKEMAKE = $(BIN)/snakemake --workflow-profile workflow/profiles/local --configfile $(STUDY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full smoke test slurm-test soak coverage mutate bench check format lock clean
+.PHONY: help setup setup-core demo demo-full smoke test slurm-test soak coverage mutate bench check format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: .venv/ready ## the environment, from hash-pinned packages
+
+setup-core: $(CORE)/ready ## an environment without torch in .venv-core: explain, verify, adopt, plan, report, export, seal
 
 demo: setup ## the main job: images in, tables out, about ten minutes on two cores
 	@$(SNAKEMAKE) --quiet reason host
@@ -80,6 +83,7 @@ format: setup ## rewrite the code in the one format
 
 lock: setup ## choose package versions again, after an edit of pyproject.toml
 	$(LOCK) pyproject.toml --extra dev -o requirements.lock
+	$(LOCK) pyproject.toml --extra workflow -c requirements.lock -o requirements-core.lock
 	$(LOCK) tests/workflow/crate.in -o tests/workflow/crate.lock
 
 clean: ## remove the results of both demos, and what snakemake remembers of every study
@@ -92,12 +96,19 @@ clean: ## remove the results of both demos, and what snakemake remembers of ever
 	@touch $@
 
 # uv installs quickly; it comes by pip, from the same lock and held to the same hashes.
-.venv/ready: requirements.lock
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 setup"; exit 1; }
-	@echo "Making the environment in .venv: a few minutes and 6 GB the first time."
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@awk '/^[^ #]/ { of_uv = /^uv==/ } of_uv' requirements.lock > .venv/uv.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --require-hashes --compile-bytecode requirements.lock
+	@echo "Making the environment in $(@D): $(1) the first time."
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@awk '/^[^ #]/ { of_uv = /^uv==/ } of_uv' $< > $(@D)/uv.lock
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(@D)/uv.lock
+	@VIRTUAL_ENV=$(@D) $(@D)/bin/uv pip sync --require-hashes --compile-bytecode $<
 	@touch $@
+endef
+
+.venv/ready: requirements.lock
+	$(call install,a few minutes and 6 GB)
+
+$(CORE)/ready: requirements-core.lock
+	$(call install,a minute and 0.8 GB)

@@ -14,7 +14,7 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.record.schema import read_record
 from folk.filters.apply import apply_filter
 from folk.filters.rng import BatchRng
-from tests.methods import test_filters as generic
+from tests.filters import test_filters as generic
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall(Path("docs/extend.md").read_text(encoding="utf-8"))
