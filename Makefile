@@ -8,10 +8,12 @@ SLURM_TESTS ?= slurm
 SAMPLE ?= 100
 SEED ?= 0
 CORE ?= .venv-core
+# One process for each core; the tests of a file stay together, for they share what is dear to make.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 SNAKEMAKE = $(BIN)/snakemake --workflow-profile workflow/profiles/local --configfile $(STUDY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-core demo demo-full smoke test slurm-test soak coverage mutate bench check format lock clean
+.PHONY: help setup setup-core demo demo-full smoke test test-all slurm-test soak coverage mutate bench check format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -39,8 +41,12 @@ smoke: setup ## two steps of every recipe of the paper study, on miniature archi
 	@command=$$($(BIN)/python -m folk smoke $(PAPER)) && $(BIN)/$$command --quiet reason host
 	@echo "Done. Every recipe of $(PAPER) has run; none of its numbers is a result."
 
-test: setup .venv/crate/ready ## the tests, a whole tiny study among them
-	@$(BIN)/python -m pytest -m "not slurm and not soak" $(TESTS)
+test: setup ## the tests that a person waits for, a whole tiny study among them
+	@$(PYTEST) -m "not slurm and not soak and not slow" --durations=10 $(TESTS)
+	@echo "Done. All quick tests passed; make test-all runs the slow ones too."
+
+test-all: setup .venv/crate/ready ## every test that needs no SLURM, as CI runs them
+	@$(PYTEST) -m "not slurm and not soak" --durations=10 $(TESTS)
 	@echo "Done. All tests passed; tests/ mirrors folk/, and tests/workflow/ runs a whole study."
 
 slurm-test: setup ## the tests on a real SLURM, a cluster of their own on this machine

@@ -16,6 +16,8 @@ from folk.filters.apply import apply_filter
 from folk.filters.rng import BatchRng
 from tests.filters import test_filters as generic
 
+pytestmark = pytest.mark.slow
+
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall(Path("docs/extend.md").read_text(encoding="utf-8"))
 FILES = {text.split("\n", 1)[0].removeprefix("# "): text for kind, text in BLOCKS if kind != "bash"}
@@ -91,7 +93,6 @@ def test_a_haar_mask_hides_as_many_bands_as_it_says(haar):
         haar.HaarFilter(num_hidden=7)
 
 
-@pytest.mark.slow
 def test_the_commands_of_the_page_end_with_both_rows_in_the_table(clean_copy):
     folder = clean_copy.folder
     beside = str(Path(sys.executable).parent)
