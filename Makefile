@@ -9,15 +9,20 @@ SAMPLE ?= 100
 SEED ?= 0
 # docs/faults.md is made from the tests, see tests/faults/table.py.
 MARKDOWN := README.md CONTRIBUTING.md CHANGELOG.md config $(filter-out docs/faults.md,$(wildcard docs/*.md))
+CORE ?= .venv-core
+# One process for each core; the tests of a file stay together, for they share what is dear to make.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 SNAKEMAKE = $(BIN)/snakemake --workflow-profile workflow/profiles/local --configfile $(STUDY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full smoke test slurm-test soak coverage mutate bench check format lock clean
+.PHONY: help setup setup-core demo demo-full smoke test test-all slurm-test soak coverage mutate bench check format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: .venv/ready ## the environment, from hash-pinned packages
+
+setup-core: $(CORE)/ready ## an environment without torch in .venv-core: explain, verify, adopt, plan, report, export, seal
 
 demo: setup ## the main job: images in, tables out, about ten minutes on two cores
 	@$(SNAKEMAKE) --quiet reason host
@@ -38,8 +43,12 @@ smoke: setup ## two steps of every recipe of the paper study, on miniature archi
 	@command=$$($(BIN)/python -m folk smoke $(PAPER)) && $(BIN)/$$command --quiet reason host
 	@echo "Done. Every recipe of $(PAPER) has run; none of its numbers is a result."
 
-test: setup .venv/crate/ready ## the tests, a whole tiny study among them
-	@$(BIN)/python -m pytest -m "not slurm and not soak" $(TESTS)
+test: setup ## the tests that a person waits for, a whole tiny study among them
+	@$(PYTEST) -m "not slurm and not soak and not slow" --durations=10 $(TESTS)
+	@echo "Done. All quick tests passed; make test-all runs the slow ones too."
+
+test-all: setup .venv/crate/ready ## every test that needs no SLURM, as CI runs them
+	@$(PYTEST) -m "not slurm and not soak" --durations=10 $(TESTS)
 	@echo "Done. All tests passed; tests/ mirrors folk/, and tests/workflow/ runs a whole study."
 
 slurm-test: setup ## the tests on a real SLURM, a cluster of their own on this machine
@@ -84,6 +93,7 @@ format: setup ## rewrite code and Markdown in the one format
 
 lock: setup ## choose package versions again, after an edit of pyproject.toml
 	$(LOCK) pyproject.toml --extra dev -o requirements.lock
+	$(LOCK) pyproject.toml --extra workflow -c requirements.lock -o requirements-core.lock
 	$(LOCK) tests/workflow/crate.in -o tests/workflow/crate.lock
 
 clean: ## remove the results of both demos, and what snakemake remembers of every study
@@ -96,12 +106,19 @@ clean: ## remove the results of both demos, and what snakemake remembers of ever
 	@touch $@
 
 # uv installs quickly; it comes by pip, from the same lock and held to the same hashes.
-.venv/ready: requirements.lock
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 setup"; exit 1; }
-	@echo "Making the environment in .venv: a few minutes and 6 GB the first time."
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@awk '/^[^ #]/ { of_uv = /^uv==/ } of_uv' requirements.lock > .venv/uv.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --require-hashes --compile-bytecode requirements.lock
+	@echo "Making the environment in $(@D): $(1) the first time."
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@awk '/^[^ #]/ { of_uv = /^uv==/ } of_uv' $< > $(@D)/uv.lock
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(@D)/uv.lock
+	@VIRTUAL_ENV=$(@D) $(@D)/bin/uv pip sync --require-hashes --compile-bytecode $<
 	@touch $@
+endef
+
+.venv/ready: requirements.lock
+	$(call install,a few minutes and 6 GB)
+
+$(CORE)/ready: requirements-core.lock
+	$(call install,a minute and 0.8 GB)

@@ -32,12 +32,8 @@ TRIES = 3
 NOTICED = ("killed", "timeout", "segfault", "suspicious")
 # Each starts processes, which mutmut does not follow, or takes ten seconds.
 LEFT_OUT = (
-    "tests/methods/test_student_teacher.py::test_a_few_steps_of_folk_learn_and_the_teacher_moves",
-    "tests/methods/test_filters.py::test_a_new_filter_is_one_new_file",
+    "tests/methods/test_methods.py::test_a_few_steps_of_folk_learn_and_the_teacher_moves",
     "tests/record/test_record.py::test_a_job_killed_from_outside_leaves_its_trace",
-    "tests/record/test_versioning.py::test_a_clone_with_the_lock_pulls_the_bytes_back",
-    "tests/record/test_versioning.py::"
-    "test_a_sealed_study_leaves_nothing_to_do_and_only_the_lock_to_commit",
 )
 
 

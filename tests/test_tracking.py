@@ -20,6 +20,8 @@ from folk.evidence.record.schema import read_record
 from tests.faults.disk import small_files
 from tests.faults.table import fault
 
+pytestmark = pytest.mark.slow
+
 RESULTS = Path("results/demo")
 DATA = RESULTS / "prepare/scenes"
 RUN = RESULTS / "pretrain/folk-s0"
@@ -311,7 +313,6 @@ def server(tmp_path_factory):
     process.wait(30)
 
 
-@pytest.mark.slow
 def test_a_server_shows_the_curve_of_a_running_job(server, monkeypatch):
     monkeypatch.setattr(LiveMirror, "LONGEST_WAIT", 60.0)  # the machine may have much to do
     uri, store = server
@@ -329,7 +330,6 @@ def test_a_server_shows_the_curve_of_a_running_job(server, monkeypatch):
 
 @fault("Services", "an MLflow server that is away while a job runs and returns later",
        "the job goes on; `folk mlflow-sync` mirrors all of it", lost="the live curve")  # fmt: skip
-@pytest.mark.slow
 def test_a_server_that_returns_is_filled_from_the_records(server, study, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     away = sync_study(study / RESULTS, f"http://127.0.0.1:{free_port()}", "demo")

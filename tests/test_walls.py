@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ def room_of(module: str) -> str:
     return ".".join(parts[1:3]) if parts[1] == "evidence" else parts[1]
 
 
+@cache
 def imports() -> list[tuple[str, str, str]]:
     """(file, package, imported module) of every import in `folk/` but its own two top files."""
     found = []

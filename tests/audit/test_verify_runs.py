@@ -10,6 +10,8 @@ import pytest
 from tests.audit.conftest import RESULTS
 from tests.audit.many_runs import audit, fill
 
+pytestmark = pytest.mark.slow
+
 _OPENED: Counter[str] | None = None  # an audit hook stays for good, so it is switched off instead
 
 

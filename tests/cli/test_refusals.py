@@ -11,6 +11,8 @@ from PIL import Image
 
 from folk.data.datasets import miniature
 
+pytestmark = pytest.mark.slow
+
 RECIPES = Path("config/recipes")
 
 

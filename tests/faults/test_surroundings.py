@@ -14,6 +14,8 @@ import typer
 from folk.cli import app
 from tests.faults.table import fault
 
+pytestmark = pytest.mark.slow
+
 # Prepares images, trains on them and mirrors both; whatever looks beyond this machine is told.
 ALONE = """
 import socket, sys

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_the_page_of_faults_is_made_from_the_tests():
     done = subprocess.run(

@@ -12,6 +12,8 @@ import yaml
 from folk.evidence.adapters.dvc_stage import commit_to_dvc, write_metrics_summary
 from folk.evidence.core.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DATA = Path("results/demo/prepare/scenes")
 STAGE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["reproduce"]

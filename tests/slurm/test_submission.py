@@ -9,6 +9,8 @@ import pytest
 from tests.slurm.fake_slurm import FakeSlurm
 from tests.workflow.conftest import ROOT, Copy, copy_repository
 
+pytestmark = pytest.mark.slow
+
 SITE = """\
 account: vision
 cpu: {partition: cpu, qos: normal}

@@ -1,5 +1,6 @@
 """A repository of its own for the tests that run the workflow, and a whole tiny study in it."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -76,11 +77,22 @@ def clean_copy(tmp_path: Path) -> Copy:
 
 @pytest.fixture(scope="session")
 def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    """A copy in which the tiny study has been run; not to be changed."""
-    copy = copy_repository(tmp_path_factory.mktemp("finished"))
-    done = copy.snakemake()
-    logs = "".join(path.read_text() for path in copy.folder.glob("results/**/*.log"))
-    assert done.returncode == 0, done.stderr + logs
+    """A copy in which the tiny study has been run, by one worker for all; not to be changed."""
+    # pytest-xdist's workers have folders of their own in one that they share.
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if is_worker else base) / "finished"
+    is_finished = folder.with_suffix(".done")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if is_finished.exists():
+            return Copy(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        copy = copy_repository(folder)
+        done = copy.snakemake()
+        logs = "".join(path.read_text() for path in copy.folder.glob("results/**/*.log"))
+        assert done.returncode == 0, done.stderr + logs
+        is_finished.touch()
     return copy
 
 

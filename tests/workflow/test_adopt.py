@@ -13,6 +13,8 @@ import pytest
 
 from tests.workflow.conftest import ROOT, Copy
 
+pytestmark = pytest.mark.slow
+
 PARTS = ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
 RESULTS = Path("results/tiny")
 REPORTS = {"report": 1, "track": 1}

@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+
 from folk.data.datasets import miniature
+
+pytestmark = pytest.mark.slow
 
 SMALL = """    set:
       archive.classes: 3

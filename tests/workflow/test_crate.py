@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CHECKERS = Path(__file__).parents[2] / ".venv/crate/bin"
 SECRET = "hunter2-hunter2"
 
@@ -99,7 +101,6 @@ def test_a_large_file_is_named_by_its_digest(finished_copy):
     assert not (finished_copy.folder / "crate" / encoder).exists()
 
 
-@pytest.mark.slow
 def test_others_read_and_accept_it(crate, tmp_path):
     if not CHECKERS.is_dir():
         pytest.skip("needs the programs that read crates: make .venv/crate/ready")

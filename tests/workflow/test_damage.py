@@ -9,6 +9,8 @@ from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 from tests.workflow.test_verify import TINY, audit, said
 
+pytestmark = pytest.mark.slow
+
 # No number rests on what a job said, the mirror in MLflow and what the workflow notes.
 NOT_AUDITED = {".log", ".jsonl", ".db", ".id"}
 NOT_AUDITED_NAMES = {"tracked.json", ".snakemake_timestamp"}
@@ -34,7 +36,6 @@ def _folder(path: Path) -> None:
 DAMAGES = (_cut, _other, _empty, _folder)
 
 
-@pytest.mark.slow
 @fault("Bytes", "any file that a number of a finished study rests on: cut, empty, other, a folder",
        "`folk verify` goes on to its end, and names the file or refuses it by name")  # fmt: skip
 def test_whatever_is_damaged_is_named(finished_copy, monkeypatch):

@@ -8,6 +8,8 @@ import pytest
 
 from tests.workflow.conftest import Copy
 
+pytestmark = pytest.mark.slow
+
 EXPLAIN = ("-m", "folk", "explain", "config/tiny.yaml")
 HEAVY = ("torch", "torchvision", "timm", "mlflow", "pandas", "scipy.stats", "snakemake")
 

@@ -16,6 +16,8 @@ from folk.filters.apply import apply_filter
 from folk.filters.rng import BatchRng
 from tests.filters import test_filters as generic
 
+pytestmark = pytest.mark.slow
+
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall(Path("docs/extend.md").read_text(encoding="utf-8"))
 FILES = {
@@ -132,7 +134,6 @@ def test_the_page_makes_the_filter_known_and_its_recipe_refuses_what_cannot_be(t
     assert re.match(r"\S+haar.yaml:\d+: method.filter: num_hidden: 7 of 6 detail bands", refused)
 
 
-@pytest.mark.slow
 def test_the_commands_of_the_page_end_with_both_rows_in_the_table(clean_copy):
     folder = clean_copy.folder
     beside = str(Path(sys.executable).parent)

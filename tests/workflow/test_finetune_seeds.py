@@ -8,6 +8,8 @@ import pytest
 
 from folk.evidence.record.schema import read_record
 
+pytestmark = pytest.mark.slow
+
 STUDY = """
 study: nested
 title: Fine-tuned twice

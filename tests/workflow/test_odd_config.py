@@ -3,7 +3,11 @@
 import shutil
 from collections import Counter
 
+import pytest
+
 from tests.faults.table import fault
+
+pytestmark = pytest.mark.slow
 
 ODD = r"title: 'A {study} {x!r} $(touch pwned) `touch pwned` <b>\textbf \u2028'"
 

@@ -8,7 +8,7 @@ import pytest
 from tests.workflow.chromium import MISSING, PROGRAM, Chromium
 from tests.workflow.conftest import Copy
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(PROGRAM is None, reason=MISSING)]
 WIDTHS, SCHEMES = (390, 1280), ("light", "dark")
 CELL = "main.folk.full"
 LINK = f'[data-evidence="evidence-{CELL}"] a'

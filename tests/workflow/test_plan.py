@@ -8,6 +8,8 @@ import pytest
 from folk.evidence.record.schema import read_record, record_id, write_record
 from folk.evidence.study.study import load_study
 
+pytestmark = pytest.mark.slow
+
 
 def plan(copy, *arguments, study="config/tiny.yaml"):
     return copy.run("-m", "folk", "plan", study, *arguments)

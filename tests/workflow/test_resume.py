@@ -14,6 +14,8 @@ from folk.evidence.record.schema import read_record
 from folk.training.history import read_history
 from tests.faults.table import fault
 
+pytestmark = pytest.mark.slow
+
 RECIPE = "config/recipes/pretrain/demo-folk.yaml"
 SETTINGS = ["optim.epochs=3", "optim.batch=32", "runtime.log_every=1", "optim.warmup_epochs=0.5"]
 
@@ -54,7 +56,6 @@ def finish(arguments: list[str]) -> str:
     "the next start goes on from the checkpoint and ends with the same encoder, to the bit",
     lost="what came after the last checkpoint",
 )
-@pytest.mark.slow
 def test_kill_9_in_the_middle_changes_nothing(dataset, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     finish(command(dataset, whole))
@@ -76,7 +77,6 @@ def test_kill_9_in_the_middle_changes_nothing(dataset, tmp_path):
     assert record["restarts"][0]["last_step"] >= 1
 
 
-@pytest.mark.slow
 def test_two_processes_train_the_encoder_that_one_would(dataset, tmp_path):
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     finish([*launch, *command(dataset, tmp_path / "two")])
@@ -97,7 +97,6 @@ def test_two_processes_train_the_encoder_that_one_would(dataset, tmp_path):
     "a training that is stopped and goes on in more processes",
     "it goes on from the checkpoint; the same but for rounding, and the record tells of it",
 )
-@pytest.mark.slow
 def test_a_training_goes_on_in_another_number_of_processes(dataset, tmp_path):
     """One process is stopped and two go on: allowed, recorded, and the same but for rounding."""
     whole, moved = tmp_path / "whole", tmp_path / "moved"

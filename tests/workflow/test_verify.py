@@ -31,6 +31,8 @@ from folk.stages.recipes.choices import other_choices
 from folk.stages.recipes.named import values_today
 from tests.faults.table import fault
 
+pytestmark = pytest.mark.slow
+
 TINY = Path("results/tiny")
 STUDY, PUBLISHED = Path("config/tiny.yaml"), Path("config/published.yaml")
 MAIN = ("full", "avg", "knn", "linear", "miou", "kshot", "contrast", "pgd")

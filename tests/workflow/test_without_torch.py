@@ -1,8 +1,15 @@
-"""Whoever questions a study, or renders it, loads neither torch nor the mirror."""
+"""Whoever questions a study, or renders it, needs neither torch nor DVC nor MLflow."""
 
 import json
+import re
+import subprocess
+from pathlib import Path
 
 import pytest
+
+from tests.workflow.conftest import ROOT
+
+pytestmark = pytest.mark.slow
 
 COMMANDS = {
     "explain": ["explain", "config/tiny.yaml", "main/folk/full"],
@@ -11,25 +18,83 @@ COMMANDS = {
     "adopt": ["adopt", "config/tiny.yaml"],
     "export as a crate": ["export", "config/tiny.yaml", "--crate", "crate"],
     "export of a cell": ["export", "config/tiny.yaml", "--json", "main/folk/full"],
+    "plan": ["plan", "config/tiny.yaml"],
+    "plan --power": ["plan", "config/paper.yaml", "--power", "--trials", "100"],
     "report": ["report", "config/tiny.yaml"],
+    "seal": ["seal", "config/tiny.yaml"],
 }
-ASKING = """
-import sys
-sys.argv = ["folk", *sys.argv[1:]]
-from folk.cli.app import app
-try:
-    app()
-except SystemExit as end:
-    status = end.code or 0
-print([m for m in ("torch", "mlflow") if m in sys.modules], status, file=sys.stderr)
-"""
+LARGEST = 1_000_000_000  # bytes
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory):
+    """The folder of an environment that `make setup-core` has made."""
+    folder = tmp_path_factory.mktemp("core") / "venv"
+    make = ["make", "setup-core", f"CORE={folder}"]
+    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture
+def folk(core, finished_copy):
+    """Call `folk` in the small environment, on a copy of the finished study."""
+
+    def call(*arguments):
+        python = core / "bin/python"
+        command = [python, "-m", "folk", *arguments]
+        return subprocess.run(
+            command, cwd=finished_copy.folder, capture_output=True, text=True, check=False
+        )
+
+    return call
+
+
+def test_the_small_environment_has_no_torch_and_is_below_one_gigabyte(core):
+    packages = {path.name for path in core.glob("lib/python*/site-packages/*")}
+    size = sum(p.lstat().st_size for p in core.rglob("*") if p.is_file() and not p.is_symlink())
+
+    assert packages.isdisjoint({"torch", "timm", "torchvision", "mlflow", "dvc", "sklearn"})
+    assert size < LARGEST
+
+
+def test_its_lock_has_the_versions_of_the_whole_one():
+    whole, core = (
+        set(re.findall(r"^[^ #]+==[^ ]+", Path(name).read_text(), re.MULTILINE))
+        for name in ("requirements.lock", "requirements-core.lock")
+    )
+    assert core < whole
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_that_reads_loads_neither_torch_nor_mlflow(finished_copy, command):
-    done = finished_copy.run("-c", ASKING, *COMMANDS[command])
+def test_a_command_that_reads_runs_in_the_small_environment(folk, command):
+    done = folk(*COMMANDS[command])
 
-    assert done.stderr.splitlines()[-1] == "[] 0", done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_seal_without_dvc_says_that_no_bytes_were_kept(folk, finished_copy):
+    for name in (".dvc", ".git"):
+        (finished_copy.folder / name).mkdir()
+
+    done = folk(*COMMANDS["seal"])
+
+    assert done.returncode == 0, done.stderr
+    assert "DVC: not installed here, so no bytes were kept" in done.stderr
+
+
+def test_a_stage_without_torch_ends_with_one_line(folk, core):
+    done = folk(
+        "pretrain", "--recipe", "config/recipes/pretrain/demo-folk.yaml", "--seed", "0",
+        "--dataset", "results/tiny/prepare/scenes/dataset.json", "--name", "a", "--out", "out",
+    )  # fmt: skip
+
+    assert done.returncode == 2
+    lines = done.stderr.strip().splitlines()
+    assert lines[-1] == (
+        f"error: {core}/bin/python has no torch; call it from the environment of `make setup`"
+    )
+    assert "Traceback" not in done.stderr
 
 
 def test_the_exported_claim_of_a_cell_names_the_seal_that_its_chain_is_in(finished_study):

@@ -4,6 +4,7 @@ Only the driver calls this, after the last job: DVC locks its repository, and jo
 the same time would fail. DVC hashes the files itself; its md5 must be that of the records.
 """
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -131,6 +132,8 @@ def _refused(root: Path, study: str) -> VersioningReport | None:
         return VersioningReport(
             "skipped", f"DVC: {root} is no git repository, so no bytes were kept"
         )
+    if importlib.util.find_spec("dvc") is None:
+        return VersioningReport("skipped", "DVC: not installed here, so no bytes were kept")
     if study not in _studies_of(root / "dvc.yaml"):
         line = f"DVC: no stage for '{study}'; add it to stages.{STAGE}.matrix.study in dvc.yaml"
         return VersioningReport("skipped", line)

@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import sys
 from collections.abc import Iterable
 
 MOST_NAMES = 20  # that a line lists
@@ -40,9 +41,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def of_the_machine(error: Exception) -> str | None:
     """What to tell of an error that is neither the input's nor the code's; None of any other.
 
-    Of too little memory, and of a disk that is full or broken or that may not be written. Where
-    the file is known, `folk.evidence.core.files` has named it before.
+    Of too little memory, of a disk that is full or broken or that may not be written, and of a
+    package that an environment without torch lacks. Where the file is known,
+    `folk.evidence.core.files` has named it before.
     """
+    if isinstance(error, ModuleNotFoundError):
+        return f"{sys.executable} has no {error.name}; call it from the environment of `make setup`"
     if isinstance(error, OSError):
         if error.errno == errno.ENOMEM:
             return _no_memory(str(error.strerror))
