@@ -197,7 +197,7 @@ def test_an_image_that_is_a_program_is_not_run(monkeypatch):
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", ghostscript)
     head = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n"
 
-    refused(head + b"showpage\n", "not a whole image")
+    refused(head + b"showpage\n", "expected a whole image")
 
 
 # Very small, very large, very long.
@@ -375,7 +375,7 @@ def test_a_key_that_is_there_twice_is_refused_wherever_it_stands(tmp_path):
     }
     path = write_tar(tmp_path / "a.tar", files)
 
-    with pytest.raises(InputError, match=r"1 keys stand for several images: val/n01440764/1\.jpg"):
+    with pytest.raises(InputError, match=r"1 duplicate keys: val/n01440764/1\.jpg"):
         stored("imagenet-a", {"images": path}, tmp_path / "out", 2)
     assert not (tmp_path / "out/dataset.json").exists()
 
