@@ -98,7 +98,7 @@ def test_bases_that_lead_in_a_circle_are_refused(tmp_path):
     (tmp_path / "a.yaml").write_text("base: b\n")
     (tmp_path / "b.yaml").write_text("base: a\n")
 
-    with pytest.raises(InputError, match="leads back to itself"):
+    with pytest.raises(InputError, match="forms a cycle"):
         load_recipe("pretrain", tmp_path / "a.yaml")
 
 
@@ -167,7 +167,7 @@ def test_somebody_elses_weights_are_not_trained_on():
 
     scratch = load_recipe("pretrain", FOLDER / "pretrain/demo-scratch.yaml", changes)
     assert scratch.encoder.checkpoint.prefix == ""
-    with pytest.raises(InputError, match="taken as it is"):
+    with pytest.raises(InputError, match="is not trained further"):
         load_recipe("pretrain", MFM, changes)
 
 
@@ -203,7 +203,7 @@ def test_two_parts_of_one_kind_are_refused(tmp_path):
     [
         ("segment", {"window.size": 64}, r"window\.size 64 must be augment\.crop 32"),
         ("segment", {"window.stride": 33}, r"window\.stride 33 would leave gaps"),
-        ("probe", {"knn.k": [20, 20]}, r"knn: k \[20, 20\]: a value stands there twice"),
+        ("probe", {"knn.k": [20, 20]}, r"knn: k \[20, 20\]: duplicate value"),
         ("probe", {"knn.k": []}, r"knn\.k: .*at least 1"),
         ("probe", {"linear.feature": "last-cls"}, r"linear\.feature: .*'last-4-cls'"),
     ],
