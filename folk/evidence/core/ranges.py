@@ -1,4 +1,4 @@
-"""Numbers with a range, as recipes and filters declare them; the range is checked in recipes."""
+"""Number types with a range, for filters and recipes; recipes check the range."""
 
 from typing import Annotated
 
