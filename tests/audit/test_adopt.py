@@ -101,7 +101,7 @@ def test_a_job_that_ran_here_stays_computed_here(pulled):
         (lambda: PREDICTIONS.with_name("record.json").unlink(), "record.json: sealed, and not"),
         (
             lambda: PREDICTIONS.with_name("record.json").write_text("{"),
-            "record.json: not readable as JSON",
+            "record.json: invalid JSON",
         ),
         (lambda: next(RESULTS.glob("failed/*/*/*.json")).unlink(), "failed.json: sealed, and not"),
         (lambda: (RESULTS / "tables/main.md").write_text("9"), "main.md: other bytes"),

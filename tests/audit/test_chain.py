@@ -104,5 +104,5 @@ def test_a_file_that_is_no_record_is_refused(study):
     path = RESULTS / "pretrain/folk-s0/record.json"
     path.write_text("{}")
 
-    with pytest.raises(InputError, match="not a record"):
+    with pytest.raises(InputError, match="invalid record"):
         study.at(path)

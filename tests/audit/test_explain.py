@@ -106,7 +106,7 @@ def test_a_record_of_a_failure_that_cannot_be_read_is_no_silence(toy):
     (path,) = toy.explainer().chain.failed_paths()
     path.write_text("{}")
 
-    assert said(toy.explain(FULL).contradicted, path.as_posix(), "not a record")
+    assert said(toy.explain(FULL).contradicted, path.as_posix(), "invalid record")
 
 
 def test_a_result_without_its_record_has_no_chain_and_says_so(toy):
@@ -265,7 +265,10 @@ def test_evaluations_of_two_seeds_cannot_be_swapped(toy):
 
     found = toy.explain(FULL)
 
-    assert said(found.contradicted, "it stands here and speaks of results/toy/finetune/mfm-s1/full")
+    assert said(
+        found.contradicted,
+        "lists an output outside its own folder: results/toy/finetune/mfm-s1/full",
+    )
 
 
 def test_code_and_recipe_of_today_are_set_beside_those_of_then(toy):

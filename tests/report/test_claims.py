@@ -123,7 +123,7 @@ def test_claims_that_cannot_be_read_are_refused(tmp_path):
     path = tmp_path / "claims.parquet"
     path.write_bytes(b"PAR1 nonsense PAR1")
 
-    with pytest.raises(InputError, match="not readable as claims"):
+    with pytest.raises(InputError, match="invalid claims"):
         read_claims(path)
 
 
