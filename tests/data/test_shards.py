@@ -202,7 +202,7 @@ def test_a_manifest_of_another_data_set_is_refused(copy):
     table = pq.read_table(path)
     pq.write_table(table.slice(0, 50), path)
 
-    with pytest.raises(InputError, match=r"manifest\.parquet: images by split are"):
+    with pytest.raises(InputError, match=r"manifest\.parquet: expected images by split"):
         PreparedData.open(copy)
 
 

@@ -60,7 +60,7 @@ def test_a_torch_file_with_an_entry_a_prefix_and_a_head_is_taken_apart_as_told(
         load_external(ours, path, **told, prefix="backbone.")
     with pytest.raises(InputError, match=r"missing keys blocks\.0.*and \d+ more"):
         load_external(ours, path, **told, ignore=("head.", "backbone.blocks"), prefix="backbone.")
-    with pytest.raises(InputError, match=r"entry: no 'student'; known: teacher"):
+    with pytest.raises(InputError, match=r"entry: unknown 'student'; known: teacher"):
         load_external(ours, path, sha256=told["sha256"], entry="nets.student")
     with pytest.raises(InputError, match=r"expected weights by name, got epoch, nets"):
         load_external(ours, path, sha256=told["sha256"])

@@ -161,7 +161,7 @@ def test_a_controller_that_is_away_is_said(slurm: FakeSlurm):
 
 def test_no_slurm_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match="sinfo: no such command here"):
+    with pytest.raises(InputError, match="sinfo: no such command"):
         ask_slurm()
 
 

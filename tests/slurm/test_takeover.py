@@ -111,7 +111,7 @@ def test_the_ledger_owes_an_end_until_one_is_noted(tmp_path: Path):
 
 def test_a_damaged_ledger_is_not_taken_for_an_empty_one(tmp_path: Path):
     (tmp_path / "17.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"17\.json: not a submission.*delete the file"):
+    with pytest.raises(ValueError, match=r"17\.json: invalid submission.*delete the file"):
         Ledger(tmp_path).owed()
 
 
