@@ -404,7 +404,7 @@ def ids(values):
 def test_an_annotation_of_another_size_is_refused_when_it_is_read(tmp_path, transform):
     table = table_of(tmp_path, encoded(gradient(24, 16)), ids(np.zeros((24, 16))))
 
-    with pytest.raises(InputError, match=r"train/0: annotation size \(16, 24\) differs from pict"):
+    with pytest.raises(InputError, match=r"train/0: annotation size \(16, 24\) differs from image"):
         ImageDataset(table, transform, num_segmentation_classes=3)[0]
 
 

@@ -39,8 +39,8 @@ def render_report(
         study_path: the file it was read from.
         results: the study's own folder, such as `results/demo`; read and written.
         published: the file of published numbers, `config/published.yaml`.
-        choices: which other values an assumed key could have had; recipes know that.
-        tell: the chain behind each cell, from the cells and the results; audits know that.
+        choices: lists the alternative values of an assumed key.
+        tell: makes the chain behind each cell, from the cells and the results.
         strict: refuse a table with an empty cell instead of marking the cell.
 
     Returns:
