@@ -63,7 +63,7 @@ def test_every_entry_that_follows_a_recipe_is_found_by_stage_and_name(tmp_path):
     ]  # fmt: skip
     assert all(study.entry(stage, name) is entry for stage, name, entry in entries)
     assert [study.reads(stage, name) for stage, name, _ in entries] == [[], *[["scenes"]] * 5]
-    with pytest.raises(InputError, match="tiny: no split is named 'fwe'; did you mean 'few'"):
+    with pytest.raises(InputError, match="tiny: unknown split 'fwe'; did you mean 'few'"):
         study.entry("split", "fwe")
 
 
@@ -71,49 +71,49 @@ def test_every_entry_that_follows_a_recipe_is_found_by_stage_and_name(tmp_path):
     ("old", "new", "message"),
     [
         pytest.param("rows: [folk]", "rows: [flok]",
-         r":16: tables\.main\.rows\.0: no encoder row .*'folk'", marks=fault(
+         r":16: tables\.main\.rows\.0: unknown encoder row .*'folk'", marks=fault(
              "Config", "a table of a row, a column of an evaluation, an evaluation of data, of a "
              "split or a classifier, a claim of a cell that is not there",
              "refused by file, line and key, with the nearest name")),
-        ("split: few}", "split: fwe}", r"no split is named 'fwe'; did you mean 'few'"),
+        ("split: few}", "split: fwe}", r"unknown split 'fwe'; did you mean 'few'"),
         ("recipe: folk, data: scenes", "recipe: folk, data: scene", "did you mean 'scenes'"),
-        ("[full, few-a]", "[full, few]", "no evaluation is named 'few'"),
-        pytest.param("seeds: [0, 3]", "seeds: [0, 0]", "stands there twice", marks=fault(
+        ("[full, few-a]", "[full, few]", "unknown evaluation 'few'"),
+        pytest.param("seeds: [0, 3]", "seeds: [0, 0]", "duplicate seed", marks=fault(
             "Config", "two runs of one name", "refused by file and line")),
         ("seeds: [0, 3]", "seeds: []", "at least 1 item"),
         ("seeds: [0, 3]", "seeds: [-1]", "greater than or equal to 0"),
-        ("study: tiny", "study: ../tiny", "a name may hold only"),
-        ("folk: {label", "'a; rm -rf': {label", "a name may hold only"),
+        ("study: tiny", "study: ../tiny", "a name may have only"),
+        ("folk: {label", "'a; rm -rf': {label", "a name may have only"),
         ("scale: demo", "scale: huge", "'demo', 'smoke' or 'paper'"),
         ("stage: finetune, recipe: full, data: scenes}", "stage: fine, recipe: a, data: scenes}",
          "'robustness' or 'cost'"),
-        ("classifier: full", "classifier: ful", "named 'ful'; did you mean 'full'"),
-        ("classifier: full", "classifier: hard", "with stage finetune is named 'hard'"),
+        ("classifier: full", "classifier: ful", "unknown evaluation 'ful' .*did you mean 'full'"),
+        ("classifier: full", "classifier: hard", "unknown evaluation 'hard' with stage finetune"),
         (", classifier: full", "", "robustness needs 'classifier'"),
-        ("split: few}", "classifier: full}", "'classifier' is for robustness, not for finetune"),
-        ("data: [scenes], classifier", "data: [scenes, scene], classifier", "no data set is named"),
-        ("data: [scenes], classifier", "data: [scenes, scenes], classifier", "names a set twice"),
-        ("data: [scenes], c", "data: scenes, split: few, c", "'split' means nothing to robustness"),
-        ("full, data: scenes}", "full, data: [scenes, scenes2]}", "finetune reads one"),
-        ("{avg: some-id}", "{agv: some-id}", r":22: tables.*no column is .*'agv'; did .* 'avg'"),
-        ("title: A study", "exclude: {folk-s9: x}\ntitle: A study", "exclude.folk-s9: no run is"),
+        ("split: few}", "classifier: full}", "'classifier' is not supported by finetune"),
+        ("data: [scenes], classifier", "data: [scenes, scene], classifier", "unknown data set"),
+        ("data: [scenes], classifier", "data: [scenes, scenes], classifier", "duplicate set"),
+        ("data: [scenes], c", "data: scenes, split: few, c", "'split' is not supported by"),
+        ("full, data: scenes}", "full, data: [scenes, scenes2]}", "expected one set in 'data'"),
+        ("{avg: some-id}", "{agv: some-id}", r":22: tables.*column 'agv'; did .* 'avg'"),
+        ("title: A study", "exclude: {folk-s9: x}\ntitle: A study", "exclude.folk-s9: unknown run"),
         ("title: A study", "exclude: {folk-s0: ''}\ntitle: A study", "at least 1 character"),
-        ("ibot: {label", "folk: {label", "tables.main.context.folk: a row of ours has that name"),
+        ("ibot: {label", "folk: {label", "tables.main.context.folk: duplicate row"),
         ("[main/folk/avg,", "[main/flok/avg,", r":24: claims\.rising\.order\.0: .*'main/folk"),
-        ("over: main/folk/avg", "over: main/folk/agv", r"claims\.gain\.difference\.over: no cell"),
-        ("to: main/folk/avg", "to: main/folk/full", r":26: claims\.same: a cell .* twice"),
-        pytest.param("to: main/folk/avg", "to: main/folk/speed", "these cells are not in one",
+        ("over: main/folk/avg", "over: main/folk/agv", r"gain\.difference\.over: unknown cell"),
+        ("to: main/folk/avg", "to: main/folk/full", r":26: claims\.same: duplicate cell"),
+        pytest.param("to: main/folk/avg", "to: main/folk/speed", "cells have different units",
          marks=fault("Config", "a claim of cells in two units", "refused by file and line")),
-        (", published: id}", "}", "'published', the id of the printed difference, belongs to"),
+        (", published: id}", "}", "'published', the id of the printed difference, is only for"),
         ("says: no gain, equal", "says: no gain, published: id, equal", "'published', the id of"),
         ("says: it rises, order", "says: it rises, equal: {of: a, to: b, margin: 1}, order",
-         "give one of 'order', 'difference' and 'equal', found order and equal"),
+         "expected one of 'order', 'difference' and 'equal', got order and equal"),
         ("margin: 0.2}", "margin: 0.0}", "greater than 0"),
         ("title: A study", "resources: {prepare: {nodes: 2}}\ntitle: A study",
-         r"resources\.prepare\.nodes: a job of 'prepare' is one process"),
+         r"resources\.prepare\.nodes: 'prepare' runs in one process"),
         ("title: A study", "resources: {cost: {processes: 2}}\ntitle: A study", "cost.processes"),
         ("title: A study", "resources: {pretrain: {gpu: 4, processes: 2}}\ntitle: A study",
-         "2 processes for 4 GPUs of a node; each process drives one GPU"),
+         "2 processes for 4 GPUs of a node; each process uses one GPU"),
         pytest.param("title: A study", "titel: A study", r"titel: unknown key; did you mean",
          marks=fault("Config", "an unknown key in a study", "refused, with the nearest one")),
     ],
@@ -132,7 +132,7 @@ def test_a_row_without_a_classifier_is_refused(tmp_path):
     path = tmp_path / "tiny.yaml"
     path.write_text(text)
 
-    with pytest.raises(InputError, match="'full' does not fine-tune row 'folk'; name rows in"):
+    with pytest.raises(InputError, match="'full' does not fine-tune row 'folk'; list rows in"):
         load_study(path)
 
 
@@ -181,10 +181,10 @@ def test_a_study_without_fine_tuning_seeds_is_as_it_is_written(tmp_path):
             "[full, few-a]",
             r"main.columns.avg: .* same fine-tuning 'seeds', found: full has \[0, 4\]; few-a has n",
         ),
-        ("  few-a: ", "  full-f4: ", "evaluations.full: 'full-f4', its name with a seed, is anoth"),
-        ("seeds: [0, 4]", "seeds: [4, 4]", "names a seed twice"),
+        ("  few-a: ", "  full-f4: ", "evaluations.full: duplicate name 'full-f4'"),
+        ("seeds: [0, 4]", "seeds: [4, 4]", "duplicate seed"),
         ("seeds: [0, 4]", "seeds: []", "at least 1 item"),
-        ("classifier: full}", "classifier: full, seeds: [0]}", "not of robustness"),
+        ("classifier: full}", "classifier: full, seeds: [0]}", "not supported by robustness"),
     ],
 )
 def test_fine_tuning_seeds_that_cannot_be_had_are_refused(tmp_path, old, new, message):

@@ -243,7 +243,7 @@ def test_an_unreadable_record_is_named_and_the_others_are_mirrored(synced, study
 
     path.unlink()
     assert report.found >= 3
-    assert "frozen/record.json: not a record" in report.unreadable[0]
+    assert "frozen/record.json: invalid record" in report.unreadable[0]
     assert "not mirrored" in str(report)
 
 

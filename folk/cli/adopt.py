@@ -1,4 +1,4 @@
-"""The command that takes over results which came by `git clone` and `dvc pull`."""
+"""Command `adopt`, which takes over results from `git clone` and `dvc pull`."""
 
 import sys
 from pathlib import Path
@@ -12,10 +12,10 @@ from folk.evidence.study.study import load_study
 
 
 def adopt(study: StudyFile, results: Results = Path("results")) -> None:
-    """Check pulled results byte by byte, then let the workflow take them as they are.
+    """Check pulled results byte by byte, then mark them as up to date for the workflow.
 
-    A wrong byte, a missing file or a broken chain is refused with a line each and status 1;
-    nothing is touched then.
+    A changed file, a missing file or a broken chain gives a line each and status 1; nothing is
+    changed then.
     """
     from folk.evidence.audit.adopt import adopt as adopt_results
 
@@ -27,12 +27,12 @@ def adopt(study: StudyFile, results: Results = Path("results")) -> None:
         )
     except InputError as error:
         console.print(str(error), markup=False)
-        console.print("refused; nothing was touched", markup=False)
+        console.print("failed; nothing was changed", markup=False)
         raise typer.Exit(1) from error
     console.print(
         f"adopted {done.adopted} records, {done.computed_here} were computed here; "
-        f"{done.files} files have the bytes that records name",
+        f"{done.files} files match their records",
         markup=False,
     )
     if not done.sealed:
-        console.print("no seal: nothing but the records themselves vouches for them", markup=False)
+        console.print("no seal: the records themselves were not verified", markup=False)

@@ -1,4 +1,4 @@
-"""All sub-commands under one roof, and the one place where an error becomes a line and a status."""
+"""Entry point of all sub-commands, which turns errors into one line and an exit status."""
 
 import io
 import sys
@@ -28,12 +28,12 @@ from folk.cli.stages import (
     split,
 )
 from folk.cli.verify import WORDS, verify
-from folk.evidence.core.errors import InputError, of_the_machine
+from folk.evidence.core.errors import InputError, describe_os_error
 from folk.evidence.core.secrets import without_secrets
 
 app = typer.Typer(
     name="python -m folk",
-    help="Regenerate, and question, every number of FOLK and MFM.",
+    help="Reproduce and audit every number of FOLK and MFM.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -64,16 +64,16 @@ app.command(rich_help_panel="Audit", epilog=WORDS)(verify)
 def main() -> None:
     """Run a sub-command.
 
-    Wrong input, a full disk and too little memory end with one line and status 2, without a
+    Invalid input, a full disk and too little memory end with one line and status 2, without a
     traceback.
     """
-    _let_all_be_said()
+    _force_utf8_output()
     try:
         app()
     except InputError as error:
         _refuse(str(error))
     except Exception as error:
-        line = of_the_machine(error)
+        line = describe_os_error(error)
         if line is None:
             raise
         _refuse(line)
@@ -86,11 +86,11 @@ def _refuse(line: str) -> NoReturn:
     sys.exit(2)
 
 
-def _let_all_be_said() -> None:
-    """No terminal or locale makes a command fail because it cannot show a character.
+def _force_utf8_output() -> None:
+    """Replace characters that a terminal or locale cannot show, instead of failing.
 
-    A terminal gets what it can show and codes for the rest; files and other programs get UTF-8,
-    which JSON is made of.
+    A terminal gets escapes for unsupported characters; files and other programs get UTF-8, the
+    encoding of JSON.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -1,4 +1,4 @@
-"""What each stage of a study asks of the cluster, and what SLURM says to that; submits nothing."""
+"""Command `cluster`, which checks a study's resource requests against SLURM."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from folk.slurm.site import SITE_FILE, Site, load_site
 
 
 def cluster(study: StudyFile = Path("config/demo.yaml")) -> None:
-    """Check config/cluster.yaml against SLURM and a study, and print what its jobs ask for.
+    """Check config/cluster.yaml against SLURM and a study, and print the requests of its jobs.
 
     Nothing is submitted. Ends with status 2 if a job could not run; the same is checked before
     snakemake submits its first one.
@@ -30,11 +30,11 @@ def cluster(study: StudyFile = Path("config/demo.yaml")) -> None:
     if problems:
         raise InputError("\n".join(["this cluster cannot run the study:", *problems]))
     if file.document is None:
-        typer.echo(f"There is no {SITE_FILE}: SLURM's defaults are taken.")
+        typer.echo(f"{SITE_FILE}: no such file; using SLURM's defaults.")
 
 
 def _table(site: Site, asks: list[Ask], judged: bool) -> Table:
-    """A row for each stage; `judged` asks SLURM about each as well."""
+    """Make a row for each stage; `judged` tests each with SLURM."""
     table = Table("stage", "account", "partition", "nodes", "each with", "time", "SLURM says")
     for ask in asks:
         queue = site.queue(ask)

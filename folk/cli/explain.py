@@ -1,4 +1,4 @@
-"""The command that asks one number of a table, or one claim, where it came from."""
+"""Command `explain`, which shows the origin of a number or claim."""
 
 import json
 from collections.abc import Iterator
@@ -25,29 +25,29 @@ def explain(
         str | None,
         typer.Argument(
             metavar="[CELL]",
-            help="table/row/column, or claims/name; all of them are listed when left out",
+            help="table/row/column, or claims/name; without it, all are listed",
         ),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="explain every cell and claim, a line each")
+        bool, typer.Option("--all", help="explain every cell and claim, one line each")
     ] = False,
     shallow: Annotated[
-        bool, typer.Option("--shallow", help="do not hash files above 16 MB, and say so")
+        bool, typer.Option("--shallow", help="do not hash files above 16 MB")
     ] = False,
     results: Results = Path("results"),
     published: PublishedFile = Path("config/published.yaml"),
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
 ) -> None:
-    """Say where a number came from, derive it again, and list what is established and what not.
+    """Show where a number came from, recompute it, and list what is established and what not.
 
     A claim is judged again from its cells. Status: 0 nothing is contradicted, 1 something is, 2
-    wrong input.
+    invalid input.
     """
     from folk.evidence.audit.explanation import claim_id
     from folk.evidence.audit.narrate import in_one_line
 
     if every and asked is not None:
-        raise InputError(f"--all explains every cell; leave out '{asked}'")
+        raise InputError(f"--all explains every cell; remove '{asked}'")
     explainer = explainer_of(study, results, published, shallow)
     console = Console(highlight=False)
     if asked is None and not every:
@@ -71,7 +71,7 @@ def explain(
 
 
 def explainer_of(study: Path, results: Path, published: Path, shallow: bool) -> "Explainer":
-    """Open a study for questions.
+    """Open a study for explanations.
 
     Args:
         study: its file.
@@ -80,7 +80,7 @@ def explainer_of(study: Path, results: Path, published: Path, shallow: bool) -> 
         shallow: leave large files unread.
 
     Raises:
-        InputError: one of the files is missing or is not what it should be.
+        InputError: a file is missing or invalid.
     """
     from folk.cli.recipes_today import recipes_today
     from folk.evidence.audit.chain import Chain
@@ -105,8 +105,8 @@ def explainer_of(study: Path, results: Path, published: Path, shallow: bool) -> 
     )
 
 
-def say_what_is_read(explainer: "Explainer", cells: list[str]) -> None:
-    """Say on standard error when explaining these cells reads so much that it takes a while."""
+def warn_of_large_reads(explainer: "Explainer", cells: list[str]) -> None:
+    """Warn on standard error if explaining these cells reads a lot of data."""
     if (size := explainer.bytes_to_read(cells)) > _WORTH_A_WORD:
         line = f"hashing {size / 1e9:.0f} GB; --shallow leaves large files out"
         Console(stderr=True, highlight=False).print(line)
@@ -122,7 +122,7 @@ def _explained(
         for name in names
         for cell in (cells_of_claim(explainer, name) if is_claim(name) else [name])
     ]
-    say_what_is_read(explainer, cells)
+    warn_of_large_reads(explainer, cells)
     for name in names:
         yield explain_claim(explainer, name) if is_claim(name) else explainer.explain(name)
 

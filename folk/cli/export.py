@@ -1,4 +1,4 @@
-"""The command that gives a study, or one cell of it, away in a form that other tools read."""
+"""Command `export`, which writes a study or a cell in a standard format."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from folk.cli.explain import explainer_of, say_what_is_read
+from folk.cli.explain import explainer_of, warn_of_large_reads
 from folk.cli.read import PublishedFile, Results, StudyFile
 from folk.evidence.core.errors import InputError
 from folk.evidence.study.study import load_study
@@ -35,9 +35,10 @@ def export(
 ) -> None:
     """Write a study as a Provenance Run Crate, or the claim of one cell as JSON.
 
-    The crate has every job, what it read and what it made; files above 10 MB are named by their
-    digest instead of copied. The claim is what `explain --json` says, with its schema's version,
-    the digest of its chain and the seal. Status: 0 done, 1 the cell is contradicted, 2 wrong input.
+    The crate has every job with its inputs and outputs; files above 10 MB are referenced by
+    digest instead of copied. The claim is the output of `explain --json` with its schema's
+    version, the digest of its chain and the seal. Status: 0 done, 1 the cell is contradicted, 2
+    invalid input.
     """
     if (crate is None) == (cell is None):
         raise InputError("export: give one of --crate FOLDER and --json table/row/column")
@@ -51,7 +52,7 @@ def _export_cell(study: Path, cell: str, results: Path, published: Path, shallow
     from folk.evidence.audit.cell_claim import cell_claim, holds
 
     explainer = explainer_of(study, results, published, shallow)
-    say_what_is_read(explainer, [cell])
+    warn_of_large_reads(explainer, [cell])
     claim = cell_claim(explainer, cell)
     print(json.dumps(claim, indent=2, ensure_ascii=False))
     if not holds(claim):

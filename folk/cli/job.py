@@ -1,4 +1,4 @@
-"""What every stage does around its task: check, record, run, publish."""
+"""Execution of a stage's task: check, record, run, publish."""
 
 import json
 import os
@@ -28,7 +28,7 @@ Live = Callable[[int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Job:
-    """One call of one stage, as the command line described it."""
+    """One call of one stage, from the command line."""
 
     stage: str
     study: str
@@ -47,7 +47,7 @@ class Job:
 
     @property
     def draws(self) -> int:
-        """The seed of everything that the task draws: the run's, or one made of both seeds."""
+        """Seed of the task's random numbers: the run's, or one derived from both seeds."""
         assert self.seed is not None
         if self.finetune_seed is None:
             return self.seed
@@ -57,7 +57,7 @@ class Job:
 
     @cached_property
     def identity(self) -> str:
-        """Digest of everything that decides the result; a checkpoint with another one is not ours.
+        """Digest of everything that determines the result; other checkpoints are not continued.
 
         A study that only reports changed code lets a checkpoint outlive such a change; the record
         lists the restart. Nodes, processes and threads are left out: they move the last bits of a
@@ -96,10 +96,10 @@ def make_job(
     seed: int | None = None,
     finetune_seed: int | None = None,
 ) -> tuple[Job, RecipeType]:
-    """Read the recipe and check that the inputs are there.
+    """Read the recipe and check that the inputs exist.
 
     Raises:
-        InputError: what is wrong with the recipe, a setting or an input.
+        InputError: invalid recipe or setting, or missing input.
     """
     own = parse_settings(settings)
     checked = load_recipe(stage, recipe, own)
@@ -112,9 +112,7 @@ def make_job(
         if not path.exists():
             raise InputError(f"--{name} {path}: no such file or folder")
         if scale != "smoke" and scale_of(path) == "smoke":
-            raise InputError(
-                f"--{name} {path}: made by a smoke run; nothing else may be made of it"
-            )
+            raise InputError(f"--{name} {path}: made by a smoke run; use inputs of a full run")
     job = Job(
         stage=stage,
         study=study,
@@ -135,13 +133,13 @@ def make_job(
 
 
 def with_input(job: Job, name: str, path: Path) -> Job:
-    """Add a file that the recipe names to what the job reads.
+    """Add a file of the recipe to the job's inputs.
 
     Raises:
-        InputError: it is missing.
+        InputError: missing file.
     """
     if not path.is_file():
-        raise InputError(f"{name} {path}: no such file; put it there, nothing is downloaded")
+        raise InputError(f"{name} {path}: no such file; provide it, nothing is downloaded")
     return replace(job, inputs={**job.inputs, name: path})
 
 
@@ -151,13 +149,13 @@ def run_job(
     task: Callable[[Live], dict[str, float]],
     is_main: bool = True,
 ) -> None:
-    """Run the task under its record and publish what it left in the work folder.
+    """Run the task under its record and publish its outputs from the work folder.
 
     Args:
         job: what is run.
-        outputs: names of the files and folders that the task leaves in `job.work`.
-        task: does the work; told where to send the lines of the history.
-        is_main: whether this process, of all those of a job, is the one that keeps the record.
+        outputs: names of the task's output files and folders in `job.work`.
+        task: does the work; its argument receives the lines of the history.
+        is_main: True in the one process of a job that writes the record.
     """
     if not is_main:
         task(lambda _step, _values: None)
@@ -205,16 +203,16 @@ def run_job(
 
 
 def parse_settings(settings: list[str]) -> dict[str, Any]:
-    """The KEY=VALUE options of a command, as dotted keys and values.
+    """Parse the KEY=VALUE options of a command to dotted keys and values.
 
     Raises:
-        InputError: an option without `=`, a value that is not YAML, or a key that is given twice.
+        InputError: an option without `=`, a value that is invalid YAML, or a duplicate key.
     """
     values: dict[str, Any] = {}
     for text in settings:
         key, value = _setting(text)
         if key in values:
-            raise InputError(f"--set {key}: given twice; leave one out")
+            raise InputError(f"--set {key}: duplicate key; remove one")
         values[key] = value
     return values
 
@@ -222,12 +220,12 @@ def parse_settings(settings: list[str]) -> dict[str, Any]:
 def _setting(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise InputError(f"--set {text}: write KEY=VALUE, such as --set optim.epochs=3")
+        raise InputError(f"--set {text}: expected KEY=VALUE, such as --set optim.epochs=3")
     return key, parse_value(value)
 
 
 def _write_log_header(fields: Mapping[str, Any]) -> None:
-    """Begin this start's part of the log, which keeps what earlier starts of the job said."""
+    """Begin this start's part of the log, after those of earlier starts."""
     slurm = fields["scheduler"]
     job = f", SLURM job {slurm['job_id']}" if slurm else ""
     where = f"{fields['hardware']['host']}{job}"
@@ -235,18 +233,18 @@ def _write_log_header(fields: Mapping[str, Any]) -> None:
 
 
 def _clamp_input_mtimes(job: Job) -> None:
-    """See to it that the workflow will find this result newer than what it is made from.
+    """Set mtimes of inputs that are in the future to now, so that the result is newer.
 
-    It deletes one that is older. Files that did not come from a job are the user's own.
+    The workflow deletes an older result. Files that did not come from a job are not changed.
     """
     made = [path for path in job.inputs.values() if path.with_name("record.json").is_file()]
     log_clamped(clamp_future_mtimes([job.recipe_path, *made]))
 
 
 def log_clamped(changed: list[Path]) -> None:
-    """Tell of time stamps that were ahead of the clock."""
+    """Report mtimes that were ahead of the clock."""
     for path in changed:
-        print(f"{path}: its time stamp was ahead of the clock and is now's", file=sys.stderr)
+        print(f"{path}: its mtime was ahead of the clock and was set to now", file=sys.stderr)
 
 
 def _write_recipe(path: Path, recipe: Recipe) -> None:

@@ -1,4 +1,4 @@
-"""The command that starts a stage over several processes or nodes, and becomes it."""
+"""Command `launch`, which starts a stage in several processes or nodes."""
 
 import os
 import sys
@@ -26,7 +26,7 @@ def launch(
     command = (in_step if step else outside)(geometry, stage, os.environ)
     sys.stdout.flush()
     try:
-        # Becomes the command: signals, exit status and memory are its own.
+        # exec: signals, exit status and memory are those of the command.
         os.execvp(command[0], command)
     except OSError as error:
         raise InputError(f"{command[0]}: cannot be started ({error.strerror})") from error

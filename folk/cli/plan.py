@@ -1,4 +1,4 @@
-"""What a study will cost, from the very graph that snakemake would run."""
+"""Command `plan`, which estimates the cost of snakemake's job graph."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def plan(
     from folk.stages.recipes.named import recipes_of
 
     if not power and (sd is not None or sd_pretrain is not None):
-        raise InputError("--sd, --sd-pretrain: belong to --power; add it")
+        raise InputError("--sd, --sd-pretrain: need --power; add it")
     named = load_study(study)
     planner = Planner(named, recipes_of(named, study), read_ledger(results))
     if power:
@@ -111,7 +111,7 @@ def plan(
 
 
 def _drawn_by_snakemake(study: Path) -> str:
-    """The graph as snakemake sees it now, done jobs dashed; it locks and writes nothing."""
+    """Return snakemake's current graph, done jobs dashed; it locks and writes nothing."""
     if not Path("Snakefile").is_file():
         raise InputError(f"{Path.cwd()}: no Snakefile here; call this in the repository's folder")
     # A profile of the user's may name a cluster; drawing needs none.

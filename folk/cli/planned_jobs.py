@@ -1,6 +1,6 @@
-"""What each job of a graph will take: by measurements of the same work, else by what it asks for.
+"""Cost estimates of jobs: from measurements of the same work, else from their requests.
 
-Here recipes are read, so that the room `plan` needs to know nothing of them.
+Recipes are read here, so that the package `plan` does not depend on them.
 """
 
 import json
@@ -23,7 +23,7 @@ BYTES_PER_WEIGHT = 4  # encoders and classifiers are stored in float32
 
 
 class Planner:
-    """Says what the jobs of one study will take."""
+    """Estimator of the costs of one study's jobs."""
 
     def __init__(self, study: Study, recipes: Recipes, ledger: Ledger) -> None:
         self.study = study
@@ -36,7 +36,7 @@ class Planner:
         }
 
     def job(self, node: Node) -> PlannedJob:
-        """What one job will take."""
+        """Estimate one job."""
         if node.rule not in RECIPES:
             return self._of_the_driver(node)
         stage, run, evaluation = place = _place(node)
@@ -59,7 +59,7 @@ class Planner:
         )
 
     def gpu_hours(self, stage: Stage, entry: str, row: str) -> Figure:
-        """What a job of one run will take, done or not; its seed does not matter."""
+        """Estimate the GPU-hours of a job of one run, done or not, for any seed."""
         asked = self.study.resources_of(stage)
         gpus = asked.nodes * asked.gpu
         device = Device.asked(gpus, asked.nodes * asked.processes_of_node * asked.threads)
@@ -67,7 +67,7 @@ class Planner:
         return self._hours(None, work, device, stage, asked.runtime).times(float(gpus))
 
     def _of_the_driver(self, node: Node) -> PlannedJob:
-        """Tables and the mirror: minutes on the machine that drives the others."""
+        """Estimate a job on the driver's machine: tables and the mirror."""
         asked = self.study.resources_of("report") if node.rule == "report" else None
         return PlannedJob(
             name=node.rule,
@@ -80,7 +80,7 @@ class Planner:
         )
 
     def _work(self, stage: str, entry: str, row: str | None) -> str:
-        """As `folk.evidence.plan.measured` calls what a finished job did."""
+        """Return the work's digest, see `folk.evidence.plan.measured`."""
         digest = self._digests[stage, entry]
         if stage == "prepare":
             return work_of(stage, digest, source=self.study.data[entry].source)
@@ -138,7 +138,7 @@ _TRANSFERS = ("finetune", "probe", "segment", "robustness")  # of an encoder
 
 @cache
 def _parameters(of_row: str) -> int:
-    # Imported here: torch takes seconds, and a study that was measured needs none of it.
+    # Imported here: torch takes seconds, and a measured study does not need it.
     from folk.models.size import num_parameters
 
     return num_parameters(**json.loads(of_row))
@@ -153,7 +153,7 @@ def _place(node: Node) -> tuple[Stage, str, str | None]:
 
 
 def _prepared_bytes(study: Study, recipes: Recipes, name: str) -> float | None:
-    """About the size of a prepared data set; None where nothing is known of it yet.
+    """Estimate the size of a prepared data set; None if unknown.
 
     Shards hold archives' images as they are, so they take what the archives take.
     """

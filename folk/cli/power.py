@@ -1,4 +1,4 @@
-"""What a study can find out, and what it takes, before anything runs."""
+"""Statistical power of a study, before anything runs."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ def print_power(
     if study.scale != "paper":
         raise InputError(
             f"{study.name}: scale is '{study.scale}', so no number gets a verdict; "
-            "ask --power of a study with scale 'paper'"
+            "use --power with a study of scale 'paper'"
         )
     published = load_published(published_path)
     check_comparisons(study, published)
@@ -74,7 +74,7 @@ def _deviations(
     one = known if deviation is None else deviation
     if of_pretraining is not None and of_pretraining > one:
         raise InputError(
-            f"--sd-pretrain {of_pretraining:g}: a part of --sd, which is {one:g}; lower it"
+            f"--sd-pretrain {of_pretraining:g}: must not exceed --sd {one:g}; lower it"
         )
     return Deviations(
         by_kind={kind: entry.deviation * one / known for kind, entry in said.items()},

@@ -1,4 +1,4 @@
-"""The command that mirrors what the stages left in MLflow."""
+"""Command `mlflow-sync`, which mirrors records in MLflow."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ PublishedFile = Annotated[Path, typer.Option(help="the papers' numbers")]
 
 
 def from_here(path: Path) -> Path:
-    """A path as records write it: from the current folder where it lies below."""
+    """Convert a path to its form in records: relative to the current folder if below it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
@@ -34,7 +34,7 @@ def mlflow_sync(
 ) -> None:
     """Replay every record of a study into MLflow; run again, it changes nothing.
 
-    With --report a failure of MLflow is only reported: no study fails because its mirror did.
+    With --report a failure of MLflow is only reported, so that it does not fail the study.
     """
     from folk.evidence.adapters.mlflow_mirror import sync_study
 

@@ -1,4 +1,4 @@
-"""The recipes of a study as they stand today, for those who compare them with records."""
+"""Today's recipes of a study, for comparison with records."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ def recipes_today(study: Study, path: Path) -> Callable[[str, str], RecipeToday 
 
     Args:
         study: the study.
-        path: its file; recipes stand beside it, in `recipes/<stage>/`.
+        path: its file; recipes are in `recipes/<stage>/` next to it.
 
     Returns:
         a function that gives None for an entry that the study does not have, and for a recipe

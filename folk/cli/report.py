@@ -1,4 +1,4 @@
-"""The stage that reads all others: cells, tables, figures, one page."""
+"""Command `report`: cells, tables, figures, one page."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def report(
 ) -> None:
     """Render the tables, figures and the page of a study from its records and predictions.
 
-    Behind each number the page tells its chain, as `explain --shallow` finds it at that moment.
+    The page shows the chain of each number, as from `explain --shallow`.
     """
     from folk.cli.recipes_today import recipes_today
     from folk.evidence.audit.chain import Chain

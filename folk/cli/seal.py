@@ -1,4 +1,4 @@
-"""The command that closes a study: one digest of all its records, then the bytes to DVC."""
+"""Command `seal`, which hashes all records of a study and commits its files to DVC."""
 
 from pathlib import Path
 from typing import Annotated
@@ -31,9 +31,9 @@ def seal(
     from folk.evidence.audit.signature import sign as sign_file
 
     if check and sign is not None:
-        raise InputError("--check writes nothing; give it or --sign")
+        raise InputError("--check, --sign: cannot be combined; remove one")
     if signers is not None and not check:
-        raise InputError("--signers belongs to --check")
+        raise InputError("--signers: needs --check; add it")
     named = load_study(study)
     folder = results / named.name
     if check:
@@ -63,7 +63,7 @@ def _check(folder: Path, signers: Path | None) -> None:
         except InputError as error:
             problems.append(str(error))
     elif signers is not None:
-        problems.append(f"{signature}: not there; the seal is not signed")
+        problems.append(f"{signature}: missing; the seal is not signed")
     for line in problems:
         _say(line)
     if problems:

@@ -1,4 +1,4 @@
-"""The command that writes a smoke run: the papers' shapes, two updates, miniature archives."""
+"""Command `smoke`, which writes a study with the papers' shapes and two updates per stage."""
 
 import hashlib
 import os
@@ -68,7 +68,7 @@ def smoke(
             f"# Written by `python -m folk smoke {study}`; write it again, do not edit it.\n"
         )
         plain.dump(values, file)
-    load_study(path)  # a mistake of ours shows here, not in a job
+    load_study(path)  # a bug shows here, not in a job
     _say(whole, cover, path)
 
 

@@ -1,4 +1,4 @@
-"""The stages that compute: read the options, open the record, call one task."""
+"""Commands of the stages: read the options, open the record, call one task."""
 
 import importlib
 from collections.abc import Callable
@@ -187,7 +187,7 @@ def pretrain(
 def _evaluation(
     stage: str, kind: type[Recipe], predictions: list[str], summary: str
 ) -> Callable[..., None]:
-    """The command of a stage that measures an encoder; these stages take the same options."""
+    """Make the command of an evaluation stage; these stages have the same options."""
 
     def command(
         recipe: options.Recipe,

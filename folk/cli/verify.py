@@ -1,4 +1,4 @@
-"""The command that questions a whole study."""
+"""Command `verify`, which audits a whole study."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ WORDS = "\n\n".join(
     [
         *(f"{word}: {rule}." for word, rule in RULES.items()),
         f"The audit fails for {', '.join(WRONG)}, unless it is only a remark. Status: 0 nothing is "
-        "wrong, 1 something is, 2 wrong input.",
+        "wrong, 1 something is, 2 invalid input.",
     ]
 )
 
@@ -46,7 +46,7 @@ def verify(
     ] = [],  # noqa: B006 - typer copies it
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
-    """Question a finished study: hash every file and derive every cell again, name every lie.
+    """Verify a finished study: hash every file, recompute every cell, report every mismatch.
 
     Nothing is written; no time stamp and no cache is trusted.
     """

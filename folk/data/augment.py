@@ -1,4 +1,4 @@
-"""The single steps of augmentation; everything random is drawn from the given generator."""
+"""Single augmentation steps; each draws from the generator that it is given."""
 
 import math
 import random
@@ -44,7 +44,7 @@ class RandomCrop:
     def __post_init__(self) -> None:
         if not 0.0 < self.scale[0] <= self.scale[1] <= 1.0:
             raise InputError(
-                f"views: crop scale is {list(self.scale)}; give 0 < smallest <= largest <= 1"
+                f"views: invalid crop scale {list(self.scale)}; give 0 < smallest <= largest <= 1"
             )
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
@@ -117,7 +117,7 @@ class RandAugment:
         size: side of the image in pixels, which scales translations.
 
     Raises:
-        InputError: timm does not understand the notation.
+        InputError: timm cannot parse the notation.
     """
 
     notation: str
@@ -137,7 +137,7 @@ class RandAugment:
             steps = rand_augment_transform(self.notation, settings)
         except (AssertionError, ValueError, KeyError) as error:
             raise InputError(
-                f"augment: '{self.notation}' is not RandAugment in timm's notation; "
+                f"augment: '{self.notation}' is not valid timm RandAugment notation; "
                 "write for example 'rand-m9-mstd0.5-inc1'"
             ) from error
         for step in steps.ops:
@@ -189,7 +189,7 @@ class RandomErasing:
 
 @contextmanager
 def global_generators(rng: np.random.Generator) -> Iterator[None]:
-    """Let a library that draws from Python's, NumPy's and torch's global generators draw from ours.
+    """Seed Python's, NumPy's and torch's global generators from ours for a library that uses them.
 
     Inside the block the three are seeded from `rng`; afterwards they are as they were.
     """
@@ -209,7 +209,7 @@ def global_generators(rng: np.random.Generator) -> Iterator[None]:
 def _posterize(image: Image.Image, bits: int, **_: Any) -> Image.Image:
     """Keep the highest `bits` of each channel.
 
-    timm asks for 0 bits at its largest magnitude, which newer Pillow refuses and older made black.
+    timm passes 0 bits at its largest magnitude; newer Pillow rejects that, older made it black.
     """
     if bits < 1:
         return Image.new(image.mode, image.size)

@@ -1,9 +1,9 @@
-"""Colors of one image: arrays of rows of RGB pixels, as decoders write them, in and out.
+"""Color operations on one image, an array of rows of RGB pixels.
 
-OpenCV does the work, an order of magnitude faster than Pillow. What is a function of one value, a
-table does: brightness, contrast and solarization have Pillow's values to the bit. Saturation and
-gray differ from them by 1 here and there. A shifted hue is, as with Pillow, about one level off the
-exact rotation on average, and a blur is a Gaussian where Pillow's is three boxes.
+OpenCV is used because it is an order of magnitude faster than Pillow. Brightness, contrast and
+solarization use lookup tables and match Pillow bit for bit. Saturation and gray differ from Pillow
+by 1 in places. A shifted hue is, as with Pillow, about one level off the exact rotation on average;
+a blur is a true Gaussian, where Pillow approximates it with three boxes.
 """
 
 import cv2

@@ -1,8 +1,8 @@
-"""Simple corruptions of images, made in memory, for demos.
+"""Simple image corruptions, applied in memory, for demos.
 
-ImageNet-C is a set of JPEG files and is read as such: making its corruptions again gives other
-images, and other numbers. What stands here shares names with it where the idea is the same, but
-strengths are our own, so no number made with it can stand beside one on ImageNet-C.
+ImageNet-C is a set of JPEG files and is read as such: recomputing its corruptions gives other
+images, and other numbers. The corruptions below share names with it where the idea is the same,
+but the strengths are our own, so their numbers are not comparable with ImageNet-C.
 """
 
 import io
@@ -31,7 +31,7 @@ class CorruptedImage:
         severity: 1 to 5.
 
     Raises:
-        InputError: no such corruption or severity.
+        InputError: unknown corruption, or invalid severity.
     """
 
     center: EvalTransform
@@ -41,9 +41,11 @@ class CorruptedImage:
     def __post_init__(self) -> None:
         if self.corruption not in CORRUPTIONS:
             hint = nearest(self.corruption, CORRUPTIONS)
-            raise InputError(f"no corruption is named '{self.corruption}'{hint}")
+            raise InputError(f"unknown corruption '{self.corruption}'{hint}")
         if self.severity not in SEVERITIES:
-            raise InputError(f"{self.corruption}: severity {self.severity} is not 1 to 5")
+            raise InputError(
+                f"{self.corruption}: invalid severity {self.severity}; expected 1 to 5"
+            )
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         """Cut and corrupt; only noise draws from `rng`."""
@@ -60,7 +62,7 @@ def corrupt(
         pixels: RGB, 0 to 255.
         corruption: a name of `CORRUPTIONS`.
         severity: 1 to 5.
-        rng: of the noise.
+        rng: source of the noise.
     """
     return CORRUPTIONS[corruption](np.ascontiguousarray(pixels), severity / 5, rng)
 

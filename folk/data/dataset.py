@@ -1,4 +1,4 @@
-"""Images as training sees them: decoded, transformed, one dictionary each."""
+"""Torch data set and loader over a table of encoded images."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ class ImageDataset(Dataset[Item]):
 
     Neither the number of loading processes, nor their order, nor a resumed run changes what an
     image looks like. An item is `{"image": uint8 tensor or list of views, "label": int,
-    "index": int}`, with "annotation" where one is asked for; the index counts in this data set.
+    "index": int}`, with "annotation" for segmentation; the index counts in this data set.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class ImageDataset(Dataset[Item]):
                 key and shard.
         """
         epoch, place, copy = index if isinstance(index, Draw) else Draw(self.epoch, index)
-        # The first copy draws what it drew before there were others.
+        # The first copy has the seed of an image without repeats.
         rng = np.random.default_rng((self._seed, epoch, place, *([copy] if copy else [])))
         item: Item = {"label": int(self._labels[place]), "index": place}
         if self._num_segmentation_classes is None:
@@ -97,8 +97,8 @@ class ImageDataset(Dataset[Item]):
             pixels, annotation = self._image(place), self._annotation(place)
             if annotation.size != (size := (pixels.shape[2], pixels.shape[1])):
                 raise InputError(
-                    f"{self._where(place)}: the annotation has {annotation.size} pixels, its "
-                    f"image {size}; prepare the data set again"
+                    f"{self._where(place)}: annotation size {annotation.size} differs from image "
+                    f"size {size}; prepare the data set again"
                 )
             item["image"], item["annotation"] = self._transform(pixels, annotation, rng)
         return item
@@ -136,15 +136,15 @@ class ImageDataset(Dataset[Item]):
         data = self.table.annotation_bytes(index)
         if data is None:
             raise InputError(
-                f"{self._where(index)}: no annotation; segmentation needs one for each"
+                f"{self._where(index)}: missing annotation; segmentation needs one for each"
             )
         annotation = decode_annotation(data, where=lambda: self._where(index))
         ids = np.asarray(annotation)
         wrong = ids[(ids >= (self._num_segmentation_classes or 0)) & (ids != IGNORE)]
         if wrong.size:
             raise InputError(
-                f"{self._where(index)}: annotation has class id {wrong.max()}; known are 0 to "
-                f"{(self._num_segmentation_classes or 0) - 1} and {IGNORE}"
+                f"{self._where(index)}: invalid annotation class id {wrong.max()}; expected 0 to "
+                f"{(self._num_segmentation_classes or 0) - 1} or {IGNORE}"
             )
         return annotation
 
@@ -220,7 +220,7 @@ def loader(
     workers: int = 0,
     pin_memory: bool = False,
 ) -> Batches:
-    """Load the batches that a sampler orders; what is in them does not depend on `workers`.
+    """Load batches in a sampler's order; their content does not depend on `workers`.
 
     Args:
         dataset: the images.
@@ -251,11 +251,11 @@ def _kept(table: ImageTable, keep_keys: Collection[str]) -> ImageTable:
     if unknown:
         shown = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
         raise InputError(
-            f"{table.shards[0].parent}: {len(unknown)} keys of the split are not in the data: "
+            f"{table.shards[0].parent}: {len(unknown)} unknown keys in the split: "
             f"{shown}; draw the split from this data set"
         )
     if not len(rows):
-        raise InputError(f"{table.shards[0].parent}: the split is empty, no image is left")
+        raise InputError(f"{table.shards[0].parent}: the split is empty; draw a larger one")
     return table.select(rows)
 
 
@@ -265,6 +265,6 @@ def _check_labels(table: ImageTable, num_classes: int) -> None:
     if len(wrong):
         index = int(wrong[0])
         raise InputError(
-            f"{table.shard(index)}: {table.key(index)}: label {labels[index]} is outside the "
-            f"{num_classes} classes, which are 0 to {num_classes - 1}"
+            f"{table.shard(index)}: {table.key(index)}: invalid label {labels[index]}; expected "
+            f"0 to {num_classes - 1}"
         )

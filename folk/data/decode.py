@@ -1,4 +1,4 @@
-"""From encoded bytes to pixels, or to an error that says whose bytes they are."""
+"""Decoding of images and annotations, with errors that name their source."""
 
 import io
 import struct
@@ -10,8 +10,8 @@ from PIL import Image, ImageFile
 
 from folk.evidence.core.errors import InputError
 
-# What torchvision's ImageFolder takes, and GIF; the bytes decide, not the name. Pillow's other
-# readers stay closed: that of EPS has Ghostscript run the program that such a file is.
+# The formats of torchvision's ImageFolder, and GIF; the bytes decide, not the name. Pillow's other
+# readers stay closed: that of EPS lets Ghostscript run the program inside such a file.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 # Known from the first bytes, so no memory is spent on more: 270 MB as RGB. Pillow begins to warn
 # here; no image of ImageNet or ADE20K is so large.
@@ -20,12 +20,12 @@ MAX_PIXELS = 89_478_485
 # resized to hundreds of pixels.
 MAX_RATIO = 32
 
-# Remarks about odd metadata, of which ImageNet has many: the pixels decide.
+# Warnings about odd metadata, of which ImageNet has many; only the pixels matter.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-# Such images are refused.
+# Such images are rejected.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
-# Everything that Pillow's readers raise on bytes that are cut short, damaged or something else.
+# All exceptions of Pillow's readers on truncated, damaged or foreign bytes.
 _UNREADABLE = (
     OSError,
     SyntaxError,
@@ -48,7 +48,7 @@ def decode_image(data: bytes, *, where: Callable[[], str]) -> Image.Image:
 
     Args:
         data: the encoded image.
-        where: says file, or key and shard, for the error; called only then.
+        where: describes file, or key and shard, for the error; called only then.
 
     Raises:
         InputError: the bytes are not a whole image, have more than `MAX_PIXELS`, or have pixels
@@ -67,7 +67,7 @@ def decode_image(data: bytes, *, where: Callable[[], str]) -> Image.Image:
 
 
 def check_image(data: bytes, *, where: Callable[[], str]) -> None:
-    """Refuse what `decode_image` refuses, for a third of its time where it is a JPEG.
+    """Reject what `decode_image` rejects, in a third of its time for a JPEG.
 
     Every bit of it is decoded, but each block of 8 by 8 pixels to a single gray one.
 
@@ -101,23 +101,23 @@ def decode_annotation(data: bytes, *, where: Callable[[], str]) -> Image.Image:
         raise InputError(_refusal(where(), "a whole annotation", error)) from error
     if annotation.mode not in ("L", "P"):  # a palette only colors the ids
         raise InputError(
-            f"{where()}: an annotation is a gray image of class ids, this is {annotation.mode}"
+            f"{where()}: expected a gray annotation of class ids, got mode {annotation.mode}"
         )
     if annotation.format == "PNG" and annotation.mode == "L" and data[_PNG_DEPTH] < 8:
         # Pillow stretches them to 0-255, and id 1 would become another class.
         raise InputError(
-            f"{where()}: its class ids have {data[_PNG_DEPTH]} bits; store them with 8"
+            f"{where()}: expected class ids of 8 bits, got {data[_PNG_DEPTH]}; store them with 8"
         )
     if annotation.mode == "P":
         return Image.fromarray(np.asarray(annotation))
     return annotation
 
 
-_PNG_DEPTH = 24  # the byte that says how many bits a value has
+_PNG_DEPTH = 24  # offset of the byte that holds the bit depth
 
 
 def _opened(data: bytes, where: Callable[[], str]) -> ImageFile.ImageFile:
-    """Read what stands before the pixels, and refuse what must not be decoded."""
+    """Read the header, and reject what must not be decoded."""
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         too_large = image.width * image.height > MAX_PIXELS
@@ -125,17 +125,16 @@ def _opened(data: bytes, where: Callable[[], str]) -> ImageFile.ImageFile:
         too_large = True
     if too_large:
         raise InputError(
-            f"{where()}: more than {MAX_PIXELS} pixels, the most that are read; shrink or remove it"
+            f"{where()}: more than {MAX_PIXELS} pixels, the limit; shrink or remove it"
         )
     if image.mode in ("I", "F"):
         raise InputError(
-            f"{where()}: its pixels are numbers of 32 bits, of which none is white; store it with "
-            "8 bits a color"
+            f"{where()}: pixels of 32 bits are not supported; store the image with 8 bits per color"
         )
     return image
 
 
 def _refusal(where: str, what: str, error: Exception) -> str:
-    # Pillow's own text may name a memory address, which helps nobody.
+    # Pillow's own text may hold a memory address, which does not help.
     reason = type(error).__name__ if "BytesIO" in str(error) else " ".join(str(error).split())
-    return f"{where}: not {what} ({reason}); replace or remove it"
+    return f"{where}: expected {what} ({reason}); replace or remove it"

@@ -12,8 +12,8 @@ from folk.data.color import Colors
 class PhotometricDistortion:
     """Brightness, contrast, saturation and hue, each half of the time.
 
-    Contrast comes before saturation and hue or after them, which a coin decides. Colors are cut to
-    their range after each step.
+    Contrast comes before saturation and hue or after them, with equal probability. Colors are
+    clipped to their range after each step.
 
     Attributes:
         brightness: added, uniform in +- this, gray levels of 255.

@@ -1,4 +1,4 @@
-"""What happens to an image together with its annotation, for segmentation."""
+"""Joint transforms of an image and its annotation, for segmentation."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -16,10 +16,10 @@ from folk.data.distortion import PhotometricDistortion
 from folk.data.pixels import Pixels, from_array, to_pil, to_pixels
 from folk.evidence.core.errors import InputError
 
-# Value of pixels in an annotation that count for nothing.
+# Annotation value of ignored pixels.
 IGNORE = 255
 
-# How often a crop is drawn again in which one class covers too much.
+# Redraws of a crop in which one class covers too much.
 _RETRIES = 10
 
 _MEAN_COLOR = [round(255 * value) for value in MEAN]
@@ -27,7 +27,7 @@ _MEAN_COLOR = [round(255 * value) for value in MEAN]
 
 @runtime_checkable
 class JointTransform(Protocol):
-    """Makes an image and its annotation ready; both are moved alike."""
+    """Transform that applies the same geometry to an image and its annotation."""
 
     def __call__(
         self, pixels: Pixels, annotation: Image.Image, rng: np.random.Generator
@@ -37,7 +37,7 @@ class JointTransform(Protocol):
 
 @dataclass(frozen=True)
 class SegmentTransform:
-    """A random square of a randomly resized image, mirrored half of the time, and its ids.
+    """Random square crop of a randomly resized image and its annotation, mirrored half of the time.
 
     Where the image is smaller than the square, it is filled with the mean color and the
     annotation with `IGNORE`.
@@ -53,7 +53,7 @@ class SegmentTransform:
     def __call__(
         self, pixels: Pixels, annotation: Image.Image, rng: np.random.Generator
     ) -> tuple[Pixels, UInt8[Tensor, "h w"]]:
-        """Move both alike; colors change in the image only."""
+        """Apply the same geometry to both; colors change in the image only."""
         side = max(1, round(self.crop * rng.uniform(*self.scale)))
         image = _resized(to_pil(pixels), side, InterpolationMode.BICUBIC)
         annotation = _resized(annotation, side, InterpolationMode.NEAREST)
@@ -75,7 +75,7 @@ class SegmentTransform:
         return from_array(colors), _ids(annotation)
 
     def _box(self, annotation: Image.Image, rng: np.random.Generator) -> tuple[int, int, int, int]:
-        """Draw a square; anew, at most `_RETRIES` times, while one class covers too much of it."""
+        """Draw a square, and redraw it up to `_RETRIES` times while one class covers too much."""
 
         def drawn() -> tuple[int, int, int, int]:
             left = int(rng.integers(annotation.width - self.crop + 1))
@@ -101,14 +101,14 @@ def segment_transform(
     photometric: bool = False,
     max_class_share: float | None = None,
 ) -> SegmentTransform:
-    """The images that a segmenter is trained on.
+    """Make the training transform of segmentation.
 
     Args:
         crop: side of the square in pixels.
         scale: smallest and largest shorter side of the resized image, over `crop`.
         flip: probability of mirroring.
         jitter: of brightness, contrast and saturation; a quarter of it of hue.
-        photometric: whether colors are distorted as MMSegmentation does.
+        photometric: True distorts colors as MMSegmentation does.
         max_class_share: a square of whose annotated pixels one class has this share or more is
             drawn again, up to 10 times; None takes the first one.
 
@@ -118,7 +118,7 @@ def segment_transform(
         InputError: the scale is not a range of positive numbers.
     """
     if not 0.0 < scale[0] <= scale[1]:
-        raise InputError(f"augment: scale is {list(scale)}; give 0 < smallest <= largest")
+        raise InputError(f"augment: invalid scale {list(scale)}; give 0 < smallest <= largest")
     color = ColorJitter(jitter, jitter, jitter, jitter / 4, 1.0) if jitter else None
     distortion = PhotometricDistortion() if photometric else None
     return SegmentTransform(crop, scale, flip, color, distortion, max_class_share)
@@ -141,7 +141,7 @@ class SegmentEvalTransform:
 
 
 def segment_eval_transform(*, size: int | None = None) -> SegmentEvalTransform:
-    """The images that a segmenter is measured on.
+    """Make the evaluation transform of segmentation.
 
     Args:
         size: shorter side in pixels, bicubic; None keeps the image. The annotation keeps its own

@@ -1,9 +1,8 @@
-"""Images as tensors: decoded, cut, resized.
+"""Images as uint8 tensors: decode, crop, resize, stack.
 
-An image's memory holds one pixel after the other, as decoders write them (torch calls it channels
-last): torch resizes three bytes a pixel with vector instructions, several times faster than Pillow,
-and nothing is turned into planes before the batch is on its device. Other strides give the same
-values, only later.
+Images are channels-last in memory, as decoders write them: torch resizes three bytes a pixel with
+vector instructions, several times faster than Pillow, and nothing is turned into planes before the
+batch is on its device. Other strides give the same values, only slower.
 """
 
 import contextlib
@@ -38,44 +37,44 @@ def decode_pixels(data: bytes, *, where: Callable[[], str]) -> Pixels:
 
     Args:
         data: the encoded image, of one of `folk.data.decode.FORMATS`.
-        where: says file, or key and shard, for the error; called only then.
+        where: describes file, or key and shard, for the error; called only then.
 
     Raises:
         InputError: as `decode_image`.
     """
     if data.startswith(_JPEG):
         encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        # What this decoder refuses, Pillow may read, or else says better what is wrong.
+        # Pillow reads some of what this decoder rejects, and otherwise gives a better error.
         with contextlib.suppress(RuntimeError):
             pixels: Tensor = decode_jpeg(encoded, apply_exif_orientation=False)
-            if len(pixels) in (1, 3):  # CMYK has four, and is Pillow's
+            if len(pixels) in (1, 3):  # CMYK has four, and is left to Pillow
                 return pixels.expand(3, -1, -1)
     return to_pixels(decode_image(data, where=where))
 
 
 def to_pixels(image: Image.Image) -> Pixels:
-    """An RGB image as a tensor of its own."""
+    """Copy an RGB image to a new tensor."""
     return from_array(np.array(image))
 
 
 def to_array(pixels: Pixels) -> UInt8[np.ndarray, "_h _w 3"]:
-    """Rows of RGB pixels, in the tensor's own memory where it holds them so."""
+    """View or copy a tensor as rows of RGB pixels; no copy if it is channels-last."""
     array: np.ndarray = pixels.permute(1, 2, 0).contiguous().numpy()
     return array
 
 
 def from_array(colors: UInt8[np.ndarray, "_h _w 3"]) -> Pixels:
-    """A tensor that shares an array's memory."""
+    """View an array as a tensor, without a copy."""
     return torch.from_numpy(colors).permute(2, 0, 1)
 
 
 def to_pil(pixels: Pixels) -> Image.Image:
-    """The same image for Pillow, in memory of its own."""
+    """Copy a tensor to a Pillow image."""
     return Image.fromarray(to_array(pixels))
 
 
 def cut(pixels: Pixels, top: int, left: int, height: int, width: int) -> Pixels:
-    """A part of an image; it may share the image's memory."""
+    """Crop an image; the result may share the image's memory."""
     return pixels[:, top : top + height, left : left + width]
 
 
@@ -95,9 +94,9 @@ def mirrored(pixels: Pixels) -> Pixels:
 
 
 def stacked(images: list[Pixels]) -> UInt8[Tensor, "b 3 h w"]:
-    """Images of one size as a batch, still one pixel after the other.
+    """Stack images of one size to a batch in channels-last memory.
 
-    In a loading process the batch is made where the training can see it, and not copied there.
+    In a worker process the batch is made in shared memory, which saves a copy.
     """
     batch: Tensor = default_collate([pixels.permute(1, 2, 0) for pixels in images])
     return batch.permute(0, 3, 1, 2)

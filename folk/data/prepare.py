@@ -1,4 +1,4 @@
-"""Make a prepared data set: shards, manifest and description, all of it or nothing."""
+"""Creation of a prepared data set: shards, manifest and description, all of it or nothing."""
 
 import contextlib
 import hashlib
@@ -21,7 +21,7 @@ from PIL import Image
 
 from folk.data.datasets import scenes
 from folk.data.decode import check_image
-from folk.data.repeated import shared_images, tell_shared_images
+from folk.data.repeated import log_shared_images, shared_images
 from folk.data.shards import FORMAT
 from folk.data.wnids import is_wnid
 from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter
@@ -29,7 +29,7 @@ from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.core.files import TEMP_SUFFIX, atomic_write, write_json
 
 MAX_ROWS_PER_SHARD = 65536
-# Rows of the manifest that are written at once.
+# Manifest rows per write.
 _MANIFEST_ROWS = 65536
 
 Item = TypeVar("Item")
@@ -51,7 +51,7 @@ class SourceImage(NamedTuple):
     def digested(
         cls, key: str, label: int, split: str, image: bytes, annotation: bytes | None = None
     ) -> "SourceImage":
-        """Compute the digests; best in a thread, for hashing frees Python's lock."""
+        """Compute the digests; call it in a thread, since hashing releases the GIL."""
         marks = None if annotation is None else _sha256(annotation)
         return cls(key, label, split, image, _sha256(image), annotation, marks)
 
@@ -66,20 +66,20 @@ def prepare_scenes(
     """Compose scenes and store them as a prepared data set.
 
     Args:
-        folder: where the data set shall stand.
-        name: of the data set, as tables show it.
-        confirm: called when all is made, before it takes its place; raises where another start of
-            the job has taken over.
+        folder: folder of the data set.
+        name: name of the data set in tables.
+        confirm: called when all is made, before it is published; raises if another start of the
+            job has taken over.
         values: the keyword arguments of `folk.data.datasets.scenes.compose_scenes`.
 
     Returns:
         number of images by split.
 
     Raises:
-        InputError: a value that `compose_scenes` refuses.
+        InputError: a value that `compose_scenes` rejects.
     """
     composed = scenes.compose_scenes(**values)
-    first = next(composed)  # so that wrong values are refused before anything is written
+    first = next(composed)  # so that invalid values fail before anything is written
     images = (
         SourceImage.digested(
             s.key, s.label, s.split, encoded_png(s.image), encoded_png(s.annotation)
@@ -94,10 +94,10 @@ def prepare_scenes(
             for source in scenes.scene_sources()
         ]
         height, width = first.annotation.shape
-        said = description(
+        described = description(
             name, "scenes", scenes.CLASSES, scenes.SEGMENTATION_CLASSES, counts, sources, shards
         )
-        write_json(temp / "dataset.json", said | {"image_size": [height, width]})
+        write_json(temp / "dataset.json", described | {"image_size": [height, width]})
     return counts
 
 
@@ -110,22 +110,22 @@ def prepare_image_folder(
     threads: int | None = None,
     confirm: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
-    """Store a folder of images as a prepared data set; the images' bytes stay as they are.
+    """Store a folder of images as a prepared data set; the images' bytes stay unchanged.
 
     Every bit of every image is decoded once, so that training never meets one that cannot be
-    read. Memory use does not grow with the number of images, but for their names and digests.
-    Images of `val` that also stand in `train` are told in the log and in `dataset.json`.
+    read. Memory use does not grow with the number of images, except for their names and digests.
+    Images of `val` that are also in `train` are listed in the log and in `dataset.json`.
 
     Args:
         source: has `train/<class>/<image>` and `val/<class>/<image>`; names that start with a
-            dot are passed over. Classes are the sub-folders of `train`, in alphabetical order.
-        folder: where the data set shall stand.
-        name: of the data set, as tables show it; the name of `source` when absent.
+            dot are skipped. Classes are the sub-folders of `train`, in alphabetical order.
+        folder: folder of the data set.
+        name: name of the data set in tables; None takes the name of `source`.
         limit: at most so many images of each split, the same number of each class where it has
             them, first names first; absent takes all.
-        threads: that read and decode; absent takes one for each core.
-        confirm: called when all is made, before it takes its place; raises where another start of
-            the job has taken over.
+        threads: reading and decoding threads; None takes one per core.
+        confirm: called when all is made, before it is published; raises if another start of the
+            job has taken over.
 
     Returns:
         number of images by split.
@@ -140,7 +140,7 @@ def prepare_image_folder(
     for cls in files["val"]:
         if cls not in files["train"]:
             hint = nearest(cls, classes)
-            raise InputError(f"{source / 'val' / cls}: class '{cls}' is not in train{hint}")
+            raise InputError(f"{source / 'val' / cls}: unknown class '{cls}', not in train{hint}")
     chosen = {split: _limited(source / split, by, limit) for split, by in files.items()}
     digest, num_bytes = hashlib.sha256(), 0
 
@@ -160,9 +160,11 @@ def prepare_image_folder(
         sources = [{"name": name, "sha256": digest.hexdigest(), "bytes": num_bytes}]
         wnids = classes if all(map(is_wnid, classes)) else None
         shared = shared_images(temp / "manifest.parquet")
-        tell_shared_images(shared, counts)
-        said = description(name, "folder", classes, None, counts, sources, shards, wnids, shared)
-        write_json(temp / "dataset.json", said)
+        log_shared_images(shared, counts)
+        described = description(
+            name, "folder", classes, None, counts, sources, shards, wnids, shared
+        )
+        write_json(temp / "dataset.json", described)
     return counts
 
 
@@ -196,7 +198,7 @@ def _write(
                 manifest.write_table(manifest_table(rows))
                 rows.clear()
         current.close()
-        assert writer is not None  # both callers refuse empty splits
+        assert writer is not None  # both callers reject empty splits
         shards |= writer.shards
         if rows:
             manifest.write_table(manifest_table(rows))
@@ -204,7 +206,7 @@ def _write(
 
 
 def manifest_row(image: SourceImage, shard: str, row: int) -> tuple[Any, ...]:
-    """What the manifest says of an image that stands in `row` of `shard`."""
+    """Manifest row of an image in `row` of `shard`."""
     digests = (image.sha256, image.annotation_sha256)
     return (image.key, image.label, image.split, len(image.image), *digests, shard, row)
 
@@ -227,10 +229,10 @@ def description(
     wnids: Sequence[str] | None = None,
     shared: dict[str, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """What `dataset.json` says.
+    """Content of `dataset.json`.
 
-    `wnids` stand there only where the classes have them, and `also_learned_from`, see
-    `shared_images`, only where there are such images.
+    `wnids` is present only if the classes have them, and `also_learned_from`, see
+    `shared_images`, only if there are such images.
     """
     known: dict[str, Any] = {} if wnids is None else {"wnids": [*wnids]}
     if shared:
@@ -250,10 +252,10 @@ def description(
 
 @contextlib.contextmanager
 def _all_or_nothing(folder: Path, confirm: Callable[[], None] = lambda: None) -> Iterator[Path]:
-    """Give a folder beside `folder`; what is made in it moves to `folder` when all went well.
+    """Yield a temporary folder whose content moves to `folder` on success.
 
     Other files in `folder`, such as the log of this job, stay. The description moves last: without
-    it a data set cannot be opened, so nobody reads one that is half new and half old.
+    it a data set cannot be opened, so that no reader sees one that is half new and half old.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own: a job whose driver was killed may still be at the same work.
@@ -276,25 +278,25 @@ def move_data_set(temp: Path, folder: Path) -> None:
 
 
 def _files_by_class(split: Path) -> dict[str, list[str]]:
-    """Names of the images of each class, both sorted."""
+    """List the images of each class, both sorted."""
     if not split.is_dir():
         raise InputError(
             f"{split}: no such folder; a folder of images has train/<class>/ and val/<class>/"
         )
     classes = sorted(p.name for p in split.iterdir() if p.is_dir() and p.name[0] != ".")
     if not classes:
-        raise InputError(f"{split}: no class in it; make one sub-folder for each class")
+        raise InputError(f"{split}: no classes; make one sub-folder for each class")
     files = {
         cls: sorted(p.name for p in (split / cls).iterdir() if p.name[0] != ".") for cls in classes
     }
     for cls, names in files.items():
         if not names:
-            raise InputError(f"{split / cls}: no image in it; add some or remove the class")
+            raise InputError(f"{split / cls}: no images; add some or remove the class")
     return files
 
 
 def _limited(split: Path, files: dict[str, list[str]], limit: int | None) -> dict[str, list[str]]:
-    """Take turns among the classes until `limit` images are chosen."""
+    """Choose `limit` images, taking turns among the classes."""
     if limit is None:
         return files
     if limit < len(files):
@@ -316,12 +318,12 @@ def _limited(split: Path, files: dict[str, list[str]], limit: int | None) -> dic
 def in_threads(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int | None
 ) -> Iterator[Result]:
-    """Apply a function in threads (Pillow lets go of the interpreter), hand out in order.
+    """Map a function over items in threads (Pillow releases the GIL) and yield results in order.
 
     Args:
         function: applied to each item.
-        items: drawn in this thread, only a few ahead of what is handed out.
-        threads: how many; absent takes one for each core.
+        items: consumed in this thread, only a few ahead of the results.
+        threads: number of threads; None takes one per core.
     """
     num_threads = threads or _num_cores()
     with ThreadPoolExecutor(num_threads) as pool:
@@ -329,7 +331,9 @@ def in_threads(
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) == 4 * num_threads:  # so much is in memory, whatever the data set
+                if (
+                    len(waiting) == 4 * num_threads
+                ):  # bounds memory, whatever the size of the data set
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -339,13 +343,13 @@ def in_threads(
 
 
 def _num_cores() -> int:
-    # A scheduler may lend a job fewer cores than the machine has; not every system can tell.
+    # A scheduler may give a job fewer cores than the machine has; not every system can tell.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _checked_bytes(path: Path) -> tuple[bytes, str]:
     if not path.is_file():
-        raise InputError(f"{path}: not a file; a class folder holds images only")
+        raise InputError(f"{path}: expected an image file; a class folder holds images only")
     data = path.read_bytes()
     check_image(data, where=lambda: str(path))
     return data, _sha256(data)
@@ -357,7 +361,7 @@ def _chained(first: scenes.Scene, rest: Iterator[scenes.Scene]) -> Iterator[scen
 
 
 def encoded_png(pixels: UInt8[np.ndarray, "..."]) -> bytes:
-    """Pixels, or class ids, as a PNG."""
+    """Encode pixels, or class ids, as a PNG."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(
         buffer, "PNG", compress_level=1

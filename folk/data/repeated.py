@@ -1,4 +1,4 @@
-"""What stands twice in a data set: a key, which is refused, or an image, which is told."""
+"""Duplicates in a data set: duplicate keys are an error, duplicate images are reported."""
 
 import sys
 from collections import Counter
@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 
 from folk.evidence.core.errors import InputError
 
-# Splits that are learned from; images of all others are measured.
+# Training splits; images of all other splits are for evaluation.
 LEARNED = ("train", "unlabeled")
 NUM_NAMED = 3
 
 
-def refuse_repeated_keys(manifest: Path) -> None:
-    """Refuse a key that two images of a split have, wherever in it they stand.
+def check_unique_keys(manifest: Path) -> None:
+    """Reject a key that two images of a split have.
 
     Memory grows with the keys of the largest split. A key begins with its split, so two splits
     share none.
@@ -33,23 +33,23 @@ def refuse_repeated_keys(manifest: Path) -> None:
         if pc.count_distinct(keys).as_py() == len(keys):
             continue
         counted = pc.value_counts(keys)
-        twice = counted.filter(pc.greater(counted.field("counts"), 1))
-        more = ", ..." if len(twice) > 1 else ""
+        duplicates = counted.filter(pc.greater(counted.field("counts"), 1))
+        more = ", ..." if len(duplicates) > 1 else ""
         raise InputError(
-            f"{len(twice)} keys stand for several images: {twice[0]['values'].as_py()}{more}; "
+            f"{len(duplicates)} duplicate keys: {duplicates[0]['values'].as_py()}{more}; "
             "get the official archive"
         )
 
 
 def shared_images(manifest: Path) -> dict[str, dict[str, Any]]:
-    """Find images that are learned from and measured too, by the digest of their bytes.
+    """Find images that are in a training and in an evaluation split, by digest of their bytes.
 
     Args:
-        manifest: of the data set.
+        manifest: manifest of the data set.
 
     Returns:
-        by measured split that has such images, how many (`images`), and of the `first` ones the
-        key in both splits. Empty where there is no split to learn from.
+        by evaluation split with such images: their number (`images`), and for the `first` ones
+        the key in both splits. Empty without a training split.
     """
     learned = [part for split, part in _by_split(manifest, ["key", "sha256"]) if split in LEARNED]
     if not learned:
@@ -70,8 +70,8 @@ def shared_images(manifest: Path) -> dict[str, dict[str, Any]]:
     return {split: {"images": n, "first": first[split]} for split, n in counts.items() if n}
 
 
-def tell_shared_images(shared: dict[str, dict[str, Any]], counts: dict[str, int]) -> None:
-    """Say in the log what `shared_images` found; a user may have reasons, so nothing is refused.
+def log_shared_images(shared: dict[str, dict[str, Any]], counts: dict[str, int]) -> None:
+    """Warn in the log about shared images; a user may have reasons, so this is no error.
 
     Args:
         shared: as `shared_images` gives it.
@@ -82,14 +82,14 @@ def tell_shared_images(shared: dict[str, dict[str, Any]], counts: dict[str, int]
         more = ", ..." if found["images"] > len(found["first"]) else ""
         print(
             f"warning: {found['images']} of {counts[split]} images of split '{split}' are, "
-            f"byte for byte, among those that are learned from: {names}{more}; numbers on this "
-            "split flatter; remove one of each pair",
+            f"byte for byte, training images too: {names}{more}; results on this "
+            "split are too good; remove one of each pair",
             file=sys.stderr,
         )
 
 
 def _by_split(manifest: Path, columns: list[str]) -> Iterator[tuple[str, Any]]:
-    """The manifest piece by piece, cut where a split ends; splits stand one after the other."""
+    """Yield the manifest in pieces that do not cross splits; splits are contiguous."""
     file = pq.ParquetFile(manifest)
     for number in range(file.num_row_groups):
         group = file.read_row_group(number, columns=["split", *columns])

@@ -1,4 +1,4 @@
-"""In which order images are seen: a pure function of seed and epoch."""
+"""Order of the training images: a pure function of seed and epoch."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from folk.evidence.core.errors import InputError
 
 
 class Draw(NamedTuple):
-    """A place in the data set, with its epoch: loading processes outlive an epoch.
+    """An index into the data set, with its epoch, since worker processes outlive an epoch.
 
     `copy` counts how often the epoch showed the image before; each copy is augmented anew.
     """
@@ -28,8 +28,8 @@ class EpochSampler(Sampler[list[Draw]]):
     run can go on in the middle of an epoch, and on another number of processes.
 
     With `repeats` above 1 an epoch shows fewer images, each so often in a row, and stays as long
-    as it is: the rest of the shuffled order is left out. Copies are dealt to different processes,
-    so that statistics of one process's share see different images.
+    as it is: the rest of the shuffled order is left out. Copies go to different processes, so that
+    batch statistics of one process are over different images.
 
     Source: repeated augmentation as timm's RepeatAugSampler has it. We differ in that timm rounds
         the length of an epoch down to a multiple of 256 where we keep whole batches, and in that
@@ -56,7 +56,7 @@ class EpochSampler(Sampler[list[Draw]]):
             length: images in the data set.
             batch: images in a batch of all processes together.
             seed: of the order.
-            epoch: the order of this epoch.
+            epoch: epoch whose order is used.
             rank: of this process.
             world: number of processes.
             start_batch: batches of this epoch that are done already.
@@ -71,7 +71,7 @@ class EpochSampler(Sampler[list[Draw]]):
         """
         if drop_last and batch % world:
             raise InputError(
-                f"batch {batch} cannot be shared by {world} processes; give a multiple of {world}"
+                f"batch {batch} is not divisible by {world} processes; give a multiple of {world}"
             )
         if drop_last and length < batch:
             raise InputError(
@@ -91,13 +91,13 @@ class EpochSampler(Sampler[list[Draw]]):
         self.set_epoch(epoch, start_batch)
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
-        """Choose the epoch of the next iteration, and how much of it to leave out."""
+        """Choose the epoch of the next iteration, and its first batch."""
         assert 0 <= start_batch <= self.batches_per_epoch
         self._epoch = epoch
         self._start_batch = start_batch
 
     def __len__(self) -> int:
-        """Batches that the next iteration gives this process."""
+        """Number of batches of this process in the next iteration."""
         left = self.batches_per_epoch - self._start_batch
         last = self._length - (self.batches_per_epoch - 1) * self._batch
         whole = left if last >= self._batch else left - 1

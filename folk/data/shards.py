@@ -1,4 +1,4 @@
-"""Prepared images on disk: few large Arrow files, read by memory map.
+"""Memory-mapped access to a prepared data set in Arrow shards.
 
 A shard is an Arrow IPC file, so an image is found without reading the others and any number of
 processes share one copy in the page cache. Images stay encoded as they were given.
@@ -38,7 +38,7 @@ class ImageTable:
             rows: which rows, and in which order; all of them when absent.
 
         Raises:
-            InputError: a shard is missing, cut short or something else.
+            InputError: a shard is missing, truncated or invalid.
         """
         self.shards = tuple(shards)
         self._rows = rows
@@ -88,7 +88,7 @@ class ImageTable:
         return keys.to_pylist()  # type: ignore[no-any-return]
 
     def select(self, rows: Int[np.ndarray, "m"]) -> "ImageTable":
-        """The same table with these of its rows only, in this order."""
+        """Select rows of the table, in this order."""
         return ImageTable(self.shards, rows if self._rows is None else self._rows[rows])
 
     def _open_shards(self) -> None:
@@ -99,7 +99,7 @@ class ImageTable:
             self._batches += batches
             self._batch_shards += [path] * len(batches)
         if not self._batches:
-            raise InputError(f"{', '.join(map(str, self.shards))}: no image in it")
+            raise InputError(f"{', '.join(map(str, self.shards))}: no images")
         self._ends = np.cumsum([batch.num_rows for batch in self._batches])
 
     def _place(self, index: int) -> tuple[int, int]:
@@ -132,17 +132,17 @@ class _Description:
 
 @dataclass(frozen=True)
 class PreparedData:
-    """A prepared data set: what `dataset.json` says, and its images.
+    """A prepared data set: the content of `dataset.json`, and its images.
 
     Attributes:
-        folder: where it stands.
+        folder: its folder.
         name: of the data set.
         kind: "scenes", "folder", or the kind of archive it was made from.
         classes: names, in the order of the labels.
         segmentation_classes: names of the ids in annotations, None without annotations.
         counts: images by split.
         image_size: (height, width) in pixels when all images share it, else None.
-        shards: what each shard should be.
+        shards: expected rows, size and digest of each shard.
         wnids: WordNet ids of the classes, in the order of the labels, where they are known.
     """
 
@@ -164,26 +164,26 @@ class PreparedData:
         digests of gigabytes are left to `folk verify`.
 
         Raises:
-            InputError: a file is missing, cut short or does not belong to the others.
+            InputError: a file is missing, truncated or inconsistent with the others.
         """
         data = _read_description(folder)
         for name, shard in data.shards.items():
             path = folder / "shards" / name
             if not path.is_file():
-                raise InputError(f"{path}: this shard is missing; run prepare again")
+                raise InputError(f"{path}: missing shard; run prepare again")
             if path.stat().st_size != shard.bytes:
                 raise InputError(
-                    f"{path}: {path.stat().st_size} bytes where {folder / 'dataset.json'} says "
-                    f"{shard.bytes}; run prepare again"
+                    f"{path}: expected {shard.bytes} bytes ({folder / 'dataset.json'}), got "
+                    f"{path.stat().st_size}; run prepare again"
                 )
         _check_manifest(folder / "manifest.parquet", data)
         return data
 
     def split(self, names: str | Sequence[str]) -> ImageTable:
-        """The images of a split, or of several one after the other.
+        """Select the images of a split, or of several in sequence.
 
         Raises:
-            InputError: there is no such split, or nothing is in it.
+            InputError: the split is unknown or empty.
         """
         wanted = [names] if isinstance(names, str) else list(names)
         paths = []
@@ -191,7 +191,7 @@ class PreparedData:
             if name not in self.counts:
                 hint = nearest(name, self.counts)
                 raise InputError(
-                    f"{self.folder}: data set '{self.name}' has no split '{name}'{hint}"
+                    f"{self.folder}: unknown split '{name}' of data set '{self.name}'{hint}"
                 )
             if self.counts[name] == 0:
                 raise InputError(f"{self.folder}: split '{name}' of '{self.name}' is empty")
@@ -203,9 +203,9 @@ class PreparedData:
 
 def _map_shard(path: Path) -> list[Any]:
     if not path.is_file():
-        raise InputError(f"{path}: this shard is missing; run prepare again")
+        raise InputError(f"{path}: missing shard; run prepare again")
     try:
-        # One thread: a loader's process decodes images, and Arrow's pool does not survive a fork.
+        # One thread: a worker process decodes images, and Arrow's pool does not survive a fork.
         reader = pa.ipc.open_file(
             pa.memory_map(str(path)), options=pa.ipc.IpcReadOptions(use_threads=False)
         )
@@ -213,14 +213,14 @@ def _map_shard(path: Path) -> list[Any]:
             raise pa.ArrowInvalid(f"its columns are {', '.join(reader.schema.names)}")
         batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
         for batch in batches:
-            # Nothing that Arrow reads later is checked again: a wrong offset is a crash, or
-            # somebody else's bytes. This looks at keys, labels and offsets, not at images.
+            # Arrow does not check later reads: a wrong offset is a crash, or another image's
+            # bytes. This validates keys, labels and offsets, not images.
             batch.validate(full=True)
             if any(batch.column(f.name).null_count for f in SHARD_SCHEMA if not f.nullable):
-                raise pa.ArrowInvalid("an image without key, label or bytes")
+                raise pa.ArrowInvalid("image without key, label or bytes")
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
-            f"{path}: not a whole shard ({_brief(error)}); run prepare again"
+            f"{path}: invalid or truncated shard ({_brief(error)}); run prepare again"
         ) from error
     return batches
 
@@ -229,19 +229,19 @@ def _read_description(folder: Path) -> PreparedData:
     path = folder / "dataset.json"
     if not path.is_file():
         raise InputError(f"{path}: no such file; make the data set with `folk prepare` first")
-    said = read_form(path, _Description, FORMAT, "run prepare again")
-    for shard in said.shards:
+    description = read_form(path, _Description, FORMAT, "run prepare again")
+    for shard in description.shards:
         split_of(shard, where=path)
     return PreparedData(
         folder=folder,
-        name=said.name,
-        kind=said.kind,
-        classes=tuple(said.classes),
-        segmentation_classes=_tuple(said.segmentation_classes),
-        counts=said.counts,
-        image_size=said.image_size,
-        shards=said.shards,
-        wnids=_tuple(said.wnids),
+        name=description.name,
+        kind=description.kind,
+        classes=tuple(description.classes),
+        segmentation_classes=_tuple(description.segmentation_classes),
+        counts=description.counts,
+        image_size=description.image_size,
+        shards=description.shards,
+        wnids=_tuple(description.wnids),
     )
 
 
@@ -258,17 +258,19 @@ def _check_manifest(path: Path, data: PreparedData) -> None:
         schema, columns = pq.read_schema(path), manifest.read(["split", "shard"])
         columns.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: not a manifest ({_brief(error)}); run prepare again") from error
+        raise InputError(
+            f"{path}: invalid manifest ({_brief(error)}); run prepare again"
+        ) from error
     if not schema.equals(MANIFEST_SCHEMA):
-        raise InputError(f"{path}: not a manifest; its columns are {', '.join(schema.names)}")
+        raise InputError(f"{path}: invalid manifest with columns {', '.join(schema.names)}")
     expected = {name: shard.rows for name, shard in data.shards.items()}
     counts = {name: count for name, count in data.counts.items() if count}
-    for column, said in (("split", counts), ("shard", expected)):
+    for column, wanted in (("split", counts), ("shard", expected)):
         found = dict(_counted(columns.column(column)))
-        if found != said:
+        if found != wanted:
             raise InputError(
-                f"{path}: images by {column} are {found}, {data.folder / 'dataset.json'} says "
-                f"{said}; run prepare again"
+                f"{path}: expected images by {column} {wanted} "
+                f"({data.folder / 'dataset.json'}), got {found}; run prepare again"
             )
 
 

@@ -1,4 +1,4 @@
-"""Which labeled images a few-label run may see."""
+"""Subsets of labeled images for few-label runs."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ def draw_split(
     with the same seed, a smaller draw is part of a larger one.
 
     Args:
-        labels: classes; -1, unlabeled, is never drawn.
+        labels: class of each image; -1, unlabeled, is never drawn.
         keys: names of the same images.
         per_class: images of each class; give this or `fraction`.
         fraction: share of each class in (0, 1], rounded to whole images.
-        seed: of the draw.
-        num_classes: of the data set; one of them without an image has too few. With 0 only the
-            classes that have images are drawn from.
+        seed: seed of the draw.
+        num_classes: classes of the data set, each of which needs images. With 0 only classes that
+            have images are drawn from.
 
     Returns:
         positions of the drawn images, ascending.
@@ -50,17 +50,17 @@ def draw_split(
         count = per_class if per_class is not None else round((fraction or 0.0) * len(members))
         if count < 1:
             raise InputError(
-                f"split: fraction {fraction} of the {len(members)} images of class {label} is "
-                "none; raise it or use per_class"
+                f"split: fraction {fraction} of the {len(members)} images of class {label} is no "
+                "whole image; raise it or use per_class"
             )
         if count > len(members):
             raise InputError(
-                f"split: class {label} has {len(members)} images, per_class asks for {count}"
+                f"split: class {label} has {len(members)} images, fewer than per_class {count}"
             )
         rng = np.random.default_rng((seed, int(label)))
         drawn.append(rng.permutation(members)[:count])
     if not drawn:
-        raise InputError("split: none of the images has a label, so nothing can be drawn")
+        raise InputError("split: no image has a label; use a data set with labels")
     return np.sort(np.concatenate(drawn))
 
 
@@ -68,41 +68,41 @@ def read_list(path: Path, keys: Sequence[str]) -> Int[np.ndarray, "m"]:
     """Find the images that a list names.
 
     Args:
-        path: a text file with one image a line, by its key or its file name alone.
+        path: a text file with one image per line, by its key or its file name alone.
         keys: names of the images to choose from.
 
     Returns:
         positions of the named images, ascending.
 
     Raises:
-        InputError: the list is missing or empty, names an image twice, one that does not exist, or
-            a file name that several images have.
+        InputError: the list is missing or empty, or names a duplicate image, an unknown one or an
+            ambiguous file name.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such list")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file; give one image a line") from error
+        raise InputError(f"{path}: expected a text file; give one image per line") from error
     wanted = [line.strip() for line in lines if line.strip()]
     if not wanted:
-        raise InputError(f"{path}: the list is empty; give one image a line")
+        raise InputError(f"{path}: the list is empty; give one image per line")
     base_names = [key.rsplit("/", 1)[-1] for key in keys]
     shared = {name for name, count in Counter(base_names).items() if count > 1}
     places = {name: i for i, name in enumerate(base_names)} | {k: i for i, k in enumerate(keys)}
     known_keys = set(keys)
-    _refuse(path, [w for w in wanted if w not in places], "are not in the data set")
-    _refuse(
+    _reject(path, [w for w in wanted if w not in places], "unknown images")
+    _reject(
         path,
         [w for w in wanted if w in shared and w not in known_keys],
-        "are file names that several images have; give keys",
+        "ambiguous file names (give keys)",
     )
     found = Counter(places[w] for w in wanted)
-    _refuse(path, [keys[i] for i, count in found.items() if count > 1], "are named twice")
+    _reject(path, [keys[i] for i, count in found.items() if count > 1], "duplicate images")
     return np.sort(np.fromiter(found, dtype=np.int64))
 
 
-def _refuse(path: Path, names: Sequence[str], why: str) -> None:
+def _reject(path: Path, names: Sequence[str], problem: str) -> None:
     if names:
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        raise InputError(f"{path}: {len(names)} of its images {why}: {shown}")
+        raise InputError(f"{path}: {len(names)} {problem}: {shown}")

@@ -1,8 +1,8 @@
-"""What happens to an image between the file and the batch.
+"""Image transforms of pre-training, fine-tuning and evaluation.
 
 A transform takes an RGB image as a uint8 tensor and a generator, and draws everything
 random from that generator. Images leave as uint8 tensors, not normalized: the frequency filters
-act on [0, 1], and the model normalizes. `unit_range` makes [0, 1] of a batch, on its device.
+act on [0, 1], and the model normalizes. `unit_range` scales a batch to [0, 1] on its device.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ REFERENCE_SIZE = 224
 
 @runtime_checkable
 class Transform(Protocol):
-    """Makes one image, or several views of it, ready for a batch."""
+    """Transform of one image to one tensor or several views."""
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels | list[Pixels]:
         """Draw from `rng` only, and leave `pixels` as they are."""
@@ -65,7 +65,7 @@ class View:
     solarize: float = 0.0
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
-        """Make the view; the second of the two is cropped and flipped alone."""
+        """Make the view; the second of the two is cropped and flipped only."""
         pixels = self.crop(pixels, rng)
         if self.jitter is None and not (self.gray or self.blur or self.solarize):
             return pixels, pixels
@@ -89,7 +89,7 @@ class Views:
 
     Attributes:
         views: how each is made.
-        and_spatial: whether the same views, cropped and flipped alone, follow.
+        and_spatial: True appends the same views, cropped and flipped only.
     """
 
     views: tuple[View, ...]
@@ -113,7 +113,7 @@ def view_transforms(
     num_views: int,
     and_spatial: bool = False,
 ) -> Views:
-    """The images of pre-training.
+    """Make the transform of pre-training.
 
     Args:
         kind: "mfm" crops and mirrors; "dino" also draws gray, blur and solarization.
@@ -124,7 +124,7 @@ def view_transforms(
         jitter: strength of the color jitter relative to DINO's; 0 is none. With "mfm", whose
             authors use none, it is brightness and contrast alone, which cost a fifth of the whole.
         num_views: views of each image; DINO's odd views differ from the even ones.
-        and_spatial: let the same views, cropped and flipped alone, follow.
+        and_spatial: append the same views, cropped and flipped only.
 
     Source: MFM, arXiv:2206.07706 (crop 0.2-1, bicubic, mirror); DINO, arXiv:2104.14294,
         facebookresearch/dino@7c446df, main_dino.py, DataAugmentationDINO: gray 0.2; blur 1.0 on the
@@ -169,7 +169,7 @@ def finetune_transform(
     color_jitter: float = 0.0,
     random_erasing: float = 0.0,
 ) -> FinetuneTransform:
-    """The images that a classifier is trained on; mixup and cutmix belong to the batch.
+    """Make the training transform of a classifier; mixup and cutmix are applied to the batch.
 
     Args:
         size: side in pixels.
@@ -181,7 +181,7 @@ def finetune_transform(
         random_erasing: probability of erasing a rectangle.
 
     Raises:
-        InputError: RandAugment's notation is wrong, or min_scale is out of (0, 1].
+        InputError: RandAugment's notation is invalid, or min_scale is outside (0, 1].
     """
     jitter = None
     if color_jitter and rand_augment is None:
@@ -219,7 +219,7 @@ class EvalTransform:
 
 
 def eval_transform(*, resize: int, crop: int) -> EvalTransform:
-    """The images that a classifier is measured on.
+    """Make the evaluation transform of a classifier.
 
     Args:
         resize: shorter side in pixels, bicubic.

@@ -1,4 +1,4 @@
-"""Write shards: large Arrow files of encoded images, each of them whole or not at all."""
+"""Writer of shards: large Arrow files of encoded images, each written atomically."""
 
 import contextlib
 import hashlib
@@ -49,7 +49,7 @@ _SHARD_NAME = re.compile(r"(?P<split>[^/\\]+)-\d{5}\.arrow")
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """What `dataset.json` says of one shard: images, size of the file, its sha256."""
+    """Entry of `dataset.json` for one shard: images, file size, sha256."""
 
     rows: int
     bytes: int
@@ -57,11 +57,11 @@ class ShardInfo:
 
 
 class ShardWriter:
-    """Writes the shards of one split, each of them whole or not at all.
+    """Writer of the shards of one split, each written atomically.
 
-    Use as a context manager; `shards` is complete after it. A shard takes its name when it is full,
-    and one that an exception cuts short is removed. A thread writes one batch while the next is
-    collected, so two are in memory; what fails there is raised by the next call.
+    Use as a context manager; `shards` is complete after it. A shard gets its name when it is full;
+    one that an exception interrupts is removed. A thread writes one batch while the next is
+    collected, so two are in memory; an error there is raised by the next call.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ShardWriter:
             folder: where the shards go; made when missing.
             split: name of the split.
             max_rows_per_shard: images after which the next shard begins.
-            first: number of the first shard, where others of the split stand already.
+            first: number of the first shard, if others of the split exist already.
         """
         assert max_rows_per_shard > 0
         self.shards: dict[str, ShardInfo] = {}
@@ -180,27 +180,26 @@ def _binary(values: Sequence[bytes]) -> Any:
 
 
 def split_of(shard: str, where: Path | None = None) -> str:
-    """Name of the split that a shard's file name speaks of.
+    """Parse the split's name out of a shard's file name.
 
     Args:
         shard: the name, without a folder.
         where: the file that names it, for the error.
 
     Raises:
-        InputError: it is no such name.
+        InputError: invalid shard name.
     """
     match = _SHARD_NAME.fullmatch(shard)
     if match is None:
         place = "" if where is None else f"{where}: "
         raise InputError(
-            f"{place}'{shard}' is not the name of a shard; expected <split>-00000.arrow; "
-            "run prepare again"
+            f"{place}invalid shard name '{shard}'; expected <split>-00000.arrow; run prepare again"
         )
     return match["split"]
 
 
 class _HashedFile(io.RawIOBase):
-    """A file that digests what is written to it: shards are too big to read twice."""
+    """File that hashes what is written to it, since shards are too big to read again."""
 
     def __init__(self, file: Any) -> None:
         self._file = file

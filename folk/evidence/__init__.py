@@ -1,1 +1,1 @@
-"""What any study leaves behind, and what can be asked of it; needs no torch."""
+"""Records, results, audit and report of a study, without torch."""

@@ -1,7 +1,7 @@
-"""A classifier that starts from a stored encoder: the network of full fine-tuning.
+"""Classifier that starts from a stored encoder, for full fine-tuning.
 
 A stored classifier is `classifier.safetensors`, with the keys of a plain
-`timm.create_model(timm_name, **timm_args)`, and `classifier.json`, which says the rest.
+`timm.create_model(timm_name, **timm_args)`, and its metadata in `classifier.json`.
 """
 
 import inspect
@@ -29,7 +29,7 @@ KIND = Kind("classifier", maker="fine-tuning")
 
 @dataclass(frozen=True)
 class ClassifierInfo:
-    """What `classifier.json` says.
+    """Content of `classifier.json`.
 
     Attributes:
         timm_name: name of the architecture.
@@ -38,7 +38,7 @@ class ClassifierInfo:
         mean: of each color, for images in [0, 1].
         std: of each color.
         input_size: colors, height and width of the images it was trained on.
-        run: which pre-training it started from.
+        run: the pre-training it started from.
         sha256: of `classifier.safetensors`.
         wnids: WordNet ids of the classes, in the order of the logits, where they are known.
     """
@@ -60,7 +60,7 @@ def create_classifier(
     """Make a timm classifier and give it the weights of a stored encoder.
 
     A ViT averages its patch tokens, then applies a new LayerNorm (`fc_norm`); its old `norm` is
-    left out. Other encoders keep their own pooling. The linear head is new, its weights drawn from
+    dropped. Other encoders keep their own pooling. The linear head is new, its weights drawn from
     torch's global generator and scaled down so that the first steps hardly disturb the encoder.
 
     Args:
@@ -73,8 +73,8 @@ def create_classifier(
         head scaled by 0.001.
 
     Raises:
-        InputError: the stored encoder is missing, damaged or for another architecture, or is to
-            have stochastic depth and its architecture has none.
+        InputError: the stored encoder is missing, damaged or for another architecture, or its
+            architecture does not support stochastic depth.
     """
     encoder, info = load_encoder(encoder_folder)
     args = _timm_args(info, encoder, num_classes)
@@ -108,15 +108,15 @@ def save_classifier(
     size: int,
     wnids: list[str] | None = None,
 ) -> ClassifierInfo:
-    """Write `classifier.safetensors` and `classifier.json`, each whole or not at all.
+    """Write `classifier.safetensors` and `classifier.json`, each atomically.
 
     Args:
-        folder: where.
+        folder: folder to write to.
         model: what `create_classifier` made, trained.
         encoder: what it was made from.
         classes: names, in the order of the logits.
         size: side of the training images in pixels.
-        wnids: WordNet ids of the classes, where the training data tells them.
+        wnids: WordNet ids of the classes, if the training data has them.
     """
     info = ClassifierInfo(
         timm_name=encoder.timm_name,
@@ -142,8 +142,8 @@ def load_classifier(folder: Path) -> tuple[nn.Module, ClassifierInfo]:
     info = read_card(folder, KIND, ClassifierInfo)
     if len(info.classes) != info.timm_args.get("num_classes"):
         raise InputError(
-            f"{folder / 'classifier.json'}: {len(info.classes)} classes are named, timm_args has "
-            f"num_classes {info.timm_args.get('num_classes')}; run the {KIND.maker} again"
+            f"{folder / 'classifier.json'}: expected num_classes {len(info.classes)} in timm_args, "
+            f"got {info.timm_args.get('num_classes')}; run the {KIND.maker} again"
         )
     state = read_weights(folder, KIND, info.sha256)
     model = create_stored(folder / "classifier.json", info.timm_name, info.timm_args)

@@ -1,4 +1,4 @@
-"""MFM's optional transformer between a ViT and the head that paints."""
+"""MFM's optional transformer decoder between a ViT and the reconstruction head."""
 
 from functools import partial
 
@@ -16,13 +16,13 @@ class TransformerDecoder(nn.Module):
     """Feature map -> feature map of width 512: a linear map, transformer blocks, a LayerNorm.
 
     The class token takes part in the attention and is left out of the result. All tokens get a
-    learned position embedding of the decoder's own.
+    learned position embedding, separate from the encoder's.
 
     Args:
         in_channels: length of the feature at a position.
         depth: number of blocks.
         num_positions: of the map, height times width.
-        class_token: whether there is one.
+        class_token: True if there is one.
 
     Source: MFM, arXiv:2206.07706; Jiahao000/MFM@c9194b1, models/mfm.py and
         models/vision_transformer.py: BEiT's blocks, without key bias, and its initialization; the
@@ -49,7 +49,7 @@ class TransformerDecoder(nn.Module):
     def forward(
         self, features: Float[Tensor, "b c h w"], class_token: Float[Tensor, "b c"] | None = None
     ) -> Float[Tensor, "b d h w"]:
-        """Let all tokens attend to each other; return those of the map.
+        """Apply self-attention over all tokens; return those of the map.
 
         Args:
             features: patch tokens.

@@ -1,7 +1,7 @@
-"""Encoders by timm name: make, run, save and load them.
+"""Encoders by timm name: creation, forward pass, storage.
 
 A stored encoder is `encoder.safetensors`, with the keys of a plain
-`timm.create_model(timm_name, num_classes=0, **timm_args)`, and `encoder.json`, which says the rest.
+`timm.create_model(timm_name, num_classes=0, **timm_args)`, and its metadata in `encoder.json`.
 """
 
 import math
@@ -27,14 +27,14 @@ from folk.models.stored import (
 )
 
 KIND = Kind("encoder", maker="pre-training")
-# What a card must hold three of.
+# Keys of a card that need one value per color.
 Colors = Annotated[list[float], Field(min_length=3, max_length=3)]
 Size = Annotated[list[int], Field(min_length=3, max_length=3)]
 
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder says about a batch of images.
+    """Features of a batch of images.
 
     Attributes:
         map: [b, c, h', w'], one vector per patch or position, after the encoder's last norm.
@@ -53,17 +53,17 @@ class Features:
 
 @dataclass(frozen=True)
 class EncoderInfo:
-    """What `encoder.json` says.
+    """Content of `encoder.json`.
 
     Attributes:
         timm_name: name of the architecture.
-        timm_args: further arguments of `timm.create_model`, beside `num_classes=0`.
+        timm_args: further arguments of `timm.create_model`, in addition to `num_classes=0`.
         mean: of each color, for images in [0, 1].
         std: of each color.
         input_size: colors, height and width of the images it was trained on.
         num_features: length of a pooled feature.
         method: how it was trained.
-        run: which run made it.
+        run: name of its run.
         sha256: of `encoder.safetensors`.
     """
 
@@ -82,7 +82,7 @@ def create_encoder(timm_name: str, timm_args: dict[str, Any]) -> nn.Module:
     """Make an encoder without classifier; its weights follow torch's global generator.
 
     Raises:
-        InputError: timm knows no such name, or the architecture takes no such argument.
+        InputError: unknown timm name, or an argument that the architecture does not take.
     """
     return create_model(timm_name, {**timm_args, "num_classes": 0})
 
@@ -104,11 +104,11 @@ def create_model(timm_name: str, timm_args: dict[str, Any]) -> nn.Module:
     """Make a timm model, never with downloaded weights.
 
     Raises:
-        InputError: timm knows no such name, or the architecture takes no such argument.
+        InputError: unknown timm name, or an argument that the architecture does not take.
     """
     if not timm.is_model(timm_name):
         raise InputError(
-            f"encoder.timm_name: timm knows no '{timm_name}'{_nearest_model(timm_name)}"
+            f"encoder.timm_name: unknown timm model '{timm_name}'{_nearest_model(timm_name)}"
         )
     try:
         model: nn.Module = timm.create_model(timm_name, pretrained=False, **timm_args)
@@ -116,7 +116,7 @@ def create_model(timm_name: str, timm_args: dict[str, Any]) -> nn.Module:
             AttributeError) as error:  # fmt: skip
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise InputError(
-            f"encoder.timm_args: '{timm_name}' refuses {timm_args}: {reason}"
+            f"encoder.timm_args: invalid arguments {timm_args} for '{timm_name}': {reason}"
         ) from error
     return model
 
@@ -152,7 +152,7 @@ def pooled(
 
 
 def is_vit(encoder: nn.Module) -> bool:
-    """Tell whether the encoder is a plain ViT: patch tokens of one width through all blocks."""
+    """Return True for a plain ViT: patch tokens of one width through all blocks."""
     return isinstance(encoder, timm.models.VisionTransformer)
 
 
@@ -177,7 +177,9 @@ def init_like_beit(encoder: nn.Module, std: float = 0.02) -> None:
         InputError: the encoder is not a ViT.
     """
     if not is_vit(encoder):
-        raise InputError(f"encoder.init: 'beit' is for ViTs, not for {type(encoder).__name__}")
+        raise InputError(
+            f"encoder.init: 'beit' needs a ViT, got {type(encoder).__name__}; set it to null"
+        )
     _init_layers_like_beit(encoder, std)
     for name in ("cls_token", "pos_embed"):
         token = getattr(encoder, name, None)
@@ -227,7 +229,7 @@ def save_encoder(
     method: str,
     run: str,
 ) -> EncoderInfo:
-    """Write `encoder.safetensors` and `encoder.json` into `folder`, each whole or not at all."""
+    """Write `encoder.safetensors` and `encoder.json` into `folder`, each atomically."""
     info = EncoderInfo(
         timm_name=timm_name,
         timm_args=timm_args,
@@ -247,7 +249,7 @@ def read_encoder_info(folder: Path) -> EncoderInfo:
     """Read `encoder.json`.
 
     Raises:
-        InputError: it is missing, or not what `save_encoder` writes.
+        InputError: the file is missing or invalid.
     """
     return read_card(folder, KIND, EncoderInfo)
 
@@ -256,7 +258,7 @@ def load_weights(folder: Path) -> tuple[EncoderInfo, dict[str, Tensor]]:
     """Read a stored encoder's description and weights and check that they belong together.
 
     Raises:
-        InputError: a file is missing, or the weights are not those that were described.
+        InputError: a file is missing, or the weights do not match their description.
     """
     info = read_encoder_info(folder)
     return info, read_weights(folder, KIND, info.sha256)
@@ -277,5 +279,5 @@ def load_encoder(folder: Path) -> tuple[nn.Module, EncoderInfo]:
 
 def _nearest_model(name: str) -> str:
     hint = nearest(name, timm.list_models())
-    # More than a thousand names are no help.
+    # A list of more than a thousand names does not help.
     return hint if hint.startswith("; did") else "; see timm.list_models()"

@@ -1,4 +1,4 @@
-"""Somebody else's weights: checked against their digest and laid into an encoder key by key."""
+"""External weights: checked against their digest and loaded into an encoder key by key."""
 
 from pathlib import Path
 from typing import Any
@@ -20,25 +20,25 @@ def load_external(
     prefix: str = "",
     ignore: tuple[str, ...] = (),
 ) -> None:
-    """Fill an encoder with the weights of a file; nothing is left out that was not named.
+    """Load the weights of a file into an encoder; every unused key must be listed in `ignore`.
 
     Args:
         encoder: gets the weights.
-        path: a safetensors file, or one of torch with nothing but weights in plain containers.
+        path: a safetensors file, or a torch file with only weights in plain containers.
         sha256: of the file, 64 hex digits.
-        entry: dotted key of a torch file under which the weights stand, such as "model".
+        entry: dotted key of the weights in a torch file, such as "model".
         prefix: stripped from every key that is used, such as "backbone.".
-        ignore: beginnings of keys, as the file has them, that are left out, such as "head.".
+        ignore: prefixes of keys, as in the file, that are not used, such as "head.".
 
     Raises:
-        InputError: no such file, another digest, not weights, or keys and shapes that do not fit.
+        InputError: missing file, wrong digest, no weights, or keys and shapes that do not fit.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; put it there, nothing is downloaded")
+        raise InputError(f"{path}: no such file; provide it, nothing is downloaded")
     found = sha256_of(path)
     if found != sha256:
         raise InputError(
-            f"{path}: its sha256 is {found}, encoder.checkpoint.sha256 says {sha256};"
+            f"{path}: expected sha256 {sha256} (encoder.checkpoint.sha256), got {found};"
             " fetch the file again or correct the recipe"
         )
     state: dict[str, Tensor] = {}
@@ -47,8 +47,8 @@ def load_external(
             continue
         if not key.startswith(prefix):
             raise InputError(
-                f"{path}: key '{key}' does not begin with encoder.checkpoint.prefix '{prefix}';"
-                " name its beginning in encoder.checkpoint.ignore if it belongs to no encoder"
+                f"{path}: key '{key}' does not start with encoder.checkpoint.prefix '{prefix}';"
+                " add its prefix to encoder.checkpoint.ignore if it is no part of the encoder"
             )
         state[key.removeprefix(prefix)] = value
     load_state(encoder, state, where=path)
@@ -59,21 +59,23 @@ def _weights(path: Path, entry: str | None) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             content: Any = load_file(path)
         else:
-            # Tensors and plain containers only: nothing in somebody else's file may run.
+            # Tensors and plain containers only: a foreign file must not run code.
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"{path}: not a file of weights alone ({reason}); save its state dict by itself"
+            f"{path}: expected only weights ({reason}); save the state dict by itself"
         ) from error
     for key in [] if entry is None else entry.split("."):
         if not isinstance(content, dict) or key not in content:
             known = map(str, content) if isinstance(content, dict) else ()
-            raise InputError(f"{path}: encoder.checkpoint.entry: no '{key}'{nearest(key, known)}")
+            raise InputError(
+                f"{path}: encoder.checkpoint.entry: unknown '{key}'{nearest(key, known)}"
+            )
         content = content[key]
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        held = ", ".join(map(str, content)) if isinstance(content, dict) else "something else"
+        held = ", ".join(map(str, content)) if isinstance(content, dict) else "another type"
         raise InputError(
-            f"{path}: not weights by name but {held}; name their place in encoder.checkpoint.entry"
+            f"{path}: expected weights by name, got {held}; set encoder.checkpoint.entry"
         )
     return content

@@ -1,4 +1,4 @@
-"""What a frozen encoder says of an image, as one vector."""
+"""Pooled features of a frozen encoder."""
 
 from typing import Literal
 
@@ -24,13 +24,13 @@ def frozen_feature(
         images: normalized.
         which: "cls", the class token, or the mean where an encoder has none; "mean" of the patch
             tokens; "cls-and-mean", both; "last-4-cls", the class tokens of the last four blocks of
-            a ViT, each after the last norm, the deepest at the end.
+            a ViT, each after the last norm, the deepest last.
 
-    Source: DINO, arXiv:2104.14294: k-NN on the class token; the line on the last four class tokens
-        of ViT-S, and on the last class token with the mean of the patch tokens of ViT-B.
+    Source: DINO, arXiv:2104.14294: k-NN on the class token; linear probe on the last four class
+        tokens of ViT-S, and on the last class token with the mean of the patch tokens of ViT-B.
 
     Raises:
-        InputError: "last-4-cls" of an encoder without class token or with fewer blocks.
+        InputError: "last-4-cls" for an encoder without class token or with fewer blocks.
     """
     if which == "last-4-cls":
         return torch.cat(_last_class_tokens(encoder, images), dim=-1)

@@ -39,18 +39,18 @@ class ReconstructionHead(nn.Module):
         """Make the head that fits an encoder's feature map and stride.
 
         Args:
-            encoder: what gives the map.
+            encoder: source of the map.
             decoder_depth: blocks of a transformer before the linear map; 0 for none.
 
         Raises:
-            InputError: a decoder for an encoder that is not a ViT.
+            InputError: a decoder for an encoder other than a ViT.
         """
         width = int(encoder.num_features)  # type: ignore[arg-type]
         if not decoder_depth:
             return cls(width, stride_of(encoder))
         if not is_vit(encoder):
             raise InputError(
-                f"method.reconstruction.decoder_depth: the decoder is for ViTs, not for "
+                f"method.reconstruction.decoder_depth: the decoder needs a ViT, got "
                 f"{type(encoder).__name__}; set it to 0"
             )
         num_positions = int(encoder.patch_embed.num_patches)  # type: ignore[arg-type,union-attr]
@@ -65,7 +65,7 @@ class ReconstructionHead(nn.Module):
 
         Args:
             features: the map.
-            class_token: of the same images, for the decoder alone; None where the encoder has none.
+            class_token: of the same images, for the decoder only; None if the encoder has none.
         """
         if self.decoder is not None:
             features = self.decoder(features, class_token)

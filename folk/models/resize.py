@@ -1,4 +1,4 @@
-"""A stored encoder, made for images of another size than those it was trained on."""
+"""Stored encoders at another image size than they were trained on."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from folk.models.stored import load_state
 
 
 def load_resized(folder: Path, size: int, drop_path: float) -> tuple[nn.Module, EncoderInfo]:
-    """Make the encoder that `folder` holds, for images of `size` x `size` pixels.
+    """Load the encoder in `folder` for images of `size` x `size` pixels.
 
-    The position embedding of a ViT is interpolated, bicubic, to the new grid of patches; everything
-    else must fit as it is.
+    The position embedding of a ViT is interpolated, bicubic, to the new grid of patches; all other
+    weights must fit unchanged.
 
     Args:
         folder: holds `encoder.safetensors` and `encoder.json`.

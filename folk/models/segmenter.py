@@ -43,7 +43,7 @@ class Rescale(nn.ModuleList):
 
 
 class Segmenter(nn.Module):
-    """An encoder with a UperNet decoder and, for training, an auxiliary head.
+    """Encoder with a UperNet decoder and, for training, an auxiliary head.
 
     Args:
         encoder: a timm encoder without classifier; blocks after the last level and the last norm
@@ -61,7 +61,7 @@ class Segmenter(nn.Module):
         0.4 of its loss.
 
     Raises:
-        InputError: a block that the encoder does not have, or blocks that fall.
+        InputError: a block that the encoder does not have, or blocks in descending order.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Segmenter(nn.Module):
         self.levels = _levels(encoder, blocks)
         infos = encoder.feature_info
         widths = [int(infos[level]["num_chs"]) for level in self.levels]  # type: ignore[index]
-        # What no level uses must go: DDP waits for the gradient of every parameter.
+        # Remove unused parameters: DDP waits for the gradient of every parameter.
         encoder.prune_intermediate_layers(sorted(set(self.levels)), prune_norm=True)  # type: ignore[operator]
         self.pyramid = Rescale(widths[-1]) if is_vit(encoder) else nn.ModuleList()
         # The decoder's list starts with strides 1 and 2, which UperNet does not use.
@@ -123,14 +123,14 @@ def _levels(encoder: nn.Module, blocks: Sequence[int]) -> tuple[int, ...]:
     falls = sorted(blocks) != list(blocks)
     if len(blocks) != NUM_LEVELS or falls or blocks[0] < 0 or blocks[-1] >= available:
         raise InputError(
-            f"decoder.blocks: {list(blocks)} must be four block numbers from 0 to {available - 1},"
-            " in rising order"
+            f"decoder.blocks: expected four numbers from 0 to {available - 1} in rising order, got"
+            f" {list(blocks)}"
         )
     return tuple(blocks)
 
 
 def _classifier(channels: int, num_classes: int, dropout: float) -> nn.Module:
-    # Whole channels, as MMSegmentation has it in all its heads.
+    # Drop whole channels, as in all heads of MMSegmentation.
     return nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(channels, num_classes, kernel_size=1))
 
 

@@ -1,4 +1,4 @@
-"""How large an encoder is, without making its weights."""
+"""Number of an encoder's parameters, without allocating them."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from folk.models.encoder import create_encoder
 
 
 def num_parameters(timm_name: str, timm_args: dict[str, Any]) -> int:
-    """Count the weights of an encoder, head left out; none is allocated.
+    """Count the parameters of an encoder without its head; none is allocated.
 
     Raises:
-        InputError: timm knows no such encoder, or it does not take these arguments.
+        InputError: unknown timm name, or an argument that the architecture does not take.
     """
     with torch.device("meta"):
         encoder = create_encoder(timm_name, timm_args)

@@ -1,6 +1,6 @@
-"""A stored network: weights in safetensors, and beside them a card in JSON that says the rest.
+"""Storage of a network: weights in safetensors, and a card with their metadata in JSON.
 
-Both have one name, such as `encoder.safetensors` and `encoder.json`.
+Both files share a stem, such as `encoder.safetensors` and `encoder.json`.
 """
 
 import hashlib
@@ -24,22 +24,22 @@ Card = TypeVar("Card")  # a dataclass
 class Kind:
     """A kind of stored network."""
 
-    name: str  # of its files
-    maker: str  # what makes it, for errors
+    name: str  # stem of its files
+    maker: str  # stage that makes it, for errors
 
 
 def write_weights(folder: Path, kind: Kind, network: nn.Module) -> str:
-    """Write the weights, whole or not at all; return their digest."""
+    """Write the weights atomically; return their digest."""
     path = folder / f"{kind.name}.safetensors"
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     with atomic_write(path) as temp:
-        # Not save_file: it writes to a name of its own first, which a kill would leave behind.
+        # Not save_file: it writes to its own temp file first, which a kill would leave behind.
         temp.write_bytes(save(state))
     return sha256_of(path)
 
 
 def write_card(folder: Path, kind: Kind, card: object) -> None:
-    """Write a dataclass as the card, whole or not at all."""
+    """Write a dataclass as the card, atomically."""
     write_json(folder / f"{kind.name}.json", {"format": FORMAT, **vars(card)})
 
 
@@ -47,7 +47,7 @@ def read_card(folder: Path, kind: Kind, card: type[Card]) -> Card:
     """Read the card.
 
     Raises:
-        InputError: it is missing, or not what `write_card` writes.
+        InputError: the card is missing or invalid.
     """
     path = folder / f"{kind.name}.json"
     if not path.is_file():
@@ -56,10 +56,10 @@ def read_card(folder: Path, kind: Kind, card: type[Card]) -> Card:
 
 
 def read_weights(folder: Path, kind: Kind, sha256: str) -> dict[str, Tensor]:
-    """Read the weights, which must have the digest that their card says.
+    """Read the weights and compare them with the digest on their card.
 
     Raises:
-        InputError: they are missing, or others.
+        InputError: the weights are missing or have another digest.
     """
     path = folder / f"{kind.name}.safetensors"
     if not path.is_file():
@@ -70,14 +70,16 @@ def read_weights(folder: Path, kind: Kind, sha256: str) -> dict[str, Tensor]:
         raise InputError(f"{path}: cannot be read: {error.strerror}; fetch it again") from error
     if found != sha256:
         raise InputError(
-            f"{path}: its sha256 is {found[:12]}..., {kind.name}.json says {sha256[:12]}...;"
+            f"{path}: expected sha256 {sha256[:12]}... ({kind.name}.json), got {found[:12]}...;"
             " fetch or make it again"
         )
     try:
         return load_file(path)
     except (SafetensorError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not weights ({reason}); run the {kind.maker} again") from error
+        raise InputError(
+            f"{path}: invalid weights ({reason}); run the {kind.maker} again"
+        ) from error
 
 
 def load_state(
@@ -87,33 +89,37 @@ def load_state(
     may_miss: frozenset[str] = frozenset(),
     may_ignore: frozenset[str] = frozenset(),
 ) -> None:
-    """Load weights, naming exactly which keys may differ.
+    """Load weights; only listed keys may differ.
 
     Args:
         model: gets the weights.
         state: the weights.
         where: their file, for the error.
-        may_miss: keys that the model has and the file need not have.
-        may_ignore: keys that the file may have although the model has not.
+        may_miss: keys of the model that the file may lack.
+        may_ignore: keys of the file that the model may lack.
 
     Raises:
-        InputError: a key or a shape beyond those does not fit.
+        InputError: any other key or a shape does not fit.
     """
     own = model.state_dict()
     missing = sorted(own.keys() - state.keys() - may_miss)
     unknown = sorted(state.keys() - own.keys() - may_ignore)
     misfits = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
-    for problem, keys in (("lacks", missing), ("has unknown", unknown), ("misfits at", misfits)):
+    for problem, keys in (
+        ("missing keys", missing),
+        ("unknown keys", unknown),
+        ("other shapes of", misfits),
+    ):
         if keys:
             more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
             raise InputError(
                 f"{where}: {problem} {', '.join(keys[:3])}{more};"
-                " it belongs to another architecture or input size"
+                " use weights of this architecture and input size"
             )
     model.load_state_dict({key: state[key] for key in own.keys() & state.keys()}, strict=False)
 
 
 def sha256_of(path: Path) -> str:
-    """Digest of a file of weights, as 64 hex digits."""
+    """Hash a file of weights; return 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,1 +1,1 @@
-"""SLURM: one user's site, and how jobs are spread over nodes, started and watched there."""
+"""SLURM: site file, launcher over nodes, and the executor that watches jobs."""

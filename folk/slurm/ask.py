@@ -1,11 +1,11 @@
-"""What one job of a stage asks of a cluster."""
+"""Resources that one job of a stage requests from a cluster."""
 
 from dataclasses import dataclass
 
 from folk.evidence.study.study import Stage, Study
 from folk.slurm.geometry import Geometry
 
-# What these have done is kept in checkpoints, so another job goes on where a time limit ended one.
+# Stages with checkpoints: another job continues after a time limit.
 CONTINUING: tuple[Stage, ...] = ("pretrain", "finetune", "probe", "segment")
 # Not submitted: they take seconds to minutes, and a queue would take longer.
 WITH_THE_DRIVER: tuple[Stage, ...] = ("split", "report")
@@ -13,15 +13,15 @@ WITH_THE_DRIVER: tuple[Stage, ...] = ("split", "report")
 
 @dataclass(frozen=True)
 class Ask:
-    """What one job of a stage asks for.
+    """Resource request of one job of a stage.
 
     Attributes:
-        stage: its stage, which is the name of its rule too.
+        stage: its stage, also the name of its rule.
         nodes: that it runs on.
         gpus: of each node.
         cpus: of each node.
         mem_mb: of each node.
-        runtime: minutes, as the study has them.
+        runtime: minutes, from the study.
     """
 
     stage: Stage
@@ -33,7 +33,7 @@ class Ask:
 
     @property
     def continues(self) -> bool:
-        """Whether a job that a time limit ended goes on in another one."""
+        """True if a job ended by its time limit continues in another one."""
         return self.stage in CONTINUING
 
     def __str__(self) -> str:
@@ -42,21 +42,21 @@ class Ask:
 
     @property
     def of_each_node(self) -> str:
-        """What it asks of each node, in words."""
+        """The request per node, in words."""
         parts = [f"{self.gpus} GPU{'s' * (self.gpus > 1)}"] if self.gpus else []
         parts += [f"{self.cpus} CPU{'s' * (self.cpus > 1)}", f"{self.mem_mb} MB"]
         return ", ".join(parts)
 
 
 def ask_of(study: Study, stage: Stage) -> Ask:
-    """What a job of a stage of this study asks for."""
+    """Make the request of a job of a stage of this study."""
     asked = study.resources_of(stage)
     spread = Geometry.of(asked)
     return Ask(stage, spread.nodes, spread.gpus, spread.cores, asked.mem_mb, asked.runtime)
 
 
 def submitted_stages(study: Study) -> list[Stage]:
-    """The stages of a study whose jobs SLURM is asked for, in the order of the workflow."""
+    """List the stages of a study that are submitted to SLURM, in the order of the workflow."""
     stages: list[Stage] = ["prepare", "split", "pretrain"]
     measuring: tuple[Stage, ...] = ("finetune", "probe", "segment", "robustness", "cost")
     used = {evaluation.stage for evaluation in study.evaluations.values()}

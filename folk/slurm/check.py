@@ -1,4 +1,4 @@
-"""Whether a site can run a study, told before the first job is submitted."""
+"""Check of a site against a study, before the first job is submitted."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
@@ -10,12 +10,12 @@ from folk.slurm.site import EXAMPLE, SITE_FILE, GpuQueue, Queue, SiteFile
 
 
 def site_problems(file: SiteFile, asks: Iterable[Ask], slurm: Slurm) -> list[str]:
-    """What has to be mended before these jobs can run, one line for each problem.
+    """List the problems that keep these jobs from running, one line each.
 
     Args:
         file: the site.
-        asks: of all stages that have jobs.
-        slurm: what SLURM says of itself.
+        asks: requests of all stages that have jobs.
+        slurm: partitions and accounts.
     """
     asks = list(asks)
     lines = list(_account(file, slurm))
@@ -32,25 +32,25 @@ def _account(file: SiteFile, slurm: Slurm) -> Iterator[str]:
     account, known = file.site.account, slurm.accounts
     yours = f"; yours: {', '.join(sorted(known))}" if known else ""
     if account is None and slurm.account_needed:
-        yield f"{file.where('account')}: SLURM takes no job without an account here{yours}"
+        yield f"{file.where('account')}: missing; SLURM requires an account here{yours}"
     # SLURM itself keeps accounts in lower case.
     if account is not None and known and account.lower() not in map(str.lower, known):
         hint = nearest(account, known)
-        yield f"{file.where('account')}: SLURM lets you use no account '{account}'{hint}"
+        yield f"{file.where('account')}: unknown account '{account}'{hint}"
 
 
 def _queue(file: SiteFile, kind: str, asks: list[Ask], slurm: Slurm) -> Iterator[str]:
-    """Problems of the jobs with GPUs, or of those without."""
+    """Find the problems of the jobs with GPUs, or of those without."""
     queue, default = file.site.queue(asks[0]), slurm.default_partition
     here = file.where(kind, "partition")
     named = queue.partition.split(",") if queue.partition else []
     unknown = [name for name in named if name not in slurm.partitions]
     for name in unknown:
-        yield f"{here}: SLURM has no partition '{name}'{nearest(name, slurm.partitions)}"
+        yield f"{here}: unknown partition '{name}'{nearest(name, slurm.partitions)}"
     if not named and default is None:
         names = ", ".join(sorted(slurm.partitions))
-        yield f"{here}: SLURM has no default partition, name one; known: {names}"
-    # SLURM takes the first of them that has room, so one that can run a job is enough.
+        yield f"{here}: missing, and SLURM has no default partition; name one; known: {names}"
+    # SLURM chooses the first with room, so one that can run a job is enough.
     found = [slurm.partitions[name] for name in named if name in slurm.partitions]
     if default is not None and not named:
         found = [default]
@@ -63,13 +63,15 @@ def _queue(file: SiteFile, kind: str, asks: list[Ask], slurm: Slurm) -> Iterator
 
 
 def _size(file: SiteFile, kind: str, asks: list[Ask], partitions: list[Partition]) -> Iterator[str]:
-    """Jobs that are larger than the nodes there, or want more of them than there are."""
+    """Find jobs that are larger than the nodes, or need more nodes than there are."""
     model = _model(file.site.queue(asks[0]))
     nodes = [nodes for partition in partitions for nodes in partition.nodes]
     models = {name for kind_of_node in nodes for name in kind_of_node.gpus if name}
     if model is not None and model.lower() not in models:
         hint = nearest(model.lower(), models)
-        yield f"{file.where(kind, 'gpu_model')}: {_named(partitions)} has no GPU '{model}'{hint}"
+        yield (
+            f"{file.where(kind, 'gpu_model')}: unknown GPU '{model}' in {_named(partitions)}{hint}"
+        )
         return
     for alike in _alike(asks, lambda ask: str(ask)):
         ask = alike[0]
@@ -78,13 +80,13 @@ def _size(file: SiteFile, kind: str, asks: list[Ask], partitions: list[Partition
             continue
         has = f"has only {fit} such" if fit else f"has none such ({_largest(nodes, model)})"
         yield (
-            f"{file.where(kind, 'partition')}: {_stages(alike)} asks for {ask}, "
-            f"{_named(partitions)} {has}; name another, or ask for less in 'resources' of the study"
+            f"{file.where(kind, 'partition')}: {_stages(alike)} needs {ask}, "
+            f"{_named(partitions)} {has}; name another, or lower 'resources' of the study"
         )
 
 
 def _time(file: SiteFile, kind: str, asks: list[Ask], partitions: list[Partition]) -> Iterator[str]:
-    """Jobs that ask for more time than there is."""
+    """Find jobs that request more time than the partition allows."""
     limits = [partition.longest for partition in partitions if partition.longest is not None]
     if len(limits) < len(partitions):
         return
@@ -93,16 +95,16 @@ def _time(file: SiteFile, kind: str, asks: list[Ask], partitions: list[Partition
     too_long = [ask for ask in asks if file.site.runtime(ask) > longest]
     trainings = [ask for ask in too_long if ask.continues]
     if trainings:
-        # A training goes on in the next job; that it may be cut is the user's to say.
+        # A training continues in the next job, but only if the user allows it.
         asked = spell_minutes(max(file.site.runtime(ask) for ask in trainings))
         yield (
-            f"{file.where(kind, 'longest_runtime')}: {_stages(trainings)} asks for up to {asked}, "
-            f'{ends}; write "{spell_minutes(longest)}" here, and it goes on in another job'
+            f"{file.where(kind, 'longest_runtime')}: {_stages(trainings)} needs up to {asked}, "
+            f'{ends}; write "{spell_minutes(longest)}" here, and it continues in another job'
         )
     for ask in too_long:
         if not ask.continues:
             yield (
-                f"{file.where(kind, 'partition')}: '{ask.stage}' asks for "
+                f"{file.where(kind, 'partition')}: '{ask.stage}' needs "
                 f"{spell_minutes(ask.runtime)}, {ends}; name another, or lower "
                 f"resources.{ask.stage}.runtime of the study"
             )
@@ -116,7 +118,7 @@ def _alike(asks: list[Ask], key: Callable[[Ask], Hashable]) -> list[list[Ask]]:
 
 
 def _nodes_for(ask: Ask, partition: Partition, model: str | None) -> int:
-    """How many nodes of a partition one such job may have."""
+    """Count the nodes of a partition that one such job may have."""
     count = sum(nodes.count for nodes in partition.nodes if nodes.fit(ask, model))
     return count if partition.most_nodes is None else min(count, partition.most_nodes)
 

@@ -1,7 +1,7 @@
-"""Who drives this folder: a note that outlives a driver which was killed.
+"""Note of the driver of a folder, which outlives a killed driver.
 
-Snakemake leaves its lock behind then, and cannot tell whether its owner lives. On the same host
-the note can.
+A killed driver leaves Snakemake's lock, which does not show whether its owner lives. On the same
+host the note does.
 """
 
 import os
@@ -29,10 +29,10 @@ LOCKS = Path(".snakemake/locks")
 
 
 def leave_note() -> Path:
-    """Note that this process is a driver, and forget those of this host that are gone.
+    """Write a note that this process is a driver, and remove notes of dead drivers on this host.
 
     Returns:
-        the note, to be removed when the driver ends in good order.
+        the note, to be removed when the driver ends normally.
     """
     for path in NOTES.glob("*.json"):
         note = _read(path)
@@ -44,27 +44,29 @@ def leave_note() -> Path:
     return path
 
 
-def lines_about_the_lock() -> list[str]:
-    """What a user should know before they remove a lock; nothing when there is none."""
+def describe_lock() -> list[str]:
+    """Explain who holds a lock, for a user who may remove it; empty without a lock."""
     if not any(LOCKS.glob("*")):
         return []
     lines = []
     for path in sorted(NOTES.glob("*.json")):
         note = _read(path)
         if note is None:
-            lines.append(f"{path}: no note of a driver; see whether one is at work, then delete it")
+            lines.append(f"{path}: no note of a driver; check that none is running, then delete it")
             continue
         who = f"the driver of {note.since} (process {note.pid} on {note.host})"
         state = _state(note)
         if state == "gone":
             lines.append(
-                f"{who} is gone and has left its lock: call snakemake once more with --unlock, "
+                f"{who} is gone and has left its lock: call snakemake once with --unlock, "
                 "then as before; its jobs in the queue are taken over"
             )
         elif state == "elsewhere":
-            lines.append(f"{who} holds this folder; see there whether it lives before --unlock")
+            lines.append(
+                f"{who} holds this folder; check on that host that it is gone before --unlock"
+            )
         elif note.pid != os.getpid():
-            lines.append(f"{who} is at work in this folder; do not unlock")
+            lines.append(f"{who} is running in this folder; do not unlock")
     return lines
 
 
@@ -82,7 +84,7 @@ def _state(note: _Note) -> str:
 
 
 def _began(pid: int) -> str | None:
-    """When a process began, in ticks since the boot, which tells a reused id; None if it ended."""
+    """Read the start of a process, in ticks since boot, to detect a reused id; None if it ended."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except OSError:

@@ -1,4 +1,4 @@
-"""What an answer of SLURM means for one job: wait, finished, go on, or failed. No I/O but files."""
+"""Verdict on one job from SLURM's answer: wait, finished, continue, or failed. No I/O but files."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -6,32 +6,33 @@ from enum import Enum
 from folk.slurm.ledger import Progress, Submission
 from folk.slurm.states import COMPLETED, ENDED_BADLY, Seen
 
-VANISHED = "VANISHED"  # our word: neither squeue nor sacct know the job any more
-# Words that a requeue may take back at the next look.
+VANISHED = "VANISHED"  # our own state: neither squeue nor sacct know the job
+# States that a requeue may revert at the next poll.
 UNSETTLED = frozenset({"PREEMPTED", "NODE_FAIL"})
-LOOKS = 3  # in a row that must agree before an unsettled word or a vanished job is believed
-LOOKS_WITHOUT_SACCT = 10  # before a job that squeue has forgotten is given up while sacct is away
-# Ends that say nothing against the job itself.
+LOOKS = 3  # polls in a row that must agree before an unsettled state or a vanished job is believed
+LOOKS_WITHOUT_SACCT = (
+    10  # polls before giving up a job that squeue has forgotten while sacct is away
+)
+# End states that are not the job's own fault.
 STOPPED_FROM_OUTSIDE = frozenset({"TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL"})
 
 ADVICE = {
-    "TIMEOUT": "its time limit came before it had saved anything new; "
+    "TIMEOUT": "it reached its time limit before saving anything new; "
     "raise resources.<stage>.runtime in the study, or save more often (runtime.checkpoint_seconds)",
     "OUT_OF_MEMORY": "raise resources.<stage>.mem_mb in the study",
-    "CANCELLED": "somebody cancelled it (scancel), so it is not tried again; "
-    "start the driver again to go on",
-    "PREEMPTED": "another job took its place before it had saved anything new",
-    "NODE_FAIL": "its node was lost before it had saved anything new",
+    "CANCELLED": "it was cancelled (scancel), so it is not tried again; "
+    "start the driver again to continue",
+    "PREEMPTED": "it was preempted before saving anything new",
+    "NODE_FAIL": "its node failed before it saved anything new",
     "REVOKED": "a sibling of it runs on another cluster of a federation; submit to one cluster",
     "DEADLINE": "its deadline had passed",
-    "FAILED": "the last lines of its logs say why",
-    VANISHED: "neither squeue nor sacct know it any more, and it left no finished result; "
-    "the log may say how far it came",
+    "FAILED": "see the last lines of its logs",
+    VANISHED: "neither squeue nor sacct know it, and it left no finished result; see its log",
 }
 
 
 class Verdict(Enum):
-    """What is to be done about a job."""
+    """Action to take on a job."""
 
     WAIT = "wait"
     FINISHED = "finished"
@@ -40,26 +41,26 @@ class Verdict(Enum):
 
 @dataclass
 class Watched:
-    """A job that a driver waits for, and what it saw of it."""
+    """A job that a driver waits for, and its last polled state."""
 
     submission: Submission
     is_made: bool = False  # an earlier driver's, known to have finished
     word: str = "PENDING"
-    looks: int = 0  # in a row that gave `word`
+    looks: int = 0  # polls in a row that gave `word`
 
     @property
     def is_live(self) -> bool:
-        """Whether it was still waiting or running at the last look."""
+        """True if it was waiting or running at the last poll."""
         over = self.is_made or self.word in {COMPLETED, VANISHED} | ENDED_BADLY
         return not over
 
     def judge(self, seen: Seen | None, sacct_answers: bool, is_made: bool) -> Verdict:
-        """Draw the conclusion of one look.
+        """Judge one poll.
 
         Args:
-            seen: what SLURM says, None when it answered and does not know the job.
-            sacct_answers: whether that "does not know" includes accounting.
-            is_made: whether the outputs stand there and the job has marked them complete.
+            seen: SLURM's answer; None if it does not know the job.
+            sacct_answers: True if accounting was asked too.
+            is_made: True if the outputs exist and the job has marked them complete.
         """
         if self.is_made:
             self.word = COMPLETED
@@ -77,21 +78,21 @@ class Watched:
             needed = LOOKS_WITHOUT_SACCT
         if self.looks < needed:
             return Verdict.WAIT
-        # A limit or a rival may come between the last word of a job and SLURM's notice of its end.
+        # A time limit or preemption may hit between a last step and SLURM's notice of the end.
         if is_made and word in {VANISHED} | STOPPED_FROM_OUTSIDE:
             return Verdict.FINISHED
         return Verdict.FAILED
 
     def goes_on(self, reached: Progress) -> bool:
-        """Whether a job that did not finish should be submitted again at no cost to it.
+        """Return True if an unfinished job should be resubmitted without counting as a retry.
 
-        It should when it was stopped rather than failed, and saved more than it had before: so a
-        training may take as many turns as it needs, and one that gets nowhere ends.
+        That is so if it was stopped rather than failed, and saved more than before: a training may
+        take as many jobs as it needs, and one without progress ends.
         """
         stopped = self.word in STOPPED_FROM_OUTSIDE or (self.word == "FAILED" and reached.stopped)
         return stopped and reached.step > self.submission.step
 
     def complaint(self) -> str:
-        """The line of a failure."""
+        """Describe the failure in one line."""
         advice = ADVICE.get(self.word)
         return f"{self.submission.shown} ended: {self.word}{f'; {advice}' if advice else ''}. "

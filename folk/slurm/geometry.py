@@ -1,4 +1,4 @@
-"""What a job is spread over, and what a scheduler must be asked for so that it can be."""
+"""Nodes, processes and threads of a job, and the resources to request for them."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from folk.evidence.study.study import Resources
 
 @dataclass(frozen=True)
 class Geometry:
-    """Nodes, and what stands on each of them.
+    """Nodes, and processes, threads and GPUs on each.
 
     Attributes:
         nodes: machines.
@@ -23,12 +23,12 @@ class Geometry:
 
     @classmethod
     def of(cls, asked: Resources) -> "Geometry":
-        """What a study lets a job of some stage ask for."""
+        """Make the geometry of a stage's job from the study's resources."""
         return cls(asked.nodes, asked.processes_of_node, asked.threads, asked.gpu)
 
     @property
     def world_size(self) -> int:
-        """Processes of all nodes together."""
+        """Total number of processes."""
         return self.nodes * self.processes
 
     @property
@@ -37,11 +37,11 @@ class Geometry:
         return self.threads * self.processes
 
     def threads_within(self, cores: int) -> int:
-        """Threads of each process where a node gives only `cores`; 1 at least."""
+        """Threads of each process on a node with only `cores`; at least 1."""
         return max(1, min(self.threads, cores // self.processes))
 
     def resources(self) -> dict[str, int | str]:
-        """The resources of a rule, by the names that Snakemake's SLURM plugin reads.
+        """Make the resources of a rule, by the names of Snakemake's SLURM plugin.
 
         GPUs count for the whole job, all else for a node. With several nodes the rule itself calls
         `srun`; `tasks_per_gpu` is 0 because the plugin would make it of `tasks`, and then SLURM
@@ -57,13 +57,13 @@ class Geometry:
         return one_node | {"mpi": "srun", "tasks": self.nodes, "tasks_per_gpu": 0}
 
     def words(self, cores: int) -> str:
-        """What stands between `python` and the stage on the command line of a rule.
+        """Make the arguments between `python` and the stage on the command line of a rule.
 
         Args:
-            cores: that a node gives.
+            cores: available cores of a node.
         """
         if self.world_size == 1:
-            return "-m folk"  # no launcher to load, and none to stand between a signal and the job
+            return "-m folk"  # no launcher to load or to intercept signals
         options = f"--nodes {self.nodes} --processes {self.processes}"
         options += f" --threads {self.threads_within(cores)} --gpus {self.gpus}"
         return f"-m folk launch {options} --"

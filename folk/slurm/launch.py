@@ -1,9 +1,9 @@
-"""The command line that starts a stage: one process, torchrun on a node, or torchrun on several.
+"""Command line that starts a stage: one process, torchrun on a node, or torchrun on several.
 
 Several nodes need two steps. The job's shell calls `srun`, which starts this launcher once on each
-node; only there, inside the step, does SLURM tell which nodes there are, because Snakemake's plugin
-removes those variables from the shell of a rule. Each of them then becomes torchrun. Nodes find one
-another without a server of their own: the first node of the step, a port made of the job's id.
+node; the list of nodes is only known inside the step, because Snakemake's plugin removes those
+variables from the shell of a rule. Each launcher then becomes torchrun. The rendezvous is the first
+node of the step, with a port derived from the job's id.
 """
 
 import re
@@ -16,17 +16,17 @@ from folk.evidence.core.errors import InputError
 from folk.slurm.geometry import Geometry
 
 IN_STEP = "--in-step"
-# Below the ports that Linux gives away by itself (32768 on), above the well-known ones.
+# Below Linux's ephemeral ports (32768 on), above the well-known ones.
 FIRST_PORT, PORTS = 20000, 12000
 TORCHRUN = ("-m", "torch.distributed.run")
 Ask = Callable[[Sequence[str]], str | None]
 
 
 def outside(geometry: Geometry, stage: Sequence[str], variables: Mapping[str, str]) -> list[str]:
-    """The argv that starts `stage`, from the shell of a job or of a person.
+    """Make the argv that starts `stage`, from the shell of a job or of a user.
 
     Args:
-        geometry: what to spread it over.
+        geometry: nodes, processes and threads.
         stage: name and options of a stage, as after `python -m folk`.
         variables: the environment.
 
@@ -40,14 +40,14 @@ def outside(geometry: Geometry, stage: Sequence[str], variables: Mapping[str, st
         return [sys.executable, *TORCHRUN, *per_node, "-m", "folk", *stage]
     if not variables.get("SLURM_JOB_ID"):
         raise InputError(
-            f"--nodes {geometry.nodes}: several nodes need a SLURM job, and this is none (no "
-            "SLURM_JOB_ID); run the study with --workflow-profile workflow/profiles/slurm, or set "
+            f"--nodes {geometry.nodes}: several nodes need a SLURM job (SLURM_JOB_ID is not "
+            "set); run the study with --workflow-profile workflow/profiles/slurm, or set "
             "resources: {<stage>: {nodes: 1}} in it"
         )
     gpus = [f"--gpus-per-node={geometry.gpus}"] if geometry.gpus else []
     return [
         "srun",
-        "--kill-on-bad-exit=1",  # without it the others wait for ever for one that died
+        "--kill-on-bad-exit=1",  # otherwise the others wait forever for one that died
         f"--nodes={geometry.nodes}",
         f"--ntasks={geometry.nodes}",
         "--ntasks-per-node=1",
@@ -66,16 +66,16 @@ def in_step(
     variables: Mapping[str, str],
     ask: Ask | None = None,
 ) -> list[str]:
-    """The argv of one node's torchrun, from inside the step that `outside` starts.
+    """Make the argv of one node's torchrun, inside the step that `outside` starts.
 
     Args:
-        geometry: what the job is spread over.
+        geometry: nodes, processes and threads.
         stage: name and options of a stage.
         variables: the environment that srun gave this node.
-        ask: runs a command of SLURM and gives what it prints; None if it fails.
+        ask: runs a SLURM command and returns its output; None if it fails.
 
     Raises:
-        InputError: this is no such step, it has another number of nodes, or SLURM does not answer.
+        InputError: not in such a step, another number of nodes, or no answer from SLURM.
     """
     try:
         job, nodes, number = (
@@ -83,16 +83,16 @@ def in_step(
         )
     except KeyError as missing:
         raise InputError(
-            f"{IN_STEP}: {missing.args[0]} is not set; srun starts this, leave the option out"
+            f"{IN_STEP}: {missing.args[0]} is not set; only srun passes this option, remove it"
         ) from missing
     ask = ask or _answer
     listed = ask(["scontrol", "show", "hostnames", nodes])
     names = (listed or "").split()
     if len(names) != geometry.nodes:
-        said = "no answer" if listed is None else f"{len(names)} names"
+        answer = "no answer" if listed is None else f"{len(names)} names"
         raise InputError(
-            f"scontrol show hostnames {nodes}: {said}, expected {geometry.nodes} nodes; is "
-            "scontrol installed on the nodes, and does it find slurm.conf?"
+            f"scontrol show hostnames {nodes}: expected {geometry.nodes} nodes, got {answer}; "
+            "check that scontrol is installed on the nodes and finds slurm.conf"
         )
     return [
         sys.executable,
@@ -105,7 +105,7 @@ def in_step(
 
 
 def port(job_id: str) -> int:
-    """Where the processes of a job meet; jobs on one node at the same time have different ids."""
+    """Derive the rendezvous port from the job's id, so that jobs on one node differ."""
     return FIRST_PORT + int(job_id) % PORTS
 
 
@@ -113,9 +113,9 @@ def _address(node: str, ask: Ask) -> str:
     try:
         socket.getaddrinfo(node, None)
     except OSError:
-        # SLURM may know a node by a name that is none: then by the address that it has itself.
-        told = ask(["scontrol", "show", "node", node, "--oneliner"]) or ""
-        found = re.search(r"\bNodeAddr=(\S+)", told)
+        # A SLURM node name may not resolve: then use the address in SLURM's configuration.
+        answer = ask(["scontrol", "show", "node", node, "--oneliner"]) or ""
+        found = re.search(r"\bNodeAddr=(\S+)", answer)
         return found[1] if found else node
     return node
 

@@ -1,9 +1,9 @@
-"""Which jobs were handed to SLURM and not yet seen to end: one small file for each.
+"""Ledger of jobs submitted to SLURM whose end was not seen yet, one small file each.
 
-    .snakemake/slurm_jobs/<slurm id>.json          handed over; a driver owes it an end
-    .snakemake/slurm_jobs/ended/<slurm id>.json    the same with its end, for whoever asks later
+    .snakemake/slurm_jobs/<slurm id>.json          submitted; its end is not noted yet
+    .snakemake/slurm_jobs/ended/<slurm id>.json    the same with its end, for later drivers
 
-A driver that is started after another one died reads them, and so submits nothing twice.
+A driver started after another one died reads them, and so submits no job again.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -19,25 +19,25 @@ from folk.evidence.core.json_file import read_json
 
 @dataclass(frozen=True)
 class Submission:
-    """One job in the hands of SLURM."""
+    """One job submitted to SLURM."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     job: str  # SLURM's id
-    name: str  # of the job; one for all jobs of a driver, so it tells a reused id from ours
+    name: str  # job name, the same for all jobs of a driver, to detect a reused id
     rule: str
     wildcards: str
-    outputs: dict[str, str]  # file -> digest of what decides it
+    outputs: dict[str, str]  # file -> digest of all that determines it
     log: str  # SLURM's log of the job
-    work: str | None  # folder of growing state, of a job that continues where it was stopped
-    step: int  # how far the job had got when it was submitted
+    work: str | None  # folder of growing state, for a job that can continue
+    step: int  # progress of the job when it was submitted
     submitted: str  # UTC, ISO 8601
     ended: str | None = None  # UTC
-    end: str | None = None  # how, in one word of SLURM's or of ours
+    end: str | None = None  # end state, SLURM's or our own
 
     @property
     def shown(self) -> str:
-        """How a message names it: `SLURM job 17 (pretrain folk-s0)`."""
+        """Name in messages: `SLURM job 17 (pretrain folk-s0)`."""
         return f"SLURM job {self.job} ({' '.join(filter(None, (self.rule, self.wildcards)))})"
 
     @property
@@ -50,10 +50,10 @@ _FORM = TypeAdapter(Submission)
 
 
 class Ledger:
-    """The submissions of all drivers of one folder.
+    """Submissions of all drivers of one folder.
 
     Args:
-        folder: where the files lie; made when the first one is written.
+        folder: folder of the files; made when the first one is written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,17 +61,17 @@ class Ledger:
         self._ended = folder / "ended"
 
     def open(self, submission: Submission) -> None:
-        """Note a job that SLURM has just taken."""
+        """Note a job that was just submitted."""
         write_json(self.folder / f"{submission.job}.json", asdict(submission))
 
     def close(self, submission: Submission, end: str) -> None:
-        """Note how a job ended, once a driver has drawn its conclusion."""
+        """Note how a job ended, once a driver has judged it."""
         closed = replace(submission, ended=now(), end=end)
         write_json(self._ended / f"{submission.job}.json", asdict(closed))
         (self.folder / f"{submission.job}.json").unlink(missing_ok=True)
 
     def owed(self) -> list[Submission]:
-        """Submissions whose end no driver has seen, the newest first."""
+        """List submissions whose end no driver has seen, the newest first."""
         found: list[tuple[float, Submission]] = []
         for path in self.folder.glob("*.json"):
             try:
@@ -79,22 +79,22 @@ class Ledger:
                 found.append((submission.age, submission))
             except (OSError, ValueError, TypeError):
                 raise ValueError(
-                    f"{path}: not a submission of this version; see whether job {path.stem} still "
-                    "runs (squeue), then delete the file"
+                    f"{path}: invalid submission; check that job {path.stem} is not running "
+                    "(squeue), then delete the file"
                 ) from None
         return [submission for _, submission in sorted(found, key=lambda aged: aged[0])]
 
     def knows(self, job: str) -> bool:
-        """Whether a job of this id was ever noted."""
+        """Return True if a job of this id was ever noted."""
         return any((folder / f"{job}.json").exists() for folder in (self.folder, self._ended))
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the growing state of a job has got."""
+    """Progress of a job's growing state."""
 
     step: int  # updates that a checkpoint holds; 0 without one
-    stopped: bool  # whether its last start ended by itself, in order to be continued
+    stopped: bool  # True if its last start ended with a planned stop
 
 
 def progress_of(work: str | None) -> Progress:
@@ -111,7 +111,7 @@ def progress_of(work: str | None) -> Progress:
 
 
 def _value(path: Path, key: str) -> object:
-    """A value of a JSON file that another machine may just be replacing; None if there is none."""
+    """Read a value of a JSON file that another machine may be replacing; None if unavailable."""
     try:
         return read_json(path, "it is written anew").get(key)
     except (ValueError, AttributeError):
@@ -119,5 +119,5 @@ def _value(path: Path, key: str) -> object:
 
 
 def now() -> str:
-    """This moment in UTC, as the ledger spells it."""
+    """Current time in UTC, in the ledger's format."""
     return datetime.now(UTC).isoformat(timespec="seconds")

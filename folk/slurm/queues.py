@@ -1,4 +1,4 @@
-"""What SLURM says of itself: partitions, accounts, and what it would say to a job."""
+"""Queries of SLURM's partitions and accounts, and test submissions."""
 
 import getpass
 import re
@@ -10,7 +10,7 @@ from folk.slurm.ask import Ask
 from folk.slurm.duration import parse_minutes, spell_minutes
 from folk.slurm.site import GpuQueue, Site
 
-PATIENCE = 60  # seconds; a busy controller takes a while
+PATIENCE = 60  # seconds; a busy controller is slow
 _FIELDS = "%P|%R|%a|%l|%s|%D|%c|%m|%G"
 
 
@@ -19,10 +19,10 @@ class Nodes:
     """Nodes of one kind.
 
     Attributes:
-        count: how many.
+        count: number of nodes.
         cpus: of each.
         mem_mb: of each.
-        gpus: of each, by model; the model is empty where SLURM names none.
+        gpus: of each, by model; an empty model if SLURM has none.
     """
 
     count: int
@@ -31,13 +31,13 @@ class Nodes:
     gpus: dict[str, int]
 
     def gpus_of(self, model: str | None) -> int:
-        """GPUs of each node that are of this model, of any where None."""
+        """Count the GPUs of each node of this model, or of any if None."""
         if model is None:
             return sum(self.gpus.values())
         return self.gpus.get(model.lower(), 0)
 
     def fit(self, ask: Ask, model: str | None) -> bool:
-        """Whether one of these nodes has what a job asks of each node."""
+        """Return True if one of these nodes has the resources that a job needs per node."""
         enough = self.cpus >= ask.cpus and self.mem_mb >= ask.mem_mb
         return enough and self.gpus_of(model) >= ask.gpus
 
@@ -48,10 +48,10 @@ class Partition:
 
     Attributes:
         name: its name.
-        default: whether jobs that name none go there.
-        up: whether it starts jobs.
-        longest: minutes that a job may take, or None.
-        most_nodes: that a job may have, or None.
+        default: True if it is the default partition.
+        up: True if it starts jobs.
+        longest: time limit in minutes, or None.
+        most_nodes: maximum nodes of a job, or None.
         nodes: its nodes, kind by kind.
     """
 
@@ -65,12 +65,12 @@ class Partition:
 
 @dataclass(frozen=True)
 class Slurm:
-    """What SLURM says of itself to this user.
+    """SLURM's partitions and accounts for this user.
 
     Attributes:
         partitions: by name.
-        accounts: that the user may name; None where SLURM keeps none or does not tell.
-        account_needed: whether a job without an account, the user's default included, is refused.
+        accounts: accounts of the user; None without accounting or permission.
+        account_needed: True if a job needs an account and the user has no default one.
     """
 
     partitions: dict[str, Partition]
@@ -79,23 +79,23 @@ class Slurm:
 
     @property
     def default_partition(self) -> Partition | None:
-        """Where jobs go that name no partition."""
+        """The default partition, if any."""
         return next((found for found in self.partitions.values() if found.default), None)
 
 
 def ask_slurm() -> Slurm:
-    """Ask sinfo, sacctmgr and scontrol.
+    """Query sinfo, sacctmgr and scontrol.
 
     Raises:
-        InputError: there is no SLURM here, or its controller does not answer.
+        InputError: SLURM is not installed, or its controller does not answer.
     """
     try:
         partitions = read_partitions(
-            _said("sinfo", "--all", "--noheader", "--exact", "-o", _FIELDS)
+            _output("sinfo", "--all", "--noheader", "--exact", "-o", _FIELDS)
         )
     except FileNotFoundError:
         raise InputError(
-            "sinfo: no such command here; start snakemake on a machine that can submit to SLURM"
+            "sinfo: no such command; start snakemake on a machine that can submit to SLURM"
         ) from None
     except (subprocess.SubprocessError, OSError) as error:
         raise InputError(f"sinfo: SLURM does not answer: {_why(error)}") from error
@@ -106,10 +106,10 @@ def ask_slurm() -> Slurm:
 
 
 def read_partitions(text: str) -> dict[str, Partition]:
-    """Read what `sinfo --exact -o '%P|%R|%a|%l|%s|%D|%c|%m|%G'` says, a line for nodes of a kind.
+    """Parse the output of `sinfo --exact -o '%P|%R|%a|%l|%s|%D|%c|%m|%G'`, a line per kind of node.
 
     Raises:
-        InputError: it says something else.
+        InputError: the output has another form.
     """
     found: dict[str, Partition] = {}
     for line in text.splitlines():
@@ -126,14 +126,16 @@ def read_partitions(text: str) -> dict[str, Partition]:
                 nodes=(nodes,),
             )
         except ValueError as error:
-            raise InputError(f"sinfo: '{line}' is not what SLURM 22 to 25 prints") from error
+            raise InputError(
+                f"sinfo: unknown output '{line}'; SLURM 22 to 25 are supported"
+            ) from error
         before = found[name].nodes if name in found else ()
         found[name] = Partition(**{**vars(partition), "nodes": (*before, nodes)})
     return found
 
 
 def read_gpus(gres: str) -> dict[str, int]:
-    """Read `gpu:a100:4(S:0-1),gpu:2` as the GPUs of a node by model."""
+    """Parse `gpu:a100:4(S:0-1),gpu:2` to the GPUs of a node by model."""
     gpus: dict[str, int] = {}
     for model, count in re.findall(r"(?:^|,)gpu(?::([^:,(]*[^\d:,(][^:,(]*))?(?::(\d+))?", gres):
         gpus[model.lower()] = gpus.get(model.lower(), 0) + int(count or 1)
@@ -141,22 +143,22 @@ def read_gpus(gres: str) -> dict[str, int]:
 
 
 def refusal(site: Site, ask: Ask) -> str | None:
-    """What SLURM has against a job, or None; `sbatch --test-only` submits nothing.
+    """Return SLURM's objection to a job, or None; `sbatch --test-only` submits nothing.
 
-    Full queues and limits of the moment count too, so this is a word to the user, no verdict.
+    Full queues and current limits count too, so this is only a hint.
     """
     try:
-        _said("sbatch", "--test-only", *sbatch_options(site, ask), "--wrap=true")
+        _output("sbatch", "--test-only", *sbatch_options(site, ask), "--wrap=true")
     except (subprocess.SubprocessError, OSError) as error:
         return _why(error)
     return None
 
 
 def sbatch_options(site: Site, ask: Ask) -> list[str]:
-    """The options that say to sbatch what snakemake's executor will say of such a job."""
+    """Make the sbatch options that snakemake's executor would use for such a job."""
     queue = site.queue(ask)
     model = f"{queue.gpu_model}:" if isinstance(queue, GpuQueue) and queue.gpu_model else ""
-    said = {
+    options = {
         "account": site.account,
         "partition": queue.partition,
         "qos": queue.qos,
@@ -168,32 +170,32 @@ def sbatch_options(site: Site, ask: Ask) -> list[str]:
         "mem": f"{ask.mem_mb}M",
         "gpus": f"{model}{ask.nodes * ask.gpus}" if ask.gpus else None,
     }
-    return [f"--{name}={value}" for name, value in said.items() if value] + queue.extra.split()
+    return [f"--{name}={value}" for name, value in options.items() if value] + queue.extra.split()
 
 
 def _accounts_are_enforced() -> bool:
     try:
-        said = _said("scontrol", "show", "config")
+        config = _output("scontrol", "show", "config")
     except (subprocess.SubprocessError, OSError):
         return False
-    found = re.search(r"^AccountingStorageEnforce\s*=\s*(.*)$", said, re.MULTILINE)
+    found = re.search(r"^AccountingStorageEnforce\s*=\s*(.*)$", config, re.MULTILINE)
     return found is not None and "associations" in found.group(1)
 
 
 def _words(*command: str) -> frozenset[str] | None:
-    """The lines that a command prints; None when it fails or prints nothing."""
+    """Return the lines that a command prints; None if it fails or prints nothing."""
     try:
-        lines = _said(*command).splitlines()
+        lines = _output(*command).splitlines()
     except (subprocess.SubprocessError, OSError):
-        return None  # no accounting, or users may not ask: then SLURM judges itself
+        return None  # no accounting, or no permission: leave the check to SLURM
     return frozenset(line.strip() for line in lines if line.strip()) or None
 
 
-def _said(*command: str) -> str:
+def _output(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     return done.stdout
 
 
 def _why(error: Exception) -> str:
-    said = error.stderr if isinstance(error, subprocess.CalledProcessError) else None
-    return " ".join((said or str(error)).split())
+    message = error.stderr if isinstance(error, subprocess.CalledProcessError) else None
+    return " ".join((message or str(error)).split())

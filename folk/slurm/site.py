@@ -1,4 +1,4 @@
-"""The site file: what one cluster wants to hear of every job, filled in once by its user."""
+"""Site file: account, partitions and limits of one cluster, written once by its user."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from folk.slurm.duration import parse_minutes
 SITE_FILE = Path("config/cluster.yaml")
 EXAMPLE = Path("config/cluster.example.yaml")
 
-# What snakemake's executor writes itself; it refuses a job whose extra options name one of these.
+# Options of snakemake's executor; it rejects a job whose extra options have one of these.
 _MANAGED = re.compile(
     r"(?:^|\s)(--(?:account|partition|qos|constraint|time|mem|mem-per-cpu|nodes|ntasks|ntasks-per-gpu"
     r"|cpus-per-task|cpus-per-gpu|gres|gpus|clusters|job-name|output|error|parsable|export|comment"
@@ -31,7 +31,7 @@ Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,@+-]+$")]
 
 
 class Queue(Section):
-    """Where jobs without a GPU go; what is left out is SLURM's default."""
+    """Queue of jobs without a GPU; missing keys are SLURM's defaults."""
 
     partition: Word | None = None
     qos: Word | None = None
@@ -51,35 +51,35 @@ class Queue(Section):
 
 
 class GpuQueue(Queue):
-    """Where jobs with GPUs go."""
+    """Queue of jobs with GPUs."""
 
     gpu_model: Word | None = None  # as sinfo names it: a100, h100
 
 
 class Site(Section):
-    """A whole site file. `account` is left out where the site has none."""
+    """A site file. `account` is absent if the site has none."""
 
     account: Word | None = None
     cpu: Queue = Queue()
     gpu: GpuQueue = GpuQueue()
 
     def queue(self, ask: Ask) -> Queue | GpuQueue:
-        """Where a job that asks for this goes."""
+        """Return the queue of a job."""
         return self.gpu if ask.gpus else self.cpu
 
     def runtime(self, ask: Ask) -> int:
-        """Minutes that are asked of SLURM.
+        """Minutes to request from SLURM.
 
-        A training that may not have all the minutes of the study gets the longest that there are:
-        it stops in time and goes on in another job. Any other job asks for what it needs.
+        A training that needs more minutes than the limit gets the limit: it stops in time and
+        continues in another job. Any other job requests what it needs.
         """
         longest = self.queue(ask).longest_runtime
         return min(ask.runtime, longest) if longest and ask.continues else ask.runtime
 
     def resources(self, ask: Ask) -> dict[str, str | int]:
-        """What snakemake's SLURM executor is told of a job, under the executor's own names."""
+        """Make the resources of a job under the names of snakemake's SLURM executor."""
         queue = self.queue(ask)
-        said = {
+        options = {
             "slurm_account": self.account,
             "slurm_partition": queue.partition,
             "qos": queue.qos,
@@ -87,18 +87,18 @@ class Site(Section):
             "gpu_model": queue.gpu_model if isinstance(queue, GpuQueue) else None,
             "slurm_extra": queue.extra or None,
         }
-        spoken: dict[str, str | int] = {key: value for key, value in said.items() if value}
+        given: dict[str, str | int] = {key: value for key, value in options.items() if value}
         if self.runtime(ask) != ask.runtime:
-            spoken["runtime"] = self.runtime(ask)
-        return spoken
+            given["runtime"] = self.runtime(ask)
+        return given
 
 
 @dataclass(frozen=True)
 class SiteFile:
-    """A site and where its keys stand.
+    """A site and the location of its keys.
 
     Attributes:
-        site: what the file says; all SLURM's defaults where there is no file.
+        site: the file's content; SLURM's defaults without a file.
         document: the file, or None.
     """
 
@@ -106,7 +106,7 @@ class SiteFile:
     document: Document | None
 
     def where(self, *keys: str) -> str:
-        """`file:line: key`, the beginning of a message about this key."""
+        """Return `file:line: key`, the beginning of a message about this key."""
         place = SITE_FILE if self.document is None else self.document.where(keys)
         return f"{place}: {'.'.join(keys)}"
 

@@ -1,4 +1,4 @@
-"""What SLURM says of jobs: one question for all of them, and no answer is never "no jobs".
+"""Job states from squeue and sacct, one query for all jobs; no answer never means "no jobs".
 
 squeue is asked first, since it knows what runs; it forgets an ended job after the site's MinJobAge.
 sacct, where a site has accounting, is asked about those that squeue has forgotten.
@@ -12,7 +12,7 @@ from os import getuid
 from pwd import getpwuid
 
 COMPLETED = "COMPLETED"
-# Every word of SLURM 20 to 25 that ends a job; all others, and new ones, mean that it lives.
+# All end states of SLURM 20 to 25; all others, and new ones, mean that a job is live.
 ENDED_BADLY = frozenset(
     {
         "BOOT_FAIL",
@@ -28,31 +28,31 @@ ENDED_BADLY = frozenset(
         "TIMEOUT",
     }
 )
-SECONDS = 60.0  # for an answer; squeue and sacct try several times within them
+SECONDS = 60.0  # timeout; squeue and sacct retry within it
 DISABLED = "accounting storage is disabled"
 
 
 class NoAnswerError(RuntimeError):
-    """A service of SLURM did not answer; nothing follows from that about any job."""
+    """SLURM did not answer, which says nothing about any job."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of one job: its state in one word, and by what it is told from others."""
+    """State of one job, and the fields that identify it."""
 
     word: str
     name: str
-    folder: str = ""  # squeue's alone: working directory and comment
+    folder: str = ""  # from squeue only: working directory and comment
     comment: str = ""
 
     @property
     def is_live(self) -> bool:
-        """Whether the job waits, runs or is just ending."""
+        """True if the job waits, runs or is ending."""
         return self.word != COMPLETED and self.word not in ENDED_BADLY
 
 
 def in_queue() -> dict[str, Seen]:
-    """Every job of this user that slurmctld knows, by id; those that ended a while ago, too.
+    """List every job of this user that slurmctld knows, by id, recently ended ones included.
 
     Raises:
         NoAnswerError: squeue failed, or took longer than a minute.
@@ -67,7 +67,7 @@ def in_queue() -> dict[str, Seen]:
 
 
 def in_accounts(jobs: Collection[str]) -> dict[str, Seen]:
-    """What slurmdbd remembers of these jobs, by id; nothing where a site has no accounting.
+    """Read the states of these jobs from slurmdbd, by id; empty without accounting.
 
     Raises:
         NoAnswerError: sacct failed for another reason, such as a slurmdbd that is away.
@@ -81,17 +81,17 @@ def in_accounts(jobs: Collection[str]) -> dict[str, Seen]:
         if DISABLED in str(error):
             return {}
         raise
-    # A requeued job has a line for each start, the last one last.
+    # A requeued job has a line for each start, in order.
     return {job: Seen(_clean(word), name) for job, word, name in rows}
 
 
 def _clean(text: str) -> str:
-    """One word: sacct says `CANCELLED by 1000`, and `CANCELLED+` where a column was too narrow."""
+    """Strip a state to one word: sacct prints `CANCELLED by 1000`, or `CANCELLED+` if truncated."""
     return text.split()[0].rstrip("+") if text.strip() else "UNKNOWN"
 
 
 def _rows(columns: int, *command: str) -> list[list[str]]:
-    """What a program prints, line by line, cut at the first `|`s."""
+    """Return a program's output, line by line, split at the first `|`s."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=SECONDS, check=False, encoding="utf-8"
@@ -101,10 +101,10 @@ def _rows(columns: int, *command: str) -> list[list[str]]:
     except OSError as error:
         raise NoAnswerError(f"{command[0]}: {error.strerror}") from None
     if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip()).replace("\n", "; ")
-        raise NoAnswerError(f"{command[0]}: {said or f'exit status {done.returncode}'}")
+        message = (done.stderr.strip() or done.stdout.strip()).replace("\n", "; ")
+        raise NoAnswerError(f"{command[0]}: {message or f'exit status {done.returncode}'}")
     rows = [line.split("|", columns - 1) for line in done.stdout.splitlines() if line.strip()]
     for row in rows:
         if len(row) != columns:
-            raise NoAnswerError(f"{command[0]}: a line that is none of its table: {'|'.join(row)}")
+            raise NoAnswerError(f"{command[0]}: invalid line: {'|'.join(row)}")
     return rows

@@ -1,7 +1,7 @@
-"""One driver a study: a lock that the system takes away with the process that holds it.
+"""Lock of one driver per study, released by the system with its process.
 
-Snakemake's own lock is not enough where two studies run in one folder: whichever ends first removes
-the locks of both.
+Snakemake's own lock is not enough if two studies run in one folder: the first to end removes the
+locks of both.
 """
 
 import fcntl
@@ -14,16 +14,16 @@ from folk.evidence.core.errors import InputError
 from folk.slurm.ledger import now
 
 LOCKS = Path(".snakemake/studies")
-_HELD: list[IO[str]] = []  # open as long as this process lives
+_HELD: list[IO[str]] = []  # open for the life of this process
 
 
 def hold_study(study: str) -> None:
     """Hold a study until this process ends, however it ends.
 
-    On a file system that knows no such locks nothing is held, and Snakemake's lock must do.
+    On a file system without such locks nothing is held, and only Snakemake's lock applies.
 
     Raises:
-        InputError: another driver is at work on it.
+        InputError: another driver is running it.
     """
     LOCKS.mkdir(parents=True, exist_ok=True)
     file = (LOCKS / f"{study}.lock").open("a+", encoding="utf-8")
@@ -31,10 +31,10 @@ def hold_study(study: str) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.seek(0)
-        who = file.read().strip() or "it has not said which"
+        who = file.read().strip() or "unknown process"
         file.close()
         raise InputError(
-            f"{study}: another call of snakemake is at work on it ({who}); wait for its end, or "
+            f"{study}: another call of snakemake is running it ({who}); wait for its end, or "
             "end it first"
         ) from None
     except OSError:

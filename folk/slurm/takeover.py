@@ -1,4 +1,4 @@
-"""What a driver does with the jobs of one that died: attach, count as done, or refuse. No I/O."""
+"""Takeover of a dead driver's jobs: attach, count as done, or stop. No I/O."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,18 +10,18 @@ from folk.slurm.states import COMPLETED, Seen
 
 @dataclass(frozen=True)
 class Wanted:
-    """A job of today's graph, for results that an earlier driver had asked SLURM for."""
+    """A job of today's graph whose results an earlier driver submitted."""
 
     outputs: tuple[str, ...]
-    digest: str  # of what decides them today
+    digest: str  # of all that determines them today
     is_needed: bool  # Snakemake would submit it
-    reads_new: bool  # something that it reads is made again first
-    is_made: bool  # the outputs stand there, and their job has marked them complete
+    reads_new: bool  # one of its inputs is made again first
+    is_made: bool  # the outputs exist, and their job has marked them complete
 
 
 @dataclass
 class Takeover:
-    """What follows for each submission whose end nobody saw."""
+    """Decision on each submission whose end was not seen."""
 
     attach: dict[str, Submission] = field(default_factory=dict)  # live ones, by output
     made: dict[str, Submission] = field(
@@ -30,19 +30,19 @@ class Takeover:
     done: list[tuple[Wanted, Submission]] = field(default_factory=list)  # nothing but metadata
     outdated: list[tuple[Wanted, Submission]] = field(
         default_factory=list
-    )  # made, but not as asked
-    over: list[tuple[Submission, str]] = field(default_factory=list)  # ended, with its word
+    )  # made, but from other values
+    over: list[tuple[Submission, str]] = field(default_factory=list)  # ended, with its state
     refusals: list[str] = field(default_factory=list)  # a line each
 
 
 def take_over(
     wanted: Iterable[tuple[Wanted, Collection[Submission]]], known: Mapping[str, Seen]
 ) -> Takeover:
-    """Decide about every submission that is still owed an end.
+    """Decide on every submission without a noted end.
 
     Args:
         wanted: jobs of today's graph, each with the submissions for its outputs, newest first.
-        known: what SLURM knows of jobs, by id.
+        known: states of jobs, by id.
     """
     found = Takeover()
     for job, submissions in wanted:
@@ -50,7 +50,7 @@ def take_over(
         for submission in submissions:
             seen = known.get(submission.job)
             if seen is not None and seen.name != submission.name:
-                seen = None  # the id was given out again
+                seen = None  # the id was reused
             if seen is not None and seen.is_live:
                 reason = _why_not(job, submission, chosen)
                 if reason:
@@ -78,13 +78,13 @@ def take_over(
 def not_noted(
     queue: Mapping[str, Seen], folder: str, comments: Collection[str], known: Collection[str]
 ) -> list[str]:
-    """A line for each live job of this folder that would make what is wanted and is in no ledger.
+    """List live jobs of this folder that make wanted results and are in no ledger.
 
     Args:
-        queue: what squeue says, by id.
+        queue: states from squeue, by id.
         folder: the driver's working directory.
-        comments: those that the wanted jobs would be submitted with.
-        known: ids that the ledger knows.
+        comments: comments of the wanted jobs.
+        known: ids in the ledger.
     """
     return [
         f"SLURM job {job} ({seen.comment}) was submitted in this folder by a driver that died "
@@ -100,11 +100,11 @@ def _is_same(job: Wanted, submission: Submission) -> bool:
 
 
 def _why_not(job: Wanted, submission: Submission, chosen: bool) -> str:
-    """Why a live job cannot be waited for as if it had been submitted now."""
+    """Return why a live job cannot replace a new submission; empty if it can."""
     if chosen:
         return "makes the same results as another one"
     if job.reads_new:
         return "reads results that are to be made again"
     if not _is_same(job, submission):
         return "makes the same results from other values, code or inputs"
-    return "" if job.is_needed else "would make again what stands there"
+    return "" if job.is_needed else "would make existing results again"

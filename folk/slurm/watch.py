@@ -1,9 +1,9 @@
-"""The SLURM executor of Snakemake, with an end for every job and a memory across drivers.
+"""SLURM executor for Snakemake with reliable job ends and a memory across drivers.
 
-Plugin 2.8.0 submits well and watches badly: it waits for ever for jobs that were cancelled (sacct
-says `CANCELLED by 0`), preempted without requeue, revoked, or forgotten, and forgets its jobs
-itself when squeue or sacct fail five times within a blink. `Watch` keeps its submission and
-replaces its watching. This is the only module that knows Snakemake.
+Plugin 2.8.0 waits forever for jobs that were cancelled (`CANCELLED by 0` in sacct), preempted
+without requeue, revoked, or forgotten, and loses its jobs when squeue or sacct fail five times in a
+row. `Watch` keeps its submission and replaces its polling. This is the only module that imports
+Snakemake.
 """
 
 import asyncio
@@ -28,10 +28,12 @@ from folk.slurm.ledger import Ledger, Submission, now, progress_of
 from folk.slurm.states import COMPLETED, ENDED_BADLY, NoAnswerError, Seen, in_accounts, in_queue
 from folk.slurm.takeover import Takeover, Wanted, not_noted, take_over
 
-TESTED = ("2.8.0",)  # what is replaced here is no public interface, so no other version is trusted
+TESTED = (
+    "2.8.0",
+)  # the replaced methods are no public interface, so other versions are not supported
 PLUGIN = "snakemake-executor-plugin-slurm"
 LEDGER = Path(".snakemake/slurm_jobs")
-# What sbatch says when the controller, and not the job, is at fault.
+# Messages of sbatch when the controller, not the job, is at fault.
 CONTROLLER_AWAY = (
     "Unable to contact slurm controller",
     "Socket timed out",
@@ -39,28 +41,28 @@ CONTROLLER_AWAY = (
     "standby mode",
     "temporarily unable to accept job",
 )
-PATIENCE = 10  # questions to squeue before a driver gives up its start
+PATIENCE = 10  # queries of squeue before a driver gives up its start
 
 
 def put_in_place() -> None:
-    """Let `--executor slurm` use `Watch`; whoever asks for another executor notices nothing."""
+    """Let `--executor slurm` use `Watch`; other executors are not affected."""
     registry = ExecutorPluginRegistry()
     if registry.is_installed("slurm"):
         registry.get_plugin("slurm").executor = Watch
 
 
 class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
-    """Submits as the plugin does; see the module for what differs."""
+    """Executor with the plugin's submission and our own polling; see the module."""
 
     def __post_init__(self, test_mode: bool = False) -> None:
         found = version(PLUGIN)
         if found not in TESTED:
             raise WorkflowError(
-                f"{PLUGIN} {found}: jobs on SLURM are watched with {', '.join(TESTED)} only; "
+                f"{PLUGIN}: expected version {', '.join(TESTED)}, got {found}; "
                 "install the packages of requirements.lock (make setup)"
             )
         if self.workflow.executor_settings.array_jobs:
-            raise WorkflowError("--slurm-array-jobs: leave it out; jobs are submitted one by one")
+            raise WorkflowError("--slurm-array-jobs: not supported; remove it")
         super().__post_init__(test_mode)
         self._ledger = Ledger(LEDGER)
         self._begun: dict[Any, Submission] = {}  # by Snakemake's job, until sbatch gives an id
@@ -73,10 +75,10 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
     # Submission
 
     def run_job(self, job: Any) -> None:
-        """Submit a job, or wait for the one that an earlier driver has submitted for it."""
+        """Submit a job, or wait for the one that an earlier driver submitted for it."""
         try:
             self._submit(job)
-        except Exception as error:  # noqa: BLE001 - in this thread nobody else would ever hear of it
+        except Exception as error:  # noqa: BLE001 - otherwise lost in this thread
             self._refuse(job, f"{type(error).__name__}: {error}")
 
     def _submit(self, job: Any) -> None:
@@ -95,7 +97,7 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
                 self._refuse(job, f"{held[0].shown} is in the queue and makes a part of this group")
                 return
         if any(job.resources.get(name) for name in ("cluster", "clusters", "slurm_cluster")):
-            self._refuse(job, "resources that name a cluster: only one cluster is watched")
+            self._refuse(job, "resources that name a cluster: only one cluster is supported")
             return
         work = _work_folder(members)
         self._begun[job] = Submission(
@@ -114,7 +116,7 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
         super().run_job(job)
 
     def _report_job_submission_threadsafe(self, job_info: Any) -> None:
-        """Note the job before anything else happens: what is not noted may be submitted twice."""
+        """Note the job before anything else happens, so that it is not submitted again."""
         submission = replace(
             self._begun.pop(job_info.job),
             job=job_info.external_jobid,
@@ -129,20 +131,20 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
         super()._report_job_submission_threadsafe(job_info)
 
     def report_job_submission(self, job_info: Any, register_job: bool = True) -> None:
-        """Tell the scheduler; a result that is already complete is not marked as begun again."""
+        """Report to the scheduler; a complete result is not marked as started again."""
         is_made = self._watched[job_info.job].is_made
         super().report_job_submission(job_info, register_job=register_job and not is_made)
 
     def _report_job_error_threadsafe(self, job_info: Any, msg: str) -> None:
-        """An sbatch that could not reach the controller says nothing about its job: try later."""
-        said = next((said for said in CONTROLLER_AWAY if said in msg), None)
-        if said is None:
+        """Retry later if sbatch could not reach the controller."""
+        message = next((message for message in CONTROLLER_AWAY if message in msg), None)
+        if message is None:
             self._begun.pop(job_info.job, None)
             super()._report_job_error_threadsafe(job_info, msg)
             return
         job = job_info.job
         self.logger.warning(
-            f"{job.name} could not be submitted ({said}); trying again until SLURM answers."
+            f"{job.name} could not be submitted ({message}); trying again until SLURM answers."
         )
         while not self._leaving:
             time.sleep(self._interval)
@@ -150,7 +152,7 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
                 queue = in_queue()
             except NoAnswerError:
                 continue
-            # A call that timed out may have been heard.
+            # A call that timed out may have been received.
             heard = [
                 number
                 for number, seen in queue.items()
@@ -177,7 +179,7 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
     # Watching
 
     async def check_active_jobs(self, active_jobs: list[Any]) -> AsyncIterator[Any]:
-        """Look at all jobs with one question; give back those that are not over."""
+        """Poll all jobs with one query; yield those that have not ended."""
         due = []
         for info in active_jobs:
             if self._watched[info.job].submission.age < self._grace:
@@ -212,7 +214,7 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
             return known, False
 
     async def _conclude(self, info: Any, seen: Seen | None, sacct_answers: bool) -> bool:
-        """Act on what is known of one job; whether it is over, or goes on under another id."""
+        """Act on one job's state; return True if it ended or continues under another id."""
         watched, job = self._watched[info.job], info.job
         may_be_over = seen is None or seen.word in ENDED_BADLY
         is_made = may_be_over and await self._is_made(job)
@@ -227,24 +229,24 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
         if watched.goes_on(reached):
             self.logger.info(
                 f"{watched.submission.shown} ended: {watched.word}, at update {reached.step} "
-                f"(from {watched.submission.step}); it goes on in another job."
+                f"(from {watched.submission.step}); it continues in another job."
             )
             self._close(job)
             if not self._leaving:
                 self._job_submission_executor.submit(self.run_job, job)
             return True
         if watched.word == "CANCELLED":
-            job.attempt = max(job.attempt, job.restart_times + 1)  # nobody wants it back at once
+            job.attempt = max(job.attempt, job.restart_times + 1)  # not an immediate retry
         self.report_job_error(info, msg=watched.complaint(), aux_logs=[watched.submission.log])
         return True
 
     def handle_job_success(self, job: Any) -> None:
-        """The end of a job is noted once Snakemake has written its metadata, not before."""
+        """Note a job's end once Snakemake has written its metadata, not before."""
         super().handle_job_success(job)
         self._close(job)
 
     def handle_job_error(self, job: Any) -> None:
-        """The same for one that failed, whose outputs Snakemake has removed by now."""
+        """Note a failed job's end once Snakemake has removed its outputs."""
         super().handle_job_error(job)
         self._close(job)
 
@@ -258,7 +260,7 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
             Path(submission.log).unlink(missing_ok=True)
 
     async def _is_made(self, job: Any) -> bool:
-        """Whether the outputs stand there and the job, on its node, has marked them complete."""
+        """Return True if the outputs exist and the job, on its node, has marked them complete."""
         persistence = self.workflow.persistence
         persistence.deactivate_cache()
         for member in _members(job):
@@ -272,30 +274,30 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
 
     @property
     def _interval(self) -> float:
-        """Seconds between two looks: what the user asked for, and no longer for jobs that last."""
+        """Seconds between two polls, from the user's option, constant for long jobs."""
         return float(self.workflow.remote_execution_settings.seconds_between_status_checks)
 
     @property
     def _grace(self) -> float:
-        """Seconds after a submission before the job is looked at."""
+        """Seconds after a submission before the job is polled."""
         return float(self.workflow.executor_settings.init_seconds_before_status_checks or 0)
 
     async def sleep(self) -> None:
-        """Sleep between two looks, and wake up when the driver wants to leave."""
+        """Sleep between two polls, and wake up when the driver ends."""
         until = time.monotonic() + self._interval
         while self.wait and (left := until - time.monotonic()) > 0:
             await asyncio.sleep(min(left, 1.0))
 
-    # Ends of the driver
+    # Shutdown
 
     def cancel_jobs(self, active_jobs: list[Any]) -> None:
-        """Cancel every job that is watched; those just being looked at are not among the active."""
+        """Cancel every watched job; those being polled are not among the active."""
         self._leaving = True
         held = [(job, w.submission) for job, w in list(self._watched.items()) if w.is_live]
         super().cancel_jobs([_info(job, submission.job, Path()) for job, submission in held])
 
     def shutdown(self) -> None:
-        """Leave in good order: without the note that this driver is at work."""
+        """Shut down and remove the driver's note."""
         self._leaving = True
         super().shutdown()
         self._note.unlink(missing_ok=True)
@@ -303,10 +305,10 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
     # Jobs of an earlier driver
 
     def _take_over(self) -> Takeover:
-        """Settle what an earlier driver left, and find what is to be attached to.
+        """Settle an earlier driver's jobs, and find those to attach to.
 
         Raises:
-            WorkflowError: a live job stands in the way, or squeue does not answer.
+            WorkflowError: a live job conflicts, or squeue does not answer.
         """
         queue = self._queue_at_start()
         owed = self._ledger.owed()
@@ -321,7 +323,7 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
         try:
             known = queue | in_accounts(gone)
         except NoAnswerError as error:
-            self.logger.warning(f"{error}. What it may know of {len(gone)} jobs is not asked.")
+            self.logger.warning(f"{error}. {len(gone)} jobs are not looked up in it.")
             known = queue
         found = take_over(wanted, known)
         comments = {_comment(job) for job in self.dag.needrun_jobs() if not job.is_local}
@@ -333,7 +335,7 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
         return found
 
     def _settle(self, found: Takeover, jobs: dict[tuple[str, ...], Any]) -> None:
-        """Write down what is over."""
+        """Note the jobs that have ended."""
         persistence = self.workflow.persistence
         for submission, word in found.over:
             self._ledger.close(submission, word)
@@ -346,11 +348,9 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
             persistence.started(jobs[wanted.outputs], submission.job)
             self._ledger.close(submission, COMPLETED)
         if again:
-            lines = [
-                f"{s.shown} finished unseen, from other values, code or inputs" for _, s in again
-            ]
+            lines = [f"{s.shown} has finished, from other values, code or inputs" for _, s in again]
             raise WorkflowError(
-                "\n".join([*lines, "these results count as unfinished now: start again"])
+                "\n".join([*lines, "these results now count as unfinished; start again"])
             )
 
     def _wanted(self, job: Any, outputs: tuple[str, ...]) -> Wanted:
@@ -367,29 +367,29 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
             try:
                 return in_queue()
             except NoAnswerError as error:
-                said = str(error)
+                message = str(error)
                 if attempt == 0:
-                    self.logger.warning(f"{said}. The start waits for it.")
+                    self.logger.warning(f"{message}. The start waits for it.")
                 time.sleep(self._interval)
         raise WorkflowError(
-            f"{said}; what an earlier driver has submitted is not known without it, so nothing is "
-            "submitted: start again when squeue answers"
+            f"{message}; an earlier driver's jobs are not known without it, so nothing is "
+            "submitted; start again when squeue answers"
         )
 
 
 def digest_of(job: Any) -> str:
-    """What decides the outputs of one job, as Snakemake sees it: rule, params, inputs.
+    """Hash all that determines the outputs of one job for Snakemake: rule, params, inputs.
 
-    Inputs count with size and time, but `ancient` ones by name alone, as they do for Snakemake.
+    Inputs count with size and time, but `ancient` ones by name only, as for Snakemake.
     Threads, memory and time limit do not count.
     """
-    said = {
+    parts = {
         "rule": job.rule.name,
         "command": job.rule.shellcmd,
         "params": [str(value) for value in job.params],
         "inputs": [_input(f) for f in job.input],
     }
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _input(file: Any) -> list[str | int]:
@@ -405,13 +405,13 @@ def _members(job: Any) -> list[Any]:
 
 
 def _work_folder(members: Iterable[Any]) -> str | None:
-    """The folder of growing state, which a rule names as `params.work`."""
+    """Return the folder of growing state, a rule's `params.work`."""
     found = [str(work) for member in members if (work := getattr(member.params, "work", None))]
     return found[0] if len(found) == 1 else None
 
 
 def _comment(job: Any) -> str:
-    """What the plugin gives a job as its comment."""
+    """Return the plugin's comment of a job."""
     wildcards = get_job_wildcards(job)
     return f"rule_{job.name}_wildcards_{wildcards}" if wildcards else f"rule_{job.name}"
 

@@ -1,1 +1,1 @@
-"""Stages: build the parts that a recipe names, run them, return plain results."""
+"""Stages: each builds the parts named by a recipe, runs them and returns plain results."""

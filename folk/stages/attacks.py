@@ -1,4 +1,4 @@
-"""Images moved a little, within a bound on every pixel, so that a classifier errs.
+"""L-infinity adversarial attacks: FGSM and PGD.
 
 A classifier here is a function from images in [0, 1] to logits: it normalizes by itself, so that
 bounds are in the units of pixels.
@@ -17,7 +17,7 @@ Classifier = Callable[[Tensor], Tensor]
 def fgsm(
     classifier: Classifier, images: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"], eps: float
 ) -> Float[Tensor, "b c h w"]:
-    """Move every pixel by `eps` up the slope of the loss, once.
+    """Attack with FGSM: move every pixel by `eps` along the sign of the loss gradient.
 
     Args:
         classifier: images in [0, 1] -> logits.
@@ -26,8 +26,8 @@ def fgsm(
         eps: largest change of a pixel, in [0, 1]; 1/255 is one gray level.
 
     Returns:
-        the images moved, in [0, 1], without gradient. A pixel on which the loss does not depend
-        stays.
+        the attacked images, in [0, 1], without gradient. A pixel without influence on the loss is
+        unchanged.
 
     Source: FGSM, I. Goodfellow et al., arXiv:1412.6572.
     """
@@ -44,7 +44,7 @@ def pgd(
     steps: int,
     start: Float[Tensor, "b c h w"] | None = None,
 ) -> Float[Tensor, "b c h w"]:
-    """Climb the loss in small steps of one sign each, staying within `eps` of the image.
+    """Attack with PGD: small signed gradient steps that stay within `eps` of the image.
 
     Args:
         classifier: images in [0, 1] -> logits.
@@ -52,12 +52,11 @@ def pgd(
         labels: true classes.
         eps: largest change of a pixel in the end, in [0, 1].
         step: change of a pixel in one step, in [0, 1].
-        steps: how many.
-        start: where the climb begins, as a change of each pixel in [-eps, eps]; None begins at the
-            images themselves.
+        steps: number of steps.
+        start: initial change of each pixel in [-eps, eps]; None starts at the images themselves.
 
     Returns:
-        the images moved, in [0, 1], without gradient.
+        the attacked images, in [0, 1], without gradient.
 
     Source: PGD, A. Madry et al., arXiv:1706.06083.
     """
@@ -72,7 +71,7 @@ def pgd(
 def _slope(
     classifier: Classifier, images: Float[Tensor, "b c h w"], labels: Int[Tensor, "b"]
 ) -> Float[Tensor, "b c h w"]:
-    """Gradient of the loss by the images, each image's loss on its own."""
+    """Gradient of each image's loss with respect to its pixels."""
     with torch.enable_grad():
         asked = images.detach().requires_grad_()
         # A sum: a mean would shrink slopes with the batch until they vanish in float32.

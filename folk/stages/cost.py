@@ -1,4 +1,4 @@
-"""What a method costs: parameters, arithmetic, memory and time, without training anything."""
+"""Cost of a method: parameters, FLOPs, memory and time, without training."""
 
 import statistics
 from collections.abc import Callable
@@ -36,21 +36,20 @@ def cost(
     world: World,
     live: Live,
 ) -> dict[str, float]:
-    """Measure an encoder's forward pass and whole pre-training steps, on drawn images.
+    """Measure an encoder's forward pass and whole pre-training steps, on random images.
 
-    A step is what pre-training does between two batches: filter, student, teacher, losses,
-    gradients, optimizer. Reading and augmenting images is not in it.
+    A step is all of pre-training's work between two batches: filter, student, teacher, losses,
+    gradients, optimizer. Reading and augmenting images is excluded.
 
     Args:
         recipe: what is measured, and for how long.
-        row: the pre-training that is measured, at its own image size and precision.
-        name: of the row's run, for the error.
+        row: the measured pre-training, at its own image size and precision.
+        name: name of the row's run, for the error.
         dataset: folder of the prepared data set; only its number of images is read.
-        work: where cost.json (what each number means) and metrics.jsonl (each timed update) are
-            left.
+        work: folder for cost.json (meaning of each number) and metrics.jsonl (each timed update).
         seed: of the images and weights. Several seeds are several measurements of one thing.
         world: this process; there must be one.
-        live: told every line of the history.
+        live: called with every line of the history.
 
     Returns:
         `parameters` and `forward_gflops` of the encoder (an image); for the step, where the recipe
@@ -60,7 +59,7 @@ def cost(
         `on_gpu` is 1 or 0.
 
     Raises:
-        InputError: a step is asked of a row that is not pre-trained.
+        InputError: the recipe measures a step, and the row is not pre-trained.
     """
     assert world.size == 1, "costs are measured in one process"
     seed_all(seed, "cost")
@@ -74,8 +73,8 @@ def cost(
     if recipe.step is not None:
         if row.method is None:
             raise InputError(
-                f"cost of '{name}': it is not pre-trained, so there is no step to measure; "
-                "name the other rows in the evaluation's 'encoders', or set 'step: null'"
+                f"cost of '{name}': the row is not pre-trained and has no step to measure; "
+                "list the other rows in the evaluation's 'encoders', or set 'step: null'"
             )
         metrics |= _step(recipe.step, row, encoder, dataset, seed, world, memory, history, live)
     metrics["forward_gflops"] = _forward_flops(encoder, row.views.size, world) / 1e9
@@ -87,7 +86,7 @@ def cost(
             "pretrain_recipe_digest": recipe_digest(row),
             "memory": memory.kind,
             "flops": "matrix products and convolutions, a multiply-add is two; a GFLOP is 1e9",
-            "step": "on drawn images; reading and augmenting are not measured",
+            "step": "on random images; reading and augmenting are not measured",
             "of_one_machine": sorted(OF_ONE_MACHINE & metrics.keys()),
         },
     )

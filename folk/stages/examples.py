@@ -1,4 +1,4 @@
-"""A few images as the student saw and rebuilt them, for the report and for the eye."""
+"""Example images, filtered and reconstructed, for the report."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def save_examples(
     size: int,
     method: Method | None,
 ) -> None:
-    """Write an .npz that anyone can look at without this package.
+    """Write an .npz that can be read without this package.
 
     It holds `images` [n, h, w, 3] uint8 from the validation split; and, for each side of the
     filter named in `names` [k], `keep` [k, n, h, w] bool with the mean color in the middle,
@@ -36,7 +36,7 @@ def save_examples(
     """
     dataset = ImageDataset(data.split("val"), eval_transform(resize=size, crop=size))
     count = min(NUM_EXAMPLES, len(dataset))
-    # Drawn, because evenly spaced places can hit one class alone.
+    # Random, because evenly spaced indices can hit a single class.
     chosen = np.random.default_rng(0).permutation(len(dataset))[:count]
     images = unit_range(torch.stack([dataset[int(index)]["image"] for index in chosen]))
     names: list[str] = []
@@ -50,7 +50,7 @@ def save_examples(
             reconstructed.append(_bytes(rebuilt.clamp(0.0, 1.0)))
             if method.reconstruction.filter_stage == "after":
                 seen = seen * method.std + method.mean
-            # What a recipe does not clip may lie outside.
+            # Without clipping in the recipe, values may lie outside.
             filtered.append(_bytes(seen.clamp(0.0, 1.0)))
     shape = (0, count, size, size)
     with atomic_write(path) as temp, temp.open("wb") as file:
@@ -67,7 +67,7 @@ def save_examples(
 
 
 def centered(keep: Bool[Tensor, "b h w_half"], width: int) -> Bool[Tensor, "b h w"]:
-    """A mask of the half spectrum as people draw it: whole, with the mean color in the middle."""
+    """Expand a mask of the half spectrum to the whole, with the mean color in the middle."""
     height = keep.shape[-2]
     rows = torch.arange(height)[:, None]
     columns = torch.arange(width)[None, :]
@@ -79,7 +79,7 @@ def centered(keep: Bool[Tensor, "b h w_half"], width: int) -> Bool[Tensor, "b h 
 
 
 def _sides(method: Method, images: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Name, mask of the first color and spoiled images, for each side of what spoils them."""
+    """Yield name, mask of the first color and changed images for each side of the filter."""
     if isinstance(method, MFM):
         for name, one_sided in method.frequency_filter.sides():
             keep = one_sided(images, BatchRng(0, len(images)))

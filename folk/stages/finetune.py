@@ -1,4 +1,4 @@
-"""Fine-tuning: the whole network learns from labels, all of them or a few."""
+"""Full fine-tuning of a classifier, with all labels or a few."""
 
 from collections.abc import Callable
 from functools import partial
@@ -59,26 +59,26 @@ def finetune(
     world: World,
     live: Callable[[int, dict[str, float]], None],
 ) -> dict[str, float]:
-    """Train a classifier from an encoder; leave it, and what it says of the validation images.
+    """Train a classifier from an encoder; store it and its predictions on the validation images.
 
     Args:
-        recipe: how.
+        recipe: the hyper-parameters.
         encoder: folder of the stored encoder.
         dataset: folder of the prepared data set.
-        split: which labeled images may be seen; None for all.
-        work: folder of the growing state; predictions.parquet, classifier.safetensors and
-            classifier.json are left there too.
-        seed: feeds every random number of the run.
-        identity: digest of everything that decides the result.
+        split: the few-label split; None for all labeled images.
+        work: folder of the growing state, and of predictions.parquet, classifier.safetensors and
+            classifier.json.
+        seed: seed of every random number of the run.
+        identity: digest of everything that determines the result.
         world: this process among those of its job.
-        live: told every line of the history.
+        live: called with every line of the history.
 
     Returns:
         last-epoch and best-epoch accuracy, in [0, 1], and counts. Predictions and classifier are
-        the last epoch's; the best epoch is chosen on the validation images, so it flatters.
+        the last epoch's; the best epoch is chosen on the validation images, so it is optimistic.
 
     Raises:
-        InputError: a share of a batch that batch norm or mixup cannot use.
+        InputError: a batch size per process that batch norm or mixup cannot use.
     """
     data, info = PreparedData.open(dataset), read_encoder_info(encoder)
     num_classes = len(data.classes)
@@ -194,12 +194,12 @@ def _images(
 def _mixer(
     augment: Augment, num_classes: int, share: int
 ) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Images and labels -> images, mixed perhaps, and a probability for each class."""
+    """Make a function from images and labels to (mixed) images and class probabilities."""
     if augment.mixup or augment.cutmix:
         if share % 2:
             raise InputError(
-                f"optim.batch: {share} images of each process cannot be paired, as augment.mixup "
-                "and augment.cutmix do; give an even number, or set both to 0"
+                f"optim.batch: expected an even number of images per process for augment.mixup and "
+                f"augment.cutmix, got {share}; change the batch, or set both to 0"
             )
         mixup: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = Mixup(
             mixup_alpha=augment.mixup,
@@ -215,7 +215,7 @@ def _mixer(
 
 
 def _loss(name: str, bce_threshold: float | None) -> nn.Module:
-    """Cross-entropy, or a binary one for each class, over probabilities for each class.
+    """Make the loss: cross-entropy or binary cross-entropy, over class probabilities.
 
     Args:
         name: "ce" or "bce".
@@ -241,10 +241,10 @@ def _logits(
 def _final(history: History, predictions: Path) -> dict[str, float]:
     measured = history.values("top1")
     if not measured:
-        return {}  # another process than the main one keeps no history
+        return {}  # only the main process keeps a history
     best_epoch, best = max(measured, key=lambda pair: (pair[1], -pair[0]))
     return {
-        # From the file, so that the number and the evidence cannot differ.
+        # From the file, so that the metric and the predictions cannot differ.
         "top1_last": top_k_of_file(predictions, 1),
         "top5_last": top_k_of_file(predictions, 5),
         "top1_best": best,

@@ -1,4 +1,4 @@
-"""What every stage that reads images does with a recipe's words."""
+"""Helpers of all stages that read images: normalization, batches, inference."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -29,15 +29,15 @@ def normalize(
 
 
 def autocast(world: World, precision: str) -> AbstractContextManager[Any]:
-    """bf16 where the recipe asks for it, else nothing."""
+    """Autocast to bf16 if the recipe has it, else a no-op."""
     return torch.autocast(world.device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 def keys_of(split: Path | None) -> list[str] | None:
-    """The images that a few-label split kept; None means all.
+    """Read the keys of a few-label split; None means all images.
 
     Raises:
-        InputError: the file is not one that `split` writes.
+        InputError: the file is not a valid split.
     """
     if split is None:
         return None
@@ -45,31 +45,31 @@ def keys_of(split: Path | None) -> list[str] | None:
         keys: list[str] = pq.ParquetFile(split).read(["key"]).column("key").to_pylist()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{split}: not readable as a split: {reason}; make it again") from error
+        raise InputError(f"{split}: invalid split: {reason}; make it again") from error
     if not all(isinstance(key, str) for key in keys):
-        raise InputError(f"{split}: not readable as a split: a key is no text; make it again")
+        raise InputError(f"{split}: invalid split: a key is no text; make it again")
     return keys
 
 
 def whole_batches(count: int, batch: int, what: str) -> int:
-    """Updates per epoch when incomplete batches are dropped.
+    """Compute updates per epoch when incomplete batches are dropped.
 
     Raises:
-        InputError: there is not even one batch.
+        InputError: there is less than one batch.
     """
     if count < batch:
         raise InputError(
-            f"{what}: {count} images do not fill one batch of {batch}; "
+            f"{what}: {count} images are fewer than one batch of {batch}; "
             "lower optim.batch or provide more"
         )
     return count // batch
 
 
 def micro_batches(local_batch: int, max_batch: int | None) -> Iterator[slice]:
-    """Cut a process's share of a batch into equal parts that fit its memory.
+    """Split a process's local batch into equal micro-batches that fit its memory.
 
     Raises:
-        InputError: the share cannot be cut into equal parts of at most `max_batch`.
+        InputError: the local batch is not divisible into equal parts of at most `max_batch`.
     """
     size = local_batch
     while max_batch is not None and size > max_batch:
@@ -91,17 +91,17 @@ def training_batches(
     workers: int,
     repeats: int = 1,
 ) -> Iterator[dict[str, Any]]:
-    """This process's share of every batch of a training, from some update on.
+    """Yield this process's local batches of a training, from some update on.
 
     Args:
         dataset: the images.
         batch: images of all processes together.
         seed: of the order.
         epochs: whole training.
-        start_update: updates that are done already.
+        start_update: updates made already.
         world: this process among those of its job.
         workers: loading processes.
-        repeats: how often an epoch shows each of its images, see `EpochSampler`.
+        repeats: copies of each image in an epoch, see `EpochSampler`.
     """
     sampler = EpochSampler(
         len(dataset), batch=batch, seed=seed, rank=world.rank, world=world.size, repeats=repeats
@@ -115,17 +115,17 @@ def training_batches(
 
 def run_inference(
     dataset: ImageDataset,
-    of_batch: Callable[[dict[str, Any]], np.ndarray],
+    per_batch: Callable[[dict[str, Any]], np.ndarray],
     *,
     batch: int,
     world: World,
     workers: int,
 ) -> np.ndarray:
-    """Compute something for every image exactly once, shared by all processes.
+    """Compute one row for every image exactly once, distributed over all processes.
 
     Args:
         dataset: the images.
-        of_batch: gives one row per image of a batch.
+        per_batch: computes one row per image of a batch.
         batch: images at once, of all processes together.
         world: this process among those of its job.
         workers: loading processes.
@@ -144,12 +144,12 @@ def run_inference(
     own: list[tuple[np.ndarray, np.ndarray]] = []
     with torch.inference_mode():
         for images in loader(dataset, sampler, workers=workers):
-            own.append((images["index"].numpy(), of_batch(images)))
+            own.append((images["index"].numpy(), per_batch(images)))
     parts = [part for share in world.gather(own) for part in share]
     order = np.argsort(np.concatenate([places for places, _ in parts]))
     return np.concatenate([rows for _, rows in parts])[order]
 
 
 def cache_bytes(megabytes: int) -> int:
-    """Size of a cache of decoded images in bytes."""
+    """Convert the size of an image cache to bytes."""
     return megabytes * 2**20

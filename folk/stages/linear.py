@@ -1,4 +1,4 @@
-"""A linear classifier on frozen features: of whole images, or of new crops in each epoch."""
+"""Linear probe on frozen features: of whole images, or of new crops in each epoch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -38,10 +38,10 @@ def linear_probe_on_features(
     history: History,
     live: Live,
 ) -> Float[np.ndarray, "m c"]:
-    """Train a line with SGD on features that are made once; return its logits of the unseen.
+    """Train a linear probe with SGD on stored features; return its validation logits.
 
-    Each feature is centered and scaled first: those of different encoders differ in scale, and one
-    rate must serve them all.
+    Each feature is centered and scaled first: encoders differ in scale, and one learning rate must
+    serve them all.
 
     Raises:
         NonFiniteLossError: the rate is too high.
@@ -91,22 +91,22 @@ def linear_probe_on_crops(
     world: World,
     live: Live,
 ) -> tuple[Float[np.ndarray, "m c"], History]:
-    """Train a line with SGD while the frozen encoder sees new crops in each epoch.
+    """Train a linear probe with SGD on features of new crops in each epoch.
 
     Args:
-        section: how.
+        section: the hyper-parameters.
         images: random crops of the labeled images.
-        feature_of: gives a batch's features, without gradient, on the device of `world`.
+        feature_of: computes a batch's features, without gradient, on the device of `world`.
         unseen: features of the validation images, the accuracy of each epoch.
         unseen_labels: their classes.
-        num_classes: outputs of the line.
-        seed: of the line and of the order.
+        num_classes: outputs of the linear probe.
+        seed: seed of the weights and of the order.
         work: folder of checkpoint and history.
-        identity: digest of everything that decides the result.
-        checkpoint_seconds: at least so long between two checkpoints.
+        identity: digest of everything that determines the result.
+        checkpoint_seconds: minimum time between two checkpoints.
         workers: loading processes.
         world: this process among those of its job.
-        live: told every line of the history.
+        live: called with every line of the history.
 
     Returns:
         logits of the unseen, and the history with `top1` after each epoch.

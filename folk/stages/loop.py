@@ -1,4 +1,4 @@
-"""The training loop over the images of a data set, run as a recipe's `runtime` says."""
+"""Training loop over the images of a data set, with a recipe's `runtime`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,23 +32,23 @@ def train_on(
     world: World,
     live: Callable[[int, dict[str, float]], None],
 ) -> History:
-    """Make every update of a training, from its last checkpoint if there is one.
+    """Run a training, from its last checkpoint if there is one.
 
     Args:
-        images: what is learned from, in a new order in each epoch.
+        images: the training images, in a new order in each epoch.
         update: makes one update of a batch and returns scalars that stay on the device.
         after_epoch: measures the model after epoch n (from 1), for the history.
-        parts: what the checkpoint holds, by name.
-        updates: of the whole training; the last epoch may be a part of one.
+        parts: content of the checkpoint, by name.
+        updates: updates of the whole training; the last epoch may be incomplete.
         updates_per_epoch: whole batches in an epoch.
         batch: images of all processes together.
-        repeats: how often an epoch shows each of its images, see `EpochSampler`.
-        runtime: how the job runs.
+        repeats: copies of each image in an epoch, see `EpochSampler`.
+        runtime: workers, cache, checkpoint interval.
         work: folder of checkpoint and history.
         seed: of the run; the order follows from it.
-        identity: digest of everything that decides the result.
+        identity: digest of everything that determines the result.
         world: this process among those of its job.
-        live: told every line of the history.
+        live: called with every line of the history.
 
     Returns:
         the whole history, that before a restart included.

@@ -1,4 +1,4 @@
-"""Optimizer and schedule from a recipe's `optim` section, and one step over a cut batch."""
+"""Optimizer, schedule and accumulated step from a recipe's `optim` section."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -20,7 +20,7 @@ from folk.training.schedules import cosine_rate, current_rate, scaled_rates
 def optimizer_and_schedule(
     optim: Optim, groups: list[dict[str, Any]], updates_per_epoch: int
 ) -> tuple[Optimizer, Scheduler]:
-    """Scale the rates to the batch, then make the optimizer and its cosine with warm-up.
+    """Scale the rates to the batch, then make the optimizer and its cosine schedule with warm-up.
 
     Args:
         optim: the section of a stage that counts in epochs.
@@ -50,17 +50,17 @@ def optimizer_and_schedule(
 def check_batch_norm_batch(
     model: nn.Module, *, batch: int, max_batch: int | None, world: World, views: int = 1
 ) -> None:
-    """Refuse to train batch norm with one image at a time, of which it has no statistics.
+    """Check that batch norm gets at least two images per forward pass.
 
     Args:
-        model: what is trained.
+        model: the trained model.
         batch: images of all processes together.
-        max_batch: images of a process at once.
+        max_batch: images per process and forward pass.
         world: this process among those of its job.
-        views: of each image, seen together.
+        views: views of each image in one forward pass.
 
     Raises:
-        InputError: the model has batch norm, and would see one view of one image.
+        InputError: the model has batch norm, and would get one view of one image.
     """
     share = batch // world.size
     part = next(micro_batches(share, max_batch)) if share else slice(0, 0)
@@ -68,9 +68,9 @@ def check_batch_norm_batch(
         return
     if any(isinstance(module, _BatchNorm) for module in model.modules()):
         raise InputError(
-            f"optim.batch: {batch}, shared by {world.size} processes, with runtime.max_batch "
-            f"{max_batch}, is one image at a time, and the batch norm of this network needs two; "
-            "raise one of them"
+            f"optim.batch: batch norm needs at least 2 images per forward pass, got 1 (batch "
+            f"{batch}, {world.size} processes, runtime.max_batch {max_batch}); increase "
+            "optim.batch or runtime.max_batch"
         )
 
 
@@ -81,17 +81,17 @@ def accumulated_step(
     slices: Iterable[slice],
     clip_grad: float | None,
 ) -> dict[str, Tensor]:
-    """Make one update with the mean of the losses of a batch's equal parts.
+    """Make one update with gradients accumulated over a batch's equal parts.
 
     Args:
-        model: whose gradient is clipped.
-        optimizer: makes the update.
-        loss_of: gives the loss of one part, a number.
+        model: the model whose gradient is clipped.
+        optimizer: its optimizer.
+        loss_of: computes the loss of one part, a scalar.
         slices: the parts of the batch.
         clip_grad: largest norm of the gradient; None for no limit.
 
     Returns:
-        loss, rate and, where it is clipped, the gradient's norm; still on the device.
+        loss, rate and, if clipped, the gradient's norm; still on the device.
     """
     optimizer.zero_grad(set_to_none=True)
     parts = list(slices)

@@ -1,4 +1,4 @@
-"""`prepare`: images, embedded, in a folder or in official archives, into shards."""
+"""Preparation of embedded images, a folder or official archives as shards."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,31 +24,30 @@ def run_prepare(
     """Make a prepared data set in `out`.
 
     Args:
-        recipe: which images.
+        recipe: the source of the images.
         source: the folder of images, for kind "folder".
-        out: where shards, manifest.parquet and dataset.json shall stand.
-        name: of the data set.
+        out: folder for shards, manifest.parquet and dataset.json.
+        name: name of the data set.
         archives: paths by name, for the kinds that read official archives.
-        identity: digest of all that decides the result; a job with the same one is continued.
-        confirm: called when all is made, before it takes its place; raises where another start of
-            the job has taken over.
+        identity: digest of everything that determines the result; a job with the same one is
+            continued.
+        confirm: called when all is made, before it is published; raises if another start of the
+            job has taken over.
 
     Returns:
         number of images by split.
 
     Raises:
-        InputError: no source or archive where one is needed, or one where none is used; archives
-            with other digests than the recipe names; wrong images.
+        InputError: a missing or unused source or archive; archives with other digests than the
+            recipe has; invalid images.
     """
     given = dict(archives or {})
     if recipe.kind != "folder" and source is not None:
-        raise InputError(
-            f"{source}: a recipe of kind '{recipe.kind}' reads no source; leave it out"
-        )
+        raise InputError(f"{source}: a recipe of kind '{recipe.kind}' takes no source; remove it")
     if recipe.kind in ("scenes", "folder") and given:
         raise InputError(
-            f"--archive {next(iter(given))}: a recipe of kind '{recipe.kind}' reads no archive; "
-            "leave it out"
+            f"--archive {next(iter(given))}: a recipe of kind '{recipe.kind}' takes no archive; "
+            "remove it"
         )
     if recipe.kind == "scenes":
         assert recipe.scenes is not None
@@ -60,7 +59,9 @@ def run_prepare(
     elif recipe.kind == "folder":
         assert recipe.folder is not None
         if source is None:
-            raise InputError("a recipe of kind 'folder' needs a source, the folder of images")
+            raise InputError(
+                "--source: missing for a recipe of kind 'folder'; give the folder of images"
+            )
         counts = prepare_image_folder(
             source, out, name=name, confirm=confirm, **recipe.folder.model_dump()
         )
@@ -86,14 +87,14 @@ def run_prepare(
 
 
 def _checked_digests(wanted: Archives, given: Mapping[str, Path]) -> dict[str, FileDigest]:
-    """Digests of all archives, or one refusal that names everything wrong with them."""
+    """Digest all archives; raise one InputError with every problem."""
     problems = [
-        f"--archive {key}: the recipe reads none of this name{nearest(key, wanted.files)}"
+        f"--archive {key}: unknown archive name{nearest(key, wanted.files)}"
         for key in given
         if key not in wanted.files
     ]
     problems += [
-        f"archive '{key}' is missing; give --archive {key}=PATH of {file.file}"
+        f"archive '{key}': missing; give --archive {key}=PATH of {file.file}"
         for key, file in wanted.files.items()
         if key not in given
     ]
@@ -103,7 +104,7 @@ def _checked_digests(wanted: Archives, given: Mapping[str, Path]) -> dict[str, F
     for key, file in wanted.files.items():
         if file.md5 not in (None, digests[key].md5):
             problems.append(
-                f"{given[key]}: its md5 is {digests[key].md5}, that of {file.file} is {file.md5}; "
+                f"{given[key]}: expected md5 {file.md5} ({file.file}), got {digests[key].md5}; "
                 "get it again"
             )
     if problems:

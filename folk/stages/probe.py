@@ -1,4 +1,4 @@
-"""Frozen features: how well neighbors and a line tell the classes apart."""
+"""k-NN, linear and few-shot probing of frozen features."""
 
 from collections.abc import Callable
 from functools import partial
@@ -40,25 +40,27 @@ def probe(
     world: World,
     live: Live,
 ) -> dict[str, float]:
-    """Extract features; classify them by neighbors, by a line, and with a few labels.
+    """Extract features; classify them by k-NN, by a linear probe, and with a few labels.
 
     Args:
-        recipe: how.
+        recipe: the hyper-parameters.
         encoder: folder of the stored encoder.
         dataset: folder of the prepared data set.
-        split: which labeled images may be seen; None for all.
-        work: where predictions-knn.parquet, predictions-linear.parquet and
-            predictions-kshot.parquet are left; the last is empty where the recipe has no k-shot.
-        seed: feeds every random number of the run.
-        identity: digest of everything that decides the result; a line on crops has checkpoints.
+        split: the few-label split; None for all labeled images.
+        work: folder for predictions-knn.parquet, predictions-linear.parquet and
+            predictions-kshot.parquet; the last is empty if the recipe has no k-shot.
+        seed: seed of every random number of the run.
+        identity: digest of everything that determines the result, for the checkpoints of a linear
+            probe on crops.
         world: this process among those of its job.
-        live: told every line of the history.
+        live: called with every line of the history.
 
     Returns:
         accuracies in [0, 1]: `knn_top1_k<k>`, `linear_top1_last`, `linear_top1_best`, and
         `kshot_top1_<k>`, the mean over splits.
 
-    Source: DINO, arXiv:2104.14294, for both protocols; a line on `whole` images is not DINO's.
+    Source: DINO, arXiv:2104.14294, for both protocols; a linear probe on `whole` images is not
+        DINO's.
 
     Raises:
         InputError: a feature that the encoder does not have, or too few images.
@@ -174,7 +176,7 @@ def _knn(
     unseen_labels: np.ndarray,
     num_classes: int,
 ) -> dict[str, float]:
-    """The votes of every k, in one file whose variants are called by their k."""
+    """Write the k-NN scores of every k to one file, with k as the variant's name."""
     path = work / "predictions-knn.parquet"
     with write_variants(path) as predictions:
         for k, scores in knn_scores(
@@ -194,7 +196,7 @@ def _kshot(
     unseen_labels: np.ndarray,
     num_classes: int,
 ) -> dict[str, float]:
-    """Logistic regressions on a few labels, for every k and split; mean accuracy by k."""
+    """Fit logistic regressions on a few labels for every k and split; return mean accuracy by k."""
     with write_variants(path) as predictions:
         for split_seed in section.seeds if section else []:
             assert section is not None

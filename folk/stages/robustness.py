@@ -1,4 +1,4 @@
-"""A fine-tuned classifier on images unlike its own: other sets, corruptions, attacks."""
+"""Robustness of a fine-tuned classifier: other sets, corruptions, attacks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -27,18 +27,18 @@ from folk.training.distributed import World
 from folk.training.randomness import derived_seed
 
 Batch = dict[str, Any]
-# Images in [0, 1], their classes and places -> the images moved, in [0, 1].
+# Images in [0, 1], their classes and indices -> attacked images in [0, 1].
 Move = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 CLEAN = "val"  # the split of the first set
-TRAINING = ("train", "unlabeled")  # splits that a classifier may have seen
+TRAINING = ("train", "unlabeled")  # splits that a classifier may have been trained on
 GRAY_LEVEL = 1.0 / 255.0
-NUMBERED = "imagenet-v2"  # kind of set whose classes are called 0 to 999, in ImageNet's order
+NUMBERED = "imagenet-v2"  # kind of set whose classes are named 0 to 999, in ImageNet's order
 
 
 @dataclass(frozen=True)
 class Variant:
-    """Images that one accuracy is measured on."""
+    """Images of one measured accuracy."""
 
     name: str
     data: PreparedData
@@ -56,19 +56,19 @@ def robustness(
     seed: int,
     world: World,
 ) -> dict[str, float]:
-    """Name the images of every split of every set, corrupted ones, and attacked ones.
+    """Classify the images of every split of every set, corrupted ones, and attacked ones.
 
     A set with fewer classes than the classifier restricts the logits to its own, by WordNet id or,
     where the set has none, by name.
 
     Args:
-        recipe: how.
+        recipe: the hyper-parameters.
         classifier: folder of the stored classifier.
         datasets: folders of prepared data sets; split `val` of the first holds the clean images,
             which are also corrupted in memory and attacked. Of all sets, every split but those for
             training is measured; a split called `fog-3` is corruption fog at severity 3.
-        work: where predictions-variants.parquet is left.
-        seed: of noise and random starts.
+        work: folder for predictions-variants.parquet.
+        seed: seed of noise and random starts.
         world: this process among those of its job.
 
     Returns:
@@ -76,7 +76,7 @@ def robustness(
         number of clean images.
 
     Raises:
-        InputError: a set has a class that the classifier lacks, or corruptions that are not whole.
+        InputError: a set has a class that the classifier lacks, or incomplete corruptions.
     """
     sets = [PreparedData.open(folder) for folder in datasets]
     model, info = load_classifier(classifier)
@@ -109,7 +109,7 @@ def robustness(
 
 
 class _LogitsOf:
-    """Scores of a batch, among the classes of its set, perhaps after an attack."""
+    """Logits of a batch, restricted to the classes of its set, optionally after an attack."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class _LogitsOf:
         self._precision, self._world = recipe.precision, world
 
     def __call__(self, batch: Batch, *, own: list[int], move: Move | None) -> np.ndarray:
-        # Outside of inference mode, in which no attack could take a gradient.
+        # Outside of inference mode, because attacks need gradients.
         with torch.inference_mode(False), torch.no_grad():
             images = unit_range(batch["image"].to(self._world.device))
             if move is not None:
@@ -155,7 +155,7 @@ def _variants(
         for name, move in _attacks(recipe.attack, classifier, seed, world).items():
             yield Variant(name, clean, CLEAN, center, move)
     for data in sets:
-        name = data.folder.name  # the study's own word for it
+        name = data.folder.name  # its name in the study
         for split, count in data.counts.items():
             if count == 0 or split in TRAINING or (data is clean and split == CLEAN):
                 continue
@@ -181,7 +181,7 @@ def _attacks(
     def climbed(images: Tensor, labels: Tensor, places: Tensor) -> Tensor:
         start = None
         if section.random_start:
-            # By place, so that neither batches nor processes change where a climb begins.
+            # By index, so that neither batches nor processes change the random start.
             starts = [_uniform(images[0].shape, derived_seed(seed, "pgd", int(p))) for p in places]
             start = eps * torch.stack(starts).to(world.device)
         steps = section.pgd_steps
@@ -195,13 +195,13 @@ def _uniform(shape: torch.Size, seed: int) -> Tensor:
 
 
 def _own_classes(data: PreparedData, known: ClassifierInfo) -> list[int]:
-    """Places of a set's classes among the classifier's: by WordNet id, by name, or by number.
+    """Find a set's classes among the classifier's: by WordNet id, by name, or by number.
 
-    By WordNet id wherever the set tells them, because names differ between sets. The folders of
-    ImageNet-V2 are numbers, which count the classes of the classifier.
+    By WordNet id if the set has them, because names differ between sets. The folders of
+    ImageNet-V2 are numbers, the classifier's class indices.
 
     Raises:
-        InputError: the classifier knows no such class.
+        InputError: the classifier lacks a class.
     """
     by_id = data.wnids is not None and (known.wnids is not None or not _named(data, known))
     by_number = data.kind == NUMBERED and len(data.classes) == len(known.classes)
@@ -216,8 +216,8 @@ def _own_classes(data: PreparedData, known: ClassifierInfo) -> list[int]:
         if name not in places:
             hint = nearest(name, known.classes) if len(known.classes) <= 20 else ""
             raise InputError(
-                f"{data.folder}: class '{name}' is none of the {len(known.classes)} that the "
-                f"classifier was fine-tuned on{hint}; prepare this set with their names"
+                f"{data.folder}: unknown class '{name}', none of the classifier's "
+                f"{len(known.classes)} classes{hint}; prepare this set with their names"
             )
     return [places[name] for name in data.classes]
 

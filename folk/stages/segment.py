@@ -1,4 +1,4 @@
-"""Segmentation transfer: an encoder with a UperNet decoder learns one class per pixel."""
+"""Semantic segmentation transfer with a UperNet decoder."""
 
 from collections.abc import Callable
 from functools import partial
@@ -60,32 +60,32 @@ def segment(
     world: World,
     live: Callable[[int, dict[str, float]], None],
 ) -> dict[str, float]:
-    """Train a segmenter from an encoder; leave a confusion matrix for each validation image.
+    """Train a segmenter from an encoder; store a confusion matrix for each validation image.
 
     Several processes on GPUs share the statistics of batch norm, as BEiT's do; on CPUs, where torch
     cannot, each process has its own.
 
     Args:
-        recipe: how.
+        recipe: the hyper-parameters.
         encoder: folder of the stored encoder.
         dataset: folder of the prepared data set, with annotations.
-        split: which annotated images may be seen; None for all.
-        work: folder of the growing state; predictions.parquet is left there too.
-        seed: feeds every random number of the run.
-        identity: digest of everything that decides the result.
+        split: the split of annotated images; None for all.
+        work: folder of the growing state and of predictions.parquet.
+        seed: seed of every random number of the run.
+        identity: digest of everything that determines the result.
         world: this process among those of its job.
-        live: told every line of the history.
+        live: called with every line of the history.
 
     Returns:
         miou, macc and aacc in [0, 1], of the last update.
 
     Raises:
-        InputError: the data set has no annotations, a share of a batch is too small for batch norm,
-            or the segmenter's scores are not finite numbers.
+        InputError: the data set has no annotations, the batch size per process is too small for
+            batch norm, or the segmenter's scores are not finite.
     """
     data = PreparedData.open(dataset)
     if data.segmentation_classes is None:
-        raise InputError(f"{dataset}: data set '{data.name}' has no annotations to segment")
+        raise InputError(f"{dataset}: data set '{data.name}' has no annotations; choose another")
     num_classes = len(data.segmentation_classes)
     training, validation = _images(recipe, data, num_classes, split, seed)
     optim = recipe.optim
@@ -154,7 +154,7 @@ def segment(
     confusions = run_inference(
         validation,
         lambda batch: _confusions(recipe, model, to_normal, batch, num_classes, world),
-        # Images of different sizes go one by one, on each process its own.
+        # Images of different sizes go one by one on each process.
         batch=world.size if data.image_size is None else optim.batch,
         world=world,
         workers=recipe.runtime.workers,
@@ -237,7 +237,7 @@ def _confusions(
         logits = interpolate(logits, size=truth.shape[-2:], mode="bilinear", align_corners=False)
     if not torch.isfinite(logits).all():
         raise InputError(
-            f"the scores of validation images {batch['index'].tolist()} are not finite numbers; "
+            f"segment: non-finite scores of validation images {batch['index'].tolist()}; "
             "lower optim.lr and train again"
         )
     predicted = logits.argmax(dim=1).cpu().numpy()

@@ -1,4 +1,4 @@
-"""`split`: the few labeled images that a run may see."""
+"""Choice of the few labeled images of a run."""
 
 import hashlib
 from pathlib import Path
@@ -19,16 +19,16 @@ def run_split(
     """Choose training images and write their keys and labels to `<out>/keys.parquet`.
 
     Args:
-        recipe: drawn, or read from a list.
+        recipe: parameters of the draw, or the digest of a list.
         data: folder of the prepared data set.
-        out: where keys.parquet shall stand.
-        list_file: the list, where the recipe names one by its sha256.
+        out: folder for keys.parquet.
+        list_file: the list, if the recipe has its sha256.
 
     Returns:
         number of images and of classes among them.
 
     Raises:
-        InputError: the list is missing or another one than the recipe names; see also
+        InputError: the list is missing or has another digest than the recipe; see also
             `folk.data.splits`.
     """
     prepared = PreparedData.open(data)
@@ -36,7 +36,7 @@ def run_split(
     keys, labels = table.keys(), table.labels()
     if recipe.list_sha256 is None:
         if list_file is not None:
-            raise InputError(f"{list_file}: the recipe draws its images; leave the list out")
+            raise InputError(f"{list_file}: the recipe draws its images; remove the list")
         rows = draw_split(
             labels,
             keys,
@@ -47,13 +47,13 @@ def run_split(
         )
     else:
         if list_file is None:
-            raise InputError("the recipe names a list by its sha256; give the list's path")
+            raise InputError("--list: missing, the recipe has a list_sha256; give the list's path")
         rows = read_list(list_file, keys)
         digest = hashlib.sha256(list_file.read_bytes()).hexdigest()
         if digest != recipe.list_sha256:
             raise InputError(
-                f"{list_file}: its sha256 is {digest}, the recipe's list_sha256 is "
-                f"{recipe.list_sha256}; get the list that the recipe means"
+                f"{list_file}: expected sha256 {recipe.list_sha256} (list_sha256 of the recipe), "
+                f"got {digest}; get the list of the recipe"
             )
     chosen = labels[rows]
     columns = {"key": [keys[row] for row in rows], "label": pa.array(chosen, pa.int32())}

@@ -1,4 +1,4 @@
-"""Sliding-window inference for images larger than what a segmenter was trained on."""
+"""Sliding-window inference of a segmenter on larger images."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,1 +1,1 @@
-"""What every trained stage shares: loop, schedules, optimizer groups, checkpoints, processes."""
+"""Training loop, schedules, optimizer groups, checkpoints and processes of all trained stages."""

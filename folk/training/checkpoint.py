@@ -1,4 +1,4 @@
-"""The state of a training that is not finished: one file, whole or not there."""
+"""Resume checkpoint of an unfinished training, written atomically."""
 
 import zipfile
 from pathlib import Path
@@ -11,35 +11,35 @@ from folk.evidence.core.files import UnwritableError, atomic_write
 
 
 def save_checkpoint(path: Path, identity: str, update: int, state: dict[str, Any]) -> None:
-    """Write a checkpoint temp and rename it, so that a kill leaves the previous one.
+    """Write a checkpoint to a temp file and rename it, so that a kill keeps the previous one.
 
     Args:
         path: the checkpoint.
-        identity: digest of everything that decides the result; see `load_checkpoint`.
+        identity: digest of everything that determines the result; see `load_checkpoint`.
         update: number of updates made.
         state: nested dictionaries of tensors and numbers.
 
     Raises:
-        InputError: the disk is full, or takes no such file; the checkpoint before stands.
+        InputError: the file could not be written; the previous checkpoint is kept.
     """
     try:
-        # An open file and not its path: of a path torch does not tell why writing failed.
+        # An open file, not its path: given a path, torch hides why writing failed.
         with atomic_write(path) as temp, temp.open("wb") as file:
             torch.save({"identity": identity, "update": update, "state": state}, file)
     except UnwritableError as error:
         raise InputError(
             f"{path}: the checkpoint of update {update} could not be written ({error.reason}); "
-            "the one before it still stands; make room, then start again"
+            "the previous one is kept; make room, then start again"
         ) from error
 
 
 def load_checkpoint(path: Path, identity: str) -> tuple[int, dict[str, Any]] | None:
-    """Read a checkpoint if it belongs to this very training.
+    """Read a checkpoint if it belongs to this training.
 
     Args:
         path: the checkpoint.
         identity: recipe, seed, data and code, as one digest. A checkpoint with another identity is
-            the rest of another training and is not continued.
+            left over from another training and is not continued.
 
     Returns:
         the number of updates made, and the state; None if there is nothing to continue.
@@ -50,11 +50,11 @@ def load_checkpoint(path: Path, identity: str) -> tuple[int, dict[str, Any]] | N
     if not path.exists():
         return None
     try:
-        # torch reads a tensor without looking at its checksum, and a flipped bit would train on.
+        # torch does not verify the checksum of a tensor, and a flipped bit would go unnoticed.
         with zipfile.ZipFile(path) as archive:
             if (name := archive.testzip()) is not None:
                 raise zipfile.BadZipFile(name)
-        # Tensors and plain containers only: nothing in a checkpoint may run when it is read.
+        # Tensors and plain containers only: loading a checkpoint must not run code.
         content = torch.load(path, map_location="cpu", weights_only=True)
         found, update, state = content["identity"], int(content["update"]), content["state"]
     except Exception as error:

@@ -1,4 +1,4 @@
-"""One process or many: the same code, told by torchrun's environment."""
+"""Process group of a training, set up from torchrun's environment."""
 
 import math
 import os
@@ -20,45 +20,45 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class World:
-    """Where this process stands among those of its job."""
+    """This process among those of its job."""
 
     rank: int
     size: int
     device: torch.device
-    deadline: float = math.inf  # of time.monotonic(), after which a training stops by itself
+    deadline: float = math.inf  # in time.monotonic(); a training stops by itself after it
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the one process that writes files."""
+        """True in the one process that writes files."""
         return self.rank == 0
 
     @property
     def can_synchronize_batch_norm(self) -> bool:
-        """Whether batch norm can take its statistics from the images of all processes.
+        """True if batch norm can take its statistics from the images of all processes.
 
         torch's SyncBatchNorm computes on CUDA only: several processes on CPUs keep their own.
         """
         return self.size > 1 and self.device.type == "cuda"
 
     def out_of_time(self) -> bool:
-        """Whether a training must stop by itself now; processes may differ, see `any`."""
+        """True if a training must stop now; processes may differ, see `any`."""
         return time.monotonic() >= self.deadline
 
     def wrap(self, module: nn.Module, compiled: bool = False) -> nn.Module:
         """Average gradients over all processes, where there are several.
 
         Args:
-            module: what is trained; it is changed by what is done to its wrapping.
+            module: the trained module; it shares its parameters with the wrapper.
             compiled: let torch.compile fuse its kernels, which needs a compiler on the machine.
         """
         if self.size > 1:
             devices = [self.device] if self.device.type == "cuda" else None
             module = DistributedDataParallel(module, device_ids=devices)
-        # The outermost: it then knows where gradients are averaged, and cuts its graph there.
+        # Outermost, so that it cuts its graph where gradients are averaged.
         return torch.compile(module) if compiled else module  # type: ignore[return-value]
 
     def share(self, count: int) -> slice:
-        """Which images of the whole batch are this process's, of which it has `count`."""
+        """Slice of the whole batch that holds this process's `count` images."""
         return slice(self.rank * count, (self.rank + 1) * count)
 
     def sum(self, value: Tensor) -> Tensor:
@@ -69,20 +69,20 @@ class World:
         return total
 
     def mean(self, scalars: dict[str, Tensor]) -> dict[str, float]:
-        """Scalars of a share -> those of the whole batch, as numbers."""
+        """Average scalars of the local batches over all processes, as numbers."""
         if self.size == 1:
             return {name: float(value) for name, value in scalars.items()}
         values = torch.stack([value.float().to(self.device) for value in scalars.values()])
         return dict(zip(scalars, (self.sum(values) / self.size).tolist(), strict=True))
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is up in any process, so that all act alike."""
+        """Return True in all processes if the flag is set in any."""
         if self.size == 1:
             return flag
         return bool(self.sum(torch.tensor(float(flag), device=self.device)).item())
 
     def gather(self, value: Value) -> list[Value]:
-        """Everybody's value, in the order of ranks."""
+        """Gather the value of every process, in the order of ranks."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
@@ -90,7 +90,7 @@ class World:
         return values
 
     def wait(self) -> None:
-        """Hold until all processes are here."""
+        """Wait until all processes have reached this point."""
         if self.size > 1:
             dist.barrier()
 
@@ -101,7 +101,7 @@ def open_world(threads: int, seconds: float = math.inf) -> Iterator[World]:
 
     Args:
         threads: CPU threads of this process. A fixed number belongs to a repeatable result.
-        seconds: how long from now on a training may make updates.
+        seconds: time from now in which a training may make updates.
 
     Yields:
         the world; its process group is closed at the end.

@@ -1,4 +1,4 @@
-"""How a training went: one line of JSON for each logged update."""
+"""Training history: one line of JSON per logged update."""
 
 import json
 import math
@@ -12,14 +12,14 @@ from folk.evidence.core.files import write_text, writing_to
 
 
 class History:
-    """A metrics.jsonl that grows, and that a resumed training cuts back to its checkpoint."""
+    """Growing metrics.jsonl, which a resumed training truncates to its checkpoint."""
 
     def __init__(self, path: Path, from_update: int) -> None:
         """Open the file at `path`, keeping only the lines up to `from_update` updates."""
         self.path = path
         kept = [line for line in read_history(path) if line["step"] <= from_update]
         self.lines: list[dict[str, Any]] = [] if from_update == 0 else kept
-        # A new file: the process of a node that the cluster has lost may still write to the old.
+        # A new file: a process on a lost node may still write to the old one.
         write_text(path, "".join(json.dumps(line) + "\n" for line in self.lines))
         self._file = path.open("a", encoding="utf-8")
 
@@ -29,13 +29,13 @@ class History:
         self._append({"step": update, "epoch": epoch, "time": time.time(), **finite})
 
     def values(self, name: str) -> list[tuple[float, float]]:
-        """Every logged (epoch, value) of one metric."""
+        """Return every logged (epoch, value) of one metric."""
         return [
             (line["epoch"], line[name]) for line in self.lines if {"epoch", name} <= line.keys()
         ]
 
     def flush(self) -> None:
-        """Bring everything written so far to the disk; called before each checkpoint."""
+        """Flush everything written so far to disk; called before each checkpoint."""
         with writing_to(self.path):
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -53,10 +53,10 @@ class History:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl; a last line cut short by a kill is dropped.
+    """Read the lines of a metrics.jsonl; a truncated last line is dropped.
 
     Raises:
-        InputError: a line before the last one is none.
+        InputError: an invalid line before the last one.
     """
     if not path.is_file():
         return []
@@ -67,12 +67,12 @@ def read_history(path: Path) -> list[dict[str, Any]]:
             line = json.loads(text)
             line["step"] + 0
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            # A kill, or a loss of power, leaves one broken line and nothing behind it.
+            # A kill or power loss leaves one broken line at the end.
             if number == len(texts):
                 break
             raise InputError(
-                f"{path}:{number}: not a line of a history ({type(error).__name__}); bring the "
-                "file back, or delete the folder to start anew"
+                f"{path}:{number}: invalid line of a history ({type(error).__name__}); restore the "
+                "file, or delete the folder to start anew"
             ) from error
         lines.append(line)
     return lines

@@ -1,4 +1,4 @@
-"""Memory that a training on a CPU has used once stays with its process."""
+"""Reuse of freed host memory by trainings on a CPU."""
 
 import ctypes
 
@@ -8,7 +8,7 @@ _M_MMAP_MAX = -4
 
 
 def keep_freed_memory() -> None:
-    """Let the process keep what it frees; without glibc nothing changes.
+    """Make glibc keep freed memory in the process; without glibc nothing changes.
 
     glibc gives each block above 32 MiB back to the system as soon as it is freed, and the system
     fills it with zeros before it is lent again. Activations are such blocks, and a step of FOLK

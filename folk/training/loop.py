@@ -1,4 +1,4 @@
-"""The one training loop: updates in order, a history, checkpoints, and an honest end."""
+"""Resumable training loop with checkpoints and non-finite checks."""
 
 import json
 import signal
@@ -22,10 +22,10 @@ from folk.training.distributed import World
 from folk.training.history import History
 
 Batch = TypeVar("Batch")
-DIVERGED = "diverged.json"  # beside the checkpoint, after a loss that was not finite
+DIVERGED = "diverged.json"  # next to the checkpoint, after a non-finite loss
 STOPPED = 75  # exit status of a planned stop: "try again", and the next start continues
-# Between two moments at which several processes agree whether to stop or save; well below the 30
-# seconds that SLURM leaves between SIGTERM and SIGKILL.
+# Time between two agreements of all processes whether to stop or save; well below the 30 seconds
+# between SLURM's SIGTERM and SIGKILL.
 SECONDS_TO_AGREE = 5.0
 
 
@@ -41,11 +41,11 @@ class Resumable(Protocol):
 class NonFiniteLossError(InputError):
     """Loss, gradient or weights were NaN or infinite; nothing after the last checkpoint is kept.
 
-    What decides a training decides this too, so the next start of the same training ends with it at
-    once, instead of computing its way from the last checkpoint to the same update again and again.
+    Training is deterministic, so the next start of the same training raises this at once instead
+    of computing its way from the last checkpoint to the same update again.
 
     Attributes:
-        what: which number of which update it was.
+        what: the number and its update.
     """
 
     def __init__(self, what: str, advice: str) -> None:
@@ -54,10 +54,10 @@ class NonFiniteLossError(InputError):
 
 
 class StoppedError(SystemExit):
-    """A planned stop: the state is saved, the exit status says to come again.
+    """A planned stop: the state is saved, and the exit status asks for a restart.
 
     Attributes:
-        why: the signal, or the time limit, and how far the training came.
+        why: the signal or the time limit, and the progress of the training.
     """
 
     def __init__(self, why: str) -> None:
@@ -70,7 +70,7 @@ class StoppedError(SystemExit):
 
 @dataclass(frozen=True)
 class Plan:
-    """What the loop needs to know besides the update itself."""
+    """Lengths, folder and identity of a training."""
 
     work: Path  # folder of the growing state
     identity: str  # see `load_checkpoint`
@@ -78,7 +78,7 @@ class Plan:
     updates_per_epoch: int
     log_every: int  # updates
     checkpoint_seconds: float
-    live: Callable[[int, dict[str, float]], None]  # told every line of the history
+    live: Callable[[int, dict[str, float]], None]  # called with every line of the history
 
 
 def train(
@@ -94,8 +94,8 @@ def train(
     Args:
         plan: lengths, folder and identity.
         world: this process among those of its job; only the main one writes.
-        parts: what the checkpoint holds, by name.
-        batches: gives the batches from a number of updates on.
+        parts: content of the checkpoint, by name.
+        batches: yields the batches from a number of updates on.
         update: makes one update and returns scalars that stay on the device.
         after_epoch: measures the model after epoch n (from 1), for the history.
 
@@ -103,8 +103,8 @@ def train(
         the whole history, that before a restart included.
 
     Raises:
-        NonFiniteLossError: names the first bad update and the last good checkpoint; or this very
-            training ended so before.
+        NonFiniteLossError: names the first bad update and the last good checkpoint; or an earlier
+            start of this training ended so.
         StoppedError: a signal asked to stop, or time is up; the checkpoint is written.
     """
     note = plan.work / DIVERGED
@@ -131,10 +131,10 @@ def _train(
     finite = _Finite(plan, world, parts)
     saved, saved_at = start, time.monotonic()
     window_start, window_updates = time.monotonic(), 0
-    ask_every = 1  # updates; known when the first line of the history tells how long they take
+    ask_every = 1  # updates; adjusted to their speed at the first line of the history
 
     with _stop_requested() as stop:
-        # The range comes first, so that no batch is loaded that no update will see.
+        # The range comes first, so that no unused batch is loaded.
         for step, batch in zip(range(start, plan.updates), batches(start), strict=False):
             scalars = update(step, batch)
             finite.watch(step, scalars)
@@ -156,13 +156,13 @@ def _train(
                     _log(history, plan, done, measured)
                 window_start = time.monotonic()
 
-            # Processes must agree, and agreeing costs a message and a wait for the device.
+            # Processes must agree, which costs a message and a wait for the device.
             ask = log_now or done % ask_every == 0
             why = _reason_to_stop(stop, world) if ask else None
             due = ask and world.any(time.monotonic() - saved_at >= plan.checkpoint_seconds)
             if ((why or due) and done < plan.updates) or done == plan.updates:
-                # A finite loss may have had a gradient that is not, and the next start, or the
-                # encoder that is kept, would have it.
+                # A finite loss may have a non-finite gradient, which would end up in the next
+                # start or in the final encoder.
                 finite.check(saved, weights_of=done)
             if (why or due) and done < plan.updates:
                 if history is not None:
@@ -173,10 +173,10 @@ def _train(
                 world.wait()
                 saved, saved_at = done, time.monotonic()
             if why and done < plan.updates:
-                said = f"stopped after update {done} of {plan.updates}: {why}"
+                message = f"stopped after update {done} of {plan.updates}: {why}"
                 if world.is_main:
-                    print(f"{said}; the next start continues", file=sys.stderr)
-                raise StoppedError(said)
+                    print(f"{message}; the next start continues", file=sys.stderr)
+                raise StoppedError(message)
 
     if history is None:
         return History(plan.work / f"rank{world.rank}.jsonl", 0)
@@ -185,14 +185,14 @@ def _train(
 
 
 def _updates_to_agree(updates_per_second: float, world: World) -> int:
-    """After how many updates several processes ask again; the same number in all of them."""
+    """Number of updates until several processes ask again; the same in all of them."""
     if world.size == 1:
         return 1
     return max(1, int(SECONDS_TO_AGREE * world.gather(updates_per_second)[0]))
 
 
 def _reason_to_stop(stop: "_Stop", world: World) -> str | None:
-    """Why to stop, where a process has a reason; the same in all of them."""
+    """Reason to stop, if a process has one; the same in all of them."""
     own = stop.signal or ("the time limit is near" if world.out_of_time() else None)
     if not world.any(own is not None):
         return None
@@ -203,17 +203,20 @@ def _resume(path: Path, plan: Plan, world: World, parts: dict[str, Resumable]) -
     found = load_checkpoint(path, plan.identity)
     if found is None:
         if path.exists():
-            print(f"{path}: of another recipe, seed, data or code; starting anew", file=sys.stderr)
+            print(
+                f"{path}: made by another recipe, seed, data or code; starting anew",
+                file=sys.stderr,
+            )
         return 0
     update, state = found
     for name, part in parts.items():
         try:
             part.load_state_dict(state[name])
         except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-            # The identity may leave code out, and a checkpoint of other code have other parts.
+            # The identity may exclude code, and other code may write other parts.
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             raise InputError(
-                f"{path}: its '{name}' is not that of this training ({reason}); delete it to "
+                f"{path}: '{name}' does not fit this training ({reason}); delete the file to "
                 "start anew"
             ) from error
     if world.is_main:
@@ -235,20 +238,20 @@ def _refuse_to_repeat(note: Path, identity: str) -> None:
     if not note.is_file():
         return
     try:
-        said = json.loads(note.read_text(encoding="utf-8"))
-        ours, what = said["identity"] == identity, said["what"]
+        message = json.loads(note.read_text(encoding="utf-8"))
+        ours, what = message["identity"] == identity, message["what"]
     except (ValueError, KeyError, TypeError):
-        return  # not what we write, so nothing that we know
+        return  # not written by this program, so it means nothing
     if ours:
         raise NonFiniteLossError(
             f"{note}: an earlier start of this training ended because {what}",
-            "it would end so again: change its recipe, or remove this file to go on from the "
+            "it would end so again; change the recipe, or remove this file to continue from the "
             "checkpoint",
         )
 
 
 class _Finite:
-    """Remembers, on the device, the first update whose loss or gradient was not finite.
+    """First update with a non-finite loss or gradient, kept on the device.
 
     Looking at the loss after every update would make the host wait for the device each time.
     """
@@ -270,12 +273,12 @@ class _Finite:
             self._first[name] = torch.minimum(first, here)
 
     def check(self, saved: int, weights_of: int = 0) -> None:
-        """Stop all processes where one has seen a number that is not finite.
+        """Stop all processes if any has seen a non-finite number.
 
         Args:
-            saved: updates of the last good checkpoint, 0 where there is none.
-            weights_of: after so many updates the weights and what the optimizer keeps are looked
-                at too, which costs more; 0 leaves them out.
+            saved: updates of the last good checkpoint, 0 without one.
+            weights_of: number of updates made, to check the weights and the optimizer's state too,
+                which costs more; 0 skips them.
         """
         own = {name: int(first.item()) for name, first in self._first.items()}
         firsts = [pair for all_of in self._world.gather(own) for pair in all_of.items()]
@@ -299,12 +302,12 @@ class _Finite:
         )
 
 
-# What an update returns, and what a person calls it.
+# Scalars that an update returns, and their names in messages.
 WATCHED = {"loss": "loss", "grad_norm": "gradient"}
 
 
 def _not_finite(state: Any, name: str = "") -> Iterator[str]:
-    """Names of the tensors in nested dictionaries and lists that hold NaN or infinity."""
+    """Yield the names of the tensors in nested dictionaries and lists with NaN or infinity."""
     if isinstance(state, Tensor):
         if state.is_floating_point() and not bool(torch.isfinite(state).all()):
             yield name
@@ -318,16 +321,16 @@ def _not_finite(state: Any, name: str = "") -> Iterator[str]:
 
 @dataclass
 class _Stop:
-    """Whether a signal asked to stop, and which."""
+    """The signal that asked to stop, if any."""
 
     signal: str | None = None
 
 
 @contextmanager
 def _stop_requested() -> Iterator[_Stop]:
-    """What SIGTERM, SIGUSR1 and Ctrl-C leave, so that the loop can save before it leaves.
+    """Record SIGTERM, SIGUSR1 and Ctrl-C, so that the loop can save before it ends.
 
-    A second Ctrl-C does not wait for that.
+    A second Ctrl-C ends at once.
     """
     stop = _Stop()
     if threading.current_thread() is not threading.main_thread():

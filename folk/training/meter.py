@@ -1,4 +1,4 @@
-"""What a computation costs: arithmetic, memory, seconds."""
+"""FLOPs, memory and seconds of a computation."""
 
 import contextlib
 import re
@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_flops(run: Callable[[], object]) -> int:
-    """Floating-point operations of matrix products and convolutions; a multiply-add is two.
+    """Count floating-point operations of matrix products and convolutions; a multiply-add is two.
 
     FFTs and element-wise work are not counted. Attention is counted as its plain matrix products,
     so the number is the same on every device and for every fused kernel.
@@ -28,11 +28,11 @@ def count_flops(run: Callable[[], object]) -> int:
 
 
 def seconds_of(run: Callable[[], object], device: torch.device) -> float:
-    """Wall-clock seconds of a computation, its work on the device included.
+    """Measure the wall-clock seconds of a computation, its work on the device included.
 
     Args:
         run: the computation; it is run once.
-        device: is waited for before the clock starts and before it stops.
+        device: synchronized before the clock starts and before it stops.
     """
     _wait(device)
     start = time.perf_counter()
@@ -42,11 +42,11 @@ def seconds_of(run: Callable[[], object], device: torch.device) -> float:
 
 
 class PeakMemory:
-    """The largest memory since this was made, in bytes.
+    """Peak memory since this was created, in bytes.
 
     On a GPU that is what torch had allocated there at once, weights included
-    (`torch.cuda.max_memory_allocated`). On a CPU it is by how much the resident set of this process
-    grew at its highest; pages that stood free before are not seen, so small things read as 0.
+    (`torch.cuda.max_memory_allocated`). On a CPU it is the growth of the resident set of this
+    process at its peak; pages that were free before are not counted, so small amounts read as 0.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -55,19 +55,19 @@ class PeakMemory:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         else:
-            # Linux forgets the highest mark on request; without it, earlier peaks hide later ones.
+            # Linux resets the high-water mark on request; otherwise earlier peaks hide later ones.
             with contextlib.suppress(OSError):
                 Path("/proc/self/clear_refs").write_text("5")
             self._before = _highest_resident()
 
     @property
     def kind(self) -> str:
-        """Which of the two it is."""
+        """Name of the measured quantity."""
         cuda = self._device.type == "cuda"
         return "torch.cuda.max_memory_allocated" if cuda else "growth of the resident set"
 
     def bytes(self) -> int:
-        """The largest so far."""
+        """The peak so far."""
         if self._device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self._device))
         return max(0, _highest_resident() - self._before)

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 
 def weight_decay_groups(modules: Sequence[nn.Module], weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups over several modules: decayed weights, and what is never decayed.
+    """Make two groups over several modules: decayed weights, and all that is never decayed.
 
     Biases, vectors and whatever a module names in `no_weight_decay()` (position embeddings, class
     tokens) are not decayed. Frozen parameters are left out.
@@ -31,11 +31,11 @@ def weight_decay_groups(modules: Sequence[nn.Module], weight_decay: float) -> li
 def layer_decay_groups(
     encoder: nn.Module, weight_decay: float, layer_decay: float
 ) -> list[dict[str, Any]]:
-    """Groups of one timm model whose rate shrinks by `layer_decay` with each layer below the head.
+    """Make groups of one timm model whose rate shrinks by `layer_decay` per layer below the head.
 
     For ViT-B these are 14 depths: embeddings `layer_decay ** 13`, block k (from 0)
-    `layer_decay ** (12 - k)`, head 1. The head counts also where it is no part of `encoder`, as
-    under a decoder, so that block and embeddings have the same share with and without it.
+    `layer_decay ** (12 - k)`, head 1. The head counts even if it is no part of `encoder`, as
+    under a decoder, so that blocks and embeddings have the same scale with and without it.
 
     Source: Jiahao000/MFM@c9194b1 configs (0.8); BEiT's configuration for ADE20K (0.65).
     """
@@ -43,17 +43,17 @@ def layer_decay_groups(
     groups: list[dict[str, Any]] = param_groups_layer_decay(
         encoder, weight_decay, no_weight_decay_list=names, layer_decay=layer_decay
     )
-    if not _has_head(encoder):  # timm counts from the deepest parameters that there are
+    if not _has_head(encoder):  # timm counts from the deepest existing parameters
         for group in groups:
             group["lr_scale"] *= layer_decay
     return groups
 
 
 def _has_head(encoder: nn.Module) -> bool:
-    """Tell whether any parameter is in the group above all layers, as timm sorts them."""
+    """Return True if any parameter is in the group above all layers, as timm sorts them."""
     if not hasattr(encoder, "group_matcher"):
         return any(True for _ in encoder.get_classifier().parameters())  # type: ignore[operator]
-    # What no pattern matches is of the head; so is this name, which no parameter has.
+    # Names that match no pattern belong to the head; so does this name, which no parameter has.
     named = chain(encoder.named_parameters(), [("", None)])
     layers: dict[str, int] = group_with_matcher(
         named,
@@ -78,11 +78,11 @@ def create_optimizer(
     eps: float,
     momentum: float = 0.9,
 ) -> Optimizer:
-    """An optimizer by its timm name over ready parameter groups.
+    """Make an optimizer by its timm name over ready parameter groups.
 
     Args:
         name: "adamw", "lamb" or "sgd" (Nesterov). timm's LAMB would also clip the gradient to norm
-            1 unasked; here it does not, a recipe says `clip_grad`.
+            1 by default; here it does not, a recipe sets `clip_grad`.
         groups: as made by the functions above. A group with `lr_scale` gets that share of `lr` as
             its peak; the share itself is dropped, else timm's schedules would also multiply the
             minimum and the start of the warm-up by it.

@@ -1,7 +1,7 @@
-"""Every random number is a pure function of the run's seed and of what it is for.
+"""Seeds derived from the run's seed and the purpose of the random numbers.
 
-Nothing is carried from step to step, so a resumed run draws what the uninterrupted one would have,
-and the number of processes does not shift the draws.
+No state is carried from step to step, so a resumed run draws the same numbers as an uninterrupted
+one, and the number of processes does not change them.
 """
 
 import hashlib
@@ -12,11 +12,11 @@ import torch
 
 
 def derived_seed(seed: int, *purpose: str | int) -> int:
-    """A 63-bit seed of its own for each purpose.
+    """Derive a 63-bit seed for a purpose.
 
     Args:
         seed: the run's seed.
-        purpose: words and counters that say what the numbers are for, such as ("mixup", step).
+        purpose: words and counters that identify the use, such as ("mixup", step).
     """
     text = "/".join(str(part) for part in (seed, *purpose))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

@@ -1,4 +1,4 @@
-"""Values that change with the number of updates made, as functions of that number alone."""
+"""Schedules as pure functions of the number of updates."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def cosine_rate(
     rate_warmup_start: float,
     warmup_prefix: bool,
 ) -> Scheduler:
-    """Learning rate: linear warm-up, then a half cosine down to `rate_min`.
+    """Make the learning rate schedule: linear warm-up, then a half cosine down to `rate_min`.
 
     Call `.step_update(n)` before update n (from 0). With layer decay, groups differ in their peak
     only: all start at `rate_warmup_start` and end at `rate_min`.
@@ -94,12 +94,12 @@ def scaled_rates(batch: int, lr_batch: int | None, **rates: float) -> dict[str, 
 
 
 def linear_warmup(update: int, warmup_updates: int, start: float, end: float) -> float:
-    """Linear from `start` at update 0 to `end` at update `warmup_updates` and after it."""
+    """Interpolate from `start` at update 0 to `end` at `warmup_updates`, constant after it."""
     if update >= warmup_updates:
         return end
     return start + (end - start) * update / warmup_updates
 
 
 def current_rate(groups: list[dict[str, Any]]) -> float:
-    """The learning rate of the head: that of no group is higher."""
+    """Return the learning rate of the head, the highest of all groups."""
     return float(max(group["lr"] for group in groups))

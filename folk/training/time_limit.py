@@ -1,4 +1,4 @@
-"""When a training must have stopped by itself, so that its scheduler need not kill it."""
+"""Deadline of a training, before its scheduler's time limit."""
 
 import math
 import os
@@ -8,15 +8,15 @@ LONGEST_MARGIN, SHORTEST_MARGIN = 600.0, 30.0  # seconds
 
 
 def seconds_allowed(minutes: int | None, variables: Mapping[str, str] | None = None) -> float:
-    """How long from now on a training may make updates.
+    """Compute the seconds from now in which a training may make updates.
 
     Args:
-        minutes: the time limit of its job; None is none.
-        variables: the environment; that of this process when left out.
+        minutes: time limit of its job, or None.
+        variables: the environment; None takes that of this process.
 
     Returns:
-        seconds, infinite outside a SLURM job: nothing there ends a job for its time. The limit less
-        a margin for what the job does before the training and for saving it: a tenth of the limit,
+        seconds, infinite outside a SLURM job, where no time limit applies. The limit less a margin
+        for the job's work before the training and for saving: a tenth of the limit,
         at most ten minutes, at least half a minute, and never more than half of the limit.
     """
     variables = os.environ if variables is None else variables

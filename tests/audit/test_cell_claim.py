@@ -84,7 +84,7 @@ def test_a_lost_record_of_a_failure_is_not_in_the_chain_any_more(toy):
         ([], "give one of --crate FOLDER and --json"),
         (["--json", FULL, "--crate", "out"], "give one of --crate FOLDER and --json"),
         (["--json", "main/mfm/ful"], "did you mean 'main/mfm/full'"),
-        (["--json", "claims/rises"], "no cell is named 'claims/rises'"),
+        (["--json", "claims/rises"], "unknown cell 'claims/rises'"),
     ],
 )
 def test_what_cannot_be_exported_is_said_in_one_line(toy, monkeypatch, arguments, line):

@@ -71,7 +71,7 @@ def test_an_edited_record_breaks_the_chain(study):
     job = study.at(RESULTS / "finetune/folk-s0/full/record.json")
     said = [sentence for _, sentence in study.broken(study.behind([job]))]
 
-    assert said == [f"{path}: its id is not that of its content; it was edited"]
+    assert said == [f"{path}: its id does not match its content; it was edited"]
 
 
 def test_a_record_that_was_replaced_breaks_the_chain(study):
@@ -80,7 +80,7 @@ def test_a_record_that_was_replaced_breaks_the_chain(study):
     job = study.at(RESULTS / "finetune/folk-s0/full/record.json")
     (link, _) = study.links(job)
 
-    assert "another record stood here" in link.problem
+    assert "another record was here" in link.problem
 
 
 def test_other_bytes_than_were_read_break_the_chain(study):
@@ -97,12 +97,12 @@ def test_a_missing_record_breaks_the_chain(study):
     (link, _) = study.links(study.at(RESULTS / "finetune/folk-s0/full/record.json"))
 
     assert link.maker is None
-    assert "is missing" in link.problem
+    assert "missing record" in link.problem
 
 
 def test_a_file_that_is_no_record_is_refused(study):
     path = RESULTS / "pretrain/folk-s0/record.json"
     path.write_text("{}")
 
-    with pytest.raises(InputError, match="not a record"):
+    with pytest.raises(InputError, match="invalid record"):
         study.at(path)

@@ -52,7 +52,7 @@ def test_a_cell_names_its_runs_its_formula_and_the_chain_back_to_the_archive(toy
     ]  # fmt: skip
     assert said(found.established, "printed 60.0", "follows from the predictions")
     assert said(found.established, "recipe, code, environment lock")
-    assert said(found.established, "images.tar has the md5 that its makers publish")
+    assert said(found.established, "images.tar has the published md5")
     assert said(found.not_established, "that the paper prints 83.1", "official code")
 
 
@@ -106,7 +106,7 @@ def test_a_record_of_a_failure_that_cannot_be_read_is_no_silence(toy):
     (path,) = toy.explainer().chain.failed_paths()
     path.write_text("{}")
 
-    assert said(toy.explain(FULL).contradicted, path.as_posix(), "not a record")
+    assert said(toy.explain(FULL).contradicted, path.as_posix(), "invalid record")
 
 
 def test_a_result_without_its_record_has_no_chain_and_says_so(toy):
@@ -167,7 +167,7 @@ def test_edited_predictions_contradict_the_number(toy):
 
     found = toy.explain(FULL)
 
-    assert said(found.contradicted, "metrics.json", "the predictions beside it give 1.0")
+    assert said(found.contradicted, "metrics.json", "1.0 from the stored predictions")
     assert said(found.contradicted, "predictions.parquet: other bytes than")
     assert not said(found.established, "follows")
     assert in_one_line(found).startswith("CONTRADICTED")
@@ -181,8 +181,8 @@ def test_an_edited_metric_contradicts_its_record_even_when_nothing_is_hashed(toy
 
     found = toy.explain("main/mfm/best", "none")
 
-    assert said(found.contradicted, "record.json says top1_best 0.9, metrics.json says 0.8")
-    assert said(found.contradicted, "cells.parquet says value")
+    assert said(found.contradicted, "record.json has top1_best 0.9, metrics.json has 0.8")
+    assert said(found.contradicted, "cells.parquet has value")
 
 
 def test_a_table_that_was_edited_is_contradicted_by_the_evidence(toy):
@@ -194,7 +194,7 @@ def test_a_table_that_was_edited_is_contradicted_by_the_evidence(toy):
 
     found = toy.explain(FULL)
 
-    assert said(found.contradicted, "cells.parquet says value 60.0, the evidence gives 80.0")
+    assert said(found.contradicted, "cells.parquet has value 60.0, the evidence gives 80.0")
     assert said(found.contradicted, "the table was made from")
 
 
@@ -204,7 +204,7 @@ def test_a_changed_published_number_is_named(toy):
     found = toy.explain(FULL)
 
     assert said(found.contradicted, "published_value 83.1, published.yaml gives 83.9")
-    assert not said(found.established, "stands so")
+    assert not said(found.established, "is unchanged")
 
 
 def test_a_flipped_byte_in_an_encoder_is_found_and_with_shallow_reading_is_said_not_to_be(toy):
@@ -223,16 +223,16 @@ def test_a_missing_file_of_the_study_contradicts_and_a_missing_archive_does_not(
     found = toy.explain(FULL)
 
     assert found.holds
-    assert said(found.not_established, "images.tar: not here any more")
+    assert said(found.not_established, "images.tar: missing")
     (RESULTS / "pretrain/mfm-s0/encoder.safetensors").unlink()
-    assert said(toy.explain(FULL).contradicted, "encoder.safetensors: not there")
+    assert said(toy.explain(FULL).contradicted, "encoder.safetensors: missing")
 
 
 @pytest.mark.parametrize(
     ("md5", "list_name", "words"),
     [
-        (None, "not_established", "no digest of theirs is known"),
-        ("0" * 32, "contradicted", "its md5 is not the one that its makers publish"),
+        (None, "not_established", "no published digest"),
+        ("0" * 32, "contradicted", "its md5 differs from the published one"),
     ],
 )
 def test_an_archive_is_held_to_what_its_makers_publish(toy, md5, list_name, words):
@@ -249,10 +249,10 @@ def test_an_edited_record_and_an_exchanged_encoder_are_named(toy):
     path = RESULTS / "pretrain/mfm-s1/record.json"
     record = json.loads(path.read_text())
     path.write_text(json.dumps(record | {"seed": 5}))
-    assert said(toy.explain(FULL).contradicted, "its id is not that of its content")
+    assert said(toy.explain(FULL).contradicted, "its id does not match its content")
 
     path.unlink()
-    assert said(toy.explain(FULL).contradicted, "that made it is missing")
+    assert said(toy.explain(FULL).contradicted, "missing record")
 
 
 def test_evaluations_of_two_seeds_cannot_be_swapped(toy):
@@ -265,7 +265,10 @@ def test_evaluations_of_two_seeds_cannot_be_swapped(toy):
 
     found = toy.explain(FULL)
 
-    assert said(found.contradicted, "it stands here and speaks of results/toy/finetune/mfm-s1/full")
+    assert said(
+        found.contradicted,
+        "lists an output outside its own folder: results/toy/finetune/mfm-s1/full",
+    )
 
 
 def test_code_and_recipe_of_today_are_set_beside_those_of_then(toy):
@@ -300,9 +303,9 @@ def test_uncommitted_changes_are_said_to_be_kept_and_must_be_those_of_the_record
     assert said(found.not_established, "uncommitted", diff.as_posix())
     assert f"uncommitted changes, kept: {diff}" in text_of(found, 200)
     diff.write_text(diff.read_text().replace("dirty", "clean"))
-    assert said(toy.explain(FULL).contradicted, diff.as_posix(), "are others than it names")
+    assert said(toy.explain(FULL).contradicted, diff.as_posix(), "differ from the record")
     diff.unlink()
-    assert said(toy.explain(FULL).contradicted, diff.as_posix(), "are not there")
+    assert said(toy.explain(FULL).contradicted, diff.as_posix(), "are missing")
 
 
 def test_the_claim_of_a_cell_is_json_with_all_digests(toy):

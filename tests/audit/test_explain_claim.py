@@ -107,9 +107,7 @@ def test_a_claim_that_only_one_side_knows_is_contradicted(toy):
 
     toy.tabulate()
     study.write_text(before[: before.index("claims:")])
-    assert ask(toy).contradicted == [
-        "claims.parquet has a claim 'rises', the study of today makes none"
-    ]
+    assert ask(toy).contradicted == ["claims.parquet has a claim 'rises', today's study has not"]
 
 
 def test_a_wrong_name_suggests_the_nearest(toy):

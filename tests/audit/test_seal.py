@@ -83,11 +83,11 @@ def test_a_changed_study_gets_a_seal_that_names_the_one_before(finished):
     ("change", "line"),
     [
         (lambda: (RESULTS / "tables/main.md").write_text("| 99.9 |\n"), "main.md: other bytes"),
-        (lambda: (RESULTS / "cells.parquet").unlink(), "cells.parquet: sealed, and not there"),
-        (lambda: failure().unlink(), "failed.json: sealed, and not there"),
-        (lambda: shutil.rmtree(RESULTS / "failed"), "failed.json: sealed, and not there"),
-        (lambda: edit(ENCODER, lambda r: r["recipe"].update(a=2)), "record.json: its id is not"),
-        (lambda: ENCODER.write_text("{"), "record.json: not readable as JSON"),
+        (lambda: (RESULTS / "cells.parquet").unlink(), "cells.parquet: sealed, but missing"),
+        (lambda: failure().unlink(), "failed.json: sealed, but missing"),
+        (lambda: shutil.rmtree(RESULTS / "failed"), "failed.json: sealed, but missing"),
+        (lambda: edit(ENCODER, lambda r: r["recipe"].update(a=2)), "record.json: its id does not"),
+        (lambda: ENCODER.write_text("{"), "record.json: invalid JSON"),
         (lambda: edit(seal_path(RESULTS), lambda s: s["failed"].clear()), "seal.json: it was edit"),
     ],
 )
@@ -106,7 +106,7 @@ def test_a_lost_failure_is_not_sealed_away(finished):
     kept = lost.read_bytes()
     lost.unlink()
 
-    with pytest.raises(InputError, match=r"failed\.json: sealed in .* bring it back"):
+    with pytest.raises(InputError, match=r"failed\.json: sealed in .* restore it"):
         sealed()
 
     assert read_seal(seal_path(RESULTS)) == before
@@ -126,13 +126,13 @@ def test_an_edited_record_is_not_sealed(finished):
 @fault(
     "Hostile input",
     "an edited seal",
-    "refused: `bring back the committed one`; nothing is sealed upon it",
+    "refused: `restore the committed one`; nothing is sealed upon it",
 )
 def test_an_edited_seal_is_not_built_upon(finished):
     sealed()
     edit(seal_path(RESULTS), lambda seal: seal["records"].clear())
 
-    with pytest.raises(InputError, match="bring back the committed one"):
+    with pytest.raises(InputError, match="restore the committed one"):
         sealed()
 
 
@@ -140,13 +140,13 @@ def test_an_edited_seal_is_not_built_upon(finished):
 def test_a_file_that_is_no_seal_is_refused(finished, text):
     seal_path(RESULTS).write_text(text)
 
-    with pytest.raises(InputError, match=r"seal\.json: .*; bring back the committed one"):
+    with pytest.raises(InputError, match=r"seal\.json: .*; restore the committed one"):
         read_seal(seal_path(RESULTS))
 
 
 def test_a_study_that_was_never_sealed_says_so(finished):
     assert read_seal(seal_path(RESULTS)) is None
-    with pytest.raises(InputError, match="folk seal` writes it"):
+    with pytest.raises(InputError, match="write it with `python -m folk seal`"):
         seal_problems(RESULTS)
 
 

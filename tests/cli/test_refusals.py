@@ -132,11 +132,11 @@ def test_wrong_recipes_and_settings_are_named(tmp_path, images):
 
     refused(
         pretrain(tmp_path, dataset, "encoder.timm_name=vit_smal_patch16_224"),
-        "timm knows no 'vit_smal_patch16_224'",
+        "unknown timm model 'vit_smal_patch16_224'",
         "did you mean 'vit_small_patch16_224'",
     )
     refused(pretrain(tmp_path, dataset, "optim.bacth=4"), "optim.bacth", "did you mean 'batch'")
-    refused(pretrain(tmp_path, dataset, "optim.batch"), "write KEY=VALUE")
+    refused(pretrain(tmp_path, dataset, "optim.batch"), "expected KEY=VALUE")
     refused(pretrain(tmp_path, dataset), "4 images do not fill one batch of 64")
     refused(pretrain(tmp_path, tmp_path / "dataset.json"), "no such file or folder")
     assert not (tmp_path / "mfm").exists()

@@ -127,7 +127,7 @@ def test_a_decoder_lets_positions_speak_with_each_other():
 
 
 def test_a_decoder_for_another_encoder_than_a_vit_is_refused():
-    with pytest.raises(InputError, match="decoder_depth: the decoder is for ViTs, not for ResNet"):
+    with pytest.raises(InputError, match="decoder_depth: the decoder needs a ViT, got ResNet"):
         ReconstructionHead.for_encoder(create_encoder("resnet10t", {}), decoder_depth=1)
 
 

@@ -76,7 +76,10 @@ def test_an_image_is_cut_first_and_corrupted_then(image):
 
 @pytest.mark.parametrize(
     ("name", "severity", "message"),
-    [("contrst", 1, "did you mean 'contrast'"), ("contrast", 6, "severity 6 is not 1 to 5")],
+    [
+        ("contrst", 1, "did you mean 'contrast'"),
+        ("contrast", 6, "invalid severity 6; expected 1 to 5"),
+    ],
 )
 def test_an_unknown_corruption_is_refused(name, severity, message):
     with pytest.raises(InputError, match=message):

@@ -69,10 +69,10 @@ def test_bytes_that_are_no_whole_image_are_refused_in_pillows_words(photo, damag
 
     with pytest.raises(InputError) as expected:
         decode_image(data, where=lambda: "here")
-    with pytest.raises(InputError, match=r"^here: not a whole image") as found:
+    with pytest.raises(InputError, match=r"^here: expected a whole image") as found:
         decode_pixels(data, where=lambda: "here")
     assert str(found.value) == str(expected.value)
-    with pytest.raises(InputError, match=r"^here: not a whole image"):
+    with pytest.raises(InputError, match=r"^here: expected a whole image"):
         check_image(data, where=lambda: "here")
 
 
@@ -84,9 +84,9 @@ def test_the_check_before_storing_refuses_what_ends_too_early(photo, form):
     # Not closer to the end: a JPEG without its last bytes may still have all its pixels.
     for kept in (0.3, 0.7, 0.97):
         cut_short = data[: int(kept * len(data))]
-        with pytest.raises(InputError, match="not a whole image"):
+        with pytest.raises(InputError, match="expected a whole image"):
             decode_image(cut_short, where=str)
-        with pytest.raises(InputError, match="not a whole image"):
+        with pytest.raises(InputError, match="expected a whole image"):
             check_image(cut_short, where=str)
 
 

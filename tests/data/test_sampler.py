@@ -78,7 +78,7 @@ def test_evaluation_shows_every_image_once_without_padding(length, world):
 
 
 def test_a_batch_that_processes_cannot_share_is_refused():
-    with pytest.raises(InputError, match="batch 10 cannot be shared by 4 processes"):
+    with pytest.raises(InputError, match="batch 10 is not divisible by 4 processes"):
         EpochSampler(100, batch=10, world=4)
 
 

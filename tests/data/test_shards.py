@@ -150,7 +150,7 @@ def test_the_manifest_names_the_digest_and_the_place_of_each_image(scenes_folder
 
 
 def test_an_unknown_split_is_refused_with_the_nearest_name(scenes):
-    with pytest.raises(InputError, match="no split 'vall'; did you mean 'val'"):
+    with pytest.raises(InputError, match=r"unknown split 'vall' of .*; did you mean 'val'"):
         scenes.split("vall")
 
 
@@ -168,7 +168,7 @@ def test_an_empty_split_is_refused(copy):
 def test_a_missing_shard_is_refused(copy):
     (copy / "shards" / "val-00000.arrow").unlink()
 
-    with pytest.raises(InputError, match=r"val-00000\.arrow: this shard is missing"):
+    with pytest.raises(InputError, match=r"val-00000\.arrow: missing shard"):
         PreparedData.open(copy)
 
 
@@ -176,9 +176,9 @@ def test_a_truncated_shard_is_refused(copy):
     path = copy / "shards" / "val-00000.arrow"
     path.write_bytes(path.read_bytes()[:-100])
 
-    with pytest.raises(InputError, match=r"val-00000\.arrow: \d+ bytes where"):
+    with pytest.raises(InputError, match=r"val-00000\.arrow: expected \d+ bytes"):
         PreparedData.open(copy)
-    with pytest.raises(InputError, match=r"val-00000\.arrow: not a whole shard"):
+    with pytest.raises(InputError, match=r"val-00000\.arrow: invalid or truncated shard"):
         ImageTable([path])
 
 
@@ -188,7 +188,7 @@ def test_an_arrow_file_of_something_else_is_refused(tmp_path):
     with pa.ipc.new_file(path, table.schema) as writer:
         writer.write_table(table)
 
-    with pytest.raises(InputError, match=r"not a whole shard .*its columns are x"):
+    with pytest.raises(InputError, match=r"invalid or truncated shard .*its columns are x"):
         ImageTable([path])
 
 
@@ -202,7 +202,7 @@ def test_a_manifest_of_another_data_set_is_refused(copy):
     table = pq.read_table(path)
     pq.write_table(table.slice(0, 50), path)
 
-    with pytest.raises(InputError, match=r"manifest\.parquet: images by split are"):
+    with pytest.raises(InputError, match=r"manifest\.parquet: expected images by split"):
         PreparedData.open(copy)
 
 

@@ -30,7 +30,7 @@ from folk.evidence.results.evidence import read_json
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
 from folk.slurm import states
-from folk.slurm.driver_note import LOCKS, NOTES, leave_note, lines_about_the_lock
+from folk.slurm.driver_note import LOCKS, NOTES, describe_lock, leave_note
 from folk.slurm.duration import parse_minutes
 from folk.slurm.ledger import Ledger, Submission, progress_of
 from folk.slurm.queues import read_gpus, read_partitions
@@ -258,7 +258,7 @@ def _note(path: Path) -> object:
     with chdir(path.parents[3]):
         LOCKS.mkdir(parents=True, exist_ok=True)
         (LOCKS / "0.input.lock").touch()
-        lines = lines_about_the_lock()
+        lines = describe_lock()
         leave_note().unlink()
         return lines
 

@@ -307,7 +307,7 @@ def test_colors_and_classes_of_a_card_are_counted(copy):
 
     card = json.loads((copy / "classifier.json").read_text())
     put(copy / "classifier.json", json.dumps(card | {"classes": ["a"]}).encode())
-    assert "1 classes are named" in refusal(READERS["card of a classifier"], copy)
+    assert "expected num_classes 1" in refusal(READERS["card of a classifier"], copy)
 
 
 @fault(
@@ -348,7 +348,7 @@ def resume(work: Path, part: torch.nn.Module, identity: str) -> None:
 def test_a_checkpoint_of_other_parts_is_refused(tmp_path, state):
     save_checkpoint(tmp_path / "checkpoint.pt", "id", 1, state)
 
-    with pytest.raises(InputError, match=r"checkpoint\.pt: its 'model' is not .* delete it"):
+    with pytest.raises(InputError, match=r"checkpoint\.pt: 'model' does not fit .* delete"):
         resume(tmp_path, torch.nn.Linear(2, 2), "id")
 
 
@@ -363,7 +363,7 @@ def test_a_checkpoint_of_another_recipe_is_not_continued(tmp_path, capsys):
 
     resume(tmp_path, torch.nn.Linear(2, 2), "id")
 
-    assert "of another recipe, seed, data or code; starting anew" in capsys.readouterr().err
+    assert "made by another recipe, seed, data or code; starting anew" in capsys.readouterr().err
 
 
 @fault(
@@ -385,5 +385,5 @@ def test_a_damaged_line_within_a_history_is_not_taken_for_its_end(copy):
     lines = path.read_text().splitlines()
     put(path, "\n".join([*lines[:3], lines[3][:9], *lines[4:]]).encode())
 
-    with pytest.raises(InputError, match=r"metrics\.jsonl:4: not a line of a history"):
+    with pytest.raises(InputError, match=r"metrics\.jsonl:4: invalid line of a history"):
         read_history(path)

@@ -181,11 +181,11 @@ def test_a_job_on_a_full_disk_ends_in_one_line_and_can_be_called_again(
 
 
 @fault("Disk", "a folder that stands where a file shall be written",
-       "refused: `a folder, where a file shall be written`; the folder stays as it is")  # fmt: skip
+       "refused: `expected a file to write, got a folder`; the folder stays as it is")  # fmt: skip
 def test_a_folder_in_the_place_of_a_file_is_refused_and_kept(tmp_path):
     (tmp_path / "record.json/kept").mkdir(parents=True)
 
-    with pytest.raises(InputError, match=r"record\.json: a folder, where a file shall be written"):
+    with pytest.raises(InputError, match=r"record\.json: expected a file to write, got a folder"):
         write_json(tmp_path / "record.json", {})
 
     assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["record.json", "kept"]
@@ -197,7 +197,7 @@ def test_a_folder_in_the_place_of_a_file_is_refused_and_kept(tmp_path):
     "refused, with the name of the file",
 )
 def test_a_read_only_folder_of_results_is_refused_by_name():
-    reason = "(Permission denied); let it be written"
+    reason = "(Permission denied); make it writable"
     with read_only_folder() as folder:
         for path in (folder / "record.json", folder / "pretrain/folk-s0/record.json"):
             with pytest.raises(UnwritableError) as refused:

@@ -82,7 +82,10 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, form, monkeypatch):
             tar.addfile(info, io.BytesIO(zeros))
     assert path.stat().st_size < len(zeros) / 100
 
-    with open_archive(path) as archive, pytest.raises(InputError, match="no archive of images"):
+    with (
+        open_archive(path) as archive,
+        pytest.raises(InputError, match="an archive of images does not"),
+    ):
         list(archive.members())
 
 
@@ -100,7 +103,7 @@ def test_a_member_larger_than_any_image_is_not_read(tmp_path, monkeypatch):
 
     with open_archive(tmp_path / "a.tar") as archive:
         (member,) = archive.members()
-        with pytest.raises(InputError, match=r"a/1\.jpg: 101 bytes, no image is so large"):
+        with pytest.raises(InputError, match=r"a/1\.jpg: 101 bytes is too large"):
             archive.read(member)
 
 
@@ -185,7 +188,7 @@ def test_a_checkpoint_never_runs(tmp_path, trap, bare):
 @fault(
     "Hostile input",
     "somebody else's weights that are a pickle with code in it, whatever the file is called",
-    "refused: `not a file of weights alone`; nothing of it runs",
+    "refused: `expected only weights`; nothing of it runs",
 )
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors", "w.bin", "w.npz"])
 @pytest.mark.parametrize("bare", [False, True])
@@ -198,7 +201,7 @@ def test_external_weights_never_run(tmp_path, trap, name, bare):
     vit = {"img_size": 32, "patch_size": 16, "embed_dim": 12, "depth": 1, "num_heads": 2}
     encoder = create_encoder("vit_tiny_patch16_224", vit)
 
-    with pytest.raises(InputError, match="not a file of weights alone"):
+    with pytest.raises(InputError, match="expected only weights"):
         load_external(encoder, path, sha256=sha256_of(path))
 
 
@@ -275,15 +278,13 @@ def test_a_record_leads_nowhere(finished, path, monkeypatch):  # noqa: F811
         Path, "open", lambda self, *a, **k: (opened.append(self), real(self, *a, **k))[1]
     )
 
-    with pytest.raises(
-        InputError, match=r"record\.json: (it stands here and speaks of|not a record)"
-    ):
+    with pytest.raises(InputError, match=r"record\.json: (lists an output outside|invalid record)"):
         Chain(RESULTS).at(RECORD)
-    with pytest.raises(InputError, match=r"record\.json: (it stands here|not a record)"):
+    with pytest.raises(InputError, match=r"record\.json: (lists an output outside|invalid record)"):
         adopt("demo", RESULTS, ["adopt"])
-    with pytest.raises(InputError, match=r"record\.json: (it stands here|not a record)"):
+    with pytest.raises(InputError, match=r"record\.json: (lists an output outside|invalid record)"):
         export_crate(load_study(STUDY), STUDY, Chain(RESULTS), Path("crate"))
-    with pytest.raises(InputError, match=r"record\.json: (it stands here|not a record)"):
+    with pytest.raises(InputError, match=r"record\.json: (lists an output outside|invalid record)"):
         write_seal(load_study(STUDY), STUDY, RESULTS)
     assert not [p for p in opened if p.name == "passwd"]
     assert not Path("crate").exists()
@@ -293,7 +294,7 @@ def test_a_record_leads_nowhere(finished, path, monkeypatch):  # noqa: F811
 @fault(
     "Hostile input",
     "a data set that names a shard outside of its folder",
-    "refused: `is not the name of a shard`",
+    "refused: `invalid shard name`",
 )
 @pytest.mark.parametrize("shard", ["../../x-00000.arrow", "/etc/x-00000.arrow"])
 def test_a_shard_outside_of_the_data_set_is_not_opened(tmp_path, shard):
@@ -302,7 +303,7 @@ def test_a_shard_outside_of_the_data_set_is_not_opened(tmp_path, shard):
             "shards": {shard: {"rows": 1, "bytes": 1, "sha256": "0" * 64}}}  # fmt: skip
     (tmp_path / "dataset.json").write_text(json.dumps(said))
 
-    with pytest.raises(InputError, match=r"dataset\.json: '.*' is not the name of a shard"):
+    with pytest.raises(InputError, match=r"dataset\.json: invalid shard name '.*'"):
         PreparedData.open(tmp_path)
 
 
@@ -313,7 +314,7 @@ def test_a_shard_outside_of_the_data_set_is_not_opened(tmp_path, shard):
 )
 def test_a_commit_is_never_an_option(finished):  # noqa: F811
     edit(RECORD, lambda record: record["code"].update(commit="--output=stolen"))
-    with pytest.raises(InputError, match=r"record\.json: not a record: code\.commit"):
+    with pytest.raises(InputError, match=r"record\.json: invalid record: code\.commit"):
         read_record(RECORD)
 
     git("init", "-q")
@@ -392,7 +393,7 @@ def test_what_a_link_leads_to_is_neither_touched_nor_given_away(finished, tmp_pa
     shutil.rmtree(RESULTS / "work")
 
     adopt("demo", RESULTS, ["adopt"])
-    with pytest.raises(InputError, match=r"tables/diary\.md: a link that leads out of the study"):
+    with pytest.raises(InputError, match=r"tables/diary\.md: link to .*, outside of the study"):
         export_crate(
             load_study(STUDY), STUDY, Chain(RESULTS), Path("crate"),
             products=[RESULTS / "tables/diary.md"],

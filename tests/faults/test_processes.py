@@ -187,7 +187,7 @@ def test_what_a_job_reads_is_never_newer_than_what_it_makes(tmp_path, capfd, mon
     said = capfd.readouterr().err
     for path in (recipe, data / "dataset.json"):
         assert path.stat().st_mtime <= made
-        assert f"{path}: its time stamp was ahead of the clock" in said
+        assert f"{path}: its mtime was ahead of the clock" in said
 
 
 @fault(

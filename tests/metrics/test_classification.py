@@ -96,5 +96,5 @@ def test_more_guesses_than_were_stored_are_refused():
 def test_a_file_that_holds_no_predictions_is_named(tmp_path):
     (tmp_path / "p.parquet").write_bytes(b"not parquet")
 
-    with pytest.raises(InputError, match=r"p\.parquet: not readable as predictions"):
+    with pytest.raises(InputError, match=r"p\.parquet: invalid predictions"):
         top_k_of_file(tmp_path / "p.parquet")

@@ -62,7 +62,7 @@ def test_what_is_no_such_file_is_refused(tmp_path):
     path.write_bytes(b"PAR1")
 
     for place in (path, tmp_path / "none.parquet"):
-        with pytest.raises(InputError, match=f"{place.name}: not readable as predictions of var"):
+        with pytest.raises(InputError, match=f"{place.name}: invalid predictions of var"):
             accuracy_of_variants(place)
 
 

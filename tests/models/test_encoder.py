@@ -133,7 +133,7 @@ def test_weights_of_another_architecture_are_refused_by_key(tmp_path):
     description["timm_args"]["depth"] = 3
     (tmp_path / "encoder.json").write_text(json.dumps(description))
 
-    with pytest.raises(InputError, match=r"lacks blocks\.2"):
+    with pytest.raises(InputError, match=r"missing keys blocks\.2"):
         load_encoder(tmp_path)
 
 
@@ -150,10 +150,10 @@ def test_a_missing_file_is_named(tmp_path, broken):
     ("change", "complaint"),
     [
         (lambda said: said.pop("mean"), "encoder.json: mean: .*run the pre-training again"),
-        (lambda said: said.pop("format"), "encoder.json: not format 1"),
+        (lambda said: said.pop("format"), "encoder.json: expected format 1"),
         (
             lambda said: said.update(format=2),
-            "not format 1, which this version reads; run the pre-training again",
+            "expected format 1; run the pre-training again",
         ),
     ],
 )

@@ -238,8 +238,8 @@ def test_a_file_without_the_deviation_of_some_kind_is_refused(tmp_path):
     ("arguments", "message"),
     [
         (["config/demo.yaml", "--power"], "scale is 'demo', so no number gets a verdict"),
-        (["config/paper.yaml", "--sd", "0.1"], "belong to --power"),
-        (["config/paper.yaml", "--power", "--sd-pretrain", "0.2"], "a part of --sd, which is 0.08"),
+        (["config/paper.yaml", "--sd", "0.1"], "need --power"),
+        (["config/paper.yaml", "--power", "--sd-pretrain", "0.2"], "must not exceed --sd 0.08"),
     ],
 )
 def test_a_question_that_cannot_be_answered_is_one_line(arguments, message):

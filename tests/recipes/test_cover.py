@@ -75,7 +75,7 @@ def test_named_rows_are_kept_and_no_others(small):
     assert cover.rows == ["wide"]
     assert cover.evaluations == {"full": ["wide"], "few": ["wide"], "on-r": ["wide"]}
     assert cover.data == ["imagenet", "r"]
-    with pytest.raises(InputError, match="--rows wid: no such encoder row; did you mean 'wide'"):
+    with pytest.raises(InputError, match="--rows wid: unknown encoder row; did you mean 'wide'"):
         smallest_cover(small, recipes_of(small, PATH), ["wid"])
 
 

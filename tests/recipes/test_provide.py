@@ -22,7 +22,7 @@ def recipe(name):
 
 
 def test_a_recipe_must_have_the_archives_of_its_kind():
-    with pytest.raises(InputError, match=r"devkit, train, val; found devkit, extra, train, val"):
+    with pytest.raises(InputError, match=r"devkit, train, val, got devkit, extra, train, val"):
         load_recipe(
             "prepare",
             FOLDER / "prepare/imagenet.yaml",
@@ -51,11 +51,15 @@ def test_an_entry_that_fits_its_recipe_has_no_problem():
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
-        ("imagenet", {"archives": IMAGENET | {"kit": "x"}}, "named 'kit'; did you mean 'devkit'"),
-        ("imagenet", {}, "'devkit' is missing; give the path of ILSVRC2012_devkit_t12.tar.gz"),
-        ("imagenet", {"archives": IMAGENET, "source": "x"}, "reads no folder; leave it out"),
-        ("image-folder", {}, "source is missing; give the folder"),
-        ("image-folder", {"source": "x", "archives": {"val": "x"}}, "reads none named 'val'"),
+        (
+            "imagenet",
+            {"archives": IMAGENET | {"kit": "x"}},
+            "did you mean 'devkit'",
+        ),
+        ("imagenet", {}, "missing 'devkit'; give the path of ILSVRC2012_devkit_t12.tar.gz"),
+        ("imagenet", {"archives": IMAGENET, "source": "x"}, "takes no folder; remove it"),
+        ("image-folder", {}, "source: missing; give the folder"),
+        ("image-folder", {"source": "x", "archives": {"val": "x"}}, "unknown archive 'val'"),
     ],
 )
 def test_an_entry_that_does_not_fit_its_recipe_is_explained(name, values, message):

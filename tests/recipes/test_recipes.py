@@ -69,14 +69,14 @@ def test_prose_and_runtime_do_not_decide_a_result():
             1.0,
             r"method\.filter\.radios: unknown key; did you mean 'radius'",
         ),
-        ("method.filter", None, "give one of 'filter' and 'degradation', found none"),
-        ("method.degradation", {"kind": "sr", "factor": 8}, "found both"),
+        ("method.filter", None, "expected one of 'filter' and 'degradation', got none"),
+        ("method.degradation", {"kind": "sr", "factor": 8}, "got both"),
         ("encoder.checkpoint", {"sha256": "0123"}, r"encoder\.checkpoint\.sha256: .*pattern"),
         ("method.reconstruction.average_spectrum", True, r"average_spectrum mixes .* region: all"),
         ("method.reconstruction.decoder_depth", -1, "greater than or equal to 0"),
-        ("optim", None, "give both 'method' and 'optim'"),
-        ("optim.warmup_epochs", 99.0, "leaves nothing"),
-        ("assume", {"optim.nothing": "why"}, "which this recipe lacks"),
+        ("optim", None, "expected both 'method' and 'optim'"),
+        ("optim.warmup_epochs", 99.0, "must be below epochs"),
+        ("assume", {"optim.nothing": "why"}, "of this recipe"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(key, value, message):
@@ -97,7 +97,7 @@ def test_bases_that_lead_in_a_circle_are_refused(tmp_path):
     (tmp_path / "a.yaml").write_text("base: b\n")
     (tmp_path / "b.yaml").write_text("base: a\n")
 
-    with pytest.raises(InputError, match="leads back to itself"):
+    with pytest.raises(InputError, match="forms a cycle"):
         load_recipe("pretrain", tmp_path / "a.yaml")
 
 
@@ -166,7 +166,7 @@ def test_somebody_elses_weights_are_not_trained_on():
 
     scratch = load_recipe("pretrain", FOLDER / "pretrain/demo-scratch.yaml", changes)
     assert scratch.encoder.checkpoint.prefix == ""
-    with pytest.raises(InputError, match="taken as it is"):
+    with pytest.raises(InputError, match="is not trained further"):
         load_recipe("pretrain", MFM, changes)
 
 
@@ -224,9 +224,9 @@ def test_a_filter_or_degradation_whose_keys_do_not_fit_each_other_is_refused_in_
 @pytest.mark.parametrize(
     ("stage", "changes", "message"),
     [
-        ("segment", {"window.size": 64}, r"window\.size 64 must be augment\.crop 32"),
-        ("segment", {"window.stride": 33}, r"window\.stride 33 would leave gaps"),
-        ("probe", {"knn.k": [20, 20]}, r"knn: k \[20, 20\]: a value stands there twice"),
+        ("segment", {"window.size": 64}, r"window\.size 64 must equal augment\.crop 32"),
+        ("segment", {"window.stride": 33}, r"window\.stride 33 leaves gaps"),
+        ("probe", {"knn.k": [20, 20]}, r"knn: k \[20, 20\]: duplicate value"),
         ("probe", {"knn.k": []}, r"knn\.k: .*at least 1"),
         ("probe", {"linear.feature": "last-cls"}, r"linear\.feature: .*'last-4-cls'"),
     ],

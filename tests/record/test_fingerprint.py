@@ -153,7 +153,7 @@ def test_an_unknown_module_is_refused_with_the_nearest_name(package):
 def test_a_module_that_is_not_python_is_refused_with_its_line(package):
     (package / "folk/late.py").write_text("x = 1\ndef broken(:\n")
 
-    with pytest.raises(InputError, match=r"late\.py:2: not readable as Python"):
+    with pytest.raises(InputError, match=r"late\.py:2: invalid Python"):
         code_fingerprint("folk.stages.train", package)
 
 

@@ -95,7 +95,7 @@ def test_metrics_that_the_predictions_contradict_are_refused(tree, folder, metri
     metrics = json.loads(path.read_text())
     path.write_text(json.dumps(metrics | {metric: metrics[metric] + 0.005}))
 
-    with pytest.raises(InputError, match=f"{folder}/metrics.json: {metric} is"):
+    with pytest.raises(InputError, match=f"{folder}/metrics.json: expected {metric}"):
         collected(tree)
 
 
@@ -108,14 +108,14 @@ def test_two_seeds_whose_predictions_were_swapped_are_noticed(tree):
     one.write_bytes(two.read_bytes())
     two.write_bytes(kept)
 
-    with pytest.raises(InputError, match="the predictions beside it give"):
+    with pytest.raises(InputError, match="from the stored predictions"):
         collected(tree)
 
 
 def test_missing_predictions_are_refused_because_nothing_can_be_checked(tree):
     (tree.results / "finetune" / "folk-s0" / "full" / "predictions.parquet").unlink()
 
-    with pytest.raises(InputError, match=r"predictions\.parquet: not readable"):
+    with pytest.raises(InputError, match=r"predictions\.parquet: invalid"):
         collected(tree)
 
 
@@ -125,7 +125,7 @@ def test_a_metric_that_is_not_there_is_refused_with_the_nearest_name(tree):
     metrics["top1_lost"] = metrics.pop("top1_last")
     path.write_text(json.dumps(metrics))
 
-    with pytest.raises(InputError, match="no metric is named 'top1_last'; did you mean"):
+    with pytest.raises(InputError, match="unknown metric 'top1_last'; did you mean"):
         collected(tree)
 
 
@@ -134,7 +134,7 @@ def test_a_metric_that_is_no_finite_number_is_refused(tree, value):
     path = tree.results / "finetune" / "folk-s0" / "full" / "metrics.json"
     path.write_text(f'{{"top1_last": {value}}}')
 
-    with pytest.raises(InputError, match=r"not a finite number|is no number"):
+    with pytest.raises(InputError, match=r"not a finite number|is not a number"):
         collected(tree)
 
 
@@ -269,7 +269,7 @@ def test_cells_that_cannot_be_read_are_refused(tmp_path, content):
     path = tmp_path / "cells.parquet"
     path.write_bytes(content)
 
-    with pytest.raises(InputError, match="not readable as cells"):
+    with pytest.raises(InputError, match="invalid cells"):
         read_cells(path)
 
 
@@ -285,5 +285,5 @@ def test_no_published_number_stands_beside_what_belongs_to_one_machine(tree):
     tree.study_path.write_text(text.replace(column, column + published))
     study = load_study(tree.study_path)
 
-    with pytest.raises(InputError, match="images_per_second belongs to one machine"):
+    with pytest.raises(InputError, match="images_per_second depends on the machine"):
         collect_cells(study, tree.results, load_published(tree.published))

@@ -61,7 +61,7 @@ def test_a_cell_is_what_the_predictions_of_its_seeds_give(tree, published, first
     assert cell.boot_low <= cell.value + 1e-9
     assert cell.value <= cell.boot_high + 1e-9
     assert cell.verdict == "not comparable (scale)"
-    with pytest.raises(InputError, match="no cell is named"):
+    with pytest.raises(InputError, match="unknown cell"):
         derive_cell(tree.study, Evidence(tree.study, tree.results), published, f"finetune/{name}/?")
 
 

@@ -67,7 +67,7 @@ def test_only_the_slurm_executor_is_replaced(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_plugin_that_was_not_tested_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(watch, "version", lambda _name: "2.9.0")
-    with pytest.raises(WorkflowError, match=r"2\.9\.0: jobs on SLURM are watched with 2\.8\.0"):
+    with pytest.raises(WorkflowError, match=r"expected version 2\.8\.0, got 2\.9\.0"):
         object.__new__(Watch).__post_init__()
 
 

@@ -62,31 +62,31 @@ def test_a_good_site_has_nothing_to_mend(slurm: FakeSlurm, write):
         (
             "account: vision",
             "account: visio",
-            "cluster.yaml:1: account: SLURM lets you use no account 'visio';"
-            " did you mean 'vision'?",
+            "cluster.yaml:1: account: unknown account 'visio'; did you mean 'vision'?",
         ),
         (
             "partition: cpu",
             "partition: cpus",
-            "cluster.yaml:2: cpu.partition: SLURM has no partition 'cpus'; did you mean 'cpu'?",
+            "cluster.yaml:2: cpu.partition: unknown partition 'cpus'; did you mean 'cpu'?",
         ),
         (
             "a100",
             "l40s",
-            "cluster.yaml:3: gpu.gpu_model: partition 'gpu' has no GPU 'l40s'; known: a100, v100",
+            "cluster.yaml:3: gpu.gpu_model: unknown GPU 'l40s' in partition 'gpu';"
+            " known: a100, v100",
         ),
         (
             "a100",
             "v100",
-            "cluster.yaml:3: gpu.partition: 'pretrain' asks for 8 GPUs, 96 CPUs, 500000 MB on one"
+            "cluster.yaml:3: gpu.partition: 'pretrain' needs 8 GPUs, 96 CPUs, 500000 MB on one"
             " node, partition 'gpu' has none such (at most 4 GPUs, 96 CPUs, 1000000 MB);"
-            " name another, or ask for less in 'resources' of the study",
+            " name another, or lower 'resources' of the study",
         ),
         (
             ", longest_runtime: 1-00:00:00",
             "",
-            "cluster.yaml:3: gpu.longest_runtime: 'pretrain' asks for up to 7-00:00:00, partition"
-            " 'gpu' ends jobs after 1-00:00:00; write \"1-00:00:00\" here, and it goes on in"
+            "cluster.yaml:3: gpu.longest_runtime: 'pretrain' needs up to 7-00:00:00, partition"
+            " 'gpu' ends jobs after 1-00:00:00; write \"1-00:00:00\" here, and it continues in"
             " another job",
         ),
         (
@@ -119,7 +119,7 @@ def test_what_cannot_go_on_in_another_job_is_not_cut(slurm: FakeSlurm, write):
 
     assert file.site.runtime(long) == 5000
     (line,) = said(file, long)
-    assert "'prepare' asks for 3-11:20:00, partition 'cpu' ends jobs after 2-00:00:00" in line
+    assert "'prepare' needs 3-11:20:00, partition 'cpu' ends jobs after 2-00:00:00" in line
     assert "lower resources.prepare.runtime of the study" in line
 
 
@@ -132,7 +132,7 @@ def test_no_file_is_well_where_the_defaults_do(slurm: FakeSlurm, tmp_path: Path)
     slurm.says("scontrol", ENFORCED)
     first, second = said(file, PREPARE)
     assert first == "cluster.example.yaml and fill it in"
-    assert second.endswith("account: SLURM takes no job without an account here")
+    assert second.endswith("account: missing; SLURM requires an account here")
 
 
 def test_a_default_account_is_one(slurm: FakeSlurm, write):
@@ -161,7 +161,7 @@ def test_a_controller_that_is_away_is_said(slurm: FakeSlurm):
 
 def test_no_slurm_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match="sinfo: no such command here"):
+    with pytest.raises(InputError, match="sinfo: no such command"):
         ask_slurm()
 
 
@@ -171,7 +171,10 @@ def test_no_slurm_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         ("cpu: {partitoin: cpu}", r"cluster.yaml:1: cpu.partitoin: unknown key; did you mean"),
         ("cpu: {extra: --mem=3}", r"cpu.extra: --mem comes from the keys of this file or"),
         ("cpu: {extra: -p x}", r"cpu.extra: -p comes from the keys of this file or"),
-        ("gpu: {longest_runtime: soon}", r"longest_runtime: 'soon' is no duration; write minutes"),
+        (
+            "gpu: {longest_runtime: soon}",
+            r"longest_runtime: invalid duration 'soon'; write minutes",
+        ),
         ("gpu: {longest_runtime: infinite}", r"longest_runtime: .*valid integer"),
         ("account: a b", r"cluster.yaml:1: account: "),
     ],

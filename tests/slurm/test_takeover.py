@@ -38,7 +38,7 @@ def test_a_live_job_is_attached_to():
     [
         (replace(JOB, digest="other"), "from other values, code or inputs"),
         (replace(JOB, reads_new=True), "reads results that are to be made again"),
-        (replace(JOB, is_needed=False), "would make again what stands there"),
+        (replace(JOB, is_needed=False), "would make existing results again"),
     ],
 )
 def test_a_live_job_that_makes_something_else_is_refused_with_what_to_do(job: Wanted, reason: str):
@@ -111,7 +111,7 @@ def test_the_ledger_owes_an_end_until_one_is_noted(tmp_path: Path):
 
 def test_a_damaged_ledger_is_not_taken_for_an_empty_one(tmp_path: Path):
     (tmp_path / "17.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"17\.json: not a submission.*delete the file"):
+    with pytest.raises(ValueError, match=r"17\.json: invalid submission.*delete the file"):
         Ledger(tmp_path).owed()
 
 
@@ -139,23 +139,23 @@ def test_a_lock_of_a_dead_driver_is_told_from_that_of_a_live_one(locked: Path):
     )
     assert driver.stdout is not None
     driver.stdout.readline()
-    assert "is at work in this folder; do not unlock" in driver_note.lines_about_the_lock()[0]
+    assert "is running in this folder; do not unlock" in driver_note.describe_lock()[0]
     driver.kill()
     driver.wait()
-    assert "call snakemake once more with --unlock" in driver_note.lines_about_the_lock()[0]
+    assert "call snakemake once with --unlock" in driver_note.describe_lock()[0]
 
 
 def test_a_driver_of_another_host_is_to_be_looked_for_there(locked: Path):
     note = driver_note.leave_note()
     said = json.loads(note.read_text()) | {"host": f"not-{socket.gethostname()}"}
     note.write_text(json.dumps(said))
-    assert "see there whether it lives" in driver_note.lines_about_the_lock()[0]
+    assert "check on that host that it is gone" in driver_note.describe_lock()[0]
 
 
 def test_without_a_lock_there_is_nothing_to_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     driver_note.leave_note()
-    assert driver_note.lines_about_the_lock() == []
+    assert driver_note.describe_lock() == []
 
 
 def test_notes_of_dead_drivers_are_forgotten(locked: Path):

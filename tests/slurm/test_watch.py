@@ -17,7 +17,7 @@ def test_a_cancelled_job_fails_at_once_and_is_not_submitted_again(lab: Lab, tmp_
     driver = workflow.start()
     lab.run("scancel", workflow.wait_for_start())
     assert driver.wait(60) == 1
-    assert "ended: CANCELLED; somebody cancelled it" in workflow.said
+    assert "ended: CANCELLED; it was cancelled" in workflow.said
     assert len(workflow.submitted()) == 1
 
 
@@ -40,7 +40,7 @@ def test_a_driver_that_was_killed_is_followed_by_one_that_attaches(lab: Lab, tmp
     first.wait()
     refused = workflow.run()
     assert refused.returncode == 1
-    assert "is gone and has left its lock: call snakemake once more with --unlock" in refused.stdout
+    assert "is gone and has left its lock: call snakemake once with --unlock" in refused.stdout
     assert workflow.run("--unlock").returncode == 0
 
     second = workflow.start()
@@ -112,7 +112,7 @@ def test_a_training_that_stops_by_plan_goes_on(lab: Lab, tmp_path: Path):
     workflow.write("stop", "")
     done = workflow.run("--retries", "0")
     assert done.returncode == 0, done.stdout
-    assert "ended: FAILED, at update 4 (from 0); it goes on in another job" in done.stdout
+    assert "ended: FAILED, at update 4 (from 0); it continues in another job" in done.stdout
     assert [line.split()[1] for line in workflow.starts()] == ["0", "4"]
 
 
@@ -141,7 +141,7 @@ def test_a_job_that_saves_nothing_is_not_continued(lab: Lab, tmp_path: Path):
     job = workflow.wait_for_start()
     lab.run("scontrol", "update", f"jobid={job}", "EndTime=now+1")
     assert driver.wait(120) == 1
-    assert "ended: TIMEOUT; its time limit came before it had saved anything new" in workflow.said
+    assert "ended: TIMEOUT; it reached its time limit before saving anything new" in workflow.said
     assert workflow.submitted() == [job]
 
 

@@ -92,7 +92,7 @@ def test_what_is_not_the_machines_is_repeated_exactly(found, tmp_path, few_scene
 
 
 def test_a_row_without_pre_training_has_no_step(tmp_path, few_scenes):
-    with pytest.raises(InputError, match="cost of 'demo-scratch-s0': it is not pre-trained"):
+    with pytest.raises(InputError, match="cost of 'demo-scratch-s0': the row is not pre-trained"):
         measure(tmp_path, few_scenes, "demo-scratch")
 
     alone = measure(tmp_path, few_scenes, "demo-scratch", {"step": None})

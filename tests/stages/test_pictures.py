@@ -21,7 +21,7 @@ def test_a_batch_is_cut_into_equal_parts_that_fit(local_batch, max_batch, sizes)
 
 def test_too_few_images_for_a_batch_are_refused():
     assert whole_batches(130, 64, "images") == 2
-    with pytest.raises(InputError, match=r"images: 10 images do not fill one batch of 64"):
+    with pytest.raises(InputError, match=r"images: 10 images are fewer than one batch of 64"):
         whole_batches(10, 64, "images")
 
 

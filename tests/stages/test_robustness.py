@@ -156,7 +156,7 @@ def test_a_class_that_was_not_trained_on_is_refused_by_its_id(classifier_of_wnid
     ids = [WNIDS[0], "n99999999"]
     other = store(tmp_path / "other", ["ant", "bee"], {"val": 4}, ids, called=ids)
 
-    with pytest.raises(InputError, match=r"other: 1 classes of the test data .*: n99999999"):
+    with pytest.raises(InputError, match=r"other: test data: 1 unknown classes.*: n99999999"):
         measure(classifier_of_wnids, [clean, other], tmp_path / "work")
 
 
@@ -164,7 +164,7 @@ def test_a_classifier_without_ids_says_what_a_set_of_other_names_needs(classifie
     clean = store(tmp_path / "clean", CLASSES, {"val": 8}, WNIDS)
     part = store(tmp_path / "part", ["dog", "bee"], {"val": 4}, WNIDS[:2], called=WNIDS[:2])
 
-    with pytest.raises(InputError, match="part: the training data has no wnids"):
+    with pytest.raises(InputError, match="part: training data: missing wnids"):
         measure(classifier, [clean, part], tmp_path / "work")
 
 
@@ -172,7 +172,7 @@ def test_an_unknown_class_is_refused(classifier, tmp_path):
     clean = store(tmp_path / "clean", CLASSES, {"val": 8})
     other = store(tmp_path / "other", ["ant", "cow"], {"val": 4})
 
-    with pytest.raises(InputError, match="class 'cow' is none of the 4"):
+    with pytest.raises(InputError, match="unknown class 'cow', none of the classifier's 4"):
         measure(classifier, [clean, other], tmp_path / "work")
     assert not (tmp_path / "work/predictions-variants.parquet").exists()
 

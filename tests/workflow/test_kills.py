@@ -94,9 +94,7 @@ def test_drivers_do_not_disturb_each_other(copy):
     # It has removed Snakemake's locks of both studies; ours stands.
     fourth = copy.run(*DRIVER, DATA, *STUDY)
     assert fourth.returncode == 1
-    assert (
-        f"tiny: another call of snakemake is at work on it (process {first.pid} " in fourth.stderr
-    )
+    assert f"tiny: another call of snakemake is running it (process {first.pid} " in fourth.stderr
     assert first.poll() is None
 
     first.kill()

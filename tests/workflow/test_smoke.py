@@ -129,7 +129,7 @@ def test_nothing_is_made_of_an_encoder_of_a_smoke_run(smoke_run):
     )  # fmt: skip
 
     assert done.returncode == 2
-    assert "made by a smoke run; nothing else may be made of it" in done.stderr
+    assert "made by a smoke run; use inputs of a full run" in done.stderr
 
 
 def test_a_study_of_another_scale_has_no_smoke_run(smoke_run):

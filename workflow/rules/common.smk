@@ -18,7 +18,7 @@ from folk.evidence.audit.seal import read_seal, seal_path
 from folk.slurm.ask import ask_of, submitted_stages
 from folk.slurm.check import site_problems
 from folk.slurm.geometry import Geometry
-from folk.slurm.driver_note import lines_about_the_lock
+from folk.slurm.driver_note import describe_lock
 from folk.slurm.watch import put_in_place
 from folk.slurm.queues import ask_slurm
 from folk.slurm.site import load_site
@@ -248,7 +248,7 @@ def report_stale():
 def watch_slurm_jobs():
     """Let `--executor slurm` watch its jobs to their end; say who holds a lock that is left."""
     put_in_place()
-    for line in lines_about_the_lock():
+    for line in describe_lock():
         print(line, file=sys.stderr)
 
 

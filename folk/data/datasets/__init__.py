@@ -1,1 +1,1 @@
-"""The official archives of public data sets, read as they are served: nothing is unpacked."""
+"""Readers of public data sets' official archives, which are never unpacked."""

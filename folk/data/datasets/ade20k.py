@@ -1,7 +1,7 @@
-"""ADE20K as the scene parsing benchmark serves it: images, and 150 classes pixel by pixel.
+"""ADE20K from the scene parsing benchmark's archive: images and annotations of 150 classes.
 
-Annotations count from 1 and mean "none of the classes" by 0; here classes count from 0, and what is
-not to be learnt is 255.
+Annotations in the archive count from 1, and 0 is "no class"; here classes count from 0, and
+ignored pixels are 255.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,11 +20,11 @@ IGNORE = 255  # as in folk.data.joint, which needs torch
 
 
 def ade20k(archives: Mapping[str, Path], num_classes: int) -> Contents:
-    """Look into ADEChallengeData2016.zip; images have no label of their own.
+    """Read the contents of ADEChallengeData2016.zip; images have no image-level label.
 
     Args:
         archives: `images`, the zip.
-        num_classes: that its table of classes has.
+        num_classes: expected length of its table of classes.
 
     Raises:
         InputError: the archive is damaged, or lacks an annotation, an image or its table.
@@ -35,7 +35,7 @@ def ade20k(archives: Mapping[str, Path], num_classes: int) -> Contents:
         pairs = _pairs(archive)
     if len(names) != num_classes:
         raise InputError(
-            f"{path}: {CLASSES} has {len(names)} classes, archive.classes says {num_classes}"
+            f"{path}: expected {num_classes} classes (archive.classes), {CLASSES} has {len(names)}"
         )
 
     def images() -> Iterator[Entry]:
@@ -47,7 +47,7 @@ def ade20k(archives: Mapping[str, Path], num_classes: int) -> Contents:
     def recode(annotation: Any, where: Callable[[], str]) -> Any:
         ids = np.asarray(annotation)
         if ids.max() > num_classes:
-            raise InputError(f"{where()}: class {ids.max()}, known are 1 to {num_classes} and 0")
+            raise InputError(f"{where()}: invalid class {ids.max()}; expected 0 to {num_classes}")
         return np.where(ids == 0, IGNORE, ids - 1).astype(np.uint8)
 
     counts = {split: len(inside) for split, inside in pairs.items()}
@@ -55,7 +55,7 @@ def ade20k(archives: Mapping[str, Path], num_classes: int) -> Contents:
 
 
 def _pairs(archive: Archive) -> dict[str, dict[str, tuple[Member, Member]]]:
-    """By split and file name, both sorted: an image and its annotation."""
+    """Image and annotation by split and file name, both sorted."""
     found: dict[tuple[str, str], dict[str, Member]] = {}
     for member in archive.members():
         parts = member.name.split("/")
@@ -75,18 +75,18 @@ def _pairs(archive: Archive) -> dict[str, dict[str, tuple[Member, Member]]]:
         pairs[split] = {}
         for file, image in sorted(images.items()):
             if Path(file).stem not in stems:
-                raise InputError(f"{archive.locate(image)}: no annotation; get it again")
+                raise InputError(f"{archive.locate(image)}: missing annotation; get it again")
             pairs[split][file] = (image, stems[Path(file).stem])
     return pairs
 
 
 def _class_names(archive: Archive) -> list[str]:
-    """The last column of a table with a line of headings; the first one counts from 1."""
+    """Read the last column of the table of classes, whose first column counts from 1."""
     for member in archive.members():
         if f"/{member.name}".endswith(f"/{CLASSES}"):
             lines = archive.read(member).decode("utf-8", errors="replace").splitlines()[1:]
             rows = [[cell.strip() for cell in line.split("\t")] for line in lines if line.strip()]
             if [row[0] for row in rows] != [str(i + 1) for i in range(len(rows))]:
-                raise InputError(f"{archive.locate(member)}: its lines do not count from 1 on")
+                raise InputError(f"{archive.locate(member)}: lines are not numbered from 1")
             return [row[-1] for row in rows]
     raise InputError(f"{archive.where}: no {CLASSES} in it; get the official archive")

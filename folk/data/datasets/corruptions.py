@@ -1,6 +1,6 @@
 """ImageNet-C and ImageNet-C-bar: the validation images, corrupted, at several severities.
 
-Inside lie `<corruption>/<severity>/<wnid>/<image>`; every corruption at every severity becomes a
+Archives hold `<corruption>/<severity>/<wnid>/<image>`; every corruption at every severity becomes a
 split of its own, such as `gaussian_noise-3`. The number counts severities from the weakest.
 
 Source: hendrycks/robustness and facebookresearch/augmentation-corruption, the sets' own pages.
@@ -17,12 +17,12 @@ from folk.evidence.core.errors import InputError
 
 
 def corruptions(kind: str, archives: Mapping[str, Path], num_classes: int) -> Contents:
-    """Look into the archives; classes are in the order of their WordNet ids.
+    """Read the contents of the archives; classes are in the order of their WordNet ids.
 
     Args:
         kind: `imagenet-c` or `c-bar`.
-        archives: any number of them, by any names; no corruption lies in two.
-        num_classes: folders that all corruptions together have.
+        archives: any number of them, by any names; no corruption may be in two.
+        num_classes: number of class folders of all corruptions together.
 
     Raises:
         InputError: an archive is damaged or holds other folders.
@@ -35,14 +35,16 @@ def corruptions(kind: str, archives: Mapping[str, Path], num_classes: int) -> Co
         with open_archive(path) as archive:
             for _, corruption, severity, wnid in _places(archive):
                 if holds.setdefault(corruption, path) != path:
-                    raise InputError(f"{path}: '{corruption}' also lies in {holds[corruption]}")
+                    raise InputError(
+                        f"{path}: duplicate corruption '{corruption}', also in {holds[corruption]}"
+                    )
                 severities.setdefault(corruption, set()).add(severity)
                 sizes[corruption, severity] += 1
                 wnids.add(wnid)
     if len(wnids) != num_classes:
         raise InputError(
-            f"{', '.join(map(str, archives.values()))}: folders of {len(wnids)} classes, "
-            f"archive.classes says {num_classes}; get the official archives"
+            f"{', '.join(map(str, archives.values()))}: expected {num_classes} classes "
+            f"(archive.classes), got {len(wnids)}; get the official archives"
         )
     classes = sorted(wnids)
     label_of = {wnid: label for label, wnid in enumerate(classes)}
@@ -73,8 +75,8 @@ def _places(archive: Archive) -> Iterator[tuple[Member, str, str, str]]:
         parts = member.name.split("/")
         if len(parts) < 4 or not is_wnid(parts[-2]) or not _is_number(parts[-3]):
             raise InputError(
-                f"{archive.locate(member)}: not <corruption>/<severity>/<wnid>/<image>; get the "
-                "official archive"
+                f"{archive.locate(member)}: expected <corruption>/<severity>/<wnid>/<image>; "
+                "get the official archive"
             )
         yield member, parts[-4], parts[-3], parts[-2]
 

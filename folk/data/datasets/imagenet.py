@@ -1,7 +1,7 @@
 """ImageNet-1K from the three archives of ILSVRC2012.
 
-`train` is a tar of a tar for each class, `val` a flat tar; which class a validation image has
-stands in `devkit`. Keys, labels and shards are those of the same images in folders
+`train` is a tar of one tar per class, `val` a flat tar; `devkit` lists the classes of the
+validation images. Keys, labels and shards are those of the same images in folders
 `train/<wnid>/*` and `val/<wnid>/*`.
 
 Source: the layout, as torchvision reads it: pytorch/vision, torchvision/datasets/imagenet.py
@@ -27,7 +27,7 @@ TRUTH = "data/ILSVRC2012_validation_ground_truth.txt"
 
 @dataclass(frozen=True)
 class Devkit:
-    """What the development kit says.
+    """Classes and validation labels from the development kit.
 
     Attributes:
         names: by WordNet id, in alphabetical order of the ids: the words of a class.
@@ -39,11 +39,11 @@ class Devkit:
 
 
 def imagenet(archives: Mapping[str, Path], num_classes: int) -> Contents:
-    """Look into the archives; classes are in the order of their WordNet ids.
+    """Read the contents of the archives; classes are in the order of their WordNet ids.
 
     Args:
         archives: `train`, `val` and `devkit`.
-        num_classes: that the development kit has.
+        num_classes: expected number of classes in the development kit.
 
     Raises:
         InputError: an archive is damaged, lacks a class, or does not belong to the others.
@@ -51,12 +51,12 @@ def imagenet(archives: Mapping[str, Path], num_classes: int) -> Contents:
     kit = read_devkit(archives["devkit"])
     if len(kit.names) != num_classes:
         raise InputError(
-            f"{archives['devkit']}: {len(kit.names)} classes, archive.classes says {num_classes}; "
-            "get the official archive"
+            f"{archives['devkit']}: expected {num_classes} classes (archive.classes), got "
+            f"{len(kit.names)}; get the official archive"
         )
     label_of = {wnid: label for label, wnid in enumerate(kit.names)}
     with open_archive(archives["train"]) as train:
-        _tars_by_wnid(train, kit)  # refused now, not after an hour
+        _tars_by_wnid(train, kit)  # fail now, not after an hour
     with open_archive(archives["val"]) as val:
         _wnids_of_images(val, kit)
 
@@ -75,7 +75,7 @@ def read_devkit(path: Path) -> Devkit:
     """Read classes and validation labels.
 
     Raises:
-        InputError: the archive lacks its tables, or they are not what they should be.
+        InputError: the archive's tables are missing or invalid.
     """
     found: dict[str, bytes] = {}
     with open_archive(path) as archive:
@@ -85,7 +85,7 @@ def read_devkit(path: Path) -> Devkit:
                     found[wanted] = archive.read(member)
     for wanted in (META, TRUTH):
         if wanted not in found:
-            raise InputError(f"{path}: no {wanted} in it; get the official archive")
+            raise InputError(f"{path}: missing {wanted}; get the official archive")
     try:
         synsets = scipy.io.loadmat(io.BytesIO(found[META]), squeeze_me=True)["synsets"]
         leaves = [s for s in np.atleast_1d(synsets) if int(s["num_children"]) == 0]
@@ -105,11 +105,13 @@ def _tars_by_wnid(train: Archive, kit: Devkit) -> dict[str, Member]:
     for wnid, member in tars.items():
         if wnid not in kit.names:
             hint = nearest(wnid, kit.names) if len(kit.names) < 20 else ""
-            raise InputError(f"{train.locate(member)}: no class of the devkit{hint}")
+            raise InputError(f"{train.locate(member)}: unknown class (not in the devkit){hint}")
     lost = [wnid for wnid in kit.names if wnid not in tars]
     if lost:
         shown = ", ".join(lost[:3]) + (", ..." if len(lost) > 3 else "")
-        raise InputError(f"{train.where}: no tar of {len(lost)} classes: {shown}; get it again")
+        raise InputError(
+            f"{train.where}: missing tars of {len(lost)} classes: {shown}; get it again"
+        )
     return {wnid: tars[wnid] for wnid in kit.names}
 
 
@@ -125,8 +127,8 @@ def _wnids_of_images(val: Archive, kit: Devkit) -> list[tuple[str, str, Member]]
     files = sorted((_base_name(member), member) for member in val.members())
     if len(files) != len(kit.truth):
         raise InputError(
-            f"{val.where}: {len(files)} images, the devkit has labels for {len(kit.truth)}; get "
-            "the official archives"
+            f"{val.where}: expected {len(kit.truth)} images (labels in the devkit), got "
+            f"{len(files)}; get the official archives"
         )
     return [(wnid, *file) for wnid, file in zip(kit.truth, files, strict=True)]
 

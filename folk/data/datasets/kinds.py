@@ -1,4 +1,4 @@
-"""Which reader a kind of archive has."""
+"""Dispatch from a kind of archive to its reader."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,15 +11,15 @@ from folk.data.datasets.variants import variant
 
 
 def look_into(kind: str, archives: Mapping[str, Path], num_classes: int) -> Contents:
-    """Find out what official archives hold, from their directories alone.
+    """List the contents of official archives, from their directories alone.
 
     Args:
         kind: of archives, as in the recipe.
-        archives: paths by the names that the kind has for them.
-        num_classes: that whole archives have.
+        archives: paths by the kind's names for them.
+        num_classes: expected number of classes.
 
     Raises:
-        InputError: an archive is missing, damaged or another one.
+        InputError: an archive is missing, damaged or not the official one.
     """
     if kind == "imagenet":
         return imagenet(archives, num_classes)

@@ -1,7 +1,7 @@
-"""The files inside a tar or zip archive, read where they lie and never unpacked.
+"""Files inside a tar or zip archive, read in place and never unpacked.
 
-Names inside an archive become keys, so whatever a careless or hostile archive may hold besides
-plain files with plain names is refused: paths that lead out of it, links, devices.
+Names inside an archive become keys, so anything but plain files with plain names is rejected:
+paths that lead out of the archive, links, devices.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ MAX_MEMBER_BYTES = 512 * 2**20
 # Images are compressed already. What unpacks to a hundred times the archive is a bomb, or holds
 # files that lie over each other; small archives of text may be packed more tightly.
 MAX_RATIO, ALWAYS_ALLOWED_BYTES = 100, 64 * 2**20
-# Of a header, long names included; `tarfile` would read whatever length one claims.
+# Bytes of a header, long names included; `tarfile` would read any length that one claims.
 MAX_HEADER_BYTES = 2**20
 
 _DAMAGED = (
@@ -34,7 +34,7 @@ _DAMAGED = (
     EOFError,
     OSError,
     NotImplementedError,  # a zip with a compression that Python lacks
-    # What tarfile and zipfile raise by accident on headers that nobody writes.
+    # Raised by accident in tarfile and zipfile on malformed headers.
     OverflowError,
     RecursionError,
     UnicodeDecodeError,
@@ -47,11 +47,11 @@ class Member(NamedTuple):
 
     name: str
     size: int  # bytes
-    place: Any  # for the archive that gave it
+    place: Any  # opaque, for the archive that made it
 
     @property
     def is_image(self) -> bool:
-        """Whether its name says so; what is in it is another matter."""
+        """True if the file name has an image's suffix; the content is not checked."""
         return self.name.lower().endswith(_IMAGE_SUFFIXES)
 
 
@@ -64,17 +64,17 @@ class Archive:
 
     where: str
     _file: Any
-    _size: int  # bytes, as it lies there
+    _size: int  # bytes on disk
     _zip: zipfile.ZipFile | None = None
 
     def members(self) -> Iterator[Member]:
-        """The files in their own order; folders, hidden files and what macOS adds are passed over.
+        """Yield the files in archive order; skip folders, hidden files and what macOS adds.
 
-        Memory does not grow with their number, but for the directory of a zip.
+        Memory does not grow with their number, except for the directory of a zip.
 
         Raises:
             InputError: the archive is damaged, cut short, or holds anything that is not a plain
-                file with a plain name; or it would unpack to out of all proportion.
+                file with a plain name; or its compression ratio is implausible.
         """
         unpacked, most = 0, MAX_RATIO * self._size + ALWAYS_ALLOWED_BYTES
         with _damage_named(self.where):
@@ -83,8 +83,8 @@ class Archive:
                 unpacked += member.size
                 if unpacked > most:
                     raise InputError(
-                        f"{self.where}: '{member.name}' brings it to {unpacked} bytes unpacked, "
-                        f"of {self._size} packed; no archive of images does so; get the "
+                        f"{self.where}: at '{member.name}' {self._size} packed bytes have become "
+                        f"{unpacked}; an archive of images does not compress so well; get the "
                         "official archive"
                     )
                 parts = member.name.split("/")
@@ -92,7 +92,7 @@ class Archive:
                     yield member
 
     def read(self, member: Member) -> bytes:
-        """The bytes of a member.
+        """Read the bytes of a member.
 
         Raises:
             InputError: the member is larger than any image, damaged or cut short.
@@ -100,7 +100,7 @@ class Archive:
         where = self.locate(member)
         if member.size > MAX_MEMBER_BYTES:
             raise InputError(
-                f"{where}: {member.size} bytes, no image is so large; get the official archive"
+                f"{where}: {member.size} bytes is too large for an image; get the official archive"
             )
         with _damage_named(where):
             if self._zip is not None:
@@ -112,13 +112,13 @@ class Archive:
         return data
 
     def tar_inside(self, member: Member) -> "Archive":
-        """A tar that lies in this uncompressed tar, without reading it whole."""
+        """Open a tar inside this uncompressed tar, without reading it whole."""
         assert self._zip is None
         inside = _Slice(self._file, member.place, member.size)
         return Archive(self.locate(member), inside, member.size)
 
     def locate(self, member: Member) -> str:
-        """Archive and path of a member, for an error."""
+        """Describe a member by archive and path, for an error."""
         return f"{self.where}: {member.name}"
 
     def _tar_members(self) -> Iterator[Member]:
@@ -130,7 +130,9 @@ class Archive:
                 tar.members.clear()  # it would keep a description of every member it has seen
                 name = _plain_name(self.where, info.name)
                 if info.size < 0:  # it would lead back to a header that was read already
-                    raise InputError(f"{self.where}: '{name}' has {info.size} bytes; get it again")
+                    raise InputError(
+                        f"{self.where}: '{name}' has invalid size {info.size}; get it again"
+                    )
                 if info.isreg() and not info.issparse():
                     yield Member(name, info.size, info.offset_data)
                 elif not info.isdir():
@@ -154,7 +156,7 @@ class Archive:
 
 @contextlib.contextmanager
 def open_archive(path: Path) -> Iterator[Archive]:
-    """Open a zip, a tar or a gzipped tar; its first bytes tell which.
+    """Open a zip, a tar or a gzipped tar, recognized by its first bytes.
 
     Raises:
         InputError: the archive is missing or damaged.
@@ -183,15 +185,15 @@ _KINDS = {
 
 
 def _plain_name(where: str, name: str) -> str:
-    """The name without `./` before it and `/` behind it, refused where it leads elsewhere."""
+    """Strip `./` and a trailing `/` from a name; reject one that leads out of the archive."""
     parts = name.removesuffix("/").split("/")
     while len(parts) > 1 and parts[0] == ".":
         parts = parts[1:]
     odd = "\\" in name or ":" in parts[0] or not name.isprintable()
     if odd or (parts != ["."] and any(part in ("", ".", "..") for part in parts)):
         raise InputError(
-            f"{where}: the name {name!a} leads out of the archive or is no plain path; get the "
-            "official archive"
+            f"{where}: invalid name {name!a}, which leads out of the archive or is no plain path; "
+            "get the official archive"
         )
     return "/".join(parts)
 
@@ -206,7 +208,7 @@ def _damage_named(where: str) -> Iterator[None]:
 
 
 class _LastRead:
-    """A file that remembers what was read last, and reads no more at once than headers need."""
+    """File that keeps the last bytes read and limits a read to what headers need."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -214,7 +216,7 @@ class _LastRead:
 
     def read(self, size: int) -> bytes:
         if not 0 <= size <= MAX_HEADER_BYTES:
-            raise tarfile.ReadError(f"a header that claims {size} bytes")
+            raise tarfile.ReadError(f"header of {size} bytes")
         self.last = self._file.read(size)
         return self.last
 
@@ -226,7 +228,7 @@ class _LastRead:
 
 
 class _Slice:
-    """A part of a file that others read too, as a file."""
+    """File view of a byte range of a shared file."""
 
     def __init__(self, file: Any, start: int, size: int) -> None:
         self._file = file

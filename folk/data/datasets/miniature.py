@@ -1,6 +1,6 @@
-"""Archives of the official ones' inner structure, with a handful of tiny images.
+"""Miniature archives with the official ones' structure and a handful of tiny images.
 
-The same call writes the same bytes, so that what was made from them need not be made again.
+The same call writes the same bytes, so that results made from them stay up to date.
 """
 
 import gzip
@@ -32,7 +32,7 @@ def image(
     size: tuple[int, int] = (24, 16),
     **options: Any,
 ) -> bytes:
-    """An encoded image of noise; width and height in pixels, `options` for the encoder."""
+    """Encode an image of noise; width and height in pixels, `options` for the encoder."""
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     buffer = io.BytesIO()
@@ -41,7 +41,7 @@ def image(
 
 
 def tar_bytes(files: Mapping[str, bytes], mode: TarMode = "w") -> bytes:
-    """A tar with its folders, as `tar c folder` makes it."""
+    """Make a tar with its folders, as `tar c folder` does."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         known = set()
@@ -60,12 +60,12 @@ def tar_bytes(files: Mapping[str, bytes], mode: TarMode = "w") -> bytes:
 
 
 def write_tar(path: Path, files: Mapping[str, bytes], mode: TarMode = "w") -> Path:
-    """Write such a tar, whole."""
+    """Write such a tar atomically."""
     return write_whole(path, tar_bytes(files, mode))
 
 
 def write_zip(path: Path, files: Mapping[str, bytes]) -> Path:
-    """Write a zip with its folders, whole."""
+    """Write a zip with its folders atomically."""
     buffer = io.BytesIO()
     folders = sorted({f"{p}/" for n in files for p in Path(n).parents if str(p) != "."})
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -77,7 +77,7 @@ def write_zip(path: Path, files: Mapping[str, bytes]) -> Path:
 def devkit_files(
     wnids: Sequence[str] = WNIDS, truth: Sequence[int] = (2, 3, 1, 1)
 ) -> dict[str, bytes]:
-    """Tables of the development kit; ids count from 1, and the last synset is an inner node.
+    """Make the tables of the development kit; ids count from 1, the last synset is an inner node.
 
     Args:
         wnids: of the classes, in the order of their ids.
@@ -107,7 +107,7 @@ def devkit_files(
 def imagenet_images(
     wnids: Sequence[str] = WNIDS, per_class: int = 3
 ) -> dict[str, dict[str, bytes]]:
-    """The training images by class and file name, at most three of each class."""
+    """Make the training images by class and file name, at most three of each class."""
     return {
         wnid: {f"{wnid}_{n}.JPEG": image(10 * c + n) for n in (10, 2, 33)[:per_class]}
         for c, wnid in enumerate(wnids)
@@ -115,7 +115,7 @@ def imagenet_images(
 
 
 def validation_images(number: int = 4) -> dict[str, bytes]:
-    """The validation images by file name."""
+    """Make the validation images by file name."""
     return {f"ILSVRC2012_val_{i + 1:08d}.JPEG": image(100 + i) for i in range(number)}
 
 
@@ -139,7 +139,7 @@ def imagenet(
 
 
 def ade20k_files(classes: int = 150) -> dict[str, bytes]:
-    """Three training and two validation images with annotations, and the table of classes."""
+    """Make three training and two validation images with annotations, and the table of classes."""
     top = "ADEChallengeData2016"
     lines = ["Idx\tRatio\tTrain\tVal\tStuff\tName"]
     lines += [f"{i + 1}\t0.1\t1\t1\t0\tclass {i}, another word" for i in range(classes)]
@@ -164,7 +164,7 @@ def corrupted(
     severities: Sequence[str] = SEVERITIES,
     wnids: Sequence[str] = WNIDS,
 ) -> dict[str, bytes]:
-    """An image of each class for every corruption and severity."""
+    """Make an image of each class for every corruption and severity."""
     return {
         f"{corruption}/{severity}/{wnid}/ILSVRC2012_val_{i:08d}.JPEG": image(i)
         for corruption in corruptions
@@ -174,7 +174,7 @@ def corrupted(
 
 
 def write_whole(path: Path, data: bytes) -> Path:
-    """Write a file, whole; gives its path."""
+    """Write a file atomically and return its path."""
     with atomic_write(path) as temp:
         temp.write_bytes(data)
     return path

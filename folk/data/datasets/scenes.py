@@ -55,7 +55,7 @@ class Scene:
     """One composed image.
 
     Attributes:
-        key: `train/00012`; stable when more scenes are asked for.
+        key: `train/00012`; does not change when the number of scenes grows.
         split: "train", "val" or "unlabeled".
         label: the digit; -1 in the unlabeled split.
         image: RGB, [0, 255].
@@ -70,7 +70,7 @@ class Scene:
 
 
 class Photograph(NamedTuple):
-    """A photograph of the wheels: its name, the bytes of its file, its pixels."""
+    """Photograph from an installed wheel: its name, the bytes of its file, its pixels."""
 
     name: str
     data: bytes
@@ -78,7 +78,7 @@ class Photograph(NamedTuple):
 
 
 class SceneSource(NamedTuple):
-    """What the scenes were made from, for the record: name, sha256 and size in bytes."""
+    """Source of the scenes, for the record: name, sha256 and size in bytes."""
 
     name: str
     sha256: str
@@ -130,7 +130,7 @@ def read_digits() -> tuple[UInt8[np.ndarray, "n 8 8"], UInt8[np.ndarray, "n"]]:
 
 
 def scene_sources() -> list[SceneSource]:
-    """Digest what scenes are made of: the array of digits and each photograph's file."""
+    """Digest the sources of the scenes: the array of digits and each photograph's file."""
     images, labels = read_digits()
     pixels = images.tobytes() + labels.tobytes()
     sources = [SceneSource("sklearn load_digits", _sha256(pixels), len(pixels))]
@@ -140,7 +140,7 @@ def scene_sources() -> list[SceneSource]:
 
 
 def digit_pool(split: str) -> DigitPool:
-    """Return the digits a split may show: every fifth of a class for "val", the others else."""
+    """Return the digits of a split: every fifth of a class for "val", the others otherwise."""
     images, labels = read_digits()
     pool = DigitPool([], [])
     for digit in range(len(CLASSES)):
@@ -153,7 +153,7 @@ def digit_pool(split: str) -> DigitPool:
 
 
 def photograph_regions(split: str, size: int) -> list[Region]:
-    """Return what a split may show of each photograph: the right part for "val", the left else.
+    """Return each photograph's region for a split: the right part for "val", the left otherwise.
 
     Args:
         split: "train", "val" or "unlabeled".
@@ -207,12 +207,12 @@ def compose_scenes(
         digit_scale: smallest and largest side of a digit, as a fraction of `size`.
         digit_brightness: smallest and largest brightness of the ink, in [0, 1].
         color: largest saturation of the ink, in [0, 1]; 0 is white or gray ink.
-        seed: of every random draw.
+        seed: seed of every random draw.
 
     Raises:
         InputError: a value out of its range, or no scene to make in train or val.
     """
-    _refuse_bad_values(
+    _check_values(
         size, num_train, num_val, num_unlabeled, contrast, digit_scale, digit_brightness, color
     )
     for split, count in zip(SPLITS, (num_train, num_val, num_unlabeled), strict=True):
@@ -268,7 +268,7 @@ def _crop(
     return square[:, ::-1] if rng.random() < 0.5 else square
 
 
-def _refuse_bad_values(
+def _check_values(
     size: int,
     num_train: int,
     num_val: int,
@@ -279,18 +279,22 @@ def _refuse_bad_values(
     color: float,
 ) -> None:
     if size < 16:
-        raise InputError(f"scenes: size is {size}; a digit needs scenes of at least 16 px")
+        raise InputError(f"scenes: invalid size {size}; a digit needs scenes of at least 16 px")
     for name, count in (("num_train", num_train), ("num_val", num_val)):
         if count < len(CLASSES):
-            raise InputError(f"scenes: {name} is {count}; give one scene per class, {len(CLASSES)}")
+            raise InputError(
+                f"scenes: invalid {name} {count}; give at least one scene per class, {len(CLASSES)}"
+            )
     if num_unlabeled < 0:
-        raise InputError(f"scenes: num_unlabeled is {num_unlabeled}; give 0 or more")
+        raise InputError(f"scenes: invalid num_unlabeled {num_unlabeled}; give 0 or more")
     for name, value in (("contrast", contrast), ("color", color)):
         if not 0.0 <= value <= 1.0:
-            raise InputError(f"scenes: {name} is {value}; give a fraction between 0 and 1")
+            raise InputError(f"scenes: invalid {name} {value}; give a fraction between 0 and 1")
     for name, (low, high) in (("digit_scale", digit_scale), ("digit_brightness", digit_brightness)):
         if not 0.0 < low <= high <= 1.0:
-            raise InputError(f"scenes: {name} is {[low, high]}; give 0 < smallest <= largest <= 1")
+            raise InputError(
+                f"scenes: invalid {name} {[low, high]}; give 0 < smallest <= largest <= 1"
+            )
 
 
 def _sha256(data: bytes) -> str:

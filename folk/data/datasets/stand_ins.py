@@ -1,4 +1,4 @@
-"""For each kind of official archives a miniature that stands in for it in a smoke run.
+"""Miniatures that replace the official archives in a smoke run.
 
 Sizes are chosen so that a batch of two images gives two updates of all training images, of the
 few-label list, and of one image of each class.
@@ -17,7 +17,7 @@ CLASSES = ("n01440764", "n01443537", "n02085620", "n03000684")
 TRAIN = 5  # images: two of the first class, one of the others
 VAL = 4  # one of each class
 
-# What is in each archive of ImageNet-C, as its page serves them.
+# Contents of each archive of ImageNet-C.
 _IMAGENET_C = {
     "noise": [name for name in ALEXNET_ERROR if name.endswith("_noise")],
     "blur": [name for name in ALEXNET_ERROR if name.endswith("_blur")],
@@ -29,13 +29,13 @@ _IMAGENET_C = {
 
 @dataclass(frozen=True)
 class StandIn:
-    """A miniature and what is in it.
+    """A miniature and its contents.
 
     Attributes:
-        archives: paths by the names that the kind has; empty for a folder of images.
+        archives: paths by the kind's names for them; empty for a folder of images.
         source: the folder of images, for kind `folder`.
-        classes: how many.
-        splits: how many.
+        classes: number of classes.
+        splits: number of splits.
         images: by split, `each` for all of them.
     """
 
@@ -51,8 +51,8 @@ def write_stand_in(kind: str, files: Mapping[str, str], folder: Path) -> StandIn
 
     Args:
         kind: of a `prepare` recipe.
-        files: the official file names by the names that the kind has for its archives.
-        folder: where the miniature shall stand.
+        files: the official file names by the kind's names for its archives.
+        folder: folder of the miniature.
 
     Raises:
         InputError: no miniature of this kind, or of an archive of this name.
@@ -73,7 +73,7 @@ def write_stand_in(kind: str, files: Mapping[str, str], folder: Path) -> StandIn
         return _corruptions(kind, files, folder)
     if kind.startswith("imagenet-"):
         return _variant(kind, files["images"], folder)
-    raise InputError(f"there is no miniature of kind '{kind}'; a smoke run needs official archives")
+    raise InputError(f"no miniature of kind '{kind}'; a smoke run needs official archives")
 
 
 def few_label_list(path: Path) -> Path:
@@ -100,7 +100,7 @@ def _folder(folder: Path, train: Mapping[str, Mapping[str, bytes]]) -> Path:
 
 
 def _corruptions(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
-    """One image in each split; classes take turns, so that all of them are there."""
+    """Write one image per split; classes take turns, so that each occurs."""
     paths, done = {}, 0
     for name, file in files.items():
         inside: Iterable[str] = C_BAR if kind == "c-bar" else _IMAGENET_C.get(name, ())
@@ -111,13 +111,13 @@ def _corruptions(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
                 images |= miniature.corrupted([corruption], [severity], wnids)
                 done += 1
         if not images or (kind == "c-bar" and len(files) > 1):
-            raise InputError(f"there is no miniature of archive '{name}' of kind '{kind}'")
+            raise InputError(f"no miniature of archive '{name}' of kind '{kind}'")
         paths[name] = _write_as(folder / file, images)
     return StandIn(paths, splits=done, images={"each": 1})
 
 
 def _variant(kind: str, file: str, folder: Path) -> StandIn:
-    """One image of each class; A and R have some of the classes alone, V2 numbers them."""
+    """Write one image of each class; A and R have some of the classes only, V2 numbers them."""
     classes = CLASSES[:2] if kind in ("imagenet-a", "imagenet-r") else CLASSES
     names = [str(i) for i in range(len(classes))] if kind == "imagenet-v2" else classes
     images = {f"{kind}/{n}/{i}.jpg": miniature.image(200 + i) for i, n in enumerate(names)}
@@ -126,7 +126,7 @@ def _variant(kind: str, file: str, folder: Path) -> StandIn:
 
 
 def _write_as(path: Path, files: dict[str, bytes]) -> Path:
-    """The form that the official file's name tells."""
+    """Write in the format given by the official file's suffix."""
     if path.suffix == ".zip":
         return miniature.write_zip(path, files)
     return miniature.write_tar(path, files, "w:gz" if path.suffix == ".gz" else "w")

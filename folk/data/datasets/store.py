@@ -1,7 +1,7 @@
-"""From images in archives to a prepared data set, in steps that survive a kill.
+"""Resumable conversion of archives to a prepared data set.
 
-What grows stands in `<folder>/partial`: shards, each of them whole, and for each a piece of the
-manifest. A restarted job passes over the images of finished shards without reading them.
+Unfinished work is kept in `<folder>/partial`: whole shards, and a piece of the manifest for each.
+A restarted job skips the images of finished shards without reading them.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from folk.data import prepare
 from folk.data.datasets.members import Archive, Member
 from folk.data.decode import MAX_RATIO, check_image, decode_annotation, decode_image
 from folk.data.prepare import SourceImage
-from folk.data.repeated import refuse_repeated_keys, shared_images, tell_shared_images
+from folk.data.repeated import check_unique_keys, log_shared_images, shared_images
 from folk.data.shards import PreparedData
 from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter
 from folk.evidence.core.errors import InputError
@@ -29,7 +29,7 @@ from folk.evidence.core.files import atomic_write, write_json, write_text
 
 
 class Entry(NamedTuple):
-    """An image that is still in its archive; an annotation lies in the same one."""
+    """An image in its archive, with its annotation from the same archive."""
 
     key: str
     label: int  # -1 when unlabeled
@@ -41,14 +41,14 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Contents:
-    """What a set of archives holds.
+    """Contents of a set of archives.
 
     Attributes:
         kind: of archives, as in the recipe.
         classes: names, in the order of the labels.
-        images: gives the images; twice the same ones in the same order.
-        counts: images by split where the archive's directory tells before they are read.
-        wnids: WordNet ids of the classes, None where the archive does not tell.
+        images: yields the images; every call gives the same ones in the same order.
+        counts: images by split, if the archive's directory has them; else None.
+        wnids: WordNet ids of the classes, None where the archive has none.
         segmentation_classes: names of the ids in annotations, None without annotations.
         recode: turns an annotation into ids, 255 = ignore; given the decoded one and its name.
     """
@@ -74,29 +74,29 @@ def store(
     threads: int | None = None,
     confirm: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
-    """Decode every bit of every image once, and store its bytes as they are.
+    """Check every image by decoding it, and store its bytes unchanged.
 
-    Memory does not grow with the number of images, but for the names of one split and the digests
-    of what is learned from.
+    Memory does not grow with the number of images, except for the names of one split and the
+    digests of the training images.
 
     Args:
-        contents: what to store.
-        folder: where the data set shall stand; unfinished work stands in its `partial`.
-        name: of the data set, as tables show it.
+        contents: the images to store.
+        folder: folder of the data set; unfinished work is in its `partial`.
+        name: name of the data set in tables.
         sources: name, sha256 and bytes of each archive.
-        identity: digest of recipe, archives and code; unfinished work with another one is swept.
-        expected: images by split that a whole archive has; `each` speaks of all splits.
-        num_splits: number of splits that whole archives have.
-        threads: that decode; absent takes one for each core.
-        confirm: called when all is made, before it takes its place; raises where another start of
-            the job has taken over.
+        identity: digest of recipe, archives and code; unfinished work with another one is deleted.
+        expected: images by split in whole archives; `each` stands for all splits.
+        num_splits: number of splits in whole archives.
+        threads: decoding threads; None takes one per core.
+        confirm: called when all is made, before it is published; raises if another start of the
+            job has taken over.
 
     Returns:
         number of images by split.
 
     Raises:
-        InputError: an image that cannot be decoded, one that is there twice, other numbers of
-            images or splits than expected.
+        InputError: an image that cannot be decoded, a duplicate image, or an unexpected number
+            of images or splits.
     """
     finished = folder / "finished"  # a job may still be killed while its record is written
     if finished.is_file() and finished.read_text(encoding="utf-8") == identity:
@@ -117,10 +117,10 @@ def store(
         journal.add(rows, writer.shards)
     _check_counts(journal.counts, expected, num_splits)
     journal.write_manifest()
-    refuse_repeated_keys(temp / "manifest.parquet")
+    check_unique_keys(temp / "manifest.parquet")
     shared = shared_images(temp / "manifest.parquet")
-    tell_shared_images(shared, journal.counts)
-    said = prepare.description(
+    log_shared_images(shared, journal.counts)
+    description = prepare.description(
         name,
         contents.kind,
         contents.classes,
@@ -131,7 +131,7 @@ def store(
         contents.wnids,
         shared,
     )
-    write_json(temp / "dataset.json", said)
+    write_json(temp / "dataset.json", description)
     confirm()
     prepare.move_data_set(temp, folder)
     write_text(finished, identity)
@@ -144,7 +144,7 @@ def _add(writer: ShardWriter, image: SourceImage) -> tuple[str, int]:
 
 
 class _Journal:
-    """Which shards are finished: a numbered piece of the manifest for each, written after it."""
+    """List of finished shards: a numbered piece of the manifest for each, written after it."""
 
     def __init__(self, temp: Path, identity: str) -> None:
         self._temp = temp
@@ -172,10 +172,10 @@ class _Journal:
     def add(self, rows: Sequence[tuple[Any, ...]], shards: Mapping[str, ShardInfo]) -> None:
         ((shard, info),) = shards.items()
         table = prepare.manifest_table(rows)
-        said = json.dumps({"shard": shard, **asdict(info)})
+        metadata = json.dumps({"shard": shard, **asdict(info)})
         path = self._temp / "pieces" / f"{len(self._pieces):05d}.parquet"
         with atomic_write(path) as unfinished:
-            pq.write_table(table.replace_schema_metadata({"shard": said}), unfinished)
+            pq.write_table(table.replace_schema_metadata({"shard": metadata}), unfinished)
         assert self._take_up(path)
 
     def write_manifest(self) -> None:
@@ -189,8 +189,8 @@ class _Journal:
     def _take_up(self, piece: Path) -> bool:
         if not piece.is_file():
             return False
-        said = json.loads(pq.read_schema(piece).metadata[b"shard"])
-        shard, info = said.pop("shard"), ShardInfo(**said)
+        metadata = json.loads(pq.read_schema(piece).metadata[b"shard"])
+        shard, info = metadata.pop("shard"), ShardInfo(**metadata)
         stands = self._temp / "shards" / shard
         if not stands.is_file() or stands.stat().st_size != info.bytes:
             return False
@@ -207,7 +207,7 @@ class _Loaded(NamedTuple):
 
     @classmethod
     def from_archive(cls, entry: Entry) -> "_Loaded":
-        """Read in the thread that walks through the archive, so that its file is read in order."""
+        """Read an entry; call it from the thread that walks the archive."""
         annotation = None if entry.annotation is None else entry.archive.read(entry.annotation)
         return cls(entry, entry.archive.read(entry.image), annotation)
 
@@ -229,20 +229,20 @@ def _checked(item: _Loaded, recode: Callable[[Any, Callable[[], str]], Any] | No
         marks = decode_annotation(annotation, where=where)
         if marks.size != image.size:
             raise InputError(
-                f"{where()}: {marks.size} pixels where its image has {image.size}; get the "
-                "official archive"
+                f"{where()}: expected {image.size} pixels as in the image, got {marks.size}; "
+                "get the official archive"
             )
         if max(image.size) > MAX_RATIO * min(image.size):
             raise InputError(
                 f"{entry.archive.locate(entry.image)}: {image.width} x {image.height} pixels; "
-                f"an image to segment is at most {MAX_RATIO} times as long as wide; remove it"
+                f"for segmentation a side may be at most {MAX_RATIO} times the other; remove it"
             )
         annotation = prepare.encoded_png(recode(marks, where))
     return SourceImage.digested(entry.key, entry.label, entry.split, item.image, annotation)
 
 
 def _shards_of(images: Iterable[SourceImage]) -> Iterator[tuple[str, Iterator[SourceImage]]]:
-    """Runs of images that make a shard: of one split, and not too long."""
+    """Group consecutive images into shards: one split each, and not too long."""
     for split, run in groupby(images, key=attrgetter("split")):
         left = iter(run)
         while (first := next(left, None)) is not None:
@@ -250,7 +250,7 @@ def _shards_of(images: Iterable[SourceImage]) -> Iterator[tuple[str, Iterator[So
 
 
 def _each_once(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Refuse an image that is there twice; archives keep the files of a folder together."""
+    """Reject duplicate images; archives keep the files of a folder together."""
     folder, seen = "", set[str]()
     for entry in entries:
         inside, _, file = entry.key.rpartition("/")
@@ -258,7 +258,7 @@ def _each_once(entries: Iterable[Entry]) -> Iterator[Entry]:
             folder, seen = inside, set()
         if file in seen:
             where = entry.archive.locate(entry.image)
-            raise InputError(f"{where}: a second image of this name; get the official archive")
+            raise InputError(f"{where}: duplicate image; get the official archive")
         seen.add(file)
         yield entry
 
@@ -268,15 +268,15 @@ def _check_counts(
 ) -> None:
     if num_splits is not None and len(counts) != num_splits:
         raise InputError(
-            f"the archives hold {len(counts)} splits, archive.splits says {num_splits}; one of "
-            "them is not whole or not the official one"
+            f"archives: expected {num_splits} splits (archive.splits), got {len(counts)}; an "
+            "archive is incomplete or not the official one"
         )
-    said = {k: n for k, n in (expected or {}).items() if k != "each"}
+    wanted = {k: n for k, n in (expected or {}).items() if k != "each"}
     if expected is not None and "each" in expected:
-        said = dict.fromkeys(counts, expected["each"]) | said
-    for split, number in said.items():
+        wanted = dict.fromkeys(counts, expected["each"]) | wanted
+    for split, number in wanted.items():
         if counts.get(split, 0) != number:
             raise InputError(
-                f"the archives hold {counts.get(split, 0)} images of split '{split}', "
-                f"archive.images says {number}; one of them is not whole or not the official one"
+                f"archives: expected {number} images of split '{split}' (archive.images), got "
+                f"{counts.get(split, 0)}; an archive is incomplete or not the official one"
             )

@@ -1,4 +1,4 @@
-"""ImageNet-A, R, Sketch and V2: other images of ImageNet's classes, in a folder for each.
+"""ImageNet-A, R, Sketch and V2: other images of ImageNet's classes, one folder per class.
 
 Everything becomes one split, `val`. A and R have 200 of the classes each, by WordNet id;
 `folk.data.wnids.positions_among` finds them among those a classifier was trained on. V2 numbers its
@@ -16,7 +16,7 @@ from folk.evidence.core.errors import InputError
 
 
 def variant(kind: str, archives: Mapping[str, Path], num_classes: int) -> Contents:
-    """Look into the archive; classes are its folders.
+    """Read the contents of the archive; classes are its folders.
 
     Args:
         kind: `imagenet-a`, `imagenet-r`, `imagenet-sketch` or `imagenet-v2`.
@@ -34,7 +34,7 @@ def variant(kind: str, archives: Mapping[str, Path], num_classes: int) -> Conten
     whole = [str(i) for i in range(num_classes)] if numbered else classes
     if len(classes) != num_classes or classes != whole:
         raise InputError(
-            f"{path}: {len(classes)} folders of classes, archive.classes says {num_classes}"
+            f"{path}: expected {num_classes} class folders (archive.classes), got {len(classes)}"
             + (f", numbered from 0 to {num_classes - 1}" if numbered else "")
             + "; get the official archive"
         )
@@ -59,6 +59,6 @@ def _places(archive: Archive, numbered: bool) -> Iterator[tuple[Member, str]]:
         if not (folder.isdecimal() if numbered else is_wnid(folder)):
             named = "numbers" if numbered else "WordNet ids"
             raise InputError(
-                f"{archive.locate(member)}: not in a folder of a class, which are named by {named}"
+                f"{archive.locate(member)}: not in a class folder, which are named by {named}"
             )
         yield member, folder

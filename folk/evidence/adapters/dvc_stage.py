@@ -1,7 +1,7 @@
-"""Hand the bytes of a finished study to DVC, once, and see that DVC and records name them alike.
+"""Commit of a finished study's files to DVC, compared with the records.
 
-Only the driver calls this, after the last job: DVC locks its repository, and jobs that asked it at
-the same time would fail. DVC hashes the files itself; its md5 must be that of the records.
+Only the driver calls this, after the last job: DVC locks its repository, and parallel calls of jobs
+would fail. DVC hashes the files itself; its md5 must equal that of the records.
 """
 
 import importlib.util
@@ -24,7 +24,7 @@ from folk.evidence.record.failures import FAILED, WORK
 from folk.evidence.record.schema import read_record
 
 STAGE = "reproduce"
-# What a job cost or was given says nothing about how good its result is.
+# Costs and settings of a job are no quality of its result.
 NOT_MEASURED = {
     "best_epoch", "epochs", "images_per_second", "num_train", "num_val", "parameters", "seconds",
 }  # fmt: skip
@@ -33,29 +33,28 @@ SHOWN_PROBLEMS = 5
 
 @dataclass(frozen=True)
 class VersioningReport:
-    """What became of a study's bytes: `status` is committed, skipped, or left to `dvc repro`."""
+    """Outcome of versioning: `status` is committed, skipped, or left to `dvc repro`."""
 
     status: str
     line: str
-    compared: int = 0  # recorded files whose md5 DVC gives as well
+    compared: int = 0  # recorded files that DVC has an md5 of
     problems: list[str] = field(default_factory=list)
 
 
 def commit_to_dvc(root: Path, study: str, unused_stages: Iterable[str] = ()) -> VersioningReport:
-    """Let DVC take the study's bytes into its cache and write dvc.lock; say so in one line.
+    """Add the study's files to DVC's cache, write dvc.lock and report in one line.
 
-    Time stamps stay as they are, so that the workflow still has nothing to do. Without DVC, or
-    without a stage for the study, nothing happens but the line.
+    Mtimes do not change, so that the workflow stays up to date. Without DVC, or without a stage for
+    the study, only the line is printed.
 
     Args:
         root: folder of the repository, which holds dvc.yaml and results/.
         study: name of the study.
-        unused_stages: stages that the study has nothing of. DVC refuses a declared output that is
-            not there, so each gets an empty folder; a missing result of a used stage is still
-            refused.
+        unused_stages: stages without results in the study. DVC rejects a missing declared output,
+            so each gets an empty folder; a missing result of a used stage is still an error.
 
     Raises:
-        InputError: DVC could not do it, or it found other bytes than the records name.
+        InputError: DVC failed, or its digests differ from the records.
     """
     results = root / "results" / study
     write_metrics_summary(results)
@@ -72,9 +71,9 @@ def commit_to_dvc(root: Path, study: str, unused_stages: Iterable[str] = ()) -> 
 
 
 def write_metrics_summary(results: Path) -> list[Path]:
-    """Gather each run's final numbers into `<results>/metrics/<run>.json` for `dvc metrics show`.
+    """Collect each run's final numbers in `<results>/metrics/<run>.json` for `dvc metrics show`.
 
-    A view, made again from the metrics.json files of the results at every call; no table reads it.
+    A view, rebuilt from the metrics.json files at every call; no table reads it.
 
     Returns:
         the files written.
@@ -114,11 +113,11 @@ def md5_problems(root: Path, study: str) -> tuple[int, list[str]]:
         for output in read_record(record_path)["outputs"]:
             path, md5 = output["path"], output["md5"]
             if path not in known:
-                problems.append(f"{path}: recorded, but no output of dvc.yaml holds it")
+                problems.append(f"{path}: recorded, but in no output of dvc.yaml; add it there")
             elif known[path] != md5:
                 problems.append(
-                    f"{path}: DVC found md5 {known[path]}, {record_path} says {md5}; the file "
-                    "changed after its job ended: run that job again"
+                    f"{path}: expected md5 {md5} ({record_path}), DVC has {known[path]}; the file "
+                    "changed after its job ended; run that job again"
                 )
             else:
                 compared += 1
@@ -127,10 +126,10 @@ def md5_problems(root: Path, study: str) -> tuple[int, list[str]]:
 
 def _refused(root: Path, study: str) -> VersioningReport | None:
     if not (root / ".dvc").is_dir():
-        return VersioningReport("skipped", f"DVC: {root}/.dvc is not there, so no bytes were kept")
+        return VersioningReport("skipped", f"DVC: {root}/.dvc is missing, so no files were kept")
     if not (root / ".git").exists():
         return VersioningReport(
-            "skipped", f"DVC: {root} is no git repository, so no bytes were kept"
+            "skipped", f"DVC: {root} is no git repository, so no files were kept"
         )
     if importlib.util.find_spec("dvc") is None:
         return VersioningReport("skipped", "DVC: not installed here, so no bytes were kept")
@@ -140,7 +139,7 @@ def _refused(root: Path, study: str) -> VersioningReport | None:
     if os.environ.get("DVC_STAGE"):
         # `dvc repro` called the workflow, holds the lock, and commits when it returns.
         return VersioningReport(
-            "left to dvc repro", "DVC: `dvc repro` is running and keeps the bytes"
+            "left to dvc repro", "DVC: `dvc repro` is running and keeps the files"
         )
     return None
 
@@ -154,7 +153,7 @@ def _committed(root: Path, results: Path, study: str) -> VersioningReport:
     compared, problems = md5_problems(root, study)
     line = f"DVC: {compared} recorded files kept in dvc.lock, same md5 as the records"
     if problems:
-        line = f"DVC: {len(problems)} of {compared + len(problems)} recorded files do not agree"
+        line = f"DVC: {len(problems)} of {compared + len(problems)} recorded files differ"
     return VersioningReport("committed", line, compared, problems)
 
 
@@ -167,7 +166,7 @@ def _studies_of(dvc_yaml: Path) -> list[str]:
 
 
 def _locked_files(root: Path, study: str) -> Iterator[tuple[str, str]]:
-    """Path and md5 of every file that dvc.lock names, those inside folders too."""
+    """Yield path and md5 of every file in dvc.lock, those inside folders included."""
     lock = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))
     cache: Path | None = None
     for out in lock["stages"][f"{STAGE}@{study}"]["outs"]:

@@ -1,8 +1,8 @@
-"""The window on MLflow: what the records say, replayed; and live curves while a job runs.
+"""Mirror of a study in MLflow: replay of its records, and live curves of running jobs.
 
-The files are the truth. MLflow can be thrown away and filled again, nothing reads a number back
-from it, and no job fails because MLflow did. This is the only module that imports mlflow, and it
-does so inside functions, for that costs seconds.
+The files are the source of truth. MLflow can be deleted and filled again, nothing reads a number
+from it, and no job fails because MLflow did. This is the only module that imports mlflow, inside
+functions, because that takes seconds.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ from folk.evidence.record.adopted import read_adopted
 ENTITIES_A_BATCH = 1000
 PARAMS_A_BATCH = 100
 DIGEST_LENGTH = 36
-LONGEST_REASON = 500  # characters of what MLflow says of a failure
+LONGEST_REASON = 500  # characters of MLflow's message about a failure
 
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 RECORD_TAG, OLD_TAG, ADOPTED_TAG = "folk.record_id", "folk.superseded", "folk.adopted"
@@ -42,14 +42,14 @@ DATA_FILES = ("dataset.json", "keys.parquet")
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What a replay did; all counts are of records."""
+    """Result of a replay; all counts are of records."""
 
     uri: str
     found: int = 0  # readable records of the study, those of failed jobs included
     created: int = 0  # runs that MLflow did not have
-    superseded: int = 0  # runs of MLflow whose record is gone: the job was run again
+    superseded: int = 0  # runs in MLflow whose job was run again since
     unreadable: list[str] = field(default_factory=list)  # one line a record
-    error: str | None = None  # what MLflow said when it could not be filled
+    error: str | None = None  # MLflow's error, if it failed
 
     def __str__(self) -> str:
         text = f"MLflow {self.uri}: {self.found} records, {self.created} new"
@@ -60,18 +60,18 @@ class SyncReport:
 
 
 def sync_study(study_dir: Path, uri: str | None, study: str) -> SyncReport:
-    """Replay every record of a study into MLflow: one experiment, one run a record.
+    """Replay every record of a study into MLflow: one experiment, one run per record.
 
-    Run twice, it changes nothing. Only one process may call it at a time on the same store.
+    It is idempotent. Only one process may call it at a time on the same store.
 
     Args:
         study_dir: results of the study, such as `results/demo`.
-        uri: MLflow store or server; `sqlite:///<study_dir>/mlflow.db` when left out.
+        uri: MLflow store or server; None takes `sqlite:///<study_dir>/mlflow.db`.
         study: name of the study and of the experiment.
 
     Returns:
-        what was done. A failure of MLflow stands in its `error`, for it must not stop a workflow;
-        what had been replayed stays, and the next call goes on.
+        the result. A failure of MLflow is in its `error`, because it must not stop a workflow;
+        replayed records stay, and the next call continues.
     """
     shown = without_secrets(uri or "")
     uri = uri or f"sqlite:///{study_dir.resolve().as_posix()}/mlflow.db"
@@ -85,14 +85,14 @@ def sync_study(study_dir: Path, uri: str | None, study: str) -> SyncReport:
 
 
 class LiveMirror:
-    """Sends a job's history to an MLflow server while the job runs, and never disturbs it.
+    """Live mirror of a job's history on an MLflow server, without effect on the job.
 
     Only an http(s) address is a server: anything else makes this a no-op, because jobs that open
-    the same sqlite file at the same time break it. Numbers go through a queue to a thread of its
-    own; a failure is printed once, then nothing more is sent.
+    the same sqlite file in parallel break it. Numbers go through a queue to a separate thread; a
+    failure is printed once, then nothing more is sent.
     """
 
-    LONGEST_WAIT = 10.0  # seconds at the end of a job, for what is still in the queue
+    LONGEST_WAIT = 10.0  # seconds at the end of a job, to empty the queue
     QUEUE_LENGTH = 10_000
 
     def __init__(self, uri: str | None, study: str, name: str) -> None:
@@ -118,7 +118,7 @@ class LiveMirror:
         return self
 
     def log(self, step: int, values: dict[str, float]) -> None:
-        """Send the numbers of a step, some time soon; lost when the server is too slow."""
+        """Queue the numbers of a step; they are dropped if the server is too slow."""
         if self._thread is not None and self._thread.is_alive():
             with contextlib.suppress(queue.Full):
                 self._lines.put_nowait((step, _now_ms(), dict(values)))
@@ -153,12 +153,12 @@ class LiveMirror:
                 if end is not None:
                     client.set_terminated(run, status=end)
                     return
-        except Exception as error:  # noqa: BLE001 - whatever it is, the job goes on
-            if not self._has_spoken:  # of being too slow
+        except Exception as error:  # noqa: BLE001 - the job continues after any error
+            if not self._has_spoken:  # about being too slow
                 self._say(_reason(error))
 
     def _gathered(self) -> tuple[list[Any], str | None]:
-        """Wait for a line, then take what else is there, up to a batch."""
+        """Wait for a line, then take up to a batch from the queue."""
         metrics: list[Any] = []
         line: tuple[int, int, dict[str, float]] | str | None = self._lines.get()
         while line is not None:
@@ -180,16 +180,16 @@ class LiveMirror:
 
 
 def _reason(error: Exception) -> str:
-    """What MLflow or a server says, as a line that may stand in a log: it may say anything."""
+    """Shorten an error of MLflow or a server to a line that is safe in a log."""
     first = next(iter(str(error).splitlines()), "")[:LONGEST_REASON]
     printable = "".join(letter if letter.isprintable() else "?" for letter in first)
     return f"{type(error).__name__}: {without_secrets(printable)}"
 
 
 def _id_of(answer: Any) -> str:
-    """An id that MLflow gave. RuntimeError: there is none, so nothing was stored."""
+    """Return the id in MLflow's answer. RuntimeError: without one, nothing was stored."""
     if not answer:
-        raise RuntimeError("the server says yes and stores nothing; is it an MLflow server?")
+        raise RuntimeError("the server stored nothing; check that it is an MLflow server")
     return str(answer)
 
 
@@ -203,7 +203,7 @@ def _replay(
         if run.info.status != "RUNNING":
             known[run.data.tags[RECORD_TAG]] = run
         else:
-            client.delete_run(run.info.run_id)  # an earlier replay was cut off inside it
+            client.delete_run(run.info.run_id)  # an earlier replay was interrupted inside it
     created = 0
     for path, record in records:
         if record["id"] not in known:
@@ -239,7 +239,7 @@ def _create_run(
         last_step = max(last_step, step)
         metrics += _metrics(step, moment, values)
     metrics += _metrics(last_step, ended, record["metrics"])
-    # Each call is a transaction, and those are what takes time: as few as the limits allow.
+    # Each call is a transaction, which takes time: as few as the limits allow.
     while params or metrics:
         some_params, params = params[:PARAMS_A_BATCH], params[PARAMS_A_BATCH:]
         room = ENTITIES_A_BATCH - len(some_params)
@@ -247,7 +247,7 @@ def _create_run(
         client.log_batch(run, metrics=some_metrics, params=some_params, synchronous=True)
     if datasets := _datasets(record):
         client.log_inputs(run, datasets=datasets)
-    # Last: a run that is still marked as running was cut off, and is made again.
+    # Last: a run still marked as running was interrupted, and is made again.
     client.set_terminated(run, status=STATUS[record["outcome"]], end_time=ended)
 
 
@@ -263,7 +263,7 @@ def _datasets(record: dict[str, Any]) -> list[Any]:
             continue
         source = CodeDatasetSource({"path": entry["path"], "record": entry["record"] or ""})
         digest = entry["sha256"][:DIGEST_LENGTH]
-        make: Any = meta_dataset.MetaDataset  # its types say abstract, which it is not
+        make: Any = meta_dataset.MetaDataset  # its types mark it as abstract, which it is not
         meta = make(source, name=place.parent.name, digest=digest)
         tags = {"mlflow.data.context": record["stage"], "sha256": entry["sha256"]}
         entity: Any = Dataset.from_dictionary(meta.to_dict())
@@ -272,11 +272,11 @@ def _datasets(record: dict[str, Any]) -> list[Any]:
 
 
 def _client(uri: str, seconds: int = 30) -> Any:
-    """A client that gives up: a silent server is asked thrice, for so many seconds each time."""
+    """Make a client that gives up: three tries of so many seconds each."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    # It would name the server on standard output, password and all, amid the numbers of a job.
+    # It would print the server's address, with its password, to standard output.
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-    # Fewer and shorter trials than MLflow's own seven of two minutes each.
+    # Fewer and shorter tries than MLflow's seven of two minutes each.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(seconds))
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
@@ -288,7 +288,7 @@ def _client(uri: str, seconds: int = 30) -> Any:
 
 
 def _make_database(uri: str) -> None:
-    """Bring a database to the form that this MLflow reads; nobody else may do it at the time."""
+    """Migrate a database to this MLflow's schema; no other process may do so in parallel."""
     from mlflow import db
 
     upgrade: Any = db.upgrade.callback
@@ -296,7 +296,7 @@ def _make_database(uri: str) -> None:
     if path is None or path.exists():
         upgrade(uri)
         return
-    # Aside: a kill in the middle leaves tables without the mark that says which, for ever.
+    # In a temp file: a kill in the middle would leave tables without a schema version.
     path.parent.mkdir(parents=True, exist_ok=True)
     temp = path.with_name(f".{path.name}{TEMP_SUFFIX}")
     try:
@@ -332,7 +332,7 @@ def _runs(client: Any, experiment: str) -> Iterator[Any]:
         )
         yield from page
         token = page.token
-        if not token or not page:  # a server that has no more to say, whatever it says
+        if not token or not page:  # the server's last page
             return
 
 

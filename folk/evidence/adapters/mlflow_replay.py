@@ -1,4 +1,4 @@
-"""What a study's records and histories say, in the plain form that a tracking server takes."""
+"""Records and histories of a study in the form of a tracking server."""
 
 import json
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.record.failures import failed_paths, work_folder
 from folk.evidence.record.schema import read_record
 
-VALUE_LENGTH = 6000  # characters; MLflow 3.17 takes no longer value of a parameter
+VALUE_LENGTH = 6000  # characters; MLflow 3.17's limit of a parameter's value
 
 
 def records_of(study_dir: Path) -> tuple[list[tuple[Path, dict[str, Any]]], list[str]]:
-    """Every record of a study with its path, failed jobs too, and a line for each unreadable."""
+    """Read every record of a study, failed jobs included, and list the unreadable ones."""
     done = [
         p for p in study_dir.glob("*/**/record.json") if p.relative_to(study_dir).parts[0] != "work"
     ]
@@ -28,7 +28,7 @@ def records_of(study_dir: Path) -> tuple[list[tuple[Path, dict[str, Any]]], list
 
 
 def tags_of(record: dict[str, Any]) -> dict[str, Any]:
-    """What one searches runs by; nothing that is unknown."""
+    """Make tags to search runs by, without unknown values."""
     files = [*record["outputs"], *record["inputs"]]
     encoders = [f["sha256"] for f in files if f["path"].endswith("encoder.safetensors")]
     slurm = record["scheduler"] or {}
@@ -53,9 +53,9 @@ def tags_of(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def history_of(path: Path, record: dict[str, Any]) -> Iterator[tuple[int, int, dict[str, float]]]:
-    """Step, time in milliseconds and numbers of each line of the history beside a record.
+    """Yield step, time in milliseconds and numbers of each line of a record's history.
 
-    That of a failed job grows on in its work folder: only lines of this start count.
+    The history of a failed job continues in its work folder: only lines of this start count.
     """
     finished = record["outcome"] == "finished"
     folder = path.parent if finished else work_folder(path.parent, record)
@@ -79,17 +79,17 @@ def history_of(path: Path, record: dict[str, Any]) -> Iterator[tuple[int, int, d
             ArithmeticError,
             RecursionError,
         ):
-            continue  # the half line of a killed job
+            continue  # the truncated line of a killed job
         if finished or first <= moment <= last:
             yield step, moment, line
 
 
 def spelt(value: Any) -> str:
-    """A value as text, cut where MLflow would refuse it."""
+    """Format a value as text, truncated to MLflow's limit."""
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= VALUE_LENGTH else f"{text[: VALUE_LENGTH - 3]}..."
 
 
 def milliseconds(moment: str) -> int:
-    """A moment of a record, in milliseconds since 1970."""
+    """Convert a record's time to milliseconds since 1970."""
     return int(datetime.fromisoformat(moment).timestamp() * 1000)

@@ -1,9 +1,9 @@
-"""A finished study as a Provenance Run Crate: what every job read and made, in the field's terms.
+"""Export of a finished study as a Provenance Run Crate.
 
     results/<study>/...  ->  a folder with the same paths and ro-crate-metadata.json
 
-Small files are in the folder. A large one is named by its digest alone, as `ni:///sha-256;...`, so
-that whoever has the bytes can tell that they are the right ones.
+Small files are in the folder. A large file is referenced by its digest, as `ni:///sha-256;...`, to
+identify it elsewhere.
 """
 
 import base64
@@ -29,7 +29,7 @@ PROFILES = {
     "https://w3id.org/ro/wfrun/provenance/0.5": "Provenance Run Crate",
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
 }
-# Of https://w3id.org/ro/terms/workflow-run; spelt out, so that a reader needs no network for them.
+# From https://w3id.org/ro/terms/workflow-run, in full, so that reading needs no network.
 TERMS = {
     name: f"https://w3id.org/ro/terms/workflow-run#{name}" for name in ("sha256", "environment")
 }
@@ -79,16 +79,16 @@ def export_crate(
         chain: its records.
         out: the folder to make; it must not exist, or be empty.
         whole: put large files into the folder too.
-        products: what the study is for: tables, cells, the report.
+        products: tables, cells and the report.
 
     Returns:
         counts by name: jobs, files in the folder, files named by digest.
 
     Raises:
-        InputError: `out` is in the way, or a file's bytes are not those of its record.
+        InputError: `out` exists, or a file's digest differs from its record.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"--crate {out}: is there already; give a new folder")
+        raise InputError(f"--crate {out}: exists already; give a new folder")
     jobs = [chain.at(path) for path in chain.record_paths()]
     failed = [chain.at(path) for path in chain.failed_paths()]
     if not jobs:
@@ -108,7 +108,7 @@ def export_crate(
 
 
 class _CrateMaker:
-    """Collects the entities of one crate."""
+    """Builder of the entities of one crate."""
 
     def __init__(self, study: Study, chain: Chain, jobs: list[Job], whole: bool) -> None:
         self._study, self._chain, self._whole = study, chain, whole
@@ -124,7 +124,7 @@ class _CrateMaker:
         self._snakemake = jobs[0].record["environment"]["packages"].get("snakemake")
 
     def add_workflow(self, study_path: Path) -> None:
-        """The root, the workflow, a step and a tool for each stage, and what they are made of."""
+        """Add the root, the workflow, a step and a tool for each stage, and their files."""
         crate = self.crate
         crate.name = f"{self._study.title} ({self._study.name})"
         crate.description = (
@@ -138,7 +138,7 @@ class _CrateMaker:
             source, "Snakefile", main=True, lang="snakemake", cls=_Snakefile,
             properties={"name": "Snakefile"} | _described(source),
         )  # fmt: skip
-        # After the workflow, which names a profile itself.
+        # After the workflow, which has a profile itself.
         profiles = [
             self._new(url, "CreativeWork", name=name, version=url.rpartition("/")[2])
             for url, name in PROFILES.items()
@@ -146,7 +146,7 @@ class _CrateMaker:
         crate.root_dataset["conformsTo"] = profiles
         lock = self.add_small(Path("requirements.lock"))
         for stage, fingerprint in self._codes:
-            # One tool for each code that ran: a study may be older in parts.
+            # One tool per code version: parts of a study may be older.
             tool = self._new(
                 f"#tool-{stage}-{fingerprint[:12]}",
                 "SoftwareApplication",
@@ -167,7 +167,7 @@ class _CrateMaker:
         self._outside[study_file.id] = study_file
 
     def add_job(self, job: Job) -> None:
-        """One action for each start of a job, and one by which the engine controlled the last."""
+        """Add an action for each start of a job, and the engine's control action for the last."""
         record = job.record
         stage = record["stage"]
         for number, restart in enumerate(record["restarts"], start=1):
@@ -193,7 +193,7 @@ class _CrateMaker:
         self._actions.append(control)
 
     def add_run(self, products: Iterable[Path]) -> None:
-        """The run of the whole workflow, and the engine that organized it."""
+        """Add the run of the whole workflow, and the engine that organized it."""
         run = self._new("#run", "CreateAction", name=f"run of the study {self._study.name}")
         run["instrument"] = self.crate.mainEntity
         run["object"] = list(self._outside.values())
@@ -206,21 +206,21 @@ class _CrateMaker:
         organized["instrument"] = engine
         organized["object"] = self._actions
         organized["result"] = run
-        # A study may be made in several calls, so no time is known for the whole.
+        # A study may take several calls, so there is no time for the whole.
         self.crate.root_dataset["mentions"] = [run]
 
     def add_small(self, path: Path) -> Entity:
-        """A file that no record names the bytes of, always in the folder.
+        """Add a file without a recorded digest, always in the folder.
 
         Raises:
-            InputError: it is a link that leads out of the repository and the study's results.
+            InputError: the file is a link to outside of the repository and the study's results.
         """
         real = self._root(path).resolve()
         ours = (self._chain.root.resolve(), self._root(self._chain.results).resolve())
         if path.is_relative_to(self._chain.results) and not any(map(real.is_relative_to, ours)):
             raise InputError(
-                f"{path}: a link that leads out of the study, to {real}; a crate is given away, so "
-                "put the file itself there or remove the link"
+                f"{path}: link to {real}, outside of the study; a crate is shared, so "
+                "replace the link by the file or remove it"
             )
         found = digest_file(self._root(path))
         return self._file(path.as_posix(), found.size, found.sha256, inside=True)
@@ -235,9 +235,9 @@ class _CrateMaker:
         return found
 
     def _recorded(self, job: Job, entry: dict[str, Any]) -> Entity:
-        """An input or output as its record describes it, checked against its bytes if copied."""
+        """Add an input or output with its record's description, verified if copied."""
         path, size, sha256 = entry["path"], entry["size"], entry["sha256"]
-        if sha256 is None:  # a folder of raw images; dataset.json says what was read of it
+        if sha256 is None:  # a folder of raw images; dataset.json describes them
             return self._new(f"#folder-{_name(path)}", "CreativeWork", name=_name(path))
         known = self._files.get((path, sha256))
         if known is not None:
@@ -246,7 +246,7 @@ class _CrateMaker:
         inside = inside and (self._whole or size <= LARGEST)
         if inside and digest_file(self._root(path)).sha256 != sha256:
             raise InputError(
-                f"{path}: its bytes are not those of {job.path}; `folk verify` says what happened"
+                f"{path}: its digest differs from {job.path}; run `folk verify` for details"
             )
         return self._file(path, size, sha256, inside=inside)
 
@@ -306,13 +306,13 @@ class _CrateMaker:
 
 
 class _Snakefile(ComputationalWorkflow):  # type: ignore[misc]
-    """The workflow, which has steps and so is a how-to."""
+    """Workflow entity with steps, which makes it a how-to."""
 
     TYPES = ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"]  # noqa: RUF012
 
 
 def _code(job: Job) -> tuple[str, str]:
-    """Stage and fingerprint of the code that ran."""
+    """Return stage and fingerprint of the code that ran."""
     return str(job.record["stage"]), str(job.record["code"]["fingerprint"])
 
 
@@ -328,11 +328,11 @@ def _encoding(path: str) -> str:
 
 
 def _portable(path: str) -> bool:
-    """Whether a path lies inside of the repository, and so may stand in the crate."""
+    """Return True if a path is inside the repository, and so may be in the crate."""
     parts = PurePosixPath(path)
     return not parts.is_absolute() and ".." not in parts.parts
 
 
 def _name(path: str) -> str:
-    """The last part of a path: where it lay on a machine is nobody's business."""
+    """Return the last part of a path, because paths of a machine are private."""
     return PurePosixPath(path).name

@@ -1,1 +1,1 @@
-"""Questions to a finished study: where a number comes from, and whether its files still say so."""
+"""Audit of a finished study: the origin of its numbers, and checks of its files."""

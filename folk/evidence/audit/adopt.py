@@ -1,8 +1,7 @@
-"""Take over the results of a study that came by pull: check every byte, then order time stamps.
+"""Adoption of a study's pulled results: verify every file, then order their mtimes.
 
-A checkout gives files the times at which it happened to write them, and a workflow that goes by
-times would make them again. Only after every byte was found as recorded do the results get the
-times at which they were made, makers before readers.
+A checkout sets mtimes to its own time, and a workflow based on mtimes would make the results again.
+After every file is verified, the results get the times of their jobs, in dependency order.
 """
 
 import os
@@ -23,29 +22,29 @@ from folk.evidence.record.adopted import ADOPTED_NAME, read_adopted
 from folk.evidence.record.failures import FAILED, WORK
 from folk.evidence.record.record import MADE_NAME
 
-STEP_NS = 10**9  # between two jobs: some file systems keep whole seconds only
+STEP_NS = 10**9  # between two jobs: some file systems have a resolution of a second
 TRACKED_NAME = "tracked.json"
 
 
 @dataclass(frozen=True)
 class Adoption:
-    """What became of the results of a study."""
+    """Result of an adoption."""
 
     adopted: int  # records whose bytes came by pull
     computed_here: int  # records of jobs that ran on this machine's copy
     files: int  # files whose bytes were compared
-    sealed: bool  # whether a seal vouched for the records themselves
+    sealed: bool  # True if a seal covers the records
 
 
 def adoption_problems(results: Path, root: Path = Path()) -> tuple[list[Job], list[str]]:
-    """Compare all that is there with records and seal; nothing is changed.
+    """Compare all files with records and seal, without changing anything.
 
     Args:
         results: the study's own folder, seen from `root`.
         root: the folder of the repository.
 
     Returns:
-        the records, makers before readers, and a line for each thing that is not as it should be.
+        the records in dependency order, and a line for each problem.
     """
     chain = Chain(results, root)
     finished, unreadable = chain.readable(chain.record_paths())
@@ -57,7 +56,7 @@ def adoption_problems(results: Path, root: Path = Path()) -> tuple[list[Job], li
     problems += _byte_problems(jobs, root)
     if seal_path(root / results).is_file():
         inside = f"{results.as_posix()}/"
-        # Study and published numbers may have moved on since, and jobs may have run here.
+        # Study and published numbers may have changed since, and jobs may have run here.
         ours = tuple(f"{job.path}:" for job in jobs if _made_here(job, results, root))
         said = [line for line in seal_problems(results, root) if line.startswith(inside)]
         problems += [line for line in said if not line.startswith(ours)]
@@ -74,22 +73,22 @@ def adopt(study: str, results: Path, argv: Sequence[str], root: Path = Path()) -
         root: the folder of the repository.
 
     Returns:
-        what was found.
+        the result.
 
     Raises:
-        InputError: a line for each wrong byte, missing file or broken link, or no results at all;
-            nothing was touched then.
+        InputError: a line for each changed file, missing file or broken link, or no results at all;
+            nothing was changed.
     """
     jobs, problems = adoption_problems(results, root)
     if not jobs and not problems:
-        raise InputError(f"{results}: no records; bring the results here first, with `dvc pull`")
+        raise InputError(f"{results}: no records; get the results with `dvc pull` first")
     if problems:
         raise InputError("\n".join(problems))
     before = read_adopted(root / results)
     pulled = [job for job in jobs if not _made_here(job, results, root)]
     records = [{"path": job.path.as_posix(), "id": job.id} for job in pulled]
     if not (root / results / TRACKED_NAME).exists():
-        # No job of the study waits for the mirror; whoever wants it fills it from the records.
+        # No job needs the mirror; it can be filled from the records later.
         line = "not mirrored: these results were adopted; `python -m folk mlflow-sync` mirrors them"
         write_json(root / results / TRACKED_NAME, {"study": study, "found": 0, "error": line})
     if {entry["path"]: entry["id"] for entry in records} != before:
@@ -119,7 +118,7 @@ def _byte_problems(jobs: Iterable[Job], root: Path) -> list[str]:
 
 def _byte_problem(job: Job, entry: dict[str, Any], found: FileDigest | None) -> str | None:
     if found is None:
-        return f"{entry['path']}: not there; {job.path} says that it was made: `dvc pull` brings it"
+        return f"{entry['path']}: missing, recorded in {job.path}; get it with `dvc pull`"
     for name in ("size", "sha256", "md5"):
         if getattr(found, name) != entry[name]:
             return (
@@ -135,15 +134,15 @@ def _made_here(job: Job, results: Path, root: Path) -> bool:
 
 
 def _order_times(jobs: Sequence[Job], pulled: Sequence[Job], results: Path, root: Path) -> None:
-    """Give the folder of each pulled job the time of its end, later than all before it.
+    """Set the mtimes of each pulled job to its end, later than all jobs before it.
 
-    Every job gets a time of its own in the order of the chain, so that this also holds where a
-    cache lets equal files of two jobs share one inode. What was made here has its times already,
-    and tables that are older than it are to be made again.
+    Every job gets a separate time in dependency order, so that this also works if a cache links
+    equal files of two jobs to one inode. Local results keep their times, and older tables are made
+    again.
     """
     moment, came = 0, {job.path for job in pulled}
-    # A cache may stand behind a link, and then its bytes are those that were compared. Whatever
-    # else a link leads to is not ours to touch.
+    # A link may lead to the cache, whose file was compared. Other targets of links are not
+    # touched.
     compared = {root / entry["path"] for job in jobs for entry in job.outputs}
     for job in jobs:
         ended = datetime.fromisoformat(str(job.record["ended"]))
@@ -165,6 +164,6 @@ def _set_times(paths: Iterable[Path], moment: int, through_links: Collection[Pat
                 os.utime(path, ns=(moment, moment))
         except OSError as error:
             raise InputError(
-                f"{path}: its time cannot be set ({error.strerror}); adopt as the one who owns it, "
+                f"{path}: cannot set its mtime ({error.strerror}); run adopt as its owner, "
                 "or pull copies instead of links (`dvc config cache.type copy`)"
             ) from error

@@ -1,4 +1,4 @@
-"""Whether a record was adopted, and whether its job would do the same today."""
+"""Adopted records, and their comparison with today's jobs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,15 +6,15 @@ from typing import Any
 
 from folk.evidence.record.schema import read_record
 
-# What a record read that the study chose; recipes are compared by value, the rest comes with these.
+# Inputs chosen by the study; recipes are compared by value, the rest follows from these.
 CHOSEN = ("dataset.json", "keys.parquet", "encoder.safetensors", "classifier.safetensors")
 
 
 def adopted_record(path: Path, adopted: Mapping[str, str]) -> dict[str, Any] | None:
-    """The record at `path` if it is one of the adopted, else None.
+    """Read the record at `path` if it is adopted, else return None.
 
     Raises:
-        InputError: it is no record.
+        InputError: invalid record.
     """
     wanted = adopted.get(path.as_posix())
     if wanted is None or not path.is_file():
@@ -24,12 +24,12 @@ def adopted_record(path: Path, adopted: Mapping[str, str]) -> dict[str, Any] | N
 
 
 def is_of_today(record: dict[str, Any], recipe_digest: str, code: str, inputs: set[str]) -> bool:
-    """Whether a job would do today what its record says that it did.
+    """Return True if a job would have the same recipe, code and inputs today.
 
     Args:
         record: of the job.
         recipe_digest: of today's recipe.
-        code: fingerprint of today's code; "reported" where a change of it is only reported.
+        code: fingerprint of today's code; "reported" if code changes are only reported.
         inputs: paths of the data, split, encoder or classifier that the job would read today.
     """
     made = [entry["path"] for entry in record["inputs"] if entry["record"]]

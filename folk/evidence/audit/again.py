@@ -1,7 +1,7 @@
-"""An evaluation run again from its checkpoint, and how close its predictions come.
+"""Rerun of an evaluation from its checkpoint, and comparison of its predictions.
 
-The job itself runs in a process of its own, with the command of its record; nothing here needs what
-it needs.
+The job runs in a separate process, with the command of its record, so that this module needs none
+of its packages.
 """
 
 import os
@@ -21,15 +21,14 @@ from folk.evidence.results.cells import Cell
 from folk.evidence.results.evidence import read_metrics, recompute
 
 NOT_AGAIN = ("prepare", "split", "pretrain", "cost")
-_RELATIVE, _ABSOLUTE = 1e-4, 1e-5  # of logits; another machine adds up in another order
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-5  # of logits; the order of sums depends on the machine
 
 
 def evaluations_of(subject: Subject, names: Sequence[str]) -> list[Job]:
-    """The jobs that are meant by cells (table/row/column) or evaluations (run/evaluation).
+    """Find the jobs of cells (table/row/column) or evaluations (run/evaluation).
 
     Raises:
-        InputError: there is none of that name, it has no finished record, or it cannot be run
-            again alone.
+        InputError: unknown name, no finished record, or a stage that cannot be rerun alone.
     """
     found: dict[Path, Job] = {}
     plan = subject.plan
@@ -40,16 +39,16 @@ def evaluations_of(subject: Subject, names: Sequence[str]) -> list[Job]:
         elif name in short:
             folders = [short[name]]
         else:
-            raise InputError(f"--deep {name}: no such cell or evaluation"
+            raise InputError(f"--deep {name}: unknown cell or evaluation"
                              f"{nearest(name, [*plan.cell_ids, *short])}")  # fmt: skip
         for folder in folders:
             if plan.jobs[folder].stage in NOT_AGAIN:
                 stage = plan.jobs[folder].stage
-                raise InputError(f"--deep {name}: a {stage} is not run again; name an evaluation "
-                                 "that leaves predictions")  # fmt: skip
+                raise InputError(f"--deep {name}: {stage} cannot be rerun; name an evaluation "
+                                 "with predictions")  # fmt: skip
             path = folder / "record.json"
             if path not in subject.finished:
-                raise InputError(f"--deep {name}: {path} is not there; run the study first")
+                raise InputError(f"--deep {name}: missing {path}; run the study first")
             found[path] = subject.finished[path]
     return list(found.values())
 
@@ -57,13 +56,13 @@ def evaluations_of(subject: Subject, names: Sequence[str]) -> list[Job]:
 def check_again(
     subject: Subject, derived: Derived, jobs: Sequence[Job], moved: bool
 ) -> Iterator[Finding]:
-    """Run each job again and say how close it comes.
+    """Rerun each job and compare its predictions.
 
     Args:
         subject: the study.
         derived: its cells, whose intervals decide when bits and logits differ.
-        jobs: what is run again.
-        moved: whether code or environment moved since, which may explain a difference.
+        jobs: the jobs to rerun.
+        moved: True if code or environment changed, which may explain a difference.
     """
     for job in jobs:
         with tempfile.TemporaryDirectory(prefix="folk-again-") as folder:
@@ -78,18 +77,18 @@ def check_again(
 
 
 def _run(job: Job, out: Path, work: Path) -> str | None:
-    """Call the command of a record with other folders; why it was not, or what it said last."""
+    """Run the command of a record with other folders; return the problem, if any."""
     arguments = list(job.record["argv"][1:])
-    # A record is a claim, and this one is about to be obeyed: a stage of ours and nothing else.
+    # A record is not trusted: only a command of one of our stages is run.
     if arguments[:3] != ["-m", "folk", job.record["stage"]]:
-        return f"its command is not `python -m folk {job.record['stage']} ...`, so it was not run"
+        return f"not run: its command is not `python -m folk {job.record['stage']} ...`"
     for option, path in (("--out", out), ("--work", work)):
         if option not in arguments[:-1]:
-            return f"its command has no {option}, so it was not run"
+            return f"its command lacks {option}, so it was not run"
         arguments[arguments.index(option) + 1] = str(path)
     told = job.record["environment"]["variables"]
     variables = os.environ | {name: told[name] for name in ALLOWED_VARIABLES if name in told}
-    variables.pop("MLFLOW_TRACKING_URI", None)  # an audit is nobody's run
+    variables.pop("MLFLOW_TRACKING_URI", None)  # an audit is no run to track
     done = subprocess.run(
         [sys.executable, *arguments], env=variables, capture_output=True, text=True, check=False
     )
@@ -141,10 +140,10 @@ def _closeness(one: Path, other: Path) -> str:
 
 
 def _within(cell: Cell, subject: Subject, job: Job, out: Path) -> str | None:
-    """Why a cell's mean leaves its interval with the new predictions, None when it stays in."""
+    """Return why a cell's mean leaves its interval with the new predictions, or None."""
     column = subject.study.tables[cell.table].columns[cell.column]
     if job.record["evaluation"] not in column.evaluations:
-        return None  # it reaches this cell through another evaluation
+        return None  # it affects this cell through another evaluation
     before = read_metrics(job.path.parent / "metrics.json")[column.metric]
     now = recompute(out, column.metric)
     if now is None:
@@ -154,7 +153,7 @@ def _within(cell: Cell, subject: Subject, job: Job, out: Path) -> str | None:
     said = f"{column.metric} is {now:.6g}, was {before:.6g}"
     if cell.value is None or cell.low is None or cell.high is None:
         return f"{cell.id}: {said}, and one seed has no interval"
-    # The run's number moves by at most this; with `max` over evaluations perhaps by less.
+    # An upper bound on the change of the run's number; with `max` over evaluations it may be less.
     rounds = subject.study.rounds(column)
     share = len(column.evaluations) if column.combine == "mean" else len(rounds)
     mean = cell.value + (now - before) * (100 if column.percent else 1) / share / cell.n

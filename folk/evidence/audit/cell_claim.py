@@ -1,4 +1,4 @@
-"""One cell's explanation as a document to give away: with its version, its seal and its chain."""
+"""Exportable explanation of one cell, with version, seal and chain."""
 
 from typing import Any
 
@@ -6,23 +6,23 @@ from folk.evidence.audit.explain import Explainer
 from folk.evidence.audit.seal import Seal, read_seal, seal_path
 from folk.evidence.core.canonical import chain_digest
 
-SCHEMA = {"name": "folk-cell", "version": 2}  # the version is raised when a key changes its meaning
+SCHEMA = {"name": "folk-cell", "version": 2}  # increase the version when a key changes its meaning
 
 
 def cell_claim(explainer: Explainer, cell: str) -> dict[str, Any]:
-    """All that `explain` says of a cell, and what ties it to the study's seal.
+    """Make the explanation of a cell with its link to the study's seal.
 
     Args:
         explainer: of the study.
         cell: table/row/column.
 
     Returns:
-        plain JSON values: `schema`; `chain_digest`, of the records behind this cell, failed ones
-        too, as a seal digests those of the whole study; `seal`, None when the study has none, with
-        whether it holds and whether it has each of these records; then the explanation.
+        plain JSON values: `schema`; `chain_digest` of the records behind this cell, failed ones
+        included, computed as in a seal; `seal`, None without one, with whether it holds and
+        whether it has each of these records; then the explanation.
 
     Raises:
-        InputError: there is no such cell, or the seal is none.
+        InputError: unknown cell, or invalid seal.
     """
     found = explainer.explain(cell)
     finished = {job.record: job.id for job in found.chain}
@@ -39,7 +39,7 @@ def cell_claim(explainer: Explainer, cell: str) -> dict[str, Any]:
 
 
 def holds(claim: dict[str, Any]) -> bool:
-    """Whether nothing contradicts a cell's claim, its seal included."""
+    """Return True if nothing contradicts a cell's claim, its seal included."""
     seal = claim["seal"]
     return bool(claim["holds"]) and (seal is None or (seal["holds"] and seal["has_chain"]))
 

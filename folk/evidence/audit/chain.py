@@ -1,7 +1,7 @@
-"""The records of a study as a graph: which job made which file, and out of what.
+"""Provenance graph of a study's records: jobs, their inputs and outputs.
 
-Nothing here believes a record: `Chain` says what records claim and whether they hang together;
-whether bytes agree with them is for those who read the bytes.
+`Chain` only checks that the records are consistent; comparing them with the files is left to its
+callers.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,19 +16,19 @@ from folk.evidence.record.record import DIFF_NAME
 from folk.evidence.record.schema import read_record, record_id
 
 RECORD_NAME = "record.json"
-EDITED = "its id is not that of its content; it was edited"
+EDITED = "its id does not match its content; it was edited"
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One record, where it stands, and what it says."""
+    """One record and its path."""
 
-    path: Path  # of the record, from the folder of the repository
+    path: Path  # of the record, relative to the repository
     record: dict[str, Any]
 
     @property
     def id(self) -> str:
-        """The id that the record gives itself."""
+        """The id stored in the record."""
         return str(self.record["id"])
 
     @property
@@ -39,17 +39,17 @@ class Job:
 
     @property
     def finished(self) -> bool:
-        """Whether the job did what it was for."""
+        """True if the job has completed."""
         return bool(self.record["outcome"] == "finished")
 
     @cached_property
     def id_holds(self) -> bool:
-        """Whether the id is that of the record's content."""
+        """True if the id matches the record's content."""
         return record_id(self.record) == self.id
 
     @property
     def edited(self) -> str | None:
-        """A sentence when the id is not that of the content, else None."""
+        """A message if the id does not match the content, else None."""
         return None if self.id_holds else f"{self.path}: {EDITED}"
 
     @property
@@ -64,16 +64,16 @@ class Job:
 
     @property
     def diff(self) -> Path | None:
-        """Where the uncommitted changes that the job ran with are kept, if there were any."""
+        """Path of the uncommitted changes that the job ran with, if any."""
         path = self.path.with_name(DIFF_NAME) if self.finished else self.path.with_suffix(".diff")
         return path if self.record["code"]["dirty_diff_sha256"] else None
 
 
 @dataclass(frozen=True)
 class Link:
-    """One input of a job, and the job whose record says that it made those bytes.
+    """One input of a job, and the job that made it, by its record.
 
-    `problem` is a sentence when the chain is broken here, else None. An input from outside of the
+    `problem` is a message if the chain is broken here, else None. An input from outside of the
     study (an archive, a recipe, a list) has no maker and no problem.
     """
 
@@ -83,11 +83,11 @@ class Link:
 
 
 class Chain:
-    """The records below the results of one study; each is read when it is first asked for.
+    """The records of one study, read lazily.
 
     Args:
         results: the study's own folder, such as `results/demo`.
-        root: the folder of the repository, from which records write their paths.
+        root: the folder of the repository, the base of recorded paths.
     """
 
     def __init__(self, results: Path, root: Path = Path()) -> None:
@@ -96,22 +96,24 @@ class Chain:
         self._jobs: dict[Path, Job] = {}
 
     def at(self, path: Path) -> Job:
-        """The job whose record stands at `path`, which is seen from the repository's folder.
+        """Read the job of the record at `path`, relative to the repository.
 
         Raises:
-            InputError: there is none, it is not a record, or it speaks of files elsewhere, which
-                nobody may then read or touch on its word.
+            InputError: missing or invalid record, or one that lists outputs outside its own folder,
+                which must not be read or changed.
         """
         if path not in self._jobs:
             job = Job(path, read_record(self.root / path))
             for output in job.outputs:
                 if path.parent not in Path(output["path"]).parents:
-                    raise InputError(f"{path}: it stands here and speaks of {output['path']}")
+                    raise InputError(
+                        f"{path}: lists an output outside its own folder: {output['path']}"
+                    )
             self._jobs[path] = job
         return self._jobs[path]
 
     def readable(self, paths: Iterable[Path]) -> tuple[dict[Path, Job], dict[Path, str]]:
-        """The jobs whose records stand at these paths, and what is wrong with the other records."""
+        """Read the jobs of the records at these paths, and the problems of unreadable ones."""
         jobs: dict[Path, Job] = {}
         problems: dict[Path, str] = {}
         for path in paths:
@@ -122,13 +124,13 @@ class Chain:
         return jobs, problems
 
     def record_paths(self) -> list[Path]:
-        """Where every record of a finished job stands, sorted; not read yet."""
+        """Paths of the records of finished jobs, sorted."""
         found = (self.root / self.results).glob(f"*/**/{RECORD_NAME}")
         paths = (self._from_root(path) for path in found)
         return sorted(p for p in paths if "work" not in p.relative_to(self.results).parts)
 
     def failed_paths(self) -> list[Path]:
-        """Where every record of a failed or interrupted job stands, sorted; not read yet."""
+        """Paths of the records of failed and interrupted jobs, sorted."""
         found = failed_paths(self.root / self.results)
         return [self._from_root(path) for path in found]
 
@@ -136,11 +138,11 @@ class Chain:
         return path.relative_to(self.root) if path.is_relative_to(self.root) else path
 
     def links(self, job: Job) -> list[Link]:
-        """Each input of a job with the job that made it."""
+        """Link each input of a job to the job that made it."""
         return [self._link(entry) for entry in job.inputs]
 
     def behind(self, jobs: Iterable[Job]) -> list[Job]:
-        """The given jobs and all that made what they read, makers before readers."""
+        """Return the given jobs and their transitive dependencies, in dependency order."""
         order: dict[Path, Job] = {}
 
         def visit(job: Job) -> None:
@@ -156,7 +158,7 @@ class Chain:
         return list(order.values())
 
     def broken(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, str]]:
-        """A sentence for each place in which the records of these jobs do not hang together."""
+        """Yield a message for each inconsistency between the records of these jobs."""
         for job in jobs:
             if job.edited is not None:
                 yield job, job.edited
@@ -178,13 +180,13 @@ class Chain:
             except InputError as error:
                 return Link(entry, None, str(error))
             return Link(entry, maker, _misfit(entry, maker, wanted))
-        return Link(entry, None, f"{path}: the record {wanted[:12]} that made it is missing")
+        return Link(entry, None, f"{path}: missing record {wanted[:12]} that made it")
 
 
 def _misfit(entry: dict[str, Any], maker: Job, wanted: str) -> str | None:
     made = {(output["path"], output["sha256"]) for output in maker.outputs}
     if (entry["path"], entry["sha256"]) not in made:
-        return f"{entry['path']}: {maker.path} says that it made other bytes than were read"
+        return f"{entry['path']}: {maker.path} records other bytes than were read"
     if maker.id != wanted:
-        return f"{maker.path}: another record stood here when {entry['path']} was read"
+        return f"{maker.path}: another record was here when {entry['path']} was read"
     return None

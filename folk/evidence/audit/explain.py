@@ -1,4 +1,4 @@
-"""One cell explains itself: its number derived again, and the chain back to the archives."""
+"""Explanation of a cell: its recomputed number, and its chain back to the archives."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -44,26 +44,25 @@ def explain_cell(
     """Explain one cell; for many cells an `Explainer` reads each file once.
 
     Raises:
-        InputError: there is no such cell.
+        InputError: unknown cell.
     """
     return Explainer(chain, study, cells, published, today, reading).explain(cell_id)
 
 
 class Explainer:
-    """Explains the cells of one study; jobs, files and predictions are read once for all of them.
+    """Explainer of the cells of one study; jobs, files and predictions are read once for all.
 
     Args:
-        chain: the study's records. Its root must be the current folder, from which evidence is
-            read and paths are shown.
-        study: the study as it stands today.
+        chain: the study's records. Its root must be the current folder, the base of all paths.
+        study: today's study.
         cells: the rows of its cells.parquet: what is printed.
-        published: config/published.yaml as it stands today.
-        today: code, lock and recipes to set beside those of then; code and lock of the chain's
-            folder, and no recipes, when left out.
+        published: today's config/published.yaml.
+        today: today's code, lock and recipes; None takes code and lock of the chain's folder, and
+            no recipes.
         reading: which files are hashed; see `FileStates`.
-        evidence: the study's results, for a caller who has read them already.
-        derived: cells that the caller derived from them just now; the others are derived here.
-        hashed: sha256 of files that the caller hashed just now.
+        evidence: the study's results, if the caller has read them already.
+        derived: cells that the caller has recomputed; the others are recomputed here.
+        hashed: sha256 of files that the caller has hashed.
         claims: the rows of its claims.parquet.
     """
 
@@ -96,7 +95,7 @@ class Explainer:
         """Explain one cell.
 
         Raises:
-            InputError: there is no such cell; the line suggests the nearest.
+            InputError: unknown cell; the line suggests the nearest.
         """
         cell, said = self._cell(cell_id), Statements()
         runs = list(self._runs(cell, said))
@@ -117,7 +116,7 @@ class Explainer:
         return self._explanation(cell, runs, number, facts, failures, said)
 
     def bytes_to_read(self, cell_ids: Iterable[str]) -> int:
-        """How many bytes explaining these cells would hash.
+        """Count the bytes to hash for explaining these cells.
 
         Raises:
             InputError: as `explain`.
@@ -132,7 +131,7 @@ class Explainer:
     def _cell(self, cell_id: str) -> Cell:
         if cell_id not in self.cells:
             close = nearest(cell_id, [*self.cells, *map(claim_id, self.study.claims)])
-            raise InputError(f"{self.study.name}: no cell is named '{cell_id}'{close}")
+            raise InputError(f"{self.study.name}: unknown cell '{cell_id}'{close}")
         return self.cells[cell_id]
 
     def _explanation(
@@ -177,7 +176,7 @@ class Explainer:
     def _runs(self, cell: Cell, said: Statements) -> Iterator[Run]:
         column = self.study.cells().get(cell.id)
         if column is None:
-            return  # quoted, or no longer of the study: then `_derived` says so
+            return  # quoted, or no longer in the study, which `_derived` reports
         again: Sequence[int | None] = cell.finetune_seeds or [None] * len(cell.seeds)
         values = dict(zip(zip(cell.seeds, again, strict=True), cell.seed_values, strict=True))
         for seed in self.study.encoders[cell.row].seeds:
@@ -242,7 +241,7 @@ class Explainer:
             behind |= {(part.stage, run, evaluation), ("pretrain", run, None)}
         failed, unreadable = self._failed
         for problem in unreadable.values():
-            said.contradict(problem)  # whose it is cannot be told, so every cell says it
+            said.contradict(problem)  # its job is unknown, so every cell reports it
         for job in failed.values():
             if _place(job) in behind:
                 yield self._failure(job)

@@ -1,4 +1,4 @@
-"""One claim explains itself: its cells explained, its verdict made again from them."""
+"""Explanation of a claim: its cells, and its verdict recomputed from them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -27,22 +27,21 @@ CLAIMS_FILE = "claims.parquet"
 def explain_claim(explainer: Explainer, asked: str) -> ClaimExplanation:
     """Explain one claim.
 
-    The verdict is made again from cells.parquet, and each cell in it from the evidence, so that
-    what holds here holds down to the predictions.
+    The verdict is recomputed from cells.parquet, and each cell from the results, so that the check
+    reaches down to the predictions.
 
     Args:
-        explainer: of the study; it must know the stored claims.
+        explainer: explainer of the study, with the stored claims.
         asked: claims/name.
 
     Raises:
-        InputError: there is no such claim; the line suggests the nearest. Or nothing is left that
-            could be shown of it.
+        InputError: unknown claim; the line suggests the nearest. Or nothing of it can be shown.
     """
     name, said = asked.removeprefix(CLAIMS), Statements()
     study, stored = explainer.study, explainer.claims.get(name)
     if name not in study.claims and stored is None:
         known = [*explainer.cells, *map(claim_id, {**study.claims, **explainer.claims})]
-        raise InputError(f"{study.name}: no claim is named '{name}'{nearest(asked, known)}")
+        raise InputError(f"{study.name}: unknown claim '{name}'{nearest(asked, known)}")
     cells = _cells(explainer, name, said)
     again = _judged_again(explainer, name, said)
     shown = stored or again
@@ -70,12 +69,12 @@ def explain_claim(explainer: Explainer, asked: str) -> ClaimExplanation:
 
 
 def is_claim(asked: str) -> bool:
-    """Whether an id is that of a claim; a cell has one part more."""
+    """Return True for the id of a claim; a cell has one part more."""
     return asked.startswith(CLAIMS) and asked.count("/") == 1
 
 
 def cells_of_claim(explainer: Explainer, asked: str) -> list[str]:
-    """The cells that a claim reads, as far as cells.parquet has them; none of an unknown claim."""
+    """List the cells of a claim that are in cells.parquet; none of an unknown claim."""
     name = asked.removeprefix(CLAIMS)
     claim, stored = explainer.study.claims.get(name), explainer.claims.get(name)
     named = [cell for _, cell in claim.places()] if claim is not None else []
@@ -94,7 +93,7 @@ def _cells(explainer: Explainer, name: str, said: Statements) -> list[Explanatio
 def _judged_again(explainer: Explainer, name: str, said: Statements) -> JudgedClaim | None:
     claim = explainer.study.claims.get(name)
     if claim is None:
-        said.contradict(f"{CLAIMS_FILE} has a claim '{name}', the study of today makes none")
+        said.contradict(f"{CLAIMS_FILE} has a claim '{name}', today's study has not")
         return None
     for cell in (cell for _, cell in claim.places() if cell not in explainer.cells):
         said.contradict(f"cells.parquet has no cell '{cell}', which '{name}' reads")
@@ -145,10 +144,10 @@ def _establish(
     if shown.published_certainty is not None:
         meaning = published.certainty.get(shown.published_certainty, "unknown to this version")
         said.not_established.append(
-            f"that the paper says so: known as '{shown.published_certainty}' ({meaning})"
+            f"the paper's statement: known as '{shown.published_certainty}' ({meaning})"
         )
     if cells:
-        said.not_established.append("what its cells take on trust; `explain` of each says it")
+        said.not_established.append("what its cells take on trust; see `explain` of each")
 
 
 def _cell(found: Explanation) -> CellFacts:

@@ -1,11 +1,11 @@
-"""What can be said of one cell, as typed facts; whoever shows it takes every word from here."""
+"""Typed facts of an explanation, the only source of its text and JSON."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-FORMAT = 1  # of the JSON; raised when a key changes its meaning
+FORMAT = 1  # of the JSON; increase it when a key changes its meaning
 
-CLAIMS = "claims/"  # before the name of a claim, where a cell could stand too
+CLAIMS = "claims/"  # prefix of claims among ids of cells
 
 Agreement = Literal["same", "other", "unknown"]
 FileState = Literal["same", "other", "missing", "not read", "no digest"]
@@ -13,13 +13,13 @@ DiffState = Literal["kept", "cut", "missing", "other"]
 
 
 def claim_id(name: str) -> str:
-    """The id of a claim, beside `table/row/column` of a cell."""
+    """Return the id of a claim, as opposed to a cell's `table/row/column`."""
     return f"{CLAIMS}{name}"
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """A file that a job read or made, and whether its bytes are still those of the record."""
+    """A file that a job read or made, and whether it still matches the record."""
 
     name: str  # in the job, such as `encoder`
     path: str
@@ -28,7 +28,7 @@ class FileFacts:
     md5: str | None
     state: FileState
     made_by: str | None = None  # id of the record that made an input; None from outside
-    official_md5: str | None = None  # of an archive, where its makers publish one
+    official_md5: str | None = None  # of an archive, if published
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,21 @@ class Change:
 
 @dataclass(frozen=True)
 class RecipeFacts:
-    """What a job was told, beside the recipe file of today and the recipe that it is based on."""
+    """Recipe of a job, compared with today's file and its base."""
 
     digest: str
-    file: str | None  # None when the study no longer names one for this job
-    today: Agreement  # of all values that decide the result, the study's own included
+    file: str | None  # None if the study no longer has one for this job
+    today: Agreement  # of all values that determine the result, the study's own included
     edited: list[Change]  # recorded -> today; empty when the same
-    by_study: list[Change]  # file -> recorded: what the study sets itself
+    by_study: list[Change]  # file -> recorded: set by the study
     base: str | None
     over_base: list[Change]  # base -> recorded
-    assumed: dict[str, str]  # values that no source gives, with the basis of each
+    assumed: dict[str, str]  # values without a source, with the basis of each
 
 
 @dataclass(frozen=True)
 class CodeFacts:
-    """Which code ran, and whether the repository still holds it."""
+    """Code that ran, and whether the repository still has it."""
 
     fingerprint: str
     today: Agreement
@@ -69,7 +69,7 @@ class CodeFacts:
 
 @dataclass(frozen=True)
 class EnvironmentFacts:
-    """What was installed."""
+    """Installed packages."""
 
     python: str
     torch: str | None
@@ -80,7 +80,7 @@ class EnvironmentFacts:
 
 @dataclass(frozen=True)
 class Start:
-    """One start of a job: those that ended early, and as the last one that which finished."""
+    """One start of a job; the last one is that which finished."""
 
     started: str
     ended: str | None
@@ -91,12 +91,12 @@ class Start:
     cpu: str | None
     gpus: list[str]
     last_step: int | None
-    why: str | None  # what the start itself said of its end
-    slurm_state: str | None  # what SLURM said of it when the next one began
+    why: str | None  # the start's own reason for its end
+    slurm_state: str | None  # SLURM's end state when the next one began
     geometry: dict[str, Any] | None  # see record.schema.json; None in older records
     same_code: bool  # as the last start
     same_lock: bool
-    same_geometry: bool  # as far as it is known; node names do not count
+    same_geometry: bool  # if known; node names do not count
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class JobFacts:
     id_holds: bool
     parents: list[str]
     command: str
-    metrics: dict[str, float]  # as the record states them
+    metrics: dict[str, float]  # from the record
     seconds: float | None
     starts: list[Start]
     recipe: RecipeFacts
@@ -122,25 +122,25 @@ class JobFacts:
     environment: EnvironmentFacts
     inputs: list[FileFacts]
     outputs: list[FileFacts]
-    problems: list[str]  # where its record does not hang together with others
+    problems: list[str]  # inconsistencies of its record with others
 
 
 @dataclass(frozen=True)
 class Part:
-    """One evaluation of one seed: the number that its job stated, and the one derived again."""
+    """One evaluation of one seed: its job's number, and the recomputed one."""
 
     name: str  # such as folk-s0/few-a
     stage: str
     status: str  # ok, or why there is no number
     stated: float | None
-    derived: float | None  # from the stored predictions; None when they cannot tell
+    derived: float | None  # from the stored predictions; None if they do not contain it
     record: str
     record_id: str | None
 
 
 @dataclass(frozen=True)
 class Run:
-    """One seed of the cell's row, and of its fine-tuning if told; `value` in the cell's unit."""
+    """One seed of the cell's row, and of its fine-tuning if any; `value` in the cell's unit."""
 
     seed: int
     finetune_seed: int | None
@@ -150,7 +150,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Number:
-    """The cell as cells.parquet has it."""
+    """The stored cell."""
 
     value: float | None
     printed: str
@@ -171,7 +171,7 @@ class Number:
 
 @dataclass(frozen=True)
 class PublishedFacts:
-    """Somebody else's number, with its place, source and certainty."""
+    """A published number, with its place, source and certainty."""
 
     id: str
     paper: str
@@ -191,7 +191,7 @@ class PublishedFacts:
 
 @dataclass(frozen=True)
 class VerdictFacts:
-    """What our number says about the published one, and by which rule."""
+    """Verdict on a published number, and its rule."""
 
     word: str
     rule: str
@@ -199,7 +199,7 @@ class VerdictFacts:
 
 @dataclass(frozen=True)
 class FailureFacts:
-    """A job behind the cell that did not end well; it stays in the chain."""
+    """A failed or interrupted job behind the cell, which stays in the chain."""
 
     name: str
     record: str
@@ -212,20 +212,20 @@ class FailureFacts:
 
 @dataclass(frozen=True)
 class ClaimFacts:
-    """A statement of the study that rests on this cell."""
+    """A claim of the study that reads this cell."""
 
     name: str
     kind: str
     says: str
-    verdict: str | None  # as claims.parquet has it; None when it has none
+    verdict: str | None  # from claims.parquet; None without one
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One cell: its number, all that it was made of, and how far each of it was checked just now.
+    """One cell: its number, its chain, and the checks of each part.
 
-    `contradicted` holds what was checked and is not so, `established` what was and is,
-    `not_established` what is taken on trust, each with the reason.
+    `contradicted` lists failed checks, `established` passed checks, `not_established` what is taken
+    on trust, each with the reason.
     """
 
     cell: str
@@ -233,7 +233,7 @@ class Explanation:
     title: str  # of the table
     row: str  # label
     column: str  # label
-    quoted: bool  # a number of somebody else's, shown without one of ours
+    quoted: bool  # a published number, without one of ours
     number: Number
     runs: list[Run]
     published: PublishedFacts | None
@@ -247,7 +247,7 @@ class Explanation:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing that was checked is contradicted."""
+        """True if no check failed."""
         return not self.contradicted
 
     @property
@@ -256,14 +256,14 @@ class Explanation:
         return [part.record_id for run in self.runs for part in run.parts if part.record_id]
 
     def as_json(self) -> dict[str, Any]:
-        """The cell's claim, as plain JSON values."""
+        """Return the explanation as plain JSON values."""
         head = {"format": FORMAT, "holds": self.holds, "parents": self.parents}
         return head | asdict(self)
 
 
 @dataclass(frozen=True)
 class StepFacts:
-    """From one cell of a claim to the next; numbers in the claim's unit."""
+    """Step from one cell of a claim to the next; numbers in the claim's unit."""
 
     below: str  # cell that is subtracted
     above: str
@@ -276,7 +276,7 @@ class StepFacts:
 
 @dataclass(frozen=True)
 class CellFacts:
-    """A cell that a claim reads, and what came of explaining it; its chain is the cell's own."""
+    """A cell of a claim, with the result of its explanation, but without its chain."""
 
     cell: str
     value: float | None
@@ -289,7 +289,7 @@ class CellFacts:
 
 @dataclass(frozen=True)
 class CitedFacts:
-    """The number or the statement of somebody else that a claim is about."""
+    """The published number or statement that a claim is about."""
 
     id: str
     printed: str | None
@@ -301,9 +301,9 @@ class CitedFacts:
 
 @dataclass(frozen=True)
 class ClaimExplanation:
-    """One claim: the cells that it reads, what they say, and the verdict with its rule.
+    """One claim: its cells, their numbers, and the verdict with its rule.
 
-    The three lists are as in `Explanation`; what its cells contradict, it contradicts too.
+    The three lists are as in `Explanation`; contradictions of its cells are included.
     """
 
     claim: str  # claims/name
@@ -324,9 +324,9 @@ class ClaimExplanation:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing that was checked is contradicted."""
+        """True if no check failed."""
         return not self.contradicted
 
     def as_json(self) -> dict[str, Any]:
-        """The claim, as plain JSON values."""
+        """Return the claim as plain JSON values."""
         return {"format": FORMAT, "holds": self.holds} | asdict(self)

@@ -1,4 +1,4 @@
-"""Whether files still are what records say; each is read once, however many cells rest on it."""
+"""Comparison of files with records; each file is read once."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,13 +12,13 @@ LARGE_BYTES = 16_000_000
 
 
 class FileStates:
-    """Compares entries of records with the files that they name.
+    """Comparison of entries of records with their files.
 
     Args:
-        root: the folder from which records write their paths.
+        root: the base folder of recorded paths.
         reading: which files are hashed: all, those below 16 MB, or none. Of the others only the
             size is compared.
-        hashed: sha256 of files that were read already, None for one that could not be.
+        hashed: sha256 of files that were read already, None for unreadable ones.
     """
 
     def __init__(
@@ -34,12 +34,12 @@ class FileStates:
         self._sha256 |= sha256_of_all(path for path in paths if path not in self._sha256)
 
     def to_read(self, entries: Iterable[Mapping[str, Any]]) -> int:
-        """How many bytes `read` would have to hash for these entries."""
+        """Count the bytes that `read` would hash for these entries."""
         sizes = {e["path"]: e["size"] for e in entries if self._to_read(e)}
         return sum(size for path, size in sizes.items() if self.root / path not in self._sha256)
 
     def state(self, entry: Mapping[str, Any]) -> FileState:
-        """Whether the file of an entry is there and has the recorded bytes."""
+        """Return whether the file of an entry exists and matches its record."""
         path = self.root / entry["path"]
         if entry["sha256"] is None:
             return "no digest"

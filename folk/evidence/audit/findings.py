@@ -1,4 +1,4 @@
-"""What an audit can say: eight words, each with its rule, and findings that use them."""
+"""Findings of an audit: eight words, each with its rule."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 Word = Literal["tampered", "missing", "stale", "foreign", "failed", "behind", "adopted", "ok"]
 
-# In the order in which they are shown: what needs an answer first.
+# In display order: the most urgent first.
 RULES: dict[Word, str] = {
     "tampered": "bytes, a record or a printed number differ from what the chain, the seal or the "
     "evidence says",
@@ -27,9 +27,9 @@ WRONG: tuple[Word, ...] = ("tampered", "missing", "stale", "foreign", "failed")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that an audit says of one file.
+    """One finding of an audit on one file.
 
-    `remark` marks what is said and does not fail the audit, such as a study that was not sealed.
+    `remark` marks a finding that does not fail the audit, such as a study without a seal.
     """
 
     word: Word
@@ -40,13 +40,13 @@ class Finding:
 
     @property
     def wrong(self) -> bool:
-        """Whether the audit fails for it."""
+        """True if the audit fails for it."""
         return self.word in WRONG and not self.remark
 
 
 @dataclass(frozen=True)
 class Checked:
-    """How much was looked at, and what was not."""
+    """What was checked, and what was not."""
 
     records: int = 0
     files: int = 0
@@ -58,7 +58,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Verification:
-    """The answer of an audit."""
+    """Result of an audit."""
 
     study: str
     findings: list[Finding]
@@ -71,7 +71,7 @@ class Verification:
         return [finding for finding in self.findings if finding.wrong]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, as plain values."""
+        """Return everything as plain values."""
         return {
             "study": self.study,
             "wrong": len(self.wrong),
@@ -82,7 +82,7 @@ class Verification:
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """Findings sorted by word and file; what two checks say of one file is said once."""
+    """Sort findings by word and file, without duplicates."""
     merged: dict[tuple[Word, str, bool], Finding] = {}
     for finding in findings:
         key = (finding.word, finding.place, finding.remark)
@@ -96,7 +96,7 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def words_by_cell(cells: Sequence[str], findings: Iterable[Finding]) -> dict[str, list[Word]]:
-    """For each cell the words that reach it, remarks left out; `ok` where there are none."""
+    """Map each cell to the words that reach it, without remarks; `ok` if there are none."""
     reached: dict[str, Counter[Word]] = {cell: Counter() for cell in cells}
     for finding in findings:
         if not finding.remark and finding.word != "ok":

@@ -1,4 +1,4 @@
-"""The facts of one job, from its record, the files that it names and the repository of today."""
+"""Facts of one job, from its record, its files and today's repository."""
 
 import shlex
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ from folk.evidence.audit.file_states import FileStates
 from folk.evidence.audit.kept_diff import kept_diff
 from folk.evidence.audit.today import Today, agreement, changes
 
-# A recipe is compared by its values: a comment in it changes bytes and no result.
+# Recipes are compared by value: a comment changes the file but no result.
 RECIPE_INPUT = "pretrain-recipe"
 
 
 def job_facts(chain: Chain, job: Job, today: Today, read: FileStates) -> JobFacts:
-    """Everything that an explanation says of a job."""
+    """Collect all facts of a job for an explanation."""
     record = job.record
     return JobFacts(
         name=job.name,
@@ -51,7 +51,7 @@ def job_facts(chain: Chain, job: Job, today: Today, read: FileStates) -> JobFact
 
 
 def entry_of(stage: str, run: str | None, evaluation: str | None) -> str:
-    """The entry of the study that a job belongs to."""
+    """Return the name of the study's entry of a job."""
     if stage == "pretrain":
         return (run or "").rpartition("-s")[0]
     return (run if stage in ("prepare", "split") else evaluation) or ""
@@ -92,7 +92,7 @@ def _starts(record: Mapping[str, Any]) -> list[Start]:
 
 
 def _shape(start: Mapping[str, Any]) -> dict[str, int] | None:
-    """What of a geometry may move the last bits of a result: not the names of the nodes."""
+    """Extract the parts of a geometry that may change the last bits of a result."""
     found = start.get("geometry")
     return found and {key: value for key, value in found.items() if key != "node_list"}
 
@@ -112,7 +112,7 @@ def _recipe(record: Mapping[str, Any], today: Today) -> RecipeFacts:
             over_base=[],
             assumed=assumed,
         )
-    # Prose, and how a job runs, may differ and decide nothing.
+    # Prose and runtime may differ without effect.
     told = {key: value for key, value in told.items() if key in now.values}
     edited = changes(told, now.values)
     return RecipeFacts(
@@ -145,7 +145,7 @@ def _code(chain: Chain, job: Job, today: Today) -> CodeFacts:
 
 def _diff_state(path: Path, digest: str) -> DiffState:
     kept = kept_diff(path, digest)
-    return "cut" if kept == "not UTF-8" else kept  # of either not all is there
+    return "cut" if kept == "not UTF-8" else kept  # both are incomplete
 
 
 def _environment(record: Mapping[str, Any], today: Today) -> EnvironmentFacts:

@@ -1,4 +1,4 @@
-"""Whether the uncommitted changes kept beside a record are those that it names."""
+"""Check of the stored uncommitted changes of a record."""
 
 import hashlib
 from pathlib import Path
@@ -12,8 +12,8 @@ _REPLACED = "\ufffd".encode()
 def kept_diff(path: Path, digest: str) -> KeptDiff:
     """Compare a kept diff with the digest that its record has of the changes.
 
-    A long diff is kept in part and ends with a line that says so, with the digest of all of it. One
-    that held bytes which are not UTF-8 was kept with marks in their place. Neither can be compared.
+    A long diff is truncated and ends with a line that has the digest of the whole. Bytes that are
+    not UTF-8 were replaced. Neither can be compared.
 
     Args:
         path: of the diff.

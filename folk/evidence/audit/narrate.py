@@ -1,4 +1,4 @@
-"""An explanation as text for people: 80 columns are enough, and nothing is said by color alone."""
+"""Explanations as terminal text, in 80 columns and readable without color."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -33,7 +33,7 @@ Lines = Iterator[tuple[str, str]]
 
 
 def narrate(found: Explanation) -> RenderableType:
-    """The whole explanation: what does not hold first, then the number, its chain and two lists."""
+    """Render an explanation: contradictions first, then the number, its chain and two lists."""
     parts: list[RenderableType] = [Text(found.cell, style="bold")]
     if found.contradicted:
         parts += _listed("Contradicted", found.contradicted, "bold red")
@@ -50,7 +50,7 @@ def narrate(found: Explanation) -> RenderableType:
 
 
 def narrate_claim(found: ClaimExplanation) -> RenderableType:
-    """The whole explanation of a claim: what does not hold first, then cells, steps and verdict."""
+    """Render a claim's explanation: contradictions first, then cells, steps and verdict."""
     parts: list[RenderableType] = [Text(found.claim, style="bold")]
     if found.contradicted:
         parts += _listed("Contradicted", found.contradicted, "bold red")
@@ -61,7 +61,7 @@ def narrate_claim(found: ClaimExplanation) -> RenderableType:
 
 
 def narrate_cells(rows: Iterable[tuple[str, str, str, str]]) -> RenderableType:
-    """Every cell with its printed value, table by table; a row is table, id, printed, verdict.
+    """Render every cell with its printed value, by table; a row is table, id, printed, verdict.
 
     Claims come as a table of their own.
     """
@@ -76,7 +76,7 @@ def narrate_cells(rows: Iterable[tuple[str, str, str, str]]) -> RenderableType:
 
 
 def in_one_line(found: Explanation | ClaimExplanation) -> str:
-    """Whether a cell or a claim holds, and the first reason why not."""
+    """Summarize whether a cell or a claim holds, and the first reason why not."""
     if isinstance(found, ClaimExplanation):
         name, shown = found.claim, found.verdict.word
         how = f"follows from {len(found.cells)} cells"
@@ -96,9 +96,9 @@ def _how(found: Explanation) -> str:
     again = sum(1 for part in parts if part.derived is not None)
     how = f"derived again from stored predictions, {again} of {len(parts)} evaluations"
     if again == 0:
-        how = "as its job stated it; no stored predictions give it again"
+        how = "stated by its job; not derivable from stored predictions"
     if found.number.value is None:
-        how = "somebody else's number" if found.quoted else f"no number: {found.number.note}"
+        how = "a published number" if found.quoted else f"no number: {found.number.note}"
     return how
 
 
@@ -156,7 +156,7 @@ def _number(found: Explanation) -> Lines:
 
 
 def part_line(part: Part) -> str:
-    """The number of one evaluation as its job stated it, and as its predictions give it."""
+    """Format the number of one evaluation from its job, and from its predictions."""
     if part.status != "ok":
         return part.status
     stated, derived = part.stated, part.derived
@@ -165,7 +165,7 @@ def part_line(part: Part) -> str:
 
 
 def failure_line(failure: FailureFacts) -> str:
-    """A job that did not end well, and whether a later start of it did."""
+    """Format a failed or interrupted job, and whether a later start completed."""
     later = "; a later start finished" if failure.completed_later else ""
     said = f"{failure.name}, {failure.outcome} {failure.started[:19]}"
     return f"{said}: {failure.reason}{later} ({failure.record})"
@@ -177,7 +177,7 @@ def _published(found: Explanation) -> Lines:
     margin = "" if number.margin is None else f", margin ± {number.margin:g}"
     yield (
         "published",
-        f"{number.printed or 'nobody here has seen it'} {number.unit}{margin}".strip(),
+        f"{number.printed or 'not seen by us'} {number.unit}{margin}".strip(),
     )
     arxiv = f", arXiv {number.arxiv}" if number.arxiv else ""
     yield "", f"{number.paper} ({number.venue}{arxiv}), {number.place}"
@@ -215,7 +215,7 @@ def _job(job: JobFacts) -> Lines:
 
 
 def start_line(start: Start) -> str:
-    """When, where and on what a job ran, and how that ended."""
+    """Format time, host, device and end of a start."""
     node = f", node {start.node}" if start.node else ""
     slurm = f", SLURM job {start.job_id}" if start.job_id else ""
     device = ", ".join(start.gpus) or start.cpu or "unknown processor"
@@ -229,7 +229,7 @@ def start_line(start: Start) -> str:
 
 
 def _spread(geometry: Mapping[str, Any] | None) -> str:
-    """Over what a start was spread, where it was more than one process."""
+    """Format the geometry of a start with several processes."""
     if geometry is None or geometry["world_size"] == 1:
         return ""
     nodes, processes = geometry["nodes"], geometry["processes"]
@@ -239,7 +239,7 @@ def _spread(geometry: Mapping[str, Any] | None) -> str:
 
 
 def _ending(start: Start) -> str:
-    """How a start ended, as far as it said so itself, and as far as SLURM knew."""
+    """Format the end of a start, from the start itself and from SLURM."""
     told = [start.why or "", f"SLURM: {start.slurm_state}" if start.slurm_state else ""]
     said = "; ".join(filter(None, told))
     return f" ({said})" if said else ""
@@ -255,8 +255,8 @@ def _files(files: list[FileFacts], was_read: bool) -> str:
 
 
 def file_line(file: FileFacts, was_read: bool) -> str:
-    """A file with its digest as the record has it; `was_read` when the job did not make it."""
-    # Bytes of the study are known by their maker; what came from outside, by its path.
+    """Format a file with its recorded digest; `was_read` if the job did not make it."""
+    # Files of the study are identified by their maker, external files by their path.
     outside = was_read and file.made_by is None
     digest = f" {file.sha256[:SHORT]}" if file.sha256 else ""
     origin = f" of record {file.made_by[:SHORT]}" if file.made_by else ""
@@ -268,7 +268,7 @@ def file_line(file: FileFacts, was_read: bool) -> str:
 
 
 def changes_line(found: list[Change]) -> str:
-    """The first few changed values of a recipe, and how many more there are."""
+    """Format the first few changed values of a recipe, and the number of others."""
     shown = [f"{c.key} {_value(c.before)} -> {_value(c.after)}" for c in found[:_SHOWN_CHANGES]]
     more = len(found) - _SHOWN_CHANGES
     return "; ".join(shown) + (f"; {more} more" if more > 0 else "")
@@ -284,7 +284,7 @@ def _grid(lines: Lines) -> Table:
     grid.add_column(overflow="fold")
     before = None
     for label, text in lines:
-        # What a label says already need not be said on the next line.
+        # Do not repeat a label on the next line.
         grid.add_row(Text("" if label == before else label, style="dim"), Text(text))
         before = label or before
     return grid

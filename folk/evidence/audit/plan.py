@@ -1,6 +1,6 @@
-"""Which jobs a study file asks for, what each reads, and which cells each reaches.
+"""Jobs of a study file, their inputs, and the cells that depend on them.
 
-All of it follows from the study file alone, so that it holds whatever records say.
+All of it follows from the study file alone, independently of records.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from folk.evidence.study.study import Study, run_name
 
 @dataclass(frozen=True)
 class Planned:
-    """One job of a study; folders are seen from the repository's folder."""
+    """One job of a study; folders are relative to the repository."""
 
     stage: str
     entry: str  # of the study file: a data set, a split, a row or an evaluation
@@ -37,11 +37,11 @@ class Plan:
 
     @property
     def cell_ids(self) -> list[str]:
-        """Every cell of every table, in the order of the study."""
+        """List every cell of every table, in the order of the study."""
         return list(self._direct)
 
     def folders_of(self, cell: str) -> list[Path]:
-        """Folders of the jobs that a cell is computed from, and of all that those read."""
+        """List the folders of the jobs that a cell is computed from, and of their dependencies."""
         found: dict[Path, None] = {}
 
         def visit(folder: Path) -> None:
@@ -55,15 +55,15 @@ class Plan:
         return list(found)
 
     def evaluations_of(self, cell: str) -> list[Path]:
-        """Folders of the evaluations that a cell is computed from."""
+        """List the folders of the evaluations that a cell is computed from."""
         return [folder for folder in self._direct[cell] if folder in self.jobs]
 
     def owner(self, path: Path) -> Path | None:
-        """The folder of the job that a path below the results belongs to."""
+        """Find the job's folder that a path below the results belongs to."""
         return next((folder for folder in (path, *path.parents) if folder in self.jobs), None)
 
     def cells(self, *paths: Path) -> tuple[str, ...]:
-        """The cells that depend on the jobs to which these files or folders belong."""
+        """List the cells that depend on the jobs of these files or folders."""
         owners = {self.owner(path) for path in paths}
         reached = {cell for owner in owners if owner for cell in self._cells.get(owner, ())}
         return tuple(sorted(reached, key=self._order.__getitem__))
@@ -77,7 +77,7 @@ class Plan:
 
 
 def folder_of(results: Path, record: Mapping[str, Any]) -> Path:
-    """Where the job of a record leaves its files, by stage, run and evaluation."""
+    """Return the results folder of a record's job, by stage, run and evaluation."""
     parts = (record["stage"], record["run"], record["evaluation"])
     return results.joinpath(*filter(None, parts))
 
@@ -111,7 +111,7 @@ def _jobs(study: Study, results: Path) -> Iterator[Planned]:
 
 
 def _direct(study: Study, results: Path) -> dict[str, list[Path]]:
-    """For each cell the folders of the evaluations that it is computed from."""
+    """Map each cell to the folders of the evaluations that it is computed from."""
     return {
         cell: [
             results / study.evaluations[name].stage / run_name(row, seed) / name

@@ -1,8 +1,8 @@
-"""The seal: all records and small results of a study in one digest, kept in git.
+"""Seal of a study: one digest of all records and small results, kept in git.
 
-`chain` is the digest of every record, of failed jobs too, and stands at the foot of the report.
+`chain` is the digest of all records, failed jobs included, and is printed at the end of the report.
 `digest` is that of the whole seal, and `parent` that of the seal before it, so the seals of a study
-are a chain of their own: git has them all, and none can be replaced without all later ones.
+form a chain: git has them all, and none can be replaced without all later ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,48 +27,48 @@ OUTSIDE = (Path("config/published.yaml"), Path("requirements.lock"))
 
 @dataclass(frozen=True)
 class Seal:
-    """What seal.json holds; every path is seen from the repository's folder."""
+    """Content of seal.json; paths are relative to the repository."""
 
     format: int
     study: str
     scale: str
     records: dict[str, str]  # path -> id, of finished jobs
     failed: dict[str, str]  # path -> id, of failed and interrupted jobs
-    files: dict[str, str]  # path -> sha256, of small results and of what decided them
+    files: dict[str, str]  # path -> sha256, of small results and of their inputs
     chain: str  # `chain_digest` of records and failed
     parent: str | None  # digest of the seal before this one
     digest: str  # sha256 of the canonical JSON of all the others
 
     @property
     def holds(self) -> bool:
-        """Whether both digests are those of what stands in the seal."""
+        """True if both digests match the seal's content."""
         return self.digest == _digest(asdict(self)) and self.chain == chain_digest(
             self.records, self.failed
         )
 
 
 def seal_path(results: Path) -> Path:
-    """Where the seal of a study stands; `results` is the study's own folder."""
+    """Return the path of a study's seal; `results` is the study's own folder."""
     return results / SEAL_NAME
 
 
 def signature_path(results: Path) -> Path:
-    """Where the signature of a seal stands, if there is one."""
+    """Return the path of a seal's signature."""
     return results / f"{SEAL_NAME}.sig"
 
 
 def read_seal(path: Path) -> Seal | None:
-    """Read a seal; None when the study was never sealed. Whether it holds is for the reader to ask.
+    """Read a seal without checking it; None if the study was never sealed.
 
     Raises:
-        InputError: the file is no seal.
+        InputError: invalid seal.
     """
     if not path.is_file():
         return None
-    remedy = "bring back the committed one"
+    remedy = "restore the committed one"
     values = read_keys(path, remedy)
     if values.get("format") != FORMAT:
-        raise InputError(f"{path}: no seal of format {FORMAT}; {remedy}")
+        raise InputError(f"{path}: expected a seal of format {FORMAT}; {remedy}")
     return typed(path, Seal, values, remedy)
 
 
@@ -79,26 +79,26 @@ def write_seal(
     root: Path = Path(),
     outside: Sequence[Path] = OUTSIDE,
 ) -> Seal:
-    """Seal a study as it stands; a study that has not changed keeps its seal byte for byte.
+    """Seal a study; an unchanged study keeps its seal byte for byte.
 
     Args:
         study: the study.
-        study_path: the file it was read from, seen from `root`.
-        results: the study's own folder, seen from `root`, such as `results/demo`.
+        study_path: its file, relative to `root`.
+        results: the study's own folder, relative to `root`, such as `results/demo`.
         root: the folder of the repository.
-        outside: further files that the seal holds, seen from `root`.
+        outside: further files to seal, relative to `root`.
 
     Returns:
-        the seal, as it is written.
+        the seal.
 
     Raises:
-        InputError: a record was edited, a failure that was sealed is gone, or the seal that is
-            there was edited; nothing is written then.
+        InputError: a record was edited, a sealed failure is missing, or the existing seal was
+            edited; nothing is written.
     """
     place = root / seal_path(results)
     before = read_seal(place)
     if before is not None and not before.holds:
-        raise InputError(f"{place}: it was edited; bring back the committed one")
+        raise InputError(f"{place}: it was edited; restore the committed one")
     chain = Chain(results, root)
     records = _ids(chain, chain.record_paths())
     failed = _ids(chain, chain.failed_paths())
@@ -125,27 +125,27 @@ def write_seal(
 
 
 def seal_problems(results: Path, root: Path = Path()) -> list[str]:
-    """A line for each way in which a study is not what its seal says.
+    """List the differences of a study from its seal.
 
     Args:
-        results: the study's own folder, seen from `root`.
+        results: the study's own folder, relative to `root`.
         root: the folder of the repository.
 
     Raises:
-        InputError: there is no seal, or the file is none.
+        InputError: missing or invalid seal.
     """
     place = root / seal_path(results)
     seal = read_seal(place)
     if seal is None:
-        raise InputError(f"{place}: not there; `python -m folk seal` writes it")
-    problems = [] if seal.holds else [f"{place}: it was edited: its digests are not its own"]
+        raise InputError(f"{place}: missing; write it with `python -m folk seal`")
+    problems = [] if seal.holds else [f"{place}: it was edited: its digests do not match"]
     chain = Chain(results, root)
     problems += _record_problems(chain, chain.record_paths(), seal.records)
     problems += _record_problems(chain, chain.failed_paths(), seal.failed)
     for name, sha256 in seal.files.items():
         path = root / name
         if not path.is_file():
-            problems.append(f"{name}: sealed, and not there")
+            problems.append(f"{name}: sealed, but missing")
         elif digest_file(path).sha256 != sha256:
             problems.append(f"{name}: other bytes than were sealed")
     return problems
@@ -163,7 +163,7 @@ def _record_problems(chain: Chain, paths: Sequence[Path], sealed: Mapping[str, s
         elif sealed[name] != job.id:
             problems.append(f"{name}: another record than was sealed")
     here = {path.as_posix() for path in paths}
-    return [*problems, *(f"{name}: sealed, and not there" for name in sealed if name not in here)]
+    return [*problems, *(f"{name}: sealed, but missing" for name in sealed if name not in here)]
 
 
 def _ids(chain: Chain, paths: Sequence[Path]) -> dict[str, str]:
@@ -181,8 +181,8 @@ def _refuse_lost_failures(place: Path, sealed: Mapping[str, str], here: Mapping[
     if lost:
         raise InputError(
             "\n".join(
-                f"{name}: sealed in {place}, and no longer there; bring it back: a failure stays "
-                f"part of its study ('{FAILED}' is no folder to tidy)"
+                f"{name}: sealed in {place}, but missing; restore it, because failures stay "
+                f"part of a study (never delete files in '{FAILED}')"
                 for name in lost
             )
         )

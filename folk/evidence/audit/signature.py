@@ -1,4 +1,4 @@
-"""Signatures of a seal by ssh keys, which most who work with git have already.
+"""Signatures of a seal by ssh keys.
 
 Source: `ssh-keygen -Y`, https://man.openbsd.org/ssh-keygen.
 """
@@ -10,11 +10,11 @@ from pathlib import Path
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import write_text
 
-NAMESPACE = "folk-seal"  # a signature for one purpose is none for another
+NAMESPACE = "folk-seal"  # a signature is valid for one purpose only
 
 
 def sign(path: Path, key: Path, signature: Path) -> None:
-    """Sign a file with a private key, or the public one of a key that an agent holds.
+    """Sign a file with a private key, or the public key of one in an agent.
 
     Raises:
         InputError: ssh-keygen is missing or cannot use the key.
@@ -28,24 +28,24 @@ def check_signature(path: Path, signature: Path, signers: Path | None) -> str:
     Args:
         path: the file.
         signature: its signature.
-        signers: ssh's list of allowed signers, a name and a public key a line. Without one,
-            nothing is said about whose key it is.
+        signers: ssh's list of allowed signers, a name and a public key per line. Without one, the
+            owner of the key is not checked.
 
     Returns:
-        what ssh-keygen says: the signer, or the key alone.
+        output of ssh-keygen: the signer, or only the key.
 
     Raises:
-        InputError: the signature is not one of these bytes, or of nobody in `signers`.
+        InputError: the signature does not match the file, or its key is not in `signers`.
     """
     if signers is None:
         said = _ssh_keygen("check-novalidate", "-s", str(signature), reads=path)
-        return f"{said.strip()}; nobody was asked whose key that is: give --signers"
+        return f"{said.strip()}; the owner of the key was not checked; give --signers"
     if not signers.is_file():
         raise InputError(f"--signers {signers}: no such file")
     known = ("-s", str(signature), "-f", str(signers))
     found = _ssh_keygen("find-principals", *known, reads=path).split()
     if not found:
-        raise InputError(f"{signature}: signed by nobody in {signers}")
+        raise InputError(f"{signature}: unknown signer, not in {signers}")
     return _ssh_keygen("verify", *known, "-I", found[0], reads=path).strip()
 
 

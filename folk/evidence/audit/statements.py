@@ -1,6 +1,6 @@
-"""What an explanation may claim: contradicted, established just now, or taken on trust and why.
+"""Statements of an explanation: contradicted, established, or taken on trust with the reason.
 
-Each sentence is derived from facts that stand in the explanation too.
+Each statement is derived from facts in the explanation.
 """
 
 import math
@@ -15,7 +15,7 @@ from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
 from folk.evidence.results.published import Published, PublishedNumber
 from folk.evidence.study.study import run_name
 
-# Numbers that were derived again may differ in the last bits on another machine.
+# Recomputed numbers may differ in the last bits on another machine.
 _CLOSE = 1e-9
 _SHOWN = 3
 _ASKED: tuple[tuple[str, str, Callable[[JobFacts], Agreement]], ...] = (
@@ -26,7 +26,7 @@ _ASKED: tuple[tuple[str, str, Callable[[JobFacts], Agreement]], ...] = (
 
 
 class Statements:
-    """The three lists of an explanation, filled one subject after the other."""
+    """The three lists of an explanation, filled subject by subject."""
 
     def __init__(self) -> None:
         self.contradicted: list[str] = []
@@ -34,24 +34,24 @@ class Statements:
         self.not_established: list[str] = []
 
     def contradict(self, sentence: str) -> None:
-        """Add what was checked and is not so; said once, however often it is found."""
+        """Add a failed check, without duplicates."""
         if sentence not in self.contradicted:
             self.contradicted.append(sentence)
 
     def of_number(self, cell: Cell, runs: list[Run], derived: Cell | None) -> None:
-        """Whether the printed number follows from metrics, predictions and published numbers.
+        """Check that the printed number follows from metrics, predictions and published numbers.
 
         Args:
-            cell: as cells.parquet has it.
+            cell: the stored cell.
             runs: the parts behind it.
-            derived: the same cell, computed from the results; None when that failed, which then
-                stands among what is contradicted.
+            derived: the cell recomputed from the results; None if that failed, which is then
+                already contradicted.
         """
         if derived is not None:
             before = len(self.contradicted)
             for key, was, now in _differences(cell, derived):
                 giver = "published.yaml" if key.startswith("published_") else "the evidence"
-                self.contradict(f"cells.parquet says {key} {was!r}, {giver} gives {now!r}")
+                self.contradict(f"cells.parquet has {key} {was!r}, {giver} gives {now!r}")
             if len(self.contradicted) == before and not cell.quoted:
                 self._establish_number(cell, runs)
         parts = [part for run in runs for part in run.parts if part.status == "ok"]
@@ -68,7 +68,7 @@ class Statements:
             )
 
     def of_runs(self, cell: Cell, runs: list[Run], facts: list[JobFacts]) -> None:
-        """Whether records say the same of the numbers as metrics, and belong where they stand."""
+        """Check that records agree with metrics, and are in their place."""
         jobs = {job.record: job for job in facts}
         known = dict(zip(cell.parents, cell.parent_ids, strict=True))
         for run in runs:
@@ -78,7 +78,7 @@ class Statements:
                     self._of_part(cell, run, part, job, known.get(part.record))
 
     def of_chain(self, facts: list[JobFacts], reading: Reading) -> None:
-        """Whether records, links, files, recipes, code and lock still are what they were."""
+        """Check that records, links, files, recipes, code and lock are unchanged."""
         if not facts:
             return
         self._of_records(facts)
@@ -90,32 +90,32 @@ class Statements:
         assumed = {key for job in facts for key in job.recipe.assumed}
         if assumed:
             self.not_established.append(
-                f"{len(assumed)} recipe values that no source gives, such as {_listed(assumed)}: "
+                f"{len(assumed)} recipe values without a source, such as {_listed(assumed)}: "
                 "each an assumption with its basis"
             )
         hosts = sorted({start.host for job in facts for start in job.starts})
         self.not_established.append(
-            f"that {_listed(hosts)} ran what the records say, and that nobody wrote records, files "
-            "and tables anew together: only running it again, or a seal kept elsewhere, shows that"
+            f"that {_listed(hosts)} ran the recorded commands, and that records, files and tables "
+            "were not forged together: only a rerun, or a seal kept elsewhere, shows that"
         )
 
     def of_published(
         self, cell: Cell, number: PublishedNumber | None, published: Published
     ) -> None:
-        """Whether the published number is the one that the file has, and how surely it is known."""
+        """Check the published number against its file, and state its certainty."""
         if number is None:
             if cell.published_id is not None:
                 self.contradict(
-                    f"cells.parquet sets '{cell.published_id}' beside it, the study and "
-                    f"{published.path} of today do not"
+                    f"cells.parquet compares it with '{cell.published_id}', today's study and "
+                    f"{published.path} do not"
                 )
             return
         said = (number.id, number.value, number.printed, number.certainty)
         there = (cell.published_id, cell.published_value, cell.published_printed)
         if said == (*there, cell.published_certainty):
-            self.established.append(f"'{number.id}' stands so in {published.path}")
+            self.established.append(f"'{number.id}' is unchanged in {published.path}")
         if number.value is None:
-            self.not_established.append(f"'{number.id}': nobody here has seen the number")
+            self.not_established.append(f"'{number.id}': we have not seen the number")
         else:
             meaning = published.certainty[number.certainty]
             self.not_established.append(
@@ -127,14 +127,14 @@ class Statements:
         if cell.value is None:
             absent = [part.name for part in parts if part.status != "ok"]
             self.established.append(
-                f"there is no number because {_listed(absent)} gave none ({cell.note})"
+                f"there is no number because {_listed(absent)} has none ({cell.note})"
             )
             return
         again = [part.name for part in parts if part.derived is not None]
         if again:
             self.established.append(
                 f"{cell.metric} of {_listed(again)} was derived again from stored predictions and "
-                "is what metrics.json says"
+                "equals metrics.json"
             )
         if len(again) == len(parts):
             self.established.append(f"the printed {cell.printed} follows from the predictions")
@@ -152,7 +152,7 @@ class Statements:
         stated = job.metrics.get(cell.metric)
         if part.stated is not None and stated != part.stated:
             self.contradict(
-                f"{job.record} says {cell.metric} {stated!r}, metrics.json says {part.stated!r}"
+                f"{job.record} has {cell.metric} {stated!r}, metrics.json has {part.stated!r}"
             )
         run_, evaluation = part.name.split("/")
         said = (job.stage, job.run, job.evaluation, job.seed, job.finetune_seed)
@@ -199,11 +199,9 @@ class Statements:
         for file in by_state["missing"]:
             if file.path in outside:
                 digest = f"sha256 {(file.sha256 or '')[:12]}"
-                self.not_established.append(
-                    f"{file.path}: not here any more; {digest} is the record's word"
-                )
+                self.not_established.append(f"{file.path}: missing; {digest} is only recorded")
             else:
-                self.contradict(f"{file.path}: not there; {readers[file.path]} names it")
+                self.contradict(f"{file.path}: missing, recorded in {readers[file.path]}")
         if same := by_state["same"]:
             size = sum(file.size or 0 for file in same)
             self.established.append(
@@ -228,15 +226,15 @@ class Statements:
             for file in (file for file in job.inputs if file.name.startswith("archive ")):
                 if file.official_md5 is None:
                     self.not_established.append(
-                        f"that {file.path} is what its makers serve: no digest of theirs is known"
+                        f"that {file.path} is the official archive: no published digest"
                     )
                 elif file.official_md5 == file.md5:
-                    self.established.append(f"{file.path} has the md5 that its makers publish")
+                    self.established.append(f"{file.path} has the published md5")
                 else:
-                    self.contradict(f"{file.path}: its md5 is not the one that its makers publish")
+                    self.contradict(f"{file.path}: its md5 differs from the published one")
             if not any(file.name.startswith("archive ") for file in job.inputs):
                 self.not_established.append(
-                    f"that the images of {job.run} are what their makers say: they came from no "
+                    f"that the images of {job.run} are the official ones: they came from no "
                     "archive with a published digest"
                 )
 
@@ -255,8 +253,8 @@ class Statements:
                 )
             if names["unknown"]:
                 self.not_established.append(
-                    f"{noun} of then beside today's, for {_listed(names['unknown'])}: not known "
-                    "here"
+                    f"that {noun} is unchanged for {_listed(names['unknown'])}: today's is not "
+                    "known here"
                 )
         if unmoved:
             self.established.append(f"as today in every job: {', '.join(unmoved)}")
@@ -265,7 +263,7 @@ class Statements:
         for job in facts:
             kept, diff = job.code.diff_state, job.code.diff
             if kept in ("missing", "other"):
-                what = "are not there" if kept == "missing" else "are others than it names"
+                what = "are missing" if kept == "missing" else "differ from the record"
                 self.contradict(f"{diff}: the uncommitted changes of {job.record} {what}")
         dirty = [job for job in facts if job.code.diff_state in ("kept", "cut")]
         if dirty:
@@ -276,14 +274,14 @@ class Statements:
             )
         if unborn := [job.name for job in facts if job.code.commit is None]:
             self.not_established.append(
-                f"the commit of {_listed(unborn)}: git named none there; the fingerprint alone "
-                "names the code"
+                f"the commit of {_listed(unborn)}: git had none; only the fingerprint "
+                "identifies the code"
             )
         of_commit = [job for job in facts if job.code.commit is not None]
         if unsure := [job.name for job in of_commit if job.code.dirty is None]:
             self.not_established.append(
                 f"whether {_listed(unsure)} ran the code of that commit: git could not compare; "
-                "the fingerprint alone names the code"
+                "only the fingerprint identifies the code"
             )
 
     def _of_restarts(self, facts: list[JobFacts]) -> None:
@@ -297,7 +295,7 @@ class Statements:
                 )
             if any(not start.same_geometry for start in job.starts):
                 self.not_established.append(
-                    f"the last bits of {job.name}: it went on with other nodes, processes or "
+                    f"the last bits of {job.name}: it continued with other nodes, processes or "
                     "threads, which changes the order of sums"
                 )
 
@@ -310,7 +308,7 @@ def _differences(cell: Cell, derived: Cell) -> Iterator[tuple[str, object, objec
 
 
 def alike(one: object, other: object) -> bool:
-    """Whether two values are the same, but for the last bits of numbers."""
+    """Return True if two values are equal up to the last bits of numbers."""
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(alike, one, other))
     if isinstance(one, float) and isinstance(other, float):

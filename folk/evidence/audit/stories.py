@@ -1,4 +1,4 @@
-"""The chains of `explain` for the page: every cell told once, jobs shared between cells."""
+"""Chains of `explain` for the page, with jobs shared between cells."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ from folk.evidence.results.evidence import Evidence
 from folk.evidence.results.published import Published
 from folk.evidence.study.study import Study
 
-_SHOWN_FILES = 12  # a data set of the papers' size has hundreds of shards; its record names all
+_SHOWN_FILES = 12  # a full-size data set has hundreds of shards; its record lists all
 _VALUES = {"same": "same values", "other": "other values", "unknown": "not known here"}
 _DIGEST = {"same": "the same", "other": "another one", "unknown": "not known here"}
 
@@ -35,18 +35,18 @@ def teller(
     reading: Reading = "small",
     hashed: Mapping[Path, str | None] | None = None,
 ) -> Tell:
-    """What tells every cell as `explain --shallow` does, in lines for the page.
+    """Make the function that explains every cell for the page, as `explain --shallow` does.
 
     Args:
-        chain: the study's records; its root must be the current folder when cells are told.
+        chain: the study's records; its root must be the current folder.
         study: the study.
         published: the published numbers.
-        today: code, lock and recipes of the repository as it stands.
+        today: today's code, lock and recipes.
         reading: which files are hashed; see `FileStates`.
-        hashed: sha256 of files that the caller hashed just now.
+        hashed: sha256 of files that the caller has hashed.
 
     Returns:
-        a function of the cells, derived just now, and of the results that they were derived from.
+        a function of the recomputed cells and the results behind them.
     """
 
     def tell(cells: Sequence[Cell], evidence: Evidence) -> Stories:
@@ -136,14 +136,14 @@ def _checked(job: JobFacts) -> Said:
 def _files(files: list[FileFacts], *, was_read: bool) -> list[str]:
     lines = [file_line(file, was_read) for file in files[:_SHOWN_FILES]]
     more = len(files) - _SHOWN_FILES
-    return [*lines, f"and {more} more, which the record names"] if more > 0 else lines
+    return [*lines, f"and {more} more, listed in the record"] if more > 0 else lines
 
 
 def _states(files: list[FileFacts]) -> list[str]:
     words = {
         "same": "hashed again, as recorded",
         "other": "OTHER BYTES than recorded",
-        "missing": "not there",
+        "missing": "missing",
         "not read": f"above {LARGE_BYTES // 10**6} MB, only the size compared",
         "no digest": "recorded without a digest",
     }

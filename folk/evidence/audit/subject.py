@@ -1,4 +1,4 @@
-"""A study under audit: its plan, its records and its seal, read once for all checks."""
+"""Study under audit: its plan, records and seal, read once for all checks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,20 +18,20 @@ from folk.evidence.study.study import Study
 
 @dataclass
 class Subject:
-    """What all checks look at; paths are seen from the current folder, the repository's."""
+    """Input of all checks; paths are relative to the current folder, the repository."""
 
     study: Study
     study_path: Path
     results: Path  # the study's own folder, such as results/demo
     published: Path
     recipes: Mapping[tuple[str, str], Mapping[str, Any]]  # today's values, by stage and entry
-    choices: Choices = no_choices  # which other values an assumed key could have had
-    recipe: FindRecipe = no_recipes  # today's recipe of an entry, as the page sets it beside
+    choices: Choices = no_choices  # alternatives to the values of assumed keys
+    recipe: FindRecipe = no_recipes  # today's recipe of an entry, for the page
     not_checked: list[str] = field(default_factory=list)
 
     @cached_property
     def seal(self) -> Seal | None:
-        """The study's seal; None when it has none, or one that is not readable."""
+        """The study's seal; None if missing or invalid."""
         try:
             return read_seal(seal_path(self.results))
         except InputError:
@@ -39,7 +39,7 @@ class Subject:
 
     @cached_property
     def plan(self) -> Plan:
-        """What the study file asks for."""
+        """The study file's jobs."""
         return Plan(self.study, self.results)
 
     @cached_property
@@ -65,19 +65,19 @@ class Subject:
 
     @property
     def unreadable(self) -> dict[Path, str]:
-        """What is wrong with records that cannot be read, by path."""
+        """Problems of unreadable records, by path."""
         return self._read[2]
 
     @cached_property
     def planned(self) -> dict[Path, Job]:
-        """The finished records that the study file asks for, by path."""
+        """The finished records of planned jobs, by path."""
         return {p: job for p, job in self.finished.items() if p.parent in self.plan.jobs}
 
     @cached_property
     def adopted(self) -> dict[str, str]:
-        """Path and id of the records whose bytes came by pull.
+        """Path and id of the adopted records.
 
         Raises:
-            InputError: the file is not what `adopt` writes.
+            InputError: invalid file.
         """
         return read_adopted(self.results)

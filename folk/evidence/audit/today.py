@@ -1,4 +1,4 @@
-"""What the repository holds today, to be set beside what records say of then."""
+"""Today's code, lock and recipes, for comparison with records."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ LOCK = "requirements.lock"
 
 @dataclass(frozen=True)
 class RecipeToday:
-    """The recipe of one entry of a study; only values that decide a result."""
+    """Today's recipe of one entry of a study, without values that change no result."""
 
     file: str
     values: Mapping[str, Any]  # with the study's own values on top
@@ -30,16 +30,16 @@ FindRecipe = Callable[[str, str], RecipeToday | None]  # by stage and entry of t
 
 
 def no_recipes(stage: str, entry: str) -> RecipeToday | None:
-    """For a caller who cannot read recipes: nothing is known of today's."""
+    """Return None, for callers without access to recipes."""
     return None
 
 
 @dataclass
 class Today:
-    """Code, lock and recipes as they stand; each is read when it is first asked for.
+    """Today's code, lock and recipes, read lazily.
 
-    `recipe` finds a recipe by stage and entry of the study, None when the study names none. It is
-    given, because this room does not read recipes.
+    `recipe` finds a recipe by stage and entry of the study, None without one. It is passed in,
+    because this package does not read recipes.
     """
 
     root: Path = Path()
@@ -47,7 +47,7 @@ class Today:
     _fingerprints: dict[str, str | None] = field(default_factory=dict)
 
     def fingerprint(self, stage: str) -> str | None:
-        """Fingerprint of the stage's code; None where the code is not there."""
+        """Compute the fingerprint of the stage's code; None without the code."""
         if stage not in self._fingerprints:
             try:
                 self._fingerprints[stage] = code_fingerprint(f"folk.stages.{stage}", self.root)
@@ -57,20 +57,20 @@ class Today:
 
     @cached_property
     def lock_sha256(self) -> str | None:
-        """Digest of the lock; None when there is none."""
+        """Digest of the lock; None without one."""
         lock = self.root / LOCK
         return digest_file(lock).sha256 if lock.is_file() else None
 
 
 def agreement(then: str | None, now: str | None) -> Agreement:
-    """Whether two digests are the same; unknown when one of them is."""
+    """Compare two digests; unknown if one of them is None."""
     if then is None or now is None:
         return "unknown"
     return "same" if then == now else "other"
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
-    """Every dotted key whose value differs, in order of keys; null and absent are the same."""
+    """List the dotted keys whose values differ, sorted; null and absent are equal."""
     old, new = flattened(before), flattened(after)
     return [
         Change(key, old.get(key), new.get(key))

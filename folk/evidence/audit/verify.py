@@ -1,4 +1,4 @@
-"""Every check of a finished study, in an order in which causes come before what follows."""
+"""All checks of a finished study, causes before consequences."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,24 +37,23 @@ def verify(
     sample: Sample | None = None,
     deep: Sequence[str] = (),
 ) -> Verification:
-    """Question a study: bytes, records, chain, seal, cells, tables and page. Writes nothing.
+    """Verify a study: files, records, chain, seal, cells, tables and page. Writes nothing.
 
-    The current folder must be the repository's, as for every command; paths are seen from there.
+    The current folder must be the repository, as for every command; paths are relative to it.
 
     Args:
         study: the study.
         study_path: the file it was read from.
         results: the study's own folder, such as results/demo.
         published: the file of published numbers.
-        recipes: today's values that decide a result, by stage and entry of the study.
-        choices: which other values an assumed key could have had, as the report lists them.
-        recipe: finds today's recipe, as the report sets it beside that of a record.
-        sample: read only so many of the large files; all of them when left out.
-        deep: cells (table/row/column) or evaluations (run/evaluation) that are run again.
+        recipes: today's values that determine a result, by stage and entry of the study.
+        choices: alternatives to the values of assumed keys, for the report.
+        recipe: finds today's recipe of an entry, for the report.
+        sample: read only a sample of the large files; None reads all.
+        deep: cells (table/row/column) or evaluations (run/evaluation) to rerun.
 
     Raises:
-        InputError: there are no results, the published numbers cannot be read, or `deep` names
-            nothing that can be run again.
+        InputError: no results, unreadable published numbers, or an invalid name in `deep`.
     """
     if not results.is_dir():
         raise InputError(f"{results}: no such folder; run the study '{study.name}' first")

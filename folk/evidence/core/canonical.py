@@ -1,4 +1,4 @@
-"""One spelling for each JSON value, so that equal values have equal digests."""
+"""Canonical JSON and digests of JSON values."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one spelling of a JSON value: sorted keys, no spaces, UTF-8; NaN is refused."""
+    """Encode a JSON value canonically: sorted keys, no spaces, UTF-8; NaN is an error."""
     text = json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
@@ -15,12 +15,12 @@ def canonical_json(value: Any) -> bytes:
 
 
 def sha256_of_json(value: Any) -> str:
-    """Digest of a JSON value that does not depend on the order of keys or on white space."""
+    """Hash a JSON value independently of key order and white space."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def chain_digest(records: Mapping[str, str], failed: Mapping[str, str]) -> str:
-    """The one digest of all records of a study: sha256 of the canonical JSON of both.
+    """Hash all records of a study: sha256 of the canonical JSON of both.
 
     Args:
         records: path -> id of the record of each finished job, paths from the repository's folder.

@@ -1,7 +1,7 @@
 """Digests of files and of values.
 
-Two digests of each file: sha256 is what records and the audit rely on, md5 is the name DVC gives
-to the same bytes. Both come from one reading.
+Each file has two digests, computed in one pass: sha256 for records and the audit, md5 because DVC
+names files by it.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ BLOCK_BYTES = 4 * 2**20
 
 @dataclass(frozen=True)
 class FileDigest:
-    """What identifies the bytes of one file; `path` is written with forward slashes."""
+    """Path, size and digests of one file; `path` has forward slashes."""
 
     path: str
     size: int  # bytes
@@ -28,10 +28,10 @@ class FileDigest:
 
 
 def digest_file(path: Path) -> FileDigest:
-    """Read a file once, in blocks, into both digests.
+    """Compute both digests of a file in one pass.
 
     Args:
-        path: a file of any size; memory stays at one block.
+        path: a file of any size; memory use is one block.
 
     Raises:
         InputError: the file is missing, is a folder or cannot be read.
@@ -57,22 +57,22 @@ def digest_file(path: Path) -> FileDigest:
 
 
 def digest_input(path: Path) -> FileDigest:
-    """The digest of a file that nobody changes while this process runs; it is read but once.
+    """Compute the digest of an unchanging file, cached for this process.
 
-    Archives of a hundred gigabytes are asked for by the job's identity, its record and its task.
+    Identity, record and task of a job all need the digests of archives of a hundred gigabytes.
 
     Raises:
         InputError: as `digest_file`.
     """
     if not path.is_file():
-        return digest_file(path)  # which says what is wrong
+        return digest_file(path)  # raises the error
     status = path.stat()
     return _digest_known(path, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=256)
 def _digest_known(path: Path, inode: int, size: int, mtime_ns: int) -> FileDigest:
-    # The last arguments only make a replaced file a new entry of the cache.
+    # The last arguments are part of the cache key, so that a replaced file is read again.
     return digest_file(path)
 
 

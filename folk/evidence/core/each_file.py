@@ -1,4 +1,4 @@
-"""One question to many files at once, as quickly as they can be read."""
+"""Parallel map over files."""
 
 import os
 import sys
@@ -11,14 +11,14 @@ Answer = TypeVar("Answer")
 
 
 def of_each_file(paths: Iterable[Path], ask: Callable[[Path], Answer]) -> dict[Path, Answer]:
-    """The answer of each file, asked on all cores that this process may use.
+    """Map a function over files, on all cores that this process may use.
 
-    Large files start first, so that no core is left alone with one at the end.
+    Large files start first, so that no core has one left at the end.
 
     Args:
-        paths: the files; one that is named twice is asked once.
-        ask: reads one file; it must free Python's lock, as hashing and reading do. What it raises
-            is raised here.
+        paths: the files; duplicates are processed once.
+        ask: reads one file; it must release the GIL, as hashing and reading do. Its exceptions are
+            raised here.
     """
     sizes = {path: path.stat().st_size if path.is_file() else 0 for path in set(paths)}
     order = sorted(sizes, key=lambda path: (-sizes[path], path))

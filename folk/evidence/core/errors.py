@@ -1,30 +1,30 @@
-"""The one way this project says that its user, not its code, has something to mend."""
+"""Errors that the user can fix."""
 
 import difflib
 import errno
 import sys
 from collections.abc import Iterable
 
-MOST_NAMES = 20  # that a line lists
+MOST_NAMES = 20  # listed in one line
 
 
 class InputError(ValueError):
-    """Wrong input: one line that says what is wrong, where, and what to do.
+    """Invalid input, as one line: what is wrong, where, and the fix.
 
     The command line prints it without a traceback and exits with status 2.
     """
 
 
 def brief(error: BaseException) -> str:
-    """What another's error says, in one line and not at length; its kind where it says nothing."""
+    """Shorten another library's error to one line; its type if it has no text."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Say which known name was probably meant, as the end of an error line.
+    """Suggest a known name, as the end of an error line.
 
     Args:
-        word: the name that was not found.
+        word: the unknown name.
         known: the names that exist.
 
     Returns:
@@ -38,11 +38,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(names[:MOST_NAMES])}{more}" if names else ""
 
 
-def of_the_machine(error: Exception) -> str | None:
-    """What to tell of an error that is neither the input's nor the code's; None of any other.
+def describe_os_error(error: Exception) -> str | None:
+    """Describe an error of memory or disk, or return None for any other error.
 
-    Of too little memory, of a disk that is full or broken or that may not be written, and of a
-    package that an environment without torch lacks. Where the file is known,
+    Covers too little memory, a disk that is full, broken or read-only, and a package that an
+    environment without torch lacks. If the file is known,
     `folk.evidence.core.files` has named it before.
     """
     if isinstance(error, ModuleNotFoundError):
@@ -53,8 +53,8 @@ def of_the_machine(error: Exception) -> str | None:
         if error.errno not in _OF_DISKS:
             return None
         where = f"{error.filename}: " if error.filename else "a file: "
-        return f"{where}{error.strerror}; see to the disk, then start again"
-    # torch names its errors, or tells by text; here nobody imports it to ask.
+        return f"{where}{error.strerror}; check the disk, then start again"
+    # torch's errors are recognized by name or text, to avoid importing it.
     said = str(error).strip().partition("\n")[0]
     is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     if is_memory or "can't allocate memory" in said:
@@ -67,6 +67,6 @@ _OF_DISKS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, er
 
 def _no_memory(said: str) -> str:
     return (
-        f"not enough memory ({said[:300]}); let the job have more, or ask for less at once, such "
-        "as by runtime.max_batch or runtime.workers of the recipe, then start again"
+        f"not enough memory ({said[:300]}); give the job more, or lower runtime.max_batch or "
+        "runtime.workers of the recipe, then start again"
     )

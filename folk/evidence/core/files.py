@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: write temp, fsync, rename."""
+"""Atomic writes: temp file, fsync, rename."""
 
 import errno
 import glob
@@ -14,33 +14,33 @@ from typing import Any
 
 from folk.evidence.core.errors import InputError
 
-# The name of what is not whole yet: hidden, beside the file, and known to `sweep`.
+# Temp files are hidden, next to their target, and found by `remove_stale_temp_files`.
 TEMP_SUFFIX = ".tmp"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_RIGHT = {errno.EROFS, errno.EACCES, errno.EPERM}
-AHEAD = 10.0  # seconds; clocks of machines that share a disk are never quite the same
+AHEAD = 10.0  # seconds; clocks of machines that share a disk differ slightly
 
 
 class UnwritableError(InputError):
-    """A file that the disk does not take: it is full, or nobody may write there.
+    """A file that cannot be written: the disk is full, or permission is missing.
 
     Attributes:
-        reason: what the system says, such as "No space left on device".
+        reason: the system's message, such as "No space left on device".
     """
 
     def __init__(self, path: Path, error: OSError) -> None:
-        # By its number, for pyarrow has a text of its own.
+        # By errno, since pyarrow has its own text.
         self.reason = os.strerror(error.errno) if error.errno else str(error)
-        remedy = "make room" if error.errno in NO_ROOM else "let it be written"
+        remedy = "make room" if error.errno in NO_ROOM else "make it writable"
         super().__init__(f"{path}: cannot be written ({self.reason}); {remedy}, then start again")
 
 
 @contextmanager
 def writing_to(path: Path) -> Iterator[None]:
-    """Name the file when the disk does not take what the block writes to it.
+    """Name the file if the block fails to write to it.
 
     Raises:
-        UnwritableError: the disk is full, the file would be too big, or nobody may write there.
+        UnwritableError: the disk is full, the file would be too big, or permission is missing.
     """
     try:
         yield
@@ -55,22 +55,22 @@ def writing_to(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it takes the name `path` when the block ends well.
+    """Yield a temp path, which is renamed to `path` when the block succeeds.
 
-    A reader, and a machine that loses power, sees the old file or the new one, never a half.
+    Readers see the old file or the new one, even after a power loss, never a partial one.
 
     Args:
-        path: where the finished file shall stand; its folder is made when missing.
+        path: path of the finished file; its folder is created if missing.
 
     Yields:
-        the path to write to. On an exception it is removed and `path` is left as it was.
+        the path to write to. On an exception it is removed and `path` is unchanged.
 
     Raises:
-        UnwritableError: the disk is full, or nobody may write there.
-        InputError: a folder stands where the file shall.
+        UnwritableError: the disk is full, or permission is missing.
+        InputError: `path` is a folder.
     """
     if path.is_dir():
-        raise InputError(f"{path}: a folder, where a file shall be written; move it away")
+        raise InputError(f"{path}: expected a file to write, got a folder; move it away")
     with writing_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
@@ -85,24 +85,24 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temp.replace(path)
             flush_to_disk(path.parent)
         except BaseException:
-            with suppress(OSError):  # of a disk that cannot be written any more
+            with suppress(OSError):  # the disk may be unwritable
                 temp.unlink(missing_ok=True)
             raise
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, atomically."""
     with atomic_write(path) as temp:
         temp.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as readable JSON, whole or not at all; NaN and infinity are refused."""
+    """Write `value` as readable JSON, atomically; NaN and infinity are errors."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def flush_to_disk(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -111,9 +111,9 @@ def flush_to_disk(path: Path) -> None:
 
 
 def remove_stale_temp_files(folder: Path) -> None:
-    """Remove the temp files that killed writers have left in a folder, and beside it for it.
+    """Remove temp files of killed writers in a folder, and those of the folder next to it.
 
-    A writer that lives after all fails when it would give its file a name. Folders below are left.
+    A writer that is still alive fails when it renames its file. Subfolders are not touched.
     """
     own = f".{glob.escape(folder.name)}.{'?' * 8}{TEMP_SUFFIX}"
     for left in (*folder.glob(f".*{TEMP_SUFFIX}"), *folder.parent.glob(own)):
@@ -124,13 +124,13 @@ def remove_stale_temp_files(folder: Path) -> None:
 
 
 def clamp_future_mtimes(paths: Iterable[Path]) -> list[Path]:
-    """Give files whose time stamp is ahead of the clock the time of now.
+    """Set mtimes that are ahead of the clock to now.
 
-    A clock that was set back, or another machine's, leaves such files. The workflow would find
-    every result of theirs older than what it was made from, and throw it away.
+    They come from a clock that was set back, or another machine's. The workflow would consider
+    every result older than such an input, and delete it.
 
     Returns:
-        those that it changed. One that may not be changed is left as it is.
+        the changed files. Files without permission are left unchanged.
     """
     now = time.time()
     changed = []
@@ -143,12 +143,12 @@ def clamp_future_mtimes(paths: Iterable[Path]) -> list[Path]:
 
 
 def _reason_of(error: BaseException, path: Path) -> OSError | None:
-    """What the disk says, where an exception, or one behind it, comes of writing to `path`."""
+    """Find the OSError of writing to `path` in an exception's chain."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError):
             if cause.errno in NO_ROOM | {errno.EROFS}:
-                return cause  # reading never ends so
+                return cause  # never raised by reading
             if cause.errno in NO_RIGHT and _is_of(cause.filename, path):
                 return cause
         cause = cause.__cause__ or cause.__context__

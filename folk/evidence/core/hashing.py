@@ -1,4 +1,4 @@
-"""The sha256 of many files at once, as quickly as they can be read."""
+"""sha256 of many files in parallel."""
 
 import hashlib
 import os
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from folk.evidence.core.each_file import of_each_file
 
-BLOCK_BYTES = 2**20  # fits a core's own cache; larger blocks are not quicker
+BLOCK_BYTES = 2**20  # fits a core's cache; larger blocks are not faster
 
 
 def sha256_of(path: Path) -> str | None:
-    """The digest of a file, read in blocks; None when it cannot be read."""
+    """Hash a file in blocks; None if it cannot be read."""
     digest = hashlib.sha256()
     try:
         with path.open("rb", buffering=0) as stream:
@@ -25,5 +25,5 @@ def sha256_of(path: Path) -> str | None:
 
 
 def sha256_of_all(paths: Iterable[Path]) -> dict[Path, str | None]:
-    """The digest of each file, None for those that cannot be read."""
+    """Hash each file; None for those that cannot be read."""
     return of_each_file(paths, sha256_of)

@@ -1,4 +1,4 @@
-"""JSON files read without trust: one line names the file, whatever is wrong with its bytes."""
+"""Validated reading of JSON files, with errors that name the file."""
 
 import json
 import math
@@ -13,18 +13,17 @@ Form = TypeVar("Form")  # a dataclass
 
 
 def read_json(path: Path, remedy: str) -> Any:
-    """The value that a file holds.
+    """Read the value of a JSON file.
 
-    More is refused than JSON's readers refuse: what has no digest of its own (NaN, infinity, half
-    a surrogate pair), and a key that stands twice, of which a person reads the first and a program
-    the last.
+    Stricter than JSON's readers: values without a canonical digest (NaN, infinity, half a surrogate
+    pair) and duplicate keys are errors.
 
     Args:
         path: the file.
-        remedy: what the user can do, as the end of the line.
+        remedy: the fix, as the end of the line.
 
     Raises:
-        InputError: the file cannot be read or is no such JSON.
+        InputError: the file cannot be read or is not such JSON.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -36,50 +35,49 @@ def read_json(path: Path, remedy: str) -> Any:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}; {remedy}") from error
     except RecursionError as error:
-        raise InputError(f"{path}: not JSON: nested too deeply; {remedy}") from error
+        raise InputError(f"{path}: invalid JSON: nested too deeply; {remedy}") from error
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not readable as JSON: {reason[:200]}; {remedy}") from error
+        raise InputError(f"{path}: invalid JSON: {reason[:200]}; {remedy}") from error
     return value
 
 
 def read_keys(path: Path, remedy: str) -> dict[str, Any]:
-    """Keys with values.
+    """Read a JSON object.
 
     Raises:
-        InputError: as `read_json`; or the file holds something else.
+        InputError: as `read_json`; or the file is no object.
     """
     value = read_json(path, remedy)
     if not isinstance(value, dict):
         found = type(value).__name__
-        raise InputError(f"{path}: expected keys with values, found {found}; {remedy}")
+        raise InputError(f"{path}: expected keys with values, got {found}; {remedy}")
     return value
 
 
 def read_form(path: Path, form: type[Form], version: int, remedy: str) -> Form:
-    """A dataclass from a file whose key `format` is the version of its form.
+    """Read a dataclass from a file whose key `format` is the version of its form.
 
     Args:
         path: the file.
-        form: the dataclass; each of its fields is a key, and there are no others.
-        version: of the form that this program reads.
-        remedy: what the user can do.
+        form: the dataclass; its fields are exactly the keys.
+        version: supported version of the form.
+        remedy: the fix, as the end of the line.
 
     Raises:
-        InputError: as `read_keys`; the file has another format, lacks a key or has one more, or a
-            value has another type.
+        InputError: as `read_keys`; or another format, a missing or unknown key, or an invalid type.
     """
     values = read_keys(path, remedy)
     if values.pop("format", None) != version:
-        raise InputError(f"{path}: not format {version}, which this version reads; {remedy}")
+        raise InputError(f"{path}: expected format {version}; {remedy}")
     return typed(path, form, values, remedy)
 
 
 def typed(path: Path, form: type[Form], values: dict[str, Any], remedy: str) -> Form:
-    """The values of a file as a dataclass.
+    """Convert the values of a file to a dataclass.
 
     Raises:
-        InputError: a key is missing or is one too many, or a value has another type.
+        InputError: a missing or unknown key, or an invalid type.
     """
     from pydantic import ValidationError
 
@@ -98,19 +96,19 @@ def typed(path: Path, form: type[Form], values: dict[str, Any], remedy: str) -> 
 
 @cache
 def _adapter(form: Any) -> Any:
-    from pydantic import TypeAdapter  # a tenth of a second that not every command pays
+    from pydantic import TypeAdapter  # a tenth of a second, so imported only where needed
 
     return TypeAdapter(form)
 
 
 def _no_number(word: str) -> float:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is too large a number")
+        raise ValueError(f"number {text} is too large")
     return number
 
 
@@ -118,6 +116,6 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!a} stands twice")
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"duplicate key {duplicate!a}")
     return values

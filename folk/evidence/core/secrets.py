@@ -1,4 +1,4 @@
-"""Passwords and tokens stay out of whatever is kept or shown."""
+"""Removal of passwords and tokens from stored and shown text."""
 
 import os
 import re
@@ -9,16 +9,16 @@ _OF_ADDRESS = re.compile(r"([A-Za-z][\w+.-]*://)[^\s/'\"]+@")
 _NAMED_SO = re.compile(
     r"(^|_)(SECRET|TOKEN|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY)(_|$)", re.IGNORECASE
 )
-_LENGTH = 8  # shorter values are words that stand everywhere
+_LENGTH = 8  # shorter values are common words
 
 
 def without_secrets(text: str, variables: Mapping[str, str] | None = None) -> str:
-    """The text without the user and password of addresses, and without secrets of the environment.
+    """Remove users and passwords of addresses, and secrets of the environment, from a text.
 
     Args:
-        text: what is to be kept or shown.
-        variables: the environment; that of this process when left out. A secret is the value of a
-            variable whose name says so, such as HF_TOKEN or AWS_SECRET_ACCESS_KEY.
+        text: text to store or show.
+        variables: the environment; None takes that of this process. A secret is the value of a
+            variable with a name such as HF_TOKEN or AWS_SECRET_ACCESS_KEY.
     """
     found = os.environ if variables is None else variables
     secrets = {value for name, value in found.items() if _NAMED_SO.search(name)}

@@ -1,1 +1,1 @@
-"""What a study will cost before it runs: its jobs, their hours, disk and energy."""
+"""Cost estimate of a study before it runs: jobs, hours, disk and energy."""

@@ -1,4 +1,4 @@
-"""Numbers of a plan, each with what it rests on."""
+"""Numbers of a plan, each with its basis."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,28 +11,28 @@ BOUND = "upper bound"
 ESTIMATE = "estimate"
 NOT_COUNTED = "not counted"
 
-# What a reader sees before a number, the first that holds: a sum is as sure as its parts.
+# Mark before a number, the first that applies: a sum is as certain as its parts.
 _MARKS = ((NOT_COUNTED, "≥ "), (BOUND, "≤ "), (SCALED, "~ "), (ESTIMATE, "~ "))
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A number, and on how many jobs' measurements, bounds or estimates it rests."""
+    """A number, and the number of jobs' measurements, bounds or estimates behind it."""
 
     value: float = 0.0
     basis: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, value: float, basis: str) -> "Figure":
-        """The number of one job."""
+        """Make the number of one job."""
         return cls(value, Counter([basis]))
 
     def times(self, factor: float) -> "Figure":
-        """The same, in another unit."""
+        """Convert to another unit."""
         return Figure(self.value * factor, self.basis if factor else Counter())
 
     def to_json(self) -> dict[str, Any]:
-        """`{"value", "from"}`, the latter a number of jobs for each basis."""
+        """Return `{"value", "from"}`, the latter a number of jobs for each basis."""
         return {"value": self.value, "from": dict(sorted(self.basis.items()))}
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Figure:
 
 
 def total(figures: Iterable[Figure]) -> Figure:
-    """The sum, with all that it rests on."""
+    """Sum numbers with their bases."""
     value, basis = 0.0, Counter[str]()
     for figure in figures:
         value += figure.value

@@ -1,4 +1,4 @@
-"""The graph of jobs, as `snakemake --dag` draws it."""
+"""Job graph from `snakemake --dag`."""
 
 import re
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ class Node:
     """One job of the graph.
 
     Attributes:
-        rule: its rule, which for a stage has the stage's name.
-        wildcards: its own, and of those it depends on all that they agree about.
-        needed: whether it is still to be done.
-        after: the nodes whose results it reads.
+        rule: its rule, for a stage the stage's name.
+        wildcards: its own, and those shared by its dependencies.
+        needed: True if it must still run.
+        after: the nodes it depends on.
     """
 
     rule: str
@@ -30,29 +30,29 @@ class Node:
 
 
 def read_graph(dot: str) -> dict[int, Node]:
-    """Read the graph; what a job reads stands before it.
+    """Parse the graph in topological order.
 
-    Snakemake writes beside a job only the wildcards that none of those it depends on has, and
-    dashes what need not be done.
+    Snakemake prints for a job only the wildcards that its dependencies lack, and dashes finished
+    jobs.
 
     Args:
-        dot: what `snakemake --dag` printed.
+        dot: output of `snakemake --dag`.
 
     Raises:
-        InputError: it is no such graph.
+        InputError: invalid graph.
     """
     drawn = {int(number): (label, style) for number, label, style in _NODE.findall(dot)}
     after: dict[int, list[int]] = {number: [] for number in drawn}
     for start, end in _EDGE.findall(dot):
         if int(start) not in drawn or int(end) not in drawn:
-            raise InputError(f"snakemake --dag: edge {start} -> {end} leads to no job")
+            raise InputError(f"snakemake --dag: edge {start} -> {end} has an unknown job")
         after[int(end)].append(int(start))
     try:
         order = list(TopologicalSorter(after).static_order())
     except CycleError as error:
-        raise InputError("snakemake --dag: its jobs depend on each other in a circle") from error
+        raise InputError("snakemake --dag: the jobs form a cycle") from error
     if not order:
-        raise InputError("snakemake --dag: printed no jobs; see what `snakemake -n` says")
+        raise InputError("snakemake --dag: printed no jobs; run `snakemake -n`")
     nodes: dict[int, Node] = {}
     for number in order:
         label, style = drawn[number]
@@ -66,7 +66,7 @@ def read_graph(dot: str) -> dict[int, Node]:
 def _wildcard(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(": ")
     if not colon:
-        raise InputError(f"snakemake --dag: '{line}' is no wildcard")
+        raise InputError(f"snakemake --dag: invalid wildcard '{line}'")
     return name, value
 
 
@@ -79,10 +79,10 @@ def _agreed(several: list[Mapping[str, str]]) -> dict[str, str]:
 
 
 def longest_chain(nodes: Mapping[int, Node], hours: Mapping[int, float]) -> list[int]:
-    """The jobs that take longest one after the other, however many run at once.
+    """Find the critical path of the jobs.
 
     Args:
-        nodes: as `read_graph` gives them.
+        nodes: result of `read_graph`.
         hours: of the jobs that count; the others take no time and are left out of the chain.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A plan: the jobs of a study, what each will take, and what they come to."""
+"""Plan of a study: its jobs, their costs, and the sums."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Any
 
 from folk.evidence.plan.figures import Figure, total
 
-# ASSUME: what NVIDIA states as the largest power of an A100 SXM. Hosts, networks and cooling are
-# not in it, and a GPU that waits for images draws less.
+# ASSUME: NVIDIA's maximum power of an A100 SXM. Hosts, networks and cooling are excluded, and a GPU
+# that waits for images draws less.
 WATTS_PER_GPU = 400.0
 
 
@@ -17,12 +17,12 @@ class PlannedJob:
     """One job.
 
     Attributes:
-        name: stage, run and evaluation, or what else it is called.
+        name: stage, run and evaluation, or another name.
         stage: its stage, or rule.
-        needed: whether it is still to be done.
-        hours: from its start to its end.
-        gpus: that it asks for.
-        threads: that it asks for.
+        needed: True if it must still run.
+        hours: wall-clock hours.
+        gpus: requested GPUs.
+        threads: requested threads.
         disk: bytes of its results.
     """
 
@@ -36,18 +36,18 @@ class PlannedJob:
 
     @property
     def gpu_hours(self) -> Figure:
-        """Hours of all its GPUs together."""
+        """GPU-hours."""
         return self.hours.times(float(self.gpus))
 
     @property
     def cpu_hours(self) -> Figure:
-        """Hours of all its threads together, for a job without a GPU."""
+        """Thread-hours of a job without a GPU."""
         return self.hours.times(0.0 if self.gpus else float(self.threads))
 
 
 @dataclass(frozen=True)
 class Sum:
-    """What several jobs come to."""
+    """Sums over several jobs."""
 
     jobs: int
     gpu_hours: Figure
@@ -62,7 +62,7 @@ class Sum:
         return self.gpu_hours.times(self.watts / 1000.0)
 
     def to_json(self) -> dict[str, Any]:
-        """All numbers, each with what it rests on."""
+        """Return all numbers with their bases."""
         return {
             "jobs": self.jobs,
             "gpu_hours": self.gpu_hours.to_json(),
@@ -75,14 +75,14 @@ class Sum:
 
 @dataclass(frozen=True)
 class Plan:
-    """A study's jobs, in an order in which they could run.
+    """A study's jobs, in topological order.
 
     Attributes:
         study: its name.
         jobs: all of them.
-        chain: those still to be done that take longest one after the other.
-        whole_chain: the same when nothing is done yet.
-        watts: assumed of a GPU at work.
+        chain: critical path of the jobs that must still run.
+        whole_chain: critical path of all jobs.
+        watts: assumed power of a busy GPU.
     """
 
     study: str
@@ -97,15 +97,15 @@ class Plan:
         return list(dict.fromkeys(job.stage for job in self.jobs))
 
     def all(self, stage: str | None = None) -> Sum:
-        """What all jobs come to, finished ones too; of one stage, or of the study."""
+        """Sum all jobs, finished ones included; of one stage, or of the study."""
         return self._sum(lambda job: stage in (None, job.stage))
 
     def to_do(self, stage: str | None = None) -> Sum:
-        """What the jobs that are still to be done come to."""
+        """Sum the jobs that must still run."""
         return self._sum(lambda job: job.needed and stage in (None, job.stage))
 
     def to_json(self) -> dict[str, Any]:
-        """The whole plan, job by job only along the longest chains."""
+        """Return the whole plan, with single jobs only along the critical paths."""
         return {
             "study": self.study,
             "stages": {
@@ -134,7 +134,7 @@ class Plan:
 
 
 def hours_of_chain(chain: Iterable[PlannedJob]) -> Figure:
-    """How long jobs take that run one after the other."""
+    """Sum the hours of sequential jobs."""
     return total(job.hours for job in chain)
 
 

@@ -1,4 +1,4 @@
-"""What finished jobs took, found again by what a new job has in common with them."""
+"""Costs of finished jobs, looked up by the work they share with a new job."""
 
 import statistics
 from collections.abc import Iterator, Mapping
@@ -16,14 +16,14 @@ Place = tuple[str, str | None, str | None]
 
 @dataclass(frozen=True)
 class Device:
-    """What a job computes on: so many GPUs, one process each, or so many threads of a CPU."""
+    """Device of a job: a number of GPUs, one process each, or of CPU threads."""
 
     gpus: int
     threads: int
 
     @classmethod
     def asked(cls, gpus: int, threads: int) -> "Device":
-        """What a study asks for; beside a GPU, threads do not decide how long a job takes."""
+        """Make the device of a request; with a GPU, threads do not determine the time."""
         return cls(gpus, 0 if gpus else threads)
 
 
@@ -34,10 +34,10 @@ class Ledger:
     Attributes:
         hours: by work and device, a number for each job.
         sizes: by work, bytes of all outputs of each job.
-        own: by study, then stage, run and evaluation: hours (None where a killed start hides them)
-            and bytes of that very job.
-        steps: by pre-training and device, the hours of its whole length as `cost` measured them on
-            one GPU or on that number of threads.
+        own: by study, then stage, run and evaluation: hours (None if a start was killed) and bytes
+            of that job.
+        steps: by pre-training and device, the hours of its whole length, measured by `cost` on one
+            GPU or on that number of threads.
     """
 
     hours: dict[tuple[str, Device], list[float]] = field(default_factory=dict)
@@ -46,23 +46,23 @@ class Ledger:
     steps: dict[tuple[str, Device], list[float]] = field(default_factory=dict)
 
     def hours_of(self, work: str, device: Device) -> float | None:
-        """The median hours of the same work on the same kind of device."""
+        """Return the median hours of the same work on the same kind of device."""
         found = self.hours.get((work, device))
         return statistics.median(found) if found else None
 
     def hours_by_steps(self, work: str, device: Device) -> float | None:
-        """Hours of a pre-training from its timed steps; several GPUs are taken to share evenly."""
+        """Return the hours of a pre-training from timed steps, with perfect scaling over GPUs."""
         found = self.steps.get((work, Device(min(device.gpus, 1), device.threads)))
         return statistics.median(found) / max(device.gpus, 1) if found else None
 
     def bytes_of(self, work: str) -> float | None:
-        """The median size of the same work's results."""
+        """Return the median size of the same work's results."""
         found = self.sizes.get(work)
         return statistics.median(found) if found else None
 
 
 def work_of(stage: str, digest: str, **given: Any) -> str:
-    """One digest for all that decides how much work a job is, its seed left out.
+    """Hash all that determines the amount of work of a job, without its seed.
 
     Args:
         stage: its stage.
@@ -74,21 +74,21 @@ def work_of(stage: str, digest: str, **given: Any) -> str:
 
 
 def architecture(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a pre-training's recipe, as JSON: which network it is."""
+    """Extract the architecture from a pre-training's recipe, as JSON."""
     return {key: recipe["encoder"][key] for key in ("timm_name", "timm_args")}
 
 
 def read_ledger(results: Path) -> Ledger:
-    """Read the records of all studies; trial runs (`smoke`) do not count.
+    """Read the records of all studies, without smoke runs.
 
     Args:
         results: the folder that holds the studies' results.
 
     Raises:
-        InputError: a record, or the cost.json beside one, cannot be read.
+        InputError: a record or its cost.json cannot be read.
     """
     found = sorted(results.glob("*/**/record.json"))
-    # Growing state lies in <study>/work; what stands elsewhere is finished.
+    # Growing state is in <study>/work; all else is finished.
     paths = [path for path in found if path.relative_to(results).parts[1] != "work"]
     records = [(path, read_record(path)) for path in paths]
     by_id = {str(record["id"]): record for _, record in records}
@@ -130,7 +130,7 @@ def _work(record: dict[str, Any], by_id: Mapping[str, Any], pretrain: str | None
 def _makers(
     record: dict[str, Any], by_id: Mapping[str, Any], stage: str
 ) -> Iterator[dict[str, Any]]:
-    """The records, each once, of that stage whose results a job read."""
+    """List the records of that stage whose results a job read, each once."""
     for id_ in dict.fromkeys(entry["record"] for entry in record["inputs"]):
         maker = by_id.get(id_)
         if maker is not None and maker["stage"] == stage:
@@ -154,7 +154,7 @@ def _device(record: dict[str, Any]) -> Device:
 
 
 def _measured_recipe(record: Path) -> str | None:
-    """The digest of the recipe whose steps a `cost` timed; None where an older one kept none."""
+    """Return the digest of the recipe timed by a `cost`; None in older records."""
     path = record.with_name("cost.json")
     digest = read_keys(path, "measure the cost again").get("pretrain_recipe_digest")
     return None if digest is None else str(digest)

@@ -1,7 +1,7 @@
-"""What a study can find out: how likely its verdicts are to be conclusive, known before any run.
+"""Statistical power of a study: the chance of conclusive verdicts, before any run.
 
-Everything rests on one supposition: that the papers are exactly right, and that seeds scatter about
-their numbers normally, with the deviations of published.yaml. The rules are those of
+Assumption: the papers' numbers are exact, and seeds scatter normally around them with the
+deviations of published.yaml. The rules are those of
 `folk.evidence.results.verdicts`, applied to many simulated studies at once.
 """
 
@@ -17,8 +17,8 @@ from folk.evidence.results.compared import unit_of
 from folk.evidence.results.published import Kind, Published
 from folk.evidence.study.study import Claim, Column, Study
 
-ENOUGH = 0.8  # the usual power to ask for
-MOST_SEEDS = 100  # nobody pre-trains more often; beyond it a question counts as out of reach
+ENOUGH = 0.8  # the usual target power
+MOST_SEEDS = 100  # beyond it a question counts as out of reach
 # ASSUME: half of the variance of a number comes from its pre-training. The one public nested
 # measurement, 4 x 3 runs of CoinCheung/MFM@e4ce8db, estimates none by moments, with three degrees
 # of freedom; half is the cautious side, since more fine-tunings do not lessen it.
@@ -29,13 +29,13 @@ _SEED = 0  # of the simulation: the same question has the same answer
 
 @dataclass(frozen=True)
 class Deviations:
-    """Standard deviations of one measurement of one run, in points, and what they consist of."""
+    """Standard deviations of one measurement of one run, in points, and their parts."""
 
     by_kind: dict[Kind, float]
     pretrain_share: float  # of the variance; the rest is that of the fine-tuning
 
     def of_run(self, study: Study, column: Column) -> float:
-        """Of a run's number in a column: the mean over fine-tuning seeds and settings.
+        """Deviation of a run's number in a column, the mean over fine-tuning seeds and settings.
 
         The best of several settings counts as one of them.
         """
@@ -48,7 +48,7 @@ class Deviations:
 
 @dataclass(frozen=True)
 class Measured:
-    """One cell of a question: whose runs, of which evaluations, and how they scatter."""
+    """One cell of a question: its runs, evaluations and deviation."""
 
     row: str
     evaluations: tuple[str, ...]
@@ -60,7 +60,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Question:
-    """A published number, or a claim, that a verdict will be given on; all in one unit."""
+    """A published number or claim to be judged, in one unit."""
 
     name: str  # table/row/column, or claims/name
     kind: Literal["number", "order", "difference", "equal"]
@@ -69,14 +69,14 @@ class Question:
     margin: float = 0.0
 
     def chance(self, seeds: Sequence[int], trials: int) -> float:
-        """The share of simulated studies whose verdict is "reproduced".
+        """Simulate studies and return the share with verdict "reproduced".
 
         Means and variances are drawn, not runs: of normal runs they are independent, normal and
         chi-squared, so a study of a hundred seeds costs no more than one of two.
 
         Args:
             seeds: pre-training runs of each cell.
-            trials: how many studies are simulated.
+            trials: number of simulated studies.
         """
         if min(seeds) < 2:
             return 0.0  # without an interval nothing is reproduced
@@ -94,7 +94,7 @@ class Question:
         errors: Float[np.ndarray, "c t"],
         seeds: Sequence[int],
     ) -> Bool[np.ndarray, "t"]:
-        """Whether each of t studies gives the verdict "reproduced", as `verdict` would say it.
+        """Compute for each of t studies whether `verdict` would be "reproduced".
 
         Args:
             means: of the runs, for each cell.
@@ -118,7 +118,7 @@ class Question:
         return np.asarray(np.all(inside, axis=0))
 
     def seeds_needed(self, trials: int) -> int | None:
-        """Runs of each row for a chance of `ENOUGH`; None when `MOST_SEEDS` do not do."""
+        """Find the runs per row for a chance of `ENOUGH`; None above `MOST_SEEDS`."""
 
         def enough(count: int) -> bool:
             return self.chance([count] * len(self.cells), trials) >= ENOUGH
@@ -139,7 +139,7 @@ def welch_reach(
     count_below: int,
     confidence: float,
 ) -> Float[np.ndarray, "t"]:
-    """Half the length of `intervals.difference_interval`, for many samples at once.
+    """Compute half the length of `intervals.difference_interval`, vectorized over samples.
 
     Args:
         above: squared standard error of one mean.
@@ -159,7 +159,7 @@ def _quantile(freedom: np.ndarray | np.float64, confidence: float) -> np.ndarray
 
 
 def kind_of(study: Study, evaluation: str) -> Kind:
-    """What kind of number an evaluation gives, as published.yaml names it."""
+    """Return the kind of an evaluation's number, as in published.yaml."""
     entry = study.evaluations[evaluation]
     if entry.stage == "finetune":
         return "full-labels" if entry.split is None else "few-labels"
@@ -171,10 +171,10 @@ def kind_of(study: Study, evaluation: str) -> Kind:
 def questions(
     study: Study, published: Published, deviations: Deviations
 ) -> tuple[list[Question], dict[str, str]]:
-    """Everything that a study of the papers' size can get a conclusive verdict on.
+    """List everything that a full-size study can get a conclusive verdict on.
 
     Returns:
-        the questions in the order of the study, and of each that cannot be one the reason.
+        the questions in the order of the study, and the reasons for the others.
     """
     asked: list[Question] = []
     without: dict[str, str] = {}
@@ -253,7 +253,7 @@ def _of_claims(study: Study, published: Published, deviations: Deviations) -> _F
 def _printed_values(
     study: Study, published: Published, claim: Claim, places: Sequence[str]
 ) -> list[float] | str:
-    """What is printed of each cell of an order, by its source or beside the cells; or why not."""
+    """Collect the published values of an order's cells, or return the reason why not."""
     if claim.source is not None:
         ids: list[str | None] = list(published.statement(claim.source, "").numbers)
     else:

@@ -1,4 +1,4 @@
-"""The chances of a study as a table for a terminal, and as JSON."""
+"""Tables and JSON of a study's statistical power."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _MARKS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What a study can find out about one question, and what it takes to be sure enough."""
+    """Chance of one question, and the seeds and GPU-hours for sufficient power."""
 
     question: Question
     chance: float  # at the study's seeds
@@ -27,7 +27,7 @@ class Answer:
     gpu_hours: Figure | None  # of so many runs and their evaluations
 
     def to_json(self) -> dict[str, Any]:
-        """Everything in plain JSON values."""
+        """Return everything as plain JSON values."""
         cells = self.question.cells
         return {
             "name": self.question.name,
@@ -43,17 +43,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Power:
-    """The chances of a whole study."""
+    """Statistical power of a whole study."""
 
     study: str
     deviations: Deviations
-    bases: dict[str, str]  # by kind: what the deviation rests on
+    bases: dict[str, str]  # by kind: basis of the deviation
     trials: int
     answers: Sequence[Answer]
-    without: dict[str, str]  # what has no chance to tell, with the reason
+    without: dict[str, str]  # questions without a chance, with the reason
 
     def to_json(self) -> dict[str, Any]:
-        """Everything in plain JSON values."""
+        """Return everything as plain JSON values."""
         return {
             "study": self.study,
             "assumed": {
@@ -70,7 +70,7 @@ class Power:
 
 
 def power_tables(power: Power) -> RenderableType:
-    """The chance of each question, the seeds that it needs, what they cost, what is assumed."""
+    """Make the table of chances, needed seeds, their costs and the assumptions."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("number or claim", overflow="fold")
     needed = f"for {100 * ENOUGH:.0f} %"

@@ -18,7 +18,7 @@ _MEANINGS = {
 
 
 def plan_tables(plan: Plan) -> RenderableType:
-    """What each stage and the whole study come to, the longest chain, and what the marks mean."""
+    """Make the tables of all stages and the study, the critical path, and a legend."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("stage", no_wrap=True)
     # A narrow terminal folds a number; it never cuts off its end.
@@ -50,7 +50,7 @@ def _add(table: Table, name: str, jobs: int, part: Sum, to_do: str) -> None:
 
 def _chain(plan: Plan) -> list[RenderableType]:
     if not plan.chain:
-        return ["Nothing is to be done."]
+        return ["Nothing to be done."]
     hours = hours_of_chain(plan.chain)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("job")
@@ -77,7 +77,7 @@ def _notes(plan: Plan, sums: Iterable[Sum]) -> list[RenderableType]:
 
 
 def bytes_text(disk: Figure) -> str:
-    """A size with its unit, powers of ten."""
+    """Format a size with its unit, in powers of ten."""
     if not disk.value:
         return str(disk)
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

@@ -1,1 +1,1 @@
-"""What made each number: digests, code fingerprints, environments and the records of jobs."""
+"""Records of jobs: digests, code fingerprints, environments."""

@@ -1,4 +1,4 @@
-"""Which records of a study came by pull: `adopt` notes it, report and audit read it."""
+"""Records of a study that came by pull, noted by `adopt`."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ ADOPTED_NAME = "adopted.json"
 
 
 def read_adopted(results: Path) -> dict[str, str]:
-    """Path and id of each record that was adopted; nothing where nothing was.
+    """Read path and id of each adopted record; empty without any.
 
-    An entry means something only while the record at that path still has that id.
+    An entry is valid only while the record at that path has that id.
 
     Args:
         results: the study's own folder, such as `results/demo`.
 
     Raises:
-        InputError: the file is not what `adopt` writes.
+        InputError: the file is invalid.
     """
     path = results / ADOPTED_NAME
     if not path.is_file():
@@ -26,4 +26,4 @@ def read_adopted(results: Path) -> dict[str, str]:
     try:
         return {str(entry["path"]): str(entry["id"]) for entry in note["records"]}
     except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: not what `adopt` writes: {error}; run it again") from error
+        raise InputError(f"{path}: invalid: {error}; run `adopt` again") from error

@@ -1,7 +1,7 @@
-"""Where a job ran: commit, package versions, machine and scheduler, without importing torch.
+"""Environment of a job: commit, package versions, machine and scheduler, without torch.
 
-Nothing here fails: what cannot be found out is None, for a record with a gap is better than no
-record. Environment variables enter by an allow-list only, so that no secret ever does.
+Nothing here fails: unknown values are None, because a record with a gap is better than no record.
+Environment variables enter by an allow-list only, so that no secret is stored.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ SCHEDULER_VARIABLES = {
     "cluster": "SLURM_CLUSTER_NAME",
     "restart_count": "SLURM_RESTART_COUNT",
 }
-# Snakemake's plugin removes most of these from the environment of a rule; SLURM still tells them.
+# Snakemake's plugin removes most of these from the environment of a rule; SLURM still has them.
 SCHEDULER_ANSWERS = {
     "job_name": "JobName",
     "node_list": "NodeList",
@@ -48,34 +48,32 @@ SCHEDULER_ANSWERS = {
     "restart_count": "Restarts",
     "time_limit": "TimeLimit",
 }
-SECONDS_TO_ANSWER = 20.0  # a scheduler that is away must not hold up a job
+SECONDS_TO_ANSWER = 20.0  # an unreachable scheduler must not delay a job
 DIFF_CAP_BYTES = 1_000_000
 LARGE_FILE_BYTES = 16_000_000
-# Written by the workflow itself: they differ from the last commit because jobs ran, not because
-# somebody edited what the jobs run. Where DVC sends bytes to decides no result either, and may hold
-# the password for it.
+# Written by the workflow itself: they differ from the last commit because jobs ran, not because of
+# edits. DVC's remote does not determine a result either, and may contain its password.
 PRODUCTS = (":(top,exclude)results", ":(top,exclude)dvc.lock", ":(top,exclude).dvc/config*")
 
 
 def code_state(root: Path) -> tuple[dict[str, Any], str | None]:
-    """Which commit the working tree stands on, and how it differs.
+    """Read the commit of the working tree and its uncommitted changes.
 
     Args:
         root: a folder inside the working tree.
 
     Returns:
         `{"commit", "dirty", "dirty_diff_sha256"}`, each None outside a repository (`commit` alone
-        is None before the first one, `dirty` where git cannot compare), and the text of the
-        differences to keep beside the record, None when there are none. Where there is a
-        repository that git does not read, a line on standard error says why. The digest is that of
-        the whole text; the text itself is cut at
-        1 MB. New files that git does not ignore count by name and digest. Results and dvc.lock do
-        not count: the workflow writes them.
+        is None before the first one, `dirty` if git cannot compare), and the text of the
+        differences to keep with the record, None without any. If git cannot read the repository,
+        a line on standard error has the reason. The digest is that of the whole text; the text
+        itself is truncated at 1 MB. New files that git does not ignore count by name and digest.
+        Results and dvc.lock do not count: the workflow writes them.
     """
     unknown = {"commit": None, "dirty": None, "dirty_diff_sha256": None}
     if _git(root, "rev-parse", "--is-inside-work-tree") != b"true\n":
         if any((folder / ".git").exists() for folder in (root.resolve(), *root.resolve().parents)):
-            print(f"{root.resolve()}: {_refusal(root)}; no commit is recorded", file=sys.stderr)
+            print(f"{root.resolve()}: {_git_problem(root)}; no commit is recorded", file=sys.stderr)
         return unknown, None
     head = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
     commit = head.decode().strip() if head else None
@@ -84,7 +82,7 @@ def code_state(root: Path) -> tuple[dict[str, Any], str | None]:
     new = _new_files(root)
     if new is None or (changes is None and commit is not None):
         return unknown | {"commit": commit}, None
-    # Before its digest is taken: it is kept beside the record, and may go wherever that goes.
+    # Before hashing: it is kept with the record, and may be shared with it.
     diff = without_secrets(((changes or b"") + new).decode("utf-8", "surrogateescape")).encode(
         "utf-8", "surrogateescape"
     )
@@ -98,9 +96,9 @@ def code_state(root: Path) -> tuple[dict[str, Any], str | None]:
 
 
 def code_moved_since(root: Path, commit: str) -> list[str] | None:
-    """Files that differ between `commit` and the last commit; None when git does not know it.
+    """List the files that differ between `commit` and HEAD; None if git does not have it.
 
-    Results and dvc.lock do not count, as in `code_state`. Uncommitted changes are not looked at.
+    Results and dvc.lock do not count, as in `code_state`. Uncommitted changes are ignored.
     """
     options = ("--no-ext-diff", "--name-only", "--end-of-options", commit, "HEAD")
     listed = _git(root, "diff", *options, "--", ":(top)", *PRODUCTS)
@@ -108,11 +106,11 @@ def code_moved_since(root: Path, commit: str) -> list[str] | None:
 
 
 def environment(root: Path, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Python, package versions, digest of the lock, and the allowed environment variables.
+    """Collect Python, package versions, digest of the lock, and allowed environment variables.
 
     Args:
         root: the folder that holds requirements.lock.
-        variables: the environment; that of this process when left out.
+        variables: the environment; None takes that of this process.
     """
     variables = os.environ if variables is None else variables
     lock = root / "requirements.lock"
@@ -126,7 +124,7 @@ def environment(root: Path, variables: Mapping[str, str] | None = None) -> dict[
 
 
 def hardware() -> dict[str, Any]:
-    """Host name, processor, cores this process may use, memory in bytes, names of the GPUs."""
+    """Collect host name, processor, usable cores, memory in bytes, names of the GPUs."""
     return {
         "host": socket.gethostname(),
         "cpu": _cpu_model(),
@@ -137,7 +135,7 @@ def hardware() -> dict[str, Any]:
 
 
 def scheduler(variables: Mapping[str, str] | None = None) -> dict[str, str | None] | None:
-    """The SLURM job, or None when there is none."""
+    """Read the SLURM job's variables, or None outside a job."""
     variables = os.environ if variables is None else variables
     job_id = variables.get("SLURM_JOB_ID")
     if not job_id:
@@ -145,20 +143,20 @@ def scheduler(variables: Mapping[str, str] | None = None) -> dict[str, str | Non
     told = _scontrol(job_id)
     found: dict[str, str | None] = {"kind": "slurm"}
     found |= {key: variables.get(name) for key, name in SCHEDULER_VARIABLES.items()}
-    # Inside a step the variables speak of the step: its name is that of a program.
+    # Inside a step the variables describe the step: its name is that of a program.
     return found | {key: told.get(name, found.get(key)) for key, name in SCHEDULER_ANSWERS.items()}
 
 
 def geometry(threads: int, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Over what a job is spread, as torchrun and SLURM tell each of its processes.
+    """Read nodes and processes of a job from torchrun's and SLURM's variables.
 
     Args:
         threads: of each process.
-        variables: the environment; that of this process when left out.
+        variables: the environment; None takes that of this process.
 
     Returns:
         `nodes`, `processes` of each node, `world_size`, `threads` of each process, and the names of
-        the nodes in `node_list`, first the one that keeps the record.
+        the nodes in `node_list`, starting with the one that writes the record.
     """
     variables = os.environ if variables is None else variables
     world = int(variables.get("WORLD_SIZE", "1"))
@@ -175,16 +173,16 @@ def geometry(threads: int, variables: Mapping[str, str] | None = None) -> dict[s
 
 
 def ended_as(job_id: str | None) -> str | None:
-    """How SLURM says that an earlier job ended, such as PREEMPTED; None where it does not know.
+    """Read SLURM's end state of an earlier job, such as PREEMPTED; None if unknown.
 
-    A job of the same id as this one's was put back into the queue: REQUEUED.
+    A job with this job's id was requeued: REQUEUED.
     """
     if not job_id:
         return None
     if job_id == os.environ.get("SLURM_JOB_ID"):
         return "REQUEUED"
     state = _scontrol(job_id).get("JobState")
-    if state is None:  # forgotten by the controller after some minutes; accounting keeps it
+    if state is None:  # the controller forgets it after some minutes; accounting keeps it
         command = ["sacct", "-X", "-n", "-P", "-o", "State", "-j", job_id]
         told = (_output(command, SECONDS_TO_ANSWER) or b"").decode(errors="replace").split()
         state = told[0] if told else None  # the first word of "CANCELLED by 1000"
@@ -209,28 +207,28 @@ def _new_files(root: Path) -> bytes | None:
         path = folder / os.fsdecode(name)
         try:
             size = path.stat().st_size
-            # A data set left in the tree must not cost its reading at the start of every job.
+            # A data set in the tree must not be read at the start of every job.
             digest = "not read" if size > LARGE_FILE_BYTES else digest_file(path).sha256
         except (OSError, InputError):
-            continue  # gone, or a folder that is a repository of its own
+            continue  # deleted, or a nested repository
         lines.append(b"new file %s %d bytes sha256 %s\n" % (name, size, digest.encode()))
     return b"".join(sorted(lines))
 
 
-def _refusal(root: Path) -> str:
-    """Why git says nothing of a repository that is there."""
+def _git_problem(root: Path) -> str:
+    """Return why git cannot read an existing repository."""
     command = ["git", "-C", str(root), "rev-parse", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=60.0, check=False)
     except (OSError, subprocess.SubprocessError):
         return "git cannot be called"
     said = done.stderr.decode(errors="replace").strip().splitlines()
-    return said[0] if said else "git says nothing"
+    return said[0] if said else "git gives no reason"
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:
     command = ["git", "-C", str(root), *arguments]
-    # GIT_OPTIONAL_LOCKS: many jobs may ask at once, and none of them may touch the index.
+    # GIT_OPTIONAL_LOCKS: many jobs may run git at once, and none may touch the index.
     quiet = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
     return _output(command, env=quiet)
 

@@ -1,8 +1,8 @@
-"""Where the records of jobs that failed or were interrupted are kept.
+"""Storage of the records of failed and interrupted jobs.
 
-A work folder may be deleted at any time, and evidence must not go with it. So these records stand
-in `<results>/failed`, in the same place below it as the job's growing state below
-`<results>/work`. Each job writes files of its own there, so many may do it at once.
+A work folder may be deleted at any time, but these records must be kept. So they are in
+`<results>/failed`, under the same relative path as the job's growing state in `<results>/work`.
+Each job writes its own files there, so jobs may run in parallel.
 """
 
 from pathlib import Path
@@ -13,27 +13,27 @@ PATTERN = "record-*.failed.json"
 
 
 def failed_paths(results: Path, place: Path | None = None) -> list[Path]:
-    """Every record of a failed or interrupted job of one study, sorted.
+    """List the records of failed and interrupted jobs of one study, sorted.
 
     Args:
         results: the study's own folder, such as `results/demo`.
-        place: of one job, below `results`; those of all jobs when left out.
+        place: folder of one job, below `results`; None for all jobs.
     """
     return sorted((results / FAILED).glob(f"{place.as_posix() if place else '**'}/{PATTERN}"))
 
 
 def failed_folder(work: Path, fields: dict[str, Any]) -> Path:
-    """Where the record of a failure goes; beside the state of a job that was started by hand.
+    """Return the folder for the record of a failure; next to the state for a job started by hand.
 
     Args:
         work: the job's folder of growing state.
-        fields: of its record; stage, run and evaluation are read.
+        fields: fields of its record; stage, run and evaluation are read.
     """
     return _swapped(work, fields, WORK, FAILED)
 
 
 def work_folder(failed: Path, fields: dict[str, Any]) -> Path:
-    """The folder of growing state of the job whose failure is recorded in the folder `failed`."""
+    """Return the folder of growing state of the job whose failure is recorded in `failed`."""
     return _swapped(failed, fields, FAILED, WORK)
 
 

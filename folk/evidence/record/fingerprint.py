@@ -1,8 +1,8 @@
-"""Which code a stage runs, as one digest that comments and formatting do not move.
+"""Fingerprint of a stage's code, independent of comments and formatting.
 
-The modules of this package that a stage imports are found by reading their syntax trees; nothing
-is imported, so that a workflow can ask for every stage in a moment. Not seen: data files, other
-packages (the environment lock stands for those) and modules whose names are made at run time.
+The modules of this package that a stage imports are found in their syntax trees; nothing is
+imported, so that a workflow gets the fingerprints of all stages quickly. Not covered: data files,
+other packages (see the environment lock) and modules whose names are made at run time.
 """
 
 import ast
@@ -18,17 +18,17 @@ PACKAGE = "folk"
 
 
 def code_fingerprint(module: str, root: Path) -> str:
-    """Digest of everything in the package that `module` may run.
+    """Hash everything in the package that `module` may run.
 
     Args:
-        module: where a stage starts, such as "folk.stages.pretrain".
+        module: module of a stage, such as "folk.stages.pretrain".
         root: the folder that holds the package.
 
     Returns:
         sha256 as 64 hex digits.
 
     Raises:
-        InputError: the module does not exist, or a module of its closure is not Python.
+        InputError: the module does not exist, or a module of its closure is invalid Python.
     """
     parts = fingerprint_parts(module, root)
     lines = "".join(f"{name} {digest}\n" for name, digest in sorted(parts.items()))
@@ -36,7 +36,7 @@ def code_fingerprint(module: str, root: Path) -> str:
 
 
 def fingerprint_parts(module: str, root: Path) -> dict[str, str]:
-    """The digest of each module of the closure, so that one can say which of them moved.
+    """Hash each module of the closure, to show which of them changed.
 
     Raises:
         InputError: as `code_fingerprint`.
@@ -45,15 +45,15 @@ def fingerprint_parts(module: str, root: Path) -> dict[str, str]:
 
 
 def closure(module: str, root: Path) -> list[str]:
-    """Every module of the package that importing and running `module` may import, sorted.
+    """List the modules of the package that importing and running `module` may import, sorted.
 
-    Imports inside functions count, for they run too; imports under `if TYPE_CHECKING:` do not.
+    Imports inside functions count; imports under `if TYPE_CHECKING:` do not.
 
     Raises:
         InputError: as `code_fingerprint`.
     """
     if _file_of(module, root) is None:
-        raise InputError(f"{root}: no module is named '{module}'{nearest(module, _modules(root))}")
+        raise InputError(f"{root}: unknown module '{module}'{nearest(module, _modules(root))}")
     found: set[str] = set()
     waiting = [module]
     while waiting:
@@ -82,7 +82,7 @@ def _parsed(name: str, root: Path) -> _Parsed:
 
 @lru_cache(maxsize=1024)
 def _parse(path: Path, name: str, mtime_ns: int, size: int) -> _Parsed:
-    # The last two arguments only make an edited file a new entry of the cache.
+    # The last two arguments are part of the cache key, so that an edited file is read again.
     source = path.read_bytes()
     try:
         tree = ast.parse(source, filename=str(path))
@@ -90,7 +90,7 @@ def _parse(path: Path, name: str, mtime_ns: int, size: int) -> _Parsed:
         line = getattr(error, "lineno", None)
         where = f"{path}:{line}" if line else str(path)
         reason = getattr(error, "msg", error)
-        raise InputError(f"{where}: not readable as Python: {reason}") from error
+        raise InputError(f"{where}: invalid Python: {reason}") from error
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     mentions = tuple(m for m in _mentioned(tree, package) if m.split(".")[0] == PACKAGE)
     words: list[str] = []
@@ -99,7 +99,7 @@ def _parse(path: Path, name: str, mtime_ns: int, size: int) -> _Parsed:
 
 
 def _mentioned(node: ast.AST, package: str) -> Iterator[str]:
-    """Names in import statements at and below `node`; `from a import b` may mean a.b."""
+    """Yield names in import statements at and below `node`; `from a import b` may mean a.b."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
@@ -123,13 +123,13 @@ def _is_type_checking(test: ast.expr) -> bool:
 
 
 def _spell(node: ast.AST, words: list[str]) -> None:
-    """Write a tree so that only what it does counts, in the same way in every Python version.
+    """Serialize a tree by its semantics, in the same way in every Python version.
 
     `ast.dump` will not do: Python 3.12 and 3.13 added fields and left out empty ones.
     """
     words.append(f"({node.__class__.__name__}")
     for field in node._fields:
-        if field in ("ctx", "kind", "type_comment"):  # implied by the place, or no meaning
+        if field in ("ctx", "kind", "type_comment"):  # implied by the position, or without meaning
             continue
         value = getattr(node, field, None)
         if value is None or value == []:
@@ -152,7 +152,7 @@ def _spell(node: ast.AST, words: list[str]) -> None:
 
 
 def _says_nothing(node: ast.AST) -> bool:
-    """Docstrings and `pass` do nothing, and a release number changes no result."""
+    """Return True for docstrings, `pass` and release numbers, which change no result."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return isinstance(node.value.value, str)
     if isinstance(node, ast.Assign):

@@ -1,4 +1,4 @@
-"""How one job's files are described in its record, and from which record each of them came."""
+"""Descriptions of a job's input and output files in its record."""
 
 import os
 from collections.abc import Mapping
@@ -9,16 +9,16 @@ from folk.evidence.core.digest import FileDigest, digest_file, digest_input, dig
 from folk.evidence.core.errors import InputError
 from folk.evidence.record.schema import read_record
 
-# A prepared data set stands in a record as these files: dataset.json names the sha256 of every
-# shard and the manifest that of every image, so that no job reads all the shards again.
+# A record lists a prepared data set as these files: dataset.json has the sha256 of every shard and
+# the manifest that of every image, so that no job has to hash all the shards.
 DATA_SET_FILES = ("dataset.json", "manifest.parquet", "keys.parquet")
 
 
 def describe_inputs(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:
-    """One entry for each input file: name, path, size, digests, and the record that made it.
+    """Describe each input file: name, path, size, digests, and the record that made it.
 
-    A folder that holds a prepared data set or a split stands as its naming files. Any other folder
-    (raw images) is named without digests: what `prepare` read is in its dataset.json.
+    A folder with a prepared data set or a split is listed as its describing files. Any other folder
+    (raw images) is listed without digests: `prepare` puts them into its dataset.json.
 
     Raises:
         InputError: an input is missing.
@@ -41,11 +41,11 @@ def describe_inputs(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:
 def describe_outputs(
     outputs: Mapping[str, Path], moves: Mapping[Path, Path]
 ) -> list[dict[str, Any]]:
-    """One entry for each output file, under its declared path; folders are listed file by file.
+    """Describe each output file, under its declared path; folders are listed file by file.
 
     Args:
         outputs: name -> declared path.
-        moves: where the bytes still are -> where they will be; read before anything is moved.
+        moves: current path -> declared path; read before anything is moved.
     """
     still_at = {target: source for source, target in moves.items()}
     entries = []
@@ -60,7 +60,7 @@ def describe_outputs(
 
 
 def producer_of(path: Path, sha256: str) -> str | None:
-    """Id of the record, beside a file or one folder up, that names it with these very bytes."""
+    """Find the id of the record, next to a file or one folder up, that has it with these bytes."""
     record = _nearest_record(path)
     if record is None:
         return None
@@ -69,13 +69,13 @@ def producer_of(path: Path, sha256: str) -> str | None:
 
 
 def scale_of(path: Path) -> str | None:
-    """Scale of the study that made a file, as the record beside it says; None without a record."""
+    """Read the scale of the study that made a file from its record; None without a record."""
     record = _nearest_record(path)
     return None if record is None else str(record["scale"])
 
 
 def _nearest_record(path: Path) -> dict[str, Any] | None:
-    """The record beside a file or one folder up, which speaks for its folder."""
+    """Find the record next to a file or one folder up."""
     for folder in (path.parent, path.parent.parent):
         if (folder / "record.json").is_file():
             return read_record(folder / "record.json")
@@ -83,7 +83,7 @@ def _nearest_record(path: Path) -> dict[str, Any] | None:
 
 
 def portable(path: Path) -> str:
-    """A path as records spell it: relative to the current folder when it lies below, with `/`."""
+    """Convert a path to its form in records: relative to the current folder if below, with `/`."""
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
     here = Path.cwd()
     return (absolute.relative_to(here) if absolute.is_relative_to(here) else absolute).as_posix()

@@ -1,7 +1,7 @@
-"""Finished files move from the work folder to their declared places in the last second.
+"""Publication of finished files from the work folder to their declared paths.
 
-A workflow deletes the declared outputs of a job that fails, so nothing grows there; and a record
-is moved last, so that wherever a record stands everything it names stands too.
+A workflow deletes the declared outputs of a failed job, so nothing is written there before the
+end. The record is moved last, so that all its files exist wherever a record exists.
 """
 
 import shutil
@@ -12,18 +12,18 @@ from folk.evidence.core.files import atomic_write, flush_to_disk, writing_to
 
 
 def publish(moves: Mapping[Path, Path]) -> None:
-    """Move files and folders, in the order given; what stood at a target is replaced.
+    """Move files and folders, in the order given; existing targets are replaced.
 
     Args:
-        moves: from where (usually the work folder) to where (the declared place).
+        moves: current path (usually in the work folder) -> declared path.
 
     Raises:
-        FileNotFoundError: a source is missing; nothing has been moved then.
-        UnwritableError: the disk is full, or nobody may write there.
+        FileNotFoundError: a source is missing; nothing was moved.
+        UnwritableError: the disk is full, or permission is missing.
     """
     for source in moves:
         if not source.exists():
-            raise FileNotFoundError(f"{source}: not there, so nothing was published")
+            raise FileNotFoundError(f"{source}: missing, so nothing was published")
     for source, target in moves.items():
         with writing_to(target):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def publish(moves: Mapping[Path, Path]) -> None:
                 _move_folder(source, target)
             else:
                 _move_file(source, target)
-    # A machine that loses power may keep a later name, that of the record, and forget these.
+    # A power loss may keep a later rename, that of the record, and lose these.
     for folder in {target.parent for target in moves.values()}:
         flush_to_disk(folder)
 
@@ -39,7 +39,7 @@ def publish(moves: Mapping[Path, Path]) -> None:
 def _move_file(source: Path, target: Path) -> None:
     try:
         source.replace(target)
-    except OSError:  # another file system, such as a work folder on the node's own disk
+    except OSError:  # another file system, such as a work folder on the node's disk
         with atomic_write(target) as temp:
             shutil.copyfile(source, temp)
         source.unlink()
@@ -61,7 +61,7 @@ def _move_folder(source: Path, target: Path) -> None:
 
 
 def _copy_to_disk(source: str, target: str) -> None:
-    # Named here: copytree gathers what the system says, and keeps only its text.
+    # The file is named here because copytree keeps only the text of errors.
     with writing_to(Path(target)):
         shutil.copy2(source, target)
         flush_to_disk(Path(target))

@@ -1,12 +1,12 @@
-"""What one job leaves about itself: opened before the work starts, closed however it ends.
+"""Record of one job, opened before the work starts and closed however it ends.
 
     with open_record(work, study="demo", stage="pretrain", ...) as record:
         ...                                   # the work; everything it writes goes to `work`
         record.finish(outputs, metrics, path, moves)
 
-`<work>/record.open.json` stands from the first moment, so that even a job that is killed outright
-leaves its start behind; the next start of the same job lists it under `restarts`. The record of a
-failure does not stay in `work`, which may be deleted; see `folk.evidence.record.failures`.
+`<work>/record.open.json` exists from the start, so that even a killed job leaves a trace; the next
+start of the same job lists it under `restarts`. The record of a failure does not stay in `work`,
+which may be deleted; see `folk.evidence.record.failures`.
 """
 
 import json
@@ -37,17 +37,17 @@ from folk.evidence.record.schema import record_id, write_record
 
 OPEN_NAME = "record.open.json"
 DIFF_NAME = "uncommitted.diff"
-MADE_NAME = "finished.id"  # in the work folder, which is never handed on: this copy did the job
-# What a training goes on from; nothing else can bring it back before its record stands. And the
-# note of a loss that was not finite, which a finished training has left behind.
+MADE_NAME = "finished.id"  # in the work folder, which is never shared: this copy did the job
+# The checkpoint, which is needed until the record exists, and the note of a non-finite loss, which
+# a finished training no longer needs.
 GROWING = ("checkpoint.pt", "progress.json", "diverged.json")
 STOPPED = (75, 128 + signal.SIGTERM)  # exit codes: a planned stop that wants a restart; SIGTERM
 
 
 class SupersededError(SystemExit):
-    """Another start of the same job has taken over: a cluster that lost a node runs its job again.
+    """Another start of the same job has taken over, as when a cluster loses a node.
 
-    The process on the lost node may well go on, with the same files before it.
+    The process on the lost node may still run, with the same files.
     """
 
     def __init__(self, work: Path) -> None:
@@ -55,11 +55,11 @@ class SupersededError(SystemExit):
         self.work = work
 
     def __str__(self) -> str:
-        return f"{self.work}: another start of this job has taken over, so this one leaves"
+        return f"{self.work}: another start of this job has taken over; this one ends"
 
 
 class Record:
-    """The record of a job that is under way."""
+    """Record of a running job."""
 
     def __init__(self, work: Path, fields: dict[str, Any], diff: str | None) -> None:
         self.work = work
@@ -74,13 +74,13 @@ class Record:
         path: Path,
         moves: Mapping[Path, Path] | None = None,
     ) -> str:
-        """Publish the results and the record about them, the record last; then forget what grew.
+        """Publish the results and then their record; then delete the growing state.
 
         Args:
-            outputs: name -> declared place of each result; a folder is listed file by file.
+            outputs: name -> declared path of each result; a folder is listed file by file.
             metrics: final numbers, flat and finite.
-            path: where the record shall stand, `<results>/record.json`.
-            moves: where finished files are now -> their declared places.
+            path: path of the record, `<results>/record.json`.
+            moves: current paths of finished files -> declared paths.
 
         Returns:
             the record's id.
@@ -109,7 +109,7 @@ class Record:
         return str(record["id"])
 
     def check_is_latest(self) -> None:
-        """See that no other start of the job has opened its record in the work folder since.
+        """Check that no other start of the job has opened its record in the work folder since.
 
         Raises:
             SupersededError: one has.
@@ -118,7 +118,7 @@ class Record:
             raise SupersededError(self.work)
 
     def fail(self, outcome: Literal["failed", "interrupted"], error: BaseException) -> Path:
-        """Keep the evidence of a job that did not finish; the open record stays for a restart."""
+        """Store the record of an unfinished job; the open record stays for a restart."""
         message = without_secrets(str(error))[:2000]
         self.fields |= {"outputs": [], "metrics": {}}
         record = self._closed(outcome, {"type": type(error).__name__, "message": message})
@@ -178,19 +178,19 @@ def open_record(
         stage: the verb, such as "pretrain".
         run: run, data set or split, as in the result's path.
         evaluation: name of the evaluation, for stages that have one.
-        argv: the command line, for a person to repeat.
+        argv: the command line, to repeat it.
         recipe: the resolved recipe as plain JSON values.
-        recipe_digest: digest of what in the recipe may change the result.
+        recipe_digest: digest of the recipe's values that may change the result.
         seed: the run's seed.
-        inputs: name -> file or prepared folder; digested now, before the work starts.
+        inputs: name -> file or prepared folder; hashed before the work starts.
         code: fingerprint of the stage's code.
-        scale: "demo", "smoke" (a trial run of the papers' shape) or "paper".
-        finetune_seed: which of a run's several fine-tunings it is; the record has no such key
-            where there is one.
+        scale: "demo", "smoke" (a short run of the papers' shapes) or "paper".
+        finetune_seed: seed of one of a run's several fine-tunings; with a single one the record
+            has no such key.
         identity: what a checkpoint in `work` must match to be continued; an earlier start with
-            another one is no restart of this job. Recipe digest and seed when left out.
+            another one is no restart of this job. None takes recipe digest and seed.
         threads: CPU threads of each process.
-        root: folder of the repository; the current folder when left out.
+        root: folder of the repository; None takes the current folder.
 
     Yields:
         the open record; the block must call its `finish`.
@@ -235,15 +235,15 @@ def open_record(
         except BaseException as error:
             if record.finished:
                 raise
-            said = _said_of(record, error)
+            said = _cause_of(record, error)
             _keep_failure(record, said)
             if said is not error:
                 raise said from error
             raise
 
 
-def _said_of(record: Record, error: BaseException) -> BaseException:
-    """An error, or what it comes of: the other start has swept what this one was at."""
+def _cause_of(record: Record, error: BaseException) -> BaseException:
+    """Replace an error by its cause if another start has removed this one's files."""
     if not isinstance(error, Exception):
         return error
     try:
@@ -251,26 +251,26 @@ def _said_of(record: Record, error: BaseException) -> BaseException:
     except SupersededError as superseded:
         return superseded
     except (OSError, ValueError):
-        return error  # the disk, or what stands on it, is the matter
+        return error  # a real problem of the disk or its files
     return error
 
 
 def _keep_failure(record: Record, error: BaseException) -> None:
     stopped = isinstance(error, SystemExit) and error.code in STOPPED
     interrupted = stopped or isinstance(error, KeyboardInterrupt)
-    with _deaf_to_sigterm():
+    with _ignore_sigterm():
         try:
             record.fail("interrupted" if interrupted else "failed", error)
-        except Exception as second:  # noqa: BLE001 - the first error is the one that must be seen
+        except Exception as second:  # noqa: BLE001 - the first error must be shown
             print(f"{record.work}: the failure could not be recorded: {second}", file=sys.stderr)
 
 
 def _earlier_starts(work: Path, identity: str) -> list[dict[str, Any]]:
-    """Starts of the same job that did not finish, from the open record they left behind."""
+    """Read the unfinished starts of the same job from their open record."""
     try:
         left = json.loads((work / OPEN_NAME).read_text(encoding="utf-8"))
         if left["identity"] != identity:
-            # Another job had this folder; nothing of it is continued, but it did happen.
+            # Another job used this folder; it is not continued, but must be recorded.
             _keep_abandoned(work, left)
             return []
         slurm = left["scheduler"] or {}
@@ -294,12 +294,12 @@ def _earlier_starts(work: Path, identity: str) -> list[dict[str, Any]]:
         }
         return [*left["restarts"], last]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return []  # no open record, or one that is no longer readable
+        return []  # no open record, or an unreadable one
 
 
 def _keep_abandoned(work: Path, left: dict[str, Any]) -> None:
     if "outcome" in left:
-        return  # its end was written when it came
+        return  # its end was written already
     record = {key: value for key, value in left.items() if key not in _OPEN_ONLY}
     message = "no end was recorded; the folder was then given to a job with another recipe or code"
     record |= {"outcome": "interrupted", "error": {"type": "Unknown", "message": message}}
@@ -308,7 +308,7 @@ def _keep_abandoned(work: Path, left: dict[str, Any]) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    """What an error says, in one line; a bare exit status says which signal it stands for."""
+    """Shorten an error to one line; an exit status above 128 becomes its signal."""
     code = error.code if isinstance(error, SystemExit) else None
     if str(error) == str(code) and isinstance(code, int) and code > 128:
         return signal.Signals(code - 128).name
@@ -341,7 +341,7 @@ def _terminate_as_exit() -> Iterator[None]:
     """Let SIGTERM, which schedulers send, end the block as an exception does."""
     free = threading.current_thread() is threading.main_thread()
     if not free or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield  # somebody answers it already
+        yield  # it has a handler already
         return
     signal.signal(signal.SIGTERM, _exit_on_signal)
     try:
@@ -351,8 +351,8 @@ def _terminate_as_exit() -> Iterator[None]:
 
 
 @contextmanager
-def _deaf_to_sigterm() -> Iterator[None]:
-    """SLURM, srun and torchrun may each send one; no second one may cut the evidence off."""
+def _ignore_sigterm() -> Iterator[None]:
+    """Ignore further SIGTERMs (SLURM, srun and torchrun may each send one) while recording."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

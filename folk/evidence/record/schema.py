@@ -1,4 +1,4 @@
-"""Reading and writing records, each checked against record.schema.json."""
+"""Reading and writing of records, validated against record.schema.json."""
 
 import json
 from datetime import datetime
@@ -12,19 +12,19 @@ from folk.evidence.core.files import write_json
 from folk.evidence.core.json_file import read_json
 
 SCHEMA_PATH = Path(__file__).with_name("record.schema.json")
-FORMAT = 1  # as the schema has it
+FORMAT = 1  # version in the schema
 
 
 def record_id(record: dict[str, Any]) -> str:
-    """The id a record must have: the sha256 of everything in it but its id."""
+    """Compute the id of a record: the sha256 of everything in it but its id."""
     return sha256_of_json({key: value for key, value in record.items() if key != "id"})
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Write a record whole or not at all.
+    """Write a record atomically.
 
     Raises:
-        AssertionError: it does not follow the schema: a mistake of ours.
+        AssertionError: it violates the schema, which is a bug.
     """
     problem = schema_problem(record)
     assert problem is None, f"{path}: {problem}"
@@ -32,28 +32,28 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Read a record and check its form; whether its id is right is a question for the audit.
+    """Read a record and validate its form; the audit checks its id.
 
     Raises:
-        InputError: the file is missing, is not JSON or does not follow the schema.
+        InputError: the file is missing, invalid JSON or violates the schema.
     """
-    record = read_json(path, "bring it back, or run that job again")
+    record = read_json(path, "restore it, or run that job again")
     written = record.get("format") if isinstance(record, dict) else None
     if isinstance(written, int) and written != FORMAT:
         raise InputError(
-            f"{path}: a record of format {written}, and this code reads format {FORMAT}; use the "
-            "version of the code that made it, or make the results anew"
+            f"{path}: expected a record of format {FORMAT}, got format {written}; use the version "
+            "of the code that made it, or make the results anew"
         )
     problem = schema_problem(record) or _time_problem(record)
     if problem is not None:
-        raise InputError(f"{path}: not a record: {problem}")
+        raise InputError(f"{path}: invalid record: {problem}")
     assert isinstance(record, dict)
     return record
 
 
 def schema_problem(record: Any) -> str | None:
-    """The first way in which a value does not follow the schema, or None."""
-    # Imported here: a quarter of a second that only readers and writers of records pay.
+    """Return the first violation of the schema, or None."""
+    # Imported here: it takes a quarter of a second, which only some commands need.
     from jsonschema.exceptions import best_match  # type: ignore[import-untyped]
 
     error = best_match(_validator().iter_errors(record))
@@ -64,7 +64,7 @@ def schema_problem(record: Any) -> str | None:
 
 
 def _time_problem(record: dict[str, Any]) -> str | None:
-    """A moment that has the form of one and never was, or None."""
+    """Return a time that is well-formed but does not exist, or None."""
     starts = [record, *record["restarts"]]
     for moment in (start[key] for start in starts for key in ("started", "ended")):
         try:

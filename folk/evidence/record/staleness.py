@@ -1,4 +1,4 @@
-"""Results made by other code than there is now, where a study has that reported and not rerun."""
+"""Report of results made by other code, for studies that do not rerun them."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -7,11 +7,11 @@ from folk.evidence.record.schema import read_record
 
 
 def stale_results(results: Path, fingerprints: Mapping[str, str]) -> Iterator[str]:
-    """One line for each result whose stage runs other code today.
+    """Yield a line for each result whose stage runs other code today.
 
     Args:
         results: the study's own folder.
-        fingerprints: today's code of the stages to look at, by stage.
+        fingerprints: today's code fingerprints of the stages to check, by stage.
 
     Yields:
         lines such as `results/demo/pretrain/folk-s0: stale: made by code 1a2b3c4d, today's is ...`.

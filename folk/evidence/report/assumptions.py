@@ -1,4 +1,4 @@
-"""What the sources leave open and our recipes decided, found beside the results it shaped."""
+"""Assumptions of the recipes where the sources are silent, with the affected results."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from folk.evidence.report.escape import markdown_templates
 from folk.evidence.results.evidence import Evidence
 from folk.evidence.study.study import EVALUATION_STAGES, STAGES, Evaluation, Study, run_name
 
-# Stage, plain values of a resolved recipe, dotted key -> the values it could have had instead.
+# Stage, plain values of a resolved recipe, dotted key -> alternative values.
 Choices = Callable[[str, Mapping[str, Any], str], list[Any]]
 
 
 @dataclass(frozen=True)
 class Assumption:
-    """One value that no source gives, with the reason why we took it."""
+    """One value without a source, with our reason for it."""
 
     stage: str
     key: str  # dotted, as in the recipe
     value: str
     basis: str
     recipes: list[str]
-    others: list[str]  # what it could have been, where the key's type lists that
-    users: list[str]  # data sets, splits, rows or evaluations, whatever the stage makes
+    others: list[str]  # alternatives, if the key's type lists them
+    users: list[str]  # data sets, splits, rows or evaluations made by the stage
     tables: list[str]  # tables with a number that depends on it
 
 
@@ -39,23 +39,23 @@ class _Said:
 
 
 def no_choices(stage: str, values: Mapping[str, Any], key: str) -> list[Any]:
-    """For callers that do not know the types of recipes: nothing is listed."""
+    """Return no alternatives, for callers without access to recipe types."""
     return []
 
 
 def assumptions_in_force(evidence: Evidence, choices: Choices = no_choices) -> list[Assumption]:
-    """Every assumption of every resolved recipe, said once, in order of stage and key.
+    """Collect every assumption of every resolved recipe, once, in order of stage and key.
 
     Args:
-        evidence: the results, with a resolved recipe beside each.
-        choices: which other values a key could have had.
+        evidence: the results, with their resolved recipes.
+        choices: lists the alternative values of a key.
 
     Raises:
-        InputError: a resolved recipe that is not YAML.
+        InputError: a resolved recipe is invalid YAML.
     """
     study = evidence.study
     users: dict[_Said, set[str]] = {}
-    parsed: dict[bytes, dict[str, Any]] = {}  # one recipe lies beside the results of many runs
+    parsed: dict[bytes, dict[str, Any]] = {}  # many runs share one recipe
     for stage, folder in evidence.folders():
         path, user = folder / "recipe.yaml", _user(study, stage, folder)
         if user is None or not path.is_file():
@@ -88,14 +88,14 @@ def assumptions_in_force(evidence: Evidence, choices: Choices = no_choices) -> l
 
 
 def render_assumptions(study: Study, assumptions: list[Assumption]) -> str:
-    """The page of all assumptions, as Markdown."""
+    """Render all assumptions as Markdown."""
     by_stage = [(stage, [a for a in assumptions if a.stage == stage]) for stage in STAGES]
     template = markdown_templates().get_template("assumptions.md.jinja")
     return template.render(title=study.title, stages=[pair for pair in by_stage if pair[1]])
 
 
 def _user(study: Study, stage: str, folder: Path) -> str | None:
-    """What of the study the results in `folder` belong to; None for what it no longer names."""
+    """Return the study's entry of the results in `folder`; None if it has none."""
     if stage == "pretrain":
         rows = {run_name(row, seed): row for run, row, seed in study.runs()}
         return rows.get(folder.name)

@@ -1,7 +1,7 @@
-"""What all figures share: paper, ink, palette, and the way onto a page.
+"""Style of all figures and their embedding in a page.
 
-Every figure is drawn 360 pt wide with 11 pt type, so it can be read on a phone as it is. Ink, paper
-and grid are three fixed colors that `inline` turns into colors of the page, light or dark.
+Every figure is 360 pt wide with 11 pt type, so that it is readable on a phone. Ink, paper and grid
+are three fixed colors that `inline` replaces by colors of the page, light or dark.
 """
 
 import io
@@ -12,7 +12,7 @@ from markupsafe import escape
 from matplotlib.figure import Figure
 
 INK, GRID, PAPER = "#1c2126", "#d5d9dd", "#ffffff"
-# Okabe and Ito's hues, with lightness that is seen on white and on near-black.
+# Okabe and Ito's hues, with lightness that is visible on white and on near-black.
 PALETTE = ("#7d8790", "#c98a00", "#2f86c8", "#cf5f23", "#12946f", "#b9679f", "#6a6fc4")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -47,15 +47,15 @@ STYLE: Any = {
 
 
 def inline(svg: str, name: str, title: str) -> str:
-    """The figure as an element of an HTML page.
+    """Convert a figure to an element of an HTML page.
 
-    Ids get a prefix so that figures do not steal each other's clip paths, size comes from the page,
-    and the three neutral colors become the page's.
+    Ids get a prefix so that figures do not share clip paths, the size comes from the page, and the
+    three neutral colors become the page's.
 
     Args:
-        svg: what a `figure_x` returned.
+        svg: result of a `figure_x` function.
         name: unique on the page.
-        title: what a screen reader says.
+        title: text for screen readers.
     """
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
@@ -71,7 +71,7 @@ def inline(svg: str, name: str, title: str) -> str:
 
 
 def svg_text(figure: Figure) -> str:
-    """The figure as an SVG file; the same figure gives the same bytes."""
+    """Render a figure as an SVG file, byte-identical for equal figures."""
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     return out.getvalue()

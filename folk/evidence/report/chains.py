@@ -1,7 +1,7 @@
-"""What the page tells behind each number: plain lines, given by whoever can question records.
+"""Chains behind the page's numbers, as plain lines from the audit.
 
-This room reads no chain of records. The lines come in two kinds, because they age differently:
-what records say stays so, and what was compared when the page was made was so then.
+This package reads no records. There are two kinds of lines, because they age differently: facts
+from records are permanent, and checks are valid at the time of rendering.
 """
 
 import re
@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from folk.evidence.results.cells import Cell
 from folk.evidence.results.evidence import Evidence
 
-# Where a page says what was compared when it was made. Text is escaped, so that no name or note
-# can look like one of these.
+# Marks around checks on the page. Text is escaped, so that no name or note can contain them.
 _BEGIN, _END = "<!-- checked -->", "<!-- as checked -->"
 _CHECKED = re.compile(f"{_BEGIN}.*?{_END}", re.DOTALL)
 
@@ -27,18 +26,18 @@ class JobStory:
     record: str  # path
     id: str
     starts: int
-    recorded: Said  # as its record has it
-    checked: Said  # beside what stood in the repository when the page was made
+    recorded: Said  # from its record
+    checked: Said  # compared with the repository when the page was made
 
     @property
     def anchor(self) -> str:
-        """The id of the element that tells it."""
+        """The id of its element."""
         return "job-" + re.sub(r"[ /]", ".", self.name)
 
 
 @dataclass(frozen=True)
 class CellStory:
-    """How one cell came about, and how far that was checked when the page was made."""
+    """Origin of one cell, and its checks when the page was made."""
 
     parts: list[str] = field(default_factory=list)  # each evaluation's number, stated and derived
     claims: list[str] = field(default_factory=list)
@@ -54,16 +53,16 @@ Tell = Callable[[Sequence[Cell], Evidence], Stories]
 
 
 def no_stories(cells: Sequence[Cell], evidence: Evidence) -> Stories:
-    """For a caller who cannot question records: the page then has no chains."""
+    """Return no stories, for callers without the audit: the page then has no chains."""
     return {}
 
 
 def jobs_of(stories: Stories) -> list[JobStory]:
-    """Every job behind any cell once, makers before readers."""
+    """List every job behind any cell once, in dependency order."""
     found = {job.record: job for story in stories.values() for job in story.jobs}
     return list(found.values())
 
 
 def without_checked(page: str) -> str:
-    """The page without what was compared when it was made; only what records and cells say."""
+    """Remove the checks from a page, keeping facts from records and cells."""
     return _CHECKED.sub(_BEGIN + _END, page)

@@ -19,11 +19,11 @@ class ClaimView:
     id: str
     says: str
     kind: str  # in words
-    rules: str  # the kind as `CLAIM_RULES` has it
-    cells: list[tuple[str, str, str]]  # id, label, number as the tables print it
+    rules: str  # the kind in `CLAIM_RULES`
+    cells: list[tuple[str, str, str]]  # id, label, number as in tables
     steps: list[tuple[str, str]]  # our difference, its interval
     published: str
-    certainty: str  # with its meaning; empty when nobody is cited
+    certainty: str  # with its meaning; empty without a citation
     source: str
     verdict: str
     rule: str
@@ -33,12 +33,12 @@ class ClaimView:
 def claim_views(
     study: Study, claims: Iterable[JudgedClaim], published: Published
 ) -> list[ClaimView]:
-    """Turn judged claims into strings."""
+    """Convert judged claims to strings."""
     return [_view(study, claim, published) for claim in claims]
 
 
 def render_claims(claims: list[ClaimView]) -> str:
-    """All claims as one Markdown table."""
+    """Render all claims as one Markdown table."""
     return markdown_templates().get_template("claims.md.jinja").render(claims=claims)
 
 

@@ -1,4 +1,4 @@
-"""What rows reach against what they cost: hours of the records, arithmetic of the stage `cost`."""
+"""Figures of accuracy against cost: hours from records, FLOPs from the stage `cost`."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,16 +17,16 @@ _PREFIXES = (("E", 1e9), ("P", 1e6), ("T", 1e3), ("G", 1.0))  # of a GFLOP
 
 
 class _UnknownError(Exception):
-    """Why a row, or all of them, have no cost; its text is a clause."""
+    """The reason why a row, or all of them, have no cost, as a clause."""
 
 
 def draw_cost(evidence: Evidence, cells: Sequence[Cell]) -> Iterator[Drawing | NotDrawn]:
-    """The first column of the first table against each kind of cost that is known of its rows.
+    """Draw the first column of the first table against each known kind of cost.
 
     Raises:
         InputError: a record that cannot be read.
     """
-    # The study's author puts the main result first.
+    # By convention, a study's first column is its main result.
     first = next((cell for cell in cells if not cell.quoted), None)
     if first is None:
         return
@@ -62,7 +62,7 @@ _Measured = tuple[str, list[figures.Spent], str, dict[str, str]]
 
 
 def _by_hours(evidence: Evidence, cells: Sequence[Cell]) -> _Measured:
-    """Hours of devices in pre-training and the column's evaluations; of one kind of device."""
+    """Compute device-hours of pre-training and evaluations, on one kind of device."""
     hours: dict[str, list[float]] = {}
     devices: set[str] = set()
     without: dict[str, str] = {}
@@ -78,7 +78,7 @@ def _by_hours(evidence: Evidence, cells: Sequence[Cell]) -> _Measured:
         raise _UnknownError(f"fewer than two rows with known hours{_except(without, ' (')}")
     if len(devices) > 1:
         names = ", ".join(sorted(devices))
-        raise _UnknownError(f"hours of different devices say nothing about rows: {names}")
+        raise _UnknownError(f"hours of different devices are not comparable: {names}")
     (device,) = devices
     noun = "GPU" if device.startswith("GPU ") else "core"
     small = max(map(max, hours.values())) < 3.0
@@ -86,12 +86,12 @@ def _by_hours(evidence: Evidence, cells: Sequence[Cell]) -> _Measured:
     scale = 60.0 if small else 1.0
     points = [_point(evidence, cell, hours[cell.row], scale) for cell in cells if cell.row in hours]
     name = device.removeprefix("GPU ")
-    meaning = f"Time is that of the records, on {name}; what ran beside a job is in it."
+    meaning = f"Time is that of the records, on {name}, including the effect of other load."
     return axis, points, meaning, without
 
 
 def _by_arithmetic(evidence: Evidence, cells: Sequence[Cell]) -> _Measured:
-    """Arithmetic of the whole pre-training, as the stage `cost` counted a step of it."""
+    """Compute the FLOPs of the whole pre-training from those of a step in the stage `cost`."""
     names = [name for name, e in evidence.study.evaluations.items() if e.stage == "cost"]
     if not names:
         raise _UnknownError("the study does not run `cost`")
@@ -102,7 +102,7 @@ def _by_arithmetic(evidence: Evidence, cells: Sequence[Cell]) -> _Measured:
         found = [evidence.measurement(cell.row, s, name) for name in names for s in seeds]
         steps = [m.metrics for m in found if m.status == "ok" and "step_gflops" in m.metrics]
         if steps:
-            # Time cancels: images a second and hours give the images of the whole length.
+            # Time cancels: images per second and hours give the total number of images.
             gflop[cell.row] = [
                 m["step_gflops"] * m["images_per_second"] * m["hours_total"] * 3600.0 for m in steps
             ]
@@ -126,10 +126,10 @@ def _by_arithmetic(evidence: Evidence, cells: Sequence[Cell]) -> _Measured:
 
 
 def _jobs(evidence: Evidence, cell: Cell, seed: int) -> list[dict[str, Any]]:
-    """Records of the pre-training and the evaluations behind one seed of a number."""
+    """Read the records of the pre-training and the evaluations of one seed of a cell."""
     pretrain = _record(evidence.results / "pretrain" / run_name(cell.row, seed))
     if pretrain["recipe"]["encoder"]["checkpoint"] is not None:
-        raise _UnknownError("pre-trained by somebody else")
+        raise _UnknownError("pre-trained by others")
     column = evidence.study.tables[cell.table].columns[cell.column]
     parts = [evidence.measurement(cell.row, seed, name) for name in column.evaluations]
     return [pretrain, *(_record(part.folder) for part in parts)]
@@ -146,7 +146,7 @@ def _record(folder: Path) -> dict[str, Any]:
 def _device_hours(record: dict[str, Any]) -> float:
     hours = device_hours(record)
     if hours is None:
-        raise _UnknownError("a start was killed, and nobody knows how long it ran")
+        raise _UnknownError("a start was killed, so its time is unknown")
     return hours
 
 
@@ -172,7 +172,7 @@ def _label(evidence: Evidence, cell: Cell) -> str:
 
 
 def _except(without: dict[str, str], start: str = " Without ") -> str:
-    """Which rows have no point, and why."""
+    """Describe the rows without a point, with the reasons."""
     if not without:
         return ""
     rows = "; ".join(f"{label}: {why}" for label, why in without.items())

@@ -1,4 +1,4 @@
-"""What a figure of the report is, and what is said of one that the results do not allow."""
+"""Figures of the report, and notes on figures without data."""
 
 from dataclasses import dataclass
 
@@ -8,24 +8,24 @@ from folk.evidence.results.evidence import Evidence
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure of the report; `svg` stands alone."""
+    """A figure of the report, as a complete SVG."""
 
     name: str
     title: str
     caption: str
-    seen: str  # what is to be seen, for those who do not see it
+    seen: str  # alternative text
     svg: str
 
 
 @dataclass(frozen=True)
 class NotDrawn:
-    """A figure, or a part of it, that the results do not allow."""
+    """A figure, or a part of it, without data."""
 
     title: str
     why: str  # one clause
 
 
 def row_colors(evidence: Evidence) -> dict[str, str]:
-    """A color for each row's label, the same in every figure."""
+    """Assign a color to each row's label, the same in every figure."""
     rows = evidence.study.encoders.values()
     return {row.label: PALETTE[i % len(PALETTE)] for i, row in enumerate(rows)}

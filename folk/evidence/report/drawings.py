@@ -1,4 +1,4 @@
-"""Which figures a study's results allow, drawn from the files beside them."""
+"""Figures of a study, drawn from its result files."""
 
 import io
 import json
@@ -20,15 +20,15 @@ from folk.evidence.results.cells import Cell
 from folk.evidence.results.evidence import Evidence, Measurement, read_json
 from folk.evidence.results.metrics.columns import numbers
 
-_POINTS = 400  # of a training curve: more than a phone has pixels
+_POINTS = 400  # of a training curve: more than a phone's width in pixels
 _SAMPLES = 12
 
 
 def draw(evidence: Evidence, cells: Sequence[Cell]) -> tuple[list[Drawing], list[NotDrawn]]:
-    """Every figure whose data is there, in the order of the report, and what could not be drawn.
+    """Draw every figure with data, in the order of the report, and list the others.
 
     Raises:
-        InputError: a file that is there but cannot be read.
+        InputError: an existing file cannot be read.
     """
     found = [
         *_scenes(evidence),
@@ -64,34 +64,34 @@ def _scenes(evidence: Evidence) -> Iterator[Drawing]:
 
 
 def _described(path: Path) -> tuple[list[str], list[str]]:
-    """Names of the training shards, sorted, and of the classes, as dataset.json says."""
+    """Read the names of the training shards, sorted, and of the classes from dataset.json."""
     about = read_json(path)
     shards, classes = about.get("shards"), about.get("classes")
     if not isinstance(shards, dict):
-        raise InputError(f"{path}: no shards in it; run `prepare` again")
+        raise InputError(f"{path}: missing shards; run `prepare` again")
     if not isinstance(classes, list) and shards:
-        raise InputError(f"{path}: no classes in it; run `prepare` again")
+        raise InputError(f"{path}: missing classes; run `prepare` again")
     training = sorted(shard for shard in shards if shard.startswith("train-"))
     if wrong := [shard for shard in training if Path(shard).name != shard]:
-        raise InputError(f"{path}: '{wrong[0]}' is not the name of a shard; run `prepare` again")
+        raise InputError(f"{path}: invalid shard name '{wrong[0]}'; run `prepare` again")
     return training, [str(name) for name in classes or []]
 
 
 def _samples(shard: Path, classes: list[str]) -> tuple[list[np.ndarray], list[str]]:
-    """The first images of the shard, one class after the other, all of the first one's size."""
+    """Read the first images of the shard, class by class, all of the first one's size."""
     try:
         table = pa.ipc.open_file(pa.memory_map(str(shard))).read_all()
-        table.validate(full=True)  # a wrong offset is a crash, or somebody else's bytes
+        table.validate(full=True)  # a wrong offset is a crash, or another image's bytes
         labels = numbers(table["label"])
         if labels.max(initial=-1) >= len(classes):
-            raise ValueError(f"a label of {labels.max()}, and {len(classes)} classes")
+            raise ValueError(f"label {labels.max()} with {len(classes)} classes")
         columns = [table["image"].cast(pa.binary()), table["key"].cast(pa.string())]
         if any(column.null_count for column in columns):
-            raise ValueError("an image without key or bytes")
+            raise ValueError("image without key or bytes")
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise InputError(f"{shard}: not readable as a shard: {reason}; run `prepare`") from error
-    turns = np.zeros(len(labels), dtype=np.int64)  # how many of its class stand before it
+        raise InputError(f"{shard}: invalid shard: {reason}; run `prepare`") from error
+    turns = np.zeros(len(labels), dtype=np.int64)  # number of earlier images of its class
     for label in np.unique(labels):
         turns[labels == label] = np.arange((labels == label).sum())
     order = np.lexsort((labels, turns))
@@ -104,7 +104,7 @@ def _samples(shard: Path, classes: list[str]) -> tuple[list[np.ndarray], list[st
                 images.append(np.asarray(image.convert("RGB").resize(size)))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             key = table["key"][row].as_py()
-            raise InputError(f"{shard}: '{key}' is no image: {error}; run `prepare`") from error
+            raise InputError(f"{shard}: invalid image '{key}': {error}; run `prepare`") from error
     return images, [classes[labels[row]] for row in chosen]
 
 
@@ -124,7 +124,7 @@ def _curves(evidence: Evidence) -> Iterator[Drawing]:
             name="training",
             title="Pre-training losses",
             caption="One line for each seed. Every method has its own scale: losses of different "
-            "methods say nothing about each other.",
+            "methods are not comparable.",
             seen="Losses over the epochs, first and last: " + _ends(curves),
             svg=figures.figure_curves(curves, row_colors(evidence)),
         )
@@ -140,7 +140,7 @@ def _ends(curves: Sequence[figures.Curve]) -> str:
 
 
 def _histories(path: Path) -> dict[str, list[tuple[float, float]]]:
-    """Each part of the loss (the whole where it has no parts) as (epoch, value)."""
+    """Read each part of the loss (the whole if it has no parts) as (epoch, value)."""
     histories: dict[str, list[tuple[float, float]]] = {}
     if not path.is_file():
         return histories
@@ -156,14 +156,14 @@ def _histories(path: Path) -> dict[str, list[tuple[float, float]]]:
                     RecursionError) as error:  # fmt: skip
                 reason = f"{type(error).__name__}: {error}"[:200]
                 raise InputError(
-                    f"{path}:{number}: not a line of a history ({reason}); run that job again"
+                    f"{path}:{number}: invalid line of a history ({reason}); run that job again"
                 ) from error
     parts = {name: history for name, history in histories.items() if name.startswith("loss/")}
     return parts or histories
 
 
 def _thinned(history: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Means of as many equal stretches as a figure can show."""
+    """Average a history over as many equal intervals as a figure can show."""
     stretches = np.array_split(np.asarray(history), min(len(history), _POINTS))
     return [(float(s[-1, 0]), float(s[:, 1].mean())) for s in stretches]
 
@@ -189,7 +189,7 @@ def _labels(evidence: Evidence) -> Iterator[Drawing]:
             name="labels",
             title="Accuracy against labels",
             caption="Fine-tuning with few and with all labels. Every run is a dot, the lines join "
-            "the means; settings with the same number of labels stand above each other.",
+            "the means; settings with the same number of labels are above each other.",
             seen="Mean top-1 accuracy: " + _means(points),
             svg=figures.figure_labels(points, row_colors(evidence)),
         )
@@ -207,7 +207,7 @@ def _frozen(evidence: Evidence) -> Iterator[Drawing]:
     values: dict[str, dict[str, list[float]]] = {}
     for row, m in _measurements(evidence, "probe"):
         neighbors = sorted(name for name in m.metrics if name.startswith("knn_top1_k"))
-        # DINO reports k = 20; another k stands in for it only where 20 was not asked for.
+        # DINO reports k = 20; another k replaces it only if 20 was not evaluated.
         nearest = "knn_top1_k20" if "knn_top1_k20" in neighbors else "".join(neighbors[:1])
         for metric in (nearest, "linear_top1_last"):
             if metric in m.metrics:
@@ -236,7 +236,7 @@ def _bars(values: dict[str, dict[str, list[float]]]) -> str:
 
 
 def _chance(evidence: Evidence) -> float | None:
-    """Accuracy of guessing, if all probes use one data set with equally frequent classes."""
+    """Compute chance accuracy, if all probes use one data set with equally frequent classes."""
     probes = [e for e in evidence.study.evaluations.values() if e.stage == "probe"]
     data = {name for probe in probes for name in probe.data}
     path = evidence.results / "prepare" / data.pop() / "dataset.json"

@@ -1,4 +1,4 @@
-"""Templates that refuse what is missing, what is not yet a string, and what breaks the format."""
+"""Templates with escaping, which reject undefined values and unformatted numbers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -43,27 +43,27 @@ _MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\|`*_[
 
 
 def latex(text: str) -> str:
-    """`text` with everything that LaTeX would obey made visible; one line."""
+    """Escape `text` for LaTeX, as one line."""
     return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
 
 
 def markdown(text: str) -> str:
-    """`text` as it stands in a cell of a Markdown table; one line."""
+    """Escape `text` for a cell of a Markdown table, as one line."""
     return " ".join(text.split()).translate(_MARKDOWN)
 
 
 def html_templates() -> Environment:
-    """Templates whose every expression is HTML-escaped."""
+    """Make templates that escape every expression for HTML."""
     return _environment(_finished, autoescape=True)
 
 
 def markdown_templates() -> Environment:
-    """Templates whose every expression is escaped for Markdown."""
+    """Make templates that escape every expression for Markdown."""
     return _environment(lambda value: markdown(str(_finished(value))), autoescape=False)
 
 
 def latex_templates() -> Environment:
-    """Templates with `<< >>` and `<% %>`, because braces are LaTeX's own; all escaped."""
+    """Make templates for LaTeX, with `<< >>` and `<% %>` instead of braces; all escaped."""
     return _environment(
         lambda value: latex(str(_finished(value))),
         autoescape=False,
@@ -89,7 +89,7 @@ def _environment(finalize: Callable[[Any], Any], **options: Any) -> Environment:
 
 
 def _finished(value: Any) -> Any:
-    # A float here would be a number that a template rounds; numbers arrive as printed strings.
+    # Templates must not round numbers, so floats arrive as printed strings.
     if not isinstance(value, str | int | Markup | StrictUndefined) or isinstance(value, bool):
         raise TypeError(f"a template may print strings and whole numbers, not {value!r}")
     return value

@@ -1,4 +1,4 @@
-"""Figures of the example images: what filters leave, what of it is energy, what a model adds."""
+"""Figures of the example images: filtered, their energy, and completed by the model."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,14 +17,14 @@ from folk.evidence.report.examples import (
 from folk.evidence.results.evidence import Evidence
 
 _ENERGY = "How much each filter keeps"
-_MOST_LINES = 12  # of completed images: a study may have a hundred rows
+_MOST_LINES = 12  # rows of completed images: a study may have a hundred
 
 
 def draw_examples(evidence: Evidence) -> Iterator[Drawing | NotDrawn]:
-    """The figures of each set of example images; one set is all that most studies have.
+    """Draw the figures of each set of example images; most studies have one set.
 
     Raises:
-        InputError: a file that is there but cannot be read.
+        InputError: an existing file cannot be read.
     """
     groups: dict[bytes, list[Examples]] = {}
     for examples in examples_of(evidence):
@@ -62,10 +62,10 @@ def _energy(group: Sequence[Examples], suffix: str) -> Iterator[Drawing | NotDra
     if any(not examples.one_mask for examples in group):
         yield _hidden(_ENERGY, group)
     energy = power(group[0].images)
-    varied = energy.sum(axis=(1, 2)) > 0.0  # an image of one color has no energy to keep
+    varied = energy.sum(axis=(1, 2)) > 0.0  # an image of one color has no energy
     kept = []
     for name, (examples, side) in _sides([e for e in group if e.one_mask]).items():
-        if not examples.keep[side].all():  # a blur or noise hides no frequency
+        if not examples.keep[side].all():  # a blur or noise removes no frequency
             shares = kept_shares(energy[varied], examples.keep[side][varied])
             kept.append(figures.Kept(name, *(share.tolist() for share in shares)))
     if not kept or not varied.any():
@@ -115,20 +115,20 @@ def _completed(group: Sequence[Examples], suffix: str) -> Iterator[Drawing]:
 
 
 def _sides(group: Sequence[Examples]) -> dict[str, tuple[Examples, int]]:
-    """Each filter by its name, once where rows share it."""
+    """Map names of filters to examples, once if rows share one."""
     known: dict[str, tuple[Examples, int]] = {}
     for examples in group:
         for side, name in enumerate(examples.names):
             if name in known:
                 other, place = known[name]
                 if not np.array_equal(other.keep[place], examples.keep[side]):
-                    name = f"{name} ({examples.label})"  # same word, another radius or draw
+                    name = f"{name} ({examples.label})"  # same name, another radius or draw
             known.setdefault(name, (examples, side))
     return known
 
 
 def _two_of(names: Sequence[str]) -> list[int]:
-    """Two sides that are furthest from each other: of several thresholds, the middle one's."""
+    """Choose the two sides of a filter; of several thresholds, the middle one's."""
     pairs = range(0, len(names), 2)
     middle = pairs[len(pairs) // 2] if names else 0
     return list(range(middle, min(middle + 2, len(names))))

@@ -1,4 +1,4 @@
-"""The images that a pre-training left, and what a filter keeps of their spectra."""
+"""Example images of a pre-training, and the energy that a filter keeps."""
 
 import struct
 import zlib
@@ -21,10 +21,10 @@ Images = Float[np.ndarray, "n h w 3"]
 
 @dataclass(frozen=True)
 class Examples:
-    """The examples.npz of one pre-training: k sides of what spoils the images, n images.
+    """The examples.npz of one pre-training: k sides of the filter or degradation, n images.
 
-    Colors are in [0, 1]. `keep` is centered and that of the first color; all true where nothing is
-    filtered. `rebuilt` is what the model believes in; None without a model.
+    Colors are in [0, 1]. `keep` is centered and that of the first color; all True without a
+    filter. `rebuilt` is the model's reconstruction; None without a model.
     """
 
     label: str  # of the encoder's row
@@ -33,14 +33,14 @@ class Examples:
     keep: Bool[np.ndarray, "k n h w"]
     filtered: Float[np.ndarray, "k n h w 3"]
     rebuilt: Float[np.ndarray, "k n h w 3"] | None
-    one_mask: bool  # whether all colors share it
+    one_mask: bool  # True if all colors share it
 
 
 def examples_of(evidence: Evidence) -> Iterator[Examples]:
-    """The examples of each row's first seed, in the order of the study.
+    """Read the examples of each row's first seed, in the order of the study.
 
     Raises:
-        InputError: a file that is there but cannot be read.
+        InputError: an existing file cannot be read.
     """
     for row, encoder in evidence.study.encoders.items():
         folder = evidence.results / "pretrain" / run_name(row, encoder.seeds[0])
@@ -50,10 +50,10 @@ def examples_of(evidence: Evidence) -> Iterator[Examples]:
 
 
 def power(images: Images) -> Float[np.ndarray, "n h w"]:
-    """Energy of each coefficient, summed over the colors, centered like `Examples.keep`.
+    """Compute the energy of each coefficient, summed over colors, centered like `Examples.keep`.
 
-    The mean color counts nothing: it alone holds more than most spectra, and filters spare it or
-    not for reasons of their own.
+    The mean color is excluded: it dominates most spectra, and whether it is kept depends on the
+    filter.
     """
     spectra = np.abs(np.fft.fft2(images, axes=(1, 2))) ** 2
     energy = spectra.sum(axis=-1)
@@ -63,7 +63,7 @@ def power(images: Images) -> Float[np.ndarray, "n h w"]:
 
 
 def largest_first(energy: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n c"]:
-    """Share of the energy in the 1, 2 .. h * w - 1 largest coefficients of each image."""
+    """Compute the energy share of the 1, 2 .. h * w - 1 largest coefficients of each image."""
     ranked = -np.sort(-energy.reshape(len(energy), -1), axis=1)[:, :-1]  # the last: the mean color
     shares: np.ndarray = ranked.cumsum(axis=1) / ranked.sum(axis=1, keepdims=True)
     return shares
@@ -72,7 +72,7 @@ def largest_first(energy: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n c"
 def kept_shares(
     energy: Float[np.ndarray, "n h w"], keep: Bool[np.ndarray, "n h w"]
 ) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-    """Share of the coefficients, and of their energy, that a filter keeps of each image."""
+    """Compute the shares of coefficients and energy that a filter keeps of each image."""
     height, width = energy.shape[1:]
     others = keep.copy()
     others[:, height // 2, width // 2] = False  # the mean color
@@ -81,10 +81,10 @@ def kept_shares(
 
 
 def completed(examples: Examples) -> Float[np.ndarray, "k n h w 3"]:
-    """The kept frequencies with the predicted ones where they were hidden, in [0, 1].
+    """Combine kept frequencies with predictions of the removed ones, in [0, 1].
 
-    What a model predicts of kept frequencies is asked by no loss. Where everything was kept, such
-    as by a blur, the prediction is the whole image.
+    Predictions of kept frequencies have no loss and are not used. If all frequencies were kept, as
+    by a blur, the prediction is the whole image.
     """
     assert examples.rebuilt is not None, "nothing was predicted"
     keep = np.fft.ifftshift(examples.keep, axes=(-2, -1))[..., None]
@@ -106,17 +106,15 @@ def _read(path: Path, label: str) -> Examples:
             names = [str(name) for name in file["names"]]
         shape = (len(names), *images.shape)
         if keep.shape != shape[:-1] or filtered.shape != shape or keep.dtype != np.bool_:
-            raise ValueError(f"keep is {keep.shape}, filtered {filtered.shape}, not {shape}")
+            raise ValueError(f"expected {shape}, got keep {keep.shape}, filtered {filtered.shape}")
         if len(rebuilt) and rebuilt.shape != shape:
-            raise ValueError(f"reconstructed is {rebuilt.shape}, not {shape}")
+            raise ValueError(f"expected {shape}, got reconstructed {rebuilt.shape}")
         if images.ndim != 4 or images.dtype != np.uint8:
             raise ValueError(f"images are {images.shape} of {images.dtype}")
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, NotImplementedError,
             MemoryError, RuntimeError, SyntaxError, zlib.error, struct.error) as error:  # fmt: skip
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise InputError(
-            f"{path}: not the examples of a pre-training ({reason}); run that job again"
-        ) from error
+        raise InputError(f"{path}: invalid examples ({reason}); run that job again") from error
     return Examples(
         label=label,
         names=names,

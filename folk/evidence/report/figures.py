@@ -1,4 +1,4 @@
-"""Figures as SVG text: the same input gives the same bytes, and words stay words."""
+"""Figures as deterministic SVG with text kept as text."""
 
 import re
 import textwrap
@@ -41,7 +41,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Kept:
-    """What one filter keeps: shares in [0, 1], a number for each image."""
+    """Shares kept by one filter, in [0, 1], for each image."""
 
     name: str  # such as "Com 0.05"
     coefficients: list[float]
@@ -50,7 +50,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Spent:
-    """What one row cost and what it reached, each with its deviation over seeds."""
+    """Cost and accuracy of one row, with deviations over seeds."""
 
     row: str  # label of the encoder's row
     cost: float
@@ -63,13 +63,13 @@ class Spent:
 class Panel:
     """Rows by one kind of cost."""
 
-    cost: str  # what the cost is, with its unit
-    value: str  # what was reached, with its unit
+    cost: str  # kind of cost, with its unit
+    value: str  # kind of result, with its unit
     points: list[Spent]
 
 
 def figure_curves(curves: Sequence[Curve], colors: Mapping[str, str]) -> str:
-    """Training losses in small multiples: their scales differ from method to method.
+    """Draw training losses in small multiples, since scales differ between methods.
 
     Args:
         curves: of all runs; curves of one row and part share their axes.
@@ -95,7 +95,7 @@ def figure_curves(curves: Sequence[Curve], colors: Mapping[str, str]) -> str:
 
 
 def figure_labels(points: Sequence[Point], colors: Mapping[str, str]) -> str:
-    """Accuracy against number of labels: every run a dot, a line through the means.
+    """Draw accuracy against number of labels: every run a dot, a line through the means.
 
     Args:
         points: of all runs and settings.
@@ -113,7 +113,7 @@ def figure_labels(points: Sequence[Point], colors: Mapping[str, str]) -> str:
             at = [count for count in counts if any(p.labels == count for p in own)]
             means = [np.mean([100 * p.accuracy for p in own if p.labels == n]) for n in at]
             marker = MARKERS[place % len(MARKERS)]
-            # Side by side (the axis is logarithmic), or dots of equal accuracy would hide others.
+            # Shifted (the axis is logarithmic), so that dots of equal accuracy stay visible.
             shift = 1.05 ** (place - (len(colors) - 1) / 2)
             axes.plot([shift * n for n in at], means, color=color, linewidth=1.6)
             axes.plot(
@@ -138,17 +138,17 @@ def figure_labels(points: Sequence[Point], colors: Mapping[str, str]) -> str:
 
 
 def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) -> str:
-    """Share of a spectrum's energy that filters keep, against the share of its coefficients.
+    """Draw the share of a spectrum's energy that filters keep against that of its coefficients.
 
-    Between the two curves lies everything that a filter could keep: at best it takes the largest
-    coefficients, at worst the smallest.
+    All filters are between the two curves: the upper takes the largest coefficients, the lower the
+    smallest.
 
     Args:
         largest: share of the energy in the 1, 2 .. c largest coefficients of each image.
         filters: those of one family, such as "Com 0.05" and "Com 0.1", share color and marker.
     """
     steps = largest.shape[1]
-    little = 1e-6  # neither none nor all stands on an axis of odds
+    little = 1e-6  # 0 and 1 are infinite on a logit axis
     shares = _even_in_odds(steps)
     count = np.round(shares * steps).astype(int)
     least, middle, most = (
@@ -165,7 +165,7 @@ def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) ->
         axes.set(xscale="logit", yscale="logit")
         axes.fill_between(shares, least, most, color=PALETTE[0], alpha=0.25, linewidth=0)
         axes.plot(shares, middle, color=PALETTE[0], linewidth=1.4)
-        # Whoever keeps the smallest keeps what the largest leave.
+        # The smallest coefficients are the complement of the largest.
         axes.fill_between(
             1 - shares, 1 - most, 1 - least, color=PALETTE[0], alpha=0.25, linewidth=0
         )
@@ -179,7 +179,7 @@ def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) ->
             axes.plot(
                 *at, marker, color=color, markersize=7, markeredgecolor=PAPER, markeredgewidth=0.6
             )
-            # Nothing can lie above the upper curve or below the lower one: there is room.
+            # The space above the upper curve and below the lower one is free.
             above = at[1] > at[0]
             axes.annotate(
                 number,
@@ -209,7 +209,7 @@ def figure_energy(largest: Float[np.ndarray, "n c"], filters: Sequence[Kept]) ->
 
 
 def figure_spent(panels: Sequence[Panel], colors: Mapping[str, str]) -> str:
-    """What rows reach against what they cost, a panel for each kind of cost.
+    """Draw results against costs, a panel for each kind of cost.
 
     Args:
         panels: with a point for each row; bars are deviations over seeds.
@@ -248,12 +248,12 @@ def figure_frozen(
     colors: Mapping[str, str],
     chance: float | None,
 ) -> str:
-    """Accuracy on frozen features: a bar for the mean, a dot for each seed.
+    """Draw accuracy on frozen features: a bar for the mean, a dot for each seed.
 
     Args:
         values: measure (such as "k-NN") to row label to one fraction per seed.
         colors: row label to color.
-        chance: accuracy of guessing, a fraction; None when it is not known.
+        chance: chance accuracy, a fraction; None if unknown.
     """
     rows = [row for row in colors if any(row in by_row for by_row in values.values())]
     with mpl.rc_context(STYLE):
@@ -291,27 +291,27 @@ def figure_frozen(
 
 
 def _family(name: str) -> tuple[str, str]:
-    """The words of a filter's name, and its number: empty when it has none."""
+    """Split a filter's name into words and number, which may be empty."""
     found = re.fullmatch(r"(.*?) ([0-9.]+(?:e-?[0-9]+)?)( \(.*\))?", name)
     return (found[1] + (found[3] or ""), found[2]) if found else (name, "")
 
 
 def _even_in_odds(count: int) -> Float[np.ndarray, "p"]:
-    """Shares of `count` things, from the first to all but one, evenly spread on a logit axis."""
+    """Space the shares 1 / count .. 1 - 1 / count evenly on a logit axis."""
     ends = np.log(count - 1.0)
     wanted = 1.0 / (1.0 + np.exp(-np.linspace(-ends, ends, 200)))
     return np.unique(np.clip(np.round(wanted * count), 1, count - 1)) / count
 
 
 def _odds_ends(shares: Sequence[float], room: float) -> tuple[float, float]:
-    """Ends of a logit axis as wide as its shares ask, the same to both sides; `room` in logits."""
+    """Compute the symmetric limits of a logit axis around its shares; `room` in logits."""
     inner = [share for share in shares if 0.0 < share < 1.0]
     reach = max([*(abs(float(np.log(share / (1 - share)))) for share in inner), 3.0]) + room
     return float(1.0 / (1.0 + np.exp(reach))), float(1.0 / (1.0 + np.exp(-reach)))
 
 
 def _names_beside(axes: Axes, points: Sequence[Spent], colors: Mapping[str, str]) -> None:
-    """Name the points: to the right of those in the left half, to the left of the others."""
+    """Label the points: to the right of those in the left half, to the left of the others."""
     (_, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     for is_left in (True, False):
         own = sorted(
@@ -335,12 +335,12 @@ def _names_beside(axes: Axes, points: Sequence[Spent], colors: Mapping[str, str]
 
 
 def _apart(heights: Sequence[float], sizes: Sequence[float]) -> list[float]:
-    """`heights`, in rising order, of words so tall, pushed apart and kept around one middle."""
+    """Spread labels at ascending `heights` so that they do not overlap, keeping their center."""
     pushed: list[float] = []
     for place, height in enumerate(heights):
         gap = (sizes[place - 1] + sizes[place]) / 2
         pushed.append(max(height, pushed[-1] + gap) if pushed else height)
-    # Pushing went upwards only: let the names straddle the places they belong to.
+    # Labels were only pushed upwards: center them around their points again.
     shift = float(np.mean(heights) - np.mean(pushed)) if pushed else 0.0
     return [height + shift for height in pushed]
 
@@ -348,7 +348,7 @@ def _apart(heights: Sequence[float], sizes: Sequence[float]) -> list[float]:
 def _direct_labels(
     axes: Axes, ends: Sequence[tuple[float, str]], colors: Mapping[str, str]
 ) -> None:
-    """Name the lines at their right ends, pushed apart where they would overlap."""
+    """Label the lines at their right ends, without overlap."""
     bottom, top = axes.get_ylim()
     ends = sorted(ends)
     names = [textwrap.fill(row, _NAME_WIDTH) for _, row in ends]

@@ -1,4 +1,4 @@
-"""The report as one offline page: tables first, and behind each number what it was made of."""
+"""The report as one offline page: tables first, and the origin of each number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ from folk.evidence.study.study import Study
 _EPOCHS = {
     "best": "Of the best epoch.",
     "last": "Of the last epoch.",
-    "unknown": "Whether of the best or of the last epoch is not known.",
+    "unknown": "Of the best or the last epoch, which is not known.",
 }
 _SHORT = 12  # characters of a digest that a person compares
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What the panel of one cell says."""
+    """Content of the panel of one cell."""
 
     id: str
     anchor: str
@@ -42,7 +42,7 @@ class Proof:
     unit: str
     interval: str
     bootstrap: str
-    scatter: str  # parts of the deviation, where runs were fine-tuned several times
+    scatter: str  # parts of the deviation, if runs were fine-tuned several times
     formula: str
     seeds: list[tuple[str, str]]
     parents: list[tuple[str, str]]  # record path and id
@@ -58,10 +58,10 @@ class Proof:
 
 @dataclass(frozen=True)
 class Facts:
-    """What stands at the foot of the page: (name, value) of digests, commits and records."""
+    """Footer of the page: (name, value) of digests, commits and records."""
 
     rows: list[tuple[str, str]]
-    commit: str  # empty when the records do not know one single commit
+    commit: str  # empty if the records do not have a single commit
     chain: str  # digest of all records
 
 
@@ -124,12 +124,12 @@ def render_html(
 
 
 def anchor(cell_id: str) -> str:
-    """The id of the element that proves a cell."""
+    """Return the id of the element with a cell's origin."""
     return "evidence-" + cell_id.replace("/", ".")
 
 
 def verdict_class(word: str) -> str:
-    """The style of a verdict."""
+    """Return the CSS class of a verdict."""
     return "verdict-" + word.split("(")[0].strip().replace(" ", "-")
 
 
@@ -138,13 +138,13 @@ def _one_a_kind(claims: Sequence[ClaimView]) -> list[ClaimView]:
 
 
 def collect_facts(evidence: Evidence, digests: Sequence[tuple[str, str]]) -> Facts:
-    """Digests given by the caller, then what all records of the study say they were made with."""
+    """Collect the caller's digests, and code and environment of all records."""
     commits, locks, ends, count = set(), set(), [], 0
     for path, record in evidence.records():
         count += 1
         code, environment = record.get("code") or {}, record.get("environment") or {}
         if not isinstance(code, dict) or not isinstance(environment, dict):
-            raise InputError(f"{path}: not a record; bring it back, or run that job again")
+            raise InputError(f"{path}: invalid record; restore it, or run that job again")
         if code.get("commit"):
             dirty = " with uncommitted changes" if code.get("dirty") else ""
             commits.add(f"{code['commit']}{dirty}")

@@ -1,4 +1,4 @@
-"""Figures that are images: of the data, through each filter, and as the model completes them."""
+"""Figures of images: the data, filtered, and completed by the model."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,12 +12,12 @@ from matplotlib.patches import Rectangle
 
 from folk.evidence.report.canvas import GRID, STYLE, WIDTH, svg_text
 
-MOST_FILTERED = 3  # images of the filter figure, beside each other
+MOST_FILTERED = 3  # images of the filter figure, side by side
 MOST_COMPLETED = 3
 
 
 def figure_scenes(images: UInt8[np.ndarray, "n h w 3"], captions: Sequence[str]) -> str:
-    """A grid of sample images, six to a line, each under its class."""
+    """Draw a grid of sample images, six per line, each with its class."""
     columns = 6
     lines = -(-len(images) // columns)
     with mpl.rc_context(STYLE):
@@ -35,7 +35,7 @@ def figure_filters(
     filtered: Float[np.ndarray, "f p h w 3"],
     names: Sequence[str],
 ) -> str:
-    """What each filter keeps of each image, and the image that is left.
+    """Draw each filter's mask of each image, and the filtered image.
 
     Args:
         images: colors in [0, 1].
@@ -56,12 +56,12 @@ def figure_completed(
     completed: Float[np.ndarray, "f p h w 3"],
     names: Sequence[str],
 ) -> str:
-    """Of each image what a student saw, and beside it what it made of that.
+    """Draw each image as seen by the student next to its completion.
 
     Args:
         images: colors in [0, 1].
         seen: the filtered images, one set for each line.
-        completed: with the predicted frequencies where they were hidden.
+        completed: images with removed frequencies replaced by predictions.
         names: of the lines.
     """
     with mpl.rc_context(STYLE):
@@ -72,7 +72,7 @@ def figure_completed(
 def _pairs(
     images: np.ndarray, left: np.ndarray, right: np.ndarray, names: Sequence[str]
 ) -> tuple[Figure, Any]:
-    """Images in the first line, two columns each; below, a named line of pairs for each name."""
+    """Draw images in the first line, two columns each; below, a labeled line of pairs per name."""
     columns, lines = 2 * len(images), 1 + len(names)
     figure, grid = _grid(lines, columns, height=lines * (WIDTH / columns + 0.2))
     for p, image in enumerate(images):
@@ -100,7 +100,7 @@ def _image(axes: Axes, image: np.ndarray, title: str) -> None:
 
 
 def _line_name(axes: Axes, name: str) -> None:
-    """Name a line above its first image; a long name reaches over its neighbors."""
+    """Label a line above its first image; a long name extends over its neighbors."""
     axes.set_title(" ", fontsize=10, pad=3)  # for the height; its width would push them away
     text = axes.annotate(
         name, (0, 1), (0, 3), xycoords="axes fraction", textcoords="offset points", fontsize=10

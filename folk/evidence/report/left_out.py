@@ -1,4 +1,4 @@
-"""What a table does not show: runs that were excluded, and jobs that did not end well."""
+"""Notes on excluded runs and failed jobs of a table."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,12 @@ _SHOWN_REASONS = 3
 
 
 def left_out_notes(study: Study, table: Table, failures: Sequence[Failure]) -> list[str]:
-    """A sentence each for the excluded runs, failed jobs and interrupted jobs behind a table.
+    """Write a sentence each for the excluded runs, failed jobs and interrupted jobs of a table.
 
     Args:
         study: the study.
         table: one of its tables.
-        failures: all jobs of the study that did not end well; those of other tables are not told.
+        failures: all failed and interrupted jobs of the study; those of other tables are skipped.
     """
     behind = set(_jobs(study, table))
     own = [failure for failure in failures if failure.job in behind]

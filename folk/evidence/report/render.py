@@ -1,4 +1,4 @@
-"""From a study's results to its report: cells, tables, figures and one page."""
+"""Rendering of a study's report: cells, tables, figures and one page."""
 
 import hashlib
 from pathlib import Path
@@ -39,15 +39,15 @@ def render_report(
         study_path: the file it was read from.
         results: the study's own folder, such as `results/demo`; read and written.
         published: the file of published numbers, `config/published.yaml`.
-        choices: which other values an assumed key could have had; recipes know that.
-        tell: the chain behind each cell, from the cells and the results; audits know that.
+        choices: lists the alternative values of an assumed key.
+        tell: makes the chain behind each cell, from the cells and the results.
         strict: refuse a table with an empty cell instead of marking the cell.
 
     Returns:
         the files written, in the order they were written; report.html is last.
 
     Raises:
-        InputError: see `collect_cells`; nothing is written then.
+        InputError: see `collect_cells`; nothing is written.
     """
     numbers = load_published(published)
     evidence = Evidence(study, results)
@@ -58,7 +58,7 @@ def render_report(
     cells_path = results / "cells.parquet"
     write_cells(table, cells_path)
     written = [cells_path]
-    # Read back: tables and claims show what the file says, not what memory held.
+    # Read back, so that tables and claims show the file's content.
     cells, failures = read_cells(cells_path), evidence.failures()
     views = table_views(study, cells, numbers, failures)
     for view in views:

@@ -1,4 +1,4 @@
-"""A study's tables as Markdown, LaTeX and CSV, made of cells and of nothing else."""
+"""A study's tables as Markdown, LaTeX and CSV, made from cells only."""
 
 import csv
 import io
@@ -22,14 +22,14 @@ _CSV_HEADER = (
     "published,certainty,epoch,verdict,note"
 )
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_KEY_DIGITS = 8  # of a record's id: enough to find it, few enough to be printed
+_KEY_DIGITS = 8  # of a record's id: enough to identify it, short enough to print
 
 
 @dataclass(frozen=True)
 class CellView:
     """A cell as strings; `marks` and `published_marks` refer to the notes under the table.
 
-    `key` is its place, column and row as in a spreadsheet ("B3"); empty for a quoted number.
+    `key` is its position as in a spreadsheet ("B3"); empty for a quoted number.
     """
 
     id: str
@@ -44,7 +44,7 @@ class CellView:
 
 @dataclass(frozen=True)
 class ColumnView:
-    """A column heading; `compared` when anybody published a number for one of its cells."""
+    """A column heading; `compared` if one of its cells has a published number."""
 
     name: str
     label: str
@@ -55,7 +55,7 @@ class ColumnView:
 class RowView:
     """A row: a label and its cells in the order of the columns.
 
-    A quoted row holds published numbers of what we do not run, and nothing where there is none.
+    A quoted row holds published numbers of methods that we do not run, with empty cells otherwise.
     """
 
     name: str
@@ -75,13 +75,13 @@ class TableView:
     reproduces: str
     columns: list[ColumnView]
     rows: list[RowView]
-    verdicts_differ: bool  # else `one_verdict` says it, and no column is needed
+    verdicts_differ: bool  # else `one_verdict` has it, and no column is needed
     one_verdict: str
     notes: list[tuple[str, str]]  # mark (empty for the first) and text
 
     @property
     def keys(self) -> list[tuple[str, str, str]]:
-        """Key, id and short ids of the records of each number of ours."""
+        """Key, id and short record ids of each number of ours."""
         views = [view for row in self.rows for view in row.cells if view is not None and view.key]
         return [(view.key, view.id, _short_ids(view.cell)) for view in views]
 
@@ -109,18 +109,18 @@ def table_views(
 
 
 def render_markdown(table: TableView) -> str:
-    """The table for a README."""
+    """Render the table for a README."""
     return markdown_templates().get_template("table.md.jinja").render(table=table)
 
 
 def render_latex(table: TableView) -> str:
-    """The table for a paper; needs `booktabs` and `threeparttable`."""
+    """Render the table for a paper; needs `booktabs` and `threeparttable`."""
     template = latex_templates().get_template("table.tex.jinja")
     return template.render(table=table, digits=_KEY_DIGITS)
 
 
 def render_csv(table: TableView) -> str:
-    """The table for another program: one line per cell, numbers as printed."""
+    """Render the table for other programs: one line per cell, numbers as printed."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_CSV_HEADER.split(","))
@@ -140,7 +140,7 @@ def render_csv(table: TableView) -> str:
 
 
 def _inert(text: str) -> str:
-    # A spreadsheet would run a label that starts like a formula.
+    # A spreadsheet would evaluate a label that starts like a formula.
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
@@ -213,7 +213,7 @@ def _view(
 
 
 def _letters(place: int) -> str:
-    """A, B .. Z, AA, AB .. as spreadsheets name their columns."""
+    """Return a spreadsheet's column name: A, B .. Z, AA, AB .."""
     turn, letter = divmod(place, len(_LETTERS))
     return (_letters(turn - 1) if turn else "") + _LETTERS[letter].upper()
 
@@ -230,7 +230,7 @@ def _spread_note(usual: int) -> list[str]:
 
 
 def scatter_text(cell: Cell) -> str:
-    """The parts of a cell's deviation; empty where no run was fine-tuned several times."""
+    """Describe the parts of a cell's deviation; empty without repeated fine-tuning."""
     parts = [
         (cell.printed_std_finetune, "of fine-tuning (within a run)"),
         (cell.printed_std_pretrain, "of pre-training (between runs)"),

@@ -24,13 +24,13 @@ from folk.evidence.results.metrics.intervals import (
 from folk.evidence.results.metrics.segmentation import read_confusions
 
 RESAMPLES = 1000
-# A number of a table is made of several runs, so no run's seed is its own; one for all cells.
+# A cell has several runs, so no run's seed fits; one seed for all cells.
 SEED = 0
 
 
 @dataclass(frozen=True)
 class ImageScores:
-    """What one job stored of each image, in the order of the images' names.
+    """Per-image scores of one job, in the order of the images' names.
 
     A metric is `value` of the mean of `terms` over images.
     """
@@ -41,13 +41,13 @@ class ImageScores:
 
 
 def image_scores(folder: Path, metric: str) -> ImageScores | None:
-    """Find what a metric was made of; None when no file tells it image by image.
+    """Read the per-image scores of a metric; None if no file has them.
 
     Accuracies of a best epoch, speeds and mCE have no such file; top-k after the last epoch, on
     frozen features and on other sets, k-shot, and the scores of a segmentation do.
 
     Raises:
-        InputError: the file that should tell it is missing or unreadable.
+        InputError: the file is missing or unreadable.
     """
     if metric in ("miou", "macc", "aacc"):
         return _segmented(folder / "predictions.parquet", metric)
@@ -71,16 +71,16 @@ def image_bootstrap(
 ) -> Interval | None:
     """Bootstrap a cell over images, its seeds held fixed.
 
-    The interval is for the value that these very runs would reach on all images of the kind that
-    the test images were drawn from. How other seeds would do it does not tell; the t interval over
-    seeds does. None when runs saw different images, or a single one, which never scatters.
+    The interval is for the value of these runs on the population of the test images. It excludes
+    variation over seeds, which the t interval over seeds covers. None if runs saw different images,
+    or a single one, which has no deviation.
 
-    Every resample draws images once for all runs, since all runs answer to the same images.
-    Evaluations are combined within a seed, then seeds are averaged, as the cell itself does it.
+    Every resample draws images once for all runs, since all runs have the same images. Evaluations
+    are combined within a seed, then seeds are averaged, as in the cell.
 
     Args:
-        by_seed: for each seed, what its evaluations stored.
-        combine: how the evaluations of a seed become one number.
+        by_seed: for each seed, the scores of its evaluations.
+        combine: reduces the evaluations of a seed to one number.
 
     Returns:
         the 95 % percentile interval, in the metric's own unit.
@@ -113,7 +113,7 @@ def _classified(path: Path, k: int) -> ImageScores:
 
 
 def _variants(path: Path, wanted: Callable[[str], bool]) -> ImageScores | None:
-    """The mean over the wanted variants, if all of them are of the same images."""
+    """Average the wanted variants, if all of them have the same images."""
     table = _read(path, ["variant", "key", "label", "top5"])
     names = table["variant"].combine_chunks().dictionary_encode()
     labels = [str(name) for name in names.dictionary.to_pylist()]
@@ -139,7 +139,7 @@ def _segmented(path: Path, metric: str) -> ImageScores:
         tp, true, guessed = (
             means[:, i * classes : (i + 1) * classes].astype(np.float64) for i in range(3)
         )
-        # A class that no drawn image holds is left out, as `scores` does.
+        # A class in none of the drawn images is excluded, as in `scores`.
         with np.errstate(invalid="ignore", divide="ignore"):
             if metric == "aacc":
                 found = tp.sum(axis=1) / true.sum(axis=1)
@@ -149,7 +149,7 @@ def _segmented(path: Path, metric: str) -> ImageScores:
                 found = np.nanmean(tp / (true + guessed - tp), axis=1)
         return np.asarray(found)
 
-    # An image without an annotated pixel says nothing; drawn alone, it would give 0 / 0.
+    # Images without an annotated pixel are excluded; drawn alone, one would give 0 / 0.
     says = annotated.sum(axis=1) > 0
     keys = texts(_read(path, ["key"])["key"])[says]
     right, annotated, predicted = right[says], annotated[says], predicted[says]
@@ -177,8 +177,8 @@ def _read(path: Path, columns: list[str]) -> pa.Table:
         # Not `read_table`: it imports pandas, which costs more than a second.
         table = pq.ParquetFile(path).read(columns)
         if table.num_rows == 0 or table.num_columns < len(columns):
-            raise ValueError(f"needs rows, and the columns {', '.join(columns)}")
+            raise ValueError(f"expected rows with the columns {', '.join(columns)}")
         table.validate(full=True)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not readable as predictions: {brief(error)}") from error
+        raise InputError(f"{path}: invalid predictions: {brief(error)}") from error
     return table

@@ -1,4 +1,4 @@
-"""Every number of every table, with what it was made of; nothing else may print a number."""
+"""Cells: every number of every table with its inputs, the only source of printed numbers."""
 
 import math
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ SCHEMA = pa.schema(
         ("column", pa.string()),
         ("value", pa.float64()),  # mean over seeds, in `unit`; null when a run is missing
         ("unit", pa.string()),
-        ("n", pa.int64()),  # seeds that gave a number
+        ("n", pa.int64()),  # seeds with a number
         ("std", pa.float64()),  # of the runs' means, ddof = 1; null for a single seed
         ("std_finetune", pa.float64()),  # within a run, pooled; null without fine-tuning seeds
         ("std_pretrain", pa.float64()),  # between runs without the former; null likewise
@@ -42,7 +42,7 @@ SCHEMA = pa.schema(
         ("parent_ids", pa.list_(pa.string())),  # null where there is no record
         ("metric", pa.string()),
         ("formula", pa.string()),
-        ("printed", pa.string()),  # as tables print it; empty when there is no value
+        ("printed", pa.string()),  # as in tables; empty without a value
         ("printed_mean", pa.string()),
         ("printed_std", pa.string()),
         ("printed_std_finetune", pa.string()),
@@ -58,8 +58,8 @@ SCHEMA = pa.schema(
         ("published_certainty", pa.string()),
         ("published_epoch", pa.string()),  # best, last or unknown
         ("published_margin", pa.float64()),
-        ("verdict", pa.string()),  # null when nobody published a number for this cell
-        ("quoted", pa.bool_()),  # somebody else's row: a published number and none of ours
+        ("verdict", pa.string()),  # null without a published number
+        ("quoted", pa.bool_()),  # quoted row: a published number and none of ours
         ("note", pa.string()),
     ]
 )
@@ -67,7 +67,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of one table, as a row of cells.parquet; see `SCHEMA`."""
+    """One number of one table, a row of cells.parquet; see `SCHEMA`."""
 
     id: str
     table: str
@@ -112,12 +112,12 @@ class Cell:
 
     @property
     def is_missing(self) -> bool:
-        """Whether a number of ours should stand here and does not."""
+        """True if a number of ours is missing here."""
         return self.value is None and not self.quoted
 
     @property
     def run_values(self) -> list[float]:
-        """The value of each run: the mean over its fine-tuning seeds, where it has some."""
+        """Value of each run: the mean over its fine-tuning seeds, if it has any."""
         if not self.finetune_seeds:
             return self.seed_values
         return [intervals.mean(values) for values in _by_run(self.seeds, self.seed_values)]
@@ -134,18 +134,18 @@ def collect_cells(
     """Compute every cell of a study's tables.
 
     Args:
-        study: what the tables are.
+        study: the study with its tables.
         results: the study's own folder, such as `results/demo`.
-        published: the numbers that the study's tables name.
-        strict: refuse a cell with a missing run instead of leaving it empty.
-        evidence: the results, for a caller who asks them more than this.
+        published: the published numbers of the study's tables.
+        strict: raise for a cell with a missing run instead of leaving it empty.
+        evidence: the results, if the caller has read them already.
 
     Returns:
         one row per cell with the columns of `SCHEMA`, in the order of the study.
 
     Raises:
-        InputError: a file that cannot be read, a metric that is not there, a number that its own
-            predictions contradict, what `check_comparisons` refuses or, if `strict`, a missing run.
+        InputError: an unreadable file, an unknown metric, a number that its own predictions
+            contradict, an invalid comparison or, if `strict`, a missing run.
     """
     evidence = evidence or Evidence(study, results)
     check_comparisons(study, published)
@@ -157,7 +157,7 @@ def collect_cells(
 
 
 def write_cells(table: pa.Table, path: Path) -> None:
-    """Write cells.parquet, whole or not at all."""
+    """Write cells.parquet atomically."""
     write_rows(table, path)
 
 
@@ -165,25 +165,25 @@ def read_cells(path: Path) -> list[Cell]:
     """Read cells.parquet.
 
     Raises:
-        InputError: it is missing, unreadable or has other columns.
+        InputError: the file is missing, unreadable or has other columns.
     """
     return cells_of(read_rows(path, SCHEMA, "cells"))
 
 
 def cells_of(table: pa.Table) -> list[Cell]:
-    """The rows of a cells table as objects."""
+    """Convert the rows of a cells table to objects."""
     return [Cell(**row) for row in table.to_pylist()]
 
 
 def derive_cell(study: Study, evidence: Evidence, published: Published, cell_id: str) -> Cell:
-    """Compute one cell from what lies in the results, without looking at cells.parquet.
+    """Compute one cell from the results, without cells.parquet.
 
     Raises:
-        InputError: the study has no such cell, or as `collect_cells`.
+        InputError: unknown cell, or as `collect_cells`.
     """
     places = {_place(*place)["id"]: place for place in _places(study)}
     if cell_id not in places:
-        raise InputError(f"{study.name}: no cell is named '{cell_id}'{nearest(cell_id, places)}")
+        raise InputError(f"{study.name}: unknown cell '{cell_id}'{nearest(cell_id, places)}")
     return _cell(study, evidence, published, *places[cell_id])
 
 
@@ -193,7 +193,7 @@ def _cells(study: Study, evidence: Evidence, published: Published) -> Iterator[C
 
 
 def _places(study: Study) -> Iterator[tuple[str, str, str]]:
-    """Table, row and column of every cell: our rows first, then those that a table quotes."""
+    """Yield table, row and column of every cell: our rows first, then quoted ones."""
     for name, table in study.tables.items():
         yield from ((name, row, column) for row in table.rows for column in table.columns)
         for row, quoted in table.context.items():
@@ -255,7 +255,7 @@ def _summary(
     used: list[Measurement],
     missing: dict[str, str],
 ) -> dict[str, Any]:
-    # The mean over the seeds that happened to survive would be another quantity.
+    # The mean over the remaining seeds would be another quantity.
     whole = values if not missing else []
     runs = _by_run(seeds, whole) if whole else []
     means = [intervals.mean(run) for run in runs]
@@ -268,14 +268,14 @@ def _summary(
     scale = 100 if column.percent else 1
     boot_low, boot_high = (scale * boot.low, scale * boot.high) if boot else (None, None)
 
-    # Deviation, interval and seeds are printed as finely as the mean, not finer.
+    # Deviation, interval and seeds are printed with the mean's precision.
     digits = 1 if column.percent else digits_of(values)
 
     def show(value: float | None, digits: int = digits) -> str:
         return "" if value is None else f"{value:.{digits}f}"
 
     # Seeds cannot differ in a count; "± 0" would look like a measurement.
-    # Parts of the deviation are compared with each other: a digit more than it tells them apart.
+    # Parts of the deviation are compared with each other: one more digit.
     finer = digits + 1
     exact = std == 0.0 and not column.percent
     deviation = f" ± {show(std)}" if std is not None and not exact else ""
@@ -312,7 +312,7 @@ def _summary(
 
 
 def _by_run(seeds: list[int], values: list[float]) -> list[list[float]]:
-    """The values of each run, whose fine-tunings follow each other."""
+    """Group values by run; the fine-tunings of a run are consecutive."""
     runs: dict[int, list[float]] = {}
     for seed, value in zip(seeds, values, strict=True):
         runs.setdefault(seed, []).append(value)
@@ -322,7 +322,7 @@ def _by_run(seeds: list[int], values: list[float]) -> list[list[float]]:
 def _bootstrap(
     evidence: Evidence, used: list[Measurement], column: Column
 ) -> intervals.Interval | None:
-    """Bootstrap over images; `used` holds the evaluations of one seed after the other."""
+    """Bootstrap over images; `used` holds the evaluations seed by seed."""
     stored = [evidence.images(part, column.metric) for part in used]
     known = [scores for scores in stored if scores is not None]
     if len(known) < len(used):
@@ -366,7 +366,7 @@ def _printed(number: PublishedNumber | None) -> dict[str, Any]:
 
 
 def digits_of(values: list[float]) -> int:
-    """Decimals that give the largest of `values` three digits."""
+    """Compute the decimals that give the largest of `values` three digits."""
     largest = max((abs(value) for value in values), default=0.0)
     return max(2 - math.floor(math.log10(largest)), 0) if largest else 0
 

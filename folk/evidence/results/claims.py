@@ -1,4 +1,4 @@
-"""Claims about several numbers at once, judged by the cells and by nothing else."""
+"""Claims about several numbers, judged by the cells alone."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ from folk.evidence.results.stored import read_rows, write_rows
 from folk.evidence.results.verdicts import Step, order_verdict, verdict
 from folk.evidence.study.study import Claim, Study
 
-# Two one-sided tests at 5 % each ask for the 90 % interval.
+# Two one-sided tests at 5 % each need the 90 % interval.
 CONFIDENCE = {"order": 0.95, "difference": 0.95, "equal": 0.90}
 
 _STEP = pa.struct(
@@ -54,7 +54,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class ClaimStep:
-    """From one cell to the next; see `SCHEMA`."""
+    """Step from one cell to the next; see `SCHEMA`."""
 
     below: str
     above: str
@@ -67,7 +67,7 @@ class ClaimStep:
 
 @dataclass(frozen=True)
 class JudgedClaim:
-    """One claim, as a row of claims.parquet; see `SCHEMA`."""
+    """One claim, a row of claims.parquet; see `SCHEMA`."""
 
     id: str
     says: str
@@ -91,9 +91,9 @@ def judge_claims(study: Study, cells: Iterable[Cell], published: Published) -> l
     """Judge every claim of a study, in the study's order.
 
     Args:
-        study: what is claimed.
-        cells: the study's cells; differences and intervals are made of their seeds.
-        published: the numbers and statements that the claims name.
+        study: the study with its claims.
+        cells: the study's cells; differences and intervals are computed from their seeds.
+        published: the numbers and statements of the claims.
 
     Raises:
         InputError: as `check_comparisons`.
@@ -104,7 +104,7 @@ def judge_claims(study: Study, cells: Iterable[Cell], published: Published) -> l
 
 
 def write_claims(claims: Iterable[JudgedClaim], path: Path) -> None:
-    """Write claims.parquet, whole or not at all; without claims it has no row."""
+    """Write claims.parquet atomically; without claims it has no rows."""
     table = pa.Table.from_pylist([asdict(claim) for claim in claims], schema=SCHEMA)
     write_rows(table, path)
 
@@ -113,7 +113,7 @@ def read_claims(path: Path) -> list[JudgedClaim]:
     """Read claims.parquet.
 
     Raises:
-        InputError: it is missing, unreadable or has other columns.
+        InputError: the file is missing, unreadable or has other columns.
     """
     rows = read_rows(path, SCHEMA, "claims").to_pylist()
     return [JudgedClaim(**{**r, "steps": [ClaimStep(**s) for s in r["steps"]]}) for r in rows]
@@ -170,7 +170,7 @@ def _against(
             scale=study.scale, steps=[Step(step.difference, step.low, step.high) for step in steps]
         )
     else:
-        # A difference that nobody printed has no margin: it is measured and stays inconclusive.
+        # A difference without a published value has no margin: it stays inconclusive.
         word = verdict(
             scale=study.scale,
             mean=steps[0].difference,

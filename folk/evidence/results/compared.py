@@ -1,4 +1,4 @@
-"""Which comparisons with published numbers are possible at all; asked before anything runs."""
+"""Check of comparisons with published numbers, before anything runs."""
 
 from collections.abc import Iterator
 
@@ -9,21 +9,21 @@ from folk.evidence.study.study import Claim, Column, Study
 
 
 def unit_of(column: Column) -> str:
-    """The unit of a column's cells."""
+    """Return the unit of a column's cells."""
     return "%" if column.percent else ""
 
 
 def unit_of_difference(unit: str) -> str:
-    """The unit of the difference of two cells: percent minus percent is points."""
+    """Return the unit of the difference of two cells: percent minus percent is points."""
     return "points" if unit == "%" else unit
 
 
 def check_comparisons(study: Study, published: Published) -> None:
-    """Refuse a study that sets beside its cells what cannot stand there.
+    """Check that a study compares its cells only with matching published numbers.
 
     Raises:
-        InputError: a line for each published id that is not there, number of another unit or
-            another measure, and number or claim about what belongs to one machine.
+        InputError: a line for each unknown published id, number of another unit or measure, and
+            number or claim about a machine-dependent metric.
     """
     problems = [*_in_tables(study, published), *_in_claims(study, published)]
     if problems:
@@ -50,8 +50,8 @@ def _in_claims(study: Study, published: Published) -> Iterator[str]:
         for column in columns:
             if column.metric in OF_ONE_MACHINE:
                 yield (
-                    f"{study.name}: claim '{name}': {column.metric} belongs to one machine; "
-                    "no claim can rest on it"
+                    f"{study.name}: claim '{name}': {column.metric} depends on the machine; "
+                    "remove the claim"
                 )
         if claim.published is not None:
             unit = unit_of_difference(unit_of(columns[0]))
@@ -70,8 +70,8 @@ def _cited(study: Study, published: Published, name: str, claim: Claim) -> Itera
         return
     if (statement.kind == "equal") != (claim.kind == "equal"):
         yield (
-            f"{study.name}: claim '{name}' is of kind '{claim.kind}', its source '{statement.id}' "
-            f"of kind '{statement.kind}'; name another"
+            f"{study.name}: claim '{name}': expected a source of kind '{claim.kind}', got "
+            f"'{statement.id}' of kind '{statement.kind}'; name another"
         )
 
 
@@ -81,8 +81,8 @@ def _against(
     noun = "cell" if "/" in place else "claim"
     if column.metric in OF_ONE_MACHINE:
         yield (
-            f"{study.name}: {noun} '{place}': {column.metric} belongs to one machine, no "
-            f"published number can stand beside it; remove '{id_}'"
+            f"{study.name}: {noun} '{place}': {column.metric} depends on the machine and has "
+            f"no published number; remove '{id_}'"
         )
         return
     try:
@@ -91,7 +91,7 @@ def _against(
         yield str(error)
         return
     if number.value is None:
-        return  # nobody has seen it, so nothing is compared
+        return  # without a value, nothing is compared
     if number.unit != unit:
         yield (
             f"{published.path}: '{number.id}' is in '{number.unit}', {noun} '{place}' is in "

@@ -1,4 +1,4 @@
-"""What the runs of a study left behind, read without trust: metrics, predictions, records."""
+"""Validated results of a study's runs: metrics, predictions, records."""
 
 import re
 import sys
@@ -39,7 +39,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that did not end well, and whether a later one did."""
+    """A failed or interrupted job, and whether a later start completed."""
 
     job: str
     outcome: str
@@ -50,13 +50,13 @@ class Failure:
 
 
 class Evidence:
-    """The results folder of one study, such as `results/demo`; each file is read once."""
+    """Results folder of one study, such as `results/demo`; each file is read once."""
 
     def __init__(self, study: Study, results: Path) -> None:
-        """Look at `results`; nothing is read yet.
+        """Open `results`; files are read lazily.
 
         Raises:
-            InputError: there is no such folder.
+            InputError: missing folder.
         """
         if not results.is_dir():
             raise InputError(f"{results}: no such folder; run the study '{study.name}' first")
@@ -68,33 +68,33 @@ class Evidence:
         self._images: dict[tuple[Path, str], ImageScores | None] = {}
 
     def measurement(self, row: str, seed: int, evaluation: str) -> Measurement:
-        """What `evaluation` found for the encoder of `row` and `seed`."""
+        """Return the measurement of `evaluation` for the encoder of `row` and `seed`."""
         key = (row, seed, evaluation)
         if key not in self._measurements:
             self._measurements[key] = self._read(*key)
         return self._measurements[key]
 
     def value(self, measurement: Measurement, metric: str) -> float:
-        """One finished number, agreed upon by metrics.json and the stored predictions.
+        """Return a metric, on which metrics.json and the stored predictions agree.
 
         Raises:
-            InputError: metrics.json has no such metric, or disagrees with the predictions.
+            InputError: unknown metric, or a value that differs from the predictions.
         """
         path = measurement.folder / "metrics.json"
         if metric not in measurement.metrics:
             close = nearest(metric, measurement.metrics)
-            raise InputError(f"{path}: no metric is named '{metric}'{close}")
+            raise InputError(f"{path}: unknown metric '{metric}'{close}")
         stated = measurement.metrics[metric]
         again = self.derived(measurement, metric)
         if again is not None and abs(again - stated) > _AGREE:
             raise InputError(
-                f"{path}: {metric} is {stated!r}, the predictions beside it give {again!r}; "
-                "one of the two files was changed: run this evaluation again"
+                f"{path}: expected {metric} {again!r} from the stored predictions, got {stated!r}; "
+                "one of the two files was changed; run this evaluation again"
             )
         return stated
 
     def derived(self, measurement: Measurement, metric: str) -> float | None:
-        """The same number from the stored predictions alone; None when they cannot tell.
+        """Compute a metric from the stored predictions; None if they do not contain it.
 
         Raises:
             InputError: as `recompute`.
@@ -105,13 +105,13 @@ class Evidence:
         return self._derived[key]
 
     def foreign(self, folder: Path) -> Foreign | None:
-        """Why the result in `folder` may not enter the report; None when it is the study's own."""
+        """Return why the result in `folder` is foreign; None for the study's own."""
         if folder not in self._foreign:
             self._foreign[folder] = foreign(_record(folder), self.study)
         return self._foreign[folder]
 
     def images(self, measurement: Measurement, metric: str) -> ImageScores | None:
-        """What `metric` was made of, image by image; None when no file tells.
+        """Read the per-image scores of `metric`; None if no file has them.
 
         Raises:
             InputError: as `image_scores`.
@@ -122,7 +122,7 @@ class Evidence:
         return self._images[key]
 
     def failures(self) -> list[Failure]:
-        """Jobs whose records say that they failed or were interrupted, in order of path."""
+        """List failed and interrupted jobs, in order of path."""
         found = []
         for path in failed_paths(self.results):
             record = read_json(path)
@@ -141,19 +141,19 @@ class Evidence:
         return found
 
     def records(self) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Every published record of the study."""
+        """Yield every published record of the study."""
         for path in sorted(self.results.glob("**/record.json")):
             if "work" not in path.relative_to(self.results).parts:
                 yield path, read_json(path)
 
     def record_ids(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Path and id of each record: of finished jobs, and of those that did not finish."""
+        """Return path and id of the records of finished jobs, and of unfinished ones."""
         finished = {shown_path(path): str(record.get("id")) for path, record in self.records()}
         ends = failed_paths(self.results)
         return finished, {shown_path(path): str(read_json(path).get("id")) for path in ends}
 
     def folders(self) -> Iterator[tuple[str, Path]]:
-        """Stage and result folder of every job that was done, in the order of the stages."""
+        """Yield stage and result folder of every finished job, in the order of the stages."""
         stages = sorted({evaluation.stage for evaluation in self.study.evaluations.values()})
         first = [("prepare", "*"), ("split", "*"), ("pretrain", "*")]
         for stage, pattern in [*first, *((stage, "*/*") for stage in stages)]:
@@ -173,7 +173,7 @@ class Evidence:
             places = (Path(stage, run, evaluation), Path("pretrain", run))
             failed = any(failed_paths(self.results, place) for place in places)
             return Measurement(name, folder, "failed" if failed else "not run")
-        # An evaluation stands on its encoder, so both must be the study's own.
+        # An evaluation depends on its encoder, so both must be the study's own.
         for place in (folder, self.results / "pretrain" / run):
             if (status := self.foreign(place)) is not None:
                 return Measurement(name, folder, status)
@@ -189,10 +189,10 @@ class Evidence:
 
 
 def read_metrics(path: Path) -> dict[str, float]:
-    """The numbers of a metrics.json.
+    """Read the numbers of a metrics.json.
 
     Raises:
-        InputError: not JSON, or a value that is not a finite number.
+        InputError: invalid JSON, or a value that is not a finite number.
     """
     metrics = read_json(path)
     for name, value in metrics.items():
@@ -204,19 +204,19 @@ def read_metrics(path: Path) -> dict[str, float]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that holds keys with values.
+    """Read a JSON object.
 
     Raises:
-        InputError: it cannot be read or holds something else.
+        InputError: unreadable file, or no object.
     """
     return read_keys(path, "run that job again")
 
 
 def recompute(folder: Path, metric: str) -> float | None:
-    """Derive a metric from the predictions in `folder`; None when they cannot tell.
+    """Compute a metric from the predictions in `folder`; None if they do not contain it.
 
     Raises:
-        InputError: the predictions that should be there are missing or unreadable.
+        InputError: the predictions are missing or unreadable.
     """
     if metric in ("miou", "macc", "aacc"):
         again: float = getattr(scores_of_file(folder / "predictions.parquet"), metric)
@@ -234,7 +234,7 @@ def recompute(folder: Path, metric: str) -> float | None:
 
 
 def shown_path(path: Path) -> str:
-    """`path` as records write it: from the folder snakemake runs in, with forward slashes."""
+    """Convert `path` to its form in records: relative to snakemake's folder, with `/`."""
     here = Path.cwd()
     return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
 

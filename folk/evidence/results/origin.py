@@ -1,4 +1,4 @@
-"""Whether a result was made by the study that is rendered: files can be copied anywhere."""
+"""Check that a result belongs to the rendered study, since files can be copied."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -14,16 +14,16 @@ FOREIGN: tuple[Foreign, ...] = (
 
 
 def foreign(record: Mapping[str, Any] | None, study: Study) -> Foreign | None:
-    """Why a result may not stand in the study's tables; None when it may.
+    """Return why a result may not enter the study's tables; None if it may.
 
     Args:
-        record: of the job that made it; None when there is none beside it.
-        study: whose tables are rendered. At the papers' scale a number needs its record, so that
-            the mark of a smoke run cannot be lost on the way.
+        record: record of its job; None if missing.
+        study: the rendered study. At the papers' scale a number needs its record, so that the mark
+            of a smoke run cannot get lost.
     """
     if record is None:
         return "without a record" if study.scale == "paper" else None
-    # A record without these keys is of no job of ours; whether it is whole is the audit's question.
+    # A record without these keys is from no job of ours; the audit checks its form.
     made_for, scale = record.get("study", study.name), record.get("scale", study.scale)
     if scale == "smoke" and study.scale != "smoke":
         return "made by a smoke run"

@@ -1,4 +1,4 @@
-"""Rows that the report stores as parquet and reads back, so that it shows what its files say."""
+"""Parquet tables that the report writes and reads back, so that it shows its files' content."""
 
 from pathlib import Path
 
@@ -10,28 +10,28 @@ from folk.evidence.core.files import atomic_write
 
 
 def write_rows(table: pa.Table, path: Path) -> None:
-    """Write a table as parquet, whole or not at all."""
+    """Write a table as parquet, atomically."""
     with atomic_write(path) as temp:
         pq.write_table(table, temp)
 
 
 def read_rows(path: Path, schema: pa.Schema, what: str) -> pa.Table:
-    """Read a table that `write_rows` wrote.
+    """Read a table of `write_rows`.
 
     Args:
         path: the file.
-        schema: what its columns must be.
+        schema: the expected columns.
         what: the word for its rows, for the error.
 
     Raises:
-        InputError: it is missing, unreadable or has other columns.
+        InputError: the file is missing, unreadable or has other columns.
     """
     try:
         table = pq.ParquetFile(path).read()  # `read_table` imports pandas: a second
-        table.validate(full=True)  # words are looked at when they are read, which is too late
+        table.validate(full=True)  # Arrow checks strings only on access, which is too late
     except (OSError, ValueError, pa.ArrowException) as error:
-        line = f"{path}: not readable as {what}: {brief(error)}; run `report` again"
+        line = f"{path}: invalid {what}: {brief(error)}; run `report` again"
         raise InputError(line) from error
     if not table.schema.equals(schema):
-        raise InputError(f"{path}: its columns are not those of this version; run `report` again")
+        raise InputError(f"{path}: columns of another version; run `report` again")
     return table

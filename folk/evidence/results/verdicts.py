@@ -1,4 +1,4 @@
-"""What our numbers say about published ones, by rules that are fixed before the run."""
+"""Verdicts on published numbers and claims, by rules fixed before the run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ CLAIM_RULES: dict[str, dict[Verdict, str]] = {
 
 @dataclass(frozen=True)
 class Step:
-    """By how much one cell lies above another; null without numbers, or without two seeds."""
+    """Difference of one cell over another; None without numbers, or without two seeds."""
 
     difference: float | None
     low: float | None

@@ -1,6 +1,6 @@
-"""A study: one file that names a set of runs, how they are measured, and the tables made of it.
+"""Study file: a set of runs, their evaluations and tables.
 
-The file says *what*; the recipes it names say *how*. Nothing here computes anything.
+The study file defines *what* is run, its recipes *how*. Nothing here computes anything.
 """
 
 import re
@@ -18,21 +18,21 @@ LONGEST_NAME = 64  # characters; file systems allow 255 of a whole file name
 
 
 def path_safe(name: str) -> str:
-    """The name as it is.
+    """Validate a name and return it.
 
     Raises:
-        ValueError: a path, a wildcard or a shell could take it for something else.
+        ValueError: the name is not safe in a path, a wildcard or a shell.
     """
-    # Names become folder names, wildcards and shell words: nothing there may need a quote.
+    # Names become folder names, wildcards and shell words: none may need quotes.
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-        raise ValueError("a name may hold only a-z, 0-9 and '-', and starts with a letter or digit")
+        raise ValueError("a name may have only a-z, 0-9 and '-', and starts with a letter or digit")
     if len(name) > LONGEST_NAME:
-        raise ValueError(f"a name may have at most {LONGEST_NAME} characters, found {len(name)}")
+        raise ValueError(f"a name may have at most {LONGEST_NAME} characters, got {len(name)}")
     return name
 
 
 def _dotted(key: str) -> str:
-    # It stands in a command line, as KEY=VALUE.
+    # It becomes KEY=VALUE on a command line.
     if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", key):
         raise ValueError("a key of 'set' is words of a-z, A-Z, 0-9, '_' and '-' with dots between")
     return key
@@ -42,8 +42,8 @@ Name = Annotated[str, AfterValidator(path_safe)]
 EvaluationStage = Literal["finetune", "probe", "segment", "robustness", "cost"]
 Stage = Literal["prepare", "split", "pretrain", EvaluationStage, "report"]
 EVALUATION_STAGES: tuple[EvaluationStage, ...] = get_args(EvaluationStage)
-STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order of work
-# Stages that may run in several processes; all others are one process.
+STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order of the workflow
+# Stages that may run in several processes; all others have one.
 SHARED: tuple[Stage, ...] = ("pretrain", "finetune", "probe", "segment", "robustness")
 Reason = Annotated[str, Field(min_length=1)]
 Scale = Literal["demo", "smoke", "paper"]
@@ -52,7 +52,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Resources(Section):
-    """What one job of a stage asks of the machine or the cluster."""
+    """Resources of one job of a stage."""
 
     threads: Annotated[int, Field(ge=1)] = 1  # of each process; part of a repeatable result on CPUs
     gpu: Annotated[int, Field(ge=0)] = 0  # of each node
@@ -65,8 +65,8 @@ class Resources(Section):
     def _a_process_for_each_gpu(self) -> "Resources":
         if self.gpu and self.processes not in (None, self.gpu):
             raise ValueError(
-                f"{self.processes} processes for {self.gpu} GPUs of a node; each process drives "
-                "one GPU, so leave 'processes' out"
+                f"{self.processes} processes for {self.gpu} GPUs of a node; each process uses "
+                "one GPU, so remove 'processes'"
             )
         return self
 
@@ -95,7 +95,7 @@ class SplitEntry(Section):
 
 
 class EncoderRow(Section):
-    """A row of the tables: one recipe, pre-trained once for each seed."""
+    """A row of the tables: one recipe, pre-trained once per seed."""
 
     label: str
     recipe: Name
@@ -105,13 +105,13 @@ class EncoderRow(Section):
 
 
 class Evaluation(Section):
-    """One way to measure a row; `encoders` is every row when left out.
+    """One way to measure a row; without `encoders`, every row.
 
     `robustness` reads the classifier that another evaluation fine-tuned, and may name several data
     sets: the validation images of the first are the clean ones.
 
-    `seeds` of a fine-tuning: each run is fine-tuned once for each. A loaded study has an evaluation
-    of its own for every one of them, and for the robustness of its classifier.
+    `seeds` of a fine-tuning: each run is fine-tuned once per seed. A loaded study has a separate
+    evaluation for each of them, and for the robustness of its classifier.
     """
 
     stage: EvaluationStage
@@ -137,27 +137,27 @@ class Evaluation(Section):
             raise ValueError(
                 "robustness needs 'classifier', the name of an evaluation with stage finetune"
                 if robustness
-                else f"'classifier' is for robustness, not for {self.stage}"
+                else f"'classifier' is not supported by {self.stage}, only by robustness"
             )
         if len(self.data) > 1 and not robustness:
-            raise ValueError(f"'data' names several sets; {self.stage} reads one")
+            raise ValueError(f"expected one set in 'data' for {self.stage}, got several")
         if len(set(self.data)) < len(self.data):
-            raise ValueError("'data' names a set twice")
+            raise ValueError("duplicate set in 'data'")
         if self.split is not None and self.stage in ("robustness", "cost"):
-            raise ValueError(f"'split' means nothing to {self.stage}")
+            raise ValueError(f"'split' is not supported by {self.stage}")
         if self.seeds and self.stage != "finetune":
-            raise ValueError(f"'seeds' are of a fine-tuning, not of {self.stage}")
+            raise ValueError(f"'seeds' is not supported by {self.stage}, only by finetune")
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("'seeds' names a seed twice")
+            raise ValueError("duplicate seed in 'seeds'")
         return self
 
     @property
     def finetune_seed(self) -> int | None:
-        """In a loaded study its one fine-tuning seed; None where the run's own seed is all."""
+        """The one fine-tuning seed in a loaded study; None if only the run's seed is used."""
         return self.seeds[0] if self.seeds else None
 
 
-Entry = DataEntry | SplitEntry | EncoderRow | Evaluation  # what follows a recipe
+Entry = DataEntry | SplitEntry | EncoderRow | Evaluation  # entries with a recipe
 
 
 class Column(Section):
@@ -175,14 +175,14 @@ class Column(Section):
     def _one_or_many(cls, values: Any) -> Any:
         if isinstance(values, dict) and "evaluation" in values:
             if "evaluations" in values:
-                raise ValueError("give either 'evaluation' or 'evaluations', not both")
+                raise ValueError("expected either 'evaluation' or 'evaluations'")
             values = {**values, "evaluations": [values["evaluation"]]}
             del values["evaluation"]
         return values
 
 
 class QuotedRow(Section):
-    """A row of somebody else's numbers: `cells` maps columns to ids of published.yaml."""
+    """A row of published numbers: `cells` maps columns to ids of published.yaml."""
 
     label: str
     cells: dict[Name, str] = Field(min_length=1)
@@ -191,7 +191,7 @@ class QuotedRow(Section):
 class Table(Section):
     """A table of the report; `published` maps `row/column` to an id of published.yaml.
 
-    The rows of `context` are quoted, not run: they stand below ours and get no verdict.
+    The rows of `context` are quoted, not run: they are printed below ours without a verdict.
     """
 
     title: str
@@ -204,14 +204,14 @@ class Table(Section):
 
 
 class Difference(Section):
-    """By how much one cell, `of`, lies above another, `over`."""
+    """Difference of one cell, `of`, over another, `over`."""
 
     of: str
     over: str
 
 
 class Equivalence(Section):
-    """That one cell differs from another by less than `margin`, in the unit of both."""
+    """Equivalence: two cells differ by less than `margin`, in the unit of both."""
 
     of: str
     to: str
@@ -219,10 +219,10 @@ class Equivalence(Section):
 
 
 class Claim(Section):
-    """What a paper says of several numbers at once; cells are named `table/row/column`.
+    """A paper's statement about several numbers; cells are named `table/row/column`.
 
-    One of three: `order` names cells in ascending order, `difference` two cells and in `published`
-    the number that somebody printed for it, `equal` two cells and a margin.
+    One of three: `order` lists cells in ascending order, `difference` two cells and in `published`
+    the printed number for it, `equal` two cells and a margin.
     """
 
     says: str
@@ -238,23 +238,23 @@ class Claim(Section):
         given = [kind for kind in kinds if getattr(self, kind) is not None]
         if len(given) != 1:
             found = " and ".join(given) or "none"
-            raise ValueError(f"give one of 'order', 'difference' and 'equal', found {found}")
+            raise ValueError(f"expected one of 'order', 'difference' and 'equal', got {found}")
         if (self.difference is not None) != (self.published is not None):
             raise ValueError(
-                "'published', the id of the printed difference, belongs to 'difference' and to "
-                "nothing else; say with 'order' that one cell lies above another"
+                "'published', the id of the printed difference, is only for 'difference'; use "
+                "'order' for a cell above another"
             )
         return self
 
     @property
     def kind(self) -> Literal["order", "difference", "equal"]:
-        """Which of the three it is."""
+        """The kind of claim."""
         if self.order is not None:
             return "order"
         return "difference" if self.difference is not None else "equal"
 
     def places(self) -> list[tuple[tuple[str | int, ...], str]]:
-        """Where each cell is named in this claim, and its name; the subtracted one first."""
+        """Key path and name of each cell in this claim; the subtracted one first."""
         if self.order is not None:
             return [(("order", index), cell) for index, cell in enumerate(self.order)]
         if self.difference is not None:
@@ -265,7 +265,7 @@ class Claim(Section):
 
 
 class Study(Section):
-    """A whole study file."""
+    """A study file."""
 
     name: Name = Field(alias="study")
     title: str
@@ -283,17 +283,17 @@ class Study(Section):
     claims: dict[Name, Claim] = Field(default_factory=dict)
 
     def entries(self) -> Iterator[tuple[Stage, str, Entry]]:
-        """Everything that follows a recipe, as `(stage, name, entry)`, in order of the stages."""
+        """Yield all entries with a recipe, as `(stage, name, entry)`, in order of the stages."""
         yield from (("prepare", name, entry) for name, entry in self.data.items())
         yield from (("split", name, entry) for name, entry in self.splits.items())
         yield from (("pretrain", name, entry) for name, entry in self.encoders.items())
         yield from ((entry.stage, name, entry) for name, entry in self.evaluations.items())
 
     def entry(self, stage: str, name: str) -> Entry:
-        """The entry that a job of this stage belongs to.
+        """Find the entry of a job of this stage.
 
         Raises:
-            InputError: the study has no such entry.
+            InputError: unknown entry.
         """
         first: dict[str, Mapping[str, Entry]] = {
             "prepare": self.data,
@@ -302,14 +302,14 @@ class Study(Section):
         }
         known = first.get(stage, self.evaluations)
         if name not in known:
-            raise InputError(f"{self.name}: no {stage} is named '{name}'{nearest(name, known)}")
+            raise InputError(f"{self.name}: unknown {stage} '{name}'{nearest(name, known)}")
         return known[name]
 
     def reads(self, stage: str, name: str) -> list[str]:
-        """The names of the data sets that an entry reads; none where it makes one.
+        """List the data sets that an entry reads; none if it makes one.
 
         Raises:
-            InputError: the study has no such entry.
+            InputError: unknown entry.
         """
         entry = self.entry(stage, name)
         if isinstance(entry, DataEntry):
@@ -317,34 +317,34 @@ class Study(Section):
         return [entry.data] if isinstance(entry.data, str) else entry.data
 
     def runs(self) -> Iterator[tuple[str, str, int]]:
-        """Every pre-training run as `(run, row, seed)`; `run` is the name used in paths."""
+        """Yield every pre-training run as `(run, row, seed)`; `run` is its name in paths."""
         for row, encoder in self.encoders.items():
             for seed in encoder.seeds:
                 yield run_name(row, seed), row, seed
 
     def rows_of(self, evaluation: str) -> list[str]:
-        """The rows that an evaluation measures."""
+        """List the rows that an evaluation measures."""
         return self.evaluations[evaluation].encoders or list(self.encoders)
 
     def rounds(self, column: Column) -> dict[int | None, list[str]]:
-        """The evaluations of a column by fine-tuning seed, or all under None without such seeds."""
+        """Group the evaluations of a column by fine-tuning seed; one group, None, without any."""
         found: dict[int | None, list[str]] = {}
         for name in column.evaluations:
             found.setdefault(self.evaluations[name].finetune_seed, []).append(name)
         return found
 
     def written_name(self, evaluation: str) -> str:
-        """What the study file calls an evaluation, whatever its fine-tuning seed."""
+        """Return an evaluation's name in the study file, without its fine-tuning seed."""
         seed = self.evaluations[evaluation].finetune_seed
         return evaluation if seed is None else evaluation.removesuffix(finetune_name("", seed))
 
     def excluded(self, row: str) -> dict[str, str]:
-        """The runs of a row whose numbers are left out, each with the reason."""
+        """Map excluded runs of a row to their reasons."""
         runs = {run for run, of_row, _ in self.runs() if of_row == row}
         return {run: reason for run, reason in self.exclude.items() if run in runs}
 
     def cells(self) -> dict[str, Column]:
-        """The cells that are ours, by name `table/row/column`, each with its column."""
+        """Map our cells, by name `table/row/column`, to their columns."""
         return {
             f"{name}/{row}/{column_name}": column
             for name, table in self.tables.items()
@@ -353,28 +353,28 @@ class Study(Section):
         }
 
     def unused_stages(self) -> list[Stage]:
-        """Stages that leave results in other studies and none in this one."""
+        """List the stages without results in this study."""
         used = {evaluation.stage for evaluation in self.evaluations.values()}
         none: list[Stage] = [] if self.splits else ["split"]
         return none + [stage for stage in EVALUATION_STAGES if stage not in used]
 
     def resources_of(self, stage: Stage) -> Resources:
-        """What a job of this stage asks for; small when the study does not say."""
+        """Return the resources of a job of this stage; small defaults if the study has none."""
         return self.resources.get(stage, Resources())
 
     def reruns_on_code_change(self, stage: Stage) -> bool:
-        """Whether edited code runs a stage again, or is only reported by the audit."""
+        """True if edited code reruns a stage; False if the audit only reports it."""
         default = self.code_change.get("default", "rerun")
         return self.code_change.get(stage, default) == "rerun"
 
 
 def run_name(row: str, seed: int) -> str:
-    """The name of a run in every path, such as `folk-s0`."""
+    """Return the name of a run in paths, such as `folk-s0`."""
     return f"{row}-s{seed}"
 
 
 def finetune_name(evaluation: str, seed: int) -> str:
-    """The name in every path of an evaluation with one of its fine-tuning seeds: `full-f0`."""
+    """Return the name in paths of an evaluation with a fine-tuning seed: `full-f0`."""
     return f"{evaluation}-f{seed}"
 
 
@@ -382,14 +382,14 @@ def load_study(path: Path) -> Study:
     """Read and check a study file; each fine-tuning seed becomes an evaluation of its own.
 
     Raises:
-        InputError: one line for each problem: unknown key, wrong type, a dangling name, or a name
-            that the results of another study have.
+        InputError: one line for each problem: unknown key, invalid type, unknown name, or a name
+            used by another study.
     """
     return _unfolded(written_study(path))
 
 
 def written_study(path: Path) -> Study:
-    """Read and check a study file; evaluations stay as they are written.
+    """Read and check a study file; evaluations stay as written.
 
     Raises:
         InputError: as `load_study`.
@@ -403,7 +403,7 @@ def written_study(path: Path) -> Study:
 
 
 def _unfolded(study: Study) -> Study:
-    """The study with an evaluation for each fine-tuning seed, and columns that name them all."""
+    """Expand the study to an evaluation per fine-tuning seed, and columns that list them all."""
     evaluations = {}
     for name, evaluation in study.evaluations.items():
         seeds = _finetune_seeds(study, name)
@@ -428,14 +428,14 @@ def _unfolded_column(study: Study, column: Column) -> Column:
 
 
 def _finetune_seeds(study: Study, name: str) -> list[int]:
-    """The fine-tuning seeds of an evaluation as it is written; of robustness its classifier's."""
+    """Return the fine-tuning seeds of an evaluation as written; for robustness its classifier's."""
     evaluation = study.evaluations[name]
     source = study.evaluations.get(evaluation.classifier or "", evaluation)
     return sorted(source.seeds)
 
 
 def _of_another(study: Study, document: Document) -> Iterator[str]:
-    """That a folder of results belongs to one file; to the one called like it, if there is one."""
+    """Check that no other study file has the same name and results folder."""
     path, says_so = document.path, re.compile(rf"^study:\s*['\"]?{study.name}['\"]?\s*(#|$)", re.M)
     if path.stem == study.name:
         return
@@ -444,8 +444,8 @@ def _of_another(study: Study, document: Document) -> Iterator[str]:
             continue
         if says_so.search(other.read_text(encoding="utf-8", errors="replace")):
             yield (
-                f"{document.where(('study',))}: study: {other} is the study '{study.name}' too, "
-                "and both would write its results; choose another name"
+                f"{document.where(('study',))}: study: duplicate name '{study.name}', also in "
+                f"{other}; choose another"
             )
 
 
@@ -454,19 +454,19 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
         if name not in known:
             dotted = ".".join(map(str, keys))
             where = document.where(keys)
-            yield f"{where}: {dotted}: no {noun} is named '{name}'{nearest(name, known)}"
+            yield f"{where}: {dotted}: unknown {noun} '{name}'{nearest(name, known)}"
 
     for stage, asked in study.resources.items():
         if stage not in SHARED and (asked.nodes > 1 or (asked.processes or 1) > 1):
             key = "nodes" if asked.nodes > 1 else "processes"
             where = f"{document.where(('resources', stage, key))}: resources.{stage}.{key}"
-            yield f"{where}: a job of '{stage}' is one process; leave the key out"
+            yield f"{where}: '{stage}' runs in one process; remove the key"
     for name, split in study.splits.items():
         yield from lost(("splits", name, "data"), split.data, study.data, "data set")
     for name, row in study.encoders.items():
         yield from lost(("encoders", name, "data"), row.data, study.data, "data set")
         if len(set(row.seeds)) < len(row.seeds):
-            yield f"{document.where(('encoders', name, 'seeds'))}: a seed stands there twice"
+            yield f"{document.where(('encoders', name, 'seeds'))}: duplicate seed"
     for name, evaluation in study.evaluations.items():
         here = ("evaluations", name)
         for index, data in enumerate(evaluation.data):
@@ -476,8 +476,8 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
             split_data = study.splits.get(evaluation.split)
             if split_data is not None and [split_data.data] != evaluation.data:
                 yield (
-                    f"{document.where((*here, 'split'))}: split '{evaluation.split}' belongs to "
-                    f"data set '{split_data.data}', the evaluation reads '{evaluation.data[0]}'"
+                    f"{document.where((*here, 'split'))}: split '{evaluation.split}': expected "
+                    f"data set '{evaluation.data[0]}' of the evaluation, got '{split_data.data}'"
                 )
         for index, row_name in enumerate(evaluation.encoders):
             yield from lost((*here, "encoders", index), row_name, study.encoders, "encoder row")
@@ -494,28 +494,28 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
 
 
 def _bad_finetune_names(study: Study, document: Document, name: str) -> Iterator[str]:
-    """Which names of an evaluation with a fine-tuning seed cannot be had."""
+    """Yield the invalid names of an evaluation with a fine-tuning seed."""
     where = f"{document.where(('evaluations', name))}: evaluations.{name}"
     for one in (finetune_name(name, seed) for seed in _finetune_seeds(study, name)):
         if one in study.evaluations:
-            yield f"{where}: '{one}', its name with a seed, is another evaluation's; rename one"
+            yield f"{where}: duplicate name '{one}' (its name with a seed); rename one"
         if len(one) > LONGEST_NAME:
-            yield f"{where}: '{one}', its name with a seed, has more than {LONGEST_NAME} characters"
+            yield f"{where}: '{one}' (its name with a seed) has more than {LONGEST_NAME} characters"
 
 
 def _without_classifier(
     study: Study, document: Document, name: str, classifier: str
 ) -> Iterator[str]:
-    """Why the rows of an evaluation have no classifier to read, if so."""
+    """Yield the problems of an evaluation's classifier."""
     tuned = {n for n, other in study.evaluations.items() if other.stage == "finetune"}
     where = f"{document.where(('evaluations', name, 'classifier'))}: evaluations.{name}.classifier"
     if classifier not in tuned:
         hint = nearest(classifier, tuned)
-        yield f"{where}: no evaluation with stage finetune is named '{classifier}'{hint}"
+        yield f"{where}: unknown evaluation '{classifier}' with stage finetune{hint}"
         return
     for row in study.rows_of(name):
         if row not in study.rows_of(classifier):
-            yield f"{where}: '{classifier}' does not fine-tune row '{row}'; name rows in 'encoders'"
+            yield f"{where}: '{classifier}' does not fine-tune row '{row}'; list rows in 'encoders'"
 
 
 def _dangling_in_table(
@@ -546,7 +546,7 @@ def _dangling_in_table(
             yield from lost(place, column_name, table.columns, "column")
         if quoted_name in table.rows:
             where = document.where((*here, "context", quoted_name))
-            yield f"{where}: tables.{name}.context.{quoted_name}: a row of ours has that name"
+            yield f"{where}: tables.{name}.context.{quoted_name}: duplicate row; rename it"
 
 
 def _dangling_in_claim(
@@ -557,6 +557,6 @@ def _dangling_in_claim(
     for keys, cell in claim.places():
         yield from lost((*here, *keys), cell, known, "cell")
     if len(set(cells)) < len(cells):
-        yield f"{document.where(here)}: claims.{name}: a cell stands there twice"
+        yield f"{document.where(here)}: claims.{name}: duplicate cell"
     if len({known[cell].percent for cell in cells if cell in known}) > 1:
-        yield f"{document.where(here)}: claims.{name}: these cells are not in one unit"
+        yield f"{document.where(here)}: claims.{name}: cells have different units; use one unit"

@@ -1,4 +1,4 @@
-"""What the recipes of all stages share."""
+"""Base sections of the recipes of all stages."""
 
 from typing import Annotated, Any, Literal
 
@@ -17,7 +17,7 @@ Precision = Literal["fp32", "bf16"]
 
 
 class About(Section):
-    """The header of a recipe, for people: what it reproduces and what to expect of it."""
+    """Header of a recipe for readers: what it reproduces and the expected result."""
 
     reproduces: str
     hardware: str
@@ -27,7 +27,7 @@ class About(Section):
 class Recipe(Section):
     """Base of all recipes.
 
-    `source` and `assume` map a dotted key to where its value comes from: a place in a paper or
+    `source` and `assume` map a dotted key to the origin of its value: a place in a paper or
     repository, or, where the sources are silent, the basis of our assumption.
     """
 
@@ -45,7 +45,7 @@ class Recipe(Section):
                     known = at if isinstance(at, dict) else fields
                     at = _MISSING if key not in known else dict(at)[key]
                     if at is _MISSING:
-                        raise ValueError(f"{mark} speaks of '{dotted}', which this recipe lacks")
+                        raise ValueError(f"{mark}: unknown key '{dotted}' of this recipe")
         return self
 
 
@@ -53,19 +53,19 @@ _MISSING = object()
 
 
 class Checkpoint(Section):
-    """Somebody else's weights, taken as they are; they must fit the encoder key by key."""
+    """External weights, used unchanged; they must fit the encoder key by key."""
 
     path: str
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    entry: str | None  # dotted key of a torch file under which the weights stand
+    entry: str | None  # dotted key of the weights in a torch file
     prefix: str  # stripped from the keys
-    ignore: list[str]  # beginnings of keys, as the file has them, that are left out
+    ignore: list[str]  # prefixes of keys, as in the file, that are not used
     mean: list[Fraction] = Field(min_length=3, max_length=3)  # of each color, images in [0, 1]
     std: list[Positive] = Field(min_length=3, max_length=3)
 
 
 class Encoder(Section):
-    """Which network is trained, and where its weights start."""
+    """Architecture and initial weights of the trained network."""
 
     timm_name: str
     timm_args: dict[str, Any] = Field(default_factory=dict)
@@ -89,7 +89,7 @@ class Optim(Section):
     lr_min: NotNegative
     lr_warmup_start: NotNegative
     warmup_epochs: NotNegative
-    warmup_prefix: bool  # whether the cosine starts after the warm-up, or counts from step 0
+    warmup_prefix: bool  # True: the cosine starts after the warm-up; False: it counts from step 0
     betas: list[Fraction] = Field(min_length=2, max_length=2)
     eps: Positive
     weight_decay: NotNegative
@@ -101,18 +101,18 @@ class Optim(Section):
     def _warm_up_fits(self) -> "Optim":
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
-                f"warmup_epochs {self.warmup_epochs} leaves nothing of {self.epochs} epochs"
+                f"warmup_epochs {self.warmup_epochs} must be below epochs {self.epochs}"
             )
         return self
 
 
 class Runtime(Section):
-    """How a job runs; no part of a result's identity.
+    """Runtime options of a job; no part of a result's identity.
 
-    Nothing here changes what is computed, with one exception: what is taken over the images that a
-    process has at once depends on `max_batch` and on the number of processes. That is the
-    statistics of batch norm (ResNet-50), mean spectra, `weight_matrix.maximum: batch`, and which
-    images stochastic depth skips.
+    Nothing here changes the result, with one exception: statistics over the images that a process
+    has at once depend on `max_batch` and on the number of processes. These are the statistics of
+    batch norm (ResNet-50), mean spectra, `weight_matrix.maximum: batch`, and the images that
+    stochastic depth skips.
     """
 
     workers: Annotated[int, Field(ge=0)]  # data loading processes

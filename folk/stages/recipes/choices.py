@@ -1,4 +1,4 @@
-"""Which other values a key of a recipe could have had, where its type names them all."""
+"""Alternatives to a recipe's value, from a key's type."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -9,11 +9,11 @@ from folk.stages.recipes.load import RECIPES
 
 
 def other_choices(stage: str, values: Mapping[str, Any], dotted: str) -> list[Any]:
-    """The alternatives to a value; none where a type does not list its values, as with numbers.
+    """List the alternatives to a value; empty if its type does not list values, as with numbers.
 
     Args:
-        stage: whose recipe it is.
-        values: the resolved recipe, plain; it decides which of several parts a key belongs to.
+        stage: stage of the recipe.
+        values: the resolved recipe, plain; it selects the part that a key belongs to.
         dotted: the key, such as `method.filter.threshold_mode`.
     """
     kinds: list[Any] = [RECIPES[stage]]
@@ -31,7 +31,7 @@ def other_choices(stage: str, values: Mapping[str, Any], dotted: str) -> list[An
 
 
 def _fits(model: type[BaseModel], at: Any, key: str) -> bool:
-    """Whether a section is of this model; when its kind is what is asked for, any of them is."""
+    """Return True if a section is of this model; for the key `kind` itself any section is."""
     field = model.model_fields.get("kind")
     if field is None or key == "kind" or not isinstance(at, Mapping):
         return True
@@ -39,7 +39,7 @@ def _fits(model: type[BaseModel], at: Any, key: str) -> bool:
 
 
 def _parts(annotation: Any) -> Iterator[Any]:
-    """The types that a union is made of, at any depth."""
+    """Yield the members of a union, at any depth."""
     origin = get_origin(annotation)
     if origin is Annotated:
         yield from _parts(get_args(annotation)[0])

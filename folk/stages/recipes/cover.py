@@ -1,4 +1,4 @@
-"""The smallest part of a study that still uses each of its recipes once."""
+"""Smallest subset of a study that uses each of its recipes once."""
 
 from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Recipes = Mapping[tuple[str, str], Recipe]
 
 @dataclass(frozen=True)
 class Cover:
-    """Names of what is kept, in the order of the study; of evaluations also the rows measured."""
+    """Names of the kept entries, in the order of the study; evaluations with their rows."""
 
     rows: list[str]
     evaluations: dict[str, list[str]]
@@ -25,20 +25,20 @@ class Cover:
 def smallest_cover(study: Study, recipes: Recipes, rows: Collection[str] = ()) -> Cover:
     """Choose rows and evaluations, greedily, until nothing new is left to choose.
 
-    What must be used: every pre-training recipe with every encoder it makes; every recipe of the
+    To be covered: every pre-training recipe with every encoder it makes; every recipe of the
     other stages; every data set, by each stage that reads it. An evaluation is kept for one row.
 
     Args:
         study: of the papers' size.
         recipes: by stage and name of the entry, the study's own values laid over.
-        rows: keep these and no others; absent chooses from all.
+        rows: keep only these; empty chooses from all.
 
     Raises:
-        InputError: a row that the study does not have.
+        InputError: an unknown row.
     """
     for row in rows:
         if row not in study.encoders:
-            raise InputError(f"--rows {row}: no such encoder row{nearest(row, study.encoders)}")
+            raise InputError(f"--rows {row}: unknown encoder row{nearest(row, study.encoders)}")
     kept = [row for row in study.encoders if row in rows] if rows else _rows(study, recipes)
     evaluations: dict[str, list[str]] = {}
     used: set[Hashable] = set()
@@ -91,7 +91,7 @@ def _with_classifier(study: Study, name: str) -> list[str]:
 def _with_data(
     study: Study, rows: list[str], evaluations: dict[str, list[str]], *, everything: bool
 ) -> Cover:
-    """Add what rows and evaluations read and, for `everything`, recipes that nothing reads."""
+    """Add the inputs of rows and evaluations and, for `everything`, recipes without a reader."""
     named = {study.evaluations[name].split for name in evaluations}
     splits = _one_of_each(study.splits, {name for name in named if name}, everything)
     read = {study.encoders[row].data for row in rows}

@@ -1,4 +1,4 @@
-"""Recipes of the stages that measure an encoder, a classifier or a method."""
+"""Recipes of the evaluation stages."""
 
 from typing import Annotated, Literal
 
@@ -31,7 +31,7 @@ class Augment(Section):
     mixup: NotNegative
     cutmix: NotNegative
     smoothing: Fraction
-    repeats: Count  # how often an epoch shows each of its images; 1 is no repeated augmentation
+    repeats: Count  # copies of each image in an epoch; 1 is no repeated augmentation
 
 
 class Evaluate(Section):
@@ -43,7 +43,7 @@ class Evaluate(Section):
 
 
 class FinetuneRecipe(Recipe):
-    """The whole network is trained with labels."""
+    """Full fine-tuning of the network with labels."""
 
     augment: Augment
     evaluate: Evaluate
@@ -75,7 +75,7 @@ class Knn(Section):
     @model_validator(mode="after")
     def _no_k_twice(self) -> "Knn":
         if len(set(self.k)) < len(self.k):
-            raise ValueError(f"k {self.k}: a value stands there twice")
+            raise ValueError(f"k {self.k}: duplicate value")
         return self
 
 
@@ -110,14 +110,14 @@ class Kshot(Section):
         for key in ("shots", "seeds"):
             values = getattr(self, key)
             if len(set(values)) < len(values):
-                raise ValueError(f"{key} {values}: a value stands there twice")
+                raise ValueError(f"{key} {values}: duplicate value")
         return self
 
 
 class ProbeRecipe(Recipe):
-    """Frozen features, measured by neighbors, by a line, and with a few labels."""
+    """k-NN, linear and few-shot probing of frozen features."""
 
-    feature: Feature  # of neighbors and few labels
+    feature: Feature  # for k-NN and few labels
     evaluate: Evaluate
     knn: Knn
     linear: Linear
@@ -186,11 +186,14 @@ class SegmentRecipe(Recipe):
     def _one_size_of_images(self) -> "SegmentRecipe":
         if self.window.size != self.augment.crop:
             raise ValueError(
-                f"window.size {self.window.size} must be augment.crop {self.augment.crop}: "
-                "the positions that a ViT knows are those of one size"
+                f"window.size {self.window.size} must equal augment.crop {self.augment.crop}, "
+                "because a ViT's position embedding fits one size"
             )
         if self.window.stride > self.window.size:
-            raise ValueError(f"window.stride {self.window.stride} would leave gaps between windows")
+            raise ValueError(
+                f"window.stride {self.window.stride} leaves gaps between windows; "
+                f"give at most window.size {self.window.size}"
+            )
         return self
 
 
@@ -204,7 +207,7 @@ class Attack(Section):
 
 
 class RobustnessRecipe(Recipe):
-    """A fine-tuned classifier on images that are not like those it was trained on."""
+    """Robustness of a fine-tuned classifier to other sets, corruptions and attacks."""
 
     evaluate: Evaluate  # natural images
     evaluate_corrupted: Evaluate  # stored splits such as fog-3
@@ -215,7 +218,7 @@ class RobustnessRecipe(Recipe):
 
 
 class CostStep(Section):
-    """How a pre-training step is measured."""
+    """Measurement of a pre-training step."""
 
     batch: Count  # images of one update
     warmup: Count  # updates before the clock starts
@@ -223,6 +226,6 @@ class CostStep(Section):
 
 
 class CostRecipe(Recipe):
-    """What a method costs: parameters, arithmetic, memory and time."""
+    """Cost of a method: parameters, FLOPs, memory and time."""
 
     step: CostStep | None  # null measures the encoder alone

@@ -1,4 +1,4 @@
-"""Read a recipe: its file, the recipes it is based on, and a row's own values on top."""
+"""Loading of a recipe: its file, its bases, and a row's own values on top."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +30,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "cost": CostRecipe,
 }
 
-# Sections that may not change a result: prose, and how the job runs.
+# Sections that may not change a result: prose and runtime.
 _NOT_RESULTS = ("about", "source", "assume", "runtime")
 
 
@@ -39,14 +39,14 @@ def load_recipe(stage: str, path: Path, overrides: Mapping[str, Any] | None = No
 
     Args:
         stage: a stage with recipes, such as "pretrain".
-        path: the YAML file. Its `base:` names a recipe beside it that it changes.
+        path: the YAML file. Its `base:` names a recipe in the same folder that it changes.
         overrides: dotted keys and values laid on top, such as `{"optim.epochs": 3}`.
 
     Returns:
         the typed recipe of that stage.
 
     Raises:
-        InputError: file, line and key of everything that is wrong.
+        InputError: file, line and key of every problem.
     """
     document = Document(path)
     values = _with_bases(document, (path.stem,))
@@ -55,12 +55,12 @@ def load_recipe(stage: str, path: Path, overrides: Mapping[str, Any] | None = No
 
 
 def result_values(recipe: Recipe) -> dict[str, Any]:
-    """The values that may change a result, without prose and `runtime`."""
+    """Extract the values that may change a result, without prose and `runtime`."""
     return recipe.model_dump(mode="json", exclude=set(_NOT_RESULTS))
 
 
 def recipe_digest(recipe: Recipe) -> str:
-    """One sha256 for everything in a recipe that may change a result."""
+    """Hash everything in a recipe that may change a result."""
     return sha256_of_json(result_values(recipe))
 
 
@@ -75,7 +75,7 @@ def _with_bases(document: Document, seen: tuple[str, ...]) -> dict[str, Any]:
         raise InputError(f"{document.where(('base',))}: base: {error} (found {base!r})") from error
     if base in seen:
         raise InputError(
-            f"{document.where(('base',))}: base: '{base}' leads back to itself "
+            f"{document.where(('base',))}: base: '{base}' forms a cycle "
             f"({' -> '.join((*seen, base))})"
         )
     document.base = Document(document.path.parent / f"{base}.yaml")
@@ -87,9 +87,9 @@ def _laid_over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
     changed |= {key for mark in ("source", "assume") for key in values.get(mark) or {}}
     for mark in ("source", "assume"):
         if not all(isinstance(layer.get(mark, {}), Mapping) for layer in (below, values)):
-            continue  # the typed form refuses it
-        # A value that is changed, gone, or marked anew no longer is what the base had a source for.
-        # What never was there stays: the typed form refuses it.
+            continue  # the typed model rejects it
+        # The base's source does not apply to a value that is changed, removed, or marked anew.
+        # Unknown keys stay: the typed model rejects them.
         inherited = {
             key: text
             for key, text in below.get(mark, {}).items()

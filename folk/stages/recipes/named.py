@@ -1,4 +1,4 @@
-"""The recipes that a study names: they stand beside its file, in recipes/STAGE/."""
+"""Recipes of a study's entries, in recipes/STAGE/ next to its file."""
 
 from pathlib import Path
 from typing import Any
@@ -10,24 +10,24 @@ from folk.stages.recipes.load import load_recipe, result_values
 
 
 def recipe_file(study_path: Path, stage: str, entry: Entry) -> Path:
-    """Where the recipe of an entry of a study stands."""
+    """Return the path of an entry's recipe."""
     return study_path.parent / "recipes" / stage / f"{entry.recipe}.yaml"
 
 
 def recipe_of(study_path: Path, stage: str, entry: Entry) -> Recipe:
-    """The recipe of an entry of a study, with the entry's own values on top.
+    """Load the recipe of an entry of a study, with the entry's own values on top.
 
     Raises:
-        InputError: what is wrong with it.
+        InputError: the recipe is invalid.
     """
     return load_recipe(stage, recipe_file(study_path, stage, entry), entry.overrides)
 
 
 def recipes_of(study: Study, study_path: Path) -> dict[tuple[str, str], Recipe]:
-    """Every recipe that a study names, by stage and name of the entry.
+    """Load every recipe of a study, by stage and name of the entry.
 
     Raises:
-        InputError: what is wrong with each of them.
+        InputError: every problem of every recipe.
     """
     recipes: dict[tuple[str, str], Recipe] = {}
     problems: list[str] = []
@@ -42,9 +42,9 @@ def recipes_of(study: Study, study_path: Path) -> dict[tuple[str, str], Recipe]:
 
 
 def values_today(study: Study, study_path: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """For each entry of a study, by stage and name, the values that decide its result.
+    """Load the values that determine the result of each entry, by stage and name.
 
     Raises:
-        InputError: what is wrong with a recipe.
+        InputError: a recipe is invalid.
     """
     return {key: result_values(recipe) for key, recipe in recipes_of(study, study_path).items()}

@@ -1,4 +1,4 @@
-"""Digests that others have published, which a study may not replace by its own."""
+"""Check that a study does not replace published digests."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,19 +8,19 @@ from folk.stages.recipes.base import Recipe
 from folk.stages.recipes.load import load_recipe
 from folk.stages.recipes.prepare import PrepareRecipe, SplitRecipe
 
-_ADVICE = "only a smoke run may read other bytes; leave it out, or name a recipe of your own"
+_ADVICE = "only a smoke run may read other bytes; remove it, or use your own recipe"
 
 
 def changed_digests(stage: str, path: Path, overrides: Mapping[str, Any]) -> list[str]:
-    """A line for each digest of a recipe that the values laid over it change or take away.
+    """List the digests of a recipe that a study's own values change or remove.
 
     Args:
-        stage: of the recipe; only `prepare` and `split` name digests.
+        stage: of the recipe; only `prepare` and `split` have digests.
         path: the recipe's file.
         overrides: dotted keys and values, as a study's `set`.
 
     Raises:
-        InputError: the recipe, with these values or without, is wrong.
+        InputError: the recipe, with these values or without, is invalid.
     """
     if stage not in ("prepare", "split") or not overrides:
         return []

@@ -30,22 +30,22 @@ class Folder(Section):
 
 
 class ArchiveFile(Section):
-    """One official archive: what its makers call it, and what they say of its bytes."""
+    """Official archive: its published file name and md5."""
 
     file: str
     md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None  # null where none is published
 
 
 class Archives(Section):
-    """Official archives of a data set, and what they hold when they are whole."""
+    """Official archives of a data set, and their expected content."""
 
     files: dict[str, ArchiveFile]
     classes: Count
-    splits: Count | None  # how many; null does not check
+    splits: Count | None  # number of splits; null does not check
     images: dict[str, Count] | None  # by split, `each` for all of them; null does not check
 
 
-# The names that the archives of a kind have; the sets of corruptions may lie in any number of them.
+# Names of the archives of a kind; sets of corruptions may be in any number of archives.
 ARCHIVES_OF_KIND: dict[str, set[str] | None] = {
     "imagenet": {"train", "val", "devkit"},
     "ade20k": {"images"},
@@ -59,7 +59,7 @@ ARCHIVES_OF_KIND: dict[str, set[str] | None] = {
 
 
 class PrepareRecipe(Recipe):
-    """How images become shards."""
+    """Conversion of images to shards."""
 
     kind: Literal[
         "scenes",
@@ -81,19 +81,19 @@ class PrepareRecipe(Recipe):
     def _section_of_kind(self) -> "PrepareRecipe":
         section = "archive" if self.kind in ARCHIVES_OF_KIND else self.kind
         if getattr(self, section) is None:
-            raise ValueError(f"kind is '{self.kind}', so a section '{section}' is needed")
+            raise ValueError(f"missing section '{section}' for kind '{self.kind}'")
         if self.archive is not None:
             named = ARCHIVES_OF_KIND.get(self.kind)
             if named is not None and set(self.archive.files) != named:
                 raise ValueError(
-                    f"archive.files of kind '{self.kind}' are {', '.join(sorted(named))}; "
-                    f"found {', '.join(sorted(self.archive.files))}"
+                    f"archive.files of kind '{self.kind}': expected {', '.join(sorted(named))}, "
+                    f"got {', '.join(sorted(self.archive.files))}"
                 )
         return self
 
     @model_serializer(mode="wrap")
     def _without_absent_archives(self, plain: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        # A recipe that reads none keeps the digest that it had before there were any.
+        # A recipe without archives keeps the digest from before archives existed.
         values = plain(self)
         if values.get("archive", ...) is None:
             del values["archive"]
@@ -101,7 +101,7 @@ class PrepareRecipe(Recipe):
 
 
 class SplitRecipe(Recipe):
-    """Which labeled images a few-label run may see: drawn, or read from a list."""
+    """Choice of the labeled images of a few-label run: drawn, or read from a list."""
 
     per_class: Count | None
     fraction: Annotated[float, Field(gt=0.0, le=1.0)] | None
@@ -115,5 +115,5 @@ class SplitRecipe(Recipe):
         ]
         if len(given) != 1:
             named = ", ".join(given) or "none of them"
-            raise ValueError(f"give one of per_class, fraction, list_sha256; found {named}")
+            raise ValueError(f"expected one of per_class, fraction, list_sha256; got {named}")
         return self

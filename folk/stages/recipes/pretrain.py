@@ -12,7 +12,7 @@ from folk.stages.recipes.base import Encoder, Optim, Recipe, TrainingRuntime
 
 
 class WeightMatrix(Section):
-    """Weights of frequencies by how wrong they are."""
+    """Weights of frequencies by their error."""
 
     alpha: Positive
     log: bool
@@ -20,7 +20,7 @@ class WeightMatrix(Section):
 
 
 class Reconstruction(Section):
-    """Predict the frequencies that the filter removed, or what a degradation spoiled."""
+    """Reconstruction of removed frequencies, or of a degraded image."""
 
     filter_stage: Literal["before", "after"]  # the mean/std normalization
     clamp: bool
@@ -36,34 +36,32 @@ class Reconstruction(Section):
     @model_validator(mode="after")
     def _a_mean_spectrum_has_no_mask(self) -> "Reconstruction":
         if self.average_spectrum and self.region != "all":
-            raise ValueError(
-                "average_spectrum mixes images that hide different frequencies: region: all"
-            )
+            raise ValueError("average_spectrum mixes images with different masks; set region: all")
         return self
 
     @model_validator(mode="after")
     def _normalized_images_have_no_range(self) -> "Reconstruction":
         if self.filter_stage == "after" and self.clamp:
-            raise ValueError("filter_stage: after leaves no [0, 1] to clip to: clamp: false")
+            raise ValueError("filter_stage: after has no [0, 1] to clip to; set clamp: false")
         return self
 
     @model_validator(mode="after")
     def _one_norm_weighs_nothing(self) -> "Reconstruction":
         if self.form == "norm" and (self.weight_matrix is not None or self.average_spectrum):
             raise ValueError(
-                "form: norm has no weights and no mean spectrum: weight_matrix: null, "
+                "form: norm has no weights and no mean spectrum; set weight_matrix: null, "
                 "average_spectrum: false"
             )
         return self
 
 
 class Distillation(Section):
-    """Predict the teacher's output for the other view."""
+    """Distillation of the teacher's output for the other view."""
 
-    alpha: NotNegative  # weight beside the reconstruction's 1
+    alpha: NotNegative  # weight, relative to the reconstruction's 1
     reduce: Literal["sum", "mean"]  # of the two crossed terms
-    encoder: Literal["student", "teacher"]  # which one is measured; both are saved
-    teacher_view: Literal["full", "spatial"]  # spatial: cropped and flipped alone
+    encoder: Literal["student", "teacher"]  # the one that is evaluated; both are saved
+    teacher_view: Literal["full", "spatial"]  # spatial: cropped and flipped only
     feature: Literal["cls", "mean"]
     head: Literal["dino", "plain_mlp3"]
     norm_last_layer: bool  # of DINO's head: the gain of its last layer is fixed to 1
@@ -93,7 +91,7 @@ class Views(Section):
 
 
 class Method(Section):
-    """What is learned: from a filtered image, or from a degraded one."""
+    """Pre-training task, on a filtered or a degraded image."""
 
     filter: FilterSettings | None = None
     degradation: DegradationSettings | None = None
@@ -102,17 +100,17 @@ class Method(Section):
 
     @property
     def num_views(self) -> int:
-        """Views that are drawn of each image."""
+        """Number of views of each image."""
         return 1 if self.distillation is None else 2
 
     @property
     def has_spatial_views(self) -> bool:
-        """Whether each view comes a second time, cropped and flipped alone."""
+        """True if each view comes a second time, cropped and flipped only."""
         return self.distillation is not None and self.distillation.teacher_view == "spatial"
 
     @property
     def other_encoder(self) -> str | None:
-        """The one of student and teacher that is saved but not measured."""
+        """The one of student and teacher that is saved but not evaluated."""
         if self.distillation is None:
             return None
         return "student" if self.distillation.encoder == "teacher" else "teacher"
@@ -121,25 +119,25 @@ class Method(Section):
     def _one_way_to_spoil_an_image(self) -> "Method":
         if (self.filter is None) == (self.degradation is None):
             found = "none" if self.filter is None else "both"
-            raise ValueError(f"give one of 'filter' and 'degradation', found {found}")
+            raise ValueError(f"expected one of 'filter' and 'degradation', got {found}")
         return self
 
     @model_validator(mode="after")
     def _degradations_hide_nothing(self) -> "Method":
         if self.degradation is not None:
             if self.reconstruction.region != "all":
-                raise ValueError("a degradation removes no frequencies: reconstruction.region: all")
+                raise ValueError("a degradation has no mask; set reconstruction.region: all")
             if self.reconstruction.inverse != "real":
-                raise ValueError("a degradation has no inverse: reconstruction.inverse: real")
+                raise ValueError("a degradation has no inverse; set reconstruction.inverse: real")
             if self.reconstruction.filter_stage != "before":
-                raise ValueError("a degradation filters nothing: filter_stage: before")
+                raise ValueError("a degradation has no filter; set filter_stage: before")
             if self.distillation is not None:
-                raise ValueError("distillation needs a filter: set distillation to null")
+                raise ValueError("distillation needs a filter; set distillation: null")
         return self
 
 
 class PretrainRecipe(Recipe):
-    """How one encoder comes to be; without a method it is left as it was initialized."""
+    """Pre-training of one encoder; without a method it keeps its initial weights."""
 
     encoder: Encoder
     method: Method | None
@@ -151,10 +149,10 @@ class PretrainRecipe(Recipe):
     def _trained_or_not(self) -> "PretrainRecipe":
         if (self.method is None) != (self.optim is None):
             raise ValueError(
-                "give both 'method' and 'optim', or null for both (an untrained encoder)"
+                "expected both 'method' and 'optim', or null for both (an untrained encoder)"
             )
         if self.encoder.checkpoint is not None and self.method is not None:
             raise ValueError(
-                "encoder.checkpoint is taken as it is: set 'method' and 'optim' to null"
+                "encoder.checkpoint is not trained further; set 'method' and 'optim' to null"
             )
         return self

@@ -1,4 +1,4 @@
-"""What a person must bring before a study can run: archives, folders, lists, weights."""
+"""Files that the user provides for a study: archives, folders, lists, weights."""
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -9,27 +9,27 @@ from folk.stages.recipes.base import Recipe
 from folk.stages.recipes.prepare import PrepareRecipe, SplitRecipe
 from folk.stages.recipes.pretrain import PretrainRecipe
 
-UNPUBLISHED = "no digest is known to us"
+UNPUBLISHED = "no published digest"
 
 
 def archive_problems(entry: DataEntry, recipe: PrepareRecipe) -> list[str]:
-    """A line for everything that keeps a data set's entry and its recipe from fitting together."""
+    """List the mismatches between a data set's entry and its recipe."""
     wanted = {} if recipe.archive is None else recipe.archive.files
     problems = [
-        f"archives: a recipe of kind '{recipe.kind}' reads none named '{name}'"
+        f"archives: unknown archive '{name}' for a recipe of kind '{recipe.kind}'"
         + nearest(name, wanted)
         for name in entry.archives
         if name not in wanted
     ]
     problems += [
-        f"archives: '{name}' is missing; give the path of {file.file}"
+        f"archives: missing '{name}'; give the path of {file.file}"
         for name, file in wanted.items()
         if name not in entry.archives
     ]
     if recipe.kind == "folder" and entry.source is None:
-        problems.append("source is missing; give the folder of images")
+        problems.append("source: missing; give the folder of images")
     if recipe.kind != "folder" and entry.source is not None:
-        problems.append(f"source: a recipe of kind '{recipe.kind}' reads no folder; leave it out")
+        problems.append(f"source: a recipe of kind '{recipe.kind}' takes no folder; remove it")
     return problems
 
 
@@ -40,17 +40,17 @@ def missing_files(
     splits: Collection[str],
     rows: Collection[str] = (),
 ) -> list[str]:
-    """A line for each file or folder of the user that is not there.
+    """List the missing files and folders of the user.
 
     Args:
-        study: whose paths are looked at, from the current folder.
+        study: the study; its paths are relative to the current folder.
         recipes: by stage and name of the entry.
-        data: the data sets that are to be prepared.
-        splits: the splits that are to be made.
-        rows: the rows whose encoders are to be made, trained or taken from a checkpoint.
+        data: the data sets to prepare.
+        splits: the splits to make.
+        rows: the rows whose encoders are to be trained or loaded from a checkpoint.
 
     Returns:
-        path, what it is and, where one is known, the digest that its bytes must have.
+        path, description and, if known, the expected digest.
     """
     lines: list[str] = []
     for name in study.data:
@@ -67,7 +67,7 @@ def missing_files(
 def _missing_checkpoints(
     recipes: Mapping[tuple[str, str], Recipe], rows: Collection[str]
 ) -> Iterator[str]:
-    """A line for each file of weights, however many rows take it."""
+    """Yield a line for each missing file of weights, with all its rows."""
     of_file: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         recipe = recipes["pretrain", row]

@@ -1,4 +1,4 @@
-"""A study cut down to two updates of every stage: lengths and batches are cut, shapes are not."""
+"""Smoke study: two updates of every stage, with the original shapes."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,7 +17,7 @@ from folk.stages.recipes.load import RECIPES
 from folk.stages.recipes.prepare import PrepareRecipe, SplitRecipe
 from folk.stages.recipes.pretrain import PretrainRecipe
 
-BATCH = 2  # images: mixup wants an even number, and the statistics of a batch more than one
+BATCH = 2  # images: mixup needs an even number, and batch statistics more than one
 UPDATES = 2
 SHOTS = 1
 _EPOCH = {"optim.epochs": 1, "optim.batch": BATCH, "optim.warmup_epochs": 0.0}
@@ -37,15 +37,15 @@ def smoke_study(
     sources: Mapping[str, Mapping[str, Any]],
     lists: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """The values of a study file that runs what `cover` keeps, with the same recipes.
+    """Make the values of a study file that runs what `cover` keeps, with the same recipes.
 
     Args:
-        study: of the papers' size, as it is written.
+        study: the full-size study, as written.
         recipes: by stage and name of the entry, the study's own values laid over.
-        cover: what is kept.
-        name: of the new study.
-        sources: for each data set its `archives` or `source`, and in `set` what is in them.
-        lists: for each split its `list`, if it reads one, and `set`.
+        cover: the kept entries.
+        name: name of the new study.
+        sources: for each data set its `archives` or `source`, and their content in `set`.
+        lists: for each split its `list`, if any, and `set`.
     """
 
     def cut(stage: str, entry: str, overrides: Overrides) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def smoke_study(
 
 
 def cuts(recipe: Recipe) -> dict[str, Any]:
-    """Dotted keys and values that leave a recipe two updates with small batches."""
+    """Make dotted keys and values that reduce a recipe to two updates with small batches."""
     match recipe:
         case PretrainRecipe():
             return _pretrain_cuts(recipe)
@@ -120,34 +120,34 @@ def cuts(recipe: Recipe) -> dict[str, Any]:
 
 
 def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys and values of both; those of `above` come last, which decides."""
+    """Merge dotted keys and values; those of `above` come last and win."""
     return {key: value for key, value in below.items() if key not in above} | dict(above)
 
 
 def archive_values(recipe: PrepareRecipe, md5: Mapping[str, str], **held: Any) -> dict[str, Any]:
-    """What a data set's `set` says of stand-ins for its archives.
+    """Make the `set` of a data set with miniature archives.
 
     Args:
-        recipe: that reads archives.
-        md5: of the stand-ins, by the names of the archives.
-        held: classes, splits and images that they hold.
+        recipe: a recipe that reads archives.
+        md5: md5 of the miniatures, by the names of the archives.
+        held: their classes, splits and images.
     """
     assert recipe.archive is not None
-    # Where nobody has published a digest, none is checked of a stand-in either.
+    # Without a published digest, the miniature's is not checked either.
     known = [name for name, file in recipe.archive.files.items() if file.md5 is not None]
     digests = {f"archive.files.{name}.md5": md5[name] for name in known}
     return digests | {f"archive.{key}": value for key, value in held.items()}
 
 
 def split_values(recipe: SplitRecipe, list_sha256: str) -> dict[str, Any]:
-    """What a split's `set` says so that it finds its images among the few there are."""
+    """Make the `set` of a split on the few images of a miniature."""
     if recipe.list_sha256 is not None:
         return {"list_sha256": list_sha256}
     return {"per_class": 1} if recipe.per_class is not None else {"fraction": 1.0}
 
 
 def _pretrain_cuts(recipe: PretrainRecipe) -> dict[str, Any]:
-    # Nobody's weights are needed to see that the rest runs: the encoder starts untrained.
+    # External weights are not needed to test the rest: the encoder starts untrained.
     start = {} if recipe.encoder.checkpoint is None else {"encoder.checkpoint": None}
     if recipe.method is None:
         return start
@@ -155,14 +155,14 @@ def _pretrain_cuts(recipe: PretrainRecipe) -> dict[str, Any]:
         return {**_EPOCH, **_LOGGED}
     distillation = {
         "method.distillation.teacher_temperature_warmup_epochs": 0,
-        # The first update holds the last layer, the second one does not.
+        # The first update freezes the last layer, the second does not.
         "method.distillation.freeze_last_layer_epochs": 1 / UPDATES,
     }
     return {**_EPOCH, **distillation, **_LOGGED}
 
 
 def _written(entry: Any) -> dict[str, Any]:
-    """An entry as a study file has it."""
+    """Convert an entry to the form of a study file."""
     values: dict[str, Any] = entry.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return values
 
@@ -200,7 +200,7 @@ def _columns(
 
 
 def metric_left(metric: str, recipes: list[Recipe]) -> str:
-    """The metric itself, or what stands for it when the recipes' shots have been cut."""
+    """Return the metric, or its substitute after the recipes' shots have been reduced."""
     shots = [
         recipe.kshot.shots for recipe in recipes if isinstance(recipe, ProbeRecipe) and recipe.kshot
     ]

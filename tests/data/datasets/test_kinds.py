@@ -66,21 +66,21 @@ def test_labels_follow_wordnet_ids_and_not_the_numbers_of_the_devkit(tmp_path):
 def test_a_training_tar_that_lacks_a_class_is_refused(tmp_path):
     few = miniature.imagenet_images(WNIDS[:2])
 
-    with pytest.raises(InputError, match="no tar of 1 classes: n02085620"):
+    with pytest.raises(InputError, match="missing tars of 1 classes: n02085620"):
         look_into("imagenet", miniature.imagenet(tmp_path, train=few), 3)
 
 
 def test_a_training_tar_with_another_class_is_refused(tmp_path):
     other = miniature.imagenet_images((*WNIDS, "n99999999"))
 
-    with pytest.raises(InputError, match=r"n99999999\.tar: no class of the devkit"):
+    with pytest.raises(InputError, match=r"n99999999\.tar: unknown class"):
         look_into("imagenet", miniature.imagenet(tmp_path, train=other), 3)
 
 
 def test_validation_images_and_labels_that_differ_in_number_are_refused(tmp_path):
     archives = miniature.imagenet(tmp_path, val=miniature.validation_images(3))
 
-    with pytest.raises(InputError, match="3 images, the devkit has labels for 4"):
+    with pytest.raises(InputError, match=r"expected 4 images .*got 3"):
         look_into("imagenet", archives, 3)
 
 
@@ -89,7 +89,7 @@ def test_validation_images_and_labels_that_differ_in_number_are_refused(tmp_path
     [
         ({"data/meta.mat": b"nonsense"}, "unreadable tables"),
         ({"data/ILSVRC2012_validation_ground_truth.txt": b"9\n"}, "unreadable tables"),
-        ({"data/meta.mat": None}, r"no data/meta\.mat in it"),
+        ({"data/meta.mat": None}, r"missing data/meta\.mat"),
     ],
 )
 def test_a_devkit_without_sound_tables_is_refused(tmp_path, spoilt, message):
@@ -127,7 +127,7 @@ def test_a_truncated_image_is_refused_by_archive_and_name(tmp_path):
     train["n01443537"]["n01443537_2.JPEG"] = image()[:200]
     archives = miniature.imagenet(tmp_path, train=train)
 
-    where = r"img_train\.tar: n01443537\.tar: n01443537_2\.JPEG: not a whole image"
+    where = r"img_train\.tar: n01443537\.tar: n01443537_2\.JPEG: expected a whole image"
     with pytest.raises(InputError, match=where):
         prepared("imagenet", archives, tmp_path / "out", 3)
     assert not (tmp_path / "out/dataset.json").exists()
@@ -192,7 +192,9 @@ def test_an_annotation_that_does_not_fit_is_refused(tmp_path, marks):
     files["ADEChallengeData2016/annotations/validation/ADE_val_00000001.png"] = buffer.getvalue()
     archives = {"images": write_zip(tmp_path / "ade.zip", files)}
 
-    with pytest.raises(InputError, match=r"ADE_val_00000001\.png: (\(23, 16\) pixels|class 151)"):
+    with pytest.raises(
+        InputError, match=r"00001\.png: (expected .*got \(23, 16\)|invalid class 151)"
+    ):
         prepared("ade20k", archives, tmp_path / "out", 150)
 
 
@@ -244,7 +246,7 @@ def test_a_corruption_in_two_archives_is_refused(tmp_path):
         n: write_tar(tmp_path / f"{n}.tar", miniature.corrupted(["fog"])) for n in ("a", "b")
     }
 
-    with pytest.raises(InputError, match=r"'fog' also lies in .*a\.tar"):
+    with pytest.raises(InputError, match=r"duplicate corruption 'fog', also in .*a\.tar"):
         look_into("imagenet-c", archives, 3)
 
 
@@ -252,9 +254,9 @@ def test_other_numbers_than_the_recipe_names_are_refused_before_anything_is_read
     files = miniature.corrupted(["fog"]) | {"fog/3/n01440764/more.JPEG": b"no image"}
     archives = {"all": write_tar(tmp_path / "a.tar", files)}
 
-    with pytest.raises(InputError, match=r"5 splits, archive\.splits says 75"):
+    with pytest.raises(InputError, match=r"expected 75 splits .*got 5"):
         prepared("imagenet-c", archives, tmp_path / "out", 3, num_splits=75)
-    with pytest.raises(InputError, match=r"4 images of split 'fog-3', archive\.images says 3"):
+    with pytest.raises(InputError, match=r"expected 3 images of split 'fog-3' .*got 4"):
         prepared("imagenet-c", archives, tmp_path / "out", 3, expected={"each": 3})
     assert not (tmp_path / "out").exists()
 
@@ -282,14 +284,14 @@ def test_folders_of_v2_are_numbers_and_ten_comes_after_nine(tmp_path):
     assert [f"val/{label}/x.jpeg" for label in table.labels()] == table.keys()
     assert data.wnids is None
     assert positions_among(None, WNIDS, num_classes=3).tolist() == [0, 1, 2]
-    with pytest.raises(InputError, match=r"12 folders of classes, archive\.classes says 11"):
+    with pytest.raises(InputError, match=r"expected 11 class folders .*got 12"):
         look_into("imagenet-v2", {"images": path}, 11)
 
 
 def test_classes_that_were_not_trained_are_refused():
-    with pytest.raises(InputError, match=r"1 classes of the test data.*n09999999"):
+    with pytest.raises(InputError, match=r"1 unknown classes.*n09999999"):
         positions_among(["n09999999"], WNIDS, num_classes=1)
-    with pytest.raises(InputError, match="training data has no wnids"):
+    with pytest.raises(InputError, match="training data: missing wnids"):
         positions_among(WNIDS, None, num_classes=3)
 
 
@@ -298,5 +300,5 @@ def test_an_image_that_is_there_twice_is_refused(tmp_path):
     name = "imagenet-a/n01440764/1.jpg"
     path = write_tar(tmp_path / "a.tar", {name: image(), f"x/{name}": image(1)})
 
-    with pytest.raises(InputError, match="a second image of this name"):
+    with pytest.raises(InputError, match="duplicate image"):
         prepared("imagenet-a", {"images": path}, tmp_path / "out", 1)

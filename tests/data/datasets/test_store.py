@@ -166,7 +166,7 @@ def test_a_preparation_that_fails_leaves_an_older_data_set_as_it_was(source, tmp
 
 
 def test_too_few_images_make_no_data_set(source, tmp_path):
-    with pytest.raises(InputError, match=r"9 images of split 'train'.*says 10"):
+    with pytest.raises(InputError, match=r"10 images of split 'train'.*got 9"):
         run(source, tmp_path / "out", expected={"train": 10, "val": 4})
     assert not (tmp_path / "out/dataset.json").exists()
 

@@ -1,1 +1,1 @@
-"""One file for each concern of `verify`; each check reads the subject and yields findings."""
+"""Checks of `verify`, one file each; a check reads the subject and yields findings."""

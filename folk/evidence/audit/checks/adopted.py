@@ -1,4 +1,4 @@
-"""Results that were not computed here."""
+"""Check for results that were not computed here."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from folk.evidence.record.adopted import ADOPTED_NAME
 
 
 def check_adopted(subject: Subject) -> Iterator[Finding]:
-    """The records whose bytes came by pull; one that was made again here is adopted no more."""
+    """Report records whose files came by pull, unless they were made again here."""
     jobs = [
         job
         for path, job in subject.finished.items()

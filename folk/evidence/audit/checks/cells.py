@@ -1,4 +1,4 @@
-"""Whether cells.parquet says what evidence, study and published numbers give today."""
+"""Check of cells.parquet against results, study and published numbers."""
 
 import math
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from folk.evidence.results.published import Published, load_published
 from folk.evidence.study.study import Study
 
 CELLS_NAME = "cells.parquet"
-# What a cell takes from the study file, and from published.yaml, without looking at any result.
+# Fields of a cell from the study file, and from published.yaml, independent of results.
 _OF_STUDY = ("unit", "seeds", "finetune_seeds", "metric", "formula", "published_id")
 _OF_PUBLISHED = ("published_value", "published_printed", "published_certainty", "published_margin")
 _CLOSE = 1e-9  # relative; another machine may round the last bit differently
@@ -23,34 +23,34 @@ _CLOSE = 1e-9  # relative; another machine may round the last bit differently
 
 @dataclass
 class Derived:
-    """The cells as stored and as they come out today, and what is wrong with either."""
+    """Stored and recomputed cells, and their problems."""
 
     published: Published
     stored: dict[str, Cell] = field(default_factory=dict)
     today: dict[str, Cell] = field(default_factory=dict)
-    broken: dict[str, str] = field(default_factory=dict)  # cells whose evidence gives no number
+    broken: dict[str, str] = field(default_factory=dict)  # cells that cannot be recomputed
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def tampered(self) -> set[str]:
-        """Stored cells that the evidence contradicts."""
+        """Stored cells that the results contradict."""
         return {c for f in self.findings if f.word == "tampered" for c in f.cells}
 
     @property
     def trusted(self) -> list[Cell]:
-        """The cells that tables must have been made from."""
+        """Cells that the tables must have been made from."""
         lied = self.tampered
         return [self.today[i] if i in lied and i in self.today else c for i, c in
                 self.stored.items()]  # fmt: skip
 
 
 def check_cells(subject: Subject, accused: set[str]) -> Derived:
-    """Derive every cell again from predictions and metrics, and compare it with the stored one.
+    """Recompute every cell from predictions and metrics, and compare it with the stored one.
 
     Args:
         subject: the study.
-        accused: cells whose records or files were found wrong; what follows from that is not said
-            a second time of cells.parquet.
+        accused: cells with findings on their records or files; consequences for cells.parquet are
+            not reported again.
     """
     derived = Derived(load_published(subject.published))
     for cell, result in _again(subject, derived.published):
@@ -71,12 +71,12 @@ def check_cells(subject: Subject, accused: set[str]) -> Derived:
 
 
 def _again(subject: Subject, published: Published) -> Iterator[tuple[str, Cell | str]]:
-    """Each cell as it comes out today, or why it does not."""
+    """Yield each recomputed cell, or the error."""
     try:
         cells = cells_of(collect_cells(subject.study, subject.results, published))
         yield from ((cell.id, cell) for cell in cells)
     except InputError:
-        # One bad file must not hide the rest: each cell by itself, those that are quoted at once.
+        # One bad file must not hide the rest: each cell separately, all quoted ones at once.
         quoted = collect_cells(_quoted(subject.study), subject.results, published)
         yield from ((cell.id, cell) for cell in cells_of(quoted))
         for cell in subject.plan.cell_ids:
@@ -88,7 +88,7 @@ def _again(subject: Subject, published: Published) -> Iterator[tuple[str, Cell |
 
 
 def _only(study: Study, cell: str) -> Study:
-    """The study with one cell in its tables."""
+    """Reduce the study to one cell."""
     name, row, column = cell.split("/")
     table = study.tables[name]
     kept = {key: number for key, number in table.published.items() if key == f"{row}/{column}"}
@@ -99,7 +99,7 @@ def _only(study: Study, cell: str) -> Study:
 
 
 def _quoted(study: Study) -> Study:
-    """The study with none of its own rows."""
+    """Reduce the study to its quoted rows."""
     changes: dict[str, Any] = {"rows": [], "published": {}}
     tables = {name: table.model_copy(update=changes) for name, table in study.tables.items()}
     return study.model_copy(update={"tables": tables, "claims": {}})
@@ -161,7 +161,7 @@ def _published(subject: Subject, published: str, place: str, says: str, cell: st
 def _other(
     subject: Subject, place: str, says: str, cell: str, before: dict[str, Any], now: dict[str, Any]
 ) -> Finding:
-    """A stored cell that differs though nothing behind it was found wrong."""
+    """Judge a stored cell that differs without a finding on its inputs."""
     ids = dict(zip(before["parents"], before["parent_ids"], strict=True))
     moved = [
         Path(path)
@@ -174,7 +174,7 @@ def _other(
     for path in moved:
         job = subject.finished.get(path)
         if job is None or not made_since(job, others):
-            says = f"{place} was made from another record than stands here now: {says}"
+            says = f"{place} was made from another record than the current one: {says}"
             return Finding("tampered", path.as_posix(), says, (cell,))
     return Finding("stale", place, f"its evaluations were made again since: {says}", (cell,))
 
@@ -188,7 +188,7 @@ def _same(before: Any, now: Any) -> bool:
 
 
 def _shown(keys: list[str], before: dict[str, Any], now: dict[str, Any]) -> str:
-    """The difference that says most, a printed one where there is one."""
+    """Show the most informative difference, preferably a printed one."""
     printed = [key for key in keys if key.startswith(("printed", "published_printed"))]
     key = (printed or keys)[0]
-    return f"{key} is stored as {before[key]!r} and comes out as {now[key]!r}"
+    return f"{key} is stored as {before[key]!r}, recomputed as {now[key]!r}"

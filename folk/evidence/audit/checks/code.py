@@ -1,4 +1,4 @@
-"""Whether code, commit and environment are still those that the results were made with."""
+"""Check of code, commit and environment against the records."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ Key = TypeVar("Key")
 
 
 def check_code(subject: Subject) -> Iterator[Finding]:
-    """What moved since the results were made; one finding for all results made alike."""
+    """Report changes since the results were made; one finding for all results made alike."""
     yield from _fingerprints(subject)
     yield from _commits(subject)
     yield from _locks(subject)
@@ -27,7 +27,7 @@ def check_code(subject: Subject) -> Iterator[Finding]:
 
 
 def code_moved(subject: Subject) -> bool:
-    """Whether code or lock are known to have moved since any record was made."""
+    """Return True if code or lock have changed since any record was made."""
     return any(finding.word == "behind" for finding in check_code(subject))
 
 

@@ -1,4 +1,4 @@
-"""Whether DVC keeps the bytes that the records name."""
+"""Check of DVC's digests against the records."""
 
 import json
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ CACHE = Path(".dvc/cache/files/md5")
 
 
 def check_dvc(subject: Subject) -> Iterator[Finding]:
-    """Compare the md5 of each recorded output with the one in dvc.lock, where it stands there."""
+    """Compare the md5 of each recorded output with dvc.lock, if present there."""
     try:
         known = _locked(subject)
     except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError) as error:
-        yield Finding("tampered", LOCK.as_posix(), f"not readable as DVC's lock: {error}")
+        yield Finding("tampered", LOCK.as_posix(), f"invalid dvc.lock: {error}")
         return
     if known is None:
         return
@@ -34,7 +34,7 @@ def check_dvc(subject: Subject) -> Iterator[Finding]:
 
 
 def _locked(subject: Subject) -> dict[str, str] | None:
-    """Path and md5 of each of the study's files that dvc.lock names; None when it names none."""
+    """Read path and md5 of each of the study's files in dvc.lock; None without any."""
     if not LOCK.is_file():
         return None
     lock = yaml.safe_load(LOCK.read_text(encoding="utf-8"))

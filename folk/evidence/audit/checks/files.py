@@ -1,4 +1,4 @@
-"""Whether the bytes of every file are those that its record names."""
+"""Check of every file against the digest in its record."""
 
 import random
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ SMALL_BYTES = 2**20  # files up to this size are read even in a sample
 
 @dataclass(frozen=True)
 class Sample:
-    """How many of the large files are read, and the seed that chooses them."""
+    """Number of large files to read, and the seed that chooses them."""
 
     count: int
     seed: int
@@ -22,28 +22,28 @@ class Sample:
 
 @dataclass(frozen=True)
 class FilesRead:
-    """What came of reading the files."""
+    """Result of reading the files."""
 
     findings: list[Finding]
-    good: frozenset[Path]  # files whose bytes are those of their record
-    sha256: dict[Path, str | None]  # of every file that was read; None when that failed
+    good: frozenset[Path]  # files that match their record
+    sha256: dict[Path, str | None]  # of every file that was read; None if that failed
     bytes_read: int
     not_read: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Expected:
-    """What a record says of a file; `outside` when no job of the study made it."""
+    """Recorded size and digest of a file; `outside` if no job of the study made it."""
 
     size: int
     sha256: str
-    says: str  # where it is said
+    says: str  # the record and its role
     cells: tuple[str, ...]
     outside: bool
 
 
 def check_files(subject: Subject, sample: Sample | None) -> FilesRead:
-    """Read every file that a record names, once, and compare size and sha256."""
+    """Read every recorded file once, and compare size and sha256."""
     expected = dict(_expected(subject))
     findings: list[Finding] = []
     to_read: dict[Path, int] = {}
@@ -79,14 +79,14 @@ def check_files(subject: Subject, sample: Sample | None) -> FilesRead:
 def _expected(subject: Subject) -> Iterator[tuple[Path, _Expected]]:
     for job in subject.finished.values():
         for entry in job.inputs:
-            # A recipe is compared by its values: a comment in it changes bytes and no result.
+            # Recipes are compared by value: a comment changes the file but no result.
             if entry["sha256"] is None or entry["name"] == "pretrain-recipe":
                 continue
             path, outside = Path(entry["path"]), entry["record"] is None
             cells = subject.plan.cells(job.path)
             said = (entry["size"], entry["sha256"], f"{job.path} read it", cells, outside)
             yield path, _Expected(*said)
-    # The maker's word comes last, and so counts before that of readers.
+    # The maker's record comes last, and so takes precedence over readers.
     for job in subject.finished.values():
         cells = subject.plan.cells(job.path)
         for output in job.outputs:
@@ -97,7 +97,7 @@ def _expected(subject: Subject) -> Iterator[tuple[Path, _Expected]]:
 def _missing(path: Path, said: _Expected) -> Finding:
     says = f"not there; {said.says}"
     if said.outside:
-        # Archives of a hundred gigabytes are seldom where an auditor is.
+        # Archives of a hundred gigabytes are often not available to an auditor.
         return Finding("missing", path.as_posix(), f"{says}, not checked", said.cells, remark=True)
     return Finding("missing", path.as_posix(), says, said.cells)
 
@@ -111,6 +111,6 @@ def _skipped(sizes: dict[Path, int], sample: Sample | None) -> frozenset[Path]:
     if sample is None:
         return frozenset()
     large = sorted(path for path, size in sizes.items() if size > SMALL_BYTES)
-    # A string seeds alike in every version and process.
+    # A string gives the same seed in every version and process.
     chosen = random.Random(f"verify {sample.seed}").sample(large, min(sample.count, len(large)))
     return frozenset(large) - frozenset(chosen)

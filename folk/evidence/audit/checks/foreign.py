@@ -1,4 +1,4 @@
-"""Files in the study's results that nothing of the study accounts for."""
+"""Check for unknown files in the study's results."""
 
 import fnmatch
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from pathlib import Path
 from folk.evidence.audit.findings import Finding
 from folk.evidence.audit.subject import Subject
 
-# Patterns from the study's folder, as shells read them but that `*` reaches into folders: what the
-# workflow leaves without a record. Logs and mirrors are named here and not verified. DVC writes
-# `.gitignore`, which names what it stores.
+# Shell patterns below the study's folder, except that `*` matches `/`: unrecorded files of the
+# workflow. Logs and mirrors are allowed here and not verified. DVC writes `.gitignore` with the
+# files that it stores.
 PRODUCTS = (
     "cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html",
     "figures/*.svg", "metrics/*-s[0-9]*.json",
@@ -20,7 +20,7 @@ PRODUCTS = (
 
 
 def check_foreign(subject: Subject) -> Iterator[Finding]:
-    """Every file below the results that no record and no known product names."""
+    """Report every file below the results that is in no record and no known product."""
     known = {Path(o["path"]) for job in subject.finished.values() for o in job.outputs}
     known |= {*subject.finished, *subject.failed, *subject.unreadable}
     known |= {job.diff for job in subject.finished.values() if job.diff is not None}
@@ -32,7 +32,7 @@ def check_foreign(subject: Subject) -> Iterator[Finding]:
         place = path.relative_to(subject.results).as_posix()
         owner = subject.plan.owner(path)
         if owner is not None and owner / "record.json" not in subject.finished:
-            continue  # its record is missing or unreadable, which is said of the record
+            continue  # its record is missing or unreadable, which is reported for the record
         if not any(fnmatch.fnmatchcase(place, pattern) for pattern in PRODUCTS):
             says = "no record and no product of the workflow is this file"
             yield Finding("foreign", path.as_posix(), says)

@@ -1,7 +1,7 @@
-"""What the page says was checked when it was made, beside what the same check says today.
+"""Comparison of the page's stored checks with today's.
 
-Records, cells and tables give the rest of the page again, byte by byte. What was compared with the
-repository ages with it: of a study whose code moved, an honest page says less than one of today.
+The rest of the page is reproduced from records, cells and tables byte by byte. Comparisons with the
+repository become outdated with it: if the code changed, the page has other checks than today.
 """
 
 import contextlib
@@ -26,35 +26,35 @@ _MOVES: tuple[Word, ...] = ("tampered", "missing", "stale", "behind")
 
 @dataclass(frozen=True)
 class PageToday:
-    """How the page would tell its cells today, and whether it may have told them otherwise then."""
+    """Today's stories of the page's cells, and whether they may differ from the stored ones."""
 
     tell: Tell
-    may_differ: bool  # in what was checked: something was found that accounts for it
+    may_differ: bool  # in the checks: another finding explains it
 
     def only_checked(self, made: str, found: str) -> bool:
-        """Whether two pages differ in nothing but what was checked when they were made."""
+        """Return True if two pages differ only in their checks."""
         return without_checked(made) == without_checked(found)
 
 
 def page_today(
     subject: Subject, files: FilesRead, cells: Derived, causes: Iterable[Finding]
 ) -> PageToday:
-    """Tell the cells with the digests and records that the audit has read already.
+    """Make the cells' stories from the digests and records that the audit has read.
 
     Args:
         subject: the study.
         files: its files, read just now.
         cells: its cells, derived just now.
-        causes: everything that was found so far.
+        causes: all findings so far.
     """
     here, seal = Path.cwd(), seal_path(subject.results).as_posix()
     today = Today(recipe=subject.recipe)
-    # A sample leaves files out that the page had read, and they are not read for the page's sake.
+    # With a sample, files that the page had read may be unread; they are not read again.
     reading: Reading = "none" if files.not_read else "small"
     told = teller(subject.chain, subject.study, cells.published, today, reading, files.sha256)
 
     def tell(those: Sequence[Cell], evidence: Evidence) -> Stories:
-        # The page is made in a copy of the results; code, lock and recipes lie here.
+        # The page is made in a copy of the results; code, lock and recipes are here.
         with contextlib.chdir(here):
             return told(those, evidence)
 

@@ -1,7 +1,7 @@
-"""Whether tables, page and figures are what cells and evidence give when they are made again.
+"""Check of tables, page and figures by making them again.
 
-No record names these files. Tables are made again from the cells; everything else by making the
-whole report once more, in a temporary copy of the study's folder that is thrown away.
+These files are in no record. Tables are made again from the cells; all else by rendering the whole
+report in a temporary copy of the study's folder.
 """
 
 import contextlib
@@ -36,13 +36,13 @@ _SEPARATOR = {"md": "|", "tex": "&", "csv": ","}
 def check_products(
     subject: Subject, derived: Derived, page: PageToday, code_moved: bool
 ) -> Iterator[Finding]:
-    """Tables, page, figures and the summary of metrics.
+    """Check tables, page, figures and the summary of metrics.
 
     Args:
         subject: the study.
         derived: its cells.
-        page: how the page tells them today.
-        code_moved: whether other code or another environment is known to have made the study.
+        page: today's stories of the page.
+        code_moved: True if code or environment have changed since.
     """
     judge = _Judge(subject, derived, code_moved)
     yield from judge.cells()
@@ -53,7 +53,7 @@ def check_products(
 
 
 class _Judge:
-    """What it means that a product is, or is not, what comes out when it is made again."""
+    """Verdicts on products that do or do not match when made again."""
 
     def __init__(self, subject: Subject, derived: Derived, code_moved: bool) -> None:
         self._subject = subject
@@ -63,7 +63,7 @@ class _Judge:
         self._sealed = dict(subject.seal.files) if subject.seal is not None else {}
 
     def cells(self) -> Iterator[Finding]:
-        """cells.parquet, whose values were compared before: now its seal."""
+        """Check the seal of cells.parquet, whose values were compared before."""
         path = self._subject.results / CELLS_NAME
         if path.is_file():
             same = not self._derived.findings
@@ -73,7 +73,7 @@ class _Judge:
     def of(
         self, path: Path, same: bool | None, cells: tuple[str, ...], says: str = ""
     ) -> Iterator[Finding]:
-        """A finding for `path`, or none; `same` is None when it could not be made again."""
+        """Yield a finding for `path`, or none; `same` is None if it could not be made again."""
         sealed = self._sealed.pop(path.as_posix(), None)
         as_sealed = None if sealed is None else sha256_of(path) == sealed
         word: Word
@@ -89,7 +89,7 @@ class _Judge:
                 self._subject.not_checked.append(f"{path.as_posix()}: {why}")
             return
         elif path.name == CELLS_NAME:
-            return  # each cell was named
+            return  # each cell was reported
         elif self._study_moved:
             word, says = "stale", f"made before study or published numbers were changed: {says}"
         elif as_sealed:
@@ -103,7 +103,7 @@ class _Judge:
     def of_checks(
         self, path: Path, cells: tuple[str, ...], says: str, may_differ: bool
     ) -> Iterator[Finding]:
-        """A page that differs in what was checked when it was made, and in nothing else."""
+        """Yield the finding for a page that differs only in its checks."""
         sealed = self._sealed.get(path.as_posix())
         if sealed is not None and sha256_of(path) != sealed:
             yield from self.of(path, False, cells, says)
@@ -114,14 +114,14 @@ class _Judge:
             yield Finding("stale", path.as_posix(), says, cells)
 
     def rest(self) -> Iterator[Finding]:
-        """Sealed results of which nothing was said yet."""
+        """Check sealed results without a finding so far."""
         for name, sha256 in sorted(self._sealed.items()):
             path = Path(name)
-            # Study, recipes and published numbers lie outside: they are compared by value.
+            # Study, recipes and published numbers are outside: they are compared by value.
             if self._subject.results not in path.parents:
                 continue
             if not path.is_file():
-                yield Finding("missing", name, "sealed, and not there")
+                yield Finding("missing", name, "sealed, but missing")
             elif sha256_of(path) != sha256:
                 yield Finding("tampered", name, "other bytes than were sealed")
 
@@ -129,13 +129,13 @@ class _Judge:
 def _tables(subject: Subject, derived: Derived, judge: _Judge) -> Iterator[Finding]:
     cells = derived.trusted
     if not {cell.id for cell in cells} >= {*derived.today, *derived.broken}:
-        return  # cells.parquet is missing or of another study: said before
+        return  # cells.parquet is missing or of another study: reported before
     for view in table_views(subject.study, cells, derived.published):
         for form, render in _RENDERERS.items():
             path = subject.results / "tables" / f"{view.name}.{form}"
             ids = tuple(cell.id for cell in _views(view.rows))
             if not path.is_file():
-                yield Finding("missing", path.as_posix(), "not there; run `report`", ids)
+                yield Finding("missing", path.as_posix(), "missing; run `report`", ids)
                 continue
             found, expected = _text(path), render(view)
             reached, says = _difference(view, form, expected, found)
@@ -145,7 +145,7 @@ def _tables(subject: Subject, derived: Derived, judge: _Judge) -> Iterator[Findi
 def _difference(
     view: TableView, form: str, expected: str, found: str
 ) -> tuple[tuple[str, ...], str]:
-    """The cells whose fields differ between two texts of a table, and the first such field."""
+    """Find the cells whose fields differ between two texts of a table, and the first such field."""
     lines = list(zip(expected.splitlines(), found.splitlines(), strict=False))
     reached: list[str] = []
     said = ""
@@ -154,9 +154,9 @@ def _difference(
             continue
         pairs = zip(line.split(_SEPARATOR[form]), other.split(_SEPARATOR[form]), strict=False)
         fields = [(a.strip(), b.strip()) for a, b in pairs if a != b]
-        said = said or next((f"'{b}' stands where '{a}' belongs" for a, b in fields), "")
+        said = said or next((f"expected '{a}', got '{b}'" for a, b in fields), "")
         reached += _cells_of_line(view, line, [a for a, _ in fields])
-    return tuple(dict.fromkeys(reached)), said or "its text is another"
+    return tuple(dict.fromkeys(reached)), said or "its text differs"
 
 
 def _cells_of_line(view: TableView, line: str, fields: list[str]) -> list[str]:
@@ -175,11 +175,11 @@ def _views(rows: Sequence[RowView]) -> list[CellView]:
 def _report(
     subject: Subject, derived: Derived, today: PageToday, judge: _Judge
 ) -> Iterator[Finding]:
-    """The page, the figures and whatever else the report writes, made once more."""
+    """Check the page, the figures and all other files of the report by making them again."""
     every = tuple(subject.plan.cell_ids)
     page = subject.results / "report.html"
     if not page.is_file():
-        yield Finding("missing", page.as_posix(), "not there; run `report`", every)
+        yield Finding("missing", page.as_posix(), "missing; run `report`", every)
     if derived.broken or derived.tampered:
         yield from judge.of(page, None, ())
         return
@@ -188,20 +188,20 @@ def _report(
         if done_before or (path == page and not page.is_file()):
             continue
         if not path.is_file():
-            yield Finding("missing", path.as_posix(), "not there; run `report`")
+            yield Finding("missing", path.as_posix(), "missing; run `report`")
         elif path.suffix == ".parquet":
             yield from judge.of(path, _same_table(expected, path.read_bytes()), every)
         elif path == page:
             yield from _page(subject, derived, today, judge, expected)
         else:
-            yield from judge.of(path, path.read_bytes() == expected, (), "its bytes are others")
+            yield from judge.of(path, path.read_bytes() == expected, (), "its bytes differ")
 
 
 def _made_again(subject: Subject, tell: Tell) -> dict[Path, bytes]:
-    """What the report writes when it is rendered in a folder of links to the study's files.
+    """Render the report in a folder of links to the study's files, and return its files.
 
-    The page of an adopted study may have been rendered before or after the adoption, which it then
-    speaks of; the rendering that fits is given.
+    The page of an adopted study may have been rendered before or after the adoption, which it
+    mentions; the matching rendering is returned.
     """
     first = _rendered(subject, tell, without=ADOPTED_NAME)
     page = subject.results / "report.html"
@@ -217,7 +217,7 @@ def _rendered(subject: Subject, tell: Tell, without: str) -> dict[Path, bytes]:
     with tempfile.TemporaryDirectory(prefix="folk-verify-") as name:
         copy = Path(name)
         for folder, _, files in os.walk(subject.results):
-            if files:  # an empty folder may stand where the report has a file
+            if files:  # an empty folder may have the name of the report's file
                 (copy / folder).mkdir(parents=True, exist_ok=True)
             for file in files:
                 if file != without:
@@ -226,7 +226,7 @@ def _rendered(subject: Subject, tell: Tell, without: str) -> dict[Path, bytes]:
             if not path.is_absolute():
                 (copy / path).parent.mkdir(parents=True, exist_ok=True)
                 (copy / path).symlink_to(here / path)
-        # The page names files from the folder that the report runs in.
+        # Paths on the page are relative to the folder that the report runs in.
         with contextlib.chdir(copy):
             written = render_report(
                 subject.study,
@@ -246,7 +246,7 @@ def _page(
     made, found = expected.decode("utf-8"), _text(page)
     for path in (subject.study_path, subject.published):
         # The page prints digests of both files. Their values are compared elsewhere; a comment
-        # moves the digest and no value.
+        # changes the digest but no value.
         digest = sha256_of(path) or ""
         if digest not in found:
             line = next((x for x in made.splitlines() if digest in x), "")
@@ -261,7 +261,7 @@ def _page(
 
 
 def _lines_that_differ(derived: Derived, expected: str, found: str) -> tuple[tuple[str, ...], str]:
-    """The cells whose printed number is lost from a page, and the first line that differs."""
+    """Find the cells whose printed number is lost from a page, and the first line that differs."""
     pairs = zip(expected.splitlines(), found.splitlines(), strict=False)
     differ = [(line, other) for line, other in pairs if line != other]
     lost = [
@@ -270,16 +270,16 @@ def _lines_that_differ(derived: Derived, expected: str, found: str) -> tuple[tup
         if any(cell.printed in a and cell.printed not in b for a, b in differ)
     ]
     if not differ:
-        return tuple(derived.today), "it was cut or lengthened"
+        return tuple(derived.today), "its length changed"
     one, other = differ[0]
     start = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
     near = slice(max(start - 20, 0), start + 20)
-    says = f"'{_plain(other[near])}' stands where '{_plain(one[near])}' belongs"
+    says = f"expected '{_plain(one[near])}', got '{_plain(other[near])}'"
     return tuple(lost) or tuple(derived.today), says
 
 
 def _summaries(subject: Subject) -> Iterator[Finding]:
-    """metrics/<run>.json, which gathers numbers of the run's metrics.json files."""
+    """Check metrics/<run>.json, the summary of the run's metrics.json files."""
     measured: dict[str, dict[str, dict[str, float]]] = {}
     folders: dict[str, list[Path]] = {}
     for path, job in subject.planned.items():
@@ -300,7 +300,7 @@ def _summaries(subject: Subject) -> Iterator[Finding]:
         except (ValueError, AttributeError, TypeError):
             wrong = ["its form"]
         if wrong:
-            says = f"{', '.join(wrong[:3])} is not what the records say"
+            says = f"{', '.join(wrong[:3])} differs from the records"
             cells = subject.plan.cells(*folders.get(path.stem, ()))
             yield Finding("tampered", path.as_posix(), says, cells)
 
@@ -312,7 +312,7 @@ def _same_table(expected: bytes, found: bytes) -> bool:
     try:
         table = pq.ParquetFile(pa.BufferReader(found)).read()
     except (OSError, ValueError, pa.ArrowException):
-        return False  # no whole table
+        return False  # incomplete table
     return bool(table.equals(pq.ParquetFile(pa.BufferReader(expected)).read()))
 
 

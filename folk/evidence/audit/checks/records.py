@@ -1,4 +1,4 @@
-"""Whether the records are whole, unedited, at their place, and hang together."""
+"""Check of the records: complete, unedited, in place and consistent."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from folk.evidence.audit.subject import Subject
 
 
 def check_records(subject: Subject) -> Iterator[Finding]:
-    """Every record by itself, then every link between two of them."""
+    """Check every record, then every link between two of them."""
     for path, problem in subject.unreadable.items():
         yield Finding("tampered", path.as_posix(), problem, subject.plan.cells(path))
     for job in [*subject.finished.values(), *subject.failed.values()]:
@@ -23,10 +23,10 @@ def check_records(subject: Subject) -> Iterator[Finding]:
 
 
 def check_failed(subject: Subject) -> Iterator[Finding]:
-    """Jobs that did not end well, and the cells that they leave empty."""
+    """Report failed and interrupted jobs, and the cells that they leave empty."""
     for path, job in subject.failed.items():
         if job.record["study"] != subject.study.name:
-            continue  # said to be foreign
+            continue  # reported as foreign
         folder = folder_of(subject.results, job.record)
         later = folder / "record.json" in subject.finished
         error = job.record["error"] or {"type": "unknown", "message": ""}
@@ -38,10 +38,10 @@ def check_failed(subject: Subject) -> Iterator[Finding]:
 
 
 def made_since(job: Job, others: Iterable[Job]) -> bool:
-    """Whether a job started after all the others had ended, by what their records say.
+    """Return True if a job started after all the others had ended, by their records.
 
-    A record that differs from what others remember of it was either made again or edited. One that
-    was made again started later than whatever read its predecessor.
+    A record that differs from its id in others was either made again or edited. One that was made
+    again started later than all readers of its predecessor.
     """
     ends = [other.record["ended"] or other.record["started"] for other in others]
     return bool(job.id_holds and ends and job.record["started"] > max(ends))
@@ -60,12 +60,12 @@ def _alone(subject: Subject, job: Job) -> Iterator[Finding]:
         return
     folder = folder_of(subject.results, record)
     if folder != job.path.parent:
-        yield Finding("tampered", place, f"it stands here and speaks of {folder}", cells)
+        yield Finding("tampered", place, f"a record of another folder: {folder}", cells)
     elif folder not in subject.plan.jobs:
-        says = f"{subject.study_path} asks for no such job: it was left over, or left out"
+        says = f"no job of {subject.study_path}: it is left over, or excluded"
         yield Finding("foreign", place, says)
     elif record["seed"] != subject.plan.jobs[folder].seed:
-        says = f"it says seed {record['seed']}, its run is called '{record['run']}'"
+        says = f"seed {record['seed']} does not match its run '{record['run']}'"
         yield Finding("tampered", place, says, cells)
     elif record.get("finetune_seed") != subject.plan.jobs[folder].finetune_seed:
         found, asked = record.get("finetune_seed"), subject.plan.jobs[folder].finetune_seed
@@ -93,7 +93,7 @@ def _broken(subject: Subject, job: Job, link: Link) -> Finding:
 
 
 def _not_there(subject: Subject) -> Iterator[Finding]:
-    """The first missing jobs of each chain; what would have read them follows from that."""
+    """Report the first missing job of each chain; the rest follows from it."""
     given = {job.path for job in subject.finished.values()} | set(subject.unreadable)
     failed = {folder_of(subject.results, job.record) for job in subject.failed.values()}
     for folder, planned in subject.plan.jobs.items():
@@ -102,5 +102,5 @@ def _not_there(subject: Subject) -> Iterator[Finding]:
             continue
         if all(below / "record.json" in given for below in planned.reads):
             left = any(path.suffix != ".log" for path in folder.glob("*.*"))
-            says = "the record is gone, its files are still there" if left else "not run"
+            says = "the record is missing, its files exist" if left else "not run"
             yield Finding("missing", record.as_posix(), says, subject.plan.cells(folder))

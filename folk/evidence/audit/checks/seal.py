@@ -1,4 +1,4 @@
-"""Whether the records are those that were sealed; for tables and the page see `products`."""
+"""Check of the records against the seal; for tables and the page see `products`."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,15 +17,15 @@ def check_seal(subject: Subject) -> Iterator[Finding]:
     seal, every = subject.seal, tuple(subject.plan.cell_ids)
     if seal is None:
         if place.exists():
-            yield Finding("tampered", place.as_posix(), "not readable as a seal", every)
+            yield Finding("tampered", place.as_posix(), "invalid seal", every)
         else:
             yield Finding("missing", place.as_posix(), "not sealed", remark=True)
         return
     if seal.study != subject.study.name:
-        yield Finding("foreign", place.as_posix(), f"it seals the study '{seal.study}'")
+        yield Finding("foreign", place.as_posix(), f"seal of another study '{seal.study}'")
         return
     if not seal.holds:
-        yield Finding("tampered", place.as_posix(), "its digests are not its own: edited", every)
+        yield Finding("tampered", place.as_posix(), "its digests do not match: edited", every)
     yield from _records(subject, place, seal.records, subject.finished)
     yield from _records(subject, place, seal.failed, subject.failed)
 
@@ -37,26 +37,26 @@ def _records(
     for name, wanted in sealed.items():
         path = Path(name)
         if path in subject.unreadable:
-            continue  # said of the record itself
+            continue  # reported for the record
         job = jobs.get(path)
         if job is None:
-            says = f"the record {wanted[:12]} was sealed, and is not there"
+            says = f"the sealed record {wanted[:12]} is missing"
             yield Finding("missing", name, says, subject.plan.cells(_folder(subject, path)))
         elif job.id != wanted:
             cells = subject.plan.cells(folder_of(subject.results, job.record))
             again = made_since(job, same)
             says = "made again after the seal; seal the study again" if again else ""
-            says = says or f"the record {wanted[:12]} was sealed, {job.id[:12]} stands here"
+            says = says or f"expected the sealed record {wanted[:12]}, got {job.id[:12]}"
             yield Finding("stale" if again else "tampered", name, says, cells)
     for path, job in jobs.items():
         if path.as_posix() not in sealed and job.record["study"] == subject.study.name:
             cells = subject.plan.cells(folder_of(subject.results, job.record))
-            says = f"{place} does not hold it; seal the study again"
+            says = f"not in {place}; seal the study again"
             yield Finding("stale", path.as_posix(), says, cells)
 
 
 def _folder(subject: Subject, path: Path) -> Path:
-    """The job's own folder, for a record that stands there or in a folder of failed ones."""
+    """Return the job's folder for a record there or in a folder of failed ones."""
     stage, *rest = path.relative_to(subject.results).parts if _inside(subject, path) else ("",)
     return subject.results.joinpath(*rest[:-1]) if stage in ("work", "failed") else path.parent
 

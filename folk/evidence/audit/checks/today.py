@@ -1,4 +1,4 @@
-"""Whether results were made from what the study and its recipes say today."""
+"""Check of results against today's study and recipes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,11 +27,11 @@ def _differences(subject: Subject, job: Job) -> Iterator[str]:
     if sha256_of_json(today) != record["recipe_digest"]:
         yield f"the recipe was changed after the run: {_changed(record['recipe'], today)}"
     if record["scale"] != subject.study.scale:
-        yield f"made at scale '{record['scale']}', the study says '{subject.study.scale}'"
+        yield f"made at scale '{record['scale']}', the study has '{subject.study.scale}'"
     read = {_folder(subject, entry["path"]) for entry in job.inputs} - {None}
     if read != set(planned.reads):
         names = ", ".join(path.as_posix() for path in sorted(filter(None, read)))
-        yield f"made from {names or 'nothing'}, the study names other data, split or encoder"
+        yield f"made from {names or 'nothing'}, the study has other data, split or encoder"
     if planned.stage == "prepare":
         yield from _other_archives(subject, job)
 
@@ -46,7 +46,7 @@ def _changed(before: dict[str, Any], today: Any) -> str:
 
 
 def _folder(subject: Subject, path: str) -> Path | None:
-    """The folder of the study's job that a file of it belongs to; None for files from outside."""
+    """Return the folder of the job that a file belongs to; None for files from outside."""
     place = Path(path)
     if subject.results not in place.parents:
         return None
@@ -58,4 +58,4 @@ def _other_archives(subject: Subject, job: Job) -> Iterator[str]:
     recorded = {entry["name"]: entry for entry in job.inputs if entry["record"] is None}
     for name in archives:
         if f"archive {name}" not in recorded:
-            yield f"the study now names an archive '{name}', which was not read"
+            yield f"the study now has an archive '{name}', which was not read"

@@ -1,4 +1,4 @@
-"""Results of code that was not committed: named, and held to the changes kept beside them."""
+"""Check of results from uncommitted code against the stored changes."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from folk.evidence.audit.subject import Subject
 
 
 def check_uncommitted(subject: Subject) -> Iterator[Finding]:
-    """A remark for each result made with uncommitted changes, or what is wrong with its diff."""
+    """Remark on each result made with uncommitted changes, or report a problem of its diff."""
     for job in subject.finished.values():
         if job.diff is not None:
             yield _of(subject, job)
@@ -22,10 +22,10 @@ def _of(subject: Subject, job: Job) -> Finding:
     made = f"{job.path} was made with uncommitted changes"
     kept = kept_diff(diff, digest)
     if kept == "missing":
-        says = f"{made}, and they are not there: its code is not known"
+        says = f"{made}, which are missing: its code is not known"
         return Finding("missing", place, says, cells)
     if kept == "other":
-        return Finding("tampered", place, f"{made}; these are others than its record names", cells)
+        return Finding("tampered", place, f"{made}; these differ from its record", cells)
     if kept == "kept":
         says = f"{made} of commit {job.record['code']['commit'] or 'none'}, kept here"
         if b"new file " in diff.read_bytes():

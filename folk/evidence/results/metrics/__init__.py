@@ -1,1 +1,1 @@
-"""Numbers from stored predictions, never from a running model; numpy only."""
+"""Metrics from stored predictions, never from a running model; numpy only."""

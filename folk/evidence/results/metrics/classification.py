@@ -1,4 +1,4 @@
-"""Top-k accuracy, and the stored predictions it is computed from."""
+"""Top-k accuracy and stored predictions."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def write_predictions(
         logits: score of each class, any finite scale; equal scores rank the lower class first.
 
     Raises:
-        InputError: a score is not a number, or a label is no class.
+        InputError: a non-finite score, or an invalid label.
     """
     table = prediction_table(path, keys, labels, logits)
     with atomic_write(path) as temp:
@@ -36,21 +36,21 @@ def write_predictions(
 def prediction_table(
     path: Path, keys: list[str], labels: Integer[np.ndarray, "n"], logits: Float[np.ndarray, "n c"]
 ) -> pa.Table:
-    """The table that `write_predictions` writes; `path` is named in errors only.
+    """Make the table of `write_predictions`; `path` is used in errors only.
 
     Raises:
-        InputError: a score is not a number, or a label is no class.
+        InputError: a non-finite score, or an invalid label.
     """
     assert len(keys) == len(labels) == len(logits)
     if (row := _first_not_finite(logits)) is not None:
-        raise InputError(f"{path}: the scores of image '{keys[row]}' are not finite numbers")
+        raise InputError(f"{path}: non-finite scores of image '{keys[row]}'; train it again")
     num_classes = logits.shape[1]
     outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(outside):
         row = int(outside[0])
         raise InputError(
-            f"{path}: image '{keys[row]}' has label {labels[row]}, "
-            f"the predictor knows classes 0 to {num_classes - 1}"
+            f"{path}: invalid label {labels[row]} of image '{keys[row]}'; "
+            f"expected 0 to {num_classes - 1}"
         )
     kept = min(NUM_KEPT, num_classes)
     top = ranked(logits, kept)
@@ -66,22 +66,22 @@ def prediction_table(
 
 
 def ranked(logits: Float[np.ndarray, "n c"], k: int) -> Integer[np.ndarray, "n k"]:
-    """The k classes with the highest scores, best first; of equal scores the lower class first.
+    """Rank the k classes with the highest scores, best first; ties by class number.
 
     Raises:
-        InputError: a score is not a number, and any class would be as good as another.
+        InputError: a non-finite score.
     """
     if (row := _first_not_finite(logits)) is not None:
-        raise InputError(f"the scores of image {row} are not finite numbers; train it again")
-    # A stable sort: ties must not depend on the machine, or a number would not be repeatable.
+        raise InputError(f"predictions: non-finite scores of image {row}; train it again")
+    # A stable sort: ties must not depend on the machine.
     return np.argsort(-logits, axis=1, kind="stable")[:, :k].astype(np.int32)
 
 
 def read_predictions(path: Path) -> tuple[Integer[np.ndarray, "n"], Integer[np.ndarray, "n k"]]:
-    """Labels, and the kept classes of each image, best first.
+    """Read labels, and the kept classes of each image, best first.
 
     Raises:
-        InputError: the file is missing or is not a file of predictions, or a score is not a number.
+        InputError: missing or invalid file, or a non-finite score.
     """
     try:
         # Not `read_table`: it imports pandas, which costs every job more than a second.
@@ -91,26 +91,26 @@ def read_predictions(path: Path) -> tuple[Integer[np.ndarray, "n"], Integer[np.n
         top = table["top5"].combine_chunks()
         classes = numbers(top.flatten()).astype(np.int32).reshape(len(labels), -1)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not readable as predictions: {brief(error)}") from error
+        raise InputError(f"{path}: invalid predictions: {brief(error)}") from error
     if len(labels) == 0:
-        raise InputError(f"{path}: holds no prediction")
+        raise InputError(f"{path}: no predictions; make it again")
     if not finite:
-        raise InputError(f"{path}: holds scores that are not finite numbers; make it again")
+        raise InputError(f"{path}: non-finite scores; make it again")
     return labels, classes
 
 
 def hits(
     labels: Integer[np.ndarray, "n"], ranked: Integer[np.ndarray, "n k"], k: int
 ) -> Integer[np.ndarray, "n"]:
-    """1 where the true class is among the k best, else 0.
+    """Mark images whose true class is among the k best with 1, others with 0.
 
     With fewer than k classes stored because there are no more classes, all of them count.
 
     Raises:
-        InputError: k is below 1 or above what was kept.
+        InputError: k is below 1 or above the number of kept classes.
     """
     if not 1 <= k <= NUM_KEPT:
-        raise InputError(f"top-{k}: only the best 1 to {NUM_KEPT} classes are stored")
+        raise InputError(f"top-{k}: expected k from 1 to {NUM_KEPT}, the number of stored classes")
     found: np.ndarray = (ranked[:, :k] == labels[:, None]).any(axis=1).astype(np.int64)
     return found
 
@@ -118,12 +118,12 @@ def hits(
 def top_k_accuracy(
     labels: Integer[np.ndarray, "n"], ranked: Integer[np.ndarray, "n k"], k: int = 1
 ) -> float:
-    """Fraction in [0, 1] of images whose true class is among the k best.
+    """Compute the fraction in [0, 1] of images whose true class is among the k best.
 
     Args:
         labels: true classes.
-        ranked: classes by falling score, as `read_predictions` gives them.
-        k: how many guesses count.
+        ranked: classes by descending score, as from `read_predictions`.
+        k: number of classes that count.
     """
     return float(hits(labels, ranked, k).mean())
 

@@ -1,7 +1,7 @@
 """Columns of stored tables as numpy arrays, without pandas.
 
-Arrow's own `to_numpy`, and all that turns a Python value into one of Arrow's, imports pandas
-wherever it is installed: half a second that an auditor who asks for one number need not wait.
+Arrow's own `to_numpy`, and its conversion of Python values, imports pandas if installed, which
+takes half a second, too long for a query of one number.
 """
 
 import numpy as np
@@ -10,10 +10,10 @@ from jaxtyping import Num, Shaped
 
 
 def numbers(column: pa.Array | pa.ChunkedArray) -> Num[np.ndarray, "n"]:
-    """A column of numbers without gaps, in its own type, not to be written to.
+    """Return a column of numbers without nulls, in its own type, read-only.
 
     Raises:
-        ArrowException: it holds something else, or a gap.
+        ArrowException: other types, or a null.
     """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     found: np.ndarray = np.from_dlpack(array)
@@ -21,6 +21,6 @@ def numbers(column: pa.Array | pa.ChunkedArray) -> Num[np.ndarray, "n"]:
 
 
 def texts(column: pa.Array | pa.ChunkedArray) -> Shaped[np.ndarray, "n"]:
-    """A column of strings, as objects."""
+    """Return a column of strings, as objects."""
     found: np.ndarray = np.array(column.to_pylist(), dtype=object)
     return found

@@ -1,4 +1,4 @@
-"""Errors under corruption, as ImageNet-C and ImageNet-C-bar define them, from stored accuracies."""
+"""Corruption errors of ImageNet-C and ImageNet-C-bar, from stored accuracies."""
 
 import re
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ ALEXNET_ERROR = {
     "jpeg_compression": 60.6500,
 }
 ALEXNET_CLEAN_ERROR = 43.5
-# ImageNet-C brings four more; they have a CE and do not enter mCE.
+# ImageNet-C has four extras, with a CE but not part of mCE.
 ALEXNET_ERROR_EXTRA = {
     "gaussian_blur": 78.7108,
     "saturate": 65.8248,
@@ -54,7 +54,7 @@ Errors = Mapping[str, Mapping[int, float]]  # corruption -> severity -> top-1 er
 
 
 def corruption_error(corruption: str, errors: Mapping[int, float]) -> float:
-    """CE of one corruption: our error over AlexNet's, both summed over the five severities.
+    """Compute the CE of one corruption: our error over AlexNet's, summed over the five severities.
 
     Args:
         corruption: one of ImageNet-C's 15, or of its 4 extras.
@@ -66,7 +66,7 @@ def corruption_error(corruption: str, errors: Mapping[int, float]) -> float:
     Source: ImageNet-C, D. Hendrycks and T. Dietterich, hendrycks/robustness.
 
     Raises:
-        InputError: no corruption of that name, or a severity is missing.
+        InputError: unknown corruption, or a missing severity.
     """
     return mean_error(corruption, errors) / (_alexnet(corruption) / 100)
 
@@ -74,7 +74,7 @@ def corruption_error(corruption: str, errors: Mapping[int, float]) -> float:
 def relative_corruption_error(
     corruption: str, errors: Mapping[int, float], clean_error: float
 ) -> float:
-    """Relative CE: by how much the error grows over the clean one, ours over AlexNet's.
+    """Compute the relative CE: growth of the error over the clean one, ours over AlexNet's.
 
     Args:
         corruption: as in `corruption_error`.
@@ -89,7 +89,7 @@ def relative_corruption_error(
 
 
 def mce(errors: Errors) -> float:
-    """Mean CE over ImageNet-C's 15 corruptions; extras may be there and do not count.
+    """Compute the mean CE over ImageNet-C's 15 corruptions; extras do not count.
 
     Raises:
         InputError: one of the 15, or a severity, is missing.
@@ -99,7 +99,7 @@ def mce(errors: Errors) -> float:
 
 
 def relative_mce(errors: Errors, clean_error: float) -> float:
-    """Mean relative CE over the same 15.
+    """Compute the mean relative CE over the same 15.
 
     Raises:
         InputError: as `mce`.
@@ -111,45 +111,45 @@ def relative_mce(errors: Errors, clean_error: float) -> float:
 
 
 def mean_error(corruption: str, errors: Mapping[int, float]) -> float:
-    """Plain mean of the top-1 errors of one corruption over the five severities, in [0, 1].
+    """Average the top-1 errors of one corruption over the five severities, in [0, 1].
 
     Raises:
-        InputError: a severity is missing or is none.
+        InputError: a missing or invalid severity.
     """
     if set(errors) != set(SEVERITIES):
         found = ", ".join(map(str, sorted(errors)))
-        raise InputError(f"{corruption}: severities are {found}; 1 to 5 are needed, no more")
+        raise InputError(f"{corruption}: expected severities 1 to 5, got {found}")
     return _mean([errors[severity] for severity in SEVERITIES])
 
 
 def mean_error_over(errors: Errors) -> float:
-    """Plain mean over corruptions and severities, in [0, 1], as ImageNet-C-bar reports it.
+    """Average errors over corruptions and severities, in [0, 1], as for ImageNet-C-bar.
 
-    No AlexNet divides it: beside an mCE it is another quantity.
+    It is not divided by AlexNet's, so it is not comparable with an mCE.
 
     Raises:
-        InputError: nothing is there, or a severity is missing.
+        InputError: no corruption, or a missing severity.
     """
     if not errors:
-        raise InputError("a mean over corruptions needs at least one corruption")
+        raise InputError("corruptions: none to average; prepare at least one")
     return _mean([mean_error(name, by_severity) for name, by_severity in errors.items()])
 
 
 def robustness_metrics(path: Path) -> dict[str, float]:
-    """Every number of the `robustness` stage, from its stored predictions.
+    """Compute all metrics of the `robustness` stage from its stored predictions.
 
     Variants are named `clean`, `<set>`, `<group>/<corruption>-<severity>`, `fgsm` and `pgd`, where
     a group is a data set or `in-memory`.
 
     Returns:
-        fractions: `top1_<variant>` where nothing is corrupted; `error_<group>_<corruption>` and
-        their plain mean `error_<group>`; and where a group has ImageNet-C's 15 corruptions,
-        `ce_<group>_<corruption>`, `mce_<group>` and `relative_mce_<group>`, while its extras stay
-        out of the means. What is incomplete refuses to become a number.
+        fractions: `top1_<variant>` of uncorrupted images; `error_<group>_<corruption>` and their
+        plain mean `error_<group>`; and for a group with ImageNet-C's 15 corruptions,
+        `ce_<group>_<corruption>`, `mce_<group>` and `relative_mce_<group>`, whose means exclude
+        the extras. Incomplete groups are an error.
 
     Raises:
-        InputError: an unreadable file, a missing severity, a C-bar that is not whole, or
-            corruptions without clean images.
+        InputError: an unreadable file, a missing severity, an incomplete C-bar, or corruptions
+            without clean images.
     """
     accuracies = accuracy_of_variants(path)
     metrics: dict[str, float] = {}
@@ -165,7 +165,7 @@ def robustness_metrics(path: Path) -> dict[str, float]:
         whole = ALEXNET_ERROR.keys() <= errors.keys()
         absent = sorted(set(C_BAR) - errors.keys())
         if 0 < len(absent) < len(C_BAR):
-            raise InputError(f"{path}: '{group}' lacks {', '.join(absent)} of ImageNet-C-bar")
+            raise InputError(f"{path}: '{group}': missing {', '.join(absent)} of ImageNet-C-bar")
         means = {name: mean_error(name, found) for name, found in errors.items()}
         metrics |= {f"error_{group}_{name}": value for name, value in means.items()}
         counted = list(ALEXNET_ERROR) if whole else list(means)
@@ -175,13 +175,13 @@ def robustness_metrics(path: Path) -> dict[str, float]:
                 metrics[f"ce_{group}_{name}"] = corruption_error(name, errors[name])
             metrics[f"mce_{group}"] = mce(errors)
             if "clean" not in accuracies:
-                raise InputError(f"{path}: no clean predictions; relative mCE needs them")
+                raise InputError(f"{path}: missing clean predictions, needed for relative mCE")
             metrics[f"relative_mce_{group}"] = relative_mce(errors, 1.0 - accuracies["clean"])
     return metrics
 
 
 def corruption_split(name: str) -> tuple[str, int] | None:
-    """`gaussian_noise-3` as corruption and severity; None for another name."""
+    """Split `gaussian_noise-3` into corruption and severity; None for another name."""
     match = re.fullmatch(r"([a-z0-9_]+)-([1-5])", name)
     return (match[1], int(match[2])) if match else None
 
@@ -189,7 +189,9 @@ def corruption_split(name: str) -> tuple[str, int] | None:
 def _alexnet(corruption: str) -> float:
     known = ALEXNET_ERROR | ALEXNET_ERROR_EXTRA
     if corruption not in known:
-        raise InputError(f"ImageNet-C has no corruption '{corruption}'{nearest(corruption, known)}")
+        raise InputError(
+            f"unknown corruption '{corruption}' of ImageNet-C{nearest(corruption, known)}"
+        )
     return known[corruption]
 
 

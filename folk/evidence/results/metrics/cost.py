@@ -1,7 +1,7 @@
-"""Which numbers of what a method costs belong to one machine and one moment."""
+"""Metrics of the stage `cost` that depend on the machine."""
 
-# Memory differs between libraries and devices, time with all that runs beside it. They are evidence
-# of the machine in the record, and no published number may be called reproduced by them.
+# Memory differs between libraries and devices, time with the machine's load. They describe the
+# machine in the record, and are never compared with a published number.
 OF_ONE_MACHINE = frozenset(
     {
         "hours_total",

@@ -1,4 +1,4 @@
-"""How sure a number is: over seeds, and over the images it was measured on."""
+"""Confidence intervals over seeds and over images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from folk.evidence.core.errors import InputError
 
 @dataclass(frozen=True)
 class Interval:
-    """A range that holds the true value with the stated confidence."""
+    """Confidence interval."""
 
     low: float
     high: float
@@ -19,28 +19,28 @@ class Interval:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Arithmetic mean.
+    """Compute the arithmetic mean.
 
     Raises:
         InputError: there are no values.
     """
     if not values:
-        raise InputError("the mean of no values does not exist; at least one run must finish")
+        raise InputError("mean: no values; at least one run must finish")
     return float(np.mean(np.asarray(values, dtype=np.float64)))
 
 
 def deviation(values: Sequence[float]) -> float | None:
-    """Standard deviation of a sample (divided by n - 1); None for fewer than two values."""
+    """Compute the sample standard deviation (ddof 1); None for fewer than two values."""
     if len(values) < 2:
         return None
     return float(np.std(np.asarray(values, dtype=np.float64), ddof=1))
 
 
 def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval | None:
-    """Student's t interval for the mean over seeds; None for fewer than two seeds.
+    """Compute Student's t interval for the mean over seeds; None for fewer than two seeds.
 
-    It supposes that the values of seeds scatter about normally. With two seeds it is very wide
-    (12.7 standard errors at 95 %): that is what two seeds can say.
+    It assumes that values are normally distributed over seeds. With two seeds it is very wide (12.7
+    standard errors at 95 %).
 
     Args:
         values: one number per seed.
@@ -49,7 +49,7 @@ def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     spread = deviation(values)
     if spread is None:
         return None
-    import scipy.special  # scipy.stats would cost an auditor half a second more
+    import scipy.special  # scipy.stats takes half a second more to import
 
     reach = float(scipy.special.stdtrit(len(values) - 1, 0.5 + confidence / 2))
     center, half = mean(values), reach * spread / len(values) ** 0.5
@@ -58,14 +58,14 @@ def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
 
 @dataclass(frozen=True)
 class Scatter:
-    """Standard deviations of runs that were each measured several times; None where unknown."""
+    """Standard deviations of runs with several measurements each; None if unknown."""
 
     within: float | None  # of the measurements of one run, pooled over runs
-    between: float | None  # of runs, without what their measurements scatter
+    between: float | None  # of runs, without that of their measurements
 
 
 def nested_scatter(runs: Sequence[Sequence[float]]) -> Scatter:
-    """Split the scatter of a balanced nested sample by the method of moments.
+    """Split the variance of a balanced nested sample by the method of moments.
 
     The variance of the runs' means is that between runs plus that within a run over the number of
     its measurements; where chance makes the first less than the second, `between` is 0.
@@ -89,10 +89,10 @@ def nested_scatter(runs: Sequence[Sequence[float]]) -> Scatter:
 def difference_interval(
     above: Sequence[float], below: Sequence[float], confidence: float = 0.95
 ) -> Interval | None:
-    """Welch's t interval for mean(above) - mean(below); None when either has fewer than two seeds.
+    """Compute Welch's t interval for mean(above) - mean(below); None with fewer than two seeds.
 
-    The two samples may scatter differently and have different sizes; they are not paired, since a
-    seed means other draws in another method.
+    The samples may have different variances and sizes; they are not paired, since the same seed
+    gives other random numbers in another method.
 
     Args:
         above: one number per seed.
@@ -107,22 +107,22 @@ def difference_interval(
     gap = mean(above) - mean(below)
     errors = first**2 / len(above), second**2 / len(below)
     if sum(errors) == 0.0:
-        return Interval(gap, gap, confidence)  # no scatter at all: degrees of freedom are 0 / 0
+        return Interval(gap, gap, confidence)  # no variance: degrees of freedom are 0 / 0
     freedom = sum(errors) ** 2 / (
         errors[0] ** 2 / (len(above) - 1) + errors[1] ** 2 / (len(below) - 1)
     )
-    import scipy.special  # scipy.stats would cost an auditor half a second more
+    import scipy.special  # scipy.stats takes half a second more to import
 
     half = float(scipy.special.stdtrit(freedom, 0.5 + confidence / 2)) * sum(errors) ** 0.5
     return Interval(gap - half, gap + half, confidence)
 
 
 def wilson_interval(hits: int, total: int, confidence: float = 0.95) -> Interval:
-    """Interval of a fraction, such as a top-1 accuracy on `total` images.
+    """Compute Wilson's interval of a fraction, such as a top-1 accuracy on `total` images.
 
     Args:
-        hits: how many were right.
-        total: of how many.
+        hits: number of correct images.
+        total: number of images.
         confidence: in (0, 1).
 
     Raises:
@@ -131,14 +131,14 @@ def wilson_interval(hits: int, total: int, confidence: float = 0.95) -> Interval
     Source: E. B. Wilson, 1927, J. Am. Stat. Assoc. 22, 209-212, without continuity correction.
     """
     if total < 1 or not 0 <= hits <= total:
-        raise InputError(f"{hits} right of {total} is not a fraction")
+        raise InputError(f"invalid fraction: {hits} correct of {total}")
     import scipy.special
 
     z = float(scipy.special.ndtri(0.5 + confidence / 2))
     share = hits / total
     center = (share + z**2 / (2 * total)) / (1 + z**2 / total)
     half = z / (1 + z**2 / total) * (share * (1 - share) / total + z**2 / (4 * total**2)) ** 0.5
-    # In theory it lies in [0, 1] and holds the share; the last bits need not know.
+    # In theory it is in [0, 1] and contains the fraction; rounding may violate that.
     low, high = min(max(0.0, center - half), share), max(min(1.0, center + half), share)
     return Interval(low, high, confidence)
 
@@ -150,7 +150,7 @@ def bootstrap_interval(
     confidence: float = 0.95,
     resamples: int = 1000,
 ) -> Interval:
-    """Percentile bootstrap of a mean over images, drawn with replacement.
+    """Compute the percentile bootstrap of a mean over images, drawn with replacement.
 
     The same seed gives the same interval, so that a stored one can be checked.
 
@@ -158,13 +158,13 @@ def bootstrap_interval(
         per_image: one number per image, such as 1 for right and 0 for wrong.
         seed: of the draw.
         confidence: in (0, 1).
-        resamples: how many samples are drawn.
+        resamples: number of samples.
 
     Raises:
-        InputError: there are fewer than two images.
+        InputError: fewer than two images.
     """
     if len(per_image) < 2:
-        raise InputError("an interval over images needs at least two; one image never scatters")
+        raise InputError("bootstrap: expected at least two images, got one")
     means = resampled_means(
         per_image[:, None], generator=np.random.default_rng(seed), resamples=resamples
     )
@@ -183,7 +183,7 @@ def resampled_means(
     Args:
         per_image: d numbers of each image.
         generator: of the draw.
-        resamples: how many samples are drawn.
+        resamples: number of samples.
 
     Raises:
         InputError: there are no images.

@@ -1,4 +1,4 @@
-"""k nearest neighbors on frozen features."""
+"""k-NN classification of frozen features."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ def knn_class_scores(
     temperature: float,
     num_classes: int | None = None,
 ) -> Float[np.ndarray, "m c"]:
-    """Let the k most similar training images vote, each with weight exp(similarity / T).
+    """Score classes by votes of the k most similar training images, weighted exp(similarity / T).
 
     Similarity is the cosine: features are divided by their length first. Of equally similar
     images the earlier one counts.
@@ -28,21 +28,21 @@ def knn_class_scores(
     Args:
         train_features: features of the labeled images, any scale.
         train_labels: their classes.
-        test_features: features of the images to name.
+        test_features: features of the images to classify.
         k: number of voters; all of them when there are fewer.
-        temperature: T, about 0.07: smaller lets the nearest decide.
-        num_classes: width of the result; the largest label + 1 when left out.
+        temperature: T, about 0.07; smaller values favor the nearest.
+        num_classes: width of the result; None takes the largest label + 1.
 
     Returns:
-        the logarithm of each class's votes, so that the best stays best in float32 whatever T is;
-        a class without a vote gets a value below every class that has one.
+        the logarithm of each class's votes, which keeps the order in float32 for any T; a class
+        without a vote gets a value below every class that has one.
 
     Source: the weighted k-NN protocol of DINO, arXiv:2104.14294 section 4.1 (k 20, T 0.07), from
         arXiv:1805.01978 section 3.4. They sum the weights; we give the logarithm of that sum.
 
     Raises:
-        InputError: k or T is not positive, there is nothing to learn from, or a feature vector
-            has no direction (is zero or not finite).
+        InputError: k or T is not positive, there are no training images, or a feature vector is
+            zero or not finite.
     """
     (scores,) = knn_scores(
         train_features, train_labels, test_features, [k], temperature, num_classes
@@ -58,7 +58,7 @@ def knn_scores(
     temperature: float,
     num_classes: int | None = None,
 ) -> dict[int, Float[np.ndarray, "m c"]]:
-    """As `knn_class_scores` for several k, with the similarities computed once.
+    """Compute `knn_class_scores` for several k, with the similarities computed once.
 
     Returns:
         k -> scores.
@@ -67,9 +67,11 @@ def knn_scores(
         InputError: as `knn_class_scores`.
     """
     if min(ks) < 1 or temperature <= 0:
-        raise InputError(f"k-NN needs k >= 1 and temperature > 0, got {min(ks)} and {temperature}")
+        raise InputError(
+            f"k-NN: expected k >= 1 and temperature > 0, got {min(ks)} and {temperature}"
+        )
     if len(train_features) == 0:
-        raise InputError("k-NN has no labeled image to compare with")
+        raise InputError("k-NN: no labeled images; use a split with labels")
     assert len(train_features) == len(train_labels)
     classes = int(train_labels.max()) + 1 if num_classes is None else num_classes
     known, asked = _unit_length(train_features, "training"), _unit_length(test_features, "test")
@@ -77,7 +79,7 @@ def knn_scores(
     rows = max(1, BLOCK_SCORES // len(known))
     for start in range(0, len(asked), rows):
         similarity = asked[start : start + rows] @ known.T
-        # Whoever votes for a smaller k votes for the largest too.
+        # Neighbors for a smaller k are also neighbors for the largest.
         voters = _largest(similarity, min(max(ks), len(known)))
         similarity = np.take_along_axis(similarity, voters, axis=1)
         for k in ks:
@@ -88,7 +90,7 @@ def knn_scores(
 
 
 def knn_metrics(path: Path) -> dict[str, float]:
-    """`knn_top1_k<k>`, in [0, 1], from predictions whose variants are called by their k.
+    """Compute `knn_top1_k<k>`, in [0, 1], from predictions with k as the variant's name.
 
     Raises:
         InputError: an unreadable file.
@@ -105,13 +107,13 @@ def _votes(
 ) -> Float[np.ndarray, "b c"]:
     nearest = _largest(similarity, k)
     exponent = np.take_along_axis(similarity, nearest, axis=1).astype(np.float64) / temperature
-    # Relative to the nearest, so that exp neither overflows nor vanishes for the voters that count.
+    # Relative to the nearest, so that exp neither overflows nor vanishes for relevant votes.
     top = exponent.max(axis=1, keepdims=True)
     sums = np.zeros((len(similarity), classes))
     row = np.broadcast_to(np.arange(len(similarity))[:, None], nearest.shape)
     own = np.take_along_axis(labels, nearest, axis=1)
     np.add.at(sums, (row, own), np.exp(exponent - top))
-    # Without a vote: below the weakest voter there can be, at similarity -1.
+    # Without a vote: below the weakest possible vote, at similarity -1.
     lowest = -3.0 / temperature - np.log(k)
     with np.errstate(divide="ignore"):
         votes = np.where(sums > 0, np.log(sums) + top, lowest)
@@ -120,7 +122,7 @@ def _votes(
 
 
 def _largest(similarity: Float[np.ndarray, "b n"], k: int) -> Integer[np.ndarray, "b k"]:
-    """Columns of the k largest values of each row; of equal values the first ones."""
+    """Return the columns of the k largest values of each row; ties by column."""
     threshold = -np.partition(-similarity, k - 1, axis=1)[:, k - 1 : k]
     above, level = similarity > threshold, similarity == threshold
     missing = k - above.sum(axis=1, keepdims=True)
@@ -133,7 +135,7 @@ def _unit_length(features: Float[np.ndarray, "n d"], name: str) -> Float[np.ndar
     bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0))[:, 0])
     if len(bad):
         raise InputError(
-            f"{name} feature {int(bad[0])} is zero or not finite; k-NN needs a direction"
+            f"k-NN: {name} feature {int(bad[0])} is zero or not finite; check the encoder"
         )
     directions: np.ndarray = (features / lengths).astype(np.float32)
     return directions

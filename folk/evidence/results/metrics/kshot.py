@@ -1,4 +1,4 @@
-"""A few labeled images of each class, and a logistic regression on frozen features."""
+"""Few-shot logistic regression on frozen features."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ Center = Literal["feature", "image"]
 def draw_shots(
     labels: Integer[np.ndarray, "n"], shots: Sequence[int], seed: int
 ) -> dict[int, Integer[np.ndarray, "m"]]:
-    """Choose k images of each class for every k, the smaller choices inside the larger ones.
+    """Choose k images of each class for every k; smaller choices are subsets of larger ones.
 
     Args:
         labels: classes of all labeled images.
@@ -24,7 +24,7 @@ def draw_shots(
         seed: of the draw.
 
     Returns:
-        k -> places of the chosen images, rising.
+        k -> indices of the chosen images, ascending.
 
     Source: the lists of MSN, facebookresearch/msn: within one split 1 lies in 2 and 2 in 5.
 
@@ -37,8 +37,8 @@ def draw_shots(
     few = min(of_class, key=lambda c: len(of_class[c]))
     if len(of_class[few]) < max(shots):
         raise InputError(
-            f"kshot.shots: {max(shots)} images of each class are asked for, class {few} has "
-            f"{len(of_class[few])} labeled ones"
+            f"kshot.shots: expected {max(shots)} labeled images of each class, got "
+            f"{len(of_class[few])} of class {few}; lower it"
         )
     return {k: np.sort(np.concatenate([own[:k] for own in of_class.values()])) for k in shots}
 
@@ -58,15 +58,15 @@ def logistic_scores(
 
     What is minimized is the mean loss of the n labeled images plus
     `weight_decay` / n * ||w||^2 / 2, so `weight_decay` is MSN's lambda before its division by N.
-    iBOT does not divide its lambda by N: its value times n is the one to give here.
+    iBOT does not divide its lambda by N: pass its value times n here.
 
     Args:
         seen: features of the labeled images, any scale.
         labels: their classes.
-        unseen: features of the images to name.
+        unseen: features of the images to classify.
         num_classes: width of the result; a class without a labeled image gets the lowest score.
         weight_decay: lambda, above 0.
-        center: mean that is subtracted, see `prepared`.
+        center: the subtracted mean, see `prepared`.
         max_iterations: of the solver.
         tolerance: of the solver, on the largest entry of the gradient.
 
@@ -74,11 +74,11 @@ def logistic_scores(
         halves ||w||^2. We differ in the solver alone: L-BFGS of scikit-learn, the same minimum.
 
     Raises:
-        InputError: fewer than two classes are labeled, or a feature has no direction.
+        InputError: fewer than two labeled classes, or a zero or non-finite feature.
     """
     if len(np.unique(labels)) < 2:
-        raise InputError("kshot: images of at least two classes are needed")
-    from sklearn.linear_model import LogisticRegression  # a second: only who asks pays it
+        raise InputError("kshot: expected images of at least two classes; use a larger split")
+    from sklearn.linear_model import LogisticRegression  # takes a second to import
 
     known, asked = prepared(seen, unseen, center)
     # scikit-learn minimizes C * (sum of losses) + ||w||^2 / 2: ours times n / lambda.
@@ -86,7 +86,7 @@ def logistic_scores(
         C=1.0 / weight_decay, fit_intercept=False, max_iter=max_iterations, tol=tolerance
     ).fit(known, labels)
     found = model.decision_function(asked)
-    if found.ndim == 1:  # two classes share one line
+    if found.ndim == 1:  # two classes share one score
         found = np.stack([-found, found], axis=1)
     scores = np.full((len(asked), num_classes), found.min() - 1.0)
     scores[:, model.classes_] = found
@@ -94,7 +94,7 @@ def logistic_scores(
 
 
 def kshot_metrics(path: Path) -> dict[str, float]:
-    """`kshot_top1_<k>`, in [0, 1], from predictions whose variants are called `<k>/<split>`.
+    """Compute `kshot_top1_<k>`, in [0, 1], from predictions with variants `<k>/<split>`.
 
     Each is the mean over splits of the top-1 accuracy.
 
@@ -123,7 +123,7 @@ def prepared(
         facebookresearch/msn@4388dc1 calls it.
 
     Raises:
-        InputError: a feature is zero or not finite, or has no direction after centering.
+        InputError: a feature is zero or not finite, or zero after centering.
     """
     known, asked = seen.astype(np.float64), unseen.astype(np.float64)
     if center == "image":
@@ -139,6 +139,6 @@ def _unit(features: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0))[:, 0])
     if len(bad):
-        raise InputError(f"kshot: feature {int(bad[0])} is zero or not finite; it has no direction")
+        raise InputError(f"kshot: feature {int(bad[0])} is zero or not finite; check the encoder")
     directions: np.ndarray = features / lengths
     return directions

@@ -1,4 +1,4 @@
-"""Mean intersection over union and its relatives, from one confusion matrix per image."""
+"""mIoU, mAcc and aAcc, from one confusion matrix per image."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ IGNORED = 255
 
 @dataclass(frozen=True)
 class SegmentationScores:
-    """All as fractions in [0, 1]; the means leave out classes that stand in no annotation."""
+    """Scores as fractions in [0, 1]; means exclude classes without annotation."""
 
     miou: float
     macc: float
@@ -39,13 +39,13 @@ def confusion_of_image(
     for name, values in (("annotation", true), ("prediction", guess)):
         if values.size and (values.min() < 0 or values.max() >= num_classes):
             worst = int(values.max() if values.max() >= num_classes else values.min())
-            raise InputError(f"{name} holds class {worst}; there are 0 to {num_classes - 1}")
+            raise InputError(f"{name}: invalid class {worst}; expected 0 to {num_classes - 1}")
     counts = np.bincount(true * num_classes + guess, minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes)
 
 
 def scores(confusion: Integer[np.ndarray, "c c"]) -> SegmentationScores:
-    """Scores from the confusion matrix of a whole data set, summed over images.
+    """Compute scores from the confusion matrix of a whole data set, summed over images.
 
     IoU of a class is TP / (TP + FP + FN); mIoU is its mean over the classes that are annotated or
     predicted anywhere, mAcc the mean of TP / (TP + FN) over annotated classes, aAcc the fraction
@@ -59,7 +59,7 @@ def scores(confusion: Integer[np.ndarray, "c c"]) -> SegmentationScores:
     """
     matrix = confusion.astype(np.float64)
     if matrix.sum() == 0:
-        raise InputError("no pixel is annotated, so there is nothing to score")
+        raise InputError("segmentation: no annotated pixel; check the annotations")
     right = np.diag(matrix)
     annotated, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
     union = annotated + predicted - right
@@ -74,7 +74,7 @@ def scores(confusion: Integer[np.ndarray, "c c"]) -> SegmentationScores:
 
 
 def write_confusions(path: Path, keys: list[str], confusions: Integer[np.ndarray, "n c c"]) -> None:
-    """Store one confusion matrix an image: key, confusion (row by row, [true, predicted])."""
+    """Store one confusion matrix per image: key, confusion (row by row, [true, predicted])."""
     assert len(keys) == len(confusions)
     num_classes = confusions.shape[1]
     flat = pa.array(confusions.astype(np.int64).ravel())
@@ -87,10 +87,10 @@ def write_confusions(path: Path, keys: list[str], confusions: Integer[np.ndarray
 
 
 def read_confusions(path: Path) -> Integer[np.ndarray, "n c c"]:
-    """The matrices of `write_confusions`, in the order of the file.
+    """Read the matrices of `write_confusions`, in the order of the file.
 
     Raises:
-        InputError: the file is missing or is not a file of confusion matrices.
+        InputError: missing or invalid file.
     """
     try:
         table = pq.ParquetFile(path).read(["confusion"])
@@ -98,14 +98,14 @@ def read_confusions(path: Path) -> Integer[np.ndarray, "n c c"]:
         flat = numbers(table["confusion"].combine_chunks().flatten())
         matrices = flat.reshape(table.num_rows, num_classes, num_classes)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not readable as confusion matrices: {brief(error)}") from error
+        raise InputError(f"{path}: invalid confusion matrices: {brief(error)}") from error
     if len(matrices) == 0:
-        raise InputError(f"{path}: holds no confusion matrix")
+        raise InputError(f"{path}: no confusion matrix; make it again")
     return np.asarray(matrices, dtype=np.int64)
 
 
 def scores_of_file(path: Path) -> SegmentationScores:
-    """Scores, recomputed from a file of confusion matrices.
+    """Recompute scores from a file of confusion matrices.
 
     Raises:
         InputError: as `read_confusions` and `scores`.

@@ -1,4 +1,4 @@
-"""Predictions for many variants of images in one file: corrupted, attacked, or of another set."""
+"""Predictions of many image variants in one file: corrupted, attacked, or of other sets."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ _SCHEMA = pa.schema(
 
 
 class VariantWriter:
-    """Adds the predictions for one variant after another; see `write_variants`."""
+    """Writer of predictions, variant by variant; see `write_variants`."""
 
     def __init__(self, path: Path, writer: pq.ParquetWriter) -> None:
         self._path = path
@@ -50,10 +50,10 @@ class VariantWriter:
             logits: score of each class, any finite scale; equal scores rank the lower class first.
 
         Raises:
-            InputError: as `write_predictions`; or two variants have one name.
+            InputError: as `write_predictions`; or a duplicate variant.
         """
         if variant in self._names:
-            raise InputError(f"{self._path}: two sets of images are called '{variant}'")
+            raise InputError(f"{self._path}: duplicate variant '{variant}'; rename one set")
         self._names.add(variant)
         table = prediction_table(self._path, keys, labels, logits)
         names = pa.array([variant] * len(keys), pa.string())
@@ -62,7 +62,7 @@ class VariantWriter:
 
 @contextmanager
 def write_variants(path: Path) -> Iterator[VariantWriter]:
-    """Open the file; it takes its name when the block ends well, also without any variant."""
+    """Open the file; it is published when the block succeeds, even without variants."""
     with (
         atomic_write(path) as temp,
         pq.ParquetWriter(temp, _SCHEMA, compression="zstd") as writer,
@@ -71,19 +71,19 @@ def write_variants(path: Path) -> Iterator[VariantWriter]:
 
 
 def accuracy_of_variants(path: Path) -> dict[str, float]:
-    """Top-1 accuracy of each variant in [0, 1], in the order of the file.
+    """Compute the top-1 accuracy of each variant in [0, 1], in the order of the file.
 
     Raises:
-        InputError: the file is missing or is not a file of such predictions.
+        InputError: missing or invalid file.
     """
     right: dict[str, int] = {}
     total: dict[str, int] = {}
     try:
         with pq.ParquetFile(path) as file:
-            # By parts: ImageNet-C alone has 3.75 million images.
+            # In batches: ImageNet-C alone has 3.75 million images.
             for batch in file.iter_batches(columns=["variant", "label", "top5", "logits"]):
                 if not np.isfinite(numbers(pc.list_flatten(batch.column("logits")))).all():
-                    raise ValueError("holds scores that are not finite numbers; make it again")
+                    raise ValueError("non-finite scores; make it again")
                 best = pc.list_slice(batch.column("top5"), 0, 1)
                 hit = numbers(pc.list_flatten(best)) == numbers(batch.column("label"))
                 names = texts(batch.column("variant"))
@@ -92,7 +92,5 @@ def accuracy_of_variants(path: Path) -> dict[str, float]:
                     right[name] = right.get(name, 0) + int(hit[of_name].sum())
                     total[name] = total.get(name, 0) + int(of_name.sum())
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise InputError(
-            f"{path}: not readable as predictions of variants: {brief(error)}"
-        ) from error
+        raise InputError(f"{path}: invalid predictions of variants: {brief(error)}") from error
     return {name: right[name] / total[name] for name in total}
