@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from folk.cli.job import parse_settings
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import Document, parse_value, spelt_value
 from folk.evidence.core.yaml_text import DEEPEST
-from folk.evidence.results.published import load_published
+from folk.evidence.results.published import load_published, numbers_file
 from folk.evidence.study.study import load_study
 from folk.stages.recipes import load_recipe
 from tests.faults.table import fault
@@ -73,7 +74,7 @@ def test_a_file_that_is_no_study_is_refused_by_its_line(tmp_path, content, line)
     ("name", "line"),
     [
         ("tiyn.yaml", "tiyn.yaml: no such file; did you mean 'tiny'?"),
-        ("folder.yaml", "folder.yaml: is no file; give a YAML file"),
+        ("folder.yaml", "folder.yaml: expected a file"),
         ("x" * 300, "cannot be read: File name too long"),
         ("a\0b.yaml", "no such file"),
         ("a\nb.yaml", "a b.yaml: no such file"),
@@ -313,11 +314,12 @@ def test_a_study_named_like_another_is_refused(tmp_path, first):
 
 
 def published(tmp_path: Path, *changes: tuple[str, str]) -> Path:
-    text = Path("config/published.yaml").read_text(encoding="utf-8")
+    folder = shutil.copytree("config/published", tmp_path / "published")
+    path = numbers_file(folder)
+    text = path.read_text(encoding="utf-8")
     for old, new in changes:
         assert old in text, old
         text = text.replace(old, new, 1)
-    path = tmp_path / "published.yaml"
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -325,18 +327,16 @@ def published(tmp_path: Path, *changes: tuple[str, str]) -> Path:
 @fault("Config", "published numbers of a paper that is not there, or of one id",
        "all refused at once, by file and line")  # fmt: skip
 def test_what_is_wrong_with_published_numbers_is_told_at_once(tmp_path):
-    ids = re.findall(r"id: (\S+)", Path("config/published.yaml").read_text(encoding="utf-8"))
-    path = published(
-        tmp_path, (f"id: {ids[1]}\n", f"id: {ids[0]}\n"), ("    paper: folk\n", "    paper: odd\n")
-    )
+    first, second = "folk-t1-scratch-vits", "folk-t1-scratch-vitb"
+    path = published(tmp_path, (f"{second},", f"{first},"), (",folk,", ",odd,"))
 
     with pytest.raises(InputError) as caught:
-        load_published(path)
+        load_published(path.parent)
 
     lines = str(caught.value).splitlines()
     assert all(re.match(rf"{re.escape(str(path))}:\d+: ", line) for line in lines)
-    assert any("no paper is named 'odd'" in line for line in lines)
-    assert any(f"'{ids[0]}' stands there twice" in line for line in lines)
+    assert any("unknown paper 'odd'" in line for line in lines)
+    assert any(f"duplicate id '{first}'" in line for line in lines)
 
 
 @fault("Config", "a recipe's `base` that is no name, such as `../../secret`",

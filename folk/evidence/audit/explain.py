@@ -57,7 +57,7 @@ class Explainer:
             read and paths are shown.
         study: the study as it stands today.
         cells: the rows of its cells.parquet: what is printed.
-        published: config/published.yaml as it stands today.
+        published: the published numbers of today.
         today: code, lock and recipes to set beside those of then; code and lock of the chain's
             folder, and no recipes, when left out.
         reading: which files are hashed; see `FileStates`.

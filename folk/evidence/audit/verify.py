@@ -45,7 +45,7 @@ def verify(
         study: the study.
         study_path: the file it was read from.
         results: the study's own folder, such as results/demo.
-        published: the file of published numbers.
+        published: the folder of published numbers.
         recipes: today's values that decide a result, by stage and entry of the study.
         choices: which other values an assumed key could have had, as the report lists them.
         recipe: finds today's recipe, as the report sets it beside that of a record.

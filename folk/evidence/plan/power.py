@@ -1,7 +1,7 @@
 """What a study can find out: how likely its verdicts are to be conclusive, known before any run.
 
 Everything rests on one supposition: that the papers are exactly right, and that seeds scatter about
-their numbers normally, with the deviations of published.yaml. The rules are those of
+their numbers normally, with the deviations of config/published. The rules are those of
 `folk.evidence.results.verdicts`, applied to many simulated studies at once.
 """
 
@@ -159,7 +159,7 @@ def _quantile(freedom: np.ndarray | np.float64, confidence: float) -> np.ndarray
 
 
 def kind_of(study: Study, evaluation: str) -> Kind:
-    """What kind of number an evaluation gives, as published.yaml names it."""
+    """What kind of number an evaluation gives, as papers.yaml names it."""
     entry = study.evaluations[evaluation]
     if entry.stage == "finetune":
         return "full-labels" if entry.split is None else "few-labels"
