@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from yaml import MarkedYAMLError, YAMLError
 
 from folk.evidence.core.errors import InputError, nearest
-from folk.evidence.core.yaml_text import Keys, parsed
+from folk.evidence.core.yaml_loader import Keys, parsed
 
 
 class Section(BaseModel):

@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 
 from folk.evidence.core.errors import InputError, brief, nearest
 from folk.evidence.core.ranges import Positive
-from folk.evidence.core.yaml_model import Document, Keys, Section, checked, text_of
+from folk.evidence.core.yaml_loader import Keys
+from folk.evidence.core.yaml_model import Document, Section, checked, text_of
 
 Epoch = Literal["best", "last", "unknown"]
 # What kind of measurement a number is of.
