@@ -44,9 +44,9 @@ def test_files_that_the_readme_names_exist():
     assert [path for path in sorted(paths) if not Path(path).exists()] == []
 
 
-def test_the_citation_names_this_version_and_the_papers_as_published_yaml_does():
+def test_the_citation_names_this_version_and_the_papers_as_papers_yaml_does():
     cited = yaml.safe_load(Path("CITATION.cff").read_text())
-    papers = yaml.safe_load(Path("config/published.yaml").read_text())["papers"]
+    papers = yaml.safe_load(Path("config/published/papers.yaml").read_text())["papers"]
 
     assert cited["version"] == folk.__version__
     assert {"cff-version", "message", "title", "authors"} <= cited.keys()

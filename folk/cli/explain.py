@@ -35,7 +35,7 @@ def explain(
         bool, typer.Option("--shallow", help="do not hash files above 16 MB")
     ] = False,
     results: Results = Path("results"),
-    published: PublishedFile = Path("config/published.yaml"),
+    published: PublishedFile = Path("config/published"),
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
 ) -> None:
     """Show where a number came from, recompute it, and list what is established and what not.
@@ -76,7 +76,7 @@ def explainer_of(study: Path, results: Path, published: Path, shallow: bool) -> 
     Args:
         study: its file.
         results: the folder that holds the studies' results.
-        published: the file of published numbers.
+        published: the folder of published numbers.
         shallow: leave large files unread.
 
     Raises:

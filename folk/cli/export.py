@@ -31,7 +31,7 @@ def export(
         bool, typer.Option("--shallow", help="for a cell: do not hash files above 16 MB")
     ] = False,
     results: Results = Path("results"),
-    published: PublishedFile = Path("config/published.yaml"),
+    published: PublishedFile = Path("config/published"),
 ) -> None:
     """Write a study as a Provenance Run Crate, or the claim of one cell as JSON.
 

@@ -41,7 +41,7 @@ def plan(
             min=1e-9,
             help="with --power: deviation over seeds of one full fine-tuning, in points; other"
             " kinds in proportion",
-            show_default="published.yaml",
+            show_default="published",
         ),
     ] = None,
     sd_pretrain: Annotated[
@@ -55,7 +55,7 @@ def plan(
     trials: Annotated[
         int, typer.Option(min=100, help="with --power: simulated studies for each chance")
     ] = 10_000,
-    published: PublishedFile = Path("config/published.yaml"),
+    published: PublishedFile = Path("config/published"),
 ) -> None:
     """Print jobs, GPU-hours, disk, the longest chain and energy of a study; run nothing.
 

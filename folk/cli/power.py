@@ -11,7 +11,7 @@ from folk.evidence.plan.figures import Figure, total
 from folk.evidence.plan.power import PRETRAIN_SHARE, Deviations, Question, questions
 from folk.evidence.plan.power_tables import Answer, Power, power_tables
 from folk.evidence.results.compared import check_comparisons
-from folk.evidence.results.published import KINDS, Published, load_published
+from folk.evidence.results.published import KINDS, Published, load_published, papers_file
 from folk.evidence.study.study import Stage, Study
 
 
@@ -30,7 +30,7 @@ def print_power(
     Args:
         study: of the papers' size.
         planner: knows what a job takes.
-        published_path: the published numbers.
+        published_path: the folder of published numbers.
         deviation: of one full fine-tuning of one run, points; those of the file when None. The
             other kinds change in proportion.
         of_pretraining: the part of it that a pre-training makes, points.
@@ -69,7 +69,9 @@ def _deviations(
     said = published.seed_deviation
     missing = [kind for kind in KINDS if kind not in said]
     if missing:
-        raise InputError(f"{published.path}: seed_deviation: add {', '.join(missing)}")
+        raise InputError(
+            f"{papers_file(published.folder)}: seed_deviation: add {', '.join(missing)}"
+        )
     known = said["full-labels"].deviation
     one = known if deviation is None else deviation
     if of_pretraining is not None and of_pretraining > one:

@@ -12,7 +12,7 @@ from folk.evidence.study.study import load_study
 
 StudyFile = Annotated[Path, typer.Argument(help="study file, such as config/demo.yaml")]
 Results = Annotated[Path, typer.Option(help="folder that holds the studies' results")]
-PublishedFile = Annotated[Path, typer.Option(help="the papers' numbers")]
+PublishedFile = Annotated[Path, typer.Option(help="folder with the papers' numbers")]
 
 
 def from_here(path: Path) -> Path:

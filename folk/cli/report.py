@@ -12,7 +12,7 @@ from folk.evidence.study.study import load_study
 
 def report(
     study: StudyFile,
-    published: PublishedFile = Path("config/published.yaml"),
+    published: PublishedFile = Path("config/published"),
     results: Results = Path("results"),
 ) -> None:
     """Render the tables, figures and the page of a study from its records and predictions.
@@ -30,7 +30,7 @@ def report(
     study, published, results = map(from_here, (study, published, results))
     named = load_study(study)
     folder = results / named.name
-    log_clamped(clamp_future_mtimes([published, *folder.glob("*/**/record.json")]))
+    log_clamped(clamp_future_mtimes([*published.glob("*"), *folder.glob("*/**/record.json")]))
 
     today = Today(recipe=recipes_today(named, study))
     tell = teller(Chain(folder), named, load_published(published), today)

@@ -30,7 +30,7 @@ WORDS = "\n\n".join(
 def verify(
     study: StudyFile,
     results: Results = Path("results"),
-    published: PublishedFile = Path("config/published.yaml"),
+    published: PublishedFile = Path("config/published"),
     sample: Annotated[
         int | None,
         typer.Option(min=0, help="read only so many of the files above 1 MiB, chosen by --seed"),

@@ -25,11 +25,12 @@ from folk.evidence.results.metrics.classification import write_predictions
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
 from tests.audit.hand_made import finished  # noqa: F401 - a fixture
+from tests.published import write_published
 
 RESULTS = Path("results/toy")
 CELLS = RESULTS / "cells.parquet"
 CLAIMS = RESULTS / "claims.parquet"
-PUBLISHED = Path("config/published.yaml")
+PUBLISHED = Path("config/published")
 STUDY = """
 study: toy
 title: Toy
@@ -196,7 +197,7 @@ def scaffold(study: str, numbers: str) -> None:
         Path(package, "__init__.py").write_text("")
     Path("config").mkdir()
     Path("config/toy.yaml").write_text(study)
-    PUBLISHED.write_text(numbers)
+    write_published(PUBLISHED, numbers)
     Path("requirements.lock").write_text("torch==2\n")
     Path("images.tar").write_text("images")
 

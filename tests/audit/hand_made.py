@@ -35,9 +35,10 @@ def do(stage, run, inputs, output, text, evaluation=None, error=None):
 def finished(tmp_path, monkeypatch):
     """A data set, an encoder whose first try failed, an evaluation, and small results."""
     monkeypatch.chdir(tmp_path)
-    for name, text in (("config/demo.yaml", STUDY), ("config/published.yaml", "numbers: {}\n")):
-        Path(name).parent.mkdir(exist_ok=True)
-        Path(name).write_text(text)
+    Path("config/published").mkdir(parents=True)
+    Path("config/demo.yaml").write_text(STUDY)
+    Path("config/published/numbers.csv").write_text("id\n")
+    Path("config/published/papers.yaml").write_text("papers: {}\n")
     Path("requirements.lock").write_text("numpy==2\n")
     data = do("prepare", "scenes", {}, "dataset.json", "{}")
     with pytest.raises(RuntimeError):

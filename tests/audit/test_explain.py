@@ -9,6 +9,7 @@ from rich.console import Console
 from folk.evidence.audit.explain import explain_cell
 from folk.evidence.audit.narrate import in_one_line, narrate
 from folk.evidence.core.errors import InputError
+from folk.evidence.results.published import numbers_file
 from tests.audit.conftest import (
     CELLS,
     PUBLISHED,
@@ -199,11 +200,12 @@ def test_a_table_that_was_edited_is_contradicted_by_the_evidence(toy):
 
 
 def test_a_changed_published_number_is_named(toy):
-    PUBLISHED.write_text(PUBLISHED.read_text().replace("83.1", "83.9"))
+    numbers = numbers_file(PUBLISHED)
+    numbers.write_text(numbers.read_text().replace("83.1", "83.9"))
 
     found = toy.explain(FULL)
 
-    assert said(found.contradicted, "published_value 83.1, published.yaml gives 83.9")
+    assert said(found.contradicted, "published_value 83.1, config/published gives 83.9")
     assert not said(found.established, "is unchanged")
 
 

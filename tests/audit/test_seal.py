@@ -51,7 +51,7 @@ def test_a_seal_holds_every_record_failed_ones_too_and_the_small_results(finishe
     assert list(seal.failed) == [failure().as_posix()]
     assert list(seal.files) == [
         "results/demo/cells.parquet", "results/demo/tables/main.md", "config/demo.yaml",
-        "config/published.yaml", "requirements.lock",
+        "config/published/numbers.csv", "config/published/papers.yaml", "requirements.lock",
     ]  # fmt: skip
     assert seal.chain == chain_digest(seal.records, seal.failed)
     assert seal.parent is None

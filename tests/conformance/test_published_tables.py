@@ -84,7 +84,7 @@ PAPER = Path("config/paper.yaml")
 
 @pytest.fixture(scope="module")
 def published():
-    return load_published(Path("config/published.yaml"))
+    return load_published(Path("config/published"))
 
 
 @pytest.fixture(scope="module")

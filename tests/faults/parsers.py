@@ -27,7 +27,7 @@ from folk.evidence.record.record import OPEN_NAME, _earlier_starts, _last_step
 from folk.evidence.record.schema import read_record, record_id
 from folk.evidence.report.drawings import _histories
 from folk.evidence.results.evidence import read_json
-from folk.evidence.results.published import load_published
+from folk.evidence.results.published import load_published, numbers_file, papers_file
 from folk.evidence.study.study import load_study
 from folk.slurm import states
 from folk.slurm.driver_note import LOCKS, NOTES, describe_lock, leave_note
@@ -211,14 +211,14 @@ DATASET = {
 SUBMISSION = Submission(
     "17", "folk", "pretrain", "run=a", {"a": "d"}, "log", "w", 3, "2026-01-02T00:00:00+00:00"
 )
-PUBLISHED = """\
+NUMBERS = b"""\
+id,paper,table,row,column,metric,unit,printed,value,margin,certainty,epoch,source,note
+a,folk,1,r,c,top1,%,83.60,83.6,0.3,paper,last,page 9,"a, b"
+b,folk,1,r,d,top1,%,,,,unknown,,nowhere,
+"""
+PAPERS = """\
 certainty: {paper: read in the paper, unknown: nobody has seen it}
 papers: {folk: {title: FOLK, venue: ECCV 2024}}
-numbers:
-  - {id: a, paper: folk, table: "1", row: r, column: c, metric: top1, unit: "%", printed: "83.60",
-     value: 83.6, margin: 0.3, certainty: paper, source: page 9}
-  - {id: b, paper: folk, table: "1", row: r, column: d, metric: top1, unit: "%", printed: null,
-     value: null, margin: null, certainty: unknown, source: nowhere}
 statements:
   - {id: s, paper: folk, place: page 1, kind: order, says: it rises, numbers: [a], certainty: paper,
      source: page 1}
@@ -254,6 +254,16 @@ DOT = b"""digraph snakemake_dag {
 NOTE = {"host": "elsewhere", "pid": 7, "began": "12", "since": "2026-01-02"}
 
 
+def _numbers(path: Path) -> object:
+    papers_file(path.parent).write_text(PAPERS, encoding="utf-8")
+    return load_published(path.parent)
+
+
+def _papers(path: Path) -> object:
+    numbers_file(path.parent).write_bytes(NUMBERS)
+    return load_published(path.parent)
+
+
 def _note(path: Path) -> object:
     with chdir(path.parents[3]):
         LOCKS.mkdir(parents=True, exist_ok=True)
@@ -271,7 +281,8 @@ PARSERS = (
         mangled_yaml("base: demo-mfm\nassume: {optim.lr: none}\noptim: {lr: 2e-3, epochs: 3}\n"),
         _beside_its_base,
     ),
-    Parser("published", mangled_yaml(PUBLISHED), _file("published.yaml", load_published)),
+    Parser("published numbers", mangled(NUMBERS), _file("numbers.csv", _numbers)),
+    Parser("papers", mangled_yaml(PAPERS), _file("papers.yaml", _papers)),
     Parser("site", mangled_yaml(SITE), _file("cluster.yaml", load_site)),
     Parser(
         "setting", mangled(b"optim.epochs=[1, 2e-4]"), _text(lambda t: parse_settings([t, "a=1"]))

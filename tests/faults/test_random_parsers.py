@@ -25,7 +25,7 @@ def as_users_run_it():
 @fault(
     "Random",
     "any bytes, or a valid file with pieces cut out, put in or exchanged, in place of every file, "
-    "listing and argument that we read: study, recipe, published.yaml, site file, record, seal, "
+    "listing and argument that we read: study, recipe, published numbers, site file, record, seal, "
     "dataset.json, histories, notes about SLURM jobs, archives, lists, answers of SLURM, --set",
     "a value, or one line that refuses; never another exception, never a hang",
 )

@@ -1,6 +1,7 @@
 """Chances of verdicts agree with closed forms, with the rules themselves, and with known values."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,10 @@ import scipy.stats
 from folk.evidence.plan.power import Deviations, Measured, Question, questions
 from folk.evidence.results.claims import CONFIDENCE
 from folk.evidence.results.metrics.intervals import difference_interval, mean, seed_interval
-from folk.evidence.results.published import KINDS, load_published
+from folk.evidence.results.published import KINDS, load_published, papers_file
 from folk.evidence.results.verdicts import Step, order_verdict, verdict
 from folk.evidence.study.study import load_study
+from tests.published import write_published
 
 TRIALS = 40_000
 STEPS = (82.9, 83.2, 83.4)
@@ -147,8 +149,7 @@ numbers:
 
 def asked_of_toy(tmp_path):
     (tmp_path / "toy.yaml").write_text(NESTED)
-    (tmp_path / "published.yaml").write_text(NUMBERS)
-    published = load_published(tmp_path / "published.yaml")
+    published = load_published(write_published(tmp_path / "published", NUMBERS))
     assert published.seed_deviation["full-labels"].deviation == 0.1
     deviations = Deviations({"full-labels": 0.1, "few-labels": 0.4}, 0.5)
     return questions(load_study(tmp_path / "toy.yaml"), published, deviations)
@@ -179,7 +180,7 @@ def test_what_can_get_no_verdict_is_named_with_the_reason(tmp_path):
 
 
 def test_every_kind_of_number_has_a_deviation_with_its_basis():
-    said = load_published(Path("config/published.yaml")).seed_deviation
+    said = load_published(Path("config/published")).seed_deviation
 
     assert set(said) == set(KINDS)
     assert said["full-labels"].deviation == 0.085
@@ -224,14 +225,16 @@ def test_flags_change_what_is_assumed_and_the_text_says_it(tmp_path):
 
 
 def test_a_file_without_the_deviation_of_some_kind_is_refused(tmp_path):
-    text = Path("config/published.yaml").read_text()
+    shutil.copytree("config/published", tmp_path / "published")
+    papers = papers_file(tmp_path / "published")
+    text = papers.read_text()
     start, end = text.index("  segmentation:\n"), text.index("  robustness:\n")
-    (tmp_path / "published.yaml").write_text(text[:start] + text[end:])
+    papers.write_text(text[:start] + text[end:])
 
-    done = plan("config/paper.yaml", "--power", "--published", str(tmp_path / "published.yaml"))
+    done = plan("config/paper.yaml", "--power", "--published", str(tmp_path / "published"))
 
     assert done.returncode == 2
-    assert "seed_deviation: add segmentation" in done.stderr
+    assert "papers.yaml: seed_deviation: add segmentation" in done.stderr
 
 
 @pytest.mark.parametrize(

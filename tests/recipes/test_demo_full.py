@@ -101,7 +101,7 @@ def test_every_row_and_evaluation_is_shown_in_a_table():
 
 
 def test_every_published_number_may_stand_where_it_does():
-    check_comparisons(STUDY, load_published(CONFIG / "published.yaml"))
+    check_comparisons(STUDY, load_published(CONFIG / "published"))
 
     named = {wanted for table in STUDY.tables.values() for wanted in table.published.values()}
     assert {f"mfm-readme-{task}-vitb" for task in ("sr", "deblur", "denoise", "mfm")} <= named

@@ -24,7 +24,7 @@ CLASSES = ["zero", "one", "two", "three", "four"]
 SEEDS = (0, 1)
 FEW = ("few-a", "few-b", "few-c")
 NUM_VAL = 200
-PUBLISHED = Path(__file__).parents[2] / "config" / "published.yaml"
+PUBLISHED = Path(__file__).parents[2] / "config" / "published"
 
 STUDY = """
 study: toy

@@ -138,7 +138,7 @@ def test_rows_of_another_version_are_refused(tree, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("folk-order-t1-vitb", "folk-order-t1-vitbb", "claim 'order-full' asks .*folk-order-t1"),
+        ("folk-order-t1-vitb", "folk-order-t1-vitbb", "used by claim .order-full.*folk-order-t1"),
         ("source: folk-order-t1-vitb", "source: folk-no-gain-r50", "of kind 'order', its source"),
         ("folk-delta-few-com", "folk-delta-few-cmo", "did you mean 'folk-delta-few-com'"),
         ("folk-delta-few-com", "folk-t2-folk-300-avg", "claim 'gain-com-few' is in 'points'"),

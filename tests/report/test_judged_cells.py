@@ -10,6 +10,7 @@ from folk.evidence.results.claims import SCHEMA as CLAIMS_SCHEMA
 from folk.evidence.results.claims import judge_claims, read_claims, write_claims
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
+from tests.published import write_published
 
 STUDY = """
 study: toy
@@ -57,9 +58,8 @@ statements:
 def judge(tmp_path):
     """Judge the claims, given seeds by cell."""
     (tmp_path / "toy.yaml").write_text(STUDY)
-    (tmp_path / "published.yaml").write_text(PUBLISHED)
     study = load_study(tmp_path / "toy.yaml")
-    published = load_published(tmp_path / "published.yaml")
+    published = load_published(write_published(tmp_path / "published", PUBLISHED))
 
     def judged(**seeds):
         values = {

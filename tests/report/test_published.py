@@ -6,15 +6,18 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.results.published import load_published
 from tests.faults.table import fault
 
-HEAD = """
+PAPERS = """
 certainty: {code: read in code, unknown: not found}
 papers: {p: {title: T, authors: A, venue: V, arxiv: "1"}}
-numbers:
 """
-NUMBER = """
-  - {id: one, paper: p, table: T1, row: r, column: c, metric: top1, unit: "%", printed: "83.4",
-     value: 83.4, margin: 0.2, certainty: code, source: s}
-"""
+HEADER = "id,paper,table,row,column,metric,unit,printed,value,margin,certainty,epoch,source,note\n"
+NUMBER = 'one,p,T1,r,c,top1,%,83.4,83.4,0.2,code,,s,"a note, with a comma"\n'
+
+
+def write(folder, rows, papers=PAPERS, header=HEADER):
+    (folder / "papers.yaml").write_text(papers)
+    (folder / "numbers.csv").write_text(header + rows)
+    return folder
 
 
 def test_the_file_of_the_project_states_the_headline_numbers(published_path):
@@ -68,6 +71,16 @@ def test_a_printed_measure_covers_our_metrics_of_its_kind(published_path):
     assert not numbers["folk-t1-folk-300-vitb"].measures("top5_last")
 
 
+def test_an_empty_cell_is_no_value(tmp_path):
+    unseen = "two,p,T1,r,c,top1,%,,,,unknown,,s,\n"
+
+    numbers = load_published(write(tmp_path, NUMBER + unseen)).numbers
+
+    assert (numbers["two"].printed, numbers["two"].value, numbers["two"].margin) == (None,) * 3
+    assert (numbers["two"].epoch, numbers["two"].note) == ("unknown", "")
+    assert numbers["one"].note == "a note, with a comma"
+
+
 ORDER = """
 statements:
   - {id: rising, paper: p, place: T1, kind: order, says: s, numbers: [one, two], certainty: code,
@@ -80,54 +93,56 @@ statements:
     [
         ("[one, two]", "[two, one]", "do not rise"),
         ("[one, two]", "[one, tow]", "no number has the id 'tow'; did you mean 'two'"),
-        ("id: rising", "id: one", "'one' stands there twice"),
-        ("paper: p, place", "paper: q, place", "no paper is named 'q'"),
+        ("id: rising", "id: one", "duplicate id 'one'"),
+        ("paper: p, place", "paper: q, place", "unknown paper 'q'"),
     ],
 )
 def test_a_statement_that_its_numbers_contradict_is_refused(tmp_path, old, new, complaint):
-    path = tmp_path / "published.yaml"
-    two = NUMBER.replace("id: one", "id: two").replace("83.4", "83.5")
-    path.write_text(HEAD + NUMBER + two + ORDER)
-    assert load_published(path).statement("rising", "claim").numbers == ["one", "two"]
-    path.write_text(HEAD + NUMBER + two + ORDER.replace(old, new))
+    rows = NUMBER + NUMBER.replace("one", "two").replace("83.4", "83.5")
+    sound = load_published(write(tmp_path, rows, PAPERS + ORDER))
+    assert sound.statement("rising", "claim").numbers == ["one", "two"]
+    write(tmp_path, rows, PAPERS + ORDER.replace(old, new))
 
     with pytest.raises(InputError, match=complaint) as error:
-        load_published(path)
+        load_published(tmp_path)
 
-    assert f"{path}:" in str(error.value)
+    assert f"{tmp_path}/papers.yaml:6: " in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("certainty: code", "certainty: memory", "never a published number"),
-        ("certainty: code", "certainty: paper", "not explained on top"),
-        ("certainty: code", "certainty: unknown", "null exactly when"),
-        ("value: 83.4", "value: 84.3", "is not the value"),
-        ("value: 83.4", "value: null", "null exactly when"),
-        ("paper: p", "paper: q", "no paper is named 'q'"),
-        ("margin: 0.2", "margin: -0.2", "greater than 0"),
-        ("source: s", "sauce: s", "did you mean 'source'"),
+        (",code,", ",memory,", "never a published number"),
+        (",code,", ",paper,", "certainty: 'paper' is not explained in .*papers.yaml"),
+        (",code,", ",unknown,", "empty exactly when"),
+        (",code,", ",,", "certainty: this key is missing"),
+        (",83.4,83.4,", ",83.4,84.3,", "is not the value"),
+        (",83.4,83.4,", ",83.4,,", "empty exactly when"),
+        (",83.4,83.4,", ",83.4,much,", "value: .*valid number.*'much'"),
+        (",83.4,83.4,", ",nan,nan,", "value: .*finite number"),
+        (",p,", ",q,", "unknown paper 'q'"),
+        (",0.2,", ",-0.2,", "margin: .*greater than 0"),
+        (",s,", ",", "expected 14 cells, got 13"),
+        ('comma"', 'comma" x', "not readable as CSV"),
+        ("one,", "two,", "duplicate id 'two'"),
     ],
 )
 def test_a_number_that_contradicts_itself_is_refused_with_file_and_line(
     tmp_path, old, new, complaint
 ):
-    path = tmp_path / "published.yaml"
-    path.write_text(HEAD + NUMBER.replace(old, new))
+    first = NUMBER.replace("one", "two")
+    write(tmp_path, first + NUMBER.replace(old, new, 1))
 
-    with pytest.raises(InputError, match=complaint) as error:
-        load_published(path)
-
-    assert f"{path}:" in str(error.value)
+    with pytest.raises(InputError, match=rf"numbers\.csv:3: .*{complaint}"):
+        load_published(tmp_path)
 
 
-def test_an_id_that_stands_there_twice_is_refused(tmp_path):
-    path = tmp_path / "published.yaml"
-    path.write_text(HEAD + NUMBER + NUMBER)
+@pytest.mark.parametrize("header", ["", HEADER.replace("source", "sauce"), f"\n{HEADER}"])
+def test_a_table_of_other_columns_is_refused(tmp_path, header):
+    write(tmp_path, NUMBER, header=header)
 
-    with pytest.raises(InputError, match="'one' stands there twice"):
-        load_published(path)
+    with pytest.raises(InputError, match=r"numbers\.csv:1: expected the columns id,paper,"):
+        load_published(tmp_path)
 
 
 @fault("Config", "a cell or claim of a published number that is not there",

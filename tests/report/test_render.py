@@ -251,7 +251,7 @@ def test_the_foot_of_the_page_holds_digests_and_the_commit(untouched):
     foot = text[text.index("<footer") :]
     assert "c0ffee" in foot
     assert "ab" * 32 in foot
-    assert len(re.findall(r">[0-9a-f]{64}<", foot)) == 6
+    assert len(re.findall(r">[0-9a-f]{64}<", foot)) == 7
 
 
 def save_examples(tree, run, names, seed=0):

@@ -25,7 +25,7 @@ from folk.evidence.audit.verify import verify
 from folk.evidence.record.record import open_record
 from folk.evidence.record.schema import record_id
 from folk.evidence.report.render import render_report
-from folk.evidence.results.published import load_published
+from folk.evidence.results.published import load_published, numbers_file
 from folk.evidence.study.study import load_study
 from folk.stages.recipes.choices import other_choices
 from folk.stages.recipes.named import values_today
@@ -34,7 +34,7 @@ from tests.faults.table import fault
 pytestmark = pytest.mark.slow
 
 TINY = Path("results/tiny")
-STUDY, PUBLISHED = Path("config/tiny.yaml"), Path("config/published.yaml")
+STUDY, PUBLISHED = Path("config/tiny.yaml"), Path("config/published")
 MAIN = ("full", "avg", "knn", "linear", "miou", "kshot", "contrast", "pgd")
 OF_FOLK = {f"main/folk/{column}" for column in MAIN}
 OF_SCRATCH = {f"main/scratch/{column}" for column in MAIN}
@@ -344,14 +344,13 @@ def test_a_published_number_that_was_changed_is_named(study):
     )  # fmt: skip
     report()
     assert wrong(audit()) == {}
-    text = PUBLISHED.read_text()
-    (entry,) = re.findall(r"- id: folk-t1-folk-300-vitb\n(?:    ?.*\n)+?(?=  - id|\n|\Z)", text)
-    printed = re.search(r"printed: \"?([\d.]+)\"?", entry).group(1)
-    PUBLISHED.write_text(text.replace(entry, entry.replace(printed, "84.4")))
+    numbers = numbers_file(PUBLISHED)
+    (row,) = re.findall("^folk-t1-folk-300-vitb,.*", numbers.read_text(), re.MULTILINE)
+    replace_in(numbers, row, row.replace("83.4,83.4", "84.4,84.4"))
 
     found = wrong(audit())
 
-    assert found["stale", "config/published.yaml"] == {"main/folk/full"}
+    assert found["stale", "config/published/numbers.csv"] == {"main/folk/full"}
     assert {word for word, _ in found} == {"stale"}
 
 

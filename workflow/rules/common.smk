@@ -32,7 +32,7 @@ from folk.stages.recipes.named import recipe_file, recipe_of
 from folk.stages.recipes.official import changed_digests
 from folk.stages.recipes.provide import archive_problems, missing_files
 from folk.evidence.results.compared import check_comparisons
-from folk.evidence.results.published import load_published
+from folk.evidence.results.published import load_published, published_files
 from folk.evidence.study.study import load_study
 from folk.evidence.core.yaml_model import spelt_value
 from snakemake.exceptions import WorkflowError
@@ -113,7 +113,7 @@ try:
     site = load_site()
     # Jobs on a cluster read this file again; what the driver has checked stays so.
     if workflow.is_main_process:
-        check_comparisons(study, load_published(Path("config/published.yaml")))
+        check_comparisons(study, load_published(Path("config/published")))
 except InputError as error:
     refuse(error)
 recipes = checked_recipes()
@@ -216,11 +216,11 @@ def adopted_otherwise(stage, wildcards):
 
 def published_path(wildcards):
     """Input function: the papers' numbers; tables that were adopted count them as `recipe_path`."""
-    path = "config/published.yaml"
+    paths = [str(path) for path in published_files(Path("config/published"))]
     held = read_seal(seal_path(Path("results", study.name))) if adopted else None
-    now = {name: digest_file(Path(name)).sha256 for name in (study_file, path)}
+    now = {name: digest_file(Path(name)).sha256 for name in (study_file, *paths)}
     same = held is None or all(held.files.get(name) == digest for name, digest in now.items())
-    return ancient(path) if same else path
+    return ancient(paths) if same else paths
 
 
 def pretrain_recipe_path(wildcards):
@@ -410,5 +410,6 @@ def table_values(wildcards):
     """
     parts = {"title", "scale", "encoders", "exclude", "tables", "claims"}
     said = study.model_dump(mode="json", include=parts)
-    published = Path("config/published.yaml").read_text(encoding="utf-8")
+    files = published_files(Path("config/published"))
+    published = [path.read_text(encoding="utf-8") for path in files]
     return json.dumps([said, published], sort_keys=True)

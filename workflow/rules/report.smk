@@ -62,7 +62,7 @@ rule report:
     message:
         "Rendering the tables of {study.name}"
     shell:
-        "python -m folk report {params.study} --published {input.published} > {log} 2>&1"
+        "python -m folk report {params.study} > {log} 2>&1"
 
 
 rule track:

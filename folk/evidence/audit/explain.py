@@ -56,7 +56,7 @@ class Explainer:
         chain: the study's records. Its root must be the current folder, the base of all paths.
         study: today's study.
         cells: the rows of its cells.parquet: what is printed.
-        published: today's config/published.yaml.
+        published: today's published numbers.
         today: today's code, lock and recipes; None takes code and lock of the chain's folder, and
             no recipes.
         reading: which files are hashed; see `FileStates`.

@@ -119,7 +119,7 @@ def _compare(
     for key in {**before, **now}:
         was, gives = before.get(key), now.get(key)
         if not alike(was, gives):
-            giver = "published.yaml gives" if key.startswith("published_") else "the cells give"
+            giver = "config/published gives" if key.startswith("published_") else "the cells give"
             said.contradict(f"{CLAIMS_FILE} says {key} {was!r}, {giver} {gives!r}")
 
 

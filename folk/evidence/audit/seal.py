@@ -17,12 +17,13 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import write_json
 from folk.evidence.core.json_file import read_keys, typed
 from folk.evidence.record.failures import FAILED
+from folk.evidence.results.published import published_files
 from folk.evidence.study.study import Study
 
 FORMAT = 1
 SEAL_NAME = "seal.json"
 RESULT_FILES = ("cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html")
-OUTSIDE = (Path("config/published.yaml"), Path("requirements.lock"))
+OUTSIDE = (*published_files(Path("config/published")), Path("requirements.lock"))
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Statements:
         if derived is not None:
             before = len(self.contradicted)
             for key, was, now in _differences(cell, derived):
-                giver = "published.yaml" if key.startswith("published_") else "the evidence"
+                giver = "config/published" if key.startswith("published_") else "the evidence"
                 self.contradict(f"cells.parquet has {key} {was!r}, {giver} gives {now!r}")
             if len(self.contradicted) == before and not cell.quoted:
                 self._establish_number(cell, runs)
@@ -107,13 +107,13 @@ class Statements:
             if cell.published_id is not None:
                 self.contradict(
                     f"cells.parquet compares it with '{cell.published_id}', today's study and "
-                    f"{published.path} do not"
+                    f"{published.folder} do not"
                 )
             return
         said = (number.id, number.value, number.printed, number.certainty)
         there = (cell.published_id, cell.published_value, cell.published_printed)
         if said == (*there, cell.published_certainty):
-            self.established.append(f"'{number.id}' is unchanged in {published.path}")
+            self.established.append(f"'{number.id}' is unchanged in {published.folder}")
         if number.value is None:
             self.not_established.append(f"'{number.id}': we have not seen the number")
         else:

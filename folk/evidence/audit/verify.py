@@ -45,7 +45,7 @@ def verify(
         study: the study.
         study_path: the file it was read from.
         results: the study's own folder, such as results/demo.
-        published: the file of published numbers.
+        published: the folder of published numbers.
         recipes: today's values that determine a result, by stage and entry of the study.
         choices: alternatives to the values of assumed keys, for the report.
         recipe: finds today's recipe of an entry, for the report.

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from yaml import MarkedYAMLError, YAMLError
 
 from folk.evidence.core.errors import InputError, nearest
-from folk.evidence.core.yaml_text import Keys, parsed
+from folk.evidence.core.yaml_loader import Keys, parsed
 
 
 class Section(BaseModel):
@@ -31,6 +31,14 @@ _SHOWN = 80  # characters of a found value or key that a refusal repeats
 _HALVES = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
 
 
+@runtime_checkable
+class Place(Protocol):
+    """Where values come from, for the lines of a refusal."""
+
+    def where(self, keys: Keys) -> str:
+        """`file:line` of the value at `keys`."""
+
+
 class Document:
     """One YAML file: its plain values, and on which line each key stands."""
 
@@ -41,7 +49,7 @@ class Document:
             InputError: the file is missing, is not YAML, repeats a key, or is no mapping.
         """
         self.path = path
-        text = _text_of(path)
+        text = text_of(path)
         try:
             values, self._lines = _parsed(text)
         except YAMLError as error:
@@ -62,6 +70,28 @@ class Document:
                     return f"{document.path}:{document._lines[keys[:end]]}"
                 document = document.base
         return str(self.path)
+
+
+def text_of(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        InputError: the file is missing, cannot be read or is not UTF-8.
+    """
+    try:
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+        is_there = path.exists()
+        here = [p.stem for p in path.parent.glob(f"*{path.suffix}")] if path.parent.is_dir() else []
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}:{line}: not UTF-8: {error.reason}; save it as UTF-8") from error
+    except OSError as error:
+        named = str(path) if len(str(path)) < _LONGEST_NAME else _short(str(path))
+        raise InputError(f"{named}: cannot be read: {error.strerror}") from error
+    if is_there:
+        raise InputError(f"{path}: expected a file")
+    raise InputError(f"{_one_line(str(path))}: no such file{nearest(path.stem, here)}")
 
 
 def parse_value(text: str) -> Any:
@@ -87,23 +117,23 @@ def spelt_value(value: Any) -> str:
     return _HALVES.sub(_whole_character, json.dumps(value))
 
 
-def checked(model: type[Model], values: Mapping[str, Any], document: Document) -> Model:
+def checked(model: type[Model], values: Mapping[str, Any], place: Place) -> Model:
     """Turn `values` into `model`; numbers that are none or have no end are refused wherever.
 
     Args:
         model: the typed form.
         values: plain values, usually `document.values`.
-        document: the file they came from, for the error lines.
+        place: the file they came from, for the error lines.
 
     Raises:
         InputError: one line for each problem, with file, line, key and the nearest valid name.
     """
-    endless = [_line(document, keys, f"{n} is no finite number") for keys, n in _endless(values)]
+    endless = [_line(place, keys, f"{n} is no finite number") for keys, n in _endless(values)]
     try:
         result = model.model_validate(dict(values))
     except ValidationError as error:
         # Every member of a union complains about every key: one line a problem is enough.
-        lines = [_explained(detail, model, document) for detail in error.errors()]
+        lines = [_explained(detail, model, place) for detail in error.errors()]
         raise InputError("\n".join(dict.fromkeys([*endless, *lines]))) from error
     if endless:
         raise InputError("\n".join(endless))
@@ -149,25 +179,25 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
-def _explained(detail: ErrorDetails, model: type[BaseModel], document: Document) -> str:
+def _explained(detail: ErrorDetails, model: type[BaseModel], place: Place) -> str:
     keys, known = _in_file(model, tuple(detail["loc"]))
     if detail["type"] == "extra_forbidden":
-        return _line(document, keys, f"unknown key{nearest(str(keys[-1]), known)}")
+        return _line(place, keys, f"unknown key{nearest(str(keys[-1]), known)}")
     if detail["type"] == "missing":
-        return _line(document, keys, "this key is missing")
+        return _line(place, keys, "this key is missing")
     if detail["type"] == "union_tag_invalid":
         kind = str(detail["input"]["kind"])
         tags = detail["ctx"]["expected_tags"].replace("'", "").split(", ")
-        return _line(document, (*keys, "kind"), f"no '{kind}'{nearest(kind, tags)}")
+        return _line(place, (*keys, "kind"), f"no '{kind}'{nearest(kind, tags)}")
     shown = repr(detail["input"])
     found = f" (found {shown})" if len(shown) < _SHOWN else ""
-    return _line(document, keys, f"{detail['msg'].removeprefix('Value error, ')}{found}")
+    return _line(place, keys, f"{detail['msg'].removeprefix('Value error, ')}{found}")
 
 
-def _line(document: Document, keys: Keys, problem: str) -> str:
+def _line(place: Place, keys: Keys, problem: str) -> str:
     """One line of a refusal; a key may be as long and as odd as its author likes."""
     dotted = ".".join(_short(str(key)) for key in keys)
-    return f"{document.where(keys)}: {dotted}: {problem}" if keys else f"{document.path}: {problem}"
+    return ": ".join(filter(None, (place.where(keys), dotted, problem)))
 
 
 def _short(key: str) -> str:
@@ -224,23 +254,6 @@ def _models_in(annotation: Any) -> list[Any]:
 
 # A study of hundreds of rows reads a few recipes hundreds of times.
 _parsed = lru_cache(maxsize=256)(parsed)
-
-
-def _text_of(path: Path) -> str:
-    try:
-        if path.is_file():
-            return path.read_text(encoding="utf-8")
-        is_there = path.exists()
-        here = [p.stem for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path}:{line}: not UTF-8: {error.reason}; save it as UTF-8") from error
-    except OSError as error:
-        named = str(path) if len(str(path)) < _LONGEST_NAME else _short(str(path))
-        raise InputError(f"{named}: cannot be read: {error.strerror}") from error
-    if is_there:
-        raise InputError(f"{path}: is no file; give a YAML file")
-    raise InputError(f"{_one_line(str(path))}: no such file{nearest(path.stem, here)}")
 
 
 def _place(error: YAMLError, text: str) -> tuple[int, str]:

@@ -1,7 +1,7 @@
 """Statistical power of a study: the chance of conclusive verdicts, before any run.
 
 Assumption: the papers' numbers are exact, and seeds scatter normally around them with the
-deviations of published.yaml. The rules are those of
+deviations of config/published. The rules are those of
 `folk.evidence.results.verdicts`, applied to many simulated studies at once.
 """
 
@@ -159,7 +159,7 @@ def _quantile(freedom: np.ndarray | np.float64, confidence: float) -> np.ndarray
 
 
 def kind_of(study: Study, evaluation: str) -> Kind:
-    """Return the kind of an evaluation's number, as in published.yaml."""
+    """Return the kind of an evaluation's number, as in papers.yaml."""
     entry = study.evaluations[evaluation]
     if entry.stage == "finetune":
         return "full-labels" if entry.split is None else "few-labels"

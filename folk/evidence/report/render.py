@@ -18,7 +18,7 @@ from folk.evidence.report.tables import render_csv, render_latex, render_markdow
 from folk.evidence.results.cells import cells_of, collect_cells, read_cells, write_cells
 from folk.evidence.results.claims import judge_claims, read_claims, write_claims
 from folk.evidence.results.evidence import Evidence, shown_path
-from folk.evidence.results.published import load_published
+from folk.evidence.results.published import load_published, published_files
 from folk.evidence.study.study import Study
 
 
@@ -38,7 +38,7 @@ def render_report(
         study: the study.
         study_path: the file it was read from.
         results: the study's own folder, such as `results/demo`; read and written.
-        published: the file of published numbers, `config/published.yaml`.
+        published: the folder of published numbers, `config/published`.
         choices: lists the alternative values of an assumed key.
         tell: makes the chain behind each cell, from the cells and the results.
         strict: refuse a table with an empty cell instead of marking the cell.
@@ -74,7 +74,7 @@ def render_report(
     for drawing in drawings:
         written.append(_write(results / "figures" / f"{drawing.name}.svg", drawing.svg))
 
-    sealed = (study_path, published, cells_path, claims_path)
+    sealed = (study_path, *published_files(published), cells_path, claims_path)
     digests = [(shown_path(p), _sha256(p)) for p in sealed]
     page = render_html(
         study,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
-from folk.evidence.results.published import Published, PublishedNumber
+from folk.evidence.results.published import Published, PublishedNumber, numbers_file
 from folk.evidence.study.study import Claim, Column, Study
 
 
@@ -92,13 +92,14 @@ def _against(
         return
     if number.value is None:
         return  # without a value, nothing is compared
+    file = numbers_file(published.folder)
     if number.unit != unit:
         yield (
-            f"{published.path}: '{number.id}' is in '{number.unit}', {noun} '{place}' is in "
-            f"'{unit}'; set `percent` of the column or name another number"
+            f"{file}: '{number.id}' is in '{number.unit}', {noun} '{place}' is in '{unit}'; "
+            "set `percent` of the column or name another number"
         )
     elif not number.measures(column.metric):
         yield (
-            f"{published.path}: '{number.id}' measures {number.metric}, {noun} '{place}' "
-            f"{column.metric}; name another number"
+            f"{file}: '{number.id}' measures {number.metric}, {noun} '{place}' {column.metric}; "
+            "name another number"
         )

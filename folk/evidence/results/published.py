@@ -1,15 +1,18 @@
 """Numbers that others printed, each with its place, its source and how surely we know it."""
 
-from collections.abc import Mapping
+import csv
+import io
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.core.errors import InputError, brief, nearest
 from folk.evidence.core.ranges import Positive
-from folk.evidence.core.yaml_model import Document, Section, checked
+from folk.evidence.core.yaml_loader import Keys
+from folk.evidence.core.yaml_model import Document, Section, checked, text_of
 
 Epoch = Literal["best", "last", "unknown"]
 # What kind of measurement a number is of.
@@ -37,11 +40,11 @@ class Paper(Section):
 
 
 class PublishedNumber(Section):
-    """One printed number; `value` is null where nobody has seen it yet.
+    """A row of numbers.csv: one printed number; it has no value where nobody has seen it yet.
 
     `value` and `margin` are in `unit`. `margin` is how far a mean of ours may lie from `value` and
-    still count as the same result; it stands in the file before any run is made. `epoch` tells the
-    accuracy of the best epoch from that of the last, where the source does.
+    still count as the same result; it is fixed before any run is made. `epoch` tells the accuracy
+    of the best epoch from that of the last, where the source does.
     """
 
     id: str
@@ -51,9 +54,9 @@ class PublishedNumber(Section):
     column: str
     metric: str
     unit: str
-    printed: str | None
-    value: float | None
-    margin: Annotated[float, Field(gt=0.0)] | None
+    printed: str | None = None
+    value: Annotated[float, Field(strict=False, allow_inf_nan=False)] | None = None
+    margin: Annotated[float, Field(strict=False, allow_inf_nan=False, gt=0.0)] | None = None
     certainty: Certainty
     epoch: Epoch = "unknown"
     source: str
@@ -79,7 +82,7 @@ class PublishedNumber(Section):
     def _printed_is_the_value(self) -> "PublishedNumber":
         unknown = self.certainty == "unknown"
         if (self.value is None) != unknown or (self.printed is None) != unknown:
-            raise ValueError("value and printed are null exactly when certainty is 'unknown'")
+            raise ValueError("value and printed are empty exactly when certainty is 'unknown'")
         if self.printed is not None and float(self.printed) != self.value:
             raise ValueError(f"printed '{self.printed}' is not the value {self.value}")
         return self
@@ -109,21 +112,35 @@ class Statement(Section):
     note: str = ""
 
 
-class PublishedFile(Section):
-    """`config/published.yaml` as it stands."""
+class PapersFile(Section):
+    """What papers.yaml holds."""
 
     certainty: dict[Certainty, str]
     papers: dict[str, Paper]
     seed_deviation: dict[Kind, SeedDeviation] = Field(default_factory=dict)
-    numbers: list[PublishedNumber]
     statements: list[Statement] = Field(default_factory=list)
+
+
+def numbers_file(folder: Path) -> Path:
+    """The table of published numbers."""
+    return folder / "numbers.csv"
+
+
+def papers_file(folder: Path) -> Path:
+    """The papers, the certainty codes and what is said of several numbers at once."""
+    return folder / "papers.yaml"
+
+
+def published_files(folder: Path) -> list[Path]:
+    """All files of the published numbers."""
+    return [numbers_file(folder), papers_file(folder)]
 
 
 @dataclass(frozen=True)
 class Published:
     """The published numbers by id, with what their certainty codes mean."""
 
-    path: Path
+    folder: Path
     papers: dict[str, Paper]
     certainty: dict[str, str]
     numbers: dict[str, PublishedNumber]
@@ -138,8 +155,8 @@ class Published:
         """
         if name not in self.numbers:
             raise InputError(
-                f"{self.path}: {_noun(asked_by)} asks for published number '{name}', "
-                f"which does not stand there{nearest(name, self.numbers)}"
+                f"{numbers_file(self.folder)}: unknown published number '{name}' (used by "
+                f"{_noun(asked_by)}){nearest(name, self.numbers)}"
             )
         return self.numbers[name]
 
@@ -151,8 +168,8 @@ class Published:
         """
         if name not in self.statements:
             raise InputError(
-                f"{self.path}: {_noun(asked_by)} asks for published statement '{name}', "
-                f"which does not stand there{nearest(name, self.statements)}"
+                f"{papers_file(self.folder)}: unknown published statement '{name}' (used by "
+                f"{_noun(asked_by)}){nearest(name, self.statements)}"
             )
         return self.statements[name]
 
@@ -161,49 +178,89 @@ def _noun(asked_by: str) -> str:
     return f"cell '{asked_by}'" if "/" in asked_by else f"claim '{asked_by}'"
 
 
-def load_published(path: Path) -> Published:
+def load_published(folder: Path) -> Published:
     """Read and check the published numbers.
 
+    Args:
+        folder: it holds numbers.csv and papers.yaml, as `config/published` does.
+
     Raises:
-        InputError: file, line and key of what is wrong; also an id that stands there twice, a
-            paper or a certainty code that the file does not explain, or an order that its own
-            numbers contradict.
+        InputError: file, line and key of what is wrong; also a duplicate id, a paper or a certainty
+            code that papers.yaml does not explain, or an order that its own numbers contradict.
     """
-    document = Document(path)
-    file = checked(PublishedFile, document.values, document)
+    document = Document(papers_file(folder))
+    file = checked(PapersFile, document.values, document)
+    rows = _numbers(numbers_file(folder))
+    numbers = {number.id: number for _, number in rows}
+    entries: list[tuple[str, PublishedNumber | Statement]] = [*rows]
     problems: list[str] = []
-    seen: set[str] = set()
-    named: list[tuple[str, list[Any]]] = [
-        ("numbers", file.numbers),
-        ("statements", file.statements),
-    ]
-    for section, entries in named:
-        for index, entry in enumerate(entries):
-            where = document.where((section, index))
-            if entry.id in seen:
-                problems.append(f"{where}: id: '{entry.id}' stands there twice; rename one")
-            if entry.paper not in file.papers:
-                close = nearest(entry.paper, file.papers)
-                problems.append(f"{where}: paper: no paper is named '{entry.paper}'{close}")
-            if entry.certainty not in file.certainty:
-                problems.append(f"{where}: certainty: '{entry.certainty}' is not explained on top")
-            seen.add(entry.id)
-    numbers = {number.id: number for number in file.numbers}
     for index, statement in enumerate(file.statements):
-        problem = _contradiction(statement, numbers)
-        if problem:
-            problems.append(f"{document.where(('statements', index))}: numbers: {problem}")
+        where = document.where(("statements", index))
+        entries.append((where, statement))
+        if problem := _contradiction(statement, numbers):
+            problems.append(f"{where}: numbers: {problem}")
+    seen: set[str] = set()
+    for where, entry in entries:
+        if entry.id in seen:
+            problems.append(f"{where}: id: duplicate id '{entry.id}'; rename one")
+        if entry.paper not in file.papers:
+            close = nearest(entry.paper, file.papers)
+            problems.append(f"{where}: paper: unknown paper '{entry.paper}'{close}")
+        if entry.certainty not in file.certainty:
+            unknown = f"'{entry.certainty}' is not explained in {document.path}"
+            problems.append(f"{where}: certainty: {unknown}")
+        seen.add(entry.id)
     if problems:
         raise InputError("\n".join(problems))
-    meanings = {str(code): meaning for code, meaning in file.certainty.items()}
     return Published(
-        path=path,
+        folder=folder,
         papers=file.papers,
-        certainty=meanings,
+        certainty={str(code): meaning for code, meaning in file.certainty.items()},
         numbers=numbers,
         statements={statement.id: statement for statement in file.statements},
         seed_deviation=file.seed_deviation,
     )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of a table, for error lines."""
+
+    place: str
+
+    def where(self, keys: Keys) -> str:
+        return self.place
+
+
+def _numbers(path: Path) -> list[tuple[str, PublishedNumber]]:
+    """`file:line` and number of each row."""
+    numbers, problems = [], []
+    for place, values in _rows(path):
+        try:
+            numbers.append((place, checked(PublishedNumber, values, _Row(place))))
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError("\n".join(problems))
+    return numbers
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """`file:line` and values of each row; an empty cell is no value."""
+    columns = [*PublishedNumber.model_fields]
+    reader = csv.reader(io.StringIO(text_of(path), newline=""), strict=True)
+    try:
+        if next(reader, []) != columns:
+            raise InputError(f"{path}:1: expected the columns {','.join(columns)}")
+        for cells in reader:
+            place = f"{path}:{reader.line_num}"
+            if len(cells) != len(columns):
+                raise InputError(f"{place}: expected {len(columns)} cells, got {len(cells)}")
+            values = zip(columns, cells, strict=True)
+            yield place, {column: cell for column, cell in values if cell}
+    except csv.Error as error:
+        line = reader.line_num
+        raise InputError(f"{path}:{line}: not readable as CSV: {brief(error)}") from error
 
 
 def _contradiction(statement: Statement, numbers: Mapping[str, PublishedNumber]) -> str:

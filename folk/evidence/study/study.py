@@ -182,14 +182,14 @@ class Column(Section):
 
 
 class QuotedRow(Section):
-    """A row of published numbers: `cells` maps columns to ids of published.yaml."""
+    """A row of published numbers: `cells` maps columns to ids of published numbers."""
 
     label: str
     cells: dict[Name, str] = Field(min_length=1)
 
 
 class Table(Section):
-    """A table of the report; `published` maps `row/column` to an id of published.yaml.
+    """A table of the report; `published` maps `row/column` to the id of a published number.
 
     The rows of `context` are quoted, not run: they are printed below ours without a verdict.
     """
@@ -229,8 +229,8 @@ class Claim(Section):
     order: list[str] | None = Field(default=None, min_length=2)
     difference: Difference | None = None
     equal: Equivalence | None = None
-    published: str | None = None  # id of a number in published.yaml
-    source: str | None = None  # id of a statement in published.yaml
+    published: str | None = None  # id of a published number
+    source: str | None = None  # id of a published statement
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Claim":

@@ -84,7 +84,8 @@ def _with_bases(document: Document, seen: tuple[str, ...]) -> dict[str, Any]:
 
 def _laid_over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     result, changed = merged(below, values), _leaves(values)
-    changed |= {key for mark in ("source", "assume") for key in values.get(mark) or {}}
+    marks = [values.get(mark) for mark in ("source", "assume")]
+    changed |= {key for mark in marks if isinstance(mark, Mapping) for key in mark}
     for mark in ("source", "assume"):
         if not all(isinstance(layer.get(mark, {}), Mapping) for layer in (below, values)):
             continue  # the typed model rejects it

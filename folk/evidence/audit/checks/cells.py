@@ -11,11 +11,11 @@ from folk.evidence.audit.findings import Finding
 from folk.evidence.audit.subject import Subject
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.cells import Cell, cells_of, collect_cells, read_cells
-from folk.evidence.results.published import Published, load_published
+from folk.evidence.results.published import Published, load_published, numbers_file
 from folk.evidence.study.study import Study
 
 CELLS_NAME = "cells.parquet"
-# Fields of a cell from the study file, and from published.yaml, independent of results.
+# Fields of a cell from the study file, and from the published numbers, independent of results.
 _OF_STUDY = ("unit", "seeds", "finetune_seeds", "metric", "formula", "published_id")
 _OF_PUBLISHED = ("published_value", "published_printed", "published_certainty", "published_margin")
 _CLOSE = 1e-9  # relative; another machine may round the last bit differently
@@ -125,7 +125,8 @@ def _stored(subject: Subject, path: Path) -> tuple[dict[str, Cell], Finding | No
 def _compared(
     subject: Subject, derived: Derived, place: str, accused: set[str]
 ) -> Iterator[Finding]:
-    study_path, published = subject.study_path.as_posix(), subject.published.as_posix()
+    study_path = subject.study_path.as_posix()
+    published = numbers_file(subject.published).as_posix()
     wanted = [*derived.today, *derived.broken]
     for cell in sorted(set(derived.stored) - set(wanted)):
         yield Finding("stale", study_path, f"{place} has a cell '{cell}', the study has none")

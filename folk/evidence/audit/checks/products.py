@@ -28,6 +28,7 @@ from folk.evidence.report.tables import (
     render_markdown,
     table_views,
 )
+from folk.evidence.results.published import published_files
 
 _RENDERERS = {"md": render_markdown, "tex": render_latex, "csv": render_csv}
 _SEPARATOR = {"md": "|", "tex": "&", "csv": ","}
@@ -222,7 +223,7 @@ def _rendered(subject: Subject, tell: Tell, without: str) -> dict[Path, bytes]:
             for file in files:
                 if file != without:
                     (copy / folder / file).symlink_to(here / folder / file)
-        for path in (subject.study_path, subject.published):
+        for path in (subject.study_path, *published_files(subject.published)):
             if not path.is_absolute():
                 (copy / path).parent.mkdir(parents=True, exist_ok=True)
                 (copy / path).symlink_to(here / path)
@@ -244,7 +245,7 @@ def _page(
 ) -> Iterator[Finding]:
     page = subject.results / "report.html"
     made, found = expected.decode("utf-8"), _text(page)
-    for path in (subject.study_path, subject.published):
+    for path in (subject.study_path, *published_files(subject.published)):
         # The page prints digests of both files. Their values are compared elsewhere; a comment
         # changes the digest but no value.
         digest = sha256_of(path) or ""

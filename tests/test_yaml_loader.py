@@ -7,7 +7,7 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from folk.evidence.core.yaml_text import parsed
+from folk.evidence.core.yaml_loader import parsed
 
 ROOT = Path(__file__).parents[1]
 CONFIG = sorted((ROOT / "config").rglob("*.yaml"))
@@ -42,11 +42,15 @@ def test_lines_are_those_of_keys_and_items():
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a: 1\na: 2\n", r"'a' stands there twice.*line 2"),
-        ("a: &x\n  - *x\n", "contains itself"),
+        ("a: 1\na: 2\n", "duplicate key 'a'.*line 2"),
+        ("a: &x\n  - *x\n", "aliases are not supported.*line 1"),
+        ("a: &x {b: 1}\nc: *x\n", "aliases are not supported"),
         ("? [1]\n: 2\n", "a key must be a word"),
-        ("a: !!python/name:os.system x\n", "no type is named"),
-        ("a: !!float 1\n", "no type is named"),
+        ("a: !!python/name:os.system x\n", "unknown type"),
+        ("a: !!set {b}\n", "unknown type"),
+        ("a: !!int x\n", "invalid literal"),
+        (f"a: {'9' * 5000}\n", "5000 digits.*line 1"),
+        (f"a: {'[' * 61}{']' * 61}\n", "more than 60 levels"),
         ("a\n---\nb\n", "single document"),
         ("a: [", "expected"),
     ],
