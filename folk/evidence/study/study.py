@@ -38,6 +38,13 @@ def _dotted(key: str) -> str:
     return key
 
 
+def _plain_path(path: str) -> str:
+    # It stands in command lines, as do the paths of the recipes below it.
+    if not re.fullmatch(r"[A-Za-z0-9_./][A-Za-z0-9_./+@-]*", path):
+        raise ValueError("a path of letters, digits and _ . / + @ - is needed")
+    return path
+
+
 Name = Annotated[str, AfterValidator(path_safe)]
 EvaluationStage = Literal["finetune", "probe", "segment", "robustness", "cost"]
 Stage = Literal["prepare", "split", "pretrain", EvaluationStage, "report"]
@@ -270,6 +277,7 @@ class Study(Section):
     name: Name = Field(alias="study")
     title: str
     scale: Scale
+    recipes: Annotated[str, AfterValidator(_plain_path)] | None = None  # their folder
     code_change: dict[Stage | Literal["default"], Literal["rerun", "report"]] = Field(
         default_factory=dict
     )
@@ -281,6 +289,10 @@ class Study(Section):
     exclude: dict[Name, Reason] = Field(default_factory=dict)
     tables: dict[Name, Table] = Field(default_factory=dict)
     claims: dict[Name, Claim] = Field(default_factory=dict)
+
+    def recipe_folder(self, path: Path) -> Path:
+        """The folder of the recipes of a study that was read from `path`: named, or beside it."""
+        return path.parent / "recipes" if self.recipes is None else Path(self.recipes)
 
     def entries(self) -> Iterator[tuple[Stage, str, Entry]]:
         """Everything that follows a recipe, as `(stage, name, entry)`, in order of the stages."""
@@ -385,7 +397,7 @@ def load_study(path: Path) -> Study:
         InputError: one line for each problem: unknown key, wrong type, a dangling name, or a name
             that the results of another study have.
     """
-    return _unfolded(written_study(path))
+    return unfolded(written_study(path))
 
 
 def written_study(path: Path) -> Study:
@@ -394,7 +406,15 @@ def written_study(path: Path) -> Study:
     Raises:
         InputError: as `load_study`.
     """
-    document = Document(path)
+    return checked_study(Document(path))
+
+
+def checked_study(document: Document) -> Study:
+    """Check the values of a study, whose results are those of `document.path` alone.
+
+    Raises:
+        InputError: as `load_study`.
+    """
     study = checked(Study, document.values, document)
     problems = [*_of_another(study, document), *_dangling(study, document)]
     if problems:
@@ -402,7 +422,7 @@ def written_study(path: Path) -> Study:
     return study
 
 
-def _unfolded(study: Study) -> Study:
+def unfolded(study: Study) -> Study:
     """The study with an evaluation for each fine-tuning seed, and columns that name them all."""
     evaluations = {}
     for name, evaluation in study.evaluations.items():
@@ -437,7 +457,7 @@ def _finetune_seeds(study: Study, name: str) -> list[int]:
 def _of_another(study: Study, document: Document) -> Iterator[str]:
     """That a folder of results belongs to one file; to the one called like it, if there is one."""
     path, says_so = document.path, re.compile(rf"^study:\s*['\"]?{study.name}['\"]?\s*(#|$)", re.M)
-    if path.stem == study.name:
+    if path.stem == study.name or not path.is_file():
         return
     for other in sorted(path.parent.glob(f"*{path.suffix}")):
         if not other.is_file() or other.samefile(path):
