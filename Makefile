@@ -7,10 +7,10 @@ PAPER ?= config/paper.yaml
 SLURM_TESTS ?= slurm
 SAMPLE ?= 100
 SEED ?= 0
-SNAKEMAKE = $(BIN)/snakemake --workflow-profile workflow/profiles/local --configfile $(STUDY)
+SNAKEMAKE = $(BIN)/snakemake --configfile $(STUDY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full smoke test slurm-test soak coverage mutate bench check format lock clean
+.PHONY: help setup demo demo-full smoke schemas test slurm-test soak coverage mutate bench check format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -77,6 +77,12 @@ format: setup ## rewrite the code in the one format
 	$(BIN)/ruff format folk tests
 	$(BIN)/ruff check --fix folk tests
 	$(BIN)/snakefmt Snakefile workflow
+
+schemas: setup ## workflow/schemas/ again, after a change of what a study or a recipe may hold
+	@$(BIN)/python -m folk schema study > workflow/schemas/study.schema.json
+	@for stage in prepare split pretrain finetune probe segment robustness cost; do \
+	  $(BIN)/python -m folk schema $$stage > workflow/schemas/recipe-$$stage.schema.json || exit 1; done
+	@echo "Done. Editors read them; tests/cli/test_schema.py compares them."
 
 lock: setup ## choose package versions again, after an edit of pyproject.toml
 	$(LOCK) pyproject.toml --extra dev -o requirements.lock

@@ -112,7 +112,4 @@ def _say(study: Study, cover: Cover, path: Path) -> None:
         f"{len(cover.data)} data sets; run it:",
         markup=False,
     )
-    print(
-        "snakemake --workflow-profile workflow/profiles/local"
-        f" --configfile {path} --resources mem_mb={memory}"
-    )
+    print(f"snakemake --configfile {path} --resources mem_mb={memory}")

@@ -10,14 +10,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import folk
 from folk.evidence.audit.adopted import adopted_record, is_of_today
 from folk.evidence.audit.seal import read_seal, seal_path
 from folk.evidence.core.digest import digest_file
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import Document, Layers, parse_value, spelt_value
 from folk.evidence.record.adopted import read_adopted
-from folk.evidence.record.fingerprint import code_fingerprint
+from folk.evidence.record.fingerprint import SOURCE, code_fingerprint
 from folk.evidence.record.staleness import stale_results
 from folk.evidence.results.compared import check_comparisons
 from folk.evidence.results.published import load_published
@@ -37,7 +36,6 @@ from folk.stages.recipes.provide import archive_problems, missing_files
 
 DEMO = "config/demo.yaml"
 PUBLISHED = "config/published.yaml"
-SOURCE = Path(folk.__file__).resolve().parents[1]  # the folder of the workflow
 CODE_OF_STAGE: dict[Stage, str] = {
     stage: "folk.cli.report" if stage == "report" else f"folk.stages.{stage}" for stage in STAGES
 }

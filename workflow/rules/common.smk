@@ -11,9 +11,10 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-from folk.cli.workflow import SOURCE, Jobs, get_config
+from folk.cli.workflow import Jobs, get_config
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import Layers
+from folk.evidence.record.fingerprint import SOURCE
 from folk.slurm.driver_note import lines_about_the_lock
 from folk.slurm.study_lock import hold_study
 from folk.slurm.watch import put_in_place

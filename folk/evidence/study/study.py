@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.core.ranges import Positive
@@ -56,6 +56,20 @@ Reason = Annotated[str, Field(min_length=1)]
 Scale = Literal["demo", "smoke", "paper"]
 Overrides = dict[Annotated[str, AfterValidator(_dotted)], Any]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _or_one(schema: dict[str, Any]) -> None:
+    """Let one name stand for a list of one."""
+    several = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [{"type": "string"}, several]
+
+
+def _evaluation_or_several(schema: dict[str, Any]) -> None:
+    """Let `evaluation: NAME` stand for `evaluations: [NAME]`."""
+    schema["properties"]["evaluation"] = {"type": "string"}
+    schema["required"].remove("evaluations")
+    schema["oneOf"] = [{"required": ["evaluation"]}, {"required": ["evaluations"]}]
 
 
 class Resources(Section):
@@ -123,7 +137,7 @@ class Evaluation(Section):
 
     stage: EvaluationStage
     recipe: Name
-    data: list[Name] = Field(min_length=1)
+    data: list[Name] = Field(min_length=1, json_schema_extra=_or_one)
     split: Name | None = None
     classifier: Name | None = None
     seeds: list[Seed] = Field(default_factory=list, min_length=1)
@@ -169,6 +183,8 @@ Entry = DataEntry | SplitEntry | EncoderRow | Evaluation  # what follows a recip
 
 class Column(Section):
     """A column of a table: a metric of one evaluation, or of several combined seed by seed."""
+
+    model_config = ConfigDict(json_schema_extra=_evaluation_or_several)
 
     label: str
     evaluations: list[Name] = Field(min_length=1)
