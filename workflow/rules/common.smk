@@ -5,7 +5,6 @@ INPUTS
     study    config/demo.yaml, the files given with --configfile, and --config
 """
 
-import os
 import shlex
 import sys
 from contextlib import contextmanager
@@ -22,11 +21,10 @@ from snakemake.exceptions import WorkflowError
 from snakemake.resources import Resource, Resources
 
 # Jobs run the Python that runs this, found by name: a path would tie results to one machine.
-shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+prefix = f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
 if SOURCE != Path.cwd():
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
-    )
+    prefix += f"export PYTHONPATH={shlex.quote(str(SOURCE))}:$PYTHONPATH; "
+shell.prefix(prefix)
 
 
 @contextmanager
