@@ -21,7 +21,15 @@ from folk.evidence.record.staleness import stale_results
 from folk.evidence.results.compared import check_comparisons
 from folk.evidence.results.published import load_published
 from folk.evidence.study.effective import effective_path, is_effective, write_effective
-from folk.evidence.study.study import STAGES, DataEntry, Entry, Stage, checked_study, unfolded
+from folk.evidence.study.study import (
+    STAGES,
+    DataEntry,
+    Entry,
+    Stage,
+    checked_study,
+    plain_path,
+    unfolded,
+)
 from folk.slurm.ask import ask_of, submitted_stages
 from folk.slurm.check import site_problems
 from folk.slurm.geometry import Geometry
@@ -101,6 +109,10 @@ class Jobs:
         folder = written.recipe_folder(config.path)
         if written.recipes is None and not folder.is_dir():
             folder = Path(get_path("config/recipes"))
+        try:
+            plain_path(folder.as_posix())
+        except ValueError as error:
+            raise InputError(f"{config.path}: recipes: {error} (found '{folder}')") from error
         # With its recipes' folder the study means the same wherever its file lies.
         self.values = {**config.values, "recipes": folder.as_posix()}
         self.study = unfolded(written.model_copy(update={"recipes": folder.as_posix()}))

@@ -38,7 +38,12 @@ def _dotted(key: str) -> str:
     return key
 
 
-def _plain_path(path: str) -> str:
+def plain_path(path: str) -> str:
+    """The path as it is.
+
+    Raises:
+        ValueError: a shell could take it for something else.
+    """
     # It stands in command lines, as do the paths of the recipes below it.
     if not re.fullmatch(r"[A-Za-z0-9_./][A-Za-z0-9_./+@-]*", path):
         raise ValueError("a path of letters, digits and _ . / + @ - is needed")
@@ -293,7 +298,7 @@ class Study(Section):
     name: Name = Field(alias="study")
     title: str
     scale: Scale
-    recipes: Annotated[str, AfterValidator(_plain_path)] | None = None  # their folder
+    recipes: Annotated[str, AfterValidator(plain_path)] | None = None  # their folder
     code_change: dict[Stage | Literal["default"], Literal["rerun", "report"]] = Field(
         default_factory=dict
     )
