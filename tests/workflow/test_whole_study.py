@@ -226,10 +226,10 @@ def test_a_wrong_value_is_named_where_it_was_given(clean_copy):
     files = ("--configfile", "config/tiny.yaml", "patch.yaml")
     call = ("-m", "snakemake", "-n", "--cores", "2", *files, "--config", "scale=huge")
 
-    done = clean_copy.run(*call)
+    said = clean_copy.run(*call).stdout
 
-    assert "patch.yaml:2: encoders.folk.seed: unknown key; did you mean 'seeds'" in done.stderr
-    assert "--config: scale: Input should be 'demo', 'smoke' or 'paper'" in done.stderr
+    assert "patch.yaml:2: encoders.folk.seed: unknown key; did you mean 'seeds'" in said
+    assert "--config: scale: Input should be 'demo', 'smoke' or 'paper'" in said
 
 
 @pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
