@@ -12,10 +12,10 @@ MARKDOWN := README.md CONTRIBUTING.md CHANGELOG.md config $(filter-out docs/faul
 CORE ?= .venv-core
 # One process for each core; the tests of a file stay together, for they share what is dear to make.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
-SNAKEMAKE = $(BIN)/snakemake --workflow-profile workflow/profiles/local --configfile $(STUDY)
+SNAKEMAKE = $(BIN)/snakemake --configfile $(STUDY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-core demo demo-full smoke test test-all slurm-test soak coverage mutate bench check format lock clean
+.PHONY: help setup setup-core demo demo-full smoke schemas test test-all slurm-test soak coverage mutate bench check format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -90,6 +90,12 @@ format: setup ## rewrite code and Markdown in the one format
 	$(BIN)/ruff check --fix folk tests examples
 	$(BIN)/snakefmt Snakefile workflow
 	$(BIN)/mdformat $(MARKDOWN)
+
+schemas: setup ## workflow/schemas/ again, after a change of what a study or a recipe may hold
+	@$(BIN)/python -m folk schema study > workflow/schemas/study.schema.json
+	@for stage in prepare split pretrain finetune probe segment robustness cost; do \
+	  $(BIN)/python -m folk schema $$stage > workflow/schemas/recipe-$$stage.schema.json || exit 1; done
+	@echo "Done. Editors read them; tests/cli/test_schema.py compares them."
 
 lock: setup ## choose package versions again, after an edit of pyproject.toml
 	$(LOCK) pyproject.toml --extra dev -o requirements.lock

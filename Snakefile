@@ -1,11 +1,14 @@
 """
 One call, one study: images in, tables out.
 
-    snakemake --workflow-profile workflow/profiles/local                  the demo
-    snakemake --configfile config/X.yaml --workflow-profile ...           another study
+    snakemake                                     the demo
+    snakemake --configfile config/X.yaml          another study
+    snakemake --configfile config/X.yaml more.yaml --config title=Mine     files and values laid over it
+    snakemake --workflow-profile slurm            on a cluster
 
 Where everything lies:
 
+    results/{study}/study.yaml                         the study as it ran: files and --config merged
     results/{study}/prepare/{data}/                    shards, manifest.parquet, dataset.json
     results/{study}/split/{split}/                     keys.parquet
     results/{study}/pretrain/{run}/                    encoder.safetensors; a run is ROW-sSEED
@@ -21,9 +24,16 @@ Where everything lies:
 Beside each of them: record.json (the evidence), recipe.yaml (all values), a log and a benchmark.
 """
 
+from folk.cli.workflow import get_default
 from snakemake.utils import min_version
 
 min_version("9.20")
+
+# config/demo.yaml, unless a --configfile names a study of its own.
+default_study = get_default(workflow.overwrite_configfiles)
+if default_study:
+
+    configfile: default_study
 
 
 include: "workflow/rules/common.smk"
@@ -65,15 +75,17 @@ include: "workflow/rules/report.smk"
 
 # Jobs on a cluster read this file again; only the driver speaks.
 if workflow.is_main_process:
-    report_stale()
-    watch_slurm_jobs()
+    report_to_user()
 
 
 # A dry run needs no data and no cluster; a real one says all that is missing before its first job.
 onstart:
-    hold()
-    refuse_unready(workflow.dag.needrun_jobs())
+    with refusing():
+        hold_study(study.name)
+        needrun = workflow.dag.needrun_jobs()
+        jobs.refuse_unready(needrun, on_slurm=workflow.executor_plugin.name == "slurm")
+        jobs.keep_study()
 
 
 onsuccess:
-    shell("python -m folk seal {study_file}")
+    shell(f"python -m folk seal {jobs.study_file}")

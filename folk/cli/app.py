@@ -15,6 +15,7 @@ from folk.cli.launch import launch
 from folk.cli.plan import plan
 from folk.cli.read import mlflow_sync
 from folk.cli.report import report
+from folk.cli.schema import schema
 from folk.cli.seal import seal
 from folk.cli.smoke import smoke
 from folk.cli.stages import (
@@ -58,6 +59,7 @@ app.command("mlflow-sync")(mlflow_sync)
 for question in (explain, seal, adopt, export):
     app.command(rich_help_panel="Audit")(question)
 app.command()(smoke)
+app.command()(schema)
 app.command(rich_help_panel="Audit", epilog=WORDS)(verify)
 
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console, RenderableType
 
-from folk.cli.read import PublishedFile, Results, StudyFile, from_here
+from folk.cli.read import PublishedFile, Results, StudyFile, effective_study, from_here
 from folk.evidence.core.errors import InputError
-from folk.evidence.study.study import load_study
 
 if TYPE_CHECKING:
     from folk.evidence.audit.explain import Explainer
@@ -90,8 +89,8 @@ def explainer_of(study: Path, results: Path, published: Path, shallow: bool) -> 
     from folk.evidence.results.claims import read_claims
     from folk.evidence.results.published import load_published
 
-    study, results, published = map(from_here, (study, results, published))
-    named = load_study(study)
+    results, published = map(from_here, (results, published))
+    named, study = effective_study(study, results)
     folder = results / named.name
     claims = folder / "claims.parquet"
     return Explainer(

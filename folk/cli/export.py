@@ -8,9 +8,8 @@ import typer
 from rich.console import Console
 
 from folk.cli.explain import explainer_of, warn_of_large_reads
-from folk.cli.read import PublishedFile, Results, StudyFile
+from folk.cli.read import PublishedFile, Results, StudyFile, effective_study
 from folk.evidence.core.errors import InputError
-from folk.evidence.study.study import load_study
 
 
 def export(
@@ -63,7 +62,7 @@ def _export_crate(study: Path, crate: Path, results: Path, whole: bool) -> None:
     from folk.evidence.adapters.rocrate_export import export_crate
     from folk.evidence.audit.chain import Chain
 
-    named = load_study(study)
+    named, study = effective_study(study, results)
     place = results / named.name
     found = [place / "cells.parquet", place / "report.html", *sorted((place / "tables").glob("*"))]
     products = [path for path in found if path.is_file()]

@@ -15,7 +15,7 @@ from folk.evidence.core.digest import digest_input, sha256_of_json
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import atomic_write, clamp_future_mtimes, write_json
 from folk.evidence.core.yaml_model import parse_value
-from folk.evidence.record.fingerprint import code_fingerprint
+from folk.evidence.record.fingerprint import SOURCE, code_fingerprint
 from folk.evidence.record.lineage import scale_of
 from folk.evidence.record.record import open_record
 from folk.stages.recipes import load_recipe, recipe_digest, result_values
@@ -126,7 +126,7 @@ def make_job(
         inputs=given,
         out=out,
         work=work or out.with_name(f"{out.name}.work"),
-        code=code or code_fingerprint(f"folk.stages.{stage}", Path()),
+        code=code or code_fingerprint(f"folk.stages.{stage}", SOURCE),
         threads=threads,
     )
     return job, checked
@@ -174,10 +174,11 @@ def run_job(
         seed=job.seed,
         finetune_seed=job.finetune_seed,
         inputs=job.inputs,
-        code=code_fingerprint(f"folk.stages.{job.stage}", Path()),
+        code=code_fingerprint(f"folk.stages.{job.stage}", SOURCE),
         scale=job.scale,
         identity=job.identity,
         threads=job.threads,
+        root=SOURCE,
     ) as record:
         _write_log_header(record.fields)
         _clamp_input_mtimes(job)

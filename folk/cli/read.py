@@ -8,7 +8,8 @@ from rich.console import Console
 
 from folk.cli.job import log_clamped
 from folk.evidence.core.files import clamp_future_mtimes, write_json
-from folk.evidence.study.study import load_study
+from folk.evidence.study.effective import difference, effective_path
+from folk.evidence.study.study import Study, load_study, written_study
 
 StudyFile = Annotated[Path, typer.Argument(help="study file, such as config/demo.yaml")]
 Results = Annotated[Path, typer.Option(help="folder that holds the studies' results")]
@@ -19,6 +20,30 @@ def from_here(path: Path) -> Path:
     """Convert a path to its form in records: relative to the current folder if below it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def effective_study(study: Path, results: Path) -> tuple[Study, Path]:
+    """The study that made the results, and its file; the given one where there are none yet.
+
+    Args:
+        study: a study file, or the study.yaml of results.
+        results: the folder that holds the studies' results.
+
+    Returns:
+        the study, each fine-tuning seed an evaluation of its own; its path from here.
+
+    Raises:
+        InputError: one of the files is missing or is no study.
+    """
+    study = from_here(study)
+    path = from_here(effective_path(results / written_study(study).name))
+    if not path.is_file():
+        return load_study(study), study
+    keys = difference(study, path)
+    if keys:
+        line = f"{study}: not the study that ran, differs in {keys}; {path} is read"
+        Console(stderr=True, soft_wrap=True).print(line, highlight=False, markup=False)
+    return load_study(path), path
 
 
 def mlflow_sync(

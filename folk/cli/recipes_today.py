@@ -17,18 +17,19 @@ def recipes_today(study: Study, path: Path) -> Callable[[str, str], RecipeToday 
 
     Args:
         study: the study.
-        path: its file; recipes are in `recipes/<stage>/` next to it.
+        path: its file.
 
     Returns:
         a function that gives None for an entry that the study does not have, and for a recipe
         that cannot be read any more.
     """
+    folder = study.recipe_folder(path)
 
     def find(stage: str, name: str) -> RecipeToday | None:
         try:
             named = study.entry(stage, name)
-            file = recipe_file(path, stage, named)
-            values = result_values(recipe_of(path, stage, named))
+            file = recipe_file(folder, stage, named)
+            values = result_values(recipe_of(folder, stage, named))
             of_file = result_values(load_recipe(stage, file)) if named.overrides else values
         except InputError:
             return None

@@ -5,9 +5,8 @@ from pathlib import Path
 from rich.console import Console
 
 from folk.cli.job import log_clamped
-from folk.cli.read import PublishedFile, Results, StudyFile, from_here
+from folk.cli.read import PublishedFile, Results, StudyFile, effective_study, from_here
 from folk.evidence.core.files import clamp_future_mtimes
-from folk.evidence.study.study import load_study
 
 
 def report(
@@ -27,8 +26,8 @@ def report(
     from folk.evidence.results.published import load_published
     from folk.stages.recipes.choices import other_choices
 
-    study, published, results = map(from_here, (study, published, results))
-    named = load_study(study)
+    published, results = map(from_here, (published, results))
+    named, study = effective_study(study, results)
     folder = results / named.name
     log_clamped(clamp_future_mtimes([*published.glob("*"), *folder.glob("*/**/record.json")]))
 

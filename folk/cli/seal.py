@@ -6,10 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from folk.cli.read import Results, StudyFile
+from folk.cli.read import Results, StudyFile, effective_study
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import remove_stale_temp_files
-from folk.evidence.study.study import load_study
 
 
 def seal(
@@ -34,7 +33,7 @@ def seal(
         raise InputError("--check, --sign: cannot be combined; remove one")
     if signers is not None and not check:
         raise InputError("--signers: needs --check; add it")
-    named = load_study(study)
+    named, study = effective_study(study, results)
     folder = results / named.name
     if check:
         _check(folder, signers)

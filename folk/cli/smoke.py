@@ -61,6 +61,8 @@ def smoke(
         sources={name: _source(recipes["prepare", name], folder / name) for name in cover.data},
         lists={name: _list(recipes["split", name], folder / "lists") for name in cover.splits},
     )
+    if whole.recipes is not None:
+        values["recipes"] = whole.recipes
     plain = YAML()
     plain.default_flow_style, plain.width = None, 120
     with atomic_write(path) as temp, temp.open("w", encoding="utf-8") as file:
@@ -112,7 +114,4 @@ def _say(study: Study, cover: Cover, path: Path) -> None:
         f"{len(cover.data)} data sets; run it:",
         markup=False,
     )
-    print(
-        "snakemake --workflow-profile workflow/profiles/local"
-        f" --configfile {path} --resources mem_mb={memory}"
-    )
+    print(f"snakemake --configfile {path} --resources mem_mb={memory}")

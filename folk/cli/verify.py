@@ -9,10 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from folk.cli.read import PublishedFile, Results, StudyFile, from_here
+from folk.cli.read import PublishedFile, Results, StudyFile, effective_study, from_here
 from folk.cli.recipes_today import recipes_today
 from folk.evidence.audit.findings import RULES, WRONG, Verification
-from folk.evidence.study.study import load_study
 from folk.stages.recipes.choices import other_choices
 from folk.stages.recipes.named import values_today
 
@@ -53,7 +52,7 @@ def verify(
     from folk.evidence.audit.checks.files import Sample
     from folk.evidence.audit.verify import verify as audit
 
-    named, path = load_study(study), from_here(study)
+    named, path = effective_study(study, results)
     found = audit(
         named,
         path,

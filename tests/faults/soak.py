@@ -27,7 +27,7 @@ from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
 from folk.training.history import read_history
 from tests.workflow.conftest import Copy
 
-DRIVER = ("-m", "snakemake", "--workflow-profile", "workflow/profiles/local", "--cores", "2")
+DRIVER = ("-m", "snakemake", "--workflow-profile", "workflow/profiles/default", "--cores", "2")
 STUDY = ("--configfile", "config/tiny.yaml")
 LOOKING = 0.05  # seconds between two looks at the processes
 # What a result holds beyond the numbers: when it was made, and how fast the machine was.

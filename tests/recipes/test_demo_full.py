@@ -13,9 +13,10 @@ from folk.stages.recipes.named import recipe_of
 
 CONFIG = Path("config")
 PATH = CONFIG / "demo-full.yaml"
+RECIPES = CONFIG / "recipes"
 STUDY = load_study(PATH)
 DEMO = load_study(CONFIG / "demo.yaml")
-ROWS = {name: recipe_of(PATH, "pretrain", row) for name, row in STUDY.encoders.items()}
+ROWS = {name: recipe_of(RECIPES, "pretrain", row) for name, row in STUDY.encoders.items()}
 METRICS = {
     "probe": {"linear_top1_last", "knn_top1_k20"},
     "robustness": {"top1_clean", "top1_fgsm", "top1_pgd", "error_in-memory"},
@@ -60,7 +61,7 @@ def test_the_grid_of_filters_and_distillation_differs_in_nothing_else():
 def test_recipes_of_every_evaluation_are_sound_and_tables_show_them(stage):
     names = [name for name, entry in STUDY.evaluations.items() if entry.stage == stage]
     for name in names:
-        recipe_of(PATH, stage, STUDY.evaluations[name])
+        recipe_of(RECIPES, stage, STUDY.evaluations[name])
     shown = {
         column.metric
         for table in STUDY.tables.values()
@@ -75,7 +76,7 @@ def test_both_studies_together_run_every_stage():
     stages = {entry.stage for study in (STUDY, DEMO) for entry in study.evaluations.values()}
 
     assert stages == {"finetune", "probe", "segment", "robustness", "cost"}
-    assert recipe_of(PATH, "probe", STUDY.evaluations["frozen"]).kshot is not None
+    assert recipe_of(RECIPES, "probe", STUDY.evaluations["frozen"]).kshot is not None
     assert [STUDY.evaluations[n].split for n in ("full", "few")] == [None, "few"]
 
 

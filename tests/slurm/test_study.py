@@ -127,7 +127,7 @@ def test_the_demo_has_the_cells_of_one_machine(lab: Lab, tmp_path):
         (tmp_path / name).mkdir()
     if not here.exists():
         copy = copy_repository(tmp_path / "here")
-        done = copy.run("-m", "snakemake", "--workflow-profile", "workflow/profiles/local")
+        done = copy.run("-m", "snakemake", "--workflow-profile", "workflow/profiles/default")
         assert done.returncode == 0, done.stderr[-6000:]
         here = copy.folder / "results/demo/cells.parquet"
     there = copy_repository(tmp_path / "there")

@@ -1,5 +1,6 @@
 """What sbatch is told of every rule: GPUs, nodes, time, memory, partition and account."""
 
+import shlex
 import sys
 from base64 import b64decode
 from pathlib import Path
@@ -130,6 +131,17 @@ def test_what_a_job_was_submitted_with_is_what_it_sees_on_its_node(copy: Copy, s
         if word.startswith("base64//")
     }
     assert "pretrain:runtime=20" in said
+
+
+def test_a_job_is_told_the_config_of_its_driver(copy: Copy, slurm: FakeSlurm):
+    given = "splits={few: {set: {per_class: 3}}}"
+
+    call = submitted(copy, slurm, "config/demo.yaml", "--config", given)["pretrain"]
+
+    words = shlex.split(value(call, "--wrap"))
+    (file,) = (words[at + 1] for at, word in enumerate(words) if word == "--configfiles")
+    assert file == str(copy.folder / "config/demo.yaml")
+    assert words[words.index("--config") + 1] == given
 
 
 def test_without_a_site_file_slurm_decides(copy: Copy, slurm: FakeSlurm):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "workflow", "folk", "config", "requirements.lock")
+PARTS = ("Snakefile", "profiles", "workflow", "folk", "config", "requirements.lock")
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,7 @@ class Copy:
 
     def planned(self) -> Counter[str]:
         """How many jobs of each rule a dry run plans, the target left out."""
-        done = self.snakemake("-n")
-        assert done.returncode == 0, done.stderr + done.stdout
-        table = re.search(r"Job stats:\n.*?\n[- ]+\n(.*?)\ntotal", done.stdout, re.DOTALL)
-        rows = table.group(1).splitlines() if table else []
-        counts = {name: int(count) for name, count in map(str.split, rows)}
-        counts.pop("all", None)
-        return Counter(counts)
+        return counts(self.snakemake("-n"))
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace a text that must be there."""
@@ -57,10 +51,22 @@ class Copy:
         file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
+def counts(dry_run: subprocess.CompletedProcess[str]) -> Counter[str]:
+    """How many jobs of each rule a dry run plans, the target left out."""
+    assert dry_run.returncode == 0, dry_run.stderr + dry_run.stdout
+    table = re.search(r"Job stats:\n.*?\n[- ]+\n(.*?)\ntotal", dry_run.stdout, re.DOTALL)
+    rows = table.group(1).splitlines() if table else []
+    jobs = {name: int(count) for name, count in map(str.split, rows)}
+    jobs.pop("all", None)
+    return Counter(jobs)
+
+
 def copy_repository(folder: Path) -> Copy:
     for name in PARTS:
         source = ROOT / name
-        if source.is_dir():
+        if source.is_symlink():
+            (folder / name).symlink_to(source.readlink())
+        elif source.is_dir():
             skipped = shutil.ignore_patterns("__pycache__")
             shutil.copytree(source, folder / name, ignore=skipped)
         else:

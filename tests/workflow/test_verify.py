@@ -34,7 +34,7 @@ from tests.faults.table import fault
 pytestmark = pytest.mark.slow
 
 TINY = Path("results/tiny")
-STUDY, PUBLISHED = Path("config/tiny.yaml"), Path("config/published")
+STUDY, PUBLISHED = TINY / "study.yaml", Path("config/published")
 MAIN = ("full", "avg", "knn", "linear", "miou", "kshot", "contrast", "pgd")
 OF_FOLK = {f"main/folk/{column}" for column in MAIN}
 OF_SCRATCH = {f"main/scratch/{column}" for column in MAIN}
@@ -141,7 +141,7 @@ def test_a_comment_in_code_or_recipe_is_never_a_finding_that_fails(study):
         Path("folk/stages/probe.py"), "    linear = recipe", "    # why\n    linear = recipe"
     )
     replace_in(Path("config/recipes/pretrain/demo-folk.yaml"), "about:", "# A remark.\nabout:")
-    replace_in(STUDY, "# The whole graph", "# The entire graph")
+    replace_in(STUDY, "# Written by snakemake", "# Made by snakemake")
 
     found = audit()
 
@@ -428,7 +428,7 @@ def test_a_comment_that_was_committed_is_behind(study):
 
 def test_foreign_files_and_runs_that_nobody_asks_for_are_named(study):
     (TINY / "tables/better.md").write_text("| FOLK | 99.9 |")
-    replace_in(STUDY, "  upernet: {stage: segment", "  other: {stage: segment")
+    replace_in(STUDY, "  upernet:\n    stage: segment", "  other:\n    stage: segment")
     replace_in(STUDY, "evaluation: upernet", "evaluation: other")
 
     found = wrong(audit())
@@ -478,6 +478,18 @@ def test_an_evaluation_that_is_run_again_gives_the_same_bits(study):
 
     assert wrong(found) == {}
     assert said(found, "ok")[-1].endswith("run again: predictions are the same bit by bit")
+
+
+def test_a_study_file_edited_after_the_run_is_no_finding_but_said_to_differ(study):
+    study.edit("config/tiny.yaml", "optim.warmup_epochs: 0.5", "optim.warmup_epochs: 0.25")
+
+    done = study.run("-m", "folk", "verify", "config/tiny.yaml")
+
+    assert done.returncode == 0, done.stdout
+    assert done.stderr.splitlines() == [
+        "config/tiny.yaml: not the study that ran, differs in "
+        "encoders.folk.set.optim.warmup_epochs; results/tiny/study.yaml is read"
+    ]
 
 
 def test_the_command_ends_with_one_for_findings_and_imports_neither_torch_nor_mlflow(study):

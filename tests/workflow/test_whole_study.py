@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import pandas as pd
 import pytest
 import torch
 
+from folk.evidence.record.fingerprint import code_fingerprint
 from folk.evidence.record.schema import read_record
+from folk.evidence.study.study import load_study
+from tests.workflow.conftest import Copy, counts
 
 REPORTS = {"report": 1, "track": 1}
 
@@ -22,7 +26,7 @@ def test_a_bare_dry_run_plans_the_whole_demo(clean_copy):
     done = clean_copy.run("-m", "snakemake", "-n", "--cores", "2")
 
     assert done.returncode == 0, done.stderr
-    assert re.search(r"pretrain\s+8\b", done.stdout)
+    assert re.search(r"pretrain\s+10\b", done.stdout)
 
 
 def test_every_stage_leaves_its_files(finished_study):
@@ -179,8 +183,101 @@ def test_a_bad_study_is_refused_before_anything_runs(clean_copy, path, old, new,
     assert not (clean_copy.folder / "results").exists()
 
 
-def test_values_on_the_command_line_are_refused(clean_copy):
-    done = clean_copy.snakemake("-n", "--config", "seeds=3")
+def test_a_value_on_the_command_line_reruns_what_depends_on_it(finished_copy):
+    value = "encoders={folk: {set: {optim.warmup_epochs: 25e-2}}}"
+    done = finished_copy.snakemake("-n", "--config", value)
 
-    assert done.returncode != 0
-    assert "values stand in the study file" in done.stdout + done.stderr
+    expected = {"pretrain": 1, "finetune": 2, "probe": 1, "segment": 1, "robustness": 1, "cost": 1}
+    assert counts(done) == Counter({**expected, **REPORTS})
+    assert (
+        "--set optim.warmup_epochs=0.25" in finished_copy.snakemake("-np", "--config", value).stdout
+    )
+    kept = (results(finished_copy) / "study.yaml").read_text()
+    assert "optim.warmup_epochs: 0.5" in kept  # a dry run writes nothing
+
+
+def test_a_value_on_the_command_line_reaches_results_and_records(finished_copy):
+    options = ("--config", "title=Mine", "splits={few: {set: {per_class: 3}}}")
+    done = finished_copy.snakemake("--until", "split", *options)
+    assert done.returncode == 0, done.stderr
+
+    record = read_record(results(finished_copy) / "split/few/record.json")
+    study = load_study(results(finished_copy) / "study.yaml")
+
+    assert record["recipe"]["per_class"] == 3
+    assert (study.title, study.splits["few"].overrides) == ("Mine", {"per_class": 3})
+    assert study.recipes == "config/recipes"
+    # What was kept is a study file itself, and asks for the same.
+    kept = ("-m", "snakemake", "-n", "--cores", "2", "--configfile", "results/tiny/study.yaml")
+    assert counts(finished_copy.run(*kept)) == counts(finished_copy.snakemake("-n", *options))
+
+
+def test_config_files_are_merged_and_one_without_a_study_lies_over_the_demo(clean_copy):
+    patch = clean_copy.folder / "patch.yaml"
+    patch.write_text("encoders: {folk: {seeds: [0, 1, 2]}}\n")
+    call = ("-m", "snakemake", "-n", "--cores", "2", "--configfile")
+
+    assert counts(clean_copy.run(*call, "config/tiny.yaml", "patch.yaml"))["pretrain"] == 4
+    assert counts(clean_copy.run(*call, "patch.yaml"))["pretrain"] == 11  # 10 in the demo
+
+
+def test_a_wrong_value_is_named_where_it_was_given(clean_copy):
+    (clean_copy.folder / "patch.yaml").write_text("# More.\nencoders: {folk: {seed: [1]}}\n")
+    files = ("--configfile", "config/tiny.yaml", "patch.yaml")
+    call = ("-m", "snakemake", "-n", "--cores", "2", *files, "--config", "scale=huge")
+
+    said = clean_copy.run(*call).stdout
+
+    assert "patch.yaml:2: encoders.folk.seed: unknown key; did you mean 'seeds'" in said
+    assert "--config: scale: Input should be 'demo', 'smoke' or 'paper'" in said
+
+
+@pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
+def test_an_empty_folder_elsewhere_gets_the_demo_of_the_workflow(clean_copy, snakefile, tmp_path):
+    (tmp_path / "empty").mkdir()
+    where = ("-s", str(clean_copy.folder / snakefile), "--directory", str(tmp_path / "empty"))
+
+    assert counts(clean_copy.run("-m", "snakemake", "-n", *where))["pretrain"] == 10
+
+
+def test_a_job_in_a_folder_elsewhere_runs_the_code_of_the_workflow(clean_copy, tmp_path):
+    there = tmp_path / "there"
+    there.mkdir()
+    shutil.copy2(clean_copy.folder / "config/tiny.yaml", there)
+    where = ("-s", str(clean_copy.folder / "Snakefile"), "--directory", str(there))
+    study = ("--configfile", str(there / "tiny.yaml"))
+
+    done = clean_copy.run("-m", "snakemake", *where, *study, "--until", "split")
+
+    assert done.returncode == 0, done.stderr
+    record = read_record(there / "results/tiny/split/few/record.json")
+    root = clean_copy.folder
+    assert record["code"]["fingerprint"] == code_fingerprint("folk.stages.split", root)
+
+
+def test_another_workflow_uses_this_one_as_a_module(clean_copy, tmp_path):
+    there = tmp_path / "there"
+    there.mkdir()
+    shutil.copy2(clean_copy.folder / "config/tiny.yaml", there)
+    (there / "Snakefile").write_text(
+        f"""configfile: "tiny.yaml"
+module folk:
+    snakefile: "{clean_copy.folder}/workflow/Snakefile"
+    config: config
+use rule * from folk as folk_*
+onstart:
+    folk.onstart()
+"""
+    )
+
+    done = Copy(there).run("-m", "snakemake", "-n", "--cores", "2", "--config", "title=Mine")
+
+    assert counts(done)["folk_pretrain"] == 2
+    assert "Rendering the tables of tiny" in done.stdout
+
+
+def test_a_bare_call_finds_its_profile(clean_copy):
+    done = clean_copy.run("-m", "snakemake", "-n", "--quiet", "reason")
+
+    assert done.returncode == 0, done.stderr
+    assert "profile profiles/default" in done.stderr

@@ -17,9 +17,9 @@ OUTPUTS
 
 rule cost:
     input:
-        recipe=recipe_path("cost"),
-        pretrain=pretrain_recipe_path,
-        dataset=dataset("cost"),
+        recipe=jobs.get_recipe("cost"),
+        pretrain=jobs.get_pretrain_recipe,
+        dataset=jobs.get_dataset("cost"),
     output:
         card=f"results/{study.name}/cost/{{run}}/{{evaluation}}/cost.json",
         metrics=f"results/{study.name}/cost/{{run}}/{{evaluation}}/metrics.json",
@@ -32,20 +32,20 @@ rule cost:
         f"results/{study.name}/cost/{{run}}/{{evaluation}}/benchmark.jsonl"
     conda:
         "../envs/folk.yaml"
-    threads: asked("cost", "threads")
+    threads: jobs.get_resource("cost", "threads")
     resources:
-        gpu=asked("cost", "gpu"),
-        mem_mb=asked("cost", "mem_mb"),
-        runtime=asked("cost", "runtime"),
+        gpu=jobs.get_resource("cost", "gpu"),
+        mem_mb=jobs.get_resource("cost", "mem_mb"),
+        runtime=jobs.get_resource("cost", "runtime"),
     params:
         study=study.name,
         scale=study.scale,
-        values=values("cost"),
-        code=code("cost"),
-        seed=seed,
-        overrides=overrides("cost"),
-        pretrain_values=pretrain_values,
-        pretrain_overrides=pretrain_overrides,
+        values=jobs.get_values("cost"),
+        code=jobs.get_code("cost"),
+        seed=jobs.get_seed,
+        overrides=jobs.get_overrides("cost"),
+        pretrain_values=jobs.get_pretrain_values,
+        pretrain_overrides=jobs.get_pretrain_overrides,
         out=f"results/{study.name}/cost/{{run}}/{{evaluation}}",
         # Not an output: outputs of a failed job are deleted, what has grown there must survive.
         work=f"results/{study.name}/work/cost/{{run}}/{{evaluation}}",

@@ -17,10 +17,10 @@ OUTPUTS
 
 rule finetune:
     input:
-        recipe=recipe_path("finetune"),
+        recipe=jobs.get_recipe("finetune"),
         encoder=f"results/{study.name}/pretrain/{{run}}/encoder.safetensors",
-        dataset=dataset("finetune"),
-        split=split_file,
+        dataset=jobs.get_dataset("finetune"),
+        split=jobs.get_split,
     output:
         predictions=f"results/{study.name}/finetune/{{run}}/{{evaluation}}/predictions.parquet",
         classifier=f"results/{study.name}/finetune/{{run}}/{{evaluation}}/classifier.safetensors",
@@ -35,21 +35,21 @@ rule finetune:
         f"results/{study.name}/finetune/{{run}}/{{evaluation}}/benchmark.jsonl"
     conda:
         "../envs/folk.yaml"
-    threads: geometry("finetune").cores
+    threads: jobs.get_geometry("finetune").cores
     resources:
-        **geometry("finetune").resources(),
-        mem_mb=asked("finetune", "mem_mb"),
-        runtime=asked("finetune", "runtime"),
+        **jobs.get_geometry("finetune").resources(),
+        mem_mb=jobs.get_resource("finetune", "mem_mb"),
+        runtime=jobs.get_resource("finetune", "runtime"),
     params:
         study=study.name,
         scale=study.scale,
-        values=values("finetune"),
-        code=code("finetune"),
-        seed=seeds,
-        launch=launch("finetune"),
-        threads=threads_of_process("finetune"),
-        overrides=overrides("finetune"),
-        split=split_option,
+        values=jobs.get_values("finetune"),
+        code=jobs.get_code("finetune"),
+        seed=jobs.get_seeds,
+        launch=jobs.get_launch("finetune"),
+        threads=jobs.get_threads("finetune"),
+        overrides=jobs.get_overrides("finetune"),
+        split=jobs.get_split_option,
         out=f"results/{study.name}/finetune/{{run}}/{{evaluation}}",
         # Not an output: outputs of a failed job are deleted, what has grown there must survive.
         work=f"results/{study.name}/work/finetune/{{run}}/{{evaluation}}",

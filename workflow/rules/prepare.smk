@@ -13,7 +13,7 @@ OUTPUTS
 
 rule prepare:
     input:
-        recipe=recipe_path("prepare"),
+        recipe=jobs.get_recipe("prepare"),
     output:
         dataset=f"results/{study.name}/prepare/{{data}}/dataset.json",
         manifest=f"results/{study.name}/prepare/{{data}}/manifest.parquet",
@@ -25,19 +25,19 @@ rule prepare:
         f"results/{study.name}/prepare/{{data}}/benchmark.jsonl"
     conda:
         "../envs/folk.yaml"
-    threads: asked("prepare", "threads")
+    threads: jobs.get_resource("prepare", "threads")
     resources:
-        gpu=asked("prepare", "gpu"),
-        mem_mb=asked("prepare", "mem_mb"),
-        runtime=asked("prepare", "runtime"),
+        gpu=jobs.get_resource("prepare", "gpu"),
+        mem_mb=jobs.get_resource("prepare", "mem_mb"),
+        runtime=jobs.get_resource("prepare", "runtime"),
     params:
         study=study.name,
         scale=study.scale,
-        values=values("prepare"),
-        code=code("prepare"),
-        source=source,
-        archives=archives,
-        overrides=overrides("prepare"),
+        values=jobs.get_values("prepare"),
+        code=jobs.get_code("prepare"),
+        source=jobs.get_source,
+        archives=jobs.get_archives,
+        overrides=jobs.get_overrides("prepare"),
         out=f"results/{study.name}/prepare/{{data}}",
         work=f"results/{study.name}/work/prepare/{{data}}",
     message:

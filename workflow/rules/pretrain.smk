@@ -14,8 +14,8 @@ OUTPUTS
 
 rule pretrain:
     input:
-        recipe=recipe_path("pretrain"),
-        dataset=dataset("pretrain"),
+        recipe=jobs.get_recipe("pretrain"),
+        dataset=jobs.get_dataset("pretrain"),
     output:
         encoder=f"results/{study.name}/pretrain/{{run}}/encoder.safetensors",
         card=f"results/{study.name}/pretrain/{{run}}/encoder.json",
@@ -30,20 +30,20 @@ rule pretrain:
         f"results/{study.name}/pretrain/{{run}}/benchmark.jsonl"
     conda:
         "../envs/folk.yaml"
-    threads: geometry("pretrain").cores
+    threads: jobs.get_geometry("pretrain").cores
     resources:
-        **geometry("pretrain").resources(),
-        mem_mb=asked("pretrain", "mem_mb"),
-        runtime=asked("pretrain", "runtime"),
+        **jobs.get_geometry("pretrain").resources(),
+        mem_mb=jobs.get_resource("pretrain", "mem_mb"),
+        runtime=jobs.get_resource("pretrain", "runtime"),
     params:
         study=study.name,
         scale=study.scale,
-        values=values("pretrain"),
-        code=code("pretrain"),
-        seed=seed,
-        launch=launch("pretrain"),
-        threads=threads_of_process("pretrain"),
-        overrides=overrides("pretrain"),
+        values=jobs.get_values("pretrain"),
+        code=jobs.get_code("pretrain"),
+        seed=jobs.get_seed,
+        launch=jobs.get_launch("pretrain"),
+        threads=jobs.get_threads("pretrain"),
+        overrides=jobs.get_overrides("pretrain"),
         out=f"results/{study.name}/pretrain/{{run}}",
         # Not an output: outputs of a failed job are deleted, the checkpoint must survive.
         work=f"results/{study.name}/work/pretrain/{{run}}",

@@ -16,10 +16,10 @@ OUTPUTS
 
 rule probe:
     input:
-        recipe=recipe_path("probe"),
+        recipe=jobs.get_recipe("probe"),
         encoder=f"results/{study.name}/pretrain/{{run}}/encoder.safetensors",
-        dataset=dataset("probe"),
-        split=split_file,
+        dataset=jobs.get_dataset("probe"),
+        split=jobs.get_split,
     output:
         knn=f"results/{study.name}/probe/{{run}}/{{evaluation}}/predictions-knn.parquet",
         linear=f"results/{study.name}/probe/{{run}}/{{evaluation}}/predictions-linear.parquet",
@@ -34,21 +34,21 @@ rule probe:
         f"results/{study.name}/probe/{{run}}/{{evaluation}}/benchmark.jsonl"
     conda:
         "../envs/folk.yaml"
-    threads: geometry("probe").cores
+    threads: jobs.get_geometry("probe").cores
     resources:
-        **geometry("probe").resources(),
-        mem_mb=asked("probe", "mem_mb"),
-        runtime=asked("probe", "runtime"),
+        **jobs.get_geometry("probe").resources(),
+        mem_mb=jobs.get_resource("probe", "mem_mb"),
+        runtime=jobs.get_resource("probe", "runtime"),
     params:
         study=study.name,
         scale=study.scale,
-        values=values("probe"),
-        code=code("probe"),
-        seed=seed,
-        launch=launch("probe"),
-        threads=threads_of_process("probe"),
-        overrides=overrides("probe"),
-        split=split_option,
+        values=jobs.get_values("probe"),
+        code=jobs.get_code("probe"),
+        seed=jobs.get_seed,
+        launch=jobs.get_launch("probe"),
+        threads=jobs.get_threads("probe"),
+        overrides=jobs.get_overrides("probe"),
+        split=jobs.get_split_option,
         out=f"results/{study.name}/probe/{{run}}/{{evaluation}}",
         # Not an output: outputs of a failed job are deleted, what has grown there must survive.
         work=f"results/{study.name}/work/probe/{{run}}/{{evaluation}}",

@@ -16,8 +16,8 @@ OUTPUTS
 
 rule report:
     input:
-        records=measured,
-        published=published_path,
+        records=jobs.get_records,
+        published=jobs.get_published,
     output:
         cells=f"results/{study.name}/cells.parquet",
         claims=f"results/{study.name}/claims.parquet",
@@ -50,24 +50,24 @@ rule report:
         f"results/{study.name}/report.benchmark.jsonl"
     conda:
         "../envs/folk.yaml"
-    threads: asked("report", "threads")
+    threads: jobs.get_resource("report", "threads")
     resources:
-        gpu=asked("report", "gpu"),
-        mem_mb=asked("report", "mem_mb"),
-        runtime=asked("report", "runtime"),
+        gpu=jobs.get_resource("report", "gpu"),
+        mem_mb=jobs.get_resource("report", "mem_mb"),
+        runtime=jobs.get_resource("report", "runtime"),
     params:
-        study=study_file,
-        values=table_values,
-        code=code("report"),
+        study=jobs.study_file.as_posix(),
+        values=jobs.get_table_values,
+        code=jobs.get_code("report"),
     message:
-        "Rendering the tables of {study.name}"
+        f"Rendering the tables of {study.name}"
     shell:
         "python -m folk report {params.study} > {log} 2>&1"
 
 
 rule track:
     input:
-        records=measured,
+        records=jobs.get_records,
     output:
         tracked=f"results/{study.name}/tracked.json",
     log:
@@ -77,8 +77,8 @@ rule track:
     conda:
         "../envs/folk.yaml"
     params:
-        study=study_file,
+        study=jobs.study_file.as_posix(),
     message:
-        "Mirroring {study.name} into MLflow"
+        f"Mirroring {study.name} into MLflow"
     shell:
         "python -m folk mlflow-sync {params.study} --report {output.tracked} > {log} 2>&1"

@@ -15,9 +15,9 @@ OUTPUTS
 
 rule robustness:
     input:
-        recipe=recipe_path("robustness"),
-        classifier=classifier_file,
-        datasets=datasets("robustness"),
+        recipe=jobs.get_recipe("robustness"),
+        classifier=jobs.get_classifier,
+        datasets=jobs.get_datasets("robustness"),
     output:
         predictions=f"results/{study.name}/robustness/{{run}}/{{evaluation}}/predictions-variants.parquet",
         metrics=f"results/{study.name}/robustness/{{run}}/{{evaluation}}/metrics.json",
@@ -29,21 +29,21 @@ rule robustness:
         f"results/{study.name}/robustness/{{run}}/{{evaluation}}/benchmark.jsonl"
     conda:
         "../envs/folk.yaml"
-    threads: geometry("robustness").cores
+    threads: jobs.get_geometry("robustness").cores
     resources:
-        **geometry("robustness").resources(),
-        mem_mb=asked("robustness", "mem_mb"),
-        runtime=asked("robustness", "runtime"),
+        **jobs.get_geometry("robustness").resources(),
+        mem_mb=jobs.get_resource("robustness", "mem_mb"),
+        runtime=jobs.get_resource("robustness", "runtime"),
     params:
         study=study.name,
         scale=study.scale,
-        values=values("robustness"),
-        code=code("robustness"),
-        seed=seeds,
-        launch=launch("robustness"),
-        threads=threads_of_process("robustness"),
-        overrides=overrides("robustness"),
-        datasets=dataset_options,
+        values=jobs.get_values("robustness"),
+        code=jobs.get_code("robustness"),
+        seed=jobs.get_seeds,
+        launch=jobs.get_launch("robustness"),
+        threads=jobs.get_threads("robustness"),
+        overrides=jobs.get_overrides("robustness"),
+        datasets=jobs.get_dataset_options,
         out=f"results/{study.name}/robustness/{{run}}/{{evaluation}}",
         # Not an output: outputs of a failed job are deleted, what has grown there must survive.
         work=f"results/{study.name}/work/robustness/{{run}}/{{evaluation}}",

@@ -16,10 +16,10 @@ OUTPUTS
 
 rule segment:
     input:
-        recipe=recipe_path("segment"),
+        recipe=jobs.get_recipe("segment"),
         encoder=f"results/{study.name}/pretrain/{{run}}/encoder.safetensors",
-        dataset=dataset("segment"),
-        split=split_file,
+        dataset=jobs.get_dataset("segment"),
+        split=jobs.get_split,
     output:
         predictions=f"results/{study.name}/segment/{{run}}/{{evaluation}}/predictions.parquet",
         metrics=f"results/{study.name}/segment/{{run}}/{{evaluation}}/metrics.json",
@@ -32,21 +32,21 @@ rule segment:
         f"results/{study.name}/segment/{{run}}/{{evaluation}}/benchmark.jsonl"
     conda:
         "../envs/folk.yaml"
-    threads: geometry("segment").cores
+    threads: jobs.get_geometry("segment").cores
     resources:
-        **geometry("segment").resources(),
-        mem_mb=asked("segment", "mem_mb"),
-        runtime=asked("segment", "runtime"),
+        **jobs.get_geometry("segment").resources(),
+        mem_mb=jobs.get_resource("segment", "mem_mb"),
+        runtime=jobs.get_resource("segment", "runtime"),
     params:
         study=study.name,
         scale=study.scale,
-        values=values("segment"),
-        code=code("segment"),
-        seed=seed,
-        launch=launch("segment"),
-        threads=threads_of_process("segment"),
-        overrides=overrides("segment"),
-        split=split_option,
+        values=jobs.get_values("segment"),
+        code=jobs.get_code("segment"),
+        seed=jobs.get_seed,
+        launch=jobs.get_launch("segment"),
+        threads=jobs.get_threads("segment"),
+        overrides=jobs.get_overrides("segment"),
+        split=jobs.get_split_option,
         out=f"results/{study.name}/segment/{{run}}/{{evaluation}}",
         # Not an output: outputs of a failed job are deleted, what has grown there must survive.
         work=f"results/{study.name}/work/segment/{{run}}/{{evaluation}}",

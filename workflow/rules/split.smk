@@ -13,8 +13,8 @@ OUTPUTS
 
 rule split:
     input:
-        recipe=recipe_path("split"),
-        dataset=dataset("split"),
+        recipe=jobs.get_recipe("split"),
+        dataset=jobs.get_dataset("split"),
     output:
         subset=f"results/{study.name}/split/{{split}}/keys.parquet",
         record=f"results/{study.name}/split/{{split}}/record.json",
@@ -24,18 +24,18 @@ rule split:
         f"results/{study.name}/split/{{split}}/benchmark.jsonl"
     conda:
         "../envs/folk.yaml"
-    threads: asked("split", "threads")
+    threads: jobs.get_resource("split", "threads")
     resources:
-        gpu=asked("split", "gpu"),
-        mem_mb=asked("split", "mem_mb"),
-        runtime=asked("split", "runtime"),
+        gpu=jobs.get_resource("split", "gpu"),
+        mem_mb=jobs.get_resource("split", "mem_mb"),
+        runtime=jobs.get_resource("split", "runtime"),
     params:
         study=study.name,
         scale=study.scale,
-        values=values("split"),
-        code=code("split"),
-        list_file=list_file,
-        overrides=overrides("split"),
+        values=jobs.get_values("split"),
+        code=jobs.get_code("split"),
+        list_file=jobs.get_list,
+        overrides=jobs.get_overrides("split"),
         out=f"results/{study.name}/split/{{split}}",
         work=f"results/{study.name}/work/split/{{split}}",
     message:

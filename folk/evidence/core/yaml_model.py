@@ -4,7 +4,7 @@ import copy
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -67,9 +67,47 @@ class Document:
             document: Document | None = self
             while document is not None:
                 if keys[:end] in document._lines:
-                    return f"{document.path}:{document._lines[keys[:end]]}"
+                    return document._place_of(keys[:end])
                 document = document.base
         return str(self.path)
+
+    def _place_of(self, keys: Keys) -> str:
+        return f"{self.path}:{self._lines[keys]}"
+
+
+class Layers(Document):
+    """YAML files laid over one another, as Snakemake does it, and values without a file on top.
+
+    Mappings are merged key by key, everything else is replaced.
+    """
+
+    def __init__(
+        self, files: Sequence[Path], values: Mapping[str, Any], *, origin: str, named_by: str
+    ) -> None:
+        """Read the files.
+
+        Args:
+            files: the lowest first.
+            values: laid over all files.
+            origin: what an error message calls the place of `values`, such as "--config".
+            named_by: a key; the uppermost file that has it gives the whole its path.
+
+        Raises:
+            InputError: as of `Document`, for any of the files.
+        """
+        self.path, self.base, self.values = Path(origin), None, {}
+        for file in files:
+            document = Document(file)
+            document.base, self.base = self.base, document
+            self.values = _updated(self.values, document.values)
+            if named_by in document.values:
+                self.path = file
+        self.values = _updated(self.values, values)
+        self._origin = origin
+        self._lines = dict.fromkeys(_key_paths(values), 0)
+
+    def _place_of(self, keys: Keys) -> str:
+        return self._origin
 
 
 def text_of(path: Path) -> str:
@@ -156,6 +194,26 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
         both = isinstance(under, Mapping) and isinstance(value, Mapping)
         result[key] = merged(under, value) if both else value  # type: ignore[arg-type]
     return result
+
+
+def _updated(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay `above` over `below` as Snakemake does with its config, in which no key is special."""
+    result = dict(below)
+    for key, value in above.items():
+        under = result.get(key)
+        whole = not isinstance(value, Mapping)
+        result[key] = (
+            value if whole else _updated(under if isinstance(under, Mapping) else {}, value)
+        )
+    return result
+
+
+def _key_paths(values: Any, keys: Keys = ()) -> Iterator[Keys]:
+    """Every key and list index of plain values, as a path from the top."""
+    items: Iterable[tuple[Any, Any]] = values.items() if isinstance(values, Mapping) else ()
+    for key, value in enumerate(values) if isinstance(values, list) else items:
+        yield (*keys, key)
+        yield from _key_paths(value, (*keys, key))
 
 
 def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:

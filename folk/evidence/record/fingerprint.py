@@ -17,6 +17,10 @@ from folk.evidence.core.errors import InputError, nearest
 PACKAGE = "folk"
 
 
+# The folder that holds the package, which is the folder of the workflow.
+SOURCE = Path(__file__).resolve().parents[3]
+
+
 def code_fingerprint(module: str, root: Path) -> str:
     """Hash everything in the package that `module` may run.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.core.ranges import Positive
@@ -38,6 +38,18 @@ def _dotted(key: str) -> str:
     return key
 
 
+def plain_path(path: str) -> str:
+    """The path as it is.
+
+    Raises:
+        ValueError: a shell could take it for something else.
+    """
+    # It stands in command lines, as do the paths of the recipes below it.
+    if not re.fullmatch(r"[A-Za-z0-9_./][A-Za-z0-9_./+@-]*", path):
+        raise ValueError("a path of letters, digits and _ . / + @ - is needed")
+    return path
+
+
 Name = Annotated[str, AfterValidator(path_safe)]
 EvaluationStage = Literal["finetune", "probe", "segment", "robustness", "cost"]
 Stage = Literal["prepare", "split", "pretrain", EvaluationStage, "report"]
@@ -49,6 +61,20 @@ Reason = Annotated[str, Field(min_length=1)]
 Scale = Literal["demo", "smoke", "paper"]
 Overrides = dict[Annotated[str, AfterValidator(_dotted)], Any]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _or_one(schema: dict[str, Any]) -> None:
+    """Let one name stand for a list of one."""
+    several = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [{"type": "string"}, several]
+
+
+def _evaluation_or_several(schema: dict[str, Any]) -> None:
+    """Let `evaluation: NAME` stand for `evaluations: [NAME]`."""
+    schema["properties"]["evaluation"] = {"type": "string"}
+    schema["required"].remove("evaluations")
+    schema["oneOf"] = [{"required": ["evaluation"]}, {"required": ["evaluations"]}]
 
 
 class Resources(Section):
@@ -116,7 +142,7 @@ class Evaluation(Section):
 
     stage: EvaluationStage
     recipe: Name
-    data: list[Name] = Field(min_length=1)
+    data: list[Name] = Field(min_length=1, json_schema_extra=_or_one)
     split: Name | None = None
     classifier: Name | None = None
     seeds: list[Seed] = Field(default_factory=list, min_length=1)
@@ -162,6 +188,8 @@ Entry = DataEntry | SplitEntry | EncoderRow | Evaluation  # entries with a recip
 
 class Column(Section):
     """A column of a table: a metric of one evaluation, or of several combined seed by seed."""
+
+    model_config = ConfigDict(json_schema_extra=_evaluation_or_several)
 
     label: str
     evaluations: list[Name] = Field(min_length=1)
@@ -270,6 +298,7 @@ class Study(Section):
     name: Name = Field(alias="study")
     title: str
     scale: Scale
+    recipes: Annotated[str, AfterValidator(plain_path)] | None = None  # their folder
     code_change: dict[Stage | Literal["default"], Literal["rerun", "report"]] = Field(
         default_factory=dict
     )
@@ -281,6 +310,10 @@ class Study(Section):
     exclude: dict[Name, Reason] = Field(default_factory=dict)
     tables: dict[Name, Table] = Field(default_factory=dict)
     claims: dict[Name, Claim] = Field(default_factory=dict)
+
+    def recipe_folder(self, path: Path) -> Path:
+        """The folder of the recipes of a study that was read from `path`: named, or beside it."""
+        return path.parent / "recipes" if self.recipes is None else Path(self.recipes)
 
     def entries(self) -> Iterator[tuple[Stage, str, Entry]]:
         """Yield all entries with a recipe, as `(stage, name, entry)`, in order of the stages."""
@@ -385,7 +418,7 @@ def load_study(path: Path) -> Study:
         InputError: one line for each problem: unknown key, invalid type, unknown name, or a name
             used by another study.
     """
-    return _unfolded(written_study(path))
+    return unfolded(written_study(path))
 
 
 def written_study(path: Path) -> Study:
@@ -394,7 +427,15 @@ def written_study(path: Path) -> Study:
     Raises:
         InputError: as `load_study`.
     """
-    document = Document(path)
+    return checked_study(Document(path))
+
+
+def checked_study(document: Document) -> Study:
+    """Check the values of a study, whose results are those of `document.path` alone.
+
+    Raises:
+        InputError: as `load_study`.
+    """
     study = checked(Study, document.values, document)
     problems = [*_of_another(study, document), *_dangling(study, document)]
     if problems:
@@ -402,7 +443,7 @@ def written_study(path: Path) -> Study:
     return study
 
 
-def _unfolded(study: Study) -> Study:
+def unfolded(study: Study) -> Study:
     """Expand the study to an evaluation per fine-tuning seed, and columns that list them all."""
     evaluations = {}
     for name, evaluation in study.evaluations.items():
@@ -437,7 +478,7 @@ def _finetune_seeds(study: Study, name: str) -> list[int]:
 def _of_another(study: Study, document: Document) -> Iterator[str]:
     """Check that no other study file has the same name and results folder."""
     path, says_so = document.path, re.compile(rf"^study:\s*['\"]?{study.name}['\"]?\s*(#|$)", re.M)
-    if path.stem == study.name:
+    if path.stem == study.name or not path.is_file():
         return
     for other in sorted(path.parent.glob(f"*{path.suffix}")):
         if not other.is_file() or other.samefile(path):

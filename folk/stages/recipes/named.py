@@ -1,4 +1,4 @@
-"""Recipes of a study's entries, in recipes/STAGE/ next to its file."""
+"""Recipes of a study's entries, in STAGE/ of its folder of recipes."""
 
 from pathlib import Path
 from typing import Any
@@ -9,18 +9,18 @@ from folk.stages.recipes.base import Recipe
 from folk.stages.recipes.load import load_recipe, result_values
 
 
-def recipe_file(study_path: Path, stage: str, entry: Entry) -> Path:
-    """Return the path of an entry's recipe."""
-    return study_path.parent / "recipes" / stage / f"{entry.recipe}.yaml"
+def recipe_file(folder: Path, stage: str, entry: Entry) -> Path:
+    """Return the recipe file of an entry of a study; `folder` holds the recipes of all stages."""
+    return folder / stage / f"{entry.recipe}.yaml"
 
 
-def recipe_of(study_path: Path, stage: str, entry: Entry) -> Recipe:
+def recipe_of(folder: Path, stage: str, entry: Entry) -> Recipe:
     """Load the recipe of an entry of a study, with the entry's own values on top.
 
     Raises:
         InputError: the recipe is invalid.
     """
-    return load_recipe(stage, recipe_file(study_path, stage, entry), entry.overrides)
+    return load_recipe(stage, recipe_file(folder, stage, entry), entry.overrides)
 
 
 def recipes_of(study: Study, study_path: Path) -> dict[tuple[str, str], Recipe]:
@@ -31,9 +31,10 @@ def recipes_of(study: Study, study_path: Path) -> dict[tuple[str, str], Recipe]:
     """
     recipes: dict[tuple[str, str], Recipe] = {}
     problems: list[str] = []
+    folder = study.recipe_folder(study_path)
     for stage, name, entry in study.entries():
         try:
-            recipes[stage, name] = recipe_of(study_path, stage, entry)
+            recipes[stage, name] = recipe_of(folder, stage, entry)
         except InputError as error:
             problems.append(f"{study_path}: '{name}': {error}")
     if problems:

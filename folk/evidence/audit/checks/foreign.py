@@ -11,7 +11,7 @@ from folk.evidence.audit.subject import Subject
 # workflow. Logs and mirrors are allowed here and not verified. DVC writes `.gitignore` with the
 # files that it stores.
 PRODUCTS = (
-    "cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html",
+    "study.yaml", "cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html",
     "figures/*.svg", "metrics/*-s[0-9]*.json",
     "tracked.json", "mlflow.db*", "seal.json", "seal.json.sig", "adopted.json", "export/*",
     "*.log", "*benchmark.jsonl", "*.snakemake_timestamp", "work/*",

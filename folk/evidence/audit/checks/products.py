@@ -224,7 +224,7 @@ def _rendered(subject: Subject, tell: Tell, without: str) -> dict[Path, bytes]:
                 if file != without:
                     (copy / folder / file).symlink_to(here / folder / file)
         for path in (subject.study_path, *published_files(subject.published)):
-            if not path.is_absolute():
+            if not path.is_absolute() and subject.results not in path.parents:
                 (copy / path).parent.mkdir(parents=True, exist_ok=True)
                 (copy / path).symlink_to(here / path)
         # Paths on the page are relative to the folder that the report runs in.

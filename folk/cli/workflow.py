@@ -1,0 +1,418 @@
+"""What the rules of the workflow ask of one study; it takes plain values and knows no Snakemake.
+
+Methods called `get_x` are for rules: given a stage they return an input or params function, given
+wildcards they are one.
+"""
+
+import json
+import shlex
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.audit.adopted import adopted_record, is_of_today
+from folk.evidence.audit.seal import read_seal, seal_path
+from folk.evidence.core.digest import digest_file
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.yaml_model import Document, Layers, parse_value, spelt_value
+from folk.evidence.record.adopted import read_adopted
+from folk.evidence.record.fingerprint import SOURCE, code_fingerprint
+from folk.evidence.record.staleness import stale_results
+from folk.evidence.results.compared import check_comparisons
+from folk.evidence.results.published import load_published, published_files
+from folk.evidence.study.effective import effective_path, is_effective, write_effective
+from folk.evidence.study.study import (
+    STAGES,
+    DataEntry,
+    Entry,
+    Stage,
+    checked_study,
+    plain_path,
+    unfolded,
+)
+from folk.slurm.ask import ask_of, submitted_stages
+from folk.slurm.check import site_problems
+from folk.slurm.geometry import Geometry
+from folk.slurm.queues import ask_slurm
+from folk.slurm.site import load_site
+from folk.stages.recipes import recipe_digest, result_values
+from folk.stages.recipes.base import Recipe
+from folk.stages.recipes.named import recipe_file, recipe_of
+from folk.stages.recipes.official import changed_digests
+from folk.stages.recipes.prepare import PrepareRecipe
+from folk.stages.recipes.provide import archive_problems, missing_files
+
+DEMO = "config/demo.yaml"
+PUBLISHED = "config/published"
+CODE_OF_STAGE: dict[Stage, str] = {
+    stage: "folk.cli.report" if stage == "report" else f"folk.stages.{stage}" for stage in STAGES
+}
+
+# Snakemake calls these with an object that has each wildcard as an attribute.
+Asked = Callable[[Any], Any]
+AskedWithThreads = Callable[[Any, int], Any]
+
+
+def get_path(name: str) -> str:
+    """A path of the repository: in the current folder, else in the folder of the workflow."""
+    return name if Path(name).exists() else str(SOURCE / name)
+
+
+def get_default(files: Iterable[Path]) -> str | None:
+    """The demo, unless one of the `--configfile` files names a study of its own.
+
+    A file that names none lies over the demo.
+
+    Raises:
+        InputError: one of the files is missing or is not YAML.
+    """
+    named = any("study" in Document(_from_here(path)).values for path in files)
+    return None if named else get_path(DEMO)
+
+
+def get_config(files: Sequence[Path], arguments: Iterable[str]) -> Layers:
+    """The values of a call: of its config files, the last on top, and of `--config`.
+
+    The files are read again, for Snakemake reads YAML 1.1, where 2e-4 is text.
+
+    Args:
+        files: the lowest first.
+        arguments: KEY=VALUE of `--config`; values are read as YAML.
+
+    Raises:
+        InputError: one of the files is missing or is not YAML, or a value is none.
+    """
+    values: dict[str, Any] = {}
+    for argument in arguments:
+        key, _, text = argument.partition("=")
+        try:
+            values[key] = parse_value(text)
+        except InputError as error:
+            raise InputError(f"--config {key}: {error}") from error
+    return Layers([_from_here(path) for path in files], values, origin="--config", named_by="study")
+
+
+class Jobs:
+    """The jobs of one study: what decides them, what they read, and how they are started."""
+
+    def __init__(self, config: Document, ancient: Callable[[str], Any]) -> None:
+        """Check a study and its recipes before anything runs.
+
+        Args:
+            config: the values of the study.
+            ancient: marks a path whose time stamp means nothing.
+
+        Raises:
+            InputError: one line for each problem.
+        """
+        written = checked_study(config)
+        folder = written.recipe_folder(config.path)
+        if written.recipes is None and not folder.is_dir():
+            folder = Path(get_path("config/recipes"))
+        try:
+            plain_path(folder.as_posix())
+        except ValueError as error:
+            raise InputError(f"{config.path}: recipes: {error} (found '{folder}')") from error
+        # With its recipes' folder the study means the same wherever its file lies.
+        self.values = {**config.values, "recipes": folder.as_posix()}
+        self.study = unfolded(written.model_copy(update={"recipes": folder.as_posix()}))
+        self.results = Path("results", self.study.name)
+        self.study_file = effective_path(self.results)
+        self.recipes = self._checked_recipes(config.path, folder)
+        self._folder, self._ancient = folder, ancient
+        self._site = load_site()
+        self._adopted = read_adopted(self.results)
+        self._fingerprints = {
+            stage: code_fingerprint(module, SOURCE) for stage, module in CODE_OF_STAGE.items()
+        }
+        self._spelled: dict[tuple[str, str], str] = {}
+
+    def check_published(self) -> None:
+        """Check the published numbers that the study names.
+
+        Raises:
+            InputError: a line for each that cannot stand beside one of ours.
+        """
+        check_comparisons(self.study, load_published(Path(get_path(PUBLISHED))))
+
+    def keep_study(self) -> None:
+        """Write the study beside its results, for those who read them."""
+        write_effective(self.values, self.study_file)
+
+    def stale_lines(self) -> list[str]:
+        """Which results older code made, of the stages that the study does not run again for it."""
+        kept: dict[str, str] = {
+            stage: code
+            for stage, code in self._fingerprints.items()
+            if not self.study.reruns_on_code_change(stage)
+        }
+        return list(stale_results(self.results, kept))
+
+    def refuse_unready(self, jobs: Iterable[Any], *, on_slurm: bool) -> None:
+        """Check that these jobs have their files, and that the cluster can run them.
+
+        Raises:
+            InputError: a line for each file that is missing and each thing that the cluster lacks.
+        """
+        jobs = list(jobs)
+        lines = self._missing_files(jobs)
+        if on_slurm:
+            lines += self._cluster_problems({job.rule.name for job in jobs})
+        if lines:
+            raise InputError("\n".join(lines))
+
+    def site_resources(self) -> dict[str, dict[str, str | int]]:
+        """What the site file says of each submitted stage, as its executor's resources."""
+        stages = submitted_stages(self.study)
+        return {stage: self._site.site.resources(ask_of(self.study, stage)) for stage in stages}
+
+    # Params and input functions.
+
+    def get_recipe(self, stage: Stage) -> Asked:
+        """Input function: the recipe. Its time stamp means nothing, `get_values` tells of changes.
+
+        But Snakemake knows no values of a job that it has not run: where an adopted result was
+        made otherwise than the study now asks, the recipe counts as newer than the result.
+        """
+
+        def path(wildcards: Any) -> Any:
+            file = self._recipe_file(stage, _entry_name(stage, wildcards))
+            return file if self._adopted_otherwise(stage, wildcards) else self._ancient(file)
+
+        return path
+
+    def get_pretrain_recipe(self, wildcards: Any) -> Any:
+        """Input function: the recipe that a row is pre-trained with."""
+        return self._ancient(self._recipe_file("pretrain", _row(wildcards)))
+
+    def get_values(self, stage: Stage) -> Asked:
+        """Params function: what decides the result. A changed value reruns, a comment does not."""
+        return lambda wildcards: self._values_of(stage, _entry_name(stage, wildcards))
+
+    def get_pretrain_values(self, wildcards: Any) -> str:
+        """Params function: what decides the pre-training of a row."""
+        return _spelled([self.recipes["pretrain", _row(wildcards)]])
+
+    def get_overrides(self, stage: Stage) -> Asked:
+        """Params function: the study's own values of an entry, as options of the command."""
+
+        def options(wildcards: Any) -> str:
+            return _options("--set", self.study.entry(stage, _entry_name(stage, wildcards)))
+
+        return options
+
+    def get_pretrain_overrides(self, wildcards: Any) -> str:
+        """Params function: the study's own values of a row's pre-training, as options."""
+        return _options("--pretrain-set", self.study.encoders[_row(wildcards)])
+
+    def get_code(self, stage: Stage) -> str:
+        """The code a stage uses; `reported` where the study reports changes and reruns nothing."""
+        return self._fingerprints[stage] if self.study.reruns_on_code_change(stage) else "reported"
+
+    def get_seed(self, wildcards: Any) -> int:
+        """Params function: the seed of a run, the last part of its name."""
+        return int(wildcards.run.rpartition("-s")[2])
+
+    def get_seeds(self, wildcards: Any) -> int | str:
+        """Params function: a run's seed and, where it has one, the option of its fine-tuning's."""
+        seed = self.get_seed(wildcards)
+        again = self.study.evaluations[wildcards.evaluation].finetune_seed
+        return seed if again is None else f"{seed} --finetune-seed {again}"
+
+    def get_datasets(self, stage: Stage) -> Asked:
+        """Input function: all prepared data sets that a job reads."""
+
+        def paths(wildcards: Any) -> list[str]:
+            names = self.study.reads(stage, _entry_name(stage, wildcards))
+            return [f"{self.results}/prepare/{name}/dataset.json" for name in names]
+
+        return paths
+
+    def get_dataset(self, stage: Stage) -> Asked:
+        """Input function: the one prepared data set that a job reads."""
+        return lambda wildcards: self.get_datasets(stage)(wildcards)[0]
+
+    def get_dataset_options(self, wildcards: Any) -> str:
+        """Params function: the data sets of a robustness evaluation, as options."""
+        return " ".join(f"--dataset {path}" for path in self.get_datasets("robustness")(wildcards))
+
+    def get_classifier(self, wildcards: Any) -> str:
+        """Input function: the classifier that another evaluation has fine-tuned."""
+        name = self.study.evaluations[wildcards.evaluation].classifier
+        return f"{self.results}/finetune/{wildcards.run}/{name}/classifier.safetensors"
+
+    def get_split(self, wildcards: Any) -> str | list[str]:
+        """Input function: the few-label subset of an evaluation, or nothing for all labels."""
+        split = self.study.evaluations[wildcards.evaluation].split
+        return [] if split is None else f"{self.results}/split/{split}/keys.parquet"
+
+    def get_split_option(self, wildcards: Any) -> str:
+        """Params function: the same subset, as an option."""
+        path = self.get_split(wildcards)
+        return f"--split {path}" if path else ""
+
+    def get_source(self, wildcards: Any) -> str:
+        """Params function: the user's folder of images, where a data set is made from one."""
+        folder = self.study.data[wildcards.data].source
+        return "" if folder is None else f"--source {shlex.quote(folder)}"
+
+    def get_archives(self, wildcards: Any) -> str:
+        """Params function: the user's official archives, where a data set is made from them."""
+        archives = self.study.data[wildcards.data].archives
+        return " ".join(f"--archive {shlex.quote(f'{k}={path}')}" for k, path in archives.items())
+
+    def get_list(self, wildcards: Any) -> str:
+        """Params function: the user's list of images, where a split is read from one."""
+        path = self.study.splits[wildcards.split].list_file
+        return "" if path is None else f"--list {shlex.quote(path)}"
+
+    def get_geometry(self, stage: Stage) -> Geometry:
+        """The nodes, processes, threads and GPUs of a job of this stage."""
+        return Geometry.of(self.study.resources_of(stage))
+
+    def get_resource(self, stage: Stage, name: str) -> int:
+        """What a job of this stage may ask for, such as `mem_mb`."""
+        asked: int = getattr(self.study.resources_of(stage), name)
+        return asked
+
+    def get_launch(self, stage: Stage) -> AskedWithThreads:
+        """Params function: how a job starts, in one process or in several on one node or many.
+
+        It asks for the cores that there are, so it is no value that makes finished results anew.
+        """
+        return lambda wildcards, threads: self.get_geometry(stage).words(threads)
+
+    def get_threads(self, stage: Stage) -> AskedWithThreads:
+        """Params function: threads of each process, of the cores that there are."""
+        return lambda wildcards, threads: self.get_geometry(stage).threads_within(threads)
+
+    def get_published(self, wildcards: Any) -> Any:
+        """Input function: the papers' numbers; adopted tables count them as `get_recipe` does."""
+        paths = [path.as_posix() for path in published_files(Path(get_path(PUBLISHED)))]
+        held = read_seal(seal_path(self.results)) if self._adopted else None
+        if held is None:
+            return self._ancient(paths)
+        same = is_effective(self.values, self.study_file) and all(
+            held.files.get(name) == digest_file(Path(name)).sha256
+            for name in (self.study_file.as_posix(), *paths)
+        )
+        return self._ancient(paths) if same else paths
+
+    def get_records(self, wildcards: Any) -> list[str]:
+        """Input function: the records of everything that the tables and the audit read."""
+        study = self.study
+        found = [f"prepare/{name}" for name in study.data]
+        found += [f"split/{name}" for name in study.splits]
+        found += [f"pretrain/{run}" for run, _, _ in study.runs()]
+        for name, evaluation in study.evaluations.items():
+            rows = set(study.rows_of(name))
+            found += [
+                f"{evaluation.stage}/{run}/{name}" for run, row, _ in study.runs() if row in rows
+            ]
+        return [f"{self.results}/{place}/record.json" for place in found]
+
+    def get_table_values(self, wildcards: Any) -> str:
+        """Params function: what the study says of rows, columns, claims and published numbers.
+
+        A function, because Snakemake looks for wildcards in the braces of a text.
+        """
+        parts = {"title", "scale", "encoders", "exclude", "tables", "claims"}
+        values = self.study.model_dump(mode="json", include=parts)
+        files = published_files(Path(get_path(PUBLISHED)))
+        published = [path.read_text(encoding="utf-8") for path in files]
+        return json.dumps([values, published], sort_keys=True)
+
+    def _checked_recipes(self, named_in: Path, folder: Path) -> dict[tuple[str, str], Recipe]:
+        recipes: dict[tuple[str, str], Recipe] = {}
+        problems: list[str] = []
+        for stage, name, entry in self.study.entries():
+            try:
+                recipe = recipes[stage, name] = recipe_of(folder, stage, entry)
+                found = []
+                if isinstance(entry, DataEntry):
+                    assert isinstance(recipe, PrepareRecipe)
+                    found += archive_problems(entry, recipe)
+                if self.study.scale != "smoke":
+                    file = recipe_file(folder, stage, entry)
+                    found += changed_digests(stage, file, entry.overrides)
+                problems += [f"{named_in}: '{name}': {line}" for line in found]
+            except InputError as error:
+                problems.append(f"{named_in}: '{name}': {error}")
+        if problems:
+            raise InputError("\n".join(problems))
+        return recipes
+
+    def _recipe_file(self, stage: Stage, name: str) -> str:
+        return str(recipe_file(self._folder, stage, self.study.entry(stage, name)))
+
+    def _values_of(self, stage: Stage, name: str) -> str:
+        """The same for every run of an entry, so it is spelled once for all of them."""
+        if (stage, name) not in self._spelled:
+            read = [self.recipes["prepare", data] for data in self.study.reads(stage, name)]
+            self._spelled[stage, name] = _spelled([self.recipes[stage, name], *read])
+        return self._spelled[stage, name]
+
+    def _adopted_otherwise(self, stage: Stage, wildcards: Any) -> bool:
+        """Whether the result of a job was adopted, and is not what the job would make today."""
+        name = _entry_name(stage, wildcards)
+        own = [wildcards.run] if stage not in ("prepare", "split") else []
+        own += [name] if stage != "pretrain" else []
+        record = adopted_record(self.results.joinpath(stage, *own, "record.json"), self._adopted)
+        if record is None:
+            return False
+        reads = set() if stage == "prepare" else set(self.get_datasets(stage)(wildcards))
+        if stage == "robustness":
+            reads.add(self.get_classifier(wildcards))
+        elif stage in ("finetune", "probe", "segment"):
+            reads.add(f"{self.results}/pretrain/{wildcards.run}/encoder.safetensors")
+            reads.update([split] if isinstance(split := self.get_split(wildcards), str) else [])
+        digest = recipe_digest(self.recipes[stage, name])
+        return not is_of_today(record, digest, self.get_code(stage), reads)
+
+    def _missing_files(self, jobs: Iterable[Any]) -> list[str]:
+        """The files that these jobs need and that the user has yet to bring."""
+        of_rule: dict[str, set[str]] = {"prepare": set(), "split": set(), "pretrain": set()}
+        for job in jobs:
+            if job.rule.name in of_rule:
+                of_rule[job.rule.name].add(_entry_name(job.rule.name, job.wildcards))
+        lines = missing_files(self.study, self.recipes, *of_rule.values())
+        return ["these files are to be provided:", *lines] if lines else []
+
+    def _cluster_problems(self, rules: Collection[str]) -> list[str]:
+        """What stands against these rules on this cluster."""
+        stages = [stage for stage in submitted_stages(self.study) if stage in rules]
+        asks = [ask_of(self.study, stage) for stage in stages]
+        try:
+            lines = site_problems(self._site, asks, ask_slurm()) if asks else []
+        except InputError as error:
+            lines = [str(error)]
+        return ["this cluster cannot run it:", *lines] if lines else []
+
+
+def _from_here(path: Path) -> Path:
+    """Snakemake makes paths absolute; records must not depend on where a clone lies."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _entry_name(stage: Stage, wildcards: Any) -> str:
+    """The name of the study's entry that a job belongs to, from its wildcards."""
+    if stage == "pretrain":
+        return _row(wildcards)
+    wildcard = {"prepare": "data", "split": "split"}.get(stage, "evaluation")
+    return str(getattr(wildcards, wildcard))
+
+
+def _row(wildcards: Any) -> str:
+    return str(wildcards.run.rpartition("-s")[0])
+
+
+def _spelled(recipes: Iterable[Recipe]) -> str:
+    return json.dumps([result_values(recipe) for recipe in recipes], sort_keys=True)
+
+
+def _options(option: str, entry: Entry) -> str:
+    """The study's own values of an entry, as options of a command."""
+    return " ".join(
+        f"{option} {shlex.quote(f'{key}={spelt_value(value)}')}"
+        for key, value in sorted(entry.overrides.items())
+    )
