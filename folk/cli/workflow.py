@@ -95,7 +95,7 @@ def get_config(files: Sequence[Path], arguments: Iterable[str]) -> Layers:
 class Jobs:
     """The jobs of one study: what decides them, what they read, and how they are started."""
 
-    def __init__(self, config: Document, ancient: Callable[[str], Any]) -> None:
+    def __init__(self, config: Document, ancient: Callable[[Any], Any]) -> None:
         """Check a study and its recipes before anything runs.
 
         Args:
