@@ -94,6 +94,7 @@ def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Copy:
         if is_finished.exists():
             return Copy(folder)
         shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
         copy = copy_repository(folder)
         done = copy.snakemake()
         logs = "".join(path.read_text() for path in copy.folder.glob("results/**/*.log"))
