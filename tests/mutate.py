@@ -20,12 +20,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import scipy.stats
 from mutmut.stats import status_by_exit_code
 from rich.console import Console
 from rich.table import Table
 
 from folk.evidence.core.files import write_json
-from folk.evidence.results.metrics.intervals import wilson_interval
 
 OUT = Path("build/mutate")
 TRIES = 3
@@ -177,7 +177,7 @@ def _table(rooms: list[str]) -> Table:
     for room in rooms:
         said = json.loads((OUT / f"{room}.json").read_text())
         tested, noticed = said["tested"], said["noticed"]
-        between = wilson_interval(noticed, tested)
+        between = scipy.stats.binomtest(noticed, tested).proportion_ci(method="wilson")
         whole = tested == said["mutants"]
         reach = "all tested" if whole else f"{100 * between.low:.0f} to {100 * between.high:.0f}"
         share = f"{100 * noticed / tested:.1f}"

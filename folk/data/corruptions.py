@@ -16,9 +16,9 @@ from PIL import Image, ImageFilter
 from folk.data.pixels import Pixels, to_pixels
 from folk.data.transforms import EvalTransform
 from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.results.metrics.corruption import SEVERITIES
 
 Pixel8 = UInt8[np.ndarray, "h w 3"]
-SEVERITIES = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True)

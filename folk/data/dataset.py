@@ -11,12 +11,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from folk.data.decode import decode_annotation
-from folk.data.joint import IGNORE, JointTransform
+from folk.data.joint import JointTransform
 from folk.data.pixels import Pixels, decode_pixels, stacked
 from folk.data.sampler import Draw, EpochSampler
 from folk.data.shards import ImageTable
 from folk.data.transforms import Transform
 from folk.evidence.core.errors import InputError
+from folk.evidence.results.metrics.segmentation import IGNORE
 
 __all__ = ["Batches", "EpochSampler", "ImageDataset", "collate", "loader"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageFile
 
-from folk.evidence.core.errors import InputError
+from folk.evidence.core.errors import InputError, brief
 
 # The formats of torchvision's ImageFolder, and GIF; the bytes decide, not the name. Pillow's other
 # readers stay closed: that of EPS lets Ghostscript run the program inside such a file.
@@ -136,5 +136,5 @@ def _opened(data: bytes, where: Callable[[], str]) -> ImageFile.ImageFile:
 
 def _refusal(where: str, what: str, error: Exception) -> str:
     # Pillow's own text may hold a memory address, which does not help.
-    reason = type(error).__name__ if "BytesIO" in str(error) else " ".join(str(error).split())
+    reason = type(error).__name__ if "BytesIO" in str(error) else brief(error)
     return f"{where}: expected {what} ({reason}); replace or remove it"

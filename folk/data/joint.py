@@ -15,9 +15,7 @@ from folk.data.augment import MEAN, ColorJitter
 from folk.data.distortion import PhotometricDistortion
 from folk.data.pixels import Pixels, from_array, to_pil, to_pixels
 from folk.evidence.core.errors import InputError
-
-# Annotation value of ignored pixels.
-IGNORE = 255
+from folk.evidence.results.metrics.segmentation import IGNORE
 
 # Redraws of a crop in which one class covers too much.
 _RETRIES = 10

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Int, Int32
 
 from folk.data.writer import MANIFEST_SCHEMA, SHARD_SCHEMA, ShardInfo, ShardWriter, split_of
-from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.core.errors import InputError, brief_with_type, nearest
 from folk.evidence.core.json_file import read_form
 
 __all__ = ["FORMAT", "ImageTable", "PreparedData", "ShardWriter"]
@@ -220,7 +220,7 @@ def _map_shard(path: Path) -> list[Any]:
                 raise pa.ArrowInvalid("image without key, label or bytes")
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
-            f"{path}: invalid or truncated shard ({_brief(error)}); run prepare again"
+            f"{path}: invalid or truncated shard ({brief_with_type(error)}); run prepare again"
         ) from error
     return batches
 
@@ -259,7 +259,7 @@ def _check_manifest(path: Path, data: PreparedData) -> None:
         columns.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise InputError(
-            f"{path}: invalid manifest ({_brief(error)}); run prepare again"
+            f"{path}: invalid manifest ({brief_with_type(error)}); run prepare again"
         ) from error
     if not schema.equals(MANIFEST_SCHEMA):
         raise InputError(f"{path}: invalid manifest with columns {', '.join(schema.names)}")
@@ -277,7 +277,3 @@ def _check_manifest(path: Path, data: PreparedData) -> None:
 def _counted(column: Any) -> Iterator[tuple[str, int]]:
     for entry in column.value_counts():
         yield entry["values"].as_py(), entry["counts"].as_py()
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.core.errors import InputError, brief_with_type, nearest
 from folk.models.stored import (
     Kind,
     load_state,
@@ -114,9 +114,9 @@ def create_model(timm_name: str, timm_args: dict[str, Any]) -> nn.Module:
         model: nn.Module = timm.create_model(timm_name, pretrained=False, **timm_args)
     except (TypeError, ValueError, AssertionError, ArithmeticError, LookupError, RuntimeError,
             AttributeError) as error:  # fmt: skip
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise InputError(
-            f"encoder.timm_args: invalid arguments {timm_args} for '{timm_name}': {reason}"
+            f"encoder.timm_args: invalid arguments {timm_args} for '{timm_name}': "
+            f"{brief_with_type(error)}"
         ) from error
     return model
 
@@ -137,18 +137,6 @@ def encode(encoder: nn.Module, images: Float[Tensor, "b 3 h w"]) -> Features:
     if getattr(encoder, "output_fmt", "NCHW") == "NHWC":
         return Features(features.permute(0, 3, 1, 2), None)
     return Features(features, None)
-
-
-def feature_map(encoder: nn.Module, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h2 w2"]:
-    """Return one vector per patch or position."""
-    return encode(encoder, images).map
-
-
-def pooled(
-    encoder: nn.Module, images: Float[Tensor, "b 3 h w"], which: Literal["cls", "mean"]
-) -> Float[Tensor, "b c"]:
-    """Return one vector per image."""
-    return encode(encoder, images).pooled(which)
 
 
 def is_vit(encoder: nn.Module) -> bool:

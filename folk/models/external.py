@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from folk.evidence.core.digest import sha256_of
 from folk.evidence.core.errors import InputError, nearest
-from folk.models.stored import load_state, sha256_of
+from folk.models.stored import load_state
 
 
 def load_external(

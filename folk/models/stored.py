@@ -3,7 +3,6 @@
 Both files share a stem, such as `encoder.safetensors` and `encoder.json`.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from folk.evidence.core.errors import InputError
+from folk.evidence.core.digest import sha256_of
+from folk.evidence.core.errors import InputError, brief
 from folk.evidence.core.files import atomic_write, write_json
 from folk.evidence.core.json_file import read_form
 
@@ -76,9 +76,8 @@ def read_weights(folder: Path, kind: Kind, sha256: str) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{path}: invalid weights ({reason}); run the {kind.maker} again"
+            f"{path}: invalid weights ({brief(error)}); run the {kind.maker} again"
         ) from error
 
 
@@ -117,9 +116,3 @@ def load_state(
                 " use weights of this architecture and input size"
             )
     model.load_state_dict({key: state[key] for key in own.keys() & state.keys()}, strict=False)
-
-
-def sha256_of(path: Path) -> str:
-    """Hash a file of weights; return 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from folk.data.repeated import LEARNED
 from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import write_json
@@ -114,7 +115,7 @@ def _step(
     assert row.method is not None
     assert row.optim is not None
     data = PreparedData.open(dataset)
-    images = sum(data.counts.get(split, 0) for split in ("train", "unlabeled"))
+    images = sum(data.counts.get(split, 0) for split in LEARNED)
     updates_per_epoch = whole_batches(images, row.optim.batch, f"{data.folder}: images")
     method = build_method(row.method, encoder)
     parts = build_parts(row, method, world, updates_per_epoch)

@@ -10,15 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
+from folk.data import augment
 from folk.data.dataset import EpochSampler, ImageDataset, loader
-from folk.evidence.core.errors import InputError
+from folk.evidence.core.errors import InputError, brief
 from folk.training.distributed import World
 
-MEAN = list(IMAGENET_DEFAULT_MEAN)
-STD = list(IMAGENET_DEFAULT_STD)
+MEAN, STD = list(augment.MEAN), list(augment.STD)
 
 
 def normalize(
@@ -44,8 +43,7 @@ def keys_of(split: Path | None) -> list[str] | None:
     try:
         keys: list[str] = pq.ParquetFile(split).read(["key"]).column("key").to_pylist()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{split}: invalid split: {reason}; make it again") from error
+        raise InputError(f"{split}: invalid split: {brief(error)}; make it again") from error
     if not all(isinstance(key, str) for key in keys):
         raise InputError(f"{split}: invalid split: a key is no text; make it again")
     return keys

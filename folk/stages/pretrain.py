@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from folk.data.dataset import ImageDataset
+from folk.data.repeated import LEARNED
 from folk.data.shards import PreparedData
 from folk.data.transforms import unit_range, view_transforms
 from folk.filters.rng import BatchRng
@@ -315,7 +316,7 @@ def _train(
     assert recipe.method is not None
     assert recipe.optim is not None
     optim = recipe.optim
-    splits = [name for name in ("train", "unlabeled") if data.counts.get(name)]
+    splits = [name for name in LEARNED if data.counts.get(name)]
     images = ImageDataset(
         data.split(splits),
         view_transforms(

@@ -11,13 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from folk.data.corruptions import SEVERITIES, CorruptedImage
+from folk.data.corruptions import CorruptedImage
 from folk.data.dataset import ImageDataset
+from folk.data.repeated import LEARNED
 from folk.data.shards import PreparedData
 from folk.data.transforms import EvalTransform, Transform, eval_transform, unit_range
 from folk.data.wnids import positions_among
 from folk.evidence.core.errors import InputError, nearest
-from folk.evidence.results.metrics.corruption import corruption_split, robustness_metrics
+from folk.evidence.results.metrics.corruption import (
+    SEVERITIES,
+    corruption_split,
+    robustness_metrics,
+)
 from folk.evidence.results.metrics.variants import write_variants
 from folk.models.classifier import ClassifierInfo, load_classifier
 from folk.stages.attacks import fgsm, pgd
@@ -31,7 +36,6 @@ Batch = dict[str, Any]
 Move = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 CLEAN = "val"  # the split of the first set
-TRAINING = ("train", "unlabeled")  # splits that a classifier may have been trained on
 GRAY_LEVEL = 1.0 / 255.0
 NUMBERED = "imagenet-v2"  # kind of set whose classes are named 0 to 999, in ImageNet's order
 
@@ -157,7 +161,7 @@ def _variants(
     for data in sets:
         name = data.folder.name  # its name in the study
         for split, count in data.counts.items():
-            if count == 0 or split in TRAINING or (data is clean and split == CLEAN):
+            if count == 0 or split in LEARNED or (data is clean and split == CLEAN):
                 continue
             if corruption_split(split):
                 stored = _center(recipe.evaluate_corrupted)

@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
 from folk.data.dataset import ImageDataset
-from folk.data.joint import IGNORE, segment_eval_transform, segment_transform
+from folk.data.joint import segment_eval_transform, segment_transform
 from folk.data.shards import PreparedData
 from folk.data.transforms import unit_range
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.segmentation import (
+    IGNORE,
     confusion_of_image,
     scores_of_file,
     write_confusions,

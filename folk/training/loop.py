@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor
 
-from folk.evidence.core.errors import InputError
+from folk.evidence.core.errors import InputError, brief_with_type
 from folk.evidence.core.files import write_json
 from folk.training.checkpoint import load_checkpoint, save_checkpoint
 from folk.training.distributed import World
@@ -214,10 +214,9 @@ def _resume(path: Path, plan: Plan, world: World, parts: dict[str, Resumable]) -
             part.load_state_dict(state[name])
         except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             # The identity may exclude code, and other code may write other parts.
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             raise InputError(
-                f"{path}: '{name}' does not fit this training ({reason}); delete the file to "
-                "start anew"
+                f"{path}: '{name}' does not fit this training ({brief_with_type(error)}); delete "
+                "the file to start anew"
             ) from error
     if world.is_main:
         print(f"{path}: continuing after update {update} of {plan.updates}", file=sys.stderr)

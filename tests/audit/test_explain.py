@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from folk.evidence.audit.explain import explain_cell
 from folk.evidence.audit.narrate import in_one_line, narrate
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.published import numbers_file
@@ -332,13 +331,5 @@ def test_the_text_fits_80_columns_and_says_all_sentences(toy):
 
 
 def test_a_wrong_name_suggests_the_nearest(toy: Toy):
-    explainer = toy.explainer()
-
     with pytest.raises(InputError, match="did you mean 'main/mfm/full'"):
-        explain_cell(
-            explainer.chain,
-            explainer.study,
-            explainer.cells.values(),
-            explainer.published,
-            "main/mfm/ful",
-        )
+        toy.explainer().explain("main/mfm/ful")

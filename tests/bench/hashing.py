@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from folk.evidence.core.hashing import sha256_of_all
+from folk.evidence.core.digest import sha256_of_all
 from tests.bench.measure import Row, in_turns, seconds
 
 FILES, FILE_BYTES = 8, 2**27

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from folk.data.corruptions import CORRUPTIONS, SEVERITIES, CorruptedImage, corrupt
+from folk.data.corruptions import CORRUPTIONS, CorruptedImage, corrupt
 from folk.data.pixels import to_pixels
 from folk.data.transforms import eval_transform
 from folk.evidence.core.errors import InputError
+from folk.evidence.results.metrics.corruption import SEVERITIES
 
 HEIGHT, WIDTH = 24, 40
 

@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from folk.data.augment import ColorJitter, RandomCrop, RandomErasing, global_generators
-from folk.data.joint import IGNORE, segment_eval_transform, segment_transform
+from folk.data.joint import segment_eval_transform, segment_transform
 from folk.data.pixels import to_pixels
 from folk.data.transforms import (
     eval_transform,
@@ -19,6 +19,7 @@ from folk.data.transforms import (
     view_transforms,
 )
 from folk.evidence.core.errors import InputError
+from folk.evidence.results.metrics.segmentation import IGNORE
 
 
 def rng(seed=0):

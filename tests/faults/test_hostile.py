@@ -26,6 +26,7 @@ from folk.evidence.audit import again
 from folk.evidence.audit.adopt import adopt
 from folk.evidence.audit.chain import Chain
 from folk.evidence.audit.seal import write_seal
+from folk.evidence.core.digest import sha256_of
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.secrets import without_secrets
 from folk.evidence.record.environment import code_moved_since
@@ -35,7 +36,6 @@ from folk.evidence.report import examples
 from folk.evidence.study.study import load_study
 from folk.models.encoder import create_encoder
 from folk.models.external import load_external
-from folk.models.stored import sha256_of
 from folk.training.checkpoint import load_checkpoint
 from tests.audit.hand_made import RESULTS, do, finished  # noqa: F401 - a fixture
 from tests.faults.table import fault

@@ -12,7 +12,6 @@ from folk.data.splits import draw_split
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.bootstrap import image_bootstrap, image_scores
 from folk.evidence.results.metrics.classification import ranked, top_k_of_file, write_predictions
-from folk.evidence.results.metrics.intervals import bootstrap_interval
 from folk.evidence.results.metrics.knn import knn_class_scores
 from folk.evidence.results.metrics.variants import accuracy_of_variants, write_variants
 from folk.filters.apply import apply_filter
@@ -78,8 +77,6 @@ def test_one_image_has_no_interval(tmp_path):
     one = image_scores(tmp_path, "top1_last")
 
     assert image_bootstrap([[one]], "mean") is None
-    with pytest.raises(InputError, match="needs at least two"):
-        bootstrap_interval(np.ones(1), seed=0)
     write_predictions(tmp_path / "predictions.parquet", ["a", "b"], LABELS[:2], LOGITS[:2])
     assert image_bootstrap([[image_scores(tmp_path, "top1_last")]], "mean") is not None
 

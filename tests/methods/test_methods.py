@@ -19,7 +19,7 @@ from folk.methods.losses import (
 )
 from folk.methods.mfm import MFM
 from folk.methods.restoration import Restoration, SuperResolution
-from folk.models.encoder import create_encoder, pooled
+from folk.models.encoder import create_encoder, encode
 
 FILTER = ComRComFilter(thresholds=(0.05, 0.1))
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
@@ -88,7 +88,9 @@ def test_views_are_crossed(student_teacher, batch):
 
     def student(view, keep):
         seen = student_teacher.normalize(student_teacher.filtered(view, keep).clamp(0.0, 1.0))
-        return student_teacher.distillation_head(pooled(student_teacher.encoder, seen, "cls"))
+        return student_teacher.distillation_head(
+            encode(student_teacher.encoder, seen).pooled("cls")
+        )
 
     center = student_teacher.centering.center
     teacher_u, teacher_v = student_teacher.teacher_logits(u), student_teacher.teacher_logits(v)

@@ -4,17 +4,14 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.intervals import (
     Scatter,
-    bootstrap_interval,
     deviation,
     difference_interval,
     mean,
     nested_scatter,
     resampled_means,
     seed_interval,
-    wilson_interval,
 )
 from tests.faults.table import fault
 
@@ -96,42 +93,6 @@ def test_one_seed_on_either_side_gives_no_interval_and_no_scatter_gives_a_point(
     assert (point.low, point.high) == (2.0, 2.0)
 
 
-def test_wilson_interval_is_the_textbook_value_for_81_of_263():
-    # Newcombe 1998, Stat. Med. 17, 857-872, table I, method 3.
-    found = wilson_interval(81, 263)
-
-    assert (round(found.low, 4), round(found.high, 4)) == (0.2553, 0.3662)
-
-
-def test_wilson_interval_stays_inside_zero_and_one():
-    assert 0.0 <= wilson_interval(0, 10).low < 1e-12
-    assert 1.0 - 1e-12 < wilson_interval(10, 10).high <= 1.0
-
-
-def test_half_width_on_the_imagenet_validation_set_is_a_third_of_a_point_at_83_percent():
-    found = wilson_interval(41_500, 50_000)
-
-    assert 100 * (found.high - found.low) / 2 == pytest.approx(0.33, abs=0.005)
-
-
-def test_bootstrap_repeats_with_its_seed_and_moves_with_another():
-    right = (np.arange(200) % 4 > 0).astype(np.int64)
-
-    first = bootstrap_interval(right, seed=0)
-
-    assert first == bootstrap_interval(right, seed=0)
-    assert first != bootstrap_interval(right, seed=1)
-
-
-def test_bootstrap_and_wilson_agree_on_a_thousand_images():
-    right = (np.arange(1000) < 700).astype(np.int64)
-
-    boot, wilson = bootstrap_interval(right, seed=0), wilson_interval(700, 1000)
-
-    assert boot.low == pytest.approx(wilson.low, abs=0.004)
-    assert boot.high == pytest.approx(wilson.high, abs=0.004)
-
-
 def test_images_are_drawn_together_for_all_columns():
     right = np.stack([np.arange(100) < 70, np.arange(100) < 70, np.arange(100) >= 70], axis=1)
 
@@ -151,12 +112,6 @@ def test_groups_of_equal_images_scatter_as_images_drawn_one_by_one():
 
     assert quick.mean(axis=0) == pytest.approx(slow.mean(axis=0), abs=0.005)
     assert np.cov(quick.T) == pytest.approx(np.cov(slow.T), rel=0.1, abs=4e-4)
-
-
-@pytest.mark.parametrize(("hits", "total"), [(1, 0), (-1, 5), (6, 5)])
-def test_what_is_no_fraction_is_refused(hits, total):
-    with pytest.raises(InputError, match="not a fraction"):
-        wilson_interval(hits, total)
 
 
 # CoinCheung/MFM@e4ce8db: four pre-trainings of a ResNet-50, each fine-tuned three times.

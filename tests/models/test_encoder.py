@@ -11,10 +11,8 @@ from folk.evidence.core.errors import InputError
 from folk.models.encoder import (
     create_encoder,
     encode,
-    feature_map,
     init_like_beit,
     load_encoder,
-    pooled,
     save_encoder,
     stride_of,
 )
@@ -57,7 +55,7 @@ def test_every_kind_of_encoder_gives_a_map_with_channels_first(name, args, size,
 
     assert stride_of(encoder) == stride
     assert features.map.shape == (2, channels, size // stride, size // stride)
-    torch.testing.assert_close(features.map.mean((2, 3)), pooled(encoder, images, "mean"))
+    torch.testing.assert_close(features.map.mean((2, 3)), features.pooled("mean"))
 
 
 def test_the_map_of_a_vit_keeps_rows_and_columns():
@@ -66,16 +64,17 @@ def test_the_map_of_a_vit_keeps_rows_and_columns():
 
     tokens = encoder.forward_features(image)
 
-    features = feature_map(encoder, image)
-    torch.testing.assert_close(features[0, :, 1, 2], tokens[0, 1 + 1 * 4 + 2])
-    torch.testing.assert_close(pooled(encoder, image, "cls"), tokens[:, 0])
+    features = encode(encoder, image)
+    torch.testing.assert_close(features.map[0, :, 1, 2], tokens[0, 1 + 1 * 4 + 2])
+    torch.testing.assert_close(features.pooled("cls"), tokens[:, 0])
 
 
 def test_an_encoder_without_class_token_gives_the_mean_instead():
     encoder = create_encoder("resnet10t", {}).eval()
     image = torch.rand(1, 3, 32, 32)
 
-    assert torch.equal(pooled(encoder, image, "cls"), pooled(encoder, image, "mean"))
+    features = encode(encoder, image)
+    assert torch.equal(features.pooled("cls"), features.pooled("mean"))
 
 
 @pytest.mark.parametrize(("name", "args", "size", "channels", "stride"), ENCODERS)

@@ -1,7 +1,6 @@
 """What holds of every verdict, whatever the numbers."""
 
 import math
-from statistics import NormalDist
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -174,26 +173,3 @@ def test_the_difference_the_other_way_round_is_the_same_mirrored(above, below, c
     assert math.isclose(one.high, -other.low, abs_tol=1e-9)
     assert one.low <= intervals.mean(above) - intervals.mean(below) + 1e-9
     assert one.confidence == confidence
-
-
-@given(st.integers(1, 500), st.data(), st.floats(0.5, 0.99))
-def test_the_interval_of_a_share_lies_in_0_to_1_and_is_mirrored_by_misses(total, data, confidence):
-    hits = data.draw(st.integers(0, total))
-    found = intervals.wilson_interval(hits, total, confidence)
-    mirrored = intervals.wilson_interval(total - hits, total, confidence)
-
-    assert 0.0 <= found.low <= hits / total <= found.high <= 1.0
-    assert math.isclose(found.low, 1.0 - mirrored.high, abs_tol=1e-12)
-    assert math.isclose(found.high, 1.0 - mirrored.low, abs_tol=1e-12)
-
-
-@given(st.integers(1, 60), st.data(), st.floats(0.5, 0.99))
-def test_the_ends_of_the_interval_of_a_share_just_fail_the_score_test(total, data, confidence):
-    hits = data.draw(st.integers(0, total))
-    found = intervals.wilson_interval(hits, total, confidence)
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-
-    for end in (found.low, found.high):
-        if 0.0 < end < 1.0:
-            distance, deviation = (hits / total - end) ** 2, z**2 * end * (1 - end) / total
-            assert math.isclose(distance, deviation, rel_tol=1e-6, abs_tol=1e-12)

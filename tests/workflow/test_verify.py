@@ -111,7 +111,7 @@ def test_every_record_and_every_file_is_read_once_so_that_time_grows_with_their_
     read, hashed = [], []
     for places, count, name in (
         ("folk.evidence.audit.chain", read, "read_record"),
-        ("folk.evidence.core.hashing", hashed, "sha256_of"),
+        ("folk.evidence.core.digest", hashed, "sha256_or_none"),
     ):  # fmt: skip
         module = importlib.import_module(places)
         real = getattr(module, name)

@@ -13,10 +13,10 @@ import numpy as np
 from folk.data.datasets.members import Archive, Member, open_archive
 from folk.data.datasets.store import Contents, Entry
 from folk.evidence.core.errors import InputError
+from folk.evidence.results.metrics.segmentation import IGNORE
 
 SPLITS = {"training": "train", "validation": "val"}
 CLASSES = "objectInfo150.txt"
-IGNORE = 255  # as in folk.data.joint, which needs torch
 
 
 def ade20k(archives: Mapping[str, Path], num_classes: int) -> Contents:

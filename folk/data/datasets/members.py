@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from folk.evidence.core.errors import InputError
+from folk.evidence.core.errors import InputError, brief
 
 _IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 # No image is larger; a member is read whole, so this also bounds what a hostile one can cost.
@@ -203,8 +203,7 @@ def _damage_named(where: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGED as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{where}: damaged or cut short ({reason}); get it again") from error
+        raise InputError(f"{where}: damaged or cut short ({brief(error)}); get it again") from error
 
 
 class _LastRead:

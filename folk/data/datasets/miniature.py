@@ -16,9 +16,9 @@ import scipy.io
 from PIL import Image
 
 from folk.evidence.core.files import atomic_write
+from folk.evidence.results.metrics.corruption import SEVERITIES
 
 WNIDS = ("n01440764", "n01443537", "n02085620")
-SEVERITIES = ("1", "2", "3", "4", "5")
 TarMode = Literal["w", "w:gz"]
 
 _MAT_TEXT = 116  # bytes of a MAT file's head that are free text; SciPy writes the time there
@@ -161,7 +161,7 @@ def ade20k_files(classes: int = 150) -> dict[str, bytes]:
 
 def corrupted(
     corruptions: Sequence[str],
-    severities: Sequence[str] = SEVERITIES,
+    severities: Sequence[int | str] = SEVERITIES,
     wnids: Sequence[str] = WNIDS,
 ) -> dict[str, bytes]:
     """Make an image of each class for every corruption and severity."""

@@ -11,7 +11,12 @@ from pathlib import Path
 from folk.data.datasets import miniature
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import write_text
-from folk.evidence.results.metrics.corruption import ALEXNET_ERROR, ALEXNET_ERROR_EXTRA, C_BAR
+from folk.evidence.results.metrics.corruption import (
+    ALEXNET_ERROR,
+    ALEXNET_ERROR_EXTRA,
+    C_BAR,
+    SEVERITIES,
+)
 
 CLASSES = ("n01440764", "n01443537", "n02085620", "n03000684")
 TRAIN = 5  # images: two of the first class, one of the others
@@ -106,7 +111,7 @@ def _corruptions(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
         inside: Iterable[str] = C_BAR if kind == "c-bar" else _IMAGENET_C.get(name, ())
         images: dict[str, bytes] = {}
         for corruption in inside:
-            for severity in miniature.SEVERITIES:
+            for severity in SEVERITIES:
                 wnids = (CLASSES[done % len(CLASSES)],)
                 images |= miniature.corrupted([corruption], [severity], wnids)
                 done += 1

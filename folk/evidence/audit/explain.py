@@ -32,23 +32,6 @@ from folk.evidence.results.verdicts import RULES
 from folk.evidence.study.study import Study
 
 
-def explain_cell(
-    chain: Chain,
-    study: Study,
-    cells: Iterable[Cell],
-    published: Published,
-    cell_id: str,
-    today: Today | None = None,
-    reading: Reading = "all",
-) -> Explanation:
-    """Explain one cell; for many cells an `Explainer` reads each file once.
-
-    Raises:
-        InputError: unknown cell.
-    """
-    return Explainer(chain, study, cells, published, today, reading).explain(cell_id)
-
-
 class Explainer:
     """Explainer of the cells of one study; jobs, files and predictions are read once for all.
 

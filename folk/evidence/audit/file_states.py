@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from folk.evidence.audit.explanation import FileState
-from folk.evidence.core.hashing import sha256_of_all
+from folk.evidence.core.digest import sha256_of_all
 
 Reading = Literal["all", "small", "none"]
 LARGE_BYTES = 16_000_000

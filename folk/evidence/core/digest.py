@@ -5,6 +5,7 @@ names files by it.
 """
 
 import hashlib
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -54,6 +55,29 @@ def digest_file(path: Path) -> FileDigest:
         reason = error.strerror or str(error)
         raise InputError(f"{path}: cannot be read for its digest: {reason}") from error
     return FileDigest(path.as_posix(), size, sha256.hexdigest(), md5.hexdigest())
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file as 64 hex digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_or_none(path: Path) -> str | None:
+    """The sha256 of a file; None when it cannot be read."""
+    try:
+        return sha256_of(path)
+    except OSError:
+        return None
+
+
+def sha256_of_all(paths: Iterable[Path]) -> dict[Path, str | None]:
+    """The sha256 of each file, on all cores; None for those that cannot be read."""
+    return of_each_file(paths, sha256_or_none)
 
 
 def digest_input(path: Path) -> FileDigest:

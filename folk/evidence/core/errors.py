@@ -20,6 +20,11 @@ def brief(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
+def brief_with_type(error: BaseException) -> str:
+    """`brief` after the name of the error's class, for texts that mean little without it."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Suggest a known name, as the end of an error line.
 

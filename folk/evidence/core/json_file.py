@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from folk.evidence.core.errors import InputError
+from folk.evidence.core.errors import InputError, brief
 
 Form = TypeVar("Form")  # a dataclass
 
@@ -37,8 +37,7 @@ def read_json(path: Path, remedy: str) -> Any:
     except RecursionError as error:
         raise InputError(f"{path}: invalid JSON: nested too deeply; {remedy}") from error
     except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: invalid JSON: {reason[:200]}; {remedy}") from error
+        raise InputError(f"{path}: invalid JSON: {brief(error)}; {remedy}") from error
     return value
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from folk.evidence.core.errors import InputError
+from folk.evidence.core.errors import InputError, brief_with_type
 from folk.evidence.report import figures, image_figures
 from folk.evidence.report.cost_drawings import draw_cost
 from folk.evidence.report.drawing import Drawing, NotDrawn, row_colors
@@ -89,8 +89,9 @@ def _samples(shard: Path, classes: list[str]) -> tuple[list[np.ndarray], list[st
         if any(column.null_count for column in columns):
             raise ValueError("image without key or bytes")
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise InputError(f"{shard}: invalid shard: {reason}; run `prepare`") from error
+        raise InputError(
+            f"{shard}: invalid shard: {brief_with_type(error)}; run `prepare`"
+        ) from error
     turns = np.zeros(len(labels), dtype=np.int64)  # number of earlier images of its class
     for label in np.unique(labels):
         turns[labels == label] = np.arange((labels == label).sum())
@@ -154,9 +155,9 @@ def _histories(path: Path) -> dict[str, list[tuple[float, float]]]:
                         histories.setdefault(name, []).append(point)
             except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
                     RecursionError) as error:  # fmt: skip
-                reason = f"{type(error).__name__}: {error}"[:200]
                 raise InputError(
-                    f"{path}:{number}: invalid line of a history ({reason}); run that job again"
+                    f"{path}:{number}: invalid line of a history ({brief_with_type(error)}); "
+                    "run that job again"
                 ) from error
     parts = {name: history for name, history in histories.items() if name.startswith("loss/")}
     return parts or histories

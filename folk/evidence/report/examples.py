@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 from jaxtyping import Bool, Float
 
-from folk.evidence.core.errors import InputError
+from folk.evidence.core.errors import InputError, brief_with_type
 from folk.evidence.core.yaml_model import Document
 from folk.evidence.results.evidence import Evidence
 from folk.evidence.study.study import run_name
@@ -113,8 +113,9 @@ def _read(path: Path, label: str) -> Examples:
             raise ValueError(f"images are {images.shape} of {images.dtype}")
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, NotImplementedError,
             MemoryError, RuntimeError, SyntaxError, zlib.error, struct.error) as error:  # fmt: skip
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise InputError(f"{path}: invalid examples ({reason}); run that job again") from error
+        raise InputError(
+            f"{path}: invalid examples ({brief_with_type(error)}); run that job again"
+        ) from error
     return Examples(
         label=label,
         names=names,

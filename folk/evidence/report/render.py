@@ -1,8 +1,8 @@
 """Rendering of a study's report: cells, tables, figures and one page."""
 
-import hashlib
 from pathlib import Path
 
+from folk.evidence.core.digest import sha256_of
 from folk.evidence.core.files import write_text
 from folk.evidence.report.assumptions import (
     Choices,
@@ -75,7 +75,7 @@ def render_report(
         written.append(_write(results / "figures" / f"{drawing.name}.svg", drawing.svg))
 
     sealed = (study_path, *published_files(published), cells_path, claims_path)
-    digests = [(shown_path(p), _sha256(p)) for p in sealed]
+    digests = [(shown_path(p), sha256_of(p)) for p in sealed]
     page = render_html(
         study,
         Path(shown_path(study_path)),
@@ -95,8 +95,3 @@ def render_report(
 def _write(path: Path, text: str) -> Path:
     write_text(path, text)
     return path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from folk.data import joint
-from folk.data.datasets import ade20k, miniature
+from folk.data.datasets import miniature
 from folk.data.datasets.kinds import look_into
 from folk.data.datasets.miniature import WNIDS, image, write_tar, write_zip
 from folk.data.datasets.store import store
@@ -148,7 +147,6 @@ def test_ade20k_counts_classes_from_zero_and_ignores_the_rest(tmp_path):
     assert table.labels().tolist() == [-1, -1, -1]
     ids = np.asarray(Image.open(io.BytesIO(table.annotation_bytes(2) or b"")))
     assert ids[0, :4].tolist() == [255, 0, 149, 1]
-    assert ade20k.IGNORE == joint.IGNORE
 
 
 @pytest.mark.parametrize(

@@ -152,9 +152,9 @@ def _compared(
 def _published(subject: Subject, published: str, place: str, says: str, cell: str) -> Finding:
     sealed = subject.seal.files.get(place) if subject.seal is not None else None
     if sealed is not None:
-        from folk.evidence.core.hashing import sha256_of
+        from folk.evidence.core.digest import sha256_or_none
 
-        if sha256_of(Path(place)) != sealed:
+        if sha256_or_none(Path(place)) != sealed:
             return Finding("tampered", place, f"other bytes than were sealed: {says}", (cell,))
     return Finding("stale", published, f"changed after the cells were made: {says}", (cell,))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from folk.evidence.audit.findings import Finding, Word
 from folk.evidence.audit.subject import Subject
-from folk.evidence.core.hashing import sha256_of_all
+from folk.evidence.core.digest import sha256_of_all
 
 SMALL_BYTES = 2**20  # files up to this size are read even in a sample
 

@@ -15,7 +15,7 @@ from folk.evidence.audit.checks.cells import CELLS_NAME, Derived
 from folk.evidence.audit.checks.page import PageToday
 from folk.evidence.audit.findings import Finding, Word
 from folk.evidence.audit.subject import Subject
-from folk.evidence.core.hashing import sha256_of
+from folk.evidence.core.digest import sha256_or_none
 from folk.evidence.core.json_file import read_json
 from folk.evidence.record.adopted import ADOPTED_NAME
 from folk.evidence.report.chains import Tell
@@ -76,7 +76,7 @@ class _Judge:
     ) -> Iterator[Finding]:
         """Yield a finding for `path`, or none; `same` is None if it could not be made again."""
         sealed = self._sealed.pop(path.as_posix(), None)
-        as_sealed = None if sealed is None else sha256_of(path) == sealed
+        as_sealed = None if sealed is None else sha256_or_none(path) == sealed
         word: Word
         if same:
             if as_sealed is not False:
@@ -106,7 +106,7 @@ class _Judge:
     ) -> Iterator[Finding]:
         """Yield the finding for a page that differs only in its checks."""
         sealed = self._sealed.get(path.as_posix())
-        if sealed is not None and sha256_of(path) != sealed:
+        if sealed is not None and sha256_or_none(path) != sealed:
             yield from self.of(path, False, cells, says)
             return
         self._sealed.pop(path.as_posix(), None)
@@ -123,7 +123,7 @@ class _Judge:
                 continue
             if not path.is_file():
                 yield Finding("missing", name, "sealed, but missing")
-            elif sha256_of(path) != sha256:
+            elif sha256_or_none(path) != sha256:
                 yield Finding("tampered", name, "other bytes than were sealed")
 
 
@@ -248,7 +248,7 @@ def _page(
     for path in (subject.study_path, *published_files(subject.published)):
         # The page prints digests of both files. Their values are compared elsewhere; a comment
         # changes the digest but no value.
-        digest = sha256_of(path) or ""
+        digest = sha256_or_none(path) or ""
         if digest not in found:
             line = next((x for x in made.splitlines() if digest in x), "")
             form = re.escape(line).replace(digest, "[0-9a-f]{64}")

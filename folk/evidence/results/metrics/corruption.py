@@ -122,19 +122,6 @@ def mean_error(corruption: str, errors: Mapping[int, float]) -> float:
     return _mean([errors[severity] for severity in SEVERITIES])
 
 
-def mean_error_over(errors: Errors) -> float:
-    """Average errors over corruptions and severities, in [0, 1], as for ImageNet-C-bar.
-
-    It is not divided by AlexNet's, so it is not comparable with an mCE.
-
-    Raises:
-        InputError: no corruption, or a missing severity.
-    """
-    if not errors:
-        raise InputError("corruptions: none to average; prepare at least one")
-    return _mean([mean_error(name, by_severity) for name, by_severity in errors.items()])
-
-
 def robustness_metrics(path: Path) -> dict[str, float]:
     """Compute all metrics of the `robustness` stage from its stored predictions.
 

@@ -117,60 +117,6 @@ def difference_interval(
     return Interval(gap - half, gap + half, confidence)
 
 
-def wilson_interval(hits: int, total: int, confidence: float = 0.95) -> Interval:
-    """Compute Wilson's interval of a fraction, such as a top-1 accuracy on `total` images.
-
-    Args:
-        hits: number of correct images.
-        total: number of images.
-        confidence: in (0, 1).
-
-    Raises:
-        InputError: total is below 1, or hits are not in 0 to total.
-
-    Source: E. B. Wilson, 1927, J. Am. Stat. Assoc. 22, 209-212, without continuity correction.
-    """
-    if total < 1 or not 0 <= hits <= total:
-        raise InputError(f"invalid fraction: {hits} correct of {total}")
-    import scipy.special
-
-    z = float(scipy.special.ndtri(0.5 + confidence / 2))
-    share = hits / total
-    center = (share + z**2 / (2 * total)) / (1 + z**2 / total)
-    half = z / (1 + z**2 / total) * (share * (1 - share) / total + z**2 / (4 * total**2)) ** 0.5
-    # In theory it is in [0, 1] and contains the fraction; rounding may violate that.
-    low, high = min(max(0.0, center - half), share), max(min(1.0, center + half), share)
-    return Interval(low, high, confidence)
-
-
-def bootstrap_interval(
-    per_image: Num[np.ndarray, "n"],
-    *,
-    seed: int,
-    confidence: float = 0.95,
-    resamples: int = 1000,
-) -> Interval:
-    """Compute the percentile bootstrap of a mean over images, drawn with replacement.
-
-    The same seed gives the same interval, so that a stored one can be checked.
-
-    Args:
-        per_image: one number per image, such as 1 for right and 0 for wrong.
-        seed: of the draw.
-        confidence: in (0, 1).
-        resamples: number of samples.
-
-    Raises:
-        InputError: fewer than two images.
-    """
-    if len(per_image) < 2:
-        raise InputError("bootstrap: expected at least two images, got one")
-    means = resampled_means(
-        per_image[:, None], generator=np.random.default_rng(seed), resamples=resamples
-    )
-    return percentile_interval(means[:, 0], confidence)
-
-
 def resampled_means(
     per_image: Num[np.ndarray, "n d"], *, generator: np.random.Generator, resamples: int
 ) -> Float[np.ndarray, "r d"]:

@@ -12,7 +12,7 @@ from folk.evidence.core.errors import InputError, brief
 from folk.evidence.core.files import atomic_write
 from folk.evidence.results.metrics.columns import numbers
 
-IGNORED = 255
+IGNORE = 255
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def confusion_of_image(
         InputError: a class is outside 0 to num_classes - 1.
     """
     assert truth.shape == predicted.shape
-    counted = truth != IGNORED
+    counted = truth != IGNORE
     true, guess = truth[counted].astype(np.int64), predicted[counted].astype(np.int64)
     for name, values in (("annotation", true), ("prediction", guess)):
         if values.size and (values.min() < 0 or values.max() >= num_classes):
