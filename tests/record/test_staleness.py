@@ -38,8 +38,8 @@ def test_results_whose_stage_has_other_code_today_are_named_with_both(here):
 @pytest.mark.parametrize(
     ("there", "status", "line"),
     [
-        ((), "skipped", "DVC: ./.dvc is not there, so no bytes were kept"),
-        ((".dvc",), "skipped", "DVC: . is no git repository, so no bytes were kept"),
+        ((), "skipped", "DVC: ./.dvc is missing, so no files were kept"),
+        ((".dvc",), "skipped", "DVC: . is no git repository, so no files were kept"),
         (
             (".dvc", ".git"),
             "skipped",
@@ -48,7 +48,7 @@ def test_results_whose_stage_has_other_code_today_are_named_with_both(here):
         (
             (".dvc", ".git", "dvc.yaml"),
             "left to dvc repro",
-            "DVC: `dvc repro` is running and keeps the bytes",
+            "DVC: `dvc repro` is running and keeps the files",
         ),
     ],
 )
@@ -84,10 +84,10 @@ def test_a_recorded_file_is_held_to_the_md5_that_dvc_keeps(here):
 
     assert compared == 1
     assert problems == [
-        f"results/demo/a/b: DVC found md5 {'0' * 32}, "
-        f"results/demo/pretrain/folk-s0/record.json says {'b' * 32}; "
-        "the file changed after its job ended: run that job again",
-        "results/demo/a/c: recorded, but no output of dvc.yaml holds it",
+        f"results/demo/a/b: expected md5 {'b' * 32} "
+        f"(results/demo/pretrain/folk-s0/record.json), DVC has {'0' * 32}; "
+        "the file changed after its job ended; run that job again",
+        "results/demo/a/c: recorded, but in no output of dvc.yaml; add it there",
     ]
 
 
@@ -142,7 +142,7 @@ def test_five_files_that_do_not_agree_are_all_shown(answered, capsys):
         commit_to_dvc(Path(), "demo")
 
     assert str(refused.value).splitlines() == lines
-    assert capsys.readouterr().err == "DVC: 5 of 8 recorded files do not agree\n"
+    assert capsys.readouterr().err == "DVC: 5 of 8 recorded files differ\n"
 
 
 def test_of_many_files_that_do_not_agree_the_first_five_are_shown(answered):

@@ -139,11 +139,11 @@ def test_rows_of_another_version_are_refused(tree, tmp_path):
     ("old", "new", "complaint"),
     [
         ("folk-order-t1-vitb", "folk-order-t1-vitbb", "used by claim .order-full.*folk-order-t1"),
-        ("source: folk-order-t1-vitb", "source: folk-no-gain-r50", "of kind 'order', its source"),
+        ("source: folk-order-t1-vitb", "source: folk-no-gain-r50", "a source of kind 'order'"),
         ("folk-delta-few-com", "folk-delta-few-cmo", "did you mean 'folk-delta-few-com'"),
         ("folk-delta-few-com", "folk-t2-folk-300-avg", "claim 'gain-com-few' is in 'points'"),
         ("of: finetune/mfm/top1, to: finetune/scratch/top1",
-         "of: frozen/mfm/speed, to: frozen/scratch/speed", "depends on the machine; no claim"),
+         "of: frozen/mfm/speed, to: frozen/scratch/speed", "the machine; remove the claim"),
     ],
 )  # fmt: skip
 def test_what_a_claim_cannot_rest_on_is_refused(tree, old, new, complaint):

@@ -93,7 +93,7 @@ def test_an_earlier_start_counts_on_what_it_was_spread_over(tree):
             {"restarts": [{"started": "2026-01-01T00:00:00Z", "ended": None, "gpus": []}]},
             "start was killed",
         ),
-        ({"recipe": {"encoder": {"checkpoint": "a.pth"}}}, "pre-trained by somebody else"),
+        ({"recipe": {"encoder": {"checkpoint": "a.pth"}}}, "pre-trained by others"),
     ],
 )
 def test_a_row_whose_cost_nobody_knows_is_left_out_and_named(tree, values, why):

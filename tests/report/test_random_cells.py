@@ -53,7 +53,7 @@ def test_a_cell_is_what_the_predictions_of_its_seeds_give(tree, published, first
     )
 
     assert cell == again
-    assert cell.seed_values == [100 * hits / 200 for hits in (first, second)]
+    assert cell.seed_values == pytest.approx([100 * hits / 200 for hits in (first, second)])
     assert math.isclose(cell.value, (first + second) / 4, abs_tol=1e-9)
     assert math.isclose(cell.std, abs(first - second) / 2 / 2**0.5, abs_tol=1e-9)
     assert cell.low <= cell.value <= cell.high

@@ -80,7 +80,7 @@ def test_a_seal_without_dvc_says_that_no_bytes_were_kept(folk, finished_copy):
     done = folk(*COMMANDS["seal"])
 
     assert done.returncode == 0, done.stderr
-    assert "DVC: not installed here, so no bytes were kept" in done.stderr
+    assert "DVC: not installed here, so no files were kept" in done.stderr
 
 
 def test_a_stage_without_torch_ends_with_one_line(folk, core):

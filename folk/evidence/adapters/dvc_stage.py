@@ -132,7 +132,7 @@ def _refused(root: Path, study: str) -> VersioningReport | None:
             "skipped", f"DVC: {root} is no git repository, so no files were kept"
         )
     if importlib.util.find_spec("dvc") is None:
-        return VersioningReport("skipped", "DVC: not installed here, so no bytes were kept")
+        return VersioningReport("skipped", "DVC: not installed here, so no files were kept")
     if study not in _studies_of(root / "dvc.yaml"):
         line = f"DVC: no stage for '{study}'; add it to stages.{STAGE}.matrix.study in dvc.yaml"
         return VersioningReport("skipped", line)
