@@ -25,6 +25,8 @@ def from_here(path: Path) -> Path:
 def effective_study(study: Path, results: Path) -> tuple[Study, Path]:
     """The study that made the results, and its file; the given one where there are none yet.
 
+    Results that were copied from another study bring its study.yaml along: the given one is read.
+
     Args:
         study: a study file, or the study.yaml of results.
         results: the folder that holds the studies' results.
@@ -36,13 +38,17 @@ def effective_study(study: Path, results: Path) -> tuple[Study, Path]:
         InputError: one of the files is missing or is no study.
     """
     study = from_here(study)
-    path = from_here(effective_path(results / written_study(study).name))
+    name = written_study(study).name
+    path = from_here(effective_path(results / name))
     if not path.is_file():
+        return load_study(study), study
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    if (other := written_study(path).name) != name:
+        console.print(f"{path}: expected study '{name}', got '{other}'; {study} is read")
         return load_study(study), study
     keys = difference(study, path)
     if keys:
-        line = f"{study}: not the study that ran, differs in {keys}; {path} is read"
-        Console(stderr=True, soft_wrap=True).print(line, highlight=False, markup=False)
+        console.print(f"{study}: not the study that ran, differs in {keys}; {path} is read")
     return load_study(path), path
 
 

@@ -65,7 +65,7 @@ def test_a_finished_study_is_wholly_measured_and_has_nothing_to_do(finished_stud
     hours = found["stages"]["prepare"]["all"]["cpu_hours"]["value"]
     assert hours == pytest.approx(record["seconds"] / 3600)
     assert found["total"]["all"]["gpu_hours"]["value"] == 0
-    assert "Nothing is to be done." in plan(finished_study).stdout
+    assert "Nothing to be done." in plan(finished_study).stdout
 
 
 def test_another_seed_takes_what_the_first_took(finished_copy):

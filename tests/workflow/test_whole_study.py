@@ -113,7 +113,7 @@ def test_a_reworded_comment_reruns_nothing(finished_copy):
         "config/recipes/finetune/demo-full.yaml", "about:", "# A new remark.\nabout:"
     )
     finished_copy.edit("config/tiny.yaml", "# The whole graph", "# The entire graph")
-    finished_copy.edit("folk/stages/finetune.py", '"""Fine-tuning: the', '"""Fine tuning: the')
+    finished_copy.edit("folk/stages/finetune.py", '"""Full fine-tuning of', '"""Fine-tuning of')
     finished_copy.edit(
         "folk/stages/probe.py", "    linear = recipe", "    # why\n    linear = recipe"
     )
