@@ -116,7 +116,7 @@ def test_behind_each_number_stands_its_bootstrap_and_the_epoch_of_the_published_
     assert re.search(
         r"\d to \d+\.\d <span class=\"muted\">\(bootstrap over images, these seeds\)", proof
     )
-    assert "Whether of the best or of the last epoch is not known." in proof
+    assert "Of the best or the last epoch, which is not known." in proof
 
 
 def test_each_claim_shows_ours_its_interval_what_is_stated_and_how_surely(untouched):
