@@ -49,7 +49,8 @@ def test_a_share_is_rounded_class_by_class(labels, seed, fraction):
     counts = {c: int((labels == c).sum()) for c in set(labels[labels >= 0].tolist())}
     wanted = {label: round(fraction * count) for label, count in counts.items()}
     if not wanted or not all(wanted.values()):
-        with pytest.raises(InputError, match="none"):
+        problem = "no whole image" if wanted else "no image has a label"
+        with pytest.raises(InputError, match=problem):
             draw_split(labels, keys_of(labels), fraction=fraction, seed=seed)
         return
 

@@ -83,6 +83,6 @@ def test_another_list_than_the_recipe_means_is_refused(scenes_folder, tmp_path):
         run_split(recipe, scenes_folder, tmp_path, file)
     with pytest.raises(InputError, match="give the list's path"):
         run_split(recipe, scenes_folder, tmp_path, None)
-    with pytest.raises(InputError, match="leave the list out"):
+    with pytest.raises(InputError, match="remove the list"):
         run_split(split_recipe(per_class=1), scenes_folder, tmp_path, file)
     assert not (tmp_path / "keys.parquet").exists()

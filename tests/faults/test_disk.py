@@ -213,7 +213,9 @@ def test_a_read_only_folder_of_results_is_refused_by_name():
 )
 def test_a_read_only_file_system_is_refused_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr("folk.evidence.core.files.tempfile.mkstemp", _read_only)
-    with pytest.raises(UnwritableError, match=r"cells\.json: .* \(Read-only file system\); let it"):
+    with pytest.raises(
+        UnwritableError, match=r"cells\.json: .* \(Read-only file system\); make it writable"
+    ):
         write_json(tmp_path / "cells.json", {})
 
 

@@ -329,7 +329,7 @@ def test_images_that_are_learned_from_and_measured_are_told(tmp_path, capsys):
     prepare_image_folder(image_folder(tmp_path / "in", files), tmp_path / "out")
 
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
-    assert "5 of 7 images of split 'val' are, byte for byte, among those" in line
+    assert "5 of 7 images of split 'val' are, byte for byte, training images too" in line
     assert "val/bee/of-10.png (= train/ant/10.png), " in line
     said = json.loads((tmp_path / "out/dataset.json").read_text())["also_learned_from"]
     assert said["val"]["images"] == 5

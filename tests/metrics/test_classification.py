@@ -84,7 +84,7 @@ def test_a_score_that_is_not_a_number_is_refused_with_its_image(tmp_path):
 
 
 def test_a_label_outside_the_classes_is_refused_with_its_image(tmp_path):
-    with pytest.raises(InputError, match=r"image 'c' has label 7.*0 to 6"):
+    with pytest.raises(InputError, match=r"p\.parquet: invalid label 7 of image 'c'; .*0 to 6"):
         write_predictions(tmp_path / "p.parquet", KEYS, np.array([0, 1, 7, 2]), LOGITS)
 
 

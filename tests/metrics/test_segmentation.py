@@ -63,7 +63,7 @@ def test_the_file_gives_the_sum_over_images_and_not_the_mean_of_ratios(tmp_path)
 
 
 def test_a_guess_outside_the_classes_is_refused():
-    with pytest.raises(InputError, match="prediction holds class 2"):
+    with pytest.raises(InputError, match="prediction: invalid class 2"):
         confusion_of_image(np.array([[0]]), np.array([[2]]), 2)
 
 
@@ -75,16 +75,16 @@ def test_annotations_may_be_bytes_as_images_store_them():
 
 @fault("Numbers", "not one annotated pixel to measure on", "refused: there is no score")
 def test_a_data_set_without_an_annotated_pixel_has_no_score():
-    with pytest.raises(InputError, match="no pixel is annotated"):
+    with pytest.raises(InputError, match="no annotated pixel"):
         scores(np.zeros((2, 2), dtype=np.int64))
 
 
 @pytest.mark.parametrize(
     ("truth", "guess", "complaint"),
     [
-        (3, 0, "annotation holds class 3; there are 0 to 2"),
-        (0, -1, "prediction holds class -1; there are 0 to 2"),
-        (-2, 0, "annotation holds class -2; there are 0 to 2"),
+        (3, 0, "annotation: invalid class 3; expected 0 to 2"),
+        (0, -1, "prediction: invalid class -1; expected 0 to 2"),
+        (-2, 0, "annotation: invalid class -2; expected 0 to 2"),
     ],
 )
 def test_what_is_no_class_is_named_with_where_it_stands(truth, guess, complaint):

@@ -109,7 +109,7 @@ def test_a_clone_with_the_lock_pulls_the_bytes_back(study, tmp_path_factory, mon
 def test_a_file_that_changed_after_its_job_is_named(study):
     (study / DATA / "dataset.json").write_text('{"format": 2}')
 
-    with pytest.raises(InputError, match=r"scenes/dataset\.json: DVC found md5 .* says"):
+    with pytest.raises(InputError, match=r"scenes/dataset\.json: expected md5 .*, DVC has"):
         commit_to_dvc(study, "demo")
 
 
@@ -121,7 +121,7 @@ def test_a_recorded_file_that_no_output_holds_is_named(study, job):
             {"p": folder / "p"}, {}, folder / "record.json", {record.work / "p": folder / "p"}
         )
 
-    with pytest.raises(InputError, match=r"elsewhere/folk-s0/c/p: recorded, but no output"):
+    with pytest.raises(InputError, match=r"elsewhere/folk-s0/c/p: recorded, but in no output"):
         commit_to_dvc(study, "demo")
 
 
@@ -148,7 +148,7 @@ def test_a_missing_result_is_reported_in_the_words_of_dvc(study):
 @pytest.mark.parametrize(
     ("spoil", "line"),
     [
-        (lambda root: shutil.rmtree(root / ".dvc"), ".dvc is not there"),
+        (lambda root: shutil.rmtree(root / ".dvc"), ".dvc is missing"),
         (lambda root: shutil.rmtree(root / ".git"), "is no git repository"),
         (lambda root: (root / "dvc.yaml").write_text("stages: {}"), "no stage for 'demo'"),
         (lambda root: os.environ.update(DVC_STAGE="reproduce@demo"), "`dvc repro` is running"),
