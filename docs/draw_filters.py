@@ -9,11 +9,11 @@ import matplotlib.pyplot as plt
 import torch
 from sklearn.datasets import load_sample_image
 
-from folk.filters.rng import BatchRng
 from folk.filters.apply import apply_filter
 from folk.filters.base import FrequencyFilter
 from folk.filters.com_rcom import ComRComFilter
 from folk.filters.radial import RadialFilter
+from folk.filters.rng import BatchRng
 from folk.stages.examples import centered
 
 SIZE = 224
@@ -40,7 +40,9 @@ def main(path: str) -> None:
         axes[0, column].imshow(filtered)
         axes[0, column].set_title(name, fontsize=10)
         axes[1, column].imshow(centered(keep[:, 0], SIZE)[0], cmap="gray", interpolation="nearest")
-    axes[1, 0].text(1.0, 0.5, "kept frequencies,\nmean color in\nthe middle", ha="right", va="center")
+    axes[1, 0].text(
+        1.0, 0.5, "kept frequencies,\nmean color in\nthe middle", ha="right", va="center"
+    )
     for axis in axes.flat:
         axis.set_axis_off()
     figure.tight_layout(pad=0.4)

@@ -45,7 +45,7 @@ def test_values_of_the_command_line_are_yaml_and_lie_on_top():
 
 
 def test_a_name_on_the_command_line_that_another_file_has_is_refused():
-    with pytest.raises(InputError, match=r"config/paper\.yaml is the study 'paper' too"):
+    with pytest.raises(InputError, match=r"duplicate name 'paper', also in config/paper\.yaml"):
         checked_study(get_config([DEMO], ["study=paper"]))
 
 

@@ -13,7 +13,7 @@ MARKDOWN = [
 CODE = sorted(path for path in Path("folk").rglob("*.py"))
 BRITISH = r"""
     colou?rise[ds]? | colour\w* | greys? | greyscale | centre[ds]? | centring | \w*normalis\w+
-    | neighbour\w* | behaviour\w* | labelled | labelling | optimis\w+ | initialis\w+
+    | neighbour\w* | behaviour\w* | labelled | labelling | optimis(?![mt])\w+ | initialis\w+
     | parametris\w+ | regularis\w+ | solaris\w+ | licence[ds]?
 """
 PRIVATE = r"""
@@ -48,3 +48,9 @@ def test_the_package_spells_american():
 )
 def test_only_whole_words_count(text, words):
     assert hits(text, PRIVATE) == words
+
+
+def test_an_optimist_is_no_british_spelling():
+    text = "optimism, an optimistic optimiser, optimised"
+
+    assert hits(text, BRITISH) == ["optimiser", "optimised"]

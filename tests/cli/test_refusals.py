@@ -116,7 +116,7 @@ def test_archives_that_the_recipe_lacks_or_does_not_get_are_named(tmp_path):
         "prepare", "--recipe", RECIPES / "prepare/demo.yaml", "--name", "x", "--out",
         tmp_path / "out", "--archive", f"val={archives['val']}",
     )  # fmt: skip
-    refused(done, "reads no archive")
+    refused(done, "--archive val", "takes no archive; remove it")
 
 
 def pretrain(tmp_path: Path, dataset: Path, *settings: str) -> subprocess.CompletedProcess[str]:
@@ -137,7 +137,7 @@ def test_wrong_recipes_and_settings_are_named(tmp_path, images):
     )
     refused(pretrain(tmp_path, dataset, "optim.bacth=4"), "optim.bacth", "did you mean 'batch'")
     refused(pretrain(tmp_path, dataset, "optim.batch"), "expected KEY=VALUE")
-    refused(pretrain(tmp_path, dataset), "4 images do not fill one batch of 64")
+    refused(pretrain(tmp_path, dataset), "4 images are fewer than one batch of 64")
     refused(pretrain(tmp_path, tmp_path / "dataset.json"), "no such file or folder")
     assert not (tmp_path / "mfm").exists()
     assert list((tmp_path / "mfm.work").glob("record-*.failed.json"))

@@ -281,7 +281,8 @@ def test_a_study_named_like_another_is_refused(tmp_path, first):
 
     (said,) = refused(tmp_path / "second.yaml")
 
-    assert said.startswith(f"{tmp_path}/second.yaml:2: study: {tmp_path}/{first} is the study")
+    where = f"{tmp_path}/second.yaml:2: study"
+    assert said == f"{where}: duplicate name 'tiny', also in {tmp_path}/{first}; choose another"
     if first == "tiny.yaml":
         assert load_study(tmp_path / "tiny.yaml").name == "tiny"
 

@@ -216,7 +216,7 @@ def test_an_array_of_objects_is_never_unpickled(tmp_path, trap):
     evil[0] = trap
     np.savez(path, images=evil, keep=evil, filtered=evil, reconstructed=evil, names=evil)
 
-    with pytest.raises(InputError, match=r"examples\.npz: not the examples"):
+    with pytest.raises(InputError, match=r"examples\.npz: invalid examples .*allow_pickle=False"):
         examples._read(path, "x")
 
 
@@ -345,7 +345,10 @@ def test_a_command_of_a_record_is_not_obeyed(finished, argv):  # noqa: F811
     said = again._run(Chain(RESULTS).at(path), Path("out"), Path("work"))
 
     assert said is not None
-    assert said.endswith("so it was not run")
+    assert said in {
+        "not run: its command is not `python -m folk finetune ...`",
+        "its command lacks --out, so it was not run",
+    }
     assert not Path("sprung").exists()
 
 

@@ -94,7 +94,7 @@ encoders:
         "t.tar", "k.tar.gz", "a.tar", "list.txt",
     ]  # fmt: skip
     assert "officially ILSVRC2012_img_train.tar, md5 1d675b47d978889d74fa0da5fadfb00e" in lines[0]
-    assert "officially imagenet-a.tar, no digest is known to us" in lines[2]
+    assert "officially imagenet-a.tar, no published digest" in lines[2]
     assert "sha256 6d09de11e7bdaf5b1f3b1f249b6183695f97310cdd20f0c03e7235b6b9392091" in lines[3]
     assert missing_files(study, recipes, [], []) == []
 

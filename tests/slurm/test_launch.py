@@ -43,7 +43,9 @@ def test_several_nodes_start_this_launcher_once_on_each(gpus, asked):
 
 
 def test_several_nodes_without_slurm_are_refused_in_one_line():
-    with pytest.raises(InputError, match=r"--nodes 2: .* SLURM job, and this is none") as error:
+    with pytest.raises(
+        InputError, match=r"--nodes 2: .* SLURM job .*; run the study with"
+    ) as error:
         outside(Geometry(2), STAGE, {})
 
     assert "\n" not in str(error.value)
@@ -76,9 +78,9 @@ def test_a_node_whose_name_nobody_resolves_is_met_at_its_address():
 def test_a_step_that_slurm_does_not_know_is_refused():
     with pytest.raises(InputError, match="SLURM_NODEID is not set"):
         in_step(Geometry(2), STAGE, {k: STEP[k] for k in list(STEP)[:2]}, lambda _: "")
-    with pytest.raises(InputError, match=r"n\[1-2\]: no answer, expected 2 nodes"):
+    with pytest.raises(InputError, match=r"n\[1-2\]: expected 2 nodes, got no answer"):
         in_step(Geometry(2), STAGE, STEP, lambda _: None)
-    with pytest.raises(InputError, match="3 names, expected 2 nodes"):
+    with pytest.raises(InputError, match="expected 2 nodes, got 3 names"):
         in_step(Geometry(2), STAGE, STEP, lambda _: "a\nb\nc\n")
 
 

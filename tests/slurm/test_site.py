@@ -149,7 +149,7 @@ def test_a_site_without_accounting_is_fine(slurm: FakeSlurm, write):
 def test_without_a_default_partition_one_must_be_named(slurm: FakeSlurm, write):
     slurm.says("sinfo", SINFO.replace("*", ""))
     (line,) = said(write("account: vision\n"), PREPARE)
-    assert line.endswith("SLURM has no default partition, name one; known: cpu, gpu, old")
+    assert line.endswith("SLURM has no default partition; name one; known: cpu, gpu, old")
 
 
 def test_a_controller_that_is_away_is_said(slurm: FakeSlurm):

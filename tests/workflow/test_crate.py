@@ -73,7 +73,7 @@ def test_a_file_that_is_not_what_its_record_says_is_refused(finished_copy):
     done = finished_copy.run("-m", "folk", "export", "config/tiny.yaml", "--crate", "crate")
 
     assert done.returncode == 2
-    assert "its bytes are not those of" in done.stderr
+    assert "full/metrics.json: its digest differs from" in done.stderr
     assert not (finished_copy.folder / "crate").exists()
 
 
