@@ -270,7 +270,7 @@ def test_a_driver_ends_before_the_first_job_and_says_everything(lab: Lab, copy: 
     done = run_driver(lab, copy.folder, "--configfile", "config/tiny.yaml", seconds=180)
 
     assert done.returncode != 0
-    assert "no partition 'mian'; did you mean 'main'?" in done.stdout
+    assert "unknown partition 'mian'; did you mean 'main'?" in done.stdout
     assert lab.jobs().keys() <= before.keys()
     assert not list(copy.folder.glob("results/tiny/*/*/record.json"))
 
