@@ -21,10 +21,10 @@ from tests.workflow.conftest import Copy
 RESULT = Path("results/tiny/pretrain/folk-s0")
 WORK = Path("results/tiny/work", "pretrain/folk-s0")
 CHECKPOINT_SECONDS = 1
-# 240 updates, which take some fifteen seconds on one idle core.
+# 480 updates, which take some thirty seconds on one idle core.
 SETTINGS = f"""
     set:
-      optim.epochs: 60
+      optim.epochs: 120
       optim.batch: 32
       optim.warmup_epochs: 0.5
       runtime.log_every: 1

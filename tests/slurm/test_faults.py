@@ -30,7 +30,7 @@ from tests.workflow.conftest import Copy, copy_repository
 
 pytestmark = pytest.mark.timeout(20 * MINUTES)
 
-MIDDLE = 20  # updates, of 240
+MIDDLE = 20  # updates, of 480
 SLOW_MACHINE = 10.0  # seconds that an update or a checkpoint may take where other tests run
 NO_RETRIES = ("--retries", "0")
 
