@@ -45,7 +45,7 @@ def lines(folder: str) -> dict[Path, int]:
 
 def table() -> str:
     """The table in Markdown."""
-    rows = ["| what | count |", "| --- | --- |"]
+    rows = ["| what | count |", "| -- | -- |"]
     for folder in ("folk", "tests"):
         counts = lines(folder)
         rows.append(f"| lines of `{folder}/` | {sum(counts.values()):,} in {len(counts)} files |")
