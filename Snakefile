@@ -65,11 +65,7 @@ rule all:
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/split.smk"
 include: "workflow/rules/pretrain.smk"
-include: "workflow/rules/finetune.smk"
-include: "workflow/rules/probe.smk"
-include: "workflow/rules/segment.smk"
-include: "workflow/rules/robustness.smk"
-include: "workflow/rules/cost.smk"
+include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 import folk
 from folk.evidence.study.study import Study
 from folk.slurm.site import Site
-from folk.stages.recipes import RECIPES
+from folk.stages.table import RECIPES
 
 
 def keys_of(model: Any) -> set[str]:

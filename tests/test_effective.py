@@ -13,6 +13,7 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import Document
 from folk.evidence.study.effective import difference, effective_path, write_effective
 from folk.evidence.study.study import checked_study
+from folk.stages.table import STAGES
 
 DEMO, FULL = Path("config/demo.yaml"), Path("config/demo-full.yaml")
 PATCH = """\
@@ -35,7 +36,7 @@ def test_files_merge_as_snakemake_merges_them(tmp_path):
 def test_values_of_the_command_line_are_yaml_and_lie_on_top():
     config = get_config([DEMO], ["title=Mine", "encoders={folk: {set: {optim.lr: 2e-4}}}"])
 
-    study = checked_study(config)
+    study = checked_study(config, STAGES)
 
     assert study.title == "Mine"
     assert study.encoders["folk"].overrides["optim.lr"] == 2e-4
@@ -46,7 +47,7 @@ def test_values_of_the_command_line_are_yaml_and_lie_on_top():
 
 def test_a_name_on_the_command_line_that_another_file_has_is_refused():
     with pytest.raises(InputError, match=r"duplicate name 'paper', also in config/paper\.yaml"):
-        checked_study(get_config([DEMO], ["study=paper"]))
+        checked_study(get_config([DEMO], ["study=paper"]), STAGES)
 
 
 def test_a_file_without_a_study_lies_over_the_demo(tmp_path):
@@ -72,8 +73,8 @@ def test_a_difference_is_told_by_its_keys_and_the_folder_of_recipes_is_none(tmp_
     write_effective(values | {"recipes": "config/recipes"}, tmp_path / "same/study.yaml")
     write_effective(values | {"title": "Mine", "recipes": "other"}, tmp_path / "other/study.yaml")
 
-    assert difference(DEMO, tmp_path / "same/study.yaml") == ""
-    assert difference(DEMO, tmp_path / "other/study.yaml") == "recipes, title"
+    assert difference(DEMO, tmp_path / "same/study.yaml", STAGES) == ""
+    assert difference(DEMO, tmp_path / "other/study.yaml", STAGES) == "recipes, title"
 
 
 def test_results_are_read_with_the_study_that_made_them(tmp_path, capsys):

@@ -6,6 +6,7 @@ import pytest
 
 from folk.evidence.core.errors import InputError
 from folk.evidence.study.study import load_study, written_study
+from folk.stages.table import STAGES
 from tests.faults.table import fault
 
 STUDY = """
@@ -41,7 +42,7 @@ def load(tmp_path: Path, old: str = "", new: str = ""):
     assert old in STUDY
     path = tmp_path / "tiny.yaml"
     path.write_text(STUDY.replace(old, new, 1) if old else STUDY)
-    return load_study(path)
+    return load_study(path, STAGES)
 
 
 def test_a_row_becomes_one_run_for_each_seed(tmp_path):
@@ -86,7 +87,15 @@ def test_every_entry_that_follows_a_recipe_is_found_by_stage_and_name(tmp_path):
         ("folk: {label", "'a; rm -rf': {label", "a name may have only"),
         ("scale: demo", "scale: huge", "'demo', 'smoke' or 'paper'"),
         ("stage: finetune, recipe: full, data: scenes}", "stage: fine, recipe: a, data: scenes}",
-         "'robustness' or 'cost'"),
+         r":10: evaluations\.full\.stage: unknown stage 'fine'; did you mean 'finetune'"),
+        ("title: A study", "resources: {prob: {}}\ntitle: A study",
+         r"resources\.prob: unknown stage 'prob'; did you mean 'probe'"),
+        ("title: A study", "code_change: {prob: report}\ntitle: A study",
+         r"code_change\.prob: unknown stage 'prob'; did you mean 'probe'"),
+        ("split: few}", "seeds: [0]}", "same fine-tuning 'seeds', found: full has none; few-a"),
+        ("stage: finetune, recipe: full, data: scenes, split: few}",
+         "stage: probe, recipe: full, data: scenes, seeds: [0]}",
+         "'seeds' is not supported by probe, only by finetune"),
         ("classifier: full", "classifier: ful", "unknown evaluation 'ful' .*did you mean 'full'"),
         ("classifier: full", "classifier: hard", "unknown evaluation 'hard' with stage finetune"),
         (", classifier: full", "", "robustness needs 'classifier'"),
@@ -133,13 +142,13 @@ def test_a_row_without_a_classifier_is_refused(tmp_path):
     path.write_text(text)
 
     with pytest.raises(InputError, match="'full' does not fine-tune row 'folk'; list rows in"):
-        load_study(path)
+        load_study(path, STAGES)
 
 
 def test_the_studies_of_this_repository_are_sound():
     for path in Path("config").glob("*.yaml"):
         if not path.name.startswith("cluster"):
-            assert load_study(path).name == path.stem
+            assert load_study(path, STAGES).name == path.stem
 
 
 NESTED = ("recipe: full, data: scenes}", "recipe: full, data: scenes, seeds: [0, 4]}")
@@ -151,7 +160,7 @@ def nested(tmp_path, *more):
         assert old in text
         text = text.replace(old, new, 1)
     (tmp_path / "tiny.yaml").write_text(text)
-    return load_study(tmp_path / "tiny.yaml")
+    return load_study(tmp_path / "tiny.yaml", STAGES)
 
 
 def test_each_fine_tuning_seed_becomes_an_evaluation_and_its_robustness_another(tmp_path):
@@ -169,7 +178,7 @@ def test_each_fine_tuning_seed_becomes_an_evaluation_and_its_robustness_another(
 def test_a_study_without_fine_tuning_seeds_is_as_it_is_written(tmp_path):
     study = load(tmp_path)
 
-    assert study == written_study(tmp_path / "tiny.yaml")
+    assert study == written_study(tmp_path / "tiny.yaml", STAGES)
     assert study.rounds(study.tables["main"].columns["avg"]) == {None: ["full", "few-a"]}
 
 

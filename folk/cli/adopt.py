@@ -9,6 +9,7 @@ from rich.console import Console
 from folk.cli.read import Results, StudyFile
 from folk.evidence.core.errors import InputError
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 
 
 def adopt(study: StudyFile, results: Results = Path("results")) -> None:
@@ -19,7 +20,7 @@ def adopt(study: StudyFile, results: Results = Path("results")) -> None:
     """
     from folk.evidence.audit.adopt import adopt as adopt_results
 
-    named = load_study(study)
+    named = load_study(study, STAGES)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         done = adopt_results(

@@ -18,19 +18,11 @@ from folk.cli.report import report
 from folk.cli.schema import schema
 from folk.cli.seal import seal
 from folk.cli.smoke import smoke
-from folk.cli.stages import (
-    cost,
-    finetune,
-    prepare,
-    pretrain,
-    probe,
-    robustness,
-    segment,
-    split,
-)
+from folk.cli.stages import command_of
 from folk.cli.verify import WORDS, verify
 from folk.evidence.core.errors import InputError, describe_os_error
 from folk.evidence.core.secrets import without_secrets
+from folk.stages.table import STAGES
 
 app = typer.Typer(
     name="python -m folk",
@@ -40,18 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for stage in (
-    prepare,
-    split,
-    pretrain,
-    finetune,
-    probe,
-    segment,
-    robustness,
-    cost,
-    report,
-):
-    app.command(rich_help_panel="Stages")(stage)
+for stage in STAGES.values():
+    app.command(rich_help_panel="Stages")(command_of(stage) if stage.run else report)
 app.command()(launch)
 app.command()(plan)
 app.command()(cluster)

@@ -14,6 +14,7 @@ from folk.slurm.check import site_problems
 from folk.slurm.duration import spell_minutes
 from folk.slurm.queues import ask_slurm, refusal
 from folk.slurm.site import SITE_FILE, Site, load_site
+from folk.stages.table import STAGES
 
 
 def cluster(study: StudyFile = Path("config/demo.yaml")) -> None:
@@ -22,7 +23,7 @@ def cluster(study: StudyFile = Path("config/demo.yaml")) -> None:
     Nothing is submitted. Ends with status 2 if a job could not run; the same is checked before
     snakemake submits its first one.
     """
-    named = load_study(study)
+    named = load_study(study, STAGES)
     file = load_site()
     asks = [ask_of(named, stage) for stage in submitted_stages(named)]
     problems = site_problems(file, asks, ask_slurm())

@@ -4,33 +4,33 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from folk.evidence.core.digest import digest_input, sha256_of_json
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import atomic_write, clamp_future_mtimes, write_json
-from folk.evidence.core.yaml_model import parse_value
+from folk.evidence.core.yaml_model import parsed_settings
 from folk.evidence.record.fingerprint import SOURCE, code_fingerprint
 from folk.evidence.record.lineage import scale_of
 from folk.evidence.record.record import open_record
-from folk.stages.recipes import load_recipe, recipe_digest, result_values
+from folk.evidence.study.stage import Stage
+from folk.stages.recipes import recipe_digest, result_values
 from folk.stages.recipes.base import Recipe
 from folk.stages.recipes.official import changed_digests
-
-RecipeType = TypeVar("RecipeType", bound=Recipe)
-Live = Callable[[int, dict[str, float]], None]
+from folk.stages.table import load_recipe
+from folk.stages.task import Live
 
 
 @dataclass(frozen=True)
 class Job:
     """One call of one stage, from the command line."""
 
-    stage: str
+    stage: Stage
     study: str
     scale: str
     run: str  # run, data set or split: the name in the result's path
@@ -48,9 +48,8 @@ class Job:
     @property
     def draws(self) -> int:
         """Seed of the task's random numbers: the run's, or one derived from both seeds."""
-        assert self.seed is not None
-        if self.finetune_seed is None:
-            return self.seed
+        if self.seed is None or self.finetune_seed is None:
+            return self.seed or 0
         from folk.training.randomness import derived_seed
 
         return derived_seed(self.seed, "fine-tuning", self.finetune_seed)
@@ -79,15 +78,14 @@ class Job:
 
 
 def make_job(
-    stage: str,
-    kind: type[RecipeType],
+    stage: Stage,
     recipe: Path,
     settings: list[str],
     *,
     study: str,
     scale: str,
     run: str,
-    inputs: Mapping[str, Path | None],
+    given: Mapping[str, list[str]],
     out: Path,
     work: Path | None,
     code: str,
@@ -95,25 +93,50 @@ def make_job(
     evaluation: str | None = None,
     seed: int | None = None,
     finetune_seed: int | None = None,
-) -> tuple[Job, RecipeType]:
+) -> Job:
     """Read the recipe and check that the inputs exist.
+
+    Args:
+        stage: what the job is of.
+        recipe: its file.
+        settings: KEY=VALUE laid over it.
+        study: name of the study.
+        scale: of the study.
+        run: name of the run, data set or split.
+        given: values of the options of the stage's inputs, by option.
+        out: folder of the results.
+        work: folder of the growing state; None for one beside `out`.
+        code: fingerprint of the stage's code; empty to compute it.
+        threads: of each process.
+        evaluation: name of the evaluation.
+        seed: of the run.
+        finetune_seed: of one of several fine-tunings of the run.
 
     Raises:
         InputError: invalid recipe or setting, or missing input.
     """
-    own = parse_settings(settings)
-    checked = load_recipe(stage, recipe, own)
-    changed = [] if scale == "smoke" else changed_digests(stage, recipe, own)
+    own = parsed_settings(settings)
+    checked = load_recipe(stage.name, recipe, own)
+    changed = [] if scale == "smoke" else changed_digests(stage.name, recipe, own)
     if changed:
         raise InputError("\n".join(changed))
-    assert isinstance(checked, kind)
-    given = {name: path for name, path in inputs.items() if path is not None}
-    for name, path in given.items():
+    inputs = {
+        name: path
+        for option in stage.inputs
+        for value in given[option.name]
+        for name, path in option.recorded(value).items()
+    }
+    for name, path in inputs.items():
         if not path.exists():
             raise InputError(f"--{name} {path}: no such file or folder")
         if scale != "smoke" and scale_of(path) == "smoke":
             raise InputError(f"--{name} {path}: made by a smoke run; use inputs of a full run")
-    job = Job(
+    if (problem := checked.unfit(scale)) is not None:
+        raise InputError(f"{recipe}: {problem}")
+    for name, path in checked.files().items():
+        if not path.is_file():
+            raise InputError(f"{name} {path}: no such file; provide it, nothing is downloaded")
+    return Job(
         stage=stage,
         study=study,
         scale=scale,
@@ -123,37 +146,19 @@ def make_job(
         finetune_seed=finetune_seed,
         recipe=checked,
         recipe_path=recipe,
-        inputs=given,
+        inputs=inputs | checked.files(),
         out=out,
         work=work or out.with_name(f"{out.name}.work"),
-        code=code or code_fingerprint(f"folk.stages.{stage}", SOURCE),
+        code=code or code_fingerprint(stage.code, SOURCE),
         threads=threads,
     )
-    return job, checked
 
 
-def with_input(job: Job, name: str, path: Path) -> Job:
-    """Add a file of the recipe to the job's inputs.
-
-    Raises:
-        InputError: missing file.
-    """
-    if not path.is_file():
-        raise InputError(f"{name} {path}: no such file; provide it, nothing is downloaded")
-    return replace(job, inputs={**job.inputs, name: path})
-
-
-def run_job(
-    job: Job,
-    outputs: list[str],
-    task: Callable[[Live], dict[str, float]],
-    is_main: bool = True,
-) -> None:
+def run_job(job: Job, task: Callable[[Live], dict[str, float]], is_main: bool = True) -> None:
     """Run the task under its record and publish its outputs from the work folder.
 
     Args:
         job: what is run.
-        outputs: names of the task's output files and folders in `job.work`.
         task: does the work; its argument receives the lines of the history.
         is_main: True in the one process of a job that writes the record.
     """
@@ -165,7 +170,7 @@ def run_job(
     with open_record(
         job.work,
         study=job.study,
-        stage=job.stage,
+        stage=job.stage.name,
         run=job.run,
         evaluation=job.evaluation,
         argv=["python", "-m", "folk", *sys.argv[1:]],
@@ -174,7 +179,7 @@ def run_job(
         seed=job.seed,
         finetune_seed=job.finetune_seed,
         inputs=job.inputs,
-        code=code_fingerprint(f"folk.stages.{job.stage}", SOURCE),
+        code=code_fingerprint(job.stage.code, SOURCE),
         scale=job.scale,
         identity=job.identity,
         threads=job.threads,
@@ -182,7 +187,7 @@ def run_job(
     ) as record:
         _write_log_header(record.fields)
         _clamp_input_mtimes(job)
-        name = "/".join(filter(None, (job.stage, job.run, job.evaluation)))
+        name = "/".join(filter(None, (job.stage.name, job.run, job.evaluation)))
         with LiveMirror(os.environ.get("MLFLOW_TRACKING_URI"), job.study, name) as mirror:
 
             def live(step: int, values: dict[str, float]) -> None:
@@ -192,6 +197,7 @@ def run_job(
             metrics = task(live)
         write_json(job.work / "metrics.json", metrics)
         _write_recipe(job.work / "recipe.yaml", job.recipe)
+        outputs = [*job.stage.outputs.values(), *job.recipe.more_outputs()]
         names = [*outputs, "metrics.json", "recipe.yaml"]
         _clamp_input_mtimes(job)  # the clock may have been set back meanwhile
         record.finish(
@@ -201,28 +207,6 @@ def run_job(
             moves={job.work / name: job.out / name for name in names},
         )
     print(json.dumps(metrics, indent=2))
-
-
-def parse_settings(settings: list[str]) -> dict[str, Any]:
-    """Parse the KEY=VALUE options of a command to dotted keys and values.
-
-    Raises:
-        InputError: an option without `=`, a value that is invalid YAML, or a duplicate key.
-    """
-    values: dict[str, Any] = {}
-    for text in settings:
-        key, value = _setting(text)
-        if key in values:
-            raise InputError(f"--set {key}: duplicate key; remove one")
-        values[key] = value
-    return values
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise InputError(f"--set {text}: expected KEY=VALUE, such as --set optim.epochs=3")
-    return key, parse_value(value)
 
 
 def _write_log_header(fields: Mapping[str, Any]) -> None:

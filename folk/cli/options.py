@@ -32,11 +32,6 @@ FinetuneSeed = Annotated[
     ),
 ]
 Evaluation = Annotated[str, typer.Option(help="name of the evaluation, for the record")]
-Dataset = Annotated[Path, typer.Option(help="dataset.json of a prepared data set")]
-Encoder = Annotated[Path, typer.Option(help="encoder.safetensors, with encoder.json beside it")]
-Split = Annotated[
-    Path | None, typer.Option(help="keys.parquet of a few-label split; all labels when left out")
-]
 Code = Annotated[str, typer.Option(help="fingerprint of the stage's code; computed when left out")]
 Threads = Annotated[
     int, typer.Option(min=1, help="CPU threads of each process; part of a repeatable result")

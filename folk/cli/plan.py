@@ -16,6 +16,7 @@ from folk.evidence.plan.graph import longest_chain, read_graph
 from folk.evidence.plan.jobs import WATTS_PER_GPU, Plan
 from folk.evidence.plan.measured import read_ledger
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 
 
 def plan(
@@ -68,7 +69,7 @@ def plan(
 
     if not power and (sd is not None or sd_pretrain is not None):
         raise InputError("--sd, --sd-pretrain: need --power; add it")
-    named = load_study(study)
+    named = load_study(study, STAGES)
     planner = Planner(named, recipes_of(named, study), read_ledger(results))
     if power:
         from folk.cli.power import print_power

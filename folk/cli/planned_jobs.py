@@ -7,16 +7,16 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import cast
 
 from folk.evidence.plan.figures import BOUND, ESTIMATE, MEASURED, NOT_COUNTED, SCALED, Figure
 from folk.evidence.plan.graph import Node
 from folk.evidence.plan.jobs import PlannedJob
 from folk.evidence.plan.measured import Device, Ledger, architecture, work_of
-from folk.evidence.study.study import EVALUATION_STAGES, Stage, Study
-from folk.stages.recipes import RECIPES, recipe_digest
+from folk.evidence.study.inputs import CLASSIFIER, ENCODER, PRETRAIN_RECIPE, SPLIT
+from folk.evidence.study.study import Study
+from folk.stages.prepare import PrepareRecipe
+from folk.stages.recipes import recipe_digest
 from folk.stages.recipes.base import Recipe
-from folk.stages.recipes.prepare import PrepareRecipe
 
 Recipes = Mapping[tuple[str, str], Recipe]
 BYTES_PER_WEIGHT = 4  # encoders and classifiers are stored in float32
@@ -37,11 +37,11 @@ class Planner:
 
     def job(self, node: Node) -> PlannedJob:
         """Estimate one job."""
-        if node.rule not in RECIPES:
+        if node.rule not in self.study.stages or self.study.stages[node.rule].section is None:
             return self._of_the_driver(node)
-        stage, run, evaluation = place = _place(node)
-        entry = evaluation or (run.rpartition("-s")[0] if stage == "pretrain" else run)
-        row = run.rpartition("-s")[0] if evaluation or stage == "pretrain" else None
+        stage, run, evaluation = place = self._place(node)
+        entry = self.study.entry_name(stage, run, evaluation)
+        row = run.rpartition("-s")[0] if self.study.stages[stage].of_runs else None
         asked = self.study.resources_of(stage)
         gpus = asked.nodes * asked.gpu
         threads = asked.nodes * asked.processes_of_node * asked.threads
@@ -58,7 +58,7 @@ class Planner:
             disk=self._disk(own, work, stage, entry, row),
         )
 
-    def gpu_hours(self, stage: Stage, entry: str, row: str) -> Figure:
+    def gpu_hours(self, stage: str, entry: str, row: str) -> Figure:
         """Estimate the GPU-hours of a job of one run, done or not, for any seed."""
         asked = self.study.resources_of(stage)
         gpus = asked.nodes * asked.gpu
@@ -68,7 +68,7 @@ class Planner:
 
     def _of_the_driver(self, node: Node) -> PlannedJob:
         """Estimate a job on the driver's machine: tables and the mirror."""
-        asked = self.study.resources_of("report") if node.rule == "report" else None
+        asked = self.study.resources_of(node.rule) if node.rule in self.study.stages else None
         return PlannedJob(
             name=node.rule,
             stage=node.rule,
@@ -79,6 +79,11 @@ class Planner:
             disk=Figure.of(0.0, NOT_COUNTED),
         )
 
+    def _place(self, node: Node) -> tuple[str, str, str | None]:
+        stage = self.study.stages[node.rule]
+        evaluation = node.wildcards["evaluation"] if stage.is_evaluation else None
+        return stage.name, node.wildcards[stage.wildcard], evaluation
+
     def _work(self, stage: str, entry: str, row: str | None) -> str:
         """Return the work's digest, see `folk.evidence.plan.measured`."""
         digest = self._digests[stage, entry]
@@ -86,14 +91,16 @@ class Planner:
             return work_of(stage, digest, source=self.study.data[entry].source)
         read = self.study.reads(stage, entry)
         data = sorted(self._work("prepare", name, None) for name in read)
-        split = self.study.evaluations[entry].split if stage in EVALUATION_STAGES else None
+        inputs = self.study.stages[stage].inputs
+        split = self.study.evaluations[entry].split if SPLIT in inputs else None
+        transfers = ENCODER in inputs or CLASSIFIER in inputs
         return work_of(
             stage,
             digest,
             data=data,
             split=None if split is None else self._digests["split", split],
-            encoder=self._architectures[row] if row and stage in _TRANSFERS else None,
-            pretrain=self._digests["pretrain", row] if row and stage == "cost" else None,
+            encoder=self._architectures[row] if row and transfers else None,
+            pretrain=self._digests["pretrain", row] if row and PRETRAIN_RECIPE in inputs else None,
         )
 
     def _hours(
@@ -126,14 +133,10 @@ class Planner:
         if stage == "prepare":
             size = _prepared_bytes(self.study, self.recipes, entry)
             return Figure.of(0.0, NOT_COUNTED) if size is None else Figure.of(size, ESTIMATE)
-        if stage in ("pretrain", "finetune"):
-            assert row is not None
+        if row is not None and self.study.stages[stage].leaves_weights:
             weights = _parameters(json.dumps(self._architectures[row]))
             return Figure.of(float(BYTES_PER_WEIGHT * weights), ESTIMATE)
         return Figure.of(0.0, NOT_COUNTED)
-
-
-_TRANSFERS = ("finetune", "probe", "segment", "robustness")  # of an encoder
 
 
 @cache
@@ -142,14 +145,6 @@ def _parameters(of_row: str) -> int:
     from folk.models.size import num_parameters
 
     return num_parameters(**json.loads(of_row))
-
-
-def _place(node: Node) -> tuple[Stage, str, str | None]:
-    stage = cast(Stage, node.rule)
-    if stage in ("prepare", "split"):
-        return stage, node.wildcards["data" if stage == "prepare" else "split"], None
-    evaluation = node.wildcards["evaluation"] if stage in EVALUATION_STAGES else None
-    return stage, node.wildcards["run"], evaluation
 
 
 def _prepared_bytes(study: Study, recipes: Recipes, name: str) -> float | None:

@@ -12,7 +12,7 @@ from folk.evidence.plan.power import PRETRAIN_SHARE, Deviations, Question, quest
 from folk.evidence.plan.power_tables import Answer, Power, power_tables
 from folk.evidence.results.compared import check_comparisons
 from folk.evidence.results.published import KINDS, Published, load_published, papers_file
-from folk.evidence.study.study import Stage, Study
+from folk.evidence.study.study import Study
 
 
 def print_power(
@@ -96,12 +96,13 @@ def _answer(study: Study, planner: Planner, question: Question, trials: int) -> 
 
 def _gpu_hours(study: Study, planner: Planner, question: Question) -> Figure:
     """Of one run of each row, with all its evaluations and what those read."""
-    jobs: dict[tuple[Stage, str, str], None] = {}  # entry and row
+    jobs: dict[tuple[str, str, str], None] = {}  # entry and row
     for cell in question.cells:
         jobs["pretrain", cell.row, cell.row] = None
         for name in cell.evaluations:
             entry = study.evaluations[name]
             jobs[entry.stage, name, cell.row] = None
             if entry.classifier is not None:
-                jobs["finetune", entry.classifier, cell.row] = None
+                maker = study.evaluations[entry.classifier].stage
+                jobs[maker, entry.classifier, cell.row] = None
     return total(planner.gpu_hours(*job) for job in jobs)

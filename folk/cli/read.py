@@ -10,6 +10,7 @@ from folk.cli.job import log_clamped
 from folk.evidence.core.files import clamp_future_mtimes, write_json
 from folk.evidence.study.effective import difference, effective_path
 from folk.evidence.study.study import Study, load_study, written_study
+from folk.stages.table import STAGES
 
 StudyFile = Annotated[Path, typer.Argument(help="study file, such as config/demo.yaml")]
 Results = Annotated[Path, typer.Option(help="folder that holds the studies' results")]
@@ -38,18 +39,18 @@ def effective_study(study: Path, results: Path) -> tuple[Study, Path]:
         InputError: one of the files is missing or is no study.
     """
     study = from_here(study)
-    name = written_study(study).name
+    name = written_study(study, STAGES).name
     path = from_here(effective_path(results / name))
     if not path.is_file():
-        return load_study(study), study
+        return load_study(study, STAGES), study
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    if (other := written_study(path).name) != name:
+    if (other := written_study(path, STAGES).name) != name:
         console.print(f"{path}: expected study '{name}', got '{other}'; {study} is read")
-        return load_study(study), study
-    keys = difference(study, path)
+        return load_study(study, STAGES), study
+    keys = difference(study, path, STAGES)
     if keys:
         console.print(f"{study}: not the study that ran, differs in {keys}; {path} is read")
-    return load_study(path), path
+    return load_study(path, STAGES), path
 
 
 def mlflow_sync(
@@ -69,7 +70,7 @@ def mlflow_sync(
     """
     from folk.evidence.adapters.mlflow_mirror import sync_study
 
-    name = load_study(study).name
+    name = load_study(study, STAGES).name
     log_clamped(clamp_future_mtimes((results / name).glob("*/**/record.json")))
     done = sync_study(results / name, uri, name)
     if report is not None:

@@ -8,8 +8,9 @@ from folk.evidence.audit.today import RecipeToday
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import Document
 from folk.evidence.study.study import Study
-from folk.stages.recipes import load_recipe, result_values
+from folk.stages.recipes import result_values
 from folk.stages.recipes.named import recipe_file, recipe_of
+from folk.stages.table import load_recipe
 
 
 def recipes_today(study: Study, path: Path) -> Callable[[str, str], RecipeToday | None]:

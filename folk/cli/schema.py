@@ -7,8 +7,8 @@ import typer
 
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.study.study import Study
-from folk.stages.recipes import RECIPES
 from folk.stages.recipes.base import Recipe
+from folk.stages.table import RECIPES, STAGES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -30,11 +30,21 @@ def schema_of(name: str) -> dict[str, Any]:
         InputError: no stage with recipes has this name.
     """
     if name == "study":
-        return {"$schema": DIALECT, **Study.model_json_schema()}
+        return {"$schema": DIALECT, **_of_study()}
     if name not in RECIPES:
         known = ["study", *RECIPES]
         raise InputError(f"schema: no stage with recipes is named '{name}'{nearest(name, known)}")
     return _of_recipe(RECIPES[name])
+
+
+def _of_study() -> dict[str, Any]:
+    """Of a study file, with the names of the declared stages."""
+    whole = Study.model_json_schema()
+    measuring = [stage.name for stage in STAGES.values() if stage.is_evaluation]
+    whole["$defs"]["Evaluation"]["properties"]["stage"]["enum"] = measuring
+    whole["properties"]["resources"]["propertyNames"] = {"enum": list(STAGES)}
+    whole["properties"]["code_change"]["propertyNames"] = {"enum": [*STAGES, "default"]}
+    return whole
 
 
 def _of_recipe(model: type[Recipe]) -> dict[str, Any]:

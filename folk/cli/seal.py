@@ -47,7 +47,7 @@ def seal(
     )
     if sign is not None:
         sign_file(seal_path(folder), sign, signature_path(folder))
-    commit_to_dvc(results.parent, named.name, named.unused_stages())
+    commit_to_dvc(results.parent, named.name, named.stages, named.unused_stages())
 
 
 def _check(folder: Path, signers: Path | None) -> None:

@@ -14,11 +14,13 @@ from folk.evidence.core.digest import digest_file
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import atomic_write
 from folk.evidence.study.study import Study, load_study, written_study
+from folk.stages.prepare import PrepareRecipe
 from folk.stages.recipes.base import Recipe
 from folk.stages.recipes.cover import Cover, smallest_cover
 from folk.stages.recipes.named import recipes_of
-from folk.stages.recipes.prepare import PrepareRecipe, SplitRecipe
 from folk.stages.recipes.smoke import archive_values, smoke_study, split_values
+from folk.stages.split import SplitRecipe
+from folk.stages.table import STAGES
 
 
 def smoke(
@@ -42,7 +44,7 @@ def smoke(
     Shapes stay: encoders, image sizes, heads, windows, losses. Lengths and batches are cut. What
     it makes is marked `scale: smoke` and enters no table of another study.
     """
-    whole = written_study(study)
+    whole = written_study(study, STAGES)
     if whole.scale != "paper":
         raise InputError(
             f"{study}: scale is '{whole.scale}'; a smoke run is made of a study with scale 'paper'"
@@ -70,7 +72,7 @@ def smoke(
             f"# Written by `python -m folk smoke {study}`; write it again, do not edit it.\n"
         )
         plain.dump(values, file)
-    load_study(path)  # a bug shows here, not in a job
+    load_study(path, STAGES)  # a bug shows here, not in a job
     _say(whole, cover, path)
 
 

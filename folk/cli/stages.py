@@ -1,406 +1,125 @@
-"""Commands of the stages: read the options, open the record, call one task."""
+"""Commands of the stages, made from their table: read the options, open the record, run."""
 
-import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from folk.cli import options
-from folk.cli.job import make_job, parse_settings, run_job, with_input
+from folk.cli.job import make_job, run_job
 from folk.evidence.core.errors import InputError
-from folk.stages.recipes import load_recipe
-from folk.stages.recipes.base import Recipe
-from folk.stages.recipes.evaluate import (
-    CostRecipe,
-    FinetuneRecipe,
-    ProbeRecipe,
-    RobustnessRecipe,
-    SegmentRecipe,
-)
-from folk.stages.recipes.prepare import PrepareRecipe, SplitRecipe
-from folk.stages.recipes.pretrain import PretrainRecipe
+from folk.evidence.study.inputs import Input
+from folk.evidence.study.stage import Stage
+from folk.stages.task import Live, Task
+
+if TYPE_CHECKING:
+    from folk.training.distributed import World
 
 
-def prepare(
-    recipe: options.Recipe,
-    out: options.Out,
-    name: options.Name,
-    source: Annotated[
-        Path | None, typer.Option(help="folder with train/<class>/* and val/<class>/*")
-    ] = None,
-    archives: Annotated[
-        list[str],
-        typer.Option(
-            "--archive",
-            help="NAME=PATH of an official archive, such as devkit=ILSVRC2012_devkit_t12.tar.gz",
-            show_default=False,
-        ),
-    ] = [],  # noqa: B006 - typer copies it
-    settings: options.Settings = [],  # noqa: B006
-    study: options.Study = "by-hand",
-    scale: options.Scale = "demo",
-    work: options.Work = None,
-    code: options.Code = "",
-    threads: options.Threads = 1,
-) -> None:
-    """Turn images, embedded, in a folder or in archives, into shards for every later stage."""
-    paths = dict(_named_path(text) for text in archives)
-    job, checked = make_job(
-        "prepare",
-        PrepareRecipe,
-        recipe,
-        settings,
-        study=study,
-        scale=scale,
-        run=name,
-        inputs={"source": source} | {f"archive {name}": path for name, path in paths.items()},
-        out=out,
-        work=work,
-        code=code,
-        threads=threads,
+def command_of(stage: Stage) -> Callable[..., None]:
+    """Make the command of a stage, with an option for each of its inputs."""
+
+    def command(**told: Any) -> None:
+        _run(stage, told)
+
+    command.__name__, command.__doc__ = stage.name, stage.summary
+    command.__signature__ = Signature(  # type: ignore[attr-defined]
+        [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            for name, kind, default in _parameters(stage)
+        ]
     )
-
-    from folk.stages.prepare import run_prepare
-
-    run_job(
-        job,
-        ["shards", "manifest.parquet", "dataset.json"],
-        lambda live: run_prepare(
-            checked,
-            source,
-            job.work,
-            name,
-            archives=paths,
-            identity=job.identity,
-            confirm=lambda: live(0, {}),
-        ),
-    )
-
-
-def _named_path(text: str) -> tuple[str, Path]:
-    name, equals, path = text.partition("=")
-    if not equals or not name or not path:
-        raise InputError(f"--archive {text}: write NAME=PATH, such as --archive val=val.tar")
-    return name, Path(path)
-
-
-def split(
-    recipe: options.Recipe,
-    dataset: options.Dataset,
-    out: options.Out,
-    name: options.Name,
-    list_file: Annotated[
-        Path | None, typer.Option("--list", help="file with one image a line")
-    ] = None,
-    settings: options.Settings = [],  # noqa: B006
-    study: options.Study = "by-hand",
-    scale: options.Scale = "demo",
-    work: options.Work = None,
-    code: options.Code = "",
-    threads: options.Threads = 1,
-) -> None:
-    """Choose the few labeled images that a run may see: balanced by class, or from a list."""
-    job, checked = make_job(
-        "split",
-        SplitRecipe,
-        recipe,
-        settings,
-        study=study,
-        scale=scale,
-        run=name,
-        inputs={"dataset": dataset, "list": list_file},
-        out=out,
-        work=work,
-        code=code,
-        threads=threads,
-    )
-
-    from folk.stages.split import run_split
-
-    run_job(
-        job,
-        ["keys.parquet"],
-        lambda _live: run_split(checked, dataset.parent, job.work, list_file),
-    )
-
-
-def pretrain(
-    recipe: options.Recipe,
-    dataset: options.Dataset,
-    out: options.Out,
-    seed: options.Seed,
-    name: options.Name,
-    settings: options.Settings = [],  # noqa: B006
-    study: options.Study = "by-hand",
-    scale: options.Scale = "demo",
-    work: options.Work = None,
-    code: options.Code = "",
-    threads: options.Threads = 1,
-    time_limit: options.TimeLimit = None,
-) -> None:
-    """Train an encoder without labels: FOLK, MFM, or any filter with or without distillation."""
-    job, checked = make_job(
-        "pretrain",
-        PretrainRecipe,
-        recipe,
-        settings,
-        study=study,
-        scale=scale,
-        run=name,
-        seed=seed,
-        inputs={"dataset": dataset, "manifest": dataset.with_name("manifest.parquet")},
-        out=out,
-        work=work,
-        code=code,
-        threads=threads,
-    )
-    if checked.encoder.checkpoint is not None:
-        job = with_input(job, "checkpoint", Path(checked.encoder.checkpoint.path))
-
-    from folk.stages.pretrain import pretrain as task
-    from folk.training.distributed import open_world
-    from folk.training.time_limit import seconds_allowed
-
-    files = ["encoder.safetensors", "encoder.json"]
-    other = checked.method and checked.method.other_encoder
-    encoders = files + ([f"{other}/{file}" for file in files] if other else [])
-    with open_world(job.threads, seconds_allowed(time_limit)) as world:
-        run_job(
-            job,
-            [*encoders, "examples.npz", "metrics.jsonl"],
-            lambda live: task(
-                checked,
-                dataset=dataset.parent,
-                work=job.work,
-                run=name,
-                seed=seed,
-                identity=job.identity,
-                world=world,
-                live=live,
-            ),
-            world.is_main,
-        )
-
-
-def _evaluation(
-    stage: str, kind: type[Recipe], predictions: list[str], summary: str
-) -> Callable[..., None]:
-    """Make the command of an evaluation stage; these stages have the same options."""
-
-    def command(
-        recipe: options.Recipe,
-        encoder: options.Encoder,
-        dataset: options.Dataset,
-        out: options.Out,
-        seed: options.Seed,
-        name: options.Name,
-        evaluation: options.Evaluation = stage,
-        split: options.Split = None,
-        finetune_seed: options.FinetuneSeed = None,
-        settings: options.Settings = [],  # noqa: B006
-        study: options.Study = "by-hand",
-        scale: options.Scale = "demo",
-        work: options.Work = None,
-        code: options.Code = "",
-        threads: options.Threads = 1,
-        time_limit: options.TimeLimit = None,
-    ) -> None:
-        card = encoder.with_name("encoder.json")
-        job, checked = make_job(
-            stage,
-            kind,
-            recipe,
-            settings,
-            study=study,
-            scale=scale,
-            run=name,
-            evaluation=evaluation,
-            seed=seed,
-            finetune_seed=finetune_seed,
-            inputs={
-                "encoder": encoder,
-                "card": card,
-                "dataset": dataset,
-                "manifest": dataset.with_name("manifest.parquet"),
-                "split": split,
-            },
-            out=out,
-            work=work,
-            code=code,
-            threads=threads,
-        )
-
-        from folk.training.distributed import open_world
-        from folk.training.time_limit import seconds_allowed
-
-        task = getattr(importlib.import_module(f"folk.stages.{stage}"), stage)
-        with open_world(job.threads, seconds_allowed(time_limit)) as world:
-            run_job(
-                job,
-                [*predictions, "metrics.jsonl"],
-                lambda live: task(
-                    checked,
-                    encoder=encoder.parent,
-                    dataset=dataset.parent,
-                    split=split,
-                    work=job.work,
-                    seed=job.draws,
-                    identity=job.identity,
-                    world=world,
-                    live=live,
-                ),
-                world.is_main,
-            )
-
-    command.__name__, command.__doc__ = stage, summary
     return command
 
 
-finetune = _evaluation(
-    "finetune",
-    FinetuneRecipe,
-    ["predictions.parquet", "classifier.safetensors", "classifier.json"],
-    "Train a whole classifier from an encoder, with all labels or a few.",
-)
-probe = _evaluation(
-    "probe",
-    ProbeRecipe,
-    ["predictions-knn.parquet", "predictions-linear.parquet", "predictions-kshot.parquet"],
-    "Measure frozen features: nearest neighbors, a linear classifier, and a few labels.",
-)
-segment = _evaluation(
-    "segment",
-    SegmentRecipe,
-    ["predictions.parquet"],
-    "Transfer an encoder to semantic segmentation with a UperNet decoder.",
-)
+def _parameters(stage: Stage) -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, type and default of each option."""
+    required = Parameter.empty
+    yield "recipe", options.Recipe, required
+    for given in stage.inputs:
+        yield from _parameters_of_input(given)
+    yield "out", options.Out, required
+    yield "name", options.Name, required
+    if stage.of_runs:
+        yield "seed", options.Seed, required
+    if stage.is_evaluation:
+        yield "evaluation", options.Evaluation, stage.name
+        yield "finetune_seed", options.FinetuneSeed, None
+    yield "settings", options.Settings, []
+    yield "study", options.Study, "by-hand"
+    yield "scale", options.Scale, "demo"
+    yield "work", options.Work, None
+    yield "code", options.Code, ""
+    yield "threads", options.Threads, 1
+    if stage.continues:
+        yield "time_limit", options.TimeLimit, None
 
 
-def robustness(
-    recipe: options.Recipe,
-    classifier: Annotated[
-        Path, typer.Option(help="classifier.safetensors, with classifier.json beside it")
-    ],
-    dataset: Annotated[
-        list[Path],
-        typer.Option(help="dataset.json; the first has the clean images, give further sets after"),
-    ],
-    out: options.Out,
-    seed: options.Seed,
-    name: options.Name,
-    evaluation: options.Evaluation = "robustness",
-    finetune_seed: options.FinetuneSeed = None,
-    settings: options.Settings = [],  # noqa: B006
-    study: options.Study = "by-hand",
-    scale: options.Scale = "demo",
-    work: options.Work = None,
-    code: options.Code = "",
-    threads: options.Threads = 1,
-) -> None:
-    """Measure a fine-tuned classifier on other sets, corrupted images, and under attack."""
-    inputs = {"classifier": classifier, "card": classifier.with_name("classifier.json")}
-    for path in dataset:
-        inputs[f"dataset/{path.parent.name}"] = path
-        inputs[f"manifest/{path.parent.name}"] = path.with_name("manifest.parquet")
-    job, checked = make_job(
-        "robustness",
-        RobustnessRecipe,
-        recipe,
-        settings,
-        study=study,
-        scale=scale,
-        run=name,
-        evaluation=evaluation,
-        seed=seed,
-        finetune_seed=finetune_seed,
-        inputs=inputs,
-        out=out,
-        work=work,
-        code=code,
-        threads=threads,
+def _parameters_of_input(given: Input) -> Iterator[tuple[str, Any, Any]]:
+    kind: Any = str if given.named else Path
+    if given.several:
+        option = typer.Option(f"--{given.name}", help=given.help, show_default=False)
+        default: Any = [] if given.optional else Parameter.empty
+        yield given.parameter, Annotated[list[kind], option], default
+    else:
+        option = typer.Option(f"--{given.name}", help=given.help)
+        optional = (kind | None, None) if given.optional else (kind, Parameter.empty)
+        yield given.parameter, Annotated[optional[0], option], optional[1]
+    if given.settings is not None:
+        option = typer.Option(
+            f"--{given.settings}", help="KEY=VALUE over that recipe", show_default=False
+        )
+        yield given.settings.replace("-", "_"), Annotated[list[str], option], []
+
+
+def _run(stage: Stage, told: Mapping[str, Any]) -> None:
+    given = {option.name: _values(option, told[option.parameter]) for option in stage.inputs}
+    job = make_job(
+        stage,
+        told["recipe"],
+        told["settings"],
+        study=told["study"],
+        scale=told["scale"],
+        run=told["name"],
+        evaluation=told.get("evaluation"),
+        seed=told.get("seed"),
+        finetune_seed=told.get("finetune_seed"),
+        given=given,
+        out=told["out"],
+        work=told["work"],
+        code=told["code"],
+        threads=told["threads"],
     )
-    if scale != "demo" and checked.in_memory:
-        raise InputError(
-            f"{recipe}: in_memory: corruptions made in memory are for demos; at the papers' scale "
-            "prepare ImageNet-C's own JPEG files, name that set in the study, and give [] here"
+    for option in stage.inputs:
+        if option.settings is not None:
+            given[option.settings] = told[option.settings.replace("-", "_")]
+
+    def run(live: Live, world: "World | None" = None) -> dict[str, float]:
+        assert stage.run is not None
+        return stage.run(
+            Task(job.run, job.recipe, given, job.work, job.draws, job.identity, live, world)
         )
 
-    from folk.stages.robustness import robustness as task
+    if not stage.of_runs:
+        run_job(job, run)
+        return
+
     from folk.training.distributed import open_world
+    from folk.training.time_limit import seconds_allowed
 
-    with open_world(job.threads) as world:
-        run_job(
-            job,
-            ["predictions-variants.parquet"],
-            lambda _live: task(
-                checked,
-                classifier=classifier.parent,
-                datasets=[path.parent for path in dataset],
-                work=job.work,
-                seed=job.draws,
-                world=world,
-            ),
-            world.is_main,
-        )
+    with open_world(job.threads, seconds_allowed(told.get("time_limit"))) as world:
+        run_job(job, lambda live: run(live, world), world.is_main)
 
 
-def cost(
-    recipe: options.Recipe,
-    pretrain_recipe: Annotated[Path, typer.Option(help="YAML file of the pre-training's recipe")],
-    dataset: options.Dataset,
-    out: options.Out,
-    seed: options.Seed,
-    name: options.Name,
-    pretrain_settings: Annotated[
-        list[str],
-        typer.Option("--pretrain-set", help="KEY=VALUE over that recipe", show_default=False),
-    ] = [],  # noqa: B006
-    evaluation: options.Evaluation = "cost",
-    settings: options.Settings = [],  # noqa: B006
-    study: options.Study = "by-hand",
-    scale: options.Scale = "demo",
-    work: options.Work = None,
-    code: options.Code = "",
-    threads: options.Threads = 1,
-) -> None:
-    """Measure what a pre-training costs: parameters, FLOPs, memory, time. Nothing is trained."""
-    job, checked = make_job(
-        "cost",
-        CostRecipe,
-        recipe,
-        settings,
-        study=study,
-        scale=scale,
-        run=name,
-        evaluation=evaluation,
-        seed=seed,
-        inputs={"pretrain-recipe": pretrain_recipe, "dataset": dataset},
-        out=out,
-        work=work,
-        code=code,
-        threads=threads,
-    )
-    row = load_recipe("pretrain", pretrain_recipe, parse_settings(pretrain_settings))
-    assert isinstance(row, PretrainRecipe)
-
-    from folk.stages.cost import cost as task
-    from folk.training.distributed import open_world
-
-    with open_world(job.threads) as world:
-        run_job(
-            job,
-            ["cost.json", "metrics.jsonl"],
-            lambda live: task(
-                checked,
-                row,
-                name=name,
-                dataset=dataset.parent,
-                work=job.work,
-                seed=seed,
-                world=world,
-                live=live,
-            ),
-            world.is_main,
-        )
+def _values(option: Input, told: Any) -> list[str]:
+    """The values of an option; none if it was left out."""
+    values = told if option.several else [] if told is None else [told]
+    for value in values:
+        name, equals, path = str(value).partition("=")
+        if option.named and not (equals and name and path):
+            raise InputError(
+                f"--{option.name} {value}: write NAME=PATH, such as --{option.name} val=val.tar"
+            )
+    return [str(value) for value in values]

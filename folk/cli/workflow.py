@@ -21,32 +21,23 @@ from folk.evidence.record.staleness import stale_results
 from folk.evidence.results.compared import check_comparisons
 from folk.evidence.results.published import load_published, published_files
 from folk.evidence.study.effective import effective_path, is_effective, write_effective
-from folk.evidence.study.study import (
-    STAGES,
-    DataEntry,
-    Entry,
-    Stage,
-    checked_study,
-    plain_path,
-    unfolded,
-)
+from folk.evidence.study.inputs import Input
+from folk.evidence.study.study import DataEntry, Entry, checked_study, plain_path, unfolded
 from folk.slurm.ask import ask_of, submitted_stages
 from folk.slurm.check import site_problems
 from folk.slurm.geometry import Geometry
 from folk.slurm.queues import ask_slurm
 from folk.slurm.site import load_site
+from folk.stages.prepare import PrepareRecipe
 from folk.stages.recipes import recipe_digest, result_values
 from folk.stages.recipes.base import Recipe
 from folk.stages.recipes.named import recipe_file, recipe_of
 from folk.stages.recipes.official import changed_digests
-from folk.stages.recipes.prepare import PrepareRecipe
 from folk.stages.recipes.provide import archive_problems, missing_files
+from folk.stages.table import STAGES
 
 DEMO = "config/demo.yaml"
 PUBLISHED = "config/published"
-CODE_OF_STAGE: dict[Stage, str] = {
-    stage: "folk.cli.report" if stage == "report" else f"folk.stages.{stage}" for stage in STAGES
-}
 
 # Snakemake calls these with an object that has each wildcard as an attribute.
 Asked = Callable[[Any], Any]
@@ -105,7 +96,7 @@ class Jobs:
         Raises:
             InputError: one line for each problem.
         """
-        written = checked_study(config)
+        written = checked_study(config, STAGES)
         folder = written.recipe_folder(config.path)
         if written.recipes is None and not folder.is_dir():
             folder = Path(get_path("config/recipes"))
@@ -123,7 +114,7 @@ class Jobs:
         self._site = load_site()
         self._adopted = read_adopted(self.results)
         self._fingerprints = {
-            stage: code_fingerprint(module, SOURCE) for stage, module in CODE_OF_STAGE.items()
+            name: code_fingerprint(stage.code, SOURCE) for name, stage in STAGES.items()
         }
         self._spelled: dict[tuple[str, str], str] = {}
 
@@ -168,7 +159,7 @@ class Jobs:
 
     # Params and input functions.
 
-    def get_recipe(self, stage: Stage) -> Asked:
+    def get_recipe(self, stage: str) -> Asked:
         """Input function: the recipe. Its time stamp means nothing, `get_values` tells of changes.
 
         But Snakemake knows no values of a job that it has not run: where an adopted result was
@@ -176,36 +167,24 @@ class Jobs:
         """
 
         def path(wildcards: Any) -> Any:
-            file = self._recipe_file(stage, _entry_name(stage, wildcards))
+            file = self._recipe_file(stage, self._entry_name(stage, wildcards))
             return file if self._adopted_otherwise(stage, wildcards) else self._ancient(file)
 
         return path
 
-    def get_pretrain_recipe(self, wildcards: Any) -> Any:
-        """Input function: the recipe that a row is pre-trained with."""
-        return self._ancient(self._recipe_file("pretrain", _row(wildcards)))
-
-    def get_values(self, stage: Stage) -> Asked:
+    def get_values(self, stage: str) -> Asked:
         """Params function: what decides the result. A changed value reruns, a comment does not."""
-        return lambda wildcards: self._values_of(stage, _entry_name(stage, wildcards))
+        return lambda wildcards: self._values_of(stage, self._entry_name(stage, wildcards))
 
-    def get_pretrain_values(self, wildcards: Any) -> str:
-        """Params function: what decides the pre-training of a row."""
-        return _spelled([self.recipes["pretrain", _row(wildcards)]])
-
-    def get_overrides(self, stage: Stage) -> Asked:
+    def get_overrides(self, stage: str) -> Asked:
         """Params function: the study's own values of an entry, as options of the command."""
 
         def options(wildcards: Any) -> str:
-            return _options("--set", self.study.entry(stage, _entry_name(stage, wildcards)))
+            return _options("--set", self._entry(stage, wildcards))
 
         return options
 
-    def get_pretrain_overrides(self, wildcards: Any) -> str:
-        """Params function: the study's own values of a row's pre-training, as options."""
-        return _options("--pretrain-set", self.study.encoders[_row(wildcards)])
-
-    def get_code(self, stage: Stage) -> str:
+    def get_code(self, stage: str) -> str:
         """The code a stage uses; `reported` where the study reports changes and reruns nothing."""
         return self._fingerprints[stage] if self.study.reruns_on_code_change(stage) else "reported"
 
@@ -219,37 +198,81 @@ class Jobs:
         again = self.study.evaluations[wildcards.evaluation].finetune_seed
         return seed if again is None else f"{seed} --finetune-seed {again}"
 
-    def get_datasets(self, stage: Stage) -> Asked:
-        """Input function: all prepared data sets that a job reads."""
+    def get_inputs(self, stage: str) -> dict[str, Asked]:
+        """The input functions of a stage: its recipe, and a file or several of each kind."""
+        kinds = {given.parameter: self._get_input(stage, given) for given in STAGES[stage].inputs}
+        return {"recipe": self.get_recipe(stage), **kinds}
 
-        def paths(wildcards: Any) -> list[str]:
-            names = self.study.reads(stage, _entry_name(stage, wildcards))
-            return [f"{self.results}/prepare/{name}/dataset.json" for name in names]
+    def get_input(self, stage: str, name: str) -> Asked:
+        """Input function: the files of one kind that a job reads."""
+        return self.get_inputs(stage)[name]
 
-        return paths
+    def get_outputs(self, stage: str) -> dict[str, str]:
+        """The files that a job of a run leaves, as paths with wildcards."""
+        files = {**STAGES[stage].outputs, "metrics": "metrics.json"}
+        files |= {"resolved": "recipe.yaml", "record": "record.json"}
+        return {name: f"{self.get_folder(stage)}/{file}" for name, file in files.items()}
 
-    def get_dataset(self, stage: Stage) -> Asked:
-        """Input function: the one prepared data set that a job reads."""
-        return lambda wildcards: self.get_datasets(stage)(wildcards)[0]
+    def get_folder(self, stage: str, parent: str = "") -> str:
+        """The folder of a job's results, with wildcards; below `parent` that of its work."""
+        parts = [f"{{{STAGES[stage].wildcard}}}"]
+        parts += ["{evaluation}"] if STAGES[stage].is_evaluation else []
+        return "/".join(filter(None, (str(self.results), parent, stage, *parts)))
 
-    def get_dataset_options(self, wildcards: Any) -> str:
-        """Params function: the data sets of a robustness evaluation, as options."""
-        return " ".join(f"--dataset {path}" for path in self.get_datasets("robustness")(wildcards))
+    def get_resources(self, stage: str) -> dict[str, Any]:
+        """The resources of a job."""
+        asked = self.study.resources_of(stage)
+        spread = self.get_geometry(stage).resources()
+        return {**spread, "mem_mb": asked.mem_mb, "runtime": asked.runtime}
 
-    def get_classifier(self, wildcards: Any) -> str:
-        """Input function: the classifier that another evaluation has fine-tuned."""
-        name = self.study.evaluations[wildcards.evaluation].classifier
-        return f"{self.results}/finetune/{wildcards.run}/{name}/classifier.safetensors"
+    def get_params(self, stage: str) -> dict[str, Any]:
+        """The params of an evaluation stage; each decides the result, or how the job is called."""
+        launch = self.get_launch(stage)
+        params = {
+            "values": self.get_values(stage),
+            "code": self.get_code(stage),
+            "command": lambda wildcards, threads: f"{launch(wildcards, threads)} {stage}",
+            "threads": self.get_threads(stage),
+            "overrides": self.get_overrides(stage),
+            "options": self.get_options(stage),
+            "files": self.get_file_options(stage),
+            "out": self.get_folder(stage),
+            # Not an output: outputs of a failed job are deleted, what has grown must survive.
+            "work": self.get_folder(stage, "work"),
+        }
+        if any(given.settings for given in STAGES[stage].inputs):
+            params["row"] = lambda wildcards: _spelled([self.recipes["pretrain", _row(wildcards)]])
+        return params
 
-    def get_split(self, wildcards: Any) -> str | list[str]:
-        """Input function: the few-label subset of an evaluation, or nothing for all labels."""
-        split = self.study.evaluations[wildcards.evaluation].split
-        return [] if split is None else f"{self.results}/split/{split}/keys.parquet"
+    def get_options(self, stage: str) -> Asked:
+        """Params function: the inputs that may be left out or repeated, and values over recipes."""
 
-    def get_split_option(self, wildcards: Any) -> str:
-        """Params function: the same subset, as an option."""
-        path = self.get_split(wildcards)
-        return f"--split {path}" if path else ""
+        def options(wildcards: Any) -> str:
+            words = []
+            for given in STAGES[stage].inputs:
+                if given.optional or given.several:
+                    paths = self._get_input(stage, given)(wildcards)
+                    words += [f"--{given.name} {path}" for path in paths]
+                if given.settings is not None:
+                    row = self.study.encoders[_row(wildcards)]
+                    words += [_options(f"--{given.settings}", row)]
+            return " ".join(words)
+
+        return options
+
+    def get_file_options(self, stage: str) -> Callable[[Any, Any, Any], str]:
+        """Params function: the other inputs and, for a job that can continue, its time limit."""
+
+        def options(wildcards: Any, input: Any, resources: Any) -> str:
+            words = [
+                f"--{given.name} {getattr(input, given.parameter)}"
+                for given in STAGES[stage].inputs
+                if not given.optional and not given.several
+            ]
+            words += [f"--time-limit {resources.runtime}"] if STAGES[stage].continues else []
+            return " ".join(words)
+
+        return options
 
     def get_source(self, wildcards: Any) -> str:
         """Params function: the user's folder of images, where a data set is made from one."""
@@ -266,23 +289,23 @@ class Jobs:
         path = self.study.splits[wildcards.split].list_file
         return "" if path is None else f"--list {shlex.quote(path)}"
 
-    def get_geometry(self, stage: Stage) -> Geometry:
+    def get_geometry(self, stage: str) -> Geometry:
         """The nodes, processes, threads and GPUs of a job of this stage."""
         return Geometry.of(self.study.resources_of(stage))
 
-    def get_resource(self, stage: Stage, name: str) -> int:
+    def get_resource(self, stage: str, name: str) -> int:
         """What a job of this stage may ask for, such as `mem_mb`."""
         asked: int = getattr(self.study.resources_of(stage), name)
         return asked
 
-    def get_launch(self, stage: Stage) -> AskedWithThreads:
+    def get_launch(self, stage: str) -> AskedWithThreads:
         """Params function: how a job starts, in one process or in several on one node or many.
 
         It asks for the cores that there are, so it is no value that makes finished results anew.
         """
         return lambda wildcards, threads: self.get_geometry(stage).words(threads)
 
-    def get_threads(self, stage: Stage) -> AskedWithThreads:
+    def get_threads(self, stage: str) -> AskedWithThreads:
         """Params function: threads of each process, of the cores that there are."""
         return lambda wildcards, threads: self.get_geometry(stage).threads_within(threads)
 
@@ -342,39 +365,52 @@ class Jobs:
             raise InputError("\n".join(problems))
         return recipes
 
-    def _recipe_file(self, stage: Stage, name: str) -> str:
+    def _recipe_file(self, stage: str, name: str) -> str:
         return str(recipe_file(self._folder, stage, self.study.entry(stage, name)))
 
-    def _values_of(self, stage: Stage, name: str) -> str:
+    def _values_of(self, stage: str, name: str) -> str:
         """The same for every run of an entry, so it is spelled once for all of them."""
         if (stage, name) not in self._spelled:
             read = [self.recipes["prepare", data] for data in self.study.reads(stage, name)]
             self._spelled[stage, name] = _spelled([self.recipes[stage, name], *read])
         return self._spelled[stage, name]
 
-    def _adopted_otherwise(self, stage: Stage, wildcards: Any) -> bool:
+    def _adopted_otherwise(self, stage: str, wildcards: Any) -> bool:
         """Whether the result of a job was adopted, and is not what the job would make today."""
-        name = _entry_name(stage, wildcards)
-        own = [wildcards.run] if stage not in ("prepare", "split") else []
-        own += [name] if stage != "pretrain" else []
-        record = adopted_record(self.results.joinpath(stage, *own, "record.json"), self._adopted)
+        name = self._entry_name(stage, wildcards)
+        folder = self.get_folder(stage).format(**vars(wildcards))
+        record = adopted_record(Path(folder, "record.json"), self._adopted)
         if record is None:
             return False
-        reads = set() if stage == "prepare" else set(self.get_datasets(stage)(wildcards))
-        if stage == "robustness":
-            reads.add(self.get_classifier(wildcards))
-        elif stage in ("finetune", "probe", "segment"):
-            reads.add(f"{self.results}/pretrain/{wildcards.run}/encoder.safetensors")
-            reads.update([split] if isinstance(split := self.get_split(wildcards), str) else [])
+        given = STAGES[stage].inputs
+        reads = {path for each in given for path in self._made_input(each, stage, wildcards)}
         digest = recipe_digest(self.recipes[stage, name])
         return not is_of_today(record, digest, self.get_code(stage), reads)
+
+    def _get_input(self, stage: str, given: Input) -> Asked:
+        if given.settings is None:
+            return lambda wildcards: self._made_input(given, stage, wildcards)
+        return lambda wildcards: self._ancient(self._recipe_file("pretrain", _row(wildcards)))
+
+    def _made_input(self, given: Input, stage: str, wildcards: Any) -> list[str]:
+        """The files of a kind that a job reads and that other jobs make."""
+        run, entry = getattr(wildcards, "run", ""), self._entry(stage, wildcards)
+        return [f"{self.results}/{place}" for place in given.places(self.study, run, entry)]
+
+    def _entry_name(self, stage: str, wildcards: Any) -> str:
+        """The name of the study's entry that a job belongs to."""
+        run = str(getattr(wildcards, STAGES[stage].wildcard))
+        return self.study.entry_name(stage, run, getattr(wildcards, "evaluation", None))
+
+    def _entry(self, stage: str, wildcards: Any) -> Entry:
+        return self.study.entry(stage, self._entry_name(stage, wildcards))
 
     def _missing_files(self, jobs: Iterable[Any]) -> list[str]:
         """The files that these jobs need and that the user has yet to bring."""
         of_rule: dict[str, set[str]] = {"prepare": set(), "split": set(), "pretrain": set()}
         for job in jobs:
             if job.rule.name in of_rule:
-                of_rule[job.rule.name].add(_entry_name(job.rule.name, job.wildcards))
+                of_rule[job.rule.name].add(self._entry_name(job.rule.name, job.wildcards))
         lines = missing_files(self.study, self.recipes, *of_rule.values())
         return ["these files are to be provided:", *lines] if lines else []
 
@@ -392,14 +428,6 @@ class Jobs:
 def _from_here(path: Path) -> Path:
     """Snakemake makes paths absolute; records must not depend on where a clone lies."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _entry_name(stage: Stage, wildcards: Any) -> str:
-    """The name of the study's entry that a job belongs to, from its wildcards."""
-    if stage == "pretrain":
-        return _row(wildcards)
-    wildcard = {"prepare": "data", "split": "split"}.get(stage, "evaluation")
-    return str(getattr(wildcards, wildcard))
 
 
 def _row(wildcards: Any) -> str:

@@ -2,13 +2,8 @@
 
 from dataclasses import dataclass
 
-from folk.evidence.study.study import Stage, Study
+from folk.evidence.study.study import Study
 from folk.slurm.geometry import Geometry
-
-# Stages with checkpoints: another job continues after a time limit.
-CONTINUING: tuple[Stage, ...] = ("pretrain", "finetune", "probe", "segment")
-# Not submitted: they take seconds to minutes, and a queue would take longer.
-WITH_THE_DRIVER: tuple[Stage, ...] = ("split", "report")
 
 
 @dataclass(frozen=True)
@@ -22,19 +17,16 @@ class Ask:
         cpus: of each node.
         mem_mb: of each node.
         runtime: minutes, from the study.
+        continues: a job ended by its time limit continues in another one.
     """
 
-    stage: Stage
+    stage: str
     nodes: int
     gpus: int
     cpus: int
     mem_mb: int
     runtime: int
-
-    @property
-    def continues(self) -> bool:
-        """True if a job ended by its time limit continues in another one."""
-        return self.stage in CONTINUING
+    continues: bool = False
 
     def __str__(self) -> str:
         where = f"on each of {self.nodes} nodes" if self.nodes > 1 else "on one node"
@@ -48,17 +40,24 @@ class Ask:
         return ", ".join(parts)
 
 
-def ask_of(study: Study, stage: Stage) -> Ask:
+def ask_of(study: Study, stage: str) -> Ask:
     """Make the request of a job of a stage of this study."""
     asked = study.resources_of(stage)
     spread = Geometry.of(asked)
-    return Ask(stage, spread.nodes, spread.gpus, spread.cores, asked.mem_mb, asked.runtime)
+    continues = study.stages[stage].continues
+    return Ask(
+        stage, spread.nodes, spread.gpus, spread.cores, asked.mem_mb, asked.runtime, continues
+    )
 
 
-def submitted_stages(study: Study) -> list[Stage]:
-    """List the stages of a study that are submitted to SLURM, in the order of the workflow."""
-    stages: list[Stage] = ["prepare", "split", "pretrain"]
-    measuring: tuple[Stage, ...] = ("finetune", "probe", "segment", "robustness", "cost")
-    used = {evaluation.stage for evaluation in study.evaluations.values()}
-    stages += [stage for stage in measuring if stage in used]
-    return [stage for stage in stages if stage not in WITH_THE_DRIVER]
+def submitted_stages(study: Study) -> list[str]:
+    """List the stages of a study that are submitted to SLURM, in the order of the workflow.
+
+    Others take seconds to minutes, and a queue would take longer.
+    """
+    unused = study.unused_stages()
+    return [
+        name
+        for name, stage in study.stages.items()
+        if not stage.with_the_driver and name not in unused
+    ]

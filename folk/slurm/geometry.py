@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from folk.evidence.study.study import Resources
+from folk.evidence.study.stage import Resources
 
 
 @dataclass(frozen=True)

@@ -1,253 +1,103 @@
-"""Full fine-tuning of a classifier, with all labels or a few."""
+"""Fine-tuning: an encoder and labels, all or few -> a classifier and its predictions."""
 
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-from timm.data.mixup import Mixup, mixup_target
-from timm.loss import BinaryCrossEntropy, SoftTargetCrossEntropy
-from torch import Tensor, nn
+from pydantic import model_validator
 
-from folk.data.dataset import ImageDataset
-from folk.data.shards import PreparedData
-from folk.data.transforms import eval_transform, finetune_transform, unit_range
-from folk.evidence.core.errors import InputError
-from folk.evidence.results.metrics.classification import (
-    ranked,
-    top_k_accuracy,
-    top_k_of_file,
-    write_predictions,
+from folk.evidence.core.yaml_model import Section
+from folk.evidence.results.metrics.classification import top_k_by_name, top_k_of_images
+from folk.evidence.study.inputs import CLASSIFIER_FILE, DATASET, ENCODER, SPLIT
+from folk.evidence.study.stage import Metric, Stage
+from folk.stages.recipes.base import (
+    SMOKE_EPOCH,
+    SMOKE_LOGGED,
+    Count,
+    Evaluate,
+    Fraction,
+    InnerFraction,
+    NotNegative,
+    Optim,
+    Recipe,
+    TrainingRuntime,
 )
-from folk.models.classifier import create_classifier, save_classifier
-from folk.models.encoder import read_encoder_info
-from folk.stages.images import (
-    autocast,
-    cache_bytes,
-    keys_of,
-    micro_batches,
-    normalize,
-    run_inference,
-    whole_batches,
-)
-from folk.stages.loop import train_on
-from folk.stages.optimization import (
-    accumulated_step,
-    check_batch_norm_batch,
-    optimizer_and_schedule,
-)
-from folk.stages.recipes.evaluate import Augment, FinetuneRecipe
-from folk.training.distributed import World
-from folk.training.history import History
-from folk.training.optimizer import layer_decay_groups
-from folk.training.randomness import derived_seed, seed_all
-
-Batch = dict[str, Any]
-Normalize = Callable[[Tensor], Tensor]
+from folk.stages.task import Task
 
 
-def finetune(
-    recipe: FinetuneRecipe,
-    *,
-    encoder: Path,
-    dataset: Path,
-    split: Path | None,
-    work: Path,
-    seed: int,
-    identity: str,
-    world: World,
-    live: Callable[[int, dict[str, float]], None],
-) -> dict[str, float]:
-    """Train a classifier from an encoder; store it and its predictions on the validation images.
+class Augment(Section):
+    """Training images of a classifier."""
 
-    Args:
-        recipe: the hyper-parameters.
-        encoder: folder of the stored encoder.
-        dataset: folder of the prepared data set.
-        split: the few-label split; None for all labeled images.
-        work: folder of the growing state, and of predictions.parquet, classifier.safetensors and
-            classifier.json.
-        seed: seed of every random number of the run.
-        identity: digest of everything that determines the result.
-        world: this process among those of its job.
-        live: called with every line of the history.
-
-    Returns:
-        last-epoch and best-epoch accuracy, in [0, 1], and counts. Predictions and classifier are
-        the last epoch's; the best epoch is chosen on the validation images, so it is optimistic.
-
-    Raises:
-        InputError: a batch size per process that batch norm or mixup cannot use.
-    """
-    data, info = PreparedData.open(dataset), read_encoder_info(encoder)
-    num_classes = len(data.classes)
-    training, validation = _images(recipe, data, split, seed)
-    optim = recipe.optim
-    updates_per_epoch = whole_batches(len(training), optim.batch, "labeled images")
-    updates = updates_per_epoch * optim.epochs
-
-    seed_all(seed, "classifier")
-    model = create_classifier(encoder, num_classes, recipe.drop_path).to(world.device)
-    check_batch_norm_batch(
-        model, batch=optim.batch, max_batch=recipe.runtime.max_batch, world=world
-    )
-    groups = layer_decay_groups(model, optim.weight_decay, optim.layer_decay)
-    optimizer, schedule = optimizer_and_schedule(optim, groups, updates_per_epoch)
-    wrapped = world.wrap(model, recipe.runtime.compile)
-    to_normal = partial(normalize, mean=info.mean, std=info.std)
-    mix = _mixer(recipe.augment, num_classes, optim.batch // world.size)
-    loss_of = _loss(recipe.loss, recipe.bce_threshold)
-
-    def update(step: int, batch: Batch) -> dict[str, Tensor]:
-        schedule.step_update(step)
-        seed_all(seed, "update", step, world.rank)
-        images = to_normal(unit_range(batch["image"].to(world.device, non_blocking=True)))
-        images, targets = mix(images, batch["label"].to(world.device, non_blocking=True))
-
-        def loss_of_part(part: slice) -> Tensor:
-            with autocast(world, optim.precision):
-                logits = wrapped(images[part])
-            loss: Tensor = loss_of(logits.float(), targets[part])
-            return loss
-
-        slices = micro_batches(len(images), recipe.runtime.max_batch)
-        return accumulated_step(model, optimizer, loss_of_part, slices, optim.clip_grad)
-
-    def logits_of_all() -> np.ndarray:
-        model.eval()
-        logits = run_inference(
-            validation,
-            lambda batch: _logits(model, to_normal, batch, world, optim.precision),
-            batch=recipe.evaluate.batch,
-            world=world,
-            workers=recipe.runtime.workers,
-        )
-        model.train()
-        return logits
-
-    def after_epoch(epoch: int) -> dict[str, float]:
-        if epoch % recipe.evaluate_every and epoch != optim.epochs:
-            return {}
-        return {"top1": top_k_accuracy(validation.labels(), ranked(logits_of_all(), 1))}
-
-    model.train()
-    history = train_on(
-        training,
-        update,
-        after_epoch,
-        parts={"model": model, "optimizer": optimizer},
-        updates=updates,
-        updates_per_epoch=updates_per_epoch,
-        batch=optim.batch,
-        repeats=recipe.augment.repeats,
-        runtime=recipe.runtime,
-        work=work,
-        seed=seed,
-        identity=identity,
-        world=world,
-        live=live,
-    )
-    predictions = work / "predictions.parquet"
-    logits = logits_of_all()
-    if world.is_main:
-        write_predictions(predictions, validation.keys(), validation.labels(), logits)
-        wnids = None if data.wnids is None else list(data.wnids)
-        save_classifier(work, model, info, list(data.classes), recipe.augment.size, wnids)
-    world.wait()
-    return _final(history, predictions) | {
-        "num_train": float(len(training)),
-        "num_val": float(len(validation)),
-        "epochs": float(optim.epochs),
-        "updates": float(updates),
-    }
+    size: Count  # pixels
+    min_scale: Fraction
+    flip: Fraction
+    rand_augment: str | None  # timm's notation
+    color_jitter: NotNegative
+    random_erasing: Fraction
+    mixup: NotNegative
+    cutmix: NotNegative
+    smoothing: Fraction
+    repeats: Count  # copies of each image in an epoch; 1 is no repeated augmentation
 
 
-def _images(
-    recipe: FinetuneRecipe, data: PreparedData, split: Path | None, seed: int
-) -> tuple[ImageDataset, ImageDataset]:
-    augment, cache = recipe.augment, cache_bytes(recipe.runtime.cache_mb)
-    training = ImageDataset(
-        data.split("train"),
-        finetune_transform(
-            size=augment.size,
-            min_scale=augment.min_scale,
-            flip=augment.flip,
-            rand_augment=augment.rand_augment,
-            color_jitter=augment.color_jitter,
-            random_erasing=augment.random_erasing,
-        ),
-        seed=derived_seed(seed, "augmentation"),
-        num_classes=len(data.classes),
-        keep_keys=keys_of(split),
-        cache_bytes=cache,
-    )
-    validation = ImageDataset(
-        data.split("val"),
-        eval_transform(resize=recipe.evaluate.resize, crop=recipe.evaluate.crop),
-        num_classes=len(data.classes),
-        cache_bytes=cache,
-    )
-    return training, validation
+class FinetuneRecipe(Recipe):
+    """Full fine-tuning of the network with labels."""
 
+    augment: Augment
+    evaluate: Evaluate
+    drop_path: Fraction
+    loss: Literal["ce", "bce"]
+    bce_threshold: InnerFraction | None  # targets above it count as 1, others as 0; null keeps them
+    optim: Optim
+    runtime: TrainingRuntime
+    evaluate_every: Count  # epochs
 
-def _mixer(
-    augment: Augment, num_classes: int, share: int
-) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Make a function from images and labels to (mixed) images and class probabilities."""
-    if augment.mixup or augment.cutmix:
-        if share % 2:
-            raise InputError(
-                f"optim.batch: expected an even number of images per process for augment.mixup and "
-                f"augment.cutmix, got {share}; change the batch, or set both to 0"
+    @model_validator(mode="after")
+    def _threshold_belongs_to_bce(self) -> "FinetuneRecipe":
+        if self.loss == "ce" and self.bce_threshold is not None:
+            raise ValueError(
+                f"bce_threshold {self.bce_threshold} needs loss: bce, got ce; set it to null"
             )
-        mixup: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = Mixup(
-            mixup_alpha=augment.mixup,
-            cutmix_alpha=augment.cutmix,
-            label_smoothing=augment.smoothing,
-            num_classes=num_classes,
-        )
-        return mixup
-    return lambda images, labels: (
-        images,
-        mixup_target(labels, num_classes, smoothing=augment.smoothing),
+        return self
+
+    def cuts(self) -> dict[str, Any]:
+        """Cut to one epoch of small batches."""
+        return {**SMOKE_EPOCH, "evaluate_every": 1, **SMOKE_LOGGED}
+
+
+def run(task: Task[FinetuneRecipe]) -> dict[str, float]:
+    """Train a classifier from an encoder."""
+    from folk.stages.tasks.finetune import finetune
+
+    return finetune(
+        task.recipe,
+        encoder=task.folder("encoder"),
+        dataset=task.folder("dataset"),
+        split=task.file_or_none("split"),
+        work=task.work,
+        seed=task.seed,
+        identity=task.identity,
+        world=task.world,
+        live=task.live,
     )
 
 
-def _loss(name: str, bce_threshold: float | None) -> nn.Module:
-    """Make the loss: cross-entropy or binary cross-entropy, over class probabilities.
-
-    Args:
-        name: "ce" or "bce".
-        bce_threshold: of "bce": targets above it count as 1, others as 0; None keeps them.
-
-    Source: "ResNet strikes back", arXiv:2110.00476, for the latter, in timm's form: the mean over
-        images and classes.
-    """
-    if name == "ce":
-        return SoftTargetCrossEntropy()
-    return BinaryCrossEntropy(smoothing=0.0, target_threshold=bce_threshold)
-
-
-def _logits(
-    model: nn.Module, to_normal: Normalize, batch: Batch, world: World, precision: str
-) -> np.ndarray:
-    images = to_normal(unit_range(batch["image"].to(world.device)))
-    with autocast(world, precision):
-        logits = model(images)
-    return logits.float().cpu().numpy()  # type: ignore[no-any-return]
-
-
-def _final(history: History, predictions: Path) -> dict[str, float]:
-    measured = history.values("top1")
-    if not measured:
-        return {}  # only the main process keeps a history
-    best_epoch, best = max(measured, key=lambda pair: (pair[1], -pair[0]))
-    return {
-        # From the file, so that the metric and the predictions cannot differ.
-        "top1_last": top_k_of_file(predictions, 1),
-        "top5_last": top_k_of_file(predictions, 5),
-        "top1_best": best,
-        "best_epoch": best_epoch,
-        "loss_last": history.values("loss")[-1][1],
-    }
+TOP_K = Metric("predictions.parquet", top_k_by_name, top_k_of_images)
+STAGE = Stage(
+    "finetune",
+    "Train a whole classifier from an encoder, with all labels or a few.",
+    section="evaluations",
+    recipe=FinetuneRecipe,
+    run=run,
+    inputs=(ENCODER, DATASET, SPLIT),
+    outputs={
+        "predictions": "predictions.parquet",
+        "classifier": CLASSIFIER_FILE,
+        "card": "classifier.json",
+        "history": "metrics.jsonl",
+    },
+    metrics={"top1_last": TOP_K, "top5_last": TOP_K},
+    several_processes=True,
+    continues=True,
+    finetune_seeds=True,
+    kind="full-labels",
+    kind_of_few="few-labels",
+)

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from folk.data.dataset import ImageDataset
 from folk.evidence.results.metrics.classification import ranked, top_k_accuracy
 from folk.stages.images import training_batches, whole_batches
-from folk.stages.recipes.evaluate import Linear
+from folk.stages.probe import Linear
 from folk.training.distributed import World
 from folk.training.history import History
 from folk.training.loop import NonFiniteLossError, Plan, train

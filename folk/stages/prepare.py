@@ -1,112 +1,143 @@
-"""Preparation of embedded images, a folder or official archives as shards."""
+"""Preparation: images, embedded, in a folder or in official archives -> shards of every stage."""
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from folk.data.datasets.kinds import look_into
-from folk.data.datasets.store import store
-from folk.data.prepare import prepare_image_folder, prepare_scenes
-from folk.evidence.core.digest import FileDigest, digest_input
-from folk.evidence.core.errors import InputError, nearest
-from folk.stages.recipes.prepare import Archives, PrepareRecipe
+from pydantic import Field, model_serializer, model_validator
 
-
-def run_prepare(
-    recipe: PrepareRecipe,
-    source: Path | None,
-    out: Path,
-    name: str,
-    *,
-    archives: Mapping[str, Path] | None = None,
-    identity: str = "",
-    confirm: Callable[[], None] = lambda: None,
-) -> dict[str, float]:
-    """Make a prepared data set in `out`.
-
-    Args:
-        recipe: the source of the images.
-        source: the folder of images, for kind "folder".
-        out: folder for shards, manifest.parquet and dataset.json.
-        name: name of the data set.
-        archives: paths by name, for the kinds that read official archives.
-        identity: digest of everything that determines the result; a job with the same one is
-            continued.
-        confirm: called when all is made, before it is published; raises if another start of the
-            job has taken over.
-
-    Returns:
-        number of images by split.
-
-    Raises:
-        InputError: a missing or unused source or archive; archives with other digests than the
-            recipe has; invalid images.
-    """
-    given = dict(archives or {})
-    if recipe.kind != "folder" and source is not None:
-        raise InputError(f"{source}: a recipe of kind '{recipe.kind}' takes no source; remove it")
-    if recipe.kind in ("scenes", "folder") and given:
-        raise InputError(
-            f"--archive {next(iter(given))}: a recipe of kind '{recipe.kind}' takes no archive; "
-            "remove it"
-        )
-    if recipe.kind == "scenes":
-        assert recipe.scenes is not None
-        values = recipe.scenes.model_dump()
-        for key in ("digit_scale", "digit_brightness"):
-            low, high = values[key]
-            values[key] = (low, high)
-        counts = prepare_scenes(out, name=name, confirm=confirm, **values)
-    elif recipe.kind == "folder":
-        assert recipe.folder is not None
-        if source is None:
-            raise InputError(
-                "--source: missing for a recipe of kind 'folder'; give the folder of images"
-            )
-        counts = prepare_image_folder(
-            source, out, name=name, confirm=confirm, **recipe.folder.model_dump()
-        )
-    else:
-        assert recipe.archive is not None
-        digests = _checked_digests(recipe.archive, given)
-        # In the recipe's order, whatever the order of the options.
-        paths = {key: given[key] for key in recipe.archive.files}
-        counts = store(
-            look_into(recipe.kind, paths, recipe.archive.classes),
-            out,
-            name=name,
-            sources=[
-                {"name": key, "sha256": digests[key].sha256, "bytes": digests[key].size}
-                for key in paths
-            ],
-            identity=identity,
-            expected=recipe.archive.images,
-            num_splits=recipe.archive.splits,
-            confirm=confirm,
-        )
-    return {f"num_{split}": float(count) for split, count in counts.items()}
+from folk.evidence.core.yaml_model import Section
+from folk.evidence.study.inputs import Input
+from folk.evidence.study.stage import Stage
+from folk.stages.recipes.base import Count, Fraction, Positive, Recipe
+from folk.stages.task import Task
 
 
-def _checked_digests(wanted: Archives, given: Mapping[str, Path]) -> dict[str, FileDigest]:
-    """Digest all archives; raise one InputError with every problem."""
-    problems = [
-        f"--archive {key}: unknown archive name{nearest(key, wanted.files)}"
-        for key in given
-        if key not in wanted.files
+class Scenes(Section):
+    """Handwritten digits over crops of photographs; see `folk.data.datasets.scenes`."""
+
+    size: Count  # side of a scene, pixels
+    num_train: Count
+    num_val: Count
+    num_unlabeled: Annotated[int, Field(ge=0)]
+    contrast: Fraction  # of the photograph
+    digit_scale: list[Positive] = Field(min_length=2, max_length=2)  # side over scene side
+    digit_brightness: list[Fraction] = Field(min_length=2, max_length=2)
+    color: Fraction  # largest saturation of the ink
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Folder(Section):
+    """A folder with `train/<class>/*` and `val/<class>/*`."""
+
+    limit: Count | None  # at most so many images of each split; null takes all
+
+
+class ArchiveFile(Section):
+    """Official archive: its published file name and md5."""
+
+    file: str
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None  # null where none is published
+
+
+class Archives(Section):
+    """Official archives of a data set, and their expected content."""
+
+    files: dict[str, ArchiveFile]
+    classes: Count
+    splits: Count | None  # number of splits; null does not check
+    images: dict[str, Count] | None  # by split, `each` for all of them; null does not check
+
+
+# Names of the archives of a kind; sets of corruptions may be in any number of archives.
+ARCHIVES_OF_KIND: dict[str, set[str] | None] = {
+    "imagenet": {"train", "val", "devkit"},
+    "ade20k": {"images"},
+    "imagenet-c": None,
+    "imagenet-a": {"images"},
+    "imagenet-r": {"images"},
+    "imagenet-sketch": {"images"},
+    "imagenet-v2": {"images"},
+    "c-bar": None,
+}
+
+
+class PrepareRecipe(Recipe):
+    """Conversion of images to shards."""
+
+    kind: Literal[
+        "scenes",
+        "folder",
+        "imagenet",
+        "ade20k",
+        "imagenet-c",
+        "imagenet-a",
+        "imagenet-r",
+        "imagenet-sketch",
+        "imagenet-v2",
+        "c-bar",
     ]
-    problems += [
-        f"archive '{key}': missing; give --archive {key}=PATH of {file.file}"
-        for key, file in wanted.files.items()
-        if key not in given
-    ]
-    if problems:
-        raise InputError("\n".join(problems))
-    digests = {key: digest_input(path) for key, path in given.items()}
-    for key, file in wanted.files.items():
-        if file.md5 not in (None, digests[key].md5):
-            problems.append(
-                f"{given[key]}: expected md5 {file.md5} ({file.file}), got {digests[key].md5}; "
-                "get it again"
-            )
-    if problems:
-        raise InputError("\n".join(problems))
-    return digests
+    scenes: Scenes | None = None
+    folder: Folder | None = None
+    archive: Archives | None = None
+
+    @model_validator(mode="after")
+    def _section_of_kind(self) -> "PrepareRecipe":
+        section = "archive" if self.kind in ARCHIVES_OF_KIND else self.kind
+        if getattr(self, section) is None:
+            raise ValueError(f"missing section '{section}' for kind '{self.kind}'")
+        if self.archive is not None:
+            named = ARCHIVES_OF_KIND.get(self.kind)
+            if named is not None and set(self.archive.files) != named:
+                raise ValueError(
+                    f"archive.files of kind '{self.kind}': expected {', '.join(sorted(named))}, "
+                    f"got {', '.join(sorted(self.archive.files))}"
+                )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_absent_archives(self, plain: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        # A recipe without archives keeps the digest from before archives existed.
+        values = plain(self)
+        if values.get("archive", ...) is None:
+            del values["archive"]
+        return values
+
+    def digests(self) -> dict[str, str | None]:
+        """Return the published md5 of each archive."""
+        files = {} if self.archive is None else self.archive.files
+        return {f"archive.files.{name}.md5": file.md5 for name, file in files.items()}
+
+
+def run(task: Task[PrepareRecipe]) -> dict[str, float]:
+    """Make a prepared data set."""
+    from folk.stages.tasks.prepare import run_prepare
+
+    return run_prepare(
+        task.recipe,
+        task.file_or_none("source"),
+        task.work,
+        task.name,
+        archives=task.by_name("archive"),
+        identity=task.identity,
+        confirm=lambda: task.live(0, {}),
+    )
+
+
+STAGE = Stage(
+    "prepare",
+    "Turn images, embedded, in a folder or in archives, into shards for every later stage.",
+    section="data",
+    recipe=PrepareRecipe,
+    run=run,
+    inputs=(
+        Input("source", "folder with train/<class>/* and val/<class>/*", optional=True),
+        Input(
+            "archive",
+            "NAME=PATH of an official archive, such as devkit=ILSVRC2012_devkit_t12.tar.gz",
+            several=True,
+            named=True,
+            optional=True,
+        ),
+    ),
+    outputs={"shards": "shards", "manifest": "manifest.parquet", "dataset": "dataset.json"},
+)

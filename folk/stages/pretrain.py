@@ -1,359 +1,226 @@
-"""Pre-training: FOLK, MFM, or any filter with or without distillation."""
+"""Pre-training without labels: filter, reconstruction and distillation are separate switches."""
 
-import contextlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import torch
-from torch import Tensor, nn
+from pydantic import Field, model_validator
 
-from folk.data.dataset import ImageDataset
-from folk.data.repeated import LEARNED
-from folk.data.shards import PreparedData
-from folk.data.transforms import unit_range, view_transforms
-from folk.filters.rng import BatchRng
-from folk.filters.table import FILTERS
-from folk.methods.base import Method, Reconstruction
-from folk.methods.distillation import DistillationHead, PlainHead
-from folk.methods.folk import FOLK, Distillation
-from folk.methods.losses import WeightMatrix
-from folk.methods.mfm import MFM
-from folk.methods.restoration import DEGRADATIONS, Restoration
-from folk.models.encoder import create_encoder, init_like_beit, save_encoder
-from folk.models.external import load_external
-from folk.stages.examples import save_examples
-from folk.stages.images import (
-    MEAN,
-    STD,
-    autocast,
-    cache_bytes,
-    micro_batches,
-    whole_batches,
+from folk.evidence.core.ranges import Count, Fraction, NotNegative, Positive
+from folk.evidence.core.yaml_model import Section
+from folk.evidence.study.inputs import DATASET
+from folk.evidence.study.stage import Stage
+from folk.filters.settings import FilterSettings
+from folk.methods.settings import DegradationSettings
+from folk.stages.recipes.base import (
+    SMOKE_EPOCH,
+    SMOKE_LOGGED,
+    SMOKE_UPDATES,
+    Encoder,
+    Optim,
+    Recipe,
+    TrainingRuntime,
 )
-from folk.stages.loop import train_on
-from folk.stages.optimization import check_batch_norm_batch, optimizer_and_schedule
-from folk.stages.recipes.pretrain import Distillation as DistillationSection
-from folk.stages.recipes.pretrain import Method as MethodSection
-from folk.stages.recipes.pretrain import PretrainRecipe
-from folk.training.distributed import World
-from folk.training.optimizer import weight_decay_groups
-from folk.training.randomness import derived_seed, seed_all
-from folk.training.schedules import current_rate
-
-Live = Callable[[int, dict[str, float]], None]
-Batch = dict[str, Any]
+from folk.stages.task import Task
 
 
-@dataclass
-class Parts:
-    """Everything that one update touches."""
+class WeightMatrix(Section):
+    """Weights of frequencies by their error."""
 
-    model: nn.Module  # the method, wrapped for several processes
-    method: Method
-    optimizer: torch.optim.Optimizer
-    schedule: Any  # timm's Scheduler
-    updates: int
-    updates_per_epoch: int
+    alpha: Positive
+    log: bool
+    maximum: Literal["image", "batch"]
 
 
-def pretrain(
-    recipe: PretrainRecipe,
-    *,
-    dataset: Path,
-    work: Path,
-    run: str,
-    seed: int,
-    identity: str,
-    world: World,
-    live: Live,
-) -> dict[str, float]:
-    """Train one encoder and leave it in `work` as encoder.safetensors with encoder.json.
+class Reconstruction(Section):
+    """Reconstruction of removed frequencies, or of a degraded image."""
 
-    After distillation that is the student's or the teacher's, as the recipe has it; the other one
-    lies beside it, in a folder of that name.
+    filter_stage: Literal["before", "after"]  # the mean/std normalization
+    clamp: bool
+    inverse: Literal["real", "abs"]
+    region: Literal["masked", "all"]
+    form: Literal["mfm", "norm"]  # MFM's mean of moduli, or one norm as FOLK prints it
+    normalize: Literal["batch", "image"]
+    gamma: Positive
+    weight_matrix: WeightMatrix | None
+    average_spectrum: bool  # compare the mean spectra of the batches
+    decoder_depth: Annotated[int, Field(ge=0)]  # transformer blocks before the head; 0 for none
 
-    Args:
-        recipe: how.
-        dataset: folder of the prepared data set; labels are not read.
-        work: folder of the growing state; the results are left there too.
-        run: name of the run, for encoder.json.
-        seed: feeds every random number of the run.
-        identity: digest of everything that decides the result.
-        world: this process among those of its job.
-        live: told every line of the history.
+    @model_validator(mode="after")
+    def _a_mean_spectrum_has_no_mask(self) -> "Reconstruction":
+        if self.average_spectrum and self.region != "all":
+            raise ValueError("average_spectrum mixes images with different masks; set region: all")
+        return self
 
-    Returns:
-        final metrics.
-    """
-    data = PreparedData.open(dataset)
-    seed_all(seed, "initial weights")
-    encoder = create_encoder(recipe.encoder.timm_name, recipe.encoder.timm_args)
-    if recipe.encoder.init == "beit":
-        init_like_beit(encoder)
-    metrics = {"parameters": float(sum(p.numel() for p in encoder.parameters()))}
-    method: Method | None = None
-    checkpoint = recipe.encoder.checkpoint
-    if checkpoint is not None:
-        load_external(
-            encoder,
-            Path(checkpoint.path),
-            sha256=checkpoint.sha256,
-            entry=checkpoint.entry,
-            prefix=checkpoint.prefix,
-            ignore=tuple(checkpoint.ignore),
-        )
+    @model_validator(mode="after")
+    def _normalized_images_have_no_range(self) -> "Reconstruction":
+        if self.filter_stage == "after" and self.clamp:
+            raise ValueError("filter_stage: after has no [0, 1] to clip to; set clamp: false")
+        return self
 
-    if recipe.method is not None:
-        method = build_method(recipe.method, encoder)
-        metrics |= _train(recipe, method, data, work, seed, identity, world, live)
-    else:
-        (work / "metrics.jsonl").touch()
-
-    if world.is_main:
-        for folder, trained in encoder_folders(recipe, encoder, method).items():
-            (work / folder).mkdir(exist_ok=True)
-            save_encoder(
-                work / folder,
-                trained,
-                timm_name=recipe.encoder.timm_name,
-                timm_args=recipe.encoder.timm_args,
-                mean=MEAN if checkpoint is None else checkpoint.mean,
-                std=STD if checkpoint is None else checkpoint.std,
-                input_size=[3, recipe.views.size, recipe.views.size],
-                method=method_name(recipe),
-                run=run,
+    @model_validator(mode="after")
+    def _one_norm_weighs_nothing(self) -> "Reconstruction":
+        if self.form == "norm" and (self.weight_matrix is not None or self.average_spectrum):
+            raise ValueError(
+                "form: norm has no weights and no mean spectrum; set weight_matrix: null, "
+                "average_spectrum: false"
             )
-        save_examples(work / "examples.npz", data, recipe.views.size, method)
-    return metrics
+        return self
 
 
-def encoder_folders(
-    recipe: PretrainRecipe, encoder: nn.Module, method: Method | None
-) -> dict[str, nn.Module]:
-    """The encoders that are saved, by their folder in the run's; "" is the one that is measured."""
-    if not isinstance(method, FOLK):
-        return {"": encoder}
-    assert recipe.method is not None
-    assert recipe.method.distillation is not None
-    both = {"student": encoder, "teacher": method.teacher_encoder}
-    measured = both.pop(recipe.method.distillation.encoder)
-    return {"": measured, **both}
+class Distillation(Section):
+    """Distillation of the teacher's output for the other view."""
+
+    alpha: NotNegative  # weight, relative to the reconstruction's 1
+    reduce: Literal["sum", "mean"]  # of the two crossed terms
+    encoder: Literal["student", "teacher"]  # the one that is evaluated; both are saved
+    teacher_view: Literal["full", "spatial"]  # spatial: cropped and flipped only
+    feature: Literal["cls", "mean"]
+    head: Literal["dino", "plain_mlp3"]
+    norm_last_layer: bool  # of DINO's head: the gain of its last layer is fixed to 1
+    out_dim: Count
+    hidden_dim: Count
+    bottleneck_dim: Count
+    student_temperature: Positive
+    teacher_temperature: Positive
+    teacher_temperature_start: Positive
+    teacher_temperature_warmup_epochs: Annotated[int, Field(ge=0)]
+    center_momentum: Fraction
+    ema_start: Fraction
+    ema_end: Fraction
+    ema_every: Count  # updates between two steps of the teacher
+    freeze_last_layer_epochs: NotNegative
 
 
-def method_name(recipe: PretrainRecipe) -> str:
-    """What was learned, in a few words, such as `com-rcom + reconstruction + distillation`."""
-    if recipe.method is None:
-        return "none" if recipe.encoder.checkpoint is None else "external"
-    part = recipe.method.filter or recipe.method.degradation
-    assert part is not None
-    parts = [part.kind, "reconstruction"]
-    if recipe.method.distillation is not None:
-        parts.append("distillation")
-    return " + ".join(parts)
+class Views(Section):
+    """The augmentation that makes a view; two independent draws with distillation, else one."""
+
+    augment: Literal["mfm", "dino"]
+    size: Count  # pixels
+    min_scale: Fraction
+    max_scale: Fraction
+    flip: Fraction
+    jitter: NotNegative  # strength of the color jitter relative to DINO's; 0 is none
 
 
-def build_method(method: MethodSection, encoder: nn.Module) -> Method:
-    """The method that a recipe describes, around an encoder."""
-    values = method.reconstruction.model_dump(exclude={"weight_matrix"})
-    matrix = method.reconstruction.weight_matrix
-    weights = None if matrix is None else WeightMatrix(**matrix.model_dump())
-    reconstruction = Reconstruction(**values, weight_matrix=weights)
-    if method.degradation is not None:
-        return Restoration(encoder, _part(DEGRADATIONS, method.degradation), reconstruction)
-    frequency_filter = _part(FILTERS, method.filter)
-    section = method.distillation
-    if section is None:
-        return MFM(encoder, frequency_filter, reconstruction)
-    settings = {field.name: getattr(section, field.name) for field in fields(Distillation)}
-    head = build_head(section, int(encoder.num_features))  # type: ignore[arg-type]
-    return FOLK(encoder, frequency_filter, head, Distillation(**settings), reconstruction)
+class Method(Section):
+    """Pre-training task, on a filtered or a degraded image."""
+
+    filter: FilterSettings | None = None
+    degradation: DegradationSettings | None = None
+    reconstruction: Reconstruction
+    distillation: Distillation | None
+
+    @property
+    def num_views(self) -> int:
+        """Number of views of each image."""
+        return 1 if self.distillation is None else 2
+
+    @property
+    def has_spatial_views(self) -> bool:
+        """True if each view comes a second time, cropped and flipped only."""
+        return self.distillation is not None and self.distillation.teacher_view == "spatial"
+
+    @model_validator(mode="after")
+    def _one_way_to_spoil_an_image(self) -> "Method":
+        if (self.filter is None) == (self.degradation is None):
+            found = "none" if self.filter is None else "both"
+            raise ValueError(f"expected one of 'filter' and 'degradation', got {found}")
+        return self
+
+    @model_validator(mode="after")
+    def _degradations_hide_nothing(self) -> "Method":
+        if self.degradation is not None:
+            if self.reconstruction.region != "all":
+                raise ValueError("a degradation has no mask; set reconstruction.region: all")
+            if self.reconstruction.inverse != "real":
+                raise ValueError("a degradation has no inverse; set reconstruction.inverse: real")
+            if self.reconstruction.filter_stage != "before":
+                raise ValueError("a degradation has no filter; set filter_stage: before")
+            if self.distillation is not None:
+                raise ValueError("distillation needs a filter; set distillation: null")
+        return self
 
 
-def _part(known: Mapping[str, Callable[..., Any]], section: Any) -> Any:
-    """The filter or the degradation of a kind, with the values of its section."""
-    return known[section.kind](**section.model_dump(exclude={"kind"}))
+class PretrainRecipe(Recipe):
+    """Pre-training of one encoder; without a method it keeps its initial weights."""
+
+    encoder: Encoder
+    method: Method | None
+    views: Views
+    optim: Optim | None
+    runtime: TrainingRuntime
+
+    def encoders(self) -> dict[str, str]:
+        """Map the folders of the saved encoders to "student" or "teacher"; "" is evaluated."""
+        section = None if self.method is None else self.method.distillation
+        if section is None:
+            return {"": "student"}
+        other = "student" if section.encoder == "teacher" else "teacher"
+        return {"": section.encoder, other: other}
+
+    def more_outputs(self) -> list[str]:
+        """List the files of the encoder that is not evaluated."""
+        files = ENCODER_FILES.values()
+        return [f"{folder}/{file}" for folder in self.encoders() if folder for file in files]
+
+    def files(self) -> dict[str, Path]:
+        """Return the external weights."""
+        checkpoint = self.encoder.checkpoint
+        return {} if checkpoint is None else {"checkpoint": Path(checkpoint.path)}
+
+    def cuts(self) -> dict[str, Any]:
+        """Cut to one epoch of small batches."""
+        # External weights are not needed to test the rest: the encoder starts untrained.
+        start = {} if self.encoder.checkpoint is None else {"encoder.checkpoint": None}
+        if self.method is None:
+            return start
+        if self.method.distillation is None:
+            return {**SMOKE_EPOCH, **SMOKE_LOGGED}
+        distillation = {
+            "method.distillation.teacher_temperature_warmup_epochs": 0,
+            # The first update freezes the last layer, the second does not.
+            "method.distillation.freeze_last_layer_epochs": 1 / SMOKE_UPDATES,
+        }
+        return {**SMOKE_EPOCH, **distillation, **SMOKE_LOGGED}
+
+    @model_validator(mode="after")
+    def _trained_or_not(self) -> "PretrainRecipe":
+        if (self.method is None) != (self.optim is None):
+            raise ValueError(
+                "expected both 'method' and 'optim', or null for both (an untrained encoder)"
+            )
+        if self.encoder.checkpoint is not None and self.method is not None:
+            raise ValueError(
+                "encoder.checkpoint is not trained further; set 'method' and 'optim' to null"
+            )
+        return self
 
 
-def build_head(section: DistillationSection, in_features: int) -> DistillationHead | PlainHead:
-    """The distillation head that a recipe describes."""
-    if section.head == "plain_mlp3":
-        return PlainHead(in_features, section.out_dim, section.hidden_dim)
-    return DistillationHead(
-        in_features,
-        section.out_dim,
-        section.hidden_dim,
-        section.bottleneck_dim,
-        learn_gain=not section.norm_last_layer,
+def run(task: Task[PretrainRecipe]) -> dict[str, float]:
+    """Train an encoder without labels."""
+    from folk.stages.tasks.pretrain import pretrain
+
+    return pretrain(
+        task.recipe,
+        dataset=task.folder("dataset"),
+        work=task.work,
+        run=task.name,
+        seed=task.seed,
+        identity=task.identity,
+        world=task.world,
+        live=task.live,
     )
 
 
-def build_parts(
-    recipe: PretrainRecipe, method: Method, world: World, updates_per_epoch: int
-) -> Parts:
-    """What one update touches, on its device: model, optimizer and schedule.
-
-    Raises:
-        InputError: a share of a batch that batch norm cannot use.
-    """
-    assert recipe.optim is not None
-    method.to(world.device).train()
-    check_batch_norm_batch(
-        method,
-        batch=recipe.optim.batch,
-        max_batch=recipe.runtime.max_batch,
-        world=world,
-        views=method.num_views,
-    )
-    trained = [module for module in method.children() if _is_trained(module)]
-    groups = weight_decay_groups(trained, recipe.optim.weight_decay)
-    optimizer, schedule = optimizer_and_schedule(recipe.optim, groups, updates_per_epoch)
-    return Parts(
-        world.wrap(method, recipe.runtime.compile),
-        method,
-        optimizer,
-        schedule,
-        updates_per_epoch * recipe.optim.epochs,
-        updates_per_epoch,
-    )
-
-
-def pretrain_update(
-    parts: Parts, recipe: PretrainRecipe, world: World, seed: int, step: int, batch: Batch
-) -> dict[str, Tensor]:
-    """Make one update of any method.
-
-    Args:
-        parts: what is updated.
-        recipe: how.
-        world: this process among those of its job.
-        seed: of the run. Random numbers depend on it and the update alone, so a resumed run repeats
-            them; those of the filter do not even depend on how the batch is shared out.
-        step: which update, from 0.
-        batch: under "image" as many views of each image as the method asks for; then, where its
-            teacher sees other ones, those.
-
-    Returns:
-        scalars for the history, still on the device.
-
-    Source: FOLK, arXiv:2409.10362, Sec. 3.2.2 and Fig. 3; MFM, arXiv:2206.07706, Fig. 2.
-    """
-    assert recipe.optim is not None
-    method, epoch = parts.method, step / parts.updates_per_epoch
-    parts.schedule.step_update(step)
-    seed_all(seed, "update", step, world.rank)
-    views = [unit_range(view.to(world.device, non_blocking=True)) for view in batch["image"]]
-    count = len(views[0])
-    rng = BatchRng(derived_seed(seed, "filter", step), world.size * count, world.share(count))
-    corrupted = method.corrupt(views, rng)
-
-    parts.optimizer.zero_grad(set_to_none=True)
-    scalars = _backward(parts, recipe, world, int(epoch), views, corrupted)
-    method.after_backward(epoch)
-    clip_grad = recipe.optim.clip_grad
-    if clip_grad is not None:
-        scalars["grad_norm"] = nn.utils.clip_grad_norm_(parts.model.parameters(), clip_grad)
-    parts.optimizer.step()
-    method.after_step(step, parts.updates)
-    scalars["lr"] = torch.tensor(current_rate(parts.optimizer.param_groups))
-    return scalars
-
-
-def _backward(
-    parts: Parts,
-    recipe: PretrainRecipe,
-    world: World,
-    epoch: int,
-    views: list[Tensor],
-    corrupted: list[Tensor],
-) -> dict[str, Tensor]:
-    """Losses of a batch and the gradient of `loss`, in as many pieces as memory asks for."""
-    assert recipe.optim is not None
-    method = parts.method
-    total: dict[str, Tensor] = {}
-    slices = list(micro_batches(len(views[0]), recipe.runtime.max_batch))
-    removed = _removed(method, views, corrupted, world, len(slices))
-    for number, piece in enumerate(slices, start=1):
-        shown = [view[piece] for view in views], [each[piece] for each in corrupted]
-        # Processes exchange the gradient once, with the last piece.
-        wait = number < len(slices) and world.size > 1
-        with parts.model.no_sync() if wait else contextlib.nullcontext():  # type: ignore[operator]
-            with autocast(world, recipe.optim.precision):
-                losses = parts.model(*shown, removed, **method.scheduled(epoch))
-            (losses["loss"] / len(slices)).backward()
-        for name, value in losses.items():
-            total[name] = total.get(name, torch.zeros_like(value)) + value.detach() / len(slices)
-    return total
-
-
-def _removed(
-    method: Method, views: list[Tensor], corrupted: list[Tensor], world: World, num_slices: int
-) -> list[Tensor] | None:
-    """What each micro-batch's loss is divided by, so that the cuts of the batch do not show.
-
-    Only masks that remove differently much from each image make a difference, and only where the
-    batch is cut.
-    """
-    if world.size == 1 and num_slices == 1:
-        return None
-    counts = method.removed(views, corrupted)
-    if not counts:
-        return None
-    return list(world.sum(torch.stack(counts)) / (world.size * num_slices))
-
-
-def _train(
-    recipe: PretrainRecipe,
-    method: Method,
-    data: PreparedData,
-    work: Path,
-    seed: int,
-    identity: str,
-    world: World,
-    live: Live,
-) -> dict[str, float]:
-    assert recipe.method is not None
-    assert recipe.optim is not None
-    optim = recipe.optim
-    splits = [name for name in LEARNED if data.counts.get(name)]
-    images = ImageDataset(
-        data.split(splits),
-        view_transforms(
-            recipe.views.augment,
-            **recipe.views.model_dump(exclude={"augment"}),
-            num_views=recipe.method.num_views,
-            and_spatial=recipe.method.has_spatial_views,
-        ),
-        seed=derived_seed(seed, "views"),
-        cache_bytes=cache_bytes(recipe.runtime.cache_mb),
-    )
-    updates_per_epoch = whole_batches(len(images), optim.batch, f"{data.folder}: training images")
-    parts = build_parts(recipe, method, world, updates_per_epoch)
-    history = train_on(
-        images,
-        lambda step, batch: pretrain_update(parts, recipe, world, seed, step, batch),
-        parts={"model": method, "optimizer": parts.optimizer},
-        updates=parts.updates,
-        updates_per_epoch=updates_per_epoch,
-        batch=optim.batch,
-        runtime=recipe.runtime,
-        work=work,
-        seed=seed,
-        identity=identity,
-        world=world,
-        live=live,
-    )
-    method.cpu().eval()
-    last = history.lines[-1] if history.lines else {}
-    final = {name: value for name, value in last.items() if name.startswith("loss")}
-    return {
-        **final,
-        "updates": float(parts.updates),
-        "epochs": float(optim.epochs),
-        "images": float(len(images)),
-    }
-
-
-def _is_trained(module: nn.Module) -> bool:
-    return any(parameter.requires_grad for parameter in module.parameters())
+ENCODER_FILES = {"encoder": "encoder.safetensors", "card": "encoder.json"}
+STAGE = Stage(
+    "pretrain",
+    "Train an encoder without labels: FOLK, MFM, or any filter with or without distillation.",
+    section="encoders",
+    recipe=PretrainRecipe,
+    run=run,
+    inputs=(DATASET,),
+    outputs={**ENCODER_FILES, "examples": "examples.npz", "history": "metrics.jsonl"},
+    several_processes=True,
+    continues=True,
+)

@@ -1,230 +1,80 @@
-"""Robustness of a fine-tuned classifier: other sets, corruptions, attacks."""
+"""Robustness: a fine-tuned classifier -> what it says of other sets, corrupted, attacked images."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
-
-from folk.data.corruptions import CorruptedImage
-from folk.data.dataset import ImageDataset
-from folk.data.repeated import LEARNED
-from folk.data.shards import PreparedData
-from folk.data.transforms import EvalTransform, Transform, eval_transform, unit_range
-from folk.data.wnids import positions_among
-from folk.evidence.core.errors import InputError, nearest
-from folk.evidence.results.metrics.corruption import (
-    SEVERITIES,
-    corruption_split,
-    robustness_metrics,
+from folk.evidence.core.yaml_model import Section
+from folk.evidence.results.metrics.corruption import robustness_by_name
+from folk.evidence.results.metrics.variants import variant_of_images
+from folk.evidence.study.inputs import CLASSIFIER, DATASETS
+from folk.evidence.study.stage import Metric, Stage
+from folk.stages.recipes.base import (
+    SMOKE_ALONE,
+    Count,
+    Evaluate,
+    Positive,
+    Precision,
+    Recipe,
+    Runtime,
 )
-from folk.evidence.results.metrics.variants import write_variants
-from folk.models.classifier import ClassifierInfo, load_classifier
-from folk.stages.attacks import fgsm, pgd
-from folk.stages.images import autocast, cache_bytes, normalize, run_inference
-from folk.stages.recipes.evaluate import Attack, Evaluate, RobustnessRecipe
-from folk.training.distributed import World
-from folk.training.randomness import derived_seed
-
-Batch = dict[str, Any]
-# Images in [0, 1], their classes and indices -> attacked images in [0, 1].
-Move = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-CLEAN = "val"  # the split of the first set
-GRAY_LEVEL = 1.0 / 255.0
-NUMBERED = "imagenet-v2"  # kind of set whose classes are named 0 to 999, in ImageNet's order
+from folk.stages.task import Task
 
 
-@dataclass(frozen=True)
-class Variant:
-    """Images of one measured accuracy."""
+class Attack(Section):
+    """FGSM and PGD; sizes in gray levels, of which there are 255 between black and white."""
 
-    name: str
-    data: PreparedData
-    split: str
-    transform: Transform
-    move: Move | None = None  # an attack
+    eps: Positive  # largest change of a pixel
+    pgd_step: Positive
+    pgd_steps: Count
+    random_start: bool  # of PGD
 
 
-def robustness(
-    recipe: RobustnessRecipe,
-    *,
-    classifier: Path,
-    datasets: Sequence[Path],
-    work: Path,
-    seed: int,
-    world: World,
-) -> dict[str, float]:
-    """Classify the images of every split of every set, corrupted ones, and attacked ones.
+class RobustnessRecipe(Recipe):
+    """Robustness of a fine-tuned classifier to other sets, corruptions and attacks."""
 
-    A set with fewer classes than the classifier restricts the logits to its own, by WordNet id or,
-    where the set has none, by name.
+    evaluate: Evaluate  # natural images
+    evaluate_corrupted: Evaluate  # stored splits such as fog-3
+    in_memory: list[str]  # corruptions made of the clean images; for demos only
+    attack: Attack | None
+    precision: Precision  # of forward passes; attacks run in fp32
+    runtime: Runtime
 
-    Args:
-        recipe: the hyper-parameters.
-        classifier: folder of the stored classifier.
-        datasets: folders of prepared data sets; split `val` of the first holds the clean images,
-            which are also corrupted in memory and attacked. Of all sets, every split but those for
-            training is measured; a split called `fog-3` is corruption fog at severity 3.
-        work: folder for predictions-variants.parquet.
-        seed: seed of noise and random starts.
-        world: this process among those of its job.
+    def unfit(self, scale: str) -> str | None:
+        """Only a demo may measure corruptions of its own."""
+        if scale == "demo" or not self.in_memory:
+            return None
+        return (
+            "in_memory: corruptions made in memory are for demos; at the papers' scale "
+            "prepare ImageNet-C's own JPEG files, name that set in the study, and give [] here"
+        )
 
-    Returns:
-        the numbers of `robustness_metrics` in `folk.evidence.results.metrics.corruption`, and the
-        number of clean images.
-
-    Raises:
-        InputError: a set has a class that the classifier lacks, or incomplete corruptions.
-    """
-    sets = [PreparedData.open(folder) for folder in datasets]
-    model, info = load_classifier(classifier)
-    model = model.to(world.device).eval().requires_grad_(False)
-    to_normal = partial(normalize, mean=info.mean, std=info.std)
-    logits_of = _LogitsOf(model, to_normal, recipe, world)
-    path = work / "predictions-variants.parquet"
-    with write_variants(path) if world.is_main else nullcontext() as predictions:
-        for variant in _variants(recipe, sets, logits_of.whole, seed, world):
-            own = _own_classes(variant.data, info)
-            images = ImageDataset(
-                variant.data.split(variant.split),
-                variant.transform,
-                seed=derived_seed(seed, variant.name),
-                num_classes=len(own),
-                cache_bytes=cache_bytes(recipe.runtime.cache_mb),
-            )
-            logits = run_inference(
-                images,
-                partial(logits_of, own=own, move=variant.move),
-                batch=recipe.evaluate.batch,
-                world=world,
-                workers=recipe.runtime.workers,
-            )
-            if predictions is not None:
-                predictions.add(variant.name, images.keys(), images.labels(), logits)
-    if not world.is_main:
-        return {}
-    return robustness_metrics(path) | {"num_val": float(sets[0].counts[CLEAN])}
+    def cuts(self) -> dict[str, Any]:
+        """Cut to two steps of an attack."""
+        return {**({"attack.pgd_steps": 2} if self.attack is not None else {}), **SMOKE_ALONE}
 
 
-class _LogitsOf:
-    """Logits of a batch, restricted to the classes of its set, optionally after an attack."""
+def run(task: Task[RobustnessRecipe]) -> dict[str, float]:
+    """Measure a classifier on other sets, corrupted images, and under attack."""
+    from folk.stages.tasks.robustness import robustness
 
-    def __init__(
-        self,
-        model: nn.Module,
-        to_normal: Callable[[Tensor], Tensor],
-        recipe: RobustnessRecipe,
-        world: World,
-    ) -> None:
-        self._model, self._to_normal = model, to_normal
-        self._precision, self._world = recipe.precision, world
-
-    def __call__(self, batch: Batch, *, own: list[int], move: Move | None) -> np.ndarray:
-        # Outside of inference mode, because attacks need gradients.
-        with torch.inference_mode(False), torch.no_grad():
-            images = unit_range(batch["image"].to(self._world.device))
-            if move is not None:
-                labels = torch.tensor(own)[batch["label"]].to(self._world.device)
-                images = move(images, labels, batch["index"])
-            with autocast(self._world, self._precision):
-                logits = self.whole(images)
-        return logits[:, own].float().cpu().numpy()
-
-    def whole(self, images: Tensor) -> Tensor:
-        """Logits of all classes for images in [0, 1]."""
-        logits: Tensor = self._model(self._to_normal(images))
-        return logits
+    return robustness(
+        task.recipe,
+        classifier=task.folder("classifier"),
+        datasets=task.folders("dataset"),
+        work=task.work,
+        seed=task.seed,
+        world=task.world,
+    )
 
 
-def _variants(
-    recipe: RobustnessRecipe,
-    sets: Sequence[PreparedData],
-    classifier: Callable[[Tensor], Tensor],
-    seed: int,
-    world: World,
-) -> Iterator[Variant]:
-    clean, center = sets[0], _center(recipe.evaluate)
-    yield Variant("clean", clean, CLEAN, center)
-    for corruption in recipe.in_memory:
-        for severity in SEVERITIES:
-            corrupted = CorruptedImage(center, corruption, severity)
-            yield Variant(f"in-memory/{corruption}-{severity}", clean, CLEAN, corrupted)
-    if recipe.attack is not None:
-        for name, move in _attacks(recipe.attack, classifier, seed, world).items():
-            yield Variant(name, clean, CLEAN, center, move)
-    for data in sets:
-        name = data.folder.name  # its name in the study
-        for split, count in data.counts.items():
-            if count == 0 or split in LEARNED or (data is clean and split == CLEAN):
-                continue
-            if corruption_split(split):
-                stored = _center(recipe.evaluate_corrupted)
-                yield Variant(f"{name}/{split}", data, split, stored)
-            else:
-                yield Variant(name if split == CLEAN else f"{name}-{split}", data, split, center)
-
-
-def _center(section: Evaluate) -> EvalTransform:
-    return eval_transform(resize=section.resize, crop=section.crop)
-
-
-def _attacks(
-    section: Attack, classifier: Callable[[Tensor], Tensor], seed: int, world: World
-) -> dict[str, Move]:
-    eps, step = section.eps * GRAY_LEVEL, section.pgd_step * GRAY_LEVEL
-
-    def once(images: Tensor, labels: Tensor, places: Tensor) -> Tensor:
-        return fgsm(classifier, images, labels, eps)
-
-    def climbed(images: Tensor, labels: Tensor, places: Tensor) -> Tensor:
-        start = None
-        if section.random_start:
-            # By index, so that neither batches nor processes change the random start.
-            starts = [_uniform(images[0].shape, derived_seed(seed, "pgd", int(p))) for p in places]
-            start = eps * torch.stack(starts).to(world.device)
-        steps = section.pgd_steps
-        return pgd(classifier, images, labels, eps=eps, step=step, steps=steps, start=start)
-
-    return {"fgsm": once, "pgd": climbed}
-
-
-def _uniform(shape: torch.Size, seed: int) -> Tensor:
-    return 2.0 * torch.rand(shape, generator=torch.Generator().manual_seed(seed)) - 1.0
-
-
-def _own_classes(data: PreparedData, known: ClassifierInfo) -> list[int]:
-    """Find a set's classes among the classifier's: by WordNet id, by name, or by number.
-
-    By WordNet id if the set has them, because names differ between sets. The folders of
-    ImageNet-V2 are numbers, the classifier's class indices.
-
-    Raises:
-        InputError: the classifier lacks a class.
-    """
-    by_id = data.wnids is not None and (known.wnids is not None or not _named(data, known))
-    by_number = data.kind == NUMBERED and len(data.classes) == len(known.classes)
-    if by_id or by_number:
-        try:
-            found = positions_among(data.wnids, known.wnids, num_classes=len(data.classes))
-        except InputError as error:
-            raise InputError(f"{data.folder}: {error}") from error
-        return [int(place) for place in found]
-    places = {name: place for place, name in enumerate(known.classes)}
-    for name in data.classes:
-        if name not in places:
-            hint = nearest(name, known.classes) if len(known.classes) <= 20 else ""
-            raise InputError(
-                f"{data.folder}: unknown class '{name}', none of the classifier's "
-                f"{len(known.classes)} classes{hint}; prepare this set with their names"
-            )
-    return [places[name] for name in data.classes]
-
-
-def _named(data: PreparedData, known: ClassifierInfo) -> bool:
-    return set(data.classes) <= set(known.classes)
+STAGE = Stage(
+    "robustness",
+    "Measure a fine-tuned classifier on other sets, corrupted images, and under attack.",
+    section="evaluations",
+    recipe=RobustnessRecipe,
+    run=run,
+    inputs=(CLASSIFIER, DATASETS),
+    outputs={"predictions": "predictions-variants.parquet"},
+    metrics={"*": Metric("predictions-variants.parquet", robustness_by_name, variant_of_images)},
+    several_processes=True,
+    kind="robustness",
+)

@@ -1,247 +1,134 @@
-"""Semantic segmentation transfer with a UperNet decoder."""
+"""Segmentation transfer: an encoder and annotated images -> UperNet's confusion matrices."""
 
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import numpy as np
-import torch
-from timm.layers import convert_sync_batchnorm
-from torch import Tensor
-from torch.nn.functional import cross_entropy, interpolate
+from pydantic import Field, model_validator
 
-from folk.data.dataset import ImageDataset
-from folk.data.joint import segment_eval_transform, segment_transform
-from folk.data.shards import PreparedData
-from folk.data.transforms import unit_range
-from folk.evidence.core.errors import InputError
-from folk.evidence.results.metrics.segmentation import (
-    IGNORE,
-    confusion_of_image,
-    scores_of_file,
-    write_confusions,
+from folk.evidence.core.yaml_model import Section
+from folk.evidence.results.metrics.segmentation import score_by_name, score_of_images
+from folk.evidence.study.inputs import DATASET, ENCODER, SPLIT
+from folk.evidence.study.stage import Metric, Stage
+from folk.stages.recipes.base import (
+    SMOKE_BATCH,
+    SMOKE_LOGGED,
+    SMOKE_UPDATES,
+    Count,
+    Fraction,
+    InnerFraction,
+    NotNegative,
+    Positive,
+    Precision,
+    Recipe,
+    TrainingRuntime,
 )
-from folk.models.resize import load_resized
-from folk.models.segmenter import Segmenter
-from folk.stages.images import (
-    autocast,
-    cache_bytes,
-    keys_of,
-    micro_batches,
-    normalize,
-    run_inference,
-    whole_batches,
+from folk.stages.task import Task
+
+
+class Decoder(Section):
+    """UperNet on a four-level pyramid."""
+
+    blocks: list[Annotated[int, Field(ge=0)]] = Field(min_length=4, max_length=4)
+    channels: Count
+    dropout: Fraction  # of channels before a classifier
+    auxiliary_weight: NotNegative  # 0 for no auxiliary head
+    auxiliary_channels: Count
+
+
+class SegmentOptim(Section):
+    """Optimizer and schedule of `segment`, which counts in updates."""
+
+    optimizer: Literal["adamw"]
+    updates: Count
+    batch: Count
+    lr: Positive  # at this batch; not scaled
+    lr_warmup_start: NotNegative  # of the head; of other layers in proportion to their rate
+    warmup_updates: Annotated[int, Field(ge=0)]
+    power: Positive  # of the polynomial decay
+    betas: list[Fraction] = Field(min_length=2, max_length=2)
+    eps: Positive
+    weight_decay: NotNegative
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)]
+    clip_grad: Positive | None
+    precision: Precision
+
+
+class SegmentAugment(Section):
+    """Training images with their annotation."""
+
+    crop: Count  # pixels
+    scale: list[Positive] = Field(min_length=2, max_length=2)  # of the shorter side over `crop`
+    max_class_share: InnerFraction | None  # of one class in a crop, else another is drawn
+    flip: Fraction
+    jitter: NotNegative
+    photometric: bool  # MMSegmentation's distortion of colors
+
+
+class Window(Section):
+    """Sliding-window test; whole images when `size` covers them."""
+
+    size: Count  # pixels
+    stride: Count  # pixels
+
+
+class SegmentRecipe(Recipe):
+    """Semantic segmentation transfer."""
+
+    augment: SegmentAugment
+    window: Window
+    drop_path: Fraction
+    decoder: Decoder
+    optim: SegmentOptim
+    runtime: TrainingRuntime
+
+    @model_validator(mode="after")
+    def _one_size_of_images(self) -> "SegmentRecipe":
+        if self.window.size != self.augment.crop:
+            raise ValueError(
+                f"window.size {self.window.size} must equal augment.crop {self.augment.crop}, "
+                "because a ViT's position embedding fits one size"
+            )
+        if self.window.stride > self.window.size:
+            raise ValueError(
+                f"window.stride {self.window.stride} leaves gaps between windows; "
+                f"give at most window.size {self.window.size}"
+            )
+        return self
+
+    def cuts(self) -> dict[str, Any]:
+        """Cut to two updates of small batches."""
+        length = {"optim.updates": SMOKE_UPDATES, "optim.warmup_updates": 0}
+        return {**length, "optim.batch": SMOKE_BATCH, **SMOKE_LOGGED}
+
+
+def run(task: Task[SegmentRecipe]) -> dict[str, float]:
+    """Train a segmenter from an encoder."""
+    from folk.stages.tasks.segment import segment
+
+    return segment(
+        task.recipe,
+        encoder=task.folder("encoder"),
+        dataset=task.folder("dataset"),
+        split=task.file_or_none("split"),
+        work=task.work,
+        seed=task.seed,
+        identity=task.identity,
+        world=task.world,
+        live=task.live,
+    )
+
+
+SCORE = Metric("predictions.parquet", score_by_name, score_of_images)
+STAGE = Stage(
+    "segment",
+    "Transfer an encoder to semantic segmentation with a UperNet decoder.",
+    section="evaluations",
+    recipe=SegmentRecipe,
+    run=run,
+    inputs=(ENCODER, DATASET, SPLIT),
+    outputs={"predictions": "predictions.parquet", "history": "metrics.jsonl"},
+    metrics={"miou": SCORE, "macc": SCORE, "aacc": SCORE},
+    several_processes=True,
+    continues=True,
+    kind="segmentation",
+    smoke_mb=8000,  # UperNet with ViT-B/16 takes 6.1 GB, measured
 )
-from folk.stages.loop import train_on
-from folk.stages.optimization import accumulated_step, check_batch_norm_batch
-from folk.stages.recipes.evaluate import SegmentRecipe
-from folk.stages.windows import sliding_logits
-from folk.training.distributed import World
-from folk.training.optimizer import (
-    create_optimizer,
-    layer_decay_groups,
-    weight_decay_groups,
-)
-from folk.training.randomness import derived_seed, seed_all
-from folk.training.schedules import PolynomialRate
-
-Batch = dict[str, Any]
-
-
-def segment(
-    recipe: SegmentRecipe,
-    *,
-    encoder: Path,
-    dataset: Path,
-    split: Path | None,
-    work: Path,
-    seed: int,
-    identity: str,
-    world: World,
-    live: Callable[[int, dict[str, float]], None],
-) -> dict[str, float]:
-    """Train a segmenter from an encoder; store a confusion matrix for each validation image.
-
-    Several processes on GPUs share the statistics of batch norm, as BEiT's do; on CPUs, where torch
-    cannot, each process has its own.
-
-    Args:
-        recipe: the hyper-parameters.
-        encoder: folder of the stored encoder.
-        dataset: folder of the prepared data set, with annotations.
-        split: the split of annotated images; None for all.
-        work: folder of the growing state and of predictions.parquet.
-        seed: seed of every random number of the run.
-        identity: digest of everything that determines the result.
-        world: this process among those of its job.
-        live: called with every line of the history.
-
-    Returns:
-        miou, macc and aacc in [0, 1], of the last update.
-
-    Raises:
-        InputError: the data set has no annotations, the batch size per process is too small for
-            batch norm, or the segmenter's scores are not finite.
-    """
-    data = PreparedData.open(dataset)
-    if data.segmentation_classes is None:
-        raise InputError(f"{dataset}: data set '{data.name}' has no annotations; choose another")
-    num_classes = len(data.segmentation_classes)
-    training, validation = _images(recipe, data, num_classes, split, seed)
-    optim = recipe.optim
-    updates_per_epoch = whole_batches(len(training), optim.batch, "annotated images")
-
-    seed_all(seed, "segmenter")
-    model, to_normal = _segmenter(recipe, encoder, num_classes)
-    model.to(world.device).train()
-    if world.can_synchronize_batch_norm:
-        convert_sync_batchnorm(model)  # in place: layers change, parameters stay the same objects
-    else:
-        check_batch_norm_batch(
-            model, batch=optim.batch, max_batch=recipe.runtime.max_batch, world=world
-        )
-    others = [module for module in model.children() if module is not model.encoder]
-    optimizer = create_optimizer(
-        optim.optimizer,
-        layer_decay_groups(model.encoder, optim.weight_decay, optim.layer_decay)
-        + weight_decay_groups(others, optim.weight_decay),
-        lr=optim.lr,
-        betas=optim.betas,
-        eps=optim.eps,
-    )
-    schedule = PolynomialRate(
-        optimizer,
-        updates=optim.updates,
-        warmup_updates=optim.warmup_updates,
-        warmup_ratio=optim.lr_warmup_start / optim.lr,
-        power=optim.power,
-    )
-    wrapped = world.wrap(model, recipe.runtime.compile)
-
-    def update(step: int, batch: Batch) -> dict[str, Tensor]:
-        schedule.step_update(step)
-        seed_all(seed, "update", step, world.rank)
-        images = to_normal(unit_range(batch["image"].to(world.device, non_blocking=True)))
-        targets = batch["annotation"].to(world.device, non_blocking=True).long()
-
-        def loss_of_part(part: slice) -> Tensor:
-            with autocast(world, optim.precision):
-                logits, auxiliary = wrapped(images[part])
-            loss = _pixel_loss(logits, targets[part])
-            if auxiliary is not None:
-                weight = recipe.decoder.auxiliary_weight
-                loss = loss + weight * _pixel_loss(auxiliary, targets[part])
-            return loss
-
-        slices = micro_batches(len(images), recipe.runtime.max_batch)
-        return accumulated_step(model, optimizer, loss_of_part, slices, optim.clip_grad)
-
-    history = train_on(
-        training,
-        update,
-        parts={"model": model, "optimizer": optimizer},
-        updates=optim.updates,
-        updates_per_epoch=updates_per_epoch,
-        batch=optim.batch,
-        runtime=recipe.runtime,
-        work=work,
-        seed=seed,
-        identity=identity,
-        world=world,
-        live=live,
-    )
-    model.eval()
-    confusions = run_inference(
-        validation,
-        lambda batch: _confusions(recipe, model, to_normal, batch, num_classes, world),
-        # Images of different sizes go one by one on each process.
-        batch=world.size if data.image_size is None else optim.batch,
-        world=world,
-        workers=recipe.runtime.workers,
-    )
-    metrics = {"num_train": float(len(training)), "num_val": float(len(validation))}
-    if world.is_main:
-        path = work / "predictions.parquet"
-        write_confusions(path, validation.keys(), confusions)
-        scores = scores_of_file(path)
-        metrics |= {"miou": scores.miou, "macc": scores.macc, "aacc": scores.aacc}
-        metrics["loss_last"] = history.values("loss")[-1][1]
-    return metrics
-
-
-def _images(
-    recipe: SegmentRecipe, data: PreparedData, num_classes: int, split: Path | None, seed: int
-) -> tuple[ImageDataset, ImageDataset]:
-    augment, cache = recipe.augment, cache_bytes(recipe.runtime.cache_mb)
-    training = ImageDataset(
-        data.split("train"),
-        segment_transform(
-            crop=augment.crop,
-            scale=(augment.scale[0], augment.scale[1]),
-            flip=augment.flip,
-            jitter=augment.jitter,
-            photometric=augment.photometric,
-            max_class_share=augment.max_class_share,
-        ),
-        seed=derived_seed(seed, "augmentation"),
-        num_segmentation_classes=num_classes,
-        keep_keys=keys_of(split),
-        cache_bytes=cache,
-    )
-    validation = ImageDataset(
-        data.split("val"),
-        segment_eval_transform(size=recipe.window.size),
-        num_segmentation_classes=num_classes,
-        cache_bytes=cache,
-    )
-    return training, validation
-
-
-def _segmenter(
-    recipe: SegmentRecipe, folder: Path, num_classes: int
-) -> tuple[Segmenter, Callable[[Tensor], Tensor]]:
-    encoder, info = load_resized(folder, recipe.window.size, recipe.drop_path)
-    decoder = recipe.decoder
-    model = Segmenter(
-        encoder,
-        num_classes,
-        blocks=decoder.blocks,
-        channels=decoder.channels,
-        dropout=decoder.dropout,
-        auxiliary_channels=decoder.auxiliary_channels if decoder.auxiliary_weight > 0.0 else None,
-    )
-    return model, partial(normalize, mean=info.mean, std=info.std)
-
-
-def _pixel_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean over the annotated pixels; 0 where a batch has none, which `mean` would make NaN."""
-    total = cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="sum")
-    return total / (targets != IGNORE).sum().clamp(min=1)
-
-
-def _confusions(
-    recipe: SegmentRecipe,
-    model: Segmenter,
-    to_normal: Callable[[Tensor], Tensor],
-    batch: Batch,
-    num_classes: int,
-    world: World,
-) -> np.ndarray:
-    images = to_normal(unit_range(batch["image"].to(world.device)))
-    with autocast(world, recipe.optim.precision):
-        logits = sliding_logits(
-            lambda part: model(part)[0], images, recipe.window.size, recipe.window.stride
-        )
-    truth = batch["annotation"].numpy()
-    if logits.shape[-2:] != truth.shape[-2:]:  # images were resized, annotations never are
-        logits = interpolate(logits, size=truth.shape[-2:], mode="bilinear", align_corners=False)
-    if not torch.isfinite(logits).all():
-        raise InputError(
-            f"segment: non-finite scores of validation images {batch['index'].tolist()}; "
-            "lower optim.lr and train again"
-        )
-    predicted = logits.argmax(dim=1).cpu().numpy()
-    return np.stack(
-        [confusion_of_image(t, p, num_classes) for t, p in zip(truth, predicted, strict=True)]
-    )

@@ -1,62 +1,53 @@
-"""Choice of the few labeled images of a run."""
+"""Few labels: the labeled images of a data set -> the keys that a few-label run may see."""
 
-import hashlib
-from pathlib import Path
+from typing import Annotated
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from pydantic import Field, model_validator
 
-from folk.data.shards import PreparedData
-from folk.data.splits import draw_split, read_list
-from folk.evidence.core.errors import InputError
-from folk.evidence.core.files import atomic_write
-from folk.stages.recipes.prepare import SplitRecipe
+from folk.evidence.study.inputs import DATASET_FILE, Input
+from folk.evidence.study.stage import Stage
+from folk.stages.recipes.base import Count, Recipe
+from folk.stages.task import Task
 
 
-def run_split(
-    recipe: SplitRecipe, data: Path, out: Path, list_file: Path | None
-) -> dict[str, float]:
-    """Choose training images and write their keys and labels to `<out>/keys.parquet`.
+class SplitRecipe(Recipe):
+    """Choice of the labeled images of a few-label run: drawn, or read from a list."""
 
-    Args:
-        recipe: parameters of the draw, or the digest of a list.
-        data: folder of the prepared data set.
-        out: folder for keys.parquet.
-        list_file: the list, if the recipe has its sha256.
+    per_class: Count | None
+    fraction: Annotated[float, Field(gt=0.0, le=1.0)] | None
+    list_sha256: str | None
+    seed: Annotated[int, Field(ge=0)]
 
-    Returns:
-        number of images and of classes among them.
+    @model_validator(mode="after")
+    def _one_way(self) -> "SplitRecipe":
+        given = [
+            k for k in ("per_class", "fraction", "list_sha256") if getattr(self, k) is not None
+        ]
+        if len(given) != 1:
+            named = ", ".join(given) or "none of them"
+            raise ValueError(f"expected one of per_class, fraction, list_sha256; got {named}")
+        return self
 
-    Raises:
-        InputError: the list is missing or has another digest than the recipe; see also
-            `folk.data.splits`.
-    """
-    prepared = PreparedData.open(data)
-    table = prepared.split("train")
-    keys, labels = table.keys(), table.labels()
-    if recipe.list_sha256 is None:
-        if list_file is not None:
-            raise InputError(f"{list_file}: the recipe draws its images; remove the list")
-        rows = draw_split(
-            labels,
-            keys,
-            per_class=recipe.per_class,
-            fraction=recipe.fraction,
-            seed=recipe.seed,
-            num_classes=len(prepared.classes),
-        )
-    else:
-        if list_file is None:
-            raise InputError("--list: missing, the recipe has a list_sha256; give the list's path")
-        rows = read_list(list_file, keys)
-        digest = hashlib.sha256(list_file.read_bytes()).hexdigest()
-        if digest != recipe.list_sha256:
-            raise InputError(
-                f"{list_file}: expected sha256 {recipe.list_sha256} (list_sha256 of the recipe), "
-                f"got {digest}; get the list of the recipe"
-            )
-    chosen = labels[rows]
-    columns = {"key": [keys[row] for row in rows], "label": pa.array(chosen, pa.int32())}
-    with atomic_write(out / "keys.parquet") as temp:
-        pq.write_table(pa.table(columns), temp)
-    return {"images": float(len(rows)), "classes": float(len(set(chosen.tolist())))}
+    def digests(self) -> dict[str, str | None]:
+        """Return the published sha256 of the list."""
+        return {"list_sha256": self.list_sha256}
+
+
+def run(task: Task[SplitRecipe]) -> dict[str, float]:
+    """Choose the labeled images."""
+    from folk.stages.tasks.split import run_split
+
+    listed = task.file_or_none("list")
+    return run_split(task.recipe, task.folder("dataset"), task.work, listed)
+
+
+STAGE = Stage(
+    "split",
+    "Choose the few labeled images that a run may see: balanced by class, or from a list.",
+    section="splits",
+    recipe=SplitRecipe,
+    run=run,
+    inputs=(DATASET_FILE, Input("list", "file with one image a line", optional=True)),
+    outputs={"subset": "keys.parquet"},
+    with_the_driver=True,
+)

@@ -24,6 +24,7 @@ from folk.evidence.results.claims import judge_claims, read_claims, write_claims
 from folk.evidence.results.metrics.classification import write_predictions
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 from tests.audit.hand_made import finished  # noqa: F401 - a fixture
 from tests.published import write_published
 
@@ -76,7 +77,7 @@ class Toy:
 
     def explainer(self, reading: Reading = "all") -> Explainer:
         """Look at the study anew."""
-        study = load_study(Path("config/toy.yaml"))
+        study = load_study(Path("config/toy.yaml"), STAGES)
         recipe: Callable[[str, str], RecipeToday] = lambda stage, _entry: RecipeToday(  # noqa: E731
             f"config/recipes/{stage}/demo.yaml", self.recipe, {"optim": {"epochs": 30}}, None, None
         )
@@ -97,7 +98,7 @@ class Toy:
 
     def tabulate(self) -> None:
         """Write cells.parquet and claims.parquet from what the results are now."""
-        study, published = load_study(Path("config/toy.yaml")), load_published(PUBLISHED)
+        study, published = load_study(Path("config/toy.yaml"), STAGES), load_published(PUBLISHED)
         write_cells(collect_cells(study, RESULTS, published), CELLS)
         write_claims(judge_claims(study, read_cells(CELLS), published), CLAIMS)
 

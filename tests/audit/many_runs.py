@@ -16,6 +16,7 @@ from folk.evidence.record.schema import record_id
 from folk.evidence.report.render import render_report
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 from tests.audit.conftest import (
     NUMBERS,
     PUBLISHED,
@@ -54,7 +55,7 @@ def fill(rows: int, seeds: int, images: int = 20) -> None:
                 again["metrics"] |= {"top1_last": hits / images} if again["evaluation"] else {}
                 place = Path(again["outputs"][0]["path"]).parent.as_posix()
                 ids[place] = _write(again, ids, seed)
-    study = load_study(STUDY_PATH)
+    study = load_study(STUDY_PATH, STAGES)
     tell = teller(Chain(RESULTS), study, load_published(PUBLISHED), Today())
     render_report(study, STUDY_PATH, RESULTS, PUBLISHED, tell=tell)
     write_seal(study, STUDY_PATH, RESULTS)
@@ -62,7 +63,7 @@ def fill(rows: int, seeds: int, images: int = 20) -> None:
 
 def audit() -> Verification:
     """Verify the study in the current folder."""
-    study = load_study(STUDY_PATH)
+    study = load_study(STUDY_PATH, STAGES)
     recipes = RECIPES | {("pretrain", row): TOLD for row in study.encoders}
     return verify(study, STUDY_PATH, RESULTS, PUBLISHED, recipes)
 

@@ -15,6 +15,7 @@ from folk.evidence.audit.seal import write_seal
 from folk.evidence.core.errors import InputError
 from folk.evidence.record.adopted import read_adopted
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 from tests.audit.hand_made import do
 from tests.faults.table import fault
 
@@ -26,7 +27,7 @@ PREDICTIONS = RESULTS / "finetune/folk-s0/full/predictions.parquet"
 @pytest.fixture
 def pulled(finished):
     """The study as a pull leaves it: no work folder, times in any order."""
-    write_seal(load_study(Path("config/demo.yaml")), Path("config/demo.yaml"), RESULTS)
+    write_seal(load_study(Path("config/demo.yaml"), STAGES), Path("config/demo.yaml"), RESULTS)
     for path in sorted((RESULTS / "work").rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     for number, path in enumerate(sorted(RESULTS.rglob("*"))):

@@ -12,13 +12,14 @@ from folk.evidence.audit.seal import write_seal
 from folk.evidence.core.canonical import sha256_of_json
 from folk.evidence.record.schema import record_id
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 from tests.audit.conftest import RESULTS, finetune
 
 FULL, SEAL = "main/mfm/full", RESULTS / "seal.json"
 
 
 def seal():
-    return write_seal(load_study(Path("config/toy.yaml")), Path("config/toy.yaml"), RESULTS)
+    return write_seal(load_study(Path("config/toy.yaml"), STAGES), Path("config/toy.yaml"), RESULTS)
 
 
 def test_a_claim_is_the_explanation_with_schema_chain_and_seal(toy):

@@ -15,6 +15,7 @@ from folk.evidence.audit.subject import Subject
 from folk.evidence.core.digest import digest_file
 from folk.evidence.record.schema import read_record, record_id
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 from tests.audit.conftest import (
     NUMBERS,
     PUBLISHED,
@@ -54,7 +55,7 @@ def nested(tmp_path, monkeypatch):
 def wrong():
     """What an audit finds wrong with records and cells: place and words."""
     path = Path("config/toy.yaml")
-    subject = Subject(load_study(path), path, RESULTS, PUBLISHED, {})
+    subject = Subject(load_study(path, STAGES), path, RESULTS, PUBLISHED, {})
     findings = [*check_records(subject), *check_cells(subject, set()).findings]
     return [(finding.place, finding.says) for finding in findings if finding.wrong]
 

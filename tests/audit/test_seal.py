@@ -15,6 +15,7 @@ from folk.evidence.audit.signature import check_signature, sign
 from folk.evidence.core.canonical import chain_digest
 from folk.evidence.core.errors import InputError
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 from tests.faults.table import fault
 
 RESULTS = Path("results/demo")
@@ -27,7 +28,7 @@ has_ssh = pytest.mark.skipif(
 
 
 def sealed():
-    return write_seal(load_study(STUDY), STUDY, RESULTS)
+    return write_seal(load_study(STUDY, STAGES), STUDY, RESULTS)
 
 
 def failure():

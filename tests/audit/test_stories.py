@@ -10,11 +10,12 @@ from folk.evidence.results.cells import cells_of, collect_cells
 from folk.evidence.results.evidence import Evidence
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 from tests.audit.conftest import PUBLISHED, RESULTS
 
 
 def stories(reading="small"):
-    study, published = load_study(Path("config/toy.yaml")), load_published(PUBLISHED)
+    study, published = load_study(Path("config/toy.yaml"), STAGES), load_published(PUBLISHED)
     evidence = Evidence(study, RESULTS)
     cells = cells_of(collect_cells(study, RESULTS, published, evidence=evidence))
     return teller(Chain(RESULTS), study, published, Today(), reading)(cells, evidence)

@@ -15,11 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-from folk.evidence.study.study import Evaluation, Study, load_study, run_name
-from folk.models.encoder import create_encoder
-from folk.models.segmenter import Segmenter
-from folk.stages.pretrain import build_method
 from folk.stages.recipes.evaluate import (
     Decoder,
     FinetuneRecipe,
@@ -27,8 +22,14 @@ from folk.stages.recipes.evaluate import (
     RobustnessRecipe,
     SegmentRecipe,
 )
+
+from folk.evidence.study.study import Evaluation, Study, load_study, run_name
+from folk.models.encoder import create_encoder
+from folk.models.segmenter import Segmenter
+from folk.stages.pretrain import PretrainRecipe
 from folk.stages.recipes.named import recipes_of
-from folk.stages.recipes.pretrain import PretrainRecipe
+from folk.stages.table import STAGES
+from folk.stages.tasks.pretrain import build_method
 from folk.training.meter import count_flops
 from tests.bench.measure import Row
 
@@ -62,7 +63,7 @@ def rows() -> list[Row]:
 
 
 def _rows() -> list[Row]:
-    hours = Hours(load_study(STUDY))
+    hours = Hours(load_study(STUDY, STAGES))
     study = hours.study
     found = []
     for name, table in study.tables.items():

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from folk.models.encoder import create_encoder
-from folk.stages.pretrain import build_method, build_parts, pretrain_update
-from folk.stages.recipes import load_recipe
-from folk.stages.recipes.pretrain import PretrainRecipe
+from folk.stages.pretrain import PretrainRecipe
+from folk.stages.table import load_recipe
+from folk.stages.tasks.pretrain import build_method, build_parts, pretrain_update
 from folk.training.distributed import World, open_world
 from tests.bench.measure import Row, in_a_process, in_turns, seconds
 

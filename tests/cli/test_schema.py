@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from folk.cli.app import app
 from folk.cli.schema import schema_of
 from folk.evidence.core.yaml_model import Document
-from folk.stages.recipes import RECIPES
+from folk.stages.table import RECIPES
 
 FOLDER = Path("workflow/schemas")
 FILES = {"study": "study.schema.json"} | {s: f"recipe-{s}.schema.json" for s in RECIPES}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from folk.evidence.core.yaml_model import flattened
-from folk.stages.recipes import load_recipe
+from folk.stages.table import load_recipe
 
 FOLDER = Path("config/recipes")
 

@@ -8,6 +8,7 @@ import pytest
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
 from folk.stages.recipes.named import recipes_of
+from folk.stages.table import STAGES
 
 # FOLK, Table 1: ViT-S/16, ViT-B/16. None is N/A.
 TABLE_1 = {
@@ -90,7 +91,7 @@ def published():
 @pytest.fixture(scope="module")
 def judged():
     """Of the paper study: published id -> row, its evaluations and their epochs, where judged."""
-    study = load_study(PAPER)
+    study = load_study(PAPER, STAGES)
     recipes = dict(recipes_of(study, PAPER))
     found = {}
     for table in study.tables.values():
@@ -229,7 +230,7 @@ def test_rows_of_table_2_are_judged_at_vit_s_and_the_long_one_from_800_epochs(ju
 
 
 def test_every_printed_step_is_a_claim_of_the_paper_study():
-    claimed = {claim.published for claim in load_study(PAPER).claims.values()}
+    claimed = {claim.published for claim in load_study(PAPER, STAGES).claims.values()}
 
     assert claimed >= {id_ for id_, *_ in STEPS}
 
@@ -237,7 +238,7 @@ def test_every_printed_step_is_a_claim_of_the_paper_study():
 def test_every_printed_cell_stands_in_the_paper_study_judged_or_quoted(judged):
     quoted = {
         id_
-        for table in load_study(PAPER).tables.values()
+        for table in load_study(PAPER, STAGES).tables.values()
         for row in table.context.values()
         for id_ in row.cells.values()
     }

@@ -8,8 +8,9 @@ from torch import nn
 
 from folk.models.encoder import create_encoder, create_model
 from folk.stages.optimization import optimizer_and_schedule
-from folk.stages.pretrain import build_method
-from folk.stages.recipes import load_recipe, result_values
+from folk.stages.recipes import result_values
+from folk.stages.table import load_recipe
+from folk.stages.tasks.pretrain import build_method
 from folk.training.optimizer import layer_decay_groups
 from folk.training.schedules import current_rate
 

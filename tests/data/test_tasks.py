@@ -7,9 +7,10 @@ import pytest
 
 from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
-from folk.stages.prepare import run_prepare
-from folk.stages.recipes.prepare import PrepareRecipe, SplitRecipe
-from folk.stages.split import run_split
+from folk.stages.prepare import PrepareRecipe
+from folk.stages.split import SplitRecipe
+from folk.stages.tasks.prepare import run_prepare
+from folk.stages.tasks.split import run_split
 
 ABOUT = {"reproduces": "", "hardware": "", "expected": ""}
 SCENES = {

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from folk.cli.job import parse_settings
 from folk.data.datasets.members import open_archive
 from folk.data.shards import PreparedData
 from folk.data.splits import read_list
@@ -21,6 +20,7 @@ from folk.evidence.audit.chain import Job
 from folk.evidence.audit.seal import Seal, _digest, read_seal
 from folk.evidence.core.canonical import chain_digest
 from folk.evidence.core.errors import InputError
+from folk.evidence.core.yaml_model import parsed_settings
 from folk.evidence.plan.graph import longest_chain, read_graph
 from folk.evidence.record.adopted import read_adopted
 from folk.evidence.record.record import OPEN_NAME, _earlier_starts, _last_step
@@ -35,7 +35,7 @@ from folk.slurm.duration import parse_minutes
 from folk.slurm.ledger import Ledger, Submission, progress_of
 from folk.slurm.queues import read_gpus, read_partitions
 from folk.slurm.site import load_site
-from folk.stages.recipes import load_recipe
+from folk.stages.table import STAGES, load_recipe
 from folk.training.history import History
 from tests.faults.mangled import Bytes, mangled, mangled_json, mangled_yaml
 
@@ -75,7 +75,7 @@ def _text(read: Callable[[str], object]) -> Callable[[bytes, Path], object]:
 
 
 def _study(path: Path) -> object:
-    study = load_study(path)
+    study = load_study(path, STAGES)
     return [list(study.runs()), study.cells(), list(study.entries()), study.unused_stages()]
 
 
@@ -285,7 +285,7 @@ PARSERS = (
     Parser("papers", mangled_yaml(PAPERS), _file("papers.yaml", _papers)),
     Parser("site", mangled_yaml(SITE), _file("cluster.yaml", load_site)),
     Parser(
-        "setting", mangled(b"optim.epochs=[1, 2e-4]"), _text(lambda t: parse_settings([t, "a=1"]))
+        "setting", mangled(b"optim.epochs=[1, 2e-4]"), _text(lambda t: parsed_settings([t, "a=1"]))
     ),
     Parser("record", mangled_json(RECORD), _file("record.json", _record)),
     Parser(

@@ -11,12 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from folk.cli.app import app
-from folk.cli.job import parse_settings
 from folk.evidence.core.errors import InputError
-from folk.evidence.core.yaml_model import Document, parse_value, spelt_value
+from folk.evidence.core.yaml_model import Document, parse_value, parsed_settings, spelt_value
 from folk.evidence.results.published import load_published, numbers_file
 from folk.evidence.study.study import load_study
-from folk.stages.recipes import load_recipe
+from folk.stages.table import STAGES, load_recipe
 from tests.faults.table import fault
 from tests.test_study import STUDY
 
@@ -27,7 +26,7 @@ MFM = RECIPES / "pretrain/demo-mfm.yaml"
 def refused(path: Path) -> list[str]:
     """The lines with which a study file is refused."""
     with pytest.raises(InputError) as caught:
-        load_study(path)
+        load_study(path, STAGES)
     return str(caught.value).splitlines()
 
 
@@ -166,7 +165,7 @@ TEXT = (
 def test_a_title_may_hold_anything_that_can_be_shown(tmp_path):
     path = study_with(tmp_path, "title: A study", f"title: {spelt_value(TEXT)}")
 
-    assert load_study(path).title == TEXT
+    assert load_study(path, STAGES).title == TEXT
 
 
 @fault("Config", "a text with control characters, such as those that steer a terminal",
@@ -218,7 +217,7 @@ def test_a_value_of_another_kind_is_refused_where_it_stands(tmp_path, old, new, 
     [("1e-3", 0.001), ("010", 10), ("0o17", 15), ("no", "no"), ("1_000", 1000), ("12:30", "12:30")],
 )
 def test_a_word_is_what_it_looks_like(word, value):
-    assert parse_settings([f"a.b={word}"]) == {"a.b": value}
+    assert parsed_settings([f"a.b={word}"]) == {"a.b": value}
 
 
 @pytest.mark.parametrize(
@@ -284,7 +283,7 @@ def test_a_study_named_like_another_is_refused(tmp_path, first):
     where = f"{tmp_path}/second.yaml:2: study"
     assert said == f"{where}: duplicate name 'tiny', also in {tmp_path}/{first}; choose another"
     if first == "tiny.yaml":
-        assert load_study(tmp_path / "tiny.yaml").name == "tiny"
+        assert load_study(tmp_path / "tiny.yaml", STAGES).name == "tiny"
 
 
 def published(tmp_path: Path, *changes: tuple[str, str]) -> Path:
@@ -383,7 +382,7 @@ def test_a_wrong_setting_is_refused_by_its_key(tmp_path, setting, line):
 
 def test_a_setting_given_twice_is_refused():
     with pytest.raises(InputError, match=r"--set optim\.lr: duplicate key; remove one"):
-        parse_settings(["optim.lr=1", "optim.epochs=2", "optim.lr=2"])
+        parsed_settings(["optim.lr=1", "optim.epochs=2", "optim.lr=2"])
 
 
 def test_a_finite_number_is_a_finite_number(tmp_path):

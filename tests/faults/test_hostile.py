@@ -36,6 +36,7 @@ from folk.evidence.report import examples
 from folk.evidence.study.study import load_study
 from folk.models.encoder import create_encoder
 from folk.models.external import load_external
+from folk.stages.table import STAGES
 from folk.training.checkpoint import load_checkpoint
 from tests.audit.hand_made import RESULTS, do, finished  # noqa: F401 - a fixture
 from tests.faults.table import fault
@@ -283,9 +284,9 @@ def test_a_record_leads_nowhere(finished, path, monkeypatch):  # noqa: F811
     with pytest.raises(InputError, match=r"record\.json: (lists an output outside|invalid record)"):
         adopt("demo", RESULTS, ["adopt"])
     with pytest.raises(InputError, match=r"record\.json: (lists an output outside|invalid record)"):
-        export_crate(load_study(STUDY), STUDY, Chain(RESULTS), Path("crate"))
+        export_crate(load_study(STUDY, STAGES), STUDY, Chain(RESULTS), Path("crate"))
     with pytest.raises(InputError, match=r"record\.json: (lists an output outside|invalid record)"):
-        write_seal(load_study(STUDY), STUDY, RESULTS)
+        write_seal(load_study(STUDY, STAGES), STUDY, RESULTS)
     assert not [p for p in opened if p.name == "passwd"]
     assert not Path("crate").exists()
     assert not (RESULTS / "adopted.json").exists()
@@ -398,7 +399,7 @@ def test_what_a_link_leads_to_is_neither_touched_nor_given_away(finished, tmp_pa
     adopt("demo", RESULTS, ["adopt"])
     with pytest.raises(InputError, match=r"tables/diary\.md: link to .*, outside of the study"):
         export_crate(
-            load_study(STUDY), STUDY, Chain(RESULTS), Path("crate"),
+            load_study(STUDY, STAGES), STUDY, Chain(RESULTS), Path("crate"),
             products=[RESULTS / "tables/diary.md"],
         )  # fmt: skip
 
@@ -489,7 +490,7 @@ def test_planted_secrets_are_nowhere(finished, monkeypatch, capsys):  # noqa: F8
         (work / "it").write_text("x")
         record.finish({"it": place / "it"}, {}, place / "record.json", {work / "it": place / "it"})
     workflow()
-    export_crate(load_study(STUDY), STUDY, Chain(RESULTS), Path("crate"))
+    export_crate(load_study(STUDY, STAGES), STUDY, Chain(RESULTS), Path("crate"))
     mirror = sync_study(RESULTS, None, "demo")
     assert mirror.error is None
     failed = sync_study(RESULTS, "nowhere" + ADDRESS, "demo")

@@ -10,7 +10,8 @@ import torch
 
 from folk.data.splits import draw_split
 from folk.evidence.core.errors import InputError
-from folk.evidence.results.bootstrap import image_bootstrap, image_scores
+from folk.evidence.results.bootstrap import image_bootstrap
+from folk.evidence.results.evidence import image_scores
 from folk.evidence.results.metrics.classification import ranked, top_k_of_file, write_predictions
 from folk.evidence.results.metrics.knn import knn_class_scores
 from folk.evidence.results.metrics.variants import accuracy_of_variants, write_variants
@@ -18,7 +19,7 @@ from folk.filters.apply import apply_filter
 from folk.filters.com_rcom import ComRComFilter
 from folk.filters.rng import BatchRng
 from folk.methods.losses import WeightMatrix, masked_frequency_loss
-from folk.stages.recipes import load_recipe
+from folk.stages.table import STAGES, load_recipe
 from tests.faults.table import fault
 
 LABELS = np.array([0, 1, 2])
@@ -74,11 +75,12 @@ def test_scores_that_are_none_have_no_order():
 @fault("Numbers", "one image to measure on", "no interval over images")
 def test_one_image_has_no_interval(tmp_path):
     write_predictions(tmp_path / "predictions.parquet", ["a"], LABELS[:1], LOGITS[:1])
-    one = image_scores(tmp_path, "top1_last")
+    one = image_scores(STAGES["finetune"], tmp_path, "top1_last")
 
     assert image_bootstrap([[one]], "mean") is None
     write_predictions(tmp_path / "predictions.parquet", ["a", "b"], LABELS[:2], LOGITS[:2])
-    assert image_bootstrap([[image_scores(tmp_path, "top1_last")]], "mean") is not None
+    two = image_scores(STAGES["finetune"], tmp_path, "top1_last")
+    assert image_bootstrap([[two]], "mean") is not None
 
 
 @fault(

@@ -62,7 +62,7 @@ def test_too_little_memory_is_told_in_one_line(
         take()
         return {}
 
-    monkeypatch.setattr("folk.stages.prepare.run_prepare", greedy)
+    monkeypatch.setattr("folk.stages.tasks.prepare.run_prepare", greedy)
     status = call(prepare(tmp_path / "out"), monkeypatch)
 
     said = capfd.readouterr().err

@@ -409,7 +409,7 @@ FILTERS: dict[str, type[FrequencyFilter]] = {
 USE = """
 from pathlib import Path
 from typing import get_args
-from folk.stages.recipes import load_recipe
+from folk.stages.table import load_recipe
 from folk.evidence.core.errors import InputError
 def load(**keys):
     values = {"method.filter": {"kind": "stripes", **keys}}

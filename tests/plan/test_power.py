@@ -17,6 +17,7 @@ from folk.evidence.results.metrics.intervals import difference_interval, mean, s
 from folk.evidence.results.published import KINDS, load_published, papers_file
 from folk.evidence.results.verdicts import Step, order_verdict, verdict
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 from tests.published import write_published
 
 TRIALS = 40_000
@@ -152,7 +153,7 @@ def asked_of_toy(tmp_path):
     published = load_published(write_published(tmp_path / "published", NUMBERS))
     assert published.seed_deviation["full-labels"].deviation == 0.1
     deviations = Deviations({"full-labels": 0.1, "few-labels": 0.4}, 0.5)
-    return questions(load_study(tmp_path / "toy.yaml"), published, deviations)
+    return questions(load_study(tmp_path / "toy.yaml", STAGES), published, deviations)
 
 
 def test_fine_tunings_and_settings_lessen_the_part_of_the_variance_that_is_theirs(tmp_path):
@@ -205,7 +206,7 @@ def test_the_paper_study_says_what_it_can_find_out_without_torch(tmp_path):
     assert set(order["seeds"]) == {"mfm-vitb", "mfm-com-vitb", "folk-vitb"}
     hours = order["gpu_hours_needed"]
     assert set(hours["from"]) == {"upper bound"}
-    asked = load_study(Path("config/paper.yaml")).resources
+    asked = load_study(Path("config/paper.yaml"), STAGES).resources
     again = order["finetune_seeds"]["folk-vitb"]
     each = [asked[stage].gpu * asked[stage].runtime / 60 for stage in ("pretrain", "finetune")]
     assert hours["value"] == pytest.approx(order["seeds_needed"] * 3 * (each[0] + again * each[1]))

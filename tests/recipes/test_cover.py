@@ -8,6 +8,7 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.study.study import load_study
 from folk.stages.recipes.cover import smallest_cover
 from folk.stages.recipes.named import recipes_of
+from folk.stages.table import STAGES
 
 CONFIG = Path("config")
 PATH = CONFIG / "small.yaml"  # where the recipes of this study stand
@@ -47,7 +48,7 @@ evaluations:
 def small(tmp_path):
     path = tmp_path / "small.yaml"
     path.write_text(SMALL)
-    return load_study(path)
+    return load_study(path, STAGES)
 
 
 def test_a_row_that_only_changes_values_is_left_out_and_another_encoder_is_not(small):
@@ -80,7 +81,7 @@ def test_named_rows_are_kept_and_no_others(small):
 
 
 def test_every_recipe_of_the_paper_study_is_used_by_what_is_kept_of_it():
-    study = load_study(CONFIG / "paper.yaml")
+    study = load_study(CONFIG / "paper.yaml", STAGES)
 
     cover = smallest_cover(study, recipes_of(study, CONFIG / "paper.yaml"))
 

@@ -10,12 +10,13 @@ from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
 from folk.stages.recipes import result_values
 from folk.stages.recipes.named import recipe_of
+from folk.stages.table import STAGES
 
 CONFIG = Path("config")
 PATH = CONFIG / "demo-full.yaml"
 RECIPES = CONFIG / "recipes"
-STUDY = load_study(PATH)
-DEMO = load_study(CONFIG / "demo.yaml")
+STUDY = load_study(PATH, STAGES)
+DEMO = load_study(CONFIG / "demo.yaml", STAGES)
 ROWS = {name: recipe_of(RECIPES, "pretrain", row) for name, row in STUDY.encoders.items()}
 METRICS = {
     "probe": {"linear_top1_last", "knn_top1_k20"},

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from folk.evidence.core.yaml_model import Document, flattened
-from folk.stages.recipes import load_recipe, result_values
+from folk.stages.recipes import result_values
+from folk.stages.table import load_recipe
 
 FOLDER = Path("config/recipes")
 PROSE = ("base", "about", "source", "assume", "runtime")

@@ -6,8 +6,8 @@ import pytest
 
 from folk.evidence.core.errors import InputError
 from folk.evidence.study.study import DataEntry, load_study
-from folk.stages.recipes import load_recipe
 from folk.stages.recipes.provide import archive_problems, missing_files
+from folk.stages.table import STAGES, load_recipe
 
 FOLDER = Path("config/recipes")
 IMAGENET = {"train": "a/train.tar", "val": "a/val.tar", "devkit": "a/kit.tar.gz"}
@@ -84,7 +84,7 @@ encoders:
   a: {{label: A, recipe: a, data: imagenet, seeds: [0]}}
 """
     (tmp_path / "x.yaml").write_text(text)
-    study = load_study(tmp_path / "x.yaml")
+    study = load_study(tmp_path / "x.yaml", STAGES)
     recipes = {("prepare", n): recipe(e.recipe) for n, e in study.data.items()}
     recipes["split", "few"] = load_recipe("split", FOLDER / "split/ten-percent.yaml")
 
@@ -107,7 +107,7 @@ def test_missing_weights_are_listed_once_with_the_rows_that_take_them(tmp_path):
     text = "study: x\ntitle: A study\nscale: demo\ndata:\n  d: {recipe: demo}\nencoders:\n"
     text += "".join(f"  {r}: {{label: L, recipe: r, data: d, seeds: [0]}}\n" for r in paths)
     (tmp_path / "x.yaml").write_text(text)
-    study = load_study(tmp_path / "x.yaml")
+    study = load_study(tmp_path / "x.yaml", STAGES)
     scratch = FOLDER / "pretrain/demo-scratch.yaml"
     recipes = {
         ("pretrain", row): load_recipe(

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from folk.evidence.core.errors import InputError
-from folk.stages.recipes import RECIPES, load_recipe, recipe_digest, result_values
+from folk.stages.recipes import recipe_digest, result_values
+from folk.stages.table import RECIPES, load_recipe
 from tests.faults.table import fault
 
 FOLDER = Path("config/recipes")

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from folk.evidence.core.yaml_model import flattened
-from folk.stages.recipes import load_recipe, result_values
-from folk.stages.recipes.smoke import cuts, laid_over, metric_left
+from folk.stages.recipes import result_values
+from folk.stages.recipes.smoke import laid_over, metric_left
+from folk.stages.table import load_recipe
 
 FOLDER = Path("config/recipes")
 LENGTHS = {
@@ -27,7 +28,7 @@ RECIPES = [(stage, path) for stage in LENGTHS for path in sorted((FOLDER / stage
 @pytest.mark.parametrize(("stage", "path"), RECIPES, ids=[f"{s}/{p.stem}" for s, p in RECIPES])
 def test_nothing_but_lengths_and_batches_of_a_recipe_changes(stage, path):
     whole = load_recipe(stage, path)
-    cut = load_recipe(stage, path, cuts(whole))
+    cut = load_recipe(stage, path, whole.cuts())
     before, after = flattened(result_values(whole)), flattened(result_values(cut))
 
     changed = {key for key in before if before[key] != after[key]}
@@ -48,7 +49,7 @@ def test_somebody_elses_weights_are_not_needed():
     path, own = FOLDER / "pretrain/scratch-vit-base.yaml", {"encoder.checkpoint": weights}
     external = load_recipe("pretrain", path, own)
 
-    short = load_recipe("pretrain", path, laid_over(own, cuts(external)))
+    short = load_recipe("pretrain", path, laid_over(own, external.cuts()))
 
     assert short.encoder.checkpoint is None
     assert short.method is None

@@ -9,6 +9,7 @@ import pytest
 from folk.evidence.adapters.dvc_stage import VersioningReport, commit_to_dvc, md5_problems
 from folk.evidence.core.errors import InputError
 from folk.evidence.record.staleness import stale_results
+from folk.stages.table import STAGES
 from tests.faults.parsers import RECORD
 
 RESULTS = Path("results/demo")
@@ -62,7 +63,7 @@ def test_where_dvc_is_not_to_keep_bytes_a_line_says_why(
         else:
             Path(name).mkdir()
 
-    report = commit_to_dvc(Path(), "demo")
+    report = commit_to_dvc(Path(), "demo", STAGES)
 
     assert (report.status, report.line.replace("DVC: .dvc", "DVC: ./.dvc")) == (status, line)
     assert (report.compared, report.problems) == (0, [])
@@ -119,7 +120,7 @@ def test_what_dvc_says_of_a_commit_that_failed_is_told_in_one_line(answered, say
     answered(1, says)
 
     with pytest.raises(InputError) as refused:
-        commit_to_dvc(Path(), "demo")
+        commit_to_dvc(Path(), "demo", STAGES)
 
     assert str(refused.value) == f"DVC: `dvc commit` of results/demo failed: {reason}"
 
@@ -127,7 +128,7 @@ def test_what_dvc_says_of_a_commit_that_failed_is_told_in_one_line(answered, say
 def test_a_commit_says_how_many_files_agree(answered, capsys):
     answered(0, "", (3, []))
 
-    report = commit_to_dvc(Path(), "demo")
+    report = commit_to_dvc(Path(), "demo", STAGES)
 
     line = "DVC: 3 recorded files kept in dvc.lock, same md5 as the records"
     assert report == VersioningReport("committed", line, 3, [])
@@ -139,7 +140,7 @@ def test_five_files_that_do_not_agree_are_all_shown(answered, capsys):
     answered(0, "", (3, lines))
 
     with pytest.raises(InputError) as refused:
-        commit_to_dvc(Path(), "demo")
+        commit_to_dvc(Path(), "demo", STAGES)
 
     assert str(refused.value).splitlines() == lines
     assert capsys.readouterr().err == "DVC: 5 of 8 recorded files differ\n"
@@ -150,7 +151,7 @@ def test_of_many_files_that_do_not_agree_the_first_five_are_shown(answered):
     answered(0, "", (2, lines))
 
     with pytest.raises(InputError) as refused:
-        commit_to_dvc(Path(), "demo", unused_stages=["segment"])
+        commit_to_dvc(Path(), "demo", STAGES, unused_stages=["segment"])
 
     assert str(refused.value).splitlines() == [*lines[:5], "... and 2 more"]
     assert (RESULTS / "segment").is_dir()

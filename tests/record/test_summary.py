@@ -3,6 +3,7 @@
 import json
 
 from folk.evidence.adapters.dvc_stage import NOT_MEASURED, write_metrics_summary
+from folk.stages.table import STAGES
 
 
 def test_a_run_has_one_file_with_the_numbers_of_its_training_and_evaluations(tmp_path):
@@ -23,7 +24,7 @@ def test_a_run_has_one_file_with_the_numbers_of_its_training_and_evaluations(tmp
     (results / "metrics").mkdir()
     (results / "metrics/gone-s0.json").write_text("{}")
 
-    written = write_metrics_summary(results)
+    written = write_metrics_summary(results, STAGES)
 
     assert sorted(path.name for path in written) == ["folk-s0.json", "folk-s1.json"]
     assert {path.name: json.loads(path.read_text()) for path in results.glob("metrics/*")} == {
@@ -33,5 +34,5 @@ def test_a_run_has_one_file_with_the_numbers_of_its_training_and_evaluations(tmp
 
 
 def test_a_study_without_results_has_no_summary(tmp_path):
-    assert write_metrics_summary(tmp_path / "results/demo") == []
+    assert write_metrics_summary(tmp_path / "results/demo", STAGES) == []
     assert list((tmp_path / "results/demo/metrics").iterdir()) == []

@@ -11,6 +11,7 @@ import yaml
 
 from folk.evidence.adapters.dvc_stage import commit_to_dvc, write_metrics_summary
 from folk.evidence.core.errors import InputError
+from folk.stages.table import STAGES
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +74,7 @@ def study(here, job, monkeypatch):
 def test_a_sealed_study_leaves_nothing_to_do_and_only_the_lock_to_commit(study):
     times = {path: path.stat().st_mtime_ns for path in (study / "results").rglob("*")}
 
-    report = commit_to_dvc(study, "demo")
+    report = commit_to_dvc(study, "demo", STAGES)
 
     assert (report.status, report.compared, report.problems) == ("committed", 1, [])
     assert git("status", "--porcelain").split() == ["??", "dvc.lock"]
@@ -89,7 +90,7 @@ def test_a_sealed_study_leaves_nothing_to_do_and_only_the_lock_to_commit(study):
 
 def test_a_clone_with_the_lock_pulls_the_bytes_back(study, tmp_path_factory, monkeypatch):
     away = tmp_path_factory.mktemp("away")
-    commit_to_dvc(study, "demo")
+    commit_to_dvc(study, "demo", STAGES)
     git("add", "dvc.lock")
     git("commit", "-qm", "sealed")
     dvc("remote", "add", "--local", "--default", "store", str(away / "store"))
@@ -110,7 +111,7 @@ def test_a_file_that_changed_after_its_job_is_named(study):
     (study / DATA / "dataset.json").write_text('{"format": 2}')
 
     with pytest.raises(InputError, match=r"scenes/dataset\.json: expected md5 .*, DVC has"):
-        commit_to_dvc(study, "demo")
+        commit_to_dvc(study, "demo", STAGES)
 
 
 def test_a_recorded_file_that_no_output_holds_is_named(study, job):
@@ -122,7 +123,7 @@ def test_a_recorded_file_that_no_output_holds_is_named(study, job):
         )
 
     with pytest.raises(InputError, match=r"elsewhere/folk-s0/c/p: recorded, but in no output"):
-        commit_to_dvc(study, "demo")
+        commit_to_dvc(study, "demo", STAGES)
 
 
 def test_stages_that_a_study_has_nothing_of_are_empty_folders(study):
@@ -130,8 +131,8 @@ def test_stages_that_a_study_has_nothing_of_are_empty_folders(study):
         shutil.rmtree(study / "results/demo" / stage)
 
     with pytest.raises(InputError, match=r"failed: ERROR: .*does not exist"):
-        commit_to_dvc(study, "demo", ["cost"])
-    report = commit_to_dvc(study, "demo", ["cost", "robustness"])
+        commit_to_dvc(study, "demo", STAGES, ["cost"])
+    report = commit_to_dvc(study, "demo", STAGES, ["cost", "robustness"])
 
     assert (report.status, report.problems) == ("committed", [])
     assert list((study / "results/demo/cost").iterdir()) == []
@@ -142,7 +143,7 @@ def test_a_missing_result_is_reported_in_the_words_of_dvc(study):
     (study / "results/demo/report.html").unlink()
 
     with pytest.raises(InputError, match=r"failed: ERROR: .*report\.html' does not exist"):
-        commit_to_dvc(study, "demo")
+        commit_to_dvc(study, "demo", STAGES)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_where_dvc_cannot_or_need_not_keep_bytes_one_line_says_so(study, capsys,
     try:
         spoil(study)
 
-        report = commit_to_dvc(study, "demo")
+        report = commit_to_dvc(study, "demo", STAGES)
     finally:
         os.environ.pop("DVC_STAGE", None)
 
@@ -172,7 +173,7 @@ def test_the_summary_of_a_run_that_is_gone_is_removed(study):
     stale.parent.mkdir()
     stale.write_text("{}")
 
-    written = write_metrics_summary(study / "results/demo")
+    written = write_metrics_summary(study / "results/demo", STAGES)
 
     assert [path.name for path in written] == ["folk-s0.json"]
     assert not stale.exists()

@@ -19,6 +19,7 @@ from PIL import Image
 
 from folk.evidence.report.render import render_report
 from folk.evidence.study.study import Study, load_study
+from folk.stages.table import STAGES
 
 CLASSES = ["zero", "one", "two", "three", "four"]
 SEEDS = (0, 1)
@@ -159,7 +160,7 @@ def build(
     for record in (folder / "results" / "toy").glob("**/record.json"):
         made = json.loads(record.read_text()) | {"study": "toy", "scale": scale}
         record.write_text(json.dumps(made))
-    return Tree(load_study(path), path, folder / "results" / "toy", PUBLISHED)
+    return Tree(load_study(path, STAGES), path, folder / "results" / "toy", PUBLISHED)
 
 
 @pytest.fixture

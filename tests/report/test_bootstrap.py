@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from folk.evidence.results.bootstrap import ImageScores, image_bootstrap, image_scores
+from folk.evidence.results.bootstrap import image_bootstrap
+from folk.evidence.results.evidence import image_scores
 from folk.evidence.results.metrics.classification import write_predictions
+from folk.evidence.results.metrics.image_scores import ImageScores
 from folk.evidence.results.metrics.intervals import seed_interval
 from folk.evidence.results.metrics.segmentation import write_confusions
 from folk.evidence.results.metrics.variants import write_variants
+from folk.stages.table import STAGES
 
 
 def scores(right, names="same"):
@@ -111,7 +114,7 @@ def test_images_are_told_by_their_names_and_not_by_their_order(tmp_path):
     write_predictions(
         tmp_path / "predictions.parquet", ["a", "b", "c"], np.array([0, 1, 0]), logits
     )
-    found = image_scores(tmp_path, "top1_last")
+    found = image_scores(STAGES["finetune"], tmp_path, "top1_last")
     (tmp_path / "predictions.parquet").unlink()
     order = [2, 0, 1]
     write_predictions(
@@ -121,7 +124,7 @@ def test_images_are_told_by_their_names_and_not_by_their_order(tmp_path):
         logits[order],
     )
 
-    again = image_scores(tmp_path, "top1_last")
+    again = image_scores(STAGES["finetune"], tmp_path, "top1_last")
 
     assert found.terms[:, 0].tolist() == again.terms[:, 0].tolist() == [1, 1, 0]
     assert found.names == again.names
@@ -131,7 +134,7 @@ def test_scores_of_a_segmentation_come_from_class_counts(tmp_path):
     confusions = np.array([[[3, 1], [0, 4]], [[2, 0], [2, 2]]])
     write_confusions(tmp_path / "predictions.parquet", ["a", "b"], confusions)
 
-    found = {m: image_scores(tmp_path, m) for m in ("miou", "macc", "aacc")}
+    found = {m: image_scores(STAGES["segment"], tmp_path, m) for m in ("miou", "macc", "aacc")}
 
     means = {m: s.value(s.terms.mean(axis=0, keepdims=True))[0] for m, s in found.items()}
     # True 0: 5 of 6 right; true 1: 6 of 8; unions 8 and 9.
@@ -150,12 +153,12 @@ def test_shots_are_averaged_over_their_splits_and_sets_stand_alone(tmp_path):
             for variant, logits in variants.items():
                 stored.add(variant, ["x"], np.array([0]), logits)
 
-    assert image_scores(tmp_path, "kshot_top1_1").terms.tolist() == [[0.5]]
-    assert image_scores(tmp_path, "kshot_top1_10").terms.tolist() == [[0.0]]
-    assert image_scores(tmp_path, "top1_clean").terms.tolist() == [[1.0]]
-    assert image_scores(tmp_path, "top1_imagenet-a").terms.tolist() == [[0.0]]
+    assert image_scores(STAGES["probe"], tmp_path, "kshot_top1_1").terms.tolist() == [[0.5]]
+    assert image_scores(STAGES["probe"], tmp_path, "kshot_top1_10").terms.tolist() == [[0.0]]
+    assert image_scores(STAGES["robustness"], tmp_path, "top1_clean").terms.tolist() == [[1.0]]
+    assert image_scores(STAGES["robustness"], tmp_path, "top1_imagenet-a").terms.tolist() == [[0.0]]
 
 
 @pytest.mark.parametrize("metric", ["top1_best", "images_per_second", "mce_imagenet-c", "num_val"])
 def test_what_no_file_tells_image_by_image_has_no_bootstrap(tmp_path, metric):
-    assert image_scores(tmp_path, metric) is None
+    assert [image_scores(stage, tmp_path, metric) for stage in STAGES.values()] == [None] * 9

@@ -9,6 +9,7 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.results.cells import cells_of, collect_cells, read_cells, write_cells
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 
 
 def collected(tree, **options):
@@ -186,7 +187,7 @@ def test_a_best_epoch_is_not_judged_by_a_published_last_one(make_tree):
     tree = make_tree(scale="paper")
     text = tree.study_path.read_text()
     tree.study_path.write_text(text.replace("folk-t1-mfm-300-vitb", "mfm-readme-mfm-vitb"))
-    study = load_study(tree.study_path)
+    study = load_study(tree.study_path, STAGES)
 
     table = collect_cells(study, tree.results, load_published(tree.published))
 
@@ -213,7 +214,7 @@ def test_a_quoted_row_is_cells_without_a_number_of_ours(tree):
         "    context:\n      ibot: {label: iBOT, cells: {top1: folk-t1-ibot-1600-vitb}}\n  few:\n"
     )
     tree.study_path.write_text(text.replace("  few:\n    title", quoted + "    title"))
-    study = load_study(tree.study_path)
+    study = load_study(tree.study_path, STAGES)
 
     table = collect_cells(study, tree.results, load_published(tree.published), strict=True)
 
@@ -237,7 +238,7 @@ def test_a_quoted_row_is_cells_without_a_number_of_ours(tree):
 )
 def test_what_cannot_be_compared_is_refused(tree, old, new, complaint):
     tree.study_path.write_text(tree.study_path.read_text().replace(old, new))
-    study = load_study(tree.study_path)
+    study = load_study(tree.study_path, STAGES)
 
     with pytest.raises(InputError, match=complaint):
         collect_cells(study, tree.results, load_published(tree.published))
@@ -246,7 +247,7 @@ def test_what_cannot_be_compared_is_refused(tree, old, new, complaint):
 def test_a_number_that_nobody_has_seen_gets_no_verdict(tree):
     text = tree.study_path.read_text()
     tree.study_path.write_text(text.replace("folk-t2-mfm-300-2e-4-0", "folk-t4-mfm-r50"))
-    study = load_study(tree.study_path)
+    study = load_study(tree.study_path, STAGES)
 
     table = collect_cells(study, tree.results, load_published(tree.published))
 
@@ -283,7 +284,7 @@ def test_no_published_number_stands_beside_what_belongs_to_one_machine(tree):
     column = "percent: false}\n"
     published = "    published: {folk/speed: folk-t1-folk-300-vitb}\n"
     tree.study_path.write_text(text.replace(column, column + published))
-    study = load_study(tree.study_path)
+    study = load_study(tree.study_path, STAGES)
 
     with pytest.raises(InputError, match="images_per_second depends on the machine"):
         collect_cells(study, tree.results, load_published(tree.published))

@@ -10,6 +10,7 @@ from folk.evidence.results.cells import cells_of, collect_cells
 from folk.evidence.results.evidence import Evidence
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 
 SECONDS = {"scratch": 0.0, "mfm": 600.0, "mfm-com": 660.0, "folk": 1200.0}
 COST = """  cost: {stage: cost, recipe: cost, data: scenes, encoders: [mfm, folk]}
@@ -38,7 +39,7 @@ def edit(path, **values):
 
 
 def drawn(tree):
-    study = load_study(tree.study_path)
+    study = load_study(tree.study_path, STAGES)
     cells = cells_of(collect_cells(study, tree.results, load_published(tree.published)))
     (found,) = draw_cost(Evidence(study, tree.results), cells)
     return found

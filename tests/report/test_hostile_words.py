@@ -7,6 +7,7 @@ import pytest
 
 from folk.evidence.report.render import render_report
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 from tests.faults.table import fault
 
 HTML = "<script>alert(1)</script><img src=x onerror=alert(1)>"
@@ -38,7 +39,7 @@ def hostile(make_tree):
     error = {"type": EVIL, "message": EVIL}
     said = {"id": EVIL, "outcome": EVIL, "error": error, "started": EVIL}
     (failed / "record-2026.failed.json").write_text(json.dumps(said))
-    study = load_study(tree.study_path)
+    study = load_study(tree.study_path, STAGES)
     render_report(study, tree.study_path, tree.results, tree.published)
     return tree
 

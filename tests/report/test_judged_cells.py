@@ -10,6 +10,7 @@ from folk.evidence.results.claims import SCHEMA as CLAIMS_SCHEMA
 from folk.evidence.results.claims import judge_claims, read_claims, write_claims
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 from tests.published import write_published
 
 STUDY = """
@@ -58,7 +59,7 @@ statements:
 def judge(tmp_path):
     """Judge the claims, given seeds by cell."""
     (tmp_path / "toy.yaml").write_text(STUDY)
-    study = load_study(tmp_path / "toy.yaml")
+    study = load_study(tmp_path / "toy.yaml", STAGES)
     published = load_published(write_published(tmp_path / "published", PUBLISHED))
 
     def judged(**seeds):

@@ -10,6 +10,7 @@ from folk.evidence.report.tables import render_latex, table_views
 from folk.evidence.results.cells import cells_of, collect_cells
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 from tests.faults.table import fault
 
 TABLES = ("finetune", "few", "frozen")
@@ -17,7 +18,7 @@ ESCAPED = re.compile(r"\\[\\&%$#_{}]")
 
 
 def texts(tree):
-    study, published = load_study(tree.study_path), load_published(tree.published)
+    study, published = load_study(tree.study_path, STAGES), load_published(tree.published)
     cells = cells_of(collect_cells(study, tree.results, published))
     return {v.name: render_latex(v) for v in table_views(study, cells, published)}, cells
 

@@ -12,6 +12,7 @@ from folk.evidence.results.claims import judge_claims
 from folk.evidence.results.metrics.intervals import difference_interval, seed_interval
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 from tests.report.conftest import FEW, SEEDS
 
 AGAIN = (0, 1, 7)
@@ -30,7 +31,7 @@ def nested(tree):
         for seed in AGAIN:
             shutil.copytree(folder, folder.with_name(f"{folder.name}-f{seed}"))
         shutil.rmtree(folder)
-    return dataclasses.replace(tree, study=load_study(tree.study_path))
+    return dataclasses.replace(tree, study=load_study(tree.study_path, STAGES))
 
 
 def collected(tree):
@@ -142,4 +143,4 @@ def test_evaluations_with_other_seeds_cannot_share_a_column(nested):
     nested.study_path.write_text(text.replace("few-b: {seeds: [0, 1, 7]", "few-b: {seeds: [0, 1]"))
 
     with pytest.raises(InputError, match=r"few-a has \[0, 1, 7\]; few-b has \[0, 1\]"):
-        load_study(nested.study_path)
+        load_study(nested.study_path, STAGES)

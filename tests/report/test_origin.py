@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 
 
 def edit(record, **values):
@@ -87,7 +88,7 @@ def test_a_smoke_run_says_so_at_its_head_and_is_never_compared(make_tree):
     tree = make_tree(scale="smoke")
     found = cells(tree)
 
-    assert load_study(tree.study_path).scale == "smoke"
+    assert load_study(tree.study_path, STAGES).scale == "smoke"
     assert found.loc["finetune/mfm/top1", "value"] > 0.0
     assert set(found["verdict"].dropna()) == {"not comparable (scale)"}
     assert "This is a smoke run" in tree.page.split("</header>")[0]

@@ -17,6 +17,7 @@ from folk.evidence.report.render import render_report
 from folk.evidence.results.cells import read_cells
 from folk.evidence.results.claims import read_claims
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 from tests.faults.table import fault
 
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
@@ -145,7 +146,7 @@ def test_claims_stand_in_a_markdown_table_whose_rows_are_whole(untouched):
 def test_a_study_without_claims_says_so(tree):
     text = tree.study_path.read_text()
     tree.study_path.write_text(text[: text.index("claims:")])
-    study = load_study(tree.study_path)
+    study = load_study(tree.study_path, STAGES)
 
     render_report(study, tree.study_path, tree.results, tree.published)
 
@@ -160,7 +161,7 @@ def test_a_quoted_row_stands_in_every_form_without_a_verdict(tree):
         '    context:\n      ibot: {label: "i|BOT & Co", cells: {top1: folk-t1-ibot-1600-vitb}}\n'
     )
     tree.study_path.write_text(text.replace("  few:\n    title", f"{quoted}  few:\n    title"))
-    study = load_study(tree.study_path)
+    study = load_study(tree.study_path, STAGES)
 
     render_report(study, tree.study_path, tree.results, tree.published)
 

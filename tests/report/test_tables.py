@@ -14,6 +14,7 @@ from folk.evidence.report.tables import render_csv, render_latex, render_markdow
 from folk.evidence.results.cells import cells_of, collect_cells
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 from tests.faults.table import fault
 
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
@@ -168,7 +169,7 @@ def test_a_table_says_which_columns_are_better_low(tree):
     assert rated != text
     tree.study_path.write_text(rated)
 
-    dataclasses.replace(tree, study=load_study(tree.study_path)).render()
+    dataclasses.replace(tree, study=load_study(tree.study_path, STAGES)).render()
     tables = {path.name: path.read_text() for path in tree.results.glob("tables/*.[mt]*")}
 
     assert "Lower is better: images/s." in tables["frozen.md"]

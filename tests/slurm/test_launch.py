@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from folk.evidence.core.errors import InputError
-from folk.evidence.study.study import Resources
+from folk.evidence.study.stage import Resources
 from folk.slurm.geometry import Geometry
 from folk.slurm.launch import in_step, outside, port
 

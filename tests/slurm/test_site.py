@@ -13,6 +13,7 @@ from folk.slurm.check import site_problems
 from folk.slurm.duration import parse_minutes, spell_minutes
 from folk.slurm.queues import ask_slurm, read_gpus, sbatch_options
 from folk.slurm.site import EXAMPLE, load_site
+from folk.stages.table import STAGES
 from tests.slurm.driver import run_driver
 from tests.slurm.fake_slurm import ENFORCED, NO_ACCOUNTING, SINFO, FakeSlurm
 from tests.slurm.lab import Lab
@@ -223,7 +224,7 @@ def test_gpus_are_read_as_sinfo_writes_them(gres, gpus):
 
 def test_the_example_is_a_site_file_and_fits_the_paper_study():
     file = load_site(EXAMPLE)
-    study = load_study(Path("config/paper.yaml"))
+    study = load_study(Path("config/paper.yaml"), STAGES)
     asks = {stage: ask_of(study, stage) for stage in submitted_stages(study)}
 
     assert file.site.resources(asks["pretrain"]) == {

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from folk.evidence.core.errors import InputError
-from folk.stages.cost import cost
-from folk.stages.recipes import load_recipe
+from folk.stages.table import load_recipe
+from folk.stages.tasks.cost import cost
 from folk.training.distributed import World
 
 RECIPES = Path("config/recipes")

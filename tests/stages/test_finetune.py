@@ -8,8 +8,8 @@ import torch
 
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.classification import top_k_of_file
-from folk.stages.finetune import _loss, finetune
-from folk.stages.recipes import load_recipe
+from folk.stages.table import load_recipe
+from folk.stages.tasks.finetune import _loss, finetune
 from folk.training.distributed import World
 
 # RSB's recipe, at the size of the scenes.

@@ -15,13 +15,14 @@ from folk.data.datasets.ade20k import ade20k
 from folk.data.datasets.store import store
 from folk.data.prepare import prepare_image_folder
 from folk.evidence.core.errors import InputError
-from folk.evidence.results.bootstrap import image_bootstrap, image_scores
+from folk.evidence.results.bootstrap import image_bootstrap
+from folk.evidence.results.evidence import image_scores
 from folk.evidence.results.metrics.segmentation import read_confusions
-from folk.stages.finetune import finetune
-from folk.stages.pretrain import pretrain
-from folk.stages.probe import probe
-from folk.stages.recipes import load_recipe
-from folk.stages.segment import segment
+from folk.stages.table import STAGES, load_recipe
+from folk.stages.tasks.finetune import finetune
+from folk.stages.tasks.pretrain import pretrain
+from folk.stages.tasks.probe import probe
+from folk.stages.tasks.segment import segment
 from folk.training.distributed import World
 from folk.training.loop import NonFiniteLossError
 from tests.faults.table import fault
@@ -117,7 +118,7 @@ def test_a_line_that_blows_up_is_refused(vit, few_scenes, tmp_path):
 )
 def test_a_segmenter_that_says_nan_is_not_measured(vit, annotated, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "folk.stages.segment.sliding_logits",
+        "folk.stages.tasks.segment.sliding_logits",
         lambda _model, images, *_: torch.full((len(images), 150, 32, 48), torch.nan),
     )
     with pytest.raises(InputError, match=r"non-finite scores of validation images \[0\]"):
@@ -245,7 +246,7 @@ def test_annotations_that_ignore_all_pixels_count_for_nothing(vit, annotated, tm
         0,
         384,
     ]
-    scores = image_scores(tmp_path / "work", "miou")
+    scores = image_scores(STAGES["segment"], tmp_path / "work", "miou")
     assert scores is not None
     assert len(scores.terms) == 1
     assert image_bootstrap([[scores]], "mean") is None  # one image never scatters

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from folk.data.prepare import prepare_scenes
 from folk.models.encoder import create_encoder, load_encoder
-from folk.stages.pretrain import pretrain
-from folk.stages.recipes import load_recipe
+from folk.stages.table import load_recipe
+from folk.stages.tasks.pretrain import pretrain
 from folk.training.distributed import World
 from folk.training.history import read_history
 from folk.training.randomness import seed_all

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from folk.evidence.results.evidence import recompute
-from folk.stages.probe import probe
-from folk.stages.recipes import load_recipe
+from folk.stages.table import load_recipe
+from folk.stages.tasks.probe import probe
 from folk.training.distributed import World
 from folk.training.loop import StoppedError
 

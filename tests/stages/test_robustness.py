@@ -15,8 +15,8 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.corruption import SEVERITIES
 from folk.models.classifier import create_classifier, save_classifier
 from folk.models.encoder import read_encoder_info
-from folk.stages.recipes import load_recipe
-from folk.stages.robustness import robustness
+from folk.stages.table import load_recipe
+from folk.stages.tasks.robustness import robustness
 from folk.training.distributed import World
 
 CLASSES = ["ant", "bee", "cat", "dog"]

@@ -86,7 +86,7 @@ def test_a_large_file_is_named_by_its_digest(finished_copy):
         from folk.evidence.study.study import load_study
         crate.LARGEST = 100_000
         file, records = Path("config/tiny.yaml"), chain.Chain(Path("results/tiny"))
-        crate.export_crate(load_study(file), file, records, Path("crate"))
+        crate.export_crate(load_study(file, STAGES), file, records, Path("crate"))
     """
     done = finished_copy.run("-c", code)
     assert done.returncode == 0, done.stderr

@@ -104,7 +104,7 @@ USE = """
 from pathlib import Path
 from folk.evidence.core.errors import InputError
 from folk.filters.table import FILTERS
-from folk.stages.recipes import load_recipe
+from folk.stages.table import load_recipe
 path = Path("config/recipes/pretrain/demo-haar.yaml")
 section = load_recipe("pretrain", path).method.filter
 print(FILTERS[section.kind](**section.model_dump(exclude={"kind"})))

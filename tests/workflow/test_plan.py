@@ -7,6 +7,7 @@ import pytest
 
 from folk.evidence.record.schema import read_record, record_id, write_record
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +25,7 @@ def planned(copy, *arguments, **options):
 def test_the_paper_study_is_priced_without_data_by_what_it_asks_for(clean_copy):
     found = planned(clean_copy, study="config/paper.yaml")
 
-    study = load_study(clean_copy.folder / "config/paper.yaml")
+    study = load_study(clean_copy.folder / "config/paper.yaml", STAGES)
     asked, jobs = study.resources_of("pretrain"), len(list(study.runs()))
     pretrain = found["stages"]["pretrain"]["to_do"]
     assert pretrain["jobs"] == jobs

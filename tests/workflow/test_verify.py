@@ -29,6 +29,7 @@ from folk.evidence.results.published import load_published, numbers_file
 from folk.evidence.study.study import load_study
 from folk.stages.recipes.choices import other_choices
 from folk.stages.recipes.named import values_today
+from folk.stages.table import STAGES
 from tests.faults.table import fault
 
 pytestmark = pytest.mark.slow
@@ -42,11 +43,11 @@ OF_COST = {"cost/folk/flops", "cost/folk/speed"}
 
 
 def seal():
-    write_seal(load_study(STUDY), STUDY, TINY)
+    write_seal(load_study(STUDY, STAGES), STUDY, TINY)
 
 
 def audit(**options):
-    study = load_study(STUDY)
+    study = load_study(STUDY, STAGES)
     recipes = values_today(study, STUDY)
     recipe = recipes_today(study, STUDY)
     return verify(
@@ -394,7 +395,7 @@ def test_a_result_of_uncommitted_code_is_named_and_its_changes_must_be_there(stu
     assert finding.cells == ("main/folk/miou",)
 
     replace_in(diff, "Tried", "Meant")
-    subject = Subject(load_study(STUDY), STUDY, TINY, PUBLISHED, {})
+    subject = Subject(load_study(STUDY, STAGES), STUDY, TINY, PUBLISHED, {})
     (lie,) = check_uncommitted(subject)
     assert (lie.word, lie.cells) == ("tampered", ("main/folk/miou",))
     diff.unlink()
@@ -454,7 +455,7 @@ def test_a_sample_says_what_it_did_not_read(study, monkeypatch):
     encoder = TINY / "pretrain/folk-s0/encoder.safetensors"
     large = {p.as_posix() for p in TINY.rglob("*.safetensors")}
 
-    subject = Subject(load_study(STUDY), STUDY, TINY, PUBLISHED, {})
+    subject = Subject(load_study(STUDY, STAGES), STUDY, TINY, PUBLISHED, {})
     one, same, other = (check_files(subject, Sample(2, seed)) for seed in (0, 0, 1))
 
     assert len(one.not_read) == len(large) - 2 == 5
@@ -519,7 +520,7 @@ def git(*arguments: str) -> str:
 
 def report() -> None:
     """Render and seal, as the end of a run does."""
-    study = load_study(STUDY)
+    study = load_study(STUDY, STAGES)
     today = Today(recipe=recipes_today(study, STUDY))
     tell = teller(Chain(TINY), study, load_published(PUBLISHED), today)
     render_report(study, STUDY, TINY, PUBLISHED, choices=other_choices, tell=tell)

@@ -13,6 +13,7 @@ import torch
 from folk.evidence.record.fingerprint import code_fingerprint
 from folk.evidence.record.schema import read_record
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 from tests.workflow.conftest import Copy, counts
 
 REPORTS = {"report": 1, "track": 1}
@@ -202,7 +203,7 @@ def test_a_value_on_the_command_line_reaches_results_and_records(finished_copy):
     assert done.returncode == 0, done.stderr
 
     record = read_record(results(finished_copy) / "split/few/record.json")
-    study = load_study(results(finished_copy) / "study.yaml")
+    study = load_study(results(finished_copy) / "study.yaml", STAGES)
 
     assert record["recipe"]["per_class"] == 3
     assert (study.title, study.splits["few"].overrides) == ("Mine", {"per_class": 3})

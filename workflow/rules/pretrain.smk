@@ -15,7 +15,7 @@ OUTPUTS
 rule pretrain:
     input:
         recipe=jobs.get_recipe("pretrain"),
-        dataset=jobs.get_dataset("pretrain"),
+        dataset=jobs.get_input("pretrain", "dataset"),
     output:
         encoder=f"results/{study.name}/pretrain/{{run}}/encoder.safetensors",
         card=f"results/{study.name}/pretrain/{{run}}/encoder.json",

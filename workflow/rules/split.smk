@@ -14,7 +14,7 @@ OUTPUTS
 rule split:
     input:
         recipe=jobs.get_recipe("split"),
-        dataset=jobs.get_dataset("split"),
+        dataset=jobs.get_input("split", "dataset"),
     output:
         subset=f"results/{study.name}/split/{{split}}/keys.parquet",
         record=f"results/{study.name}/split/{{split}}/record.json",

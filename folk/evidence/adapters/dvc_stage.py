@@ -22,6 +22,7 @@ from folk.evidence.core.json_file import read_keys
 from folk.evidence.core.secrets import without_secrets
 from folk.evidence.record.failures import FAILED, WORK
 from folk.evidence.record.schema import read_record
+from folk.evidence.study.stage import Stages
 
 STAGE = "reproduce"
 # Costs and settings of a job are no quality of its result.
@@ -41,7 +42,9 @@ class VersioningReport:
     problems: list[str] = field(default_factory=list)
 
 
-def commit_to_dvc(root: Path, study: str, unused_stages: Iterable[str] = ()) -> VersioningReport:
+def commit_to_dvc(
+    root: Path, study: str, stages: Stages, unused_stages: Iterable[str] = ()
+) -> VersioningReport:
     """Add the study's files to DVC's cache, write dvc.lock and report in one line.
 
     Mtimes do not change, so that the workflow stays up to date. Without DVC, or without a stage for
@@ -50,6 +53,7 @@ def commit_to_dvc(root: Path, study: str, unused_stages: Iterable[str] = ()) -> 
     Args:
         root: folder of the repository, which holds dvc.yaml and results/.
         study: name of the study.
+        stages: the declared stages.
         unused_stages: stages without results in the study. DVC rejects a missing declared output,
             so each gets an empty folder; a missing result of a used stage is still an error.
 
@@ -57,7 +61,7 @@ def commit_to_dvc(root: Path, study: str, unused_stages: Iterable[str] = ()) -> 
         InputError: DVC failed, or its digests differ from the records.
     """
     results = root / "results" / study
-    write_metrics_summary(results)
+    write_metrics_summary(results, stages)
     # Nor need anything have failed.
     for stage in (FAILED, *unused_stages):
         (results / stage).mkdir(parents=True, exist_ok=True)
@@ -70,7 +74,7 @@ def commit_to_dvc(root: Path, study: str, unused_stages: Iterable[str] = ()) -> 
     return report
 
 
-def write_metrics_summary(results: Path) -> list[Path]:
+def write_metrics_summary(results: Path, stages: Stages) -> list[Path]:
     """Collect each run's final numbers in `<results>/metrics/<run>.json` for `dvc metrics show`.
 
     A view, rebuilt from the metrics.json files at every call; no table reads it.
@@ -86,7 +90,7 @@ def write_metrics_summary(results: Path) -> list[Path]:
         run, *evaluation = place
         measured = read_keys(path, "run that job again")
         kept = {name: value for name, value in measured.items() if name not in NOT_MEASURED}
-        if stage not in ("prepare", "split", "cost"):
+        if stages[stage].tells_quality:
             runs.setdefault(run, {})["/".join(evaluation) or stage] = kept
     folder = results / "metrics"
     folder.mkdir(parents=True, exist_ok=True)

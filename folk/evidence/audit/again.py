@@ -20,7 +20,6 @@ from folk.evidence.record.environment import ALLOWED_VARIABLES
 from folk.evidence.results.cells import Cell
 from folk.evidence.results.evidence import read_metrics, recompute
 
-NOT_AGAIN = ("prepare", "split", "pretrain", "cost")
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-5  # of logits; the order of sums depends on the machine
 
 
@@ -42,8 +41,8 @@ def evaluations_of(subject: Subject, names: Sequence[str]) -> list[Job]:
             raise InputError(f"--deep {name}: unknown cell or evaluation"
                              f"{nearest(name, [*plan.cell_ids, *short])}")  # fmt: skip
         for folder in folders:
-            if plan.jobs[folder].stage in NOT_AGAIN:
-                stage = plan.jobs[folder].stage
+            stage = plan.jobs[folder].stage
+            if not subject.study.stages[stage].has_predictions:
                 raise InputError(f"--deep {name}: {stage} cannot be rerun; name an evaluation "
                                  "with predictions")  # fmt: skip
             path = folder / "record.json"
@@ -145,7 +144,7 @@ def _within(cell: Cell, subject: Subject, job: Job, out: Path) -> str | None:
     if job.record["evaluation"] not in column.evaluations:
         return None  # it affects this cell through another evaluation
     before = read_metrics(job.path.parent / "metrics.json")[column.metric]
-    now = recompute(out, column.metric)
+    now = recompute(subject.study.stages[job.record["stage"]], out, column.metric)
     if now is None:
         now = read_metrics(out / "metrics.json")[column.metric]
     if now == before:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from folk.evidence.study.study import Study, run_name
+from folk.evidence.study.study import Evaluation, Study, run_name
 
 
 @dataclass(frozen=True)
@@ -83,31 +83,29 @@ def folder_of(results: Path, record: Mapping[str, Any]) -> Path:
 
 
 def _jobs(study: Study, results: Path) -> Iterator[Planned]:
-    def data(*names: str) -> tuple[Path, ...]:
-        return tuple(results / "prepare" / name for name in names)
+    for stage, name, entry in study.entries():
+        inputs = study.stages[stage].inputs
+        for run, seed in _runs(study, stage, name):
+            places = [place for given in inputs for place in given.places(study, run, entry)]
+            evaluation = name if isinstance(entry, Evaluation) else None
+            yield Planned(
+                stage,
+                name,
+                run,
+                seed,
+                entry.finetune_seed if isinstance(entry, Evaluation) else None,
+                results.joinpath(*filter(None, (stage, run, evaluation))),
+                tuple((results / place).parent for place in places),
+            )
 
-    for name in study.data:
-        yield Planned("prepare", name, name, None, None, results / "prepare" / name, ())
-    for name, split in study.splits.items():
-        yield Planned("split", name, name, None, None, results / "split" / name, data(split.data))
-    for run, row, seed in study.runs():
-        reads = data(study.encoders[row].data)
-        yield Planned("pretrain", row, run, seed, None, results / "pretrain" / run, reads)
-    for name, evaluation in study.evaluations.items():
-        rows = study.rows_of(name)
-        for run, row, seed in study.runs():
-            if row not in rows:
-                continue
-            reads = data(*evaluation.data)
-            if evaluation.split is not None:
-                reads += (results / "split" / evaluation.split,)
-            if evaluation.classifier is not None:
-                reads += (results / "finetune" / run / evaluation.classifier,)
-            elif evaluation.stage != "cost":
-                reads += (results / "pretrain" / run,)
-            folder = results / evaluation.stage / run / name
-            again = evaluation.finetune_seed
-            yield Planned(evaluation.stage, name, run, seed, again, folder, reads)
+
+def _runs(study: Study, stage: str, name: str) -> Iterator[tuple[str, int | None]]:
+    """Yield name and seed of each job of an entry."""
+    if not study.stages[stage].of_runs:
+        yield name, None
+        return
+    rows = study.rows_of(name) if study.stages[stage].is_evaluation else [name]
+    yield from ((run, seed) for run, row, seed in study.runs() if row in rows)
 
 
 def _direct(study: Study, results: Path) -> dict[str, list[Path]]:

@@ -147,6 +147,24 @@ def parse_value(text: str) -> Any:
         ) from error
 
 
+def parsed_settings(settings: Iterable[str], option: str = "--set") -> dict[str, Any]:
+    """Parse the KEY=VALUE options of a command to dotted keys and values.
+
+    Raises:
+        InputError: an option without `=`, a value that is invalid YAML, or a duplicate key.
+    """
+    values: dict[str, Any] = {}
+    for text in settings:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InputError(f"{option} {text}: expected KEY=VALUE, such as optim.epochs=3")
+        parsed_value = parse_value(value)
+        if key in values:
+            raise InputError(f"{option} {key}: duplicate key; remove one")
+        values[key] = parsed_value
+    return values
+
+
 def spelt_value(value: Any) -> str:
     """One value as a word that `parse_value` reads as this very value, in ASCII.
 

@@ -100,7 +100,7 @@ def read_ledger(results: Path) -> Ledger:
         size = float(sum(output["size"] for output in record["outputs"]))
         place = (record["stage"], record["run"], record["evaluation"])
         ledger.own[record["study"], place] = (hours, size)
-        pretrain = _measured_recipe(path) if record["stage"] == "cost" else None
+        pretrain = _measured_recipe(path)
         work = _work(record, by_id, pretrain)
         ledger.sizes.setdefault(work, []).append(size)
         if hours is not None:
@@ -128,12 +128,12 @@ def _work(record: dict[str, Any], by_id: Mapping[str, Any], pretrain: str | None
 
 
 def _makers(
-    record: dict[str, Any], by_id: Mapping[str, Any], stage: str
+    record: dict[str, Any], by_id: Mapping[str, Any], stage: str | None
 ) -> Iterator[dict[str, Any]]:
-    """List the records of that stage whose results a job read, each once."""
+    """List the records of that stage, or of all, whose results a job read, each once."""
     for id_ in dict.fromkeys(entry["record"] for entry in record["inputs"]):
         maker = by_id.get(id_)
-        if maker is not None and maker["stage"] == stage:
+        if maker is not None and stage in (None, maker["stage"]):
             yield maker
 
 
@@ -144,8 +144,10 @@ def _data(record: dict[str, Any], by_id: Mapping[str, Any]) -> list[str]:
 def _encoder(record: dict[str, Any], by_id: Mapping[str, Any]) -> dict[str, Any] | None:
     for maker in _makers(record, by_id, "pretrain"):
         return architecture(maker["recipe"])
-    for maker in _makers(record, by_id, "finetune"):
-        return _encoder(maker, by_id)
+    # A classifier's encoder, for what reads no other file of a run.
+    for maker in _makers(record, by_id, None):
+        if (found := _encoder(maker, by_id)) is not None:
+            return found
     return None
 
 
@@ -154,7 +156,9 @@ def _device(record: dict[str, Any]) -> Device:
 
 
 def _measured_recipe(record: Path) -> str | None:
-    """Return the digest of the recipe timed by a `cost`; None in older records."""
+    """Return the digest of the recipe that a job timed; None if it timed none."""
     path = record.with_name("cost.json")
+    if not path.is_file():
+        return None
     digest = read_keys(path, "measure the cost again").get("pretrain_recipe_digest")
     return None if digest is None else str(digest)

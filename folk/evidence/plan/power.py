@@ -5,7 +5,7 @@ deviations of config/published. The rules are those of
 `folk.evidence.results.verdicts`, applied to many simulated studies at once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from folk.evidence.results.claims import CONFIDENCE
 from folk.evidence.results.compared import unit_of
-from folk.evidence.results.published import Kind, Published
+from folk.evidence.results.published import Published
 from folk.evidence.study.study import Claim, Column, Study
 
 ENOUGH = 0.8  # the usual target power
@@ -31,7 +31,7 @@ _SEED = 0  # of the simulation: the same question has the same answer
 class Deviations:
     """Standard deviations of one measurement of one run, in points, and their parts."""
 
-    by_kind: dict[Kind, float]
+    by_kind: Mapping[str, float]
     pretrain_share: float  # of the variance; the rest is that of the fine-tuning
 
     def of_run(self, study: Study, column: Column) -> float:
@@ -158,14 +158,11 @@ def _quantile(freedom: np.ndarray | np.float64, confidence: float) -> np.ndarray
     return np.asarray(scipy.special.stdtrit(freedom, 0.5 + confidence / 2))
 
 
-def kind_of(study: Study, evaluation: str) -> Kind:
+def kind_of(study: Study, evaluation: str) -> str:
     """Return the kind of an evaluation's number, as in papers.yaml."""
     entry = study.evaluations[evaluation]
-    if entry.stage == "finetune":
-        return "full-labels" if entry.split is None else "few-labels"
-    if entry.stage == "segment":
-        return "segmentation"
-    return "robustness" if entry.stage == "robustness" else "frozen-features"
+    stage = study.stages[entry.stage]
+    return stage.kind if entry.split is None else stage.kind_of_few or stage.kind
 
 
 def questions(

@@ -9,7 +9,7 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import Document
 from folk.evidence.report.escape import markdown_templates
 from folk.evidence.results.evidence import Evidence
-from folk.evidence.study.study import EVALUATION_STAGES, STAGES, Evaluation, Study, run_name
+from folk.evidence.study.study import Evaluation, Study, run_name
 
 # Stage, plain values of a resolved recipe, dotted key -> alternative values.
 Choices = Callable[[str, Mapping[str, Any], str], list[Any]]
@@ -71,7 +71,8 @@ def assumptions_in_force(evidence: Evidence, choices: Choices = no_choices) -> l
             others = tuple(_shown(choice) for choice in choices(stage, values, str(key)))
             said = _Said(stage, str(key), _shown(_at(values, str(key))), str(basis), others)
             users.setdefault(said, set()).add(user)
-    in_order = sorted(users.items(), key=lambda item: (STAGES.index(item[0].stage), str(item[0])))
+    stages = list(study.stages)
+    in_order = sorted(users.items(), key=lambda item: (stages.index(item[0].stage), str(item[0])))
     return [
         Assumption(
             stage=said.stage,
@@ -89,7 +90,7 @@ def assumptions_in_force(evidence: Evidence, choices: Choices = no_choices) -> l
 
 def render_assumptions(study: Study, assumptions: list[Assumption]) -> str:
     """Render all assumptions as Markdown."""
-    by_stage = [(stage, [a for a in assumptions if a.stage == stage]) for stage in STAGES]
+    by_stage = [(stage, [a for a in assumptions if a.stage == stage]) for stage in study.stages]
     template = markdown_templates().get_template("assumptions.md.jinja")
     return template.render(title=study.title, stages=[pair for pair in by_stage if pair[1]])
 
@@ -105,7 +106,7 @@ def _user(study: Study, stage: str, folder: Path) -> str | None:
 
 
 def _written(study: Study, stage: str, user: str) -> str:
-    return study.written_name(user) if stage in EVALUATION_STAGES else user
+    return study.written_name(user) if study.stages[stage].is_evaluation else user
 
 
 def _tables(study: Study, stage: str, users: set[str]) -> list[str]:

@@ -92,7 +92,8 @@ def _by_hours(evidence: Evidence, cells: Sequence[Cell]) -> _Measured:
 
 def _by_arithmetic(evidence: Evidence, cells: Sequence[Cell]) -> _Measured:
     """Compute the FLOPs of the whole pre-training from those of a step in the stage `cost`."""
-    names = [name for name, e in evidence.study.evaluations.items() if e.stage == "cost"]
+    stages, evaluations = evidence.study.stages, evidence.study.evaluations
+    names = [name for name, entry in evaluations.items() if stages[entry.stage].of_one_machine]
     if not names:
         raise _UnknownError("the study does not run `cost`")
     gflop: dict[str, list[float]] = {}

@@ -19,6 +19,7 @@ from folk.evidence.report.example_drawings import draw_examples
 from folk.evidence.results.cells import Cell
 from folk.evidence.results.evidence import Evidence, Measurement, read_json
 from folk.evidence.results.metrics.columns import numbers
+from folk.evidence.study.study import Study
 
 _POINTS = 400  # of a training curve: more than a phone's width in pixels
 _SAMPLES = 12
@@ -169,20 +170,25 @@ def _thinned(history: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return [(float(s[-1, 0]), float(s[:, 1].mean())) for s in stretches]
 
 
-def _measurements(evidence: Evidence, stage: str) -> Iterator[tuple[str, Measurement]]:
+def _measurements(evidence: Evidence, metric: str) -> Iterator[tuple[str, Measurement]]:
+    """Yield the measurements of all evaluations whose stage can have a metric."""
     study = evidence.study
-    for name, evaluation in study.evaluations.items():
-        if evaluation.stage == stage:
-            for _, row, seed in study.runs():
-                found = evidence.measurement(row, seed, name)
-                if found.status == "ok":
-                    yield study.encoders[row].label, found
+    for name in _evaluations_with(study, metric):
+        for _, row, seed in study.runs():
+            found = evidence.measurement(row, seed, name)
+            if found.status == "ok":
+                yield study.encoders[row].label, found
+
+
+def _evaluations_with(study: Study, metric: str) -> list[str]:
+    known = {stage.name for stage in study.stages.values() if metric in stage.metrics}
+    return [name for name, entry in study.evaluations.items() if entry.stage in known]
 
 
 def _labels(evidence: Evidence) -> Iterator[Drawing]:
     points = [
         figures.Point(row, int(m.metrics["num_train"]), evidence.value(m, "top1_last"))
-        for row, m in _measurements(evidence, "finetune")
+        for row, m in _measurements(evidence, "top1_last")
         if "num_train" in m.metrics
     ]
     if len({point.labels for point in points}) > 1:
@@ -206,7 +212,7 @@ def _means(points: Sequence[figures.Point]) -> str:
 
 def _frozen(evidence: Evidence) -> Iterator[Drawing]:
     values: dict[str, dict[str, list[float]]] = {}
-    for row, m in _measurements(evidence, "probe"):
+    for row, m in _measurements(evidence, "linear_top1_last"):
         neighbors = sorted(name for name in m.metrics if name.startswith("knn_top1_k"))
         # DINO reports k = 20; another k replaces it only if 20 was not evaluated.
         nearest = "knn_top1_k20" if "knn_top1_k20" in neighbors else "".join(neighbors[:1])
@@ -238,8 +244,9 @@ def _bars(values: dict[str, dict[str, list[float]]]) -> str:
 
 def _chance(evidence: Evidence) -> float | None:
     """Compute chance accuracy, if all probes use one data set with equally frequent classes."""
-    probes = [e for e in evidence.study.evaluations.values() if e.stage == "probe"]
-    data = {name for probe in probes for name in probe.data}
+    study = evidence.study
+    probes = _evaluations_with(study, "linear_top1_last")
+    data = {name for probe in probes for name in study.evaluations[probe].data}
     path = evidence.results / "prepare" / data.pop() / "dataset.json"
     if data or not path.is_file():
         return None

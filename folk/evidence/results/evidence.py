@@ -1,6 +1,5 @@
 """Validated results of a study's runs: metrics, predictions, records."""
 
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,13 +9,9 @@ from typing import Any, Literal
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.core.json_file import read_keys
 from folk.evidence.record.failures import FAILED, failed_paths
-from folk.evidence.results.bootstrap import ImageScores, image_scores
-from folk.evidence.results.metrics.classification import top_k_of_file
-from folk.evidence.results.metrics.corruption import robustness_metrics
-from folk.evidence.results.metrics.knn import knn_metrics
-from folk.evidence.results.metrics.kshot import kshot_metrics
-from folk.evidence.results.metrics.segmentation import scores_of_file
+from folk.evidence.results.metrics.image_scores import ImageScores
 from folk.evidence.results.origin import Foreign, foreign
+from folk.evidence.study.stage import Stage
 from folk.evidence.study.study import Study, run_name
 
 Status = Literal["ok", "excluded", "failed", "not run", "not planned"] | Foreign
@@ -101,7 +96,7 @@ class Evidence:
         """
         key = (measurement.folder, metric)
         if key not in self._derived:
-            self._derived[key] = recompute(*key)
+            self._derived[key] = recompute(self._stage_of(measurement), *key)
         return self._derived[key]
 
     def foreign(self, folder: Path) -> Foreign | None:
@@ -118,8 +113,11 @@ class Evidence:
         """
         key = (measurement.folder, metric)
         if key not in self._images:
-            self._images[key] = image_scores(*key)
+            self._images[key] = image_scores(self._stage_of(measurement), *key)
         return self._images[key]
+
+    def _stage_of(self, measurement: Measurement) -> Stage:
+        return self.study.stages[measurement.folder.relative_to(self.results).parts[0]]
 
     def failures(self) -> list[Failure]:
         """List failed and interrupted jobs, in order of path."""
@@ -154,12 +152,12 @@ class Evidence:
 
     def folders(self) -> Iterator[tuple[str, Path]]:
         """Yield stage and result folder of every finished job, in the order of the stages."""
-        stages = sorted({evaluation.stage for evaluation in self.study.evaluations.values()})
-        first = [("prepare", "*"), ("split", "*"), ("pretrain", "*")]
-        for stage, pattern in [*first, *((stage, "*/*") for stage in stages)]:
-            for folder in sorted((self.results / stage).glob(pattern)):
+        for name, stage in self.study.stages.items():
+            if stage.section is None:
+                continue
+            for folder in sorted((self.results / name).glob("*/*" if stage.is_evaluation else "*")):
                 if folder.is_dir() and self.foreign(folder) is None:
-                    yield stage, folder
+                    yield name, folder
 
     def _read(self, row: str, seed: int, evaluation: str) -> Measurement:
         run, stage = run_name(row, seed), self.study.evaluations[evaluation].stage
@@ -212,25 +210,29 @@ def read_json(path: Path) -> dict[str, Any]:
     return read_keys(path, "run that job again")
 
 
-def recompute(folder: Path, metric: str) -> float | None:
-    """Compute a metric from the predictions in `folder`; None if they do not contain it.
+def recompute(stage: Stage, folder: Path, metric: str) -> float | None:
+    """Compute a metric from the predictions in `folder`; None if nothing stored tells it.
 
     Raises:
         InputError: the predictions are missing or unreadable.
     """
-    if metric in ("miou", "macc", "aacc"):
-        again: float = getattr(scores_of_file(folder / "predictions.parquet"), metric)
-        return again
-    if match := re.fullmatch(r"(?:(linear)_)?top([15])_last", metric):
-        name = f"predictions-{match[1]}.parquet" if match[1] else "predictions.parquet"
-        return top_k_of_file(folder / name, int(match[2]))
-    if metric.startswith("knn_top1_"):
-        return knn_metrics(folder / "predictions-knn.parquet").get(metric)
-    if metric.startswith("kshot_top1_"):
-        return kshot_metrics(folder / "predictions-kshot.parquet").get(metric)
-    if (variants := folder / "predictions-variants.parquet").is_file():
-        return robustness_metrics(variants).get(metric)
-    return None
+    known = stage.metric(metric)
+    return None if known is None else known.value(folder / known.file, metric)
+
+
+def image_scores(stage: Stage, folder: Path, metric: str) -> ImageScores | None:
+    """Read the scores of each image behind a metric; None if nothing stored has them.
+
+    Accuracies of a best epoch, speeds and mCE have none.
+
+    Raises:
+        InputError: the predictions are missing or unreadable.
+    """
+    known = stage.metric(metric)
+    if known is None or known.images is None:
+        return None
+    found: ImageScores | None = known.images(folder / known.file, metric)
+    return found
 
 
 def shown_path(path: Path) -> str:

@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 
 from folk.evidence.core.files import atomic_write
 from folk.evidence.core.yaml_model import Document, flattened
+from folk.evidence.study.stage import Stages
 from folk.evidence.study.study import Study, written_study
 
 HEADER = "# Written by snakemake: the study that made these results, as --configfile takes it.\n"
@@ -39,13 +40,13 @@ def is_effective(values: Mapping[str, Any], path: Path) -> bool:
     return path.is_file() and Document(path).values == values
 
 
-def difference(study: Path, effective: Path) -> str:
+def difference(study: Path, effective: Path, stages: Stages) -> str:
     """The keys in which two study files differ, in words; empty where they ask for the same.
 
     Raises:
         InputError: one of them is no study.
     """
-    one, other = (_flat(written_study(path), path) for path in (study, effective))
+    one, other = (_flat(written_study(path, stages), path) for path in (study, effective))
     keys = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
     more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
     return ", ".join(keys[:_SHOWN]) + more

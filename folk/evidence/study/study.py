@@ -4,15 +4,17 @@ The study file defines *what* is run, its recipes *how*. Nothing here computes a
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.core.ranges import Positive
 from folk.evidence.core.yaml_model import Document, Section, checked
+from folk.evidence.study.inputs import CLASSIFIER, DATASETS, SPLIT
+from folk.evidence.study.stage import Resources, Stages
 
 LONGEST_NAME = 64  # characters; file systems allow 255 of a whole file name
 
@@ -51,12 +53,6 @@ def plain_path(path: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(path_safe)]
-EvaluationStage = Literal["finetune", "probe", "segment", "robustness", "cost"]
-Stage = Literal["prepare", "split", "pretrain", EvaluationStage, "report"]
-EVALUATION_STAGES: tuple[EvaluationStage, ...] = get_args(EvaluationStage)
-STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order of the workflow
-# Stages that may run in several processes; all others have one.
-SHARED: tuple[Stage, ...] = ("pretrain", "finetune", "probe", "segment", "robustness")
 Reason = Annotated[str, Field(min_length=1)]
 Scale = Literal["demo", "smoke", "paper"]
 Overrides = dict[Annotated[str, AfterValidator(_dotted)], Any]
@@ -75,31 +71,6 @@ def _evaluation_or_several(schema: dict[str, Any]) -> None:
     schema["properties"]["evaluation"] = {"type": "string"}
     schema["required"].remove("evaluations")
     schema["oneOf"] = [{"required": ["evaluation"]}, {"required": ["evaluations"]}]
-
-
-class Resources(Section):
-    """Resources of one job of a stage."""
-
-    threads: Annotated[int, Field(ge=1)] = 1  # of each process; part of a repeatable result on CPUs
-    gpu: Annotated[int, Field(ge=0)] = 0  # of each node
-    mem_mb: Annotated[int, Field(ge=1)] = 2000  # of each node
-    runtime: Annotated[int, Field(ge=1)] = 60  # minutes
-    nodes: Annotated[int, Field(ge=1)] = 1
-    processes: Annotated[int, Field(ge=1)] | None = None  # of each node; one for each GPU, or 1
-
-    @model_validator(mode="after")
-    def _a_process_for_each_gpu(self) -> "Resources":
-        if self.gpu and self.processes not in (None, self.gpu):
-            raise ValueError(
-                f"{self.processes} processes for {self.gpu} GPUs of a node; each process uses "
-                "one GPU, so remove 'processes'"
-            )
-        return self
-
-    @property
-    def processes_of_node(self) -> int:
-        """Processes of each node."""
-        return self.processes or max(self.gpu, 1)
 
 
 class DataEntry(Section):
@@ -133,14 +104,14 @@ class EncoderRow(Section):
 class Evaluation(Section):
     """One way to measure a row; without `encoders`, every row.
 
-    `robustness` reads the classifier that another evaluation fine-tuned, and may name several data
-    sets: the validation images of the first are the clean ones.
+    The stage decides which further keys there are. `classifier` names the evaluation that makes
+    it; with several data sets the validation images of the first are the clean ones.
 
     `seeds` of a fine-tuning: each run is fine-tuned once per seed. A loaded study has a separate
-    evaluation for each of them, and for the robustness of its classifier.
+    evaluation for each of them, and for what reads its classifier.
     """
 
-    stage: EvaluationStage
+    stage: Name
     recipe: Name
     data: list[Name] = Field(min_length=1, json_schema_extra=_or_one)
     split: Name | None = None
@@ -157,22 +128,9 @@ class Evaluation(Section):
         return values
 
     @model_validator(mode="after")
-    def _keys_of_its_stage(self) -> "Evaluation":
-        robustness = self.stage == "robustness"
-        if robustness != (self.classifier is not None):
-            raise ValueError(
-                "robustness needs 'classifier', the name of an evaluation with stage finetune"
-                if robustness
-                else f"'classifier' is not supported by {self.stage}, only by robustness"
-            )
-        if len(self.data) > 1 and not robustness:
-            raise ValueError(f"expected one set in 'data' for {self.stage}, got several")
+    def _nothing_twice(self) -> "Evaluation":
         if len(set(self.data)) < len(self.data):
             raise ValueError("duplicate set in 'data'")
-        if self.split is not None and self.stage in ("robustness", "cost"):
-            raise ValueError(f"'split' is not supported by {self.stage}")
-        if self.seeds and self.stage != "finetune":
-            raise ValueError(f"'seeds' is not supported by {self.stage}, only by finetune")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("duplicate seed in 'seeds'")
         return self
@@ -293,16 +251,14 @@ class Claim(Section):
 
 
 class Study(Section):
-    """A study file."""
+    """A study file, and the stages that it can name."""
 
     name: Name = Field(alias="study")
     title: str
     scale: Scale
     recipes: Annotated[str, AfterValidator(plain_path)] | None = None  # their folder
-    code_change: dict[Stage | Literal["default"], Literal["rerun", "report"]] = Field(
-        default_factory=dict
-    )
-    resources: dict[Stage, Resources] = Field(default_factory=dict)
+    code_change: dict[Name, Literal["rerun", "report"]] = Field(default_factory=dict)
+    resources: dict[Name, Resources] = Field(default_factory=dict)
     data: dict[Name, DataEntry] = Field(min_length=1)
     splits: dict[Name, SplitEntry] = Field(default_factory=dict)
     encoders: dict[Name, EncoderRow] = Field(min_length=1)
@@ -310,16 +266,23 @@ class Study(Section):
     exclude: dict[Name, Reason] = Field(default_factory=dict)
     tables: dict[Name, Table] = Field(default_factory=dict)
     claims: dict[Name, Claim] = Field(default_factory=dict)
+    _stages: Stages = PrivateAttr(default_factory=dict)
+
+    @property
+    def stages(self) -> Stages:
+        """The declared stages by name, in the order of the workflow."""
+        return self._stages
 
     def recipe_folder(self, path: Path) -> Path:
         """The folder of the recipes of a study that was read from `path`: named, or beside it."""
         return path.parent / "recipes" if self.recipes is None else Path(self.recipes)
 
-    def entries(self) -> Iterator[tuple[Stage, str, Entry]]:
+    def entries(self) -> Iterator[tuple[str, str, Entry]]:
         """Yield all entries with a recipe, as `(stage, name, entry)`, in order of the stages."""
-        yield from (("prepare", name, entry) for name, entry in self.data.items())
-        yield from (("split", name, entry) for name, entry in self.splits.items())
-        yield from (("pretrain", name, entry) for name, entry in self.encoders.items())
+        for stage in self.stages.values():
+            if stage.section is not None and not stage.is_evaluation:
+                for name, entry in self._section(stage.section).items():
+                    yield stage.name, name, entry
         yield from ((entry.stage, name, entry) for name, entry in self.evaluations.items())
 
     def entry(self, stage: str, name: str) -> Entry:
@@ -328,15 +291,22 @@ class Study(Section):
         Raises:
             InputError: unknown entry.
         """
-        first: dict[str, Mapping[str, Entry]] = {
-            "prepare": self.data,
-            "split": self.splits,
-            "pretrain": self.encoders,
-        }
-        known = first.get(stage, self.evaluations)
+        section = self.stages[stage].section
+        known = {} if section is None else self._section(section)
         if name not in known:
             raise InputError(f"{self.name}: unknown {stage} '{name}'{nearest(name, known)}")
         return known[name]
+
+    def entry_name(self, stage: str, run: str | None, evaluation: str | None) -> str:
+        """Return the name of the entry of a job, from its run, data set or split, or evaluation."""
+        section = self.stages[stage].section
+        if section == "evaluations":
+            return evaluation or ""
+        return (run or "").rpartition("-s")[0] if section == "encoders" else run or ""
+
+    def _section(self, name: str) -> Mapping[str, Entry]:
+        entries: Mapping[str, Entry] = getattr(self, name)
+        return entries
 
     def reads(self, stage: str, name: str) -> list[str]:
         """List the data sets that an entry reads; none if it makes one.
@@ -385,17 +355,16 @@ class Study(Section):
             for column_name, column in table.columns.items()
         }
 
-    def unused_stages(self) -> list[Stage]:
+    def unused_stages(self) -> list[str]:
         """List the stages without results in this study."""
-        used = {evaluation.stage for evaluation in self.evaluations.values()}
-        none: list[Stage] = [] if self.splits else ["split"]
-        return none + [stage for stage in EVALUATION_STAGES if stage not in used]
+        used = {stage for stage, _, _ in self.entries()}
+        return [name for name, of in self.stages.items() if of.section and name not in used]
 
-    def resources_of(self, stage: Stage) -> Resources:
-        """Return the resources of a job of this stage; small defaults if the study has none."""
-        return self.resources.get(stage, Resources())
+    def resources_of(self, stage: str) -> Resources:
+        """Return the resources of a job of this stage; its own defaults if the study has none."""
+        return self.resources.get(stage) or self.stages[stage].resources
 
-    def reruns_on_code_change(self, stage: Stage) -> bool:
+    def reruns_on_code_change(self, stage: str) -> bool:
         """True if edited code reruns a stage; False if the audit only reports it."""
         default = self.code_change.get("default", "rerun")
         return self.code_change.get(stage, default) == "rerun"
@@ -411,33 +380,39 @@ def finetune_name(evaluation: str, seed: int) -> str:
     return f"{evaluation}-f{seed}"
 
 
-def load_study(path: Path) -> Study:
+def load_study(path: Path, stages: Stages) -> Study:
     """Read and check a study file; each fine-tuning seed becomes an evaluation of its own.
+
+    Args:
+        path: the file.
+        stages: the declared stages, `folk.stages.table.STAGES`.
 
     Raises:
         InputError: one line for each problem: unknown key, invalid type, unknown name, or a name
             used by another study.
     """
-    return unfolded(written_study(path))
+    return unfolded(written_study(path, stages))
 
 
-def written_study(path: Path) -> Study:
+def written_study(path: Path, stages: Stages) -> Study:
     """Read and check a study file; evaluations stay as written.
 
     Raises:
         InputError: as `load_study`.
     """
-    return checked_study(Document(path))
+    return checked_study(Document(path), stages)
 
 
-def checked_study(document: Document) -> Study:
+def checked_study(document: Document, stages: Stages) -> Study:
     """Check the values of a study, whose results are those of `document.path` alone.
 
     Raises:
         InputError: as `load_study`.
     """
     study = checked(Study, document.values, document)
-    problems = [*_of_another(study, document), *_dangling(study, document)]
+    study._stages = stages
+    problems = list(_of_another(study, document))
+    problems += list(_unlike_their_stages(study, document)) or list(_dangling(study, document))
     if problems:
         raise InputError("\n".join(problems))
     return study
@@ -469,7 +444,7 @@ def _unfolded_column(study: Study, column: Column) -> Column:
 
 
 def _finetune_seeds(study: Study, name: str) -> list[int]:
-    """Return the fine-tuning seeds of an evaluation as written; for robustness its classifier's."""
+    """Return the fine-tuning seeds of an evaluation as written: its own or its classifier's."""
     evaluation = study.evaluations[name]
     source = study.evaluations.get(evaluation.classifier or "", evaluation)
     return sorted(source.seeds)
@@ -490,6 +465,51 @@ def _of_another(study: Study, document: Document) -> Iterator[str]:
             )
 
 
+def _unlike_their_stages(study: Study, document: Document) -> Iterator[str]:
+    """Yield unknown stages, and keys that a stage does not have."""
+    stages = study.stages
+
+    def unknown(keys: tuple[str, ...], name: str, known: Iterable[str]) -> Iterator[str]:
+        if name not in known:
+            hint = nearest(name, known)
+            yield f"{document.where(keys)}: {'.'.join(keys)}: unknown stage '{name}'{hint}"
+
+    for name in study.code_change:
+        yield from unknown(("code_change", name), name, [*stages, "default"])
+    for name, asked in study.resources.items():
+        yield from unknown(("resources", name), name, stages)
+        alone = name in stages and not stages[name].several_processes
+        if alone and (asked.nodes > 1 or (asked.processes or 1) > 1):
+            key = "nodes" if asked.nodes > 1 else "processes"
+            where = f"{document.where(('resources', name, key))}: resources.{name}.{key}"
+            yield f"{where}: '{name}' runs in one process; remove the key"
+    measuring = [stage.name for stage in stages.values() if stage.is_evaluation]
+    for name, evaluation in study.evaluations.items():
+        yield from unknown(("evaluations", name, "stage"), evaluation.stage, measuring)
+        if evaluation.stage in measuring:
+            for problem in _keys_of_another(evaluation, stages):
+                yield f"{document.where(('evaluations', name))}: evaluations.{name}: {problem}"
+
+
+def _keys_of_another(evaluation: Evaluation, stages: Stages) -> Iterator[str]:
+    stage = stages[evaluation.stage]
+
+    def supported(by: Iterable[str], key: str) -> str:
+        return f"'{key}' is not supported by {stage.name}, only by {', '.join(by)}"
+
+    if CLASSIFIER in stage.inputs and evaluation.classifier is None:
+        makers = ", ".join(s.name for s in stages.values() if s.makes_classifiers)
+        yield f"{stage.name} needs 'classifier', the name of an evaluation with stage {makers}"
+    if CLASSIFIER not in stage.inputs and evaluation.classifier is not None:
+        yield supported((s.name for s in stages.values() if CLASSIFIER in s.inputs), "classifier")
+    if DATASETS not in stage.inputs and len(evaluation.data) > 1:
+        yield f"expected one set in 'data' for {stage.name}, got several"
+    if SPLIT not in stage.inputs and evaluation.split is not None:
+        yield supported((s.name for s in stages.values() if SPLIT in s.inputs), "split")
+    if evaluation.seeds and not stage.finetune_seeds:
+        yield supported((s.name for s in stages.values() if s.finetune_seeds), "seeds")
+
+
 def _dangling(study: Study, document: Document) -> Iterator[str]:
     def lost(keys: tuple[str | int, ...], name: str, known: Any, noun: str) -> Iterator[str]:
         if name not in known:
@@ -497,11 +517,6 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
             where = document.where(keys)
             yield f"{where}: {dotted}: unknown {noun} '{name}'{nearest(name, known)}"
 
-    for stage, asked in study.resources.items():
-        if stage not in SHARED and (asked.nodes > 1 or (asked.processes or 1) > 1):
-            key = "nodes" if asked.nodes > 1 else "processes"
-            where = f"{document.where(('resources', stage, key))}: resources.{stage}.{key}"
-            yield f"{where}: '{stage}' runs in one process; remove the key"
     for name, split in study.splits.items():
         yield from lost(("splits", name, "data"), split.data, study.data, "data set")
     for name, row in study.encoders.items():
@@ -548,11 +563,13 @@ def _without_classifier(
     study: Study, document: Document, name: str, classifier: str
 ) -> Iterator[str]:
     """Yield the problems of an evaluation's classifier."""
-    tuned = {n for n, other in study.evaluations.items() if other.stage == "finetune"}
+    makers = [stage.name for stage in study.stages.values() if stage.makes_classifiers]
+    tuned = {n for n, other in study.evaluations.items() if other.stage in makers}
     where = f"{document.where(('evaluations', name, 'classifier'))}: evaluations.{name}.classifier"
     if classifier not in tuned:
         hint = nearest(classifier, tuned)
-        yield f"{where}: unknown evaluation '{classifier}' with stage finetune{hint}"
+        said = f"unknown evaluation '{classifier}' with stage {', '.join(makers)}"
+        yield f"{where}: {said}{hint}"
         return
     for row in study.rows_of(name):
         if row not in study.rows_of(classifier):

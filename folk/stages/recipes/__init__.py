@@ -1,5 +1,5 @@
 """Recipes: the hyper-parameters of one stage, typed; see `config/README.md` for every key."""
 
-from folk.stages.recipes.load import RECIPES, load_recipe, recipe_digest, result_values
+from folk.stages.recipes.load import recipe_digest, result_values
 
-__all__ = ["RECIPES", "load_recipe", "recipe_digest", "result_values"]
+__all__ = ["recipe_digest", "result_values"]

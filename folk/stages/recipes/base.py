@@ -1,5 +1,6 @@
 """Base sections of the recipes of all stages."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -14,6 +15,13 @@ from folk.evidence.core.ranges import Positive as Positive
 from folk.evidence.core.yaml_model import Section
 
 Precision = Literal["fp32", "bf16"]
+
+# Of a smoke run.
+SMOKE_BATCH = 2  # images: mixup needs an even number, and batch statistics more than one
+SMOKE_UPDATES = 2
+SMOKE_EPOCH = {"optim.epochs": 1, "optim.batch": SMOKE_BATCH, "optim.warmup_epochs": 0.0}
+SMOKE_ALONE = {"runtime.workers": 0}
+SMOKE_LOGGED = {**SMOKE_ALONE, "runtime.log_every": 1}
 
 
 class About(Section):
@@ -34,6 +42,30 @@ class Recipe(Section):
     about: About
     source: dict[str, str] = Field(default_factory=dict)
     assume: dict[str, str] = Field(default_factory=dict)
+
+    def files(self) -> dict[str, Path]:
+        """Return the files of the user that the recipe names, by name in records."""
+        return {}
+
+    def more_outputs(self) -> list[str]:
+        """List what a job leaves beside the outputs of its stage, depending on the recipe."""
+        return []
+
+    def digests(self) -> dict[str, str | None]:
+        """Return the published digests of files that the job reads, by dotted key."""
+        return {}
+
+    def unfit(self, scale: str) -> str | None:
+        """Return why a study of this scale cannot use the recipe; None if it can."""
+        return None
+
+    def cuts(self) -> dict[str, Any]:
+        """Make dotted keys and values that reduce the recipe to two updates with small batches."""
+        return {}
+
+    def metric_after_cuts(self, metric: str) -> str:
+        """Return the metric that a cut recipe has in place of one of the whole recipe."""
+        return metric
 
     @model_validator(mode="after")
     def _marks_name_real_keys(self) -> "Recipe":
@@ -126,3 +158,11 @@ class TrainingRuntime(Runtime):
     max_batch: Count | None  # images per process at once; gradients of more are accumulated
     log_every: Count  # updates between two lines of metrics.jsonl
     compile: bool  # the model by torch.compile, while it trains; moves the last bits of sums
+
+
+class Evaluate(Section):
+    """Validation images."""
+
+    resize: Count  # shorter side, pixels
+    crop: Count  # center crop, pixels
+    batch: Count

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from folk.stages.recipes.load import RECIPES
+from folk.stages.table import RECIPES
 
 
 def other_choices(stage: str, values: Mapping[str, Any], dotted: str) -> list[Any]:

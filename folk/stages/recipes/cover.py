@@ -6,8 +6,8 @@ from typing import Any
 
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.study.study import Study
+from folk.stages.pretrain import PretrainRecipe
 from folk.stages.recipes.base import Recipe
-from folk.stages.recipes.pretrain import PretrainRecipe
 
 Recipes = Mapping[tuple[str, str], Recipe]
 

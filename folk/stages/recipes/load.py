@@ -2,48 +2,29 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from folk.evidence.core.digest import sha256_of_json
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import Document, checked, merged, nested
 from folk.evidence.study.study import path_safe
 from folk.stages.recipes.base import Recipe
-from folk.stages.recipes.evaluate import (
-    CostRecipe,
-    FinetuneRecipe,
-    ProbeRecipe,
-    RobustnessRecipe,
-    SegmentRecipe,
-)
-from folk.stages.recipes.prepare import PrepareRecipe, SplitRecipe
-from folk.stages.recipes.pretrain import PretrainRecipe
 
-RECIPES: dict[str, type[Recipe]] = {
-    "prepare": PrepareRecipe,
-    "split": SplitRecipe,
-    "pretrain": PretrainRecipe,
-    "finetune": FinetuneRecipe,
-    "probe": ProbeRecipe,
-    "segment": SegmentRecipe,
-    "robustness": RobustnessRecipe,
-    "cost": CostRecipe,
-}
+RecipeType = TypeVar("RecipeType", bound=Recipe)
 
 # Sections that may not change a result: prose and runtime.
 _NOT_RESULTS = ("about", "source", "assume", "runtime")
 
 
-def load_recipe(stage: str, path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """Read and check the recipe of a stage.
+def load_typed(
+    model: type[RecipeType], path: Path, overrides: Mapping[str, Any] | None = None
+) -> RecipeType:
+    """Read and check a recipe.
 
     Args:
-        stage: a stage with recipes, such as "pretrain".
+        model: the typed form.
         path: the YAML file. Its `base:` names a recipe in the same folder that it changes.
         overrides: dotted keys and values laid on top, such as `{"optim.epochs": 3}`.
-
-    Returns:
-        the typed recipe of that stage.
 
     Raises:
         InputError: file, line and key of every problem.
@@ -51,7 +32,7 @@ def load_recipe(stage: str, path: Path, overrides: Mapping[str, Any] | None = No
     document = Document(path)
     values = _with_bases(document, (path.stem,))
     values = _laid_over(values, nested(overrides or {}))
-    return checked(RECIPES[stage], values, document)
+    return checked(model, values, document)
 
 
 def result_values(recipe: Recipe) -> dict[str, Any]:

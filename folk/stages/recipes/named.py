@@ -6,7 +6,8 @@ from typing import Any
 from folk.evidence.core.errors import InputError
 from folk.evidence.study.study import Entry, Study
 from folk.stages.recipes.base import Recipe
-from folk.stages.recipes.load import load_recipe, result_values
+from folk.stages.recipes.load import result_values
+from folk.stages.table import load_recipe
 
 
 def recipe_file(folder: Path, stage: str, entry: Entry) -> Path:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from folk.evidence.core.errors import nearest
 from folk.evidence.study.study import DataEntry, Study
+from folk.stages.prepare import PrepareRecipe
+from folk.stages.pretrain import PretrainRecipe
 from folk.stages.recipes.base import Recipe
-from folk.stages.recipes.prepare import PrepareRecipe, SplitRecipe
-from folk.stages.recipes.pretrain import PretrainRecipe
+from folk.stages.split import SplitRecipe
 
 UNPUBLISHED = "no published digest"
 

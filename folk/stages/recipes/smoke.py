@@ -4,28 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from folk.evidence.study.study import Evaluation, Overrides, Study, Table
+from folk.stages.prepare import PrepareRecipe
 from folk.stages.recipes.base import Recipe
 from folk.stages.recipes.cover import Cover, Recipes
-from folk.stages.recipes.evaluate import (
-    CostRecipe,
-    FinetuneRecipe,
-    ProbeRecipe,
-    RobustnessRecipe,
-    SegmentRecipe,
-)
-from folk.stages.recipes.load import RECIPES
-from folk.stages.recipes.prepare import PrepareRecipe, SplitRecipe
-from folk.stages.recipes.pretrain import PretrainRecipe
-
-BATCH = 2  # images: mixup needs an even number, and batch statistics more than one
-UPDATES = 2
-SHOTS = 1
-_EPOCH = {"optim.epochs": 1, "optim.batch": BATCH, "optim.warmup_epochs": 0.0}
-_ALONE = {"runtime.workers": 0}
-_LOGGED = {**_ALONE, "runtime.log_every": 1}
-# Measured: FOLK with ViT-B/16 takes 3.2 GB, UperNet with ViT-B/16 6.1 GB.
-_MEMORY = {"segment": 8000}
-_RESOURCES = {"threads": 1, "mem_mb": 4000, "runtime": 60}
+from folk.stages.split import SplitRecipe
 
 
 def smoke_study(
@@ -49,15 +31,16 @@ def smoke_study(
     """
 
     def cut(stage: str, entry: str, overrides: Overrides) -> dict[str, Any]:
-        return laid_over(overrides, cuts(recipes[stage, entry]))
+        return laid_over(overrides, recipes[stage, entry].cuts())
 
     return {
         "study": name,
         "title": f"Smoke run of: {study.title}",
         "scale": "smoke",
         "resources": {
-            stage: _RESOURCES | {"mem_mb": _MEMORY.get(stage, _RESOURCES["mem_mb"])}
-            for stage in RECIPES
+            name: {"threads": 1, "mem_mb": stage.smoke_mb, "runtime": 60}
+            for name, stage in study.stages.items()
+            if stage.section is not None
         },
         "data": {
             key: {
@@ -97,28 +80,6 @@ def smoke_study(
     }
 
 
-def cuts(recipe: Recipe) -> dict[str, Any]:
-    """Make dotted keys and values that reduce a recipe to two updates with small batches."""
-    match recipe:
-        case PretrainRecipe():
-            return _pretrain_cuts(recipe)
-        case FinetuneRecipe():
-            return {**_EPOCH, "evaluate_every": 1, **_LOGGED}
-        case SegmentRecipe():
-            length = {"optim.updates": UPDATES, "optim.warmup_updates": 0}
-            return {**length, "optim.batch": BATCH, **_LOGGED}
-        case ProbeRecipe():
-            few = {"kshot.shots": [SHOTS], "kshot.seeds": [0]} if recipe.kshot is not None else {}
-            return {"linear.epochs": 1, "linear.batch": BATCH, **few, **_ALONE}
-        case RobustnessRecipe():
-            return {**({"attack.pgd_steps": 2} if recipe.attack is not None else {}), **_ALONE}
-        case CostRecipe(step=None):
-            return {}
-        case CostRecipe():
-            return {"step.batch": BATCH, "step.warmup": 1, "step.updates": UPDATES}
-    return {}
-
-
 def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Merge dotted keys and values; those of `above` come last and win."""
     return {key: value for key, value in below.items() if key not in above} | dict(above)
@@ -144,21 +105,6 @@ def split_values(recipe: SplitRecipe, list_sha256: str) -> dict[str, Any]:
     if recipe.list_sha256 is not None:
         return {"list_sha256": list_sha256}
     return {"per_class": 1} if recipe.per_class is not None else {"fraction": 1.0}
-
-
-def _pretrain_cuts(recipe: PretrainRecipe) -> dict[str, Any]:
-    # External weights are not needed to test the rest: the encoder starts untrained.
-    start = {} if recipe.encoder.checkpoint is None else {"encoder.checkpoint": None}
-    if recipe.method is None:
-        return start
-    if recipe.method.distillation is None:
-        return {**_EPOCH, **_LOGGED}
-    distillation = {
-        "method.distillation.teacher_temperature_warmup_epochs": 0,
-        # The first update freezes the last layer, the second does not.
-        "method.distillation.freeze_last_layer_epochs": 1 / UPDATES,
-    }
-    return {**_EPOCH, **distillation, **_LOGGED}
 
 
 def _written(entry: Any) -> dict[str, Any]:
@@ -200,9 +146,7 @@ def _columns(
 
 
 def metric_left(metric: str, recipes: list[Recipe]) -> str:
-    """Return the metric, or its substitute after the recipes' shots have been reduced."""
-    shots = [
-        recipe.kshot.shots for recipe in recipes if isinstance(recipe, ProbeRecipe) and recipe.kshot
-    ]
-    known = {f"kshot_top1_{number}" for numbers in shots for number in numbers}
-    return f"kshot_top1_{SHOTS}" if metric in known else metric
+    """Return the metric, or its substitute after the recipes have been cut."""
+    for recipe in recipes:
+        metric = recipe.metric_after_cuts(metric)
+    return metric

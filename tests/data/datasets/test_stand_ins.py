@@ -12,10 +12,10 @@ from folk.data.shards import PreparedData
 from folk.evidence.core.digest import digest_file
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.corruption import ALEXNET_ERROR, C_BAR
-from folk.stages.prepare import run_prepare
-from folk.stages.recipes import load_recipe
 from folk.stages.recipes.smoke import archive_values, split_values
-from folk.stages.split import run_split
+from folk.stages.table import load_recipe
+from folk.stages.tasks.prepare import run_prepare
+from folk.stages.tasks.split import run_split
 
 RECIPES = Path("config/recipes")
 KINDS = sorted(path.stem for path in RECIPES.glob("prepare/*.yaml") if "demo" not in path.stem)

@@ -1,15 +1,21 @@
 """Top-k accuracy and stored predictions."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Integer, Num
 
 from folk.evidence.core.errors import InputError, brief
 from folk.evidence.core.files import atomic_write
-from folk.evidence.results.metrics.columns import numbers
+from folk.evidence.results.metrics.columns import numbers, texts
+from folk.evidence.results.metrics.image_scores import (
+    ImageScores,
+    ordered_scores,
+    read_columns,
+)
 
 NUM_KEPT = 5
 
@@ -136,6 +142,38 @@ def top_k_of_file(path: Path, k: int = 1) -> float:
     """
     labels, ranked = read_predictions(path)
     return top_k_accuracy(labels, ranked, k)
+
+
+def top_k_by_name(path: Path, metric: str) -> float:
+    """Top-k accuracy of a file of predictions, for a metric such as `top5_last`.
+
+    Raises:
+        InputError: as `read_predictions`.
+    """
+    return top_k_of_file(path, _k_of(metric))
+
+
+def top_k_of_images(path: Path, metric: str) -> ImageScores:
+    """1 for an image whose class is among the k best, else 0; k as in `top_k_by_name`.
+
+    Raises:
+        InputError: missing or invalid file.
+    """
+    table = read_columns(path, ["key", "label", "top5"])
+    return ordered_scores(texts(table["key"]), hits_of_table(table, _k_of(metric)))
+
+
+def hits_of_table(table: pa.Table, k: int) -> Num[np.ndarray, "n 1"]:
+    """Mark the images of stored predictions as `hits` does, in one column."""
+    labels = numbers(table["label"])
+    ranked = numbers(table["top5"].combine_chunks().flatten()).reshape(len(labels), -1)
+    return hits(labels, ranked, k)[:, None].astype(np.uint8)
+
+
+def _k_of(metric: str) -> int:
+    found = re.search(r"top(\d+)_", metric)
+    assert found is not None, metric
+    return int(found[1])
 
 
 def _first_not_finite(logits: Float[np.ndarray, "n c"]) -> int | None:

@@ -190,3 +190,12 @@ def _need(errors: Errors, names: Mapping[str, float]) -> None:
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
+
+
+def robustness_by_name(path: Path, metric: str) -> float | None:
+    """One number of `robustness_metrics`; None for a number that the predictions do not tell.
+
+    Raises:
+        InputError: as `robustness_metrics`.
+    """
+    return robustness_metrics(path).get(metric)

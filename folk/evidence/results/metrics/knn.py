@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from folk.evidence.core.errors import InputError
-from folk.evidence.results.metrics.variants import accuracy_of_variants
+from folk.evidence.results.metrics.image_scores import ImageScores
+from folk.evidence.results.metrics.variants import accuracy_of_variants, scores_of_variants
 
 BLOCK_SCORES = 2**24  # similarities held at once: 64 MiB of float32
 
@@ -96,6 +97,25 @@ def knn_metrics(path: Path) -> dict[str, float]:
         InputError: an unreadable file.
     """
     return {f"knn_top1_k{k}": top1 for k, top1 in accuracy_of_variants(path).items()}
+
+
+def knn_by_name(path: Path, metric: str) -> float | None:
+    """One number of `knn_metrics`.
+
+    Raises:
+        InputError: an unreadable file.
+    """
+    return knn_metrics(path).get(metric)
+
+
+def knn_of_images(path: Path, metric: str) -> ImageScores | None:
+    """Top-1 hits of each image, for a metric `knn_top1_k<k>`.
+
+    Raises:
+        InputError: an unreadable file.
+    """
+    k = metric.removeprefix("knn_top1_k")
+    return scores_of_variants(path, lambda name: name == k)
 
 
 def _votes(

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from folk.evidence.core.errors import InputError
-from folk.evidence.results.metrics.variants import accuracy_of_variants
+from folk.evidence.results.metrics.image_scores import ImageScores
+from folk.evidence.results.metrics.variants import accuracy_of_variants, scores_of_variants
 
 Center = Literal["feature", "image"]
 
@@ -105,6 +106,25 @@ def kshot_metrics(path: Path) -> dict[str, float]:
     for name, accuracy in accuracy_of_variants(path).items():
         by_k.setdefault(name.partition("/")[0], []).append(accuracy)
     return {f"kshot_top1_{k}": sum(values) / len(values) for k, values in by_k.items()}
+
+
+def kshot_by_name(path: Path, metric: str) -> float | None:
+    """One number of `kshot_metrics`.
+
+    Raises:
+        InputError: an unreadable file.
+    """
+    return kshot_metrics(path).get(metric)
+
+
+def kshot_of_images(path: Path, metric: str) -> ImageScores | None:
+    """Top-1 hits of each image, the mean over splits, for a metric `kshot_top1_<k>`.
+
+    Raises:
+        InputError: an unreadable file.
+    """
+    k = metric.removeprefix("kshot_top1_")
+    return scores_of_variants(path, lambda name: name.startswith(f"{k}/"))
 
 
 def prepared(

@@ -10,7 +10,12 @@ from jaxtyping import Float, Integer
 
 from folk.evidence.core.errors import InputError, brief
 from folk.evidence.core.files import atomic_write
-from folk.evidence.results.metrics.columns import numbers
+from folk.evidence.results.metrics.columns import numbers, texts
+from folk.evidence.results.metrics.image_scores import (
+    ImageScores,
+    ordered_scores,
+    read_columns,
+)
 
 IGNORE = 255
 
@@ -111,3 +116,45 @@ def scores_of_file(path: Path) -> SegmentationScores:
         InputError: as `read_confusions` and `scores`.
     """
     return scores(read_confusions(path).sum(axis=0))
+
+
+def score_by_name(path: Path, metric: str) -> float:
+    """One of `miou`, `macc` and `aacc` of a file of confusion matrices.
+
+    Raises:
+        InputError: as `scores_of_file`.
+    """
+    found: float = getattr(scores_of_file(path), metric)
+    return found
+
+
+def score_of_images(path: Path, metric: str) -> ImageScores:
+    """Right, annotated and predicted pixels of each class in each image, for `score_by_name`.
+
+    Raises:
+        InputError: as `read_confusions`.
+    """
+    confusions = read_confusions(path)
+    right = np.diagonal(confusions, axis1=1, axis2=2)
+    annotated, predicted = confusions.sum(axis=2), confusions.sum(axis=1)
+    classes = right.shape[1]
+
+    def value(means: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "r"]:
+        tp, true, guessed = (
+            means[:, i * classes : (i + 1) * classes].astype(np.float64) for i in range(3)
+        )
+        # A class in none of the drawn images is excluded, as in `scores`.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if metric == "aacc":
+                found = tp.sum(axis=1) / true.sum(axis=1)
+            elif metric == "macc":
+                found = np.nanmean(tp / true, axis=1)
+            else:
+                found = np.nanmean(tp / (true + guessed - tp), axis=1)
+        return np.asarray(found)
+
+    # Images without an annotated pixel are excluded; drawn alone, one would give 0 / 0.
+    says = annotated.sum(axis=1) > 0
+    keys = texts(read_columns(path, ["key"])["key"])[says]
+    right, annotated, predicted = right[says], annotated[says], predicted[says]
+    return ordered_scores(keys, np.concatenate([right, annotated, predicted], axis=1), value)

@@ -1,6 +1,7 @@
 """Predictions of many image variants in one file: corrupted, attacked, or of other sets."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,8 +13,14 @@ from jaxtyping import Float, Integer
 
 from folk.evidence.core.errors import InputError, brief
 from folk.evidence.core.files import atomic_write
-from folk.evidence.results.metrics.classification import prediction_table
+from folk.evidence.results.metrics.classification import hits_of_table, prediction_table
 from folk.evidence.results.metrics.columns import numbers, texts
+from folk.evidence.results.metrics.image_scores import (
+    ImageScores,
+    first_mean,
+    ordered_scores,
+    read_columns,
+)
 
 _SCHEMA = pa.schema(
     [
@@ -94,3 +101,34 @@ def accuracy_of_variants(path: Path) -> dict[str, float]:
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise InputError(f"{path}: invalid predictions of variants: {brief(error)}") from error
     return {name: right[name] / total[name] for name in total}
+
+
+def scores_of_variants(path: Path, wanted: Callable[[str], bool]) -> ImageScores | None:
+    """Average the top-1 hits of the wanted variants, if all of them have the same images.
+
+    Raises:
+        InputError: missing or invalid file.
+    """
+    table = read_columns(path, ["variant", "key", "label", "top5"])
+    names = table["variant"].combine_chunks().dictionary_encode()
+    labels = [str(name) for name in names.dictionary.to_pylist()]
+    found = [
+        ordered_scores(texts(part["key"]), hits_of_table(part, 1))
+        for code, name in enumerate(labels)
+        if wanted(name)
+        for part in [table.filter(pc.equal(table["variant"], names.dictionary[code]))]
+    ]
+    if not found or len({scores.names for scores in found}) > 1:
+        return None
+    mean = np.mean([scores.terms for scores in found], axis=0)
+    return ImageScores(found[0].names, mean, first_mean)
+
+
+def variant_of_images(path: Path, metric: str) -> ImageScores | None:
+    """Top-1 hits of each image of a variant, for a metric `top1_<variant>`; else None.
+
+    Raises:
+        InputError: missing or invalid file.
+    """
+    match = re.fullmatch(r"top1_([^/]+)", metric)
+    return None if match is None else scores_of_variants(path, lambda name: name == match[1])

@@ -1,0 +1,163 @@
+"""Cost of a method: parameters, FLOPs, memory and time, without training."""
+
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from folk.data.repeated import LEARNED
+from folk.data.shards import PreparedData
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import write_json
+from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
+from folk.models.encoder import create_encoder
+from folk.stages.cost import CostRecipe, CostStep
+from folk.stages.images import whole_batches
+from folk.stages.pretrain import PretrainRecipe
+from folk.stages.recipes import recipe_digest
+from folk.stages.tasks.pretrain import build_method, build_parts, pretrain_update
+from folk.training.distributed import World
+from folk.training.history import History
+from folk.training.meter import PeakMemory, count_flops, seconds_of
+from folk.training.randomness import derived_seed, seed_all
+
+Live = Callable[[int, dict[str, float]], None]
+
+
+def cost(
+    recipe: CostRecipe,
+    row: PretrainRecipe,
+    *,
+    name: str,
+    dataset: Path,
+    work: Path,
+    seed: int,
+    world: World,
+    live: Live,
+) -> dict[str, float]:
+    """Measure an encoder's forward pass and whole pre-training steps, on random images.
+
+    A step is all of pre-training's work between two batches: filter, student, teacher, losses,
+    gradients, optimizer. Reading and augmenting images is excluded.
+
+    Args:
+        recipe: what is measured, and for how long.
+        row: the measured pre-training, at its own image size and precision.
+        name: name of the row's run, for the error.
+        dataset: folder of the prepared data set; only its number of images is read.
+        work: folder for cost.json (meaning of each number) and metrics.jsonl (each timed update).
+        seed: of the images and weights. Several seeds are several measurements of one thing.
+        world: this process; there must be one.
+        live: called with every line of the history.
+
+    Returns:
+        `parameters` and `forward_gflops` of the encoder (an image); for the step, where the recipe
+        asks for it, `step_parameters` (trained), `step_gflops` (an image), and of this machine
+        `peak_memory_mib` at `batch` images, `seconds_per_update`, `images_per_second`,
+        `seconds_per_epoch` and `hours_total` for the row's whole length on one such device.
+        `on_gpu` is 1 or 0.
+
+    Raises:
+        InputError: the recipe measures a step, and the row is not pre-trained.
+    """
+    assert world.size == 1, "costs are measured in one process"
+    seed_all(seed, "cost")
+    memory = PeakMemory(world.device)
+    encoder = create_encoder(row.encoder.timm_name, row.encoder.timm_args)
+    metrics = {
+        "parameters": float(sum(p.numel() for p in encoder.parameters())),
+        "on_gpu": float(world.device.type == "cuda"),
+    }
+    history = History(work / "metrics.jsonl", 0)
+    if recipe.step is not None:
+        if row.method is None:
+            raise InputError(
+                f"cost of '{name}': the row is not pre-trained and has no step to measure; "
+                "list the other rows in the evaluation's 'encoders', or set 'step: null'"
+            )
+        metrics |= _step(recipe.step, row, encoder, dataset, seed, world, memory, history, live)
+    metrics["forward_gflops"] = _forward_flops(encoder, row.views.size, world) / 1e9
+    history.close()
+    write_json(
+        work / "cost.json",
+        {
+            "device": _device_name(world.device),
+            "pretrain_recipe_digest": recipe_digest(row),
+            "memory": memory.kind,
+            "flops": "matrix products and convolutions, a multiply-add is two; a GFLOP is 1e9",
+            "step": "on random images; reading and augmenting are not measured",
+            "of_one_machine": sorted(OF_ONE_MACHINE & metrics.keys()),
+        },
+    )
+    return metrics
+
+
+def _forward_flops(encoder: nn.Module, size: int, world: World) -> int:
+    encoder.to(world.device).eval()
+    image = torch.rand(1, 3, size, size, device=world.device)
+    with torch.no_grad():
+        return count_flops(lambda: encoder(image))
+
+
+def _step(
+    section: CostStep,
+    row: PretrainRecipe,
+    encoder: nn.Module,
+    dataset: Path,
+    seed: int,
+    world: World,
+    memory: PeakMemory,
+    history: History,
+    live: Live,
+) -> dict[str, float]:
+    assert row.method is not None
+    assert row.optim is not None
+    data = PreparedData.open(dataset)
+    images = sum(data.counts.get(split, 0) for split in LEARNED)
+    updates_per_epoch = whole_batches(images, row.optim.batch, f"{data.folder}: images")
+    method = build_method(row.method, encoder)
+    parts = build_parts(row, method, world, updates_per_epoch)
+    draw = torch.Generator().manual_seed(derived_seed(seed, "images"))
+    shape = (section.batch, 3, row.views.size, row.views.size)
+    views = row.method.num_views * (2 if row.method.has_spatial_views else 1)
+    batch = {
+        "image": [
+            torch.randint(256, shape, dtype=torch.uint8, generator=draw) for _ in range(views)
+        ]
+    }
+
+    def update(step: int) -> None:
+        pretrain_update(parts, row, world, seed, step % parts.updates, batch)
+
+    for step in range(section.warmup):
+        update(step)
+    timed = []
+    for step in range(section.warmup, section.warmup + section.updates):
+        timed.append(seconds_of(lambda step=step: update(step), world.device))  # type: ignore[misc]
+        values = {"seconds": timed[-1]}
+        history.add(step + 1, (step + 1) / updates_per_epoch, values)
+        live(step + 1, values)
+    peak = memory.bytes()
+    # After the clock and the memory, because the counter disturbs both.
+    flops = count_flops(lambda: update(section.warmup + section.updates))
+    # The median: now and then another process takes the machine for a moment.
+    seconds = statistics.median(timed)
+    a_image = seconds / section.batch
+    per_epoch = a_image * updates_per_epoch * row.optim.batch
+    trained = sum(p.numel() for p in method.parameters() if p.requires_grad)
+    return {
+        "batch": float(section.batch),
+        "step_parameters": float(trained),
+        "step_gflops": flops / section.batch / 1e9,
+        "peak_memory_mib": peak / 2**20,
+        "seconds_per_update": seconds,
+        "images_per_second": 1.0 / a_image,
+        "seconds_per_epoch": per_epoch,
+        "hours_total": per_epoch * row.optim.epochs / 3600.0,
+    }
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU, see the record"

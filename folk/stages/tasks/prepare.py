@@ -1,0 +1,112 @@
+"""Preparation of embedded images, a folder or official archives as shards."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from folk.data.datasets.kinds import look_into
+from folk.data.datasets.store import store
+from folk.data.prepare import prepare_image_folder, prepare_scenes
+from folk.evidence.core.digest import FileDigest, digest_input
+from folk.evidence.core.errors import InputError, nearest
+from folk.stages.prepare import Archives, PrepareRecipe
+
+
+def run_prepare(
+    recipe: PrepareRecipe,
+    source: Path | None,
+    out: Path,
+    name: str,
+    *,
+    archives: Mapping[str, Path] | None = None,
+    identity: str = "",
+    confirm: Callable[[], None] = lambda: None,
+) -> dict[str, float]:
+    """Make a prepared data set in `out`.
+
+    Args:
+        recipe: the source of the images.
+        source: the folder of images, for kind "folder".
+        out: folder for shards, manifest.parquet and dataset.json.
+        name: name of the data set.
+        archives: paths by name, for the kinds that read official archives.
+        identity: digest of everything that determines the result; a job with the same one is
+            continued.
+        confirm: called when all is made, before it is published; raises if another start of the
+            job has taken over.
+
+    Returns:
+        number of images by split.
+
+    Raises:
+        InputError: a missing or unused source or archive; archives with other digests than the
+            recipe has; invalid images.
+    """
+    given = dict(archives or {})
+    if recipe.kind != "folder" and source is not None:
+        raise InputError(f"{source}: a recipe of kind '{recipe.kind}' takes no source; remove it")
+    if recipe.kind in ("scenes", "folder") and given:
+        raise InputError(
+            f"--archive {next(iter(given))}: a recipe of kind '{recipe.kind}' takes no archive; "
+            "remove it"
+        )
+    if recipe.kind == "scenes":
+        assert recipe.scenes is not None
+        values = recipe.scenes.model_dump()
+        for key in ("digit_scale", "digit_brightness"):
+            low, high = values[key]
+            values[key] = (low, high)
+        counts = prepare_scenes(out, name=name, confirm=confirm, **values)
+    elif recipe.kind == "folder":
+        assert recipe.folder is not None
+        if source is None:
+            raise InputError(
+                "--source: missing for a recipe of kind 'folder'; give the folder of images"
+            )
+        counts = prepare_image_folder(
+            source, out, name=name, confirm=confirm, **recipe.folder.model_dump()
+        )
+    else:
+        assert recipe.archive is not None
+        digests = _checked_digests(recipe.archive, given)
+        # In the recipe's order, whatever the order of the options.
+        paths = {key: given[key] for key in recipe.archive.files}
+        counts = store(
+            look_into(recipe.kind, paths, recipe.archive.classes),
+            out,
+            name=name,
+            sources=[
+                {"name": key, "sha256": digests[key].sha256, "bytes": digests[key].size}
+                for key in paths
+            ],
+            identity=identity,
+            expected=recipe.archive.images,
+            num_splits=recipe.archive.splits,
+            confirm=confirm,
+        )
+    return {f"num_{split}": float(count) for split, count in counts.items()}
+
+
+def _checked_digests(wanted: Archives, given: Mapping[str, Path]) -> dict[str, FileDigest]:
+    """Digest all archives; raise one InputError with every problem."""
+    problems = [
+        f"--archive {key}: unknown archive name{nearest(key, wanted.files)}"
+        for key in given
+        if key not in wanted.files
+    ]
+    problems += [
+        f"archive '{key}': missing; give --archive {key}=PATH of {file.file}"
+        for key, file in wanted.files.items()
+        if key not in given
+    ]
+    if problems:
+        raise InputError("\n".join(problems))
+    digests = {key: digest_input(path) for key, path in given.items()}
+    for key, file in wanted.files.items():
+        if file.md5 not in (None, digests[key].md5):
+            problems.append(
+                f"{given[key]}: expected md5 {file.md5} ({file.file}), got {digests[key].md5}; "
+                "get it again"
+            )
+    if problems:
+        raise InputError("\n".join(problems))
+    return digests

@@ -1,0 +1,215 @@
+"""k-NN, linear and few-shot probing of frozen features."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from folk.data.dataset import ImageDataset
+from folk.data.shards import PreparedData
+from folk.data.transforms import Transform, eval_transform, finetune_transform, unit_range
+from folk.evidence.results.metrics.classification import top_k_of_file, write_predictions
+from folk.evidence.results.metrics.knn import knn_metrics, knn_scores
+from folk.evidence.results.metrics.kshot import draw_shots, kshot_metrics, logistic_scores
+from folk.evidence.results.metrics.variants import write_variants
+from folk.models.encoder import load_encoder
+from folk.models.frozen import Feature, frozen_feature
+from folk.stages.images import autocast, cache_bytes, keys_of, normalize, run_inference
+from folk.stages.linear import linear_probe_on_crops, linear_probe_on_features
+from folk.stages.probe import Knn, Kshot, ProbeRecipe
+from folk.training.distributed import World
+from folk.training.history import History
+from folk.training.randomness import derived_seed
+
+Live = Callable[[int, dict[str, float]], None]
+
+
+def probe(
+    recipe: ProbeRecipe,
+    *,
+    encoder: Path,
+    dataset: Path,
+    split: Path | None,
+    work: Path,
+    seed: int,
+    identity: str,
+    world: World,
+    live: Live,
+) -> dict[str, float]:
+    """Extract features; classify them by k-NN, by a linear probe, and with a few labels.
+
+    Args:
+        recipe: the hyper-parameters.
+        encoder: folder of the stored encoder.
+        dataset: folder of the prepared data set.
+        split: the few-label split; None for all labeled images.
+        work: folder for predictions-knn.parquet, predictions-linear.parquet and
+            predictions-kshot.parquet; the last is empty if the recipe has no k-shot.
+        seed: seed of every random number of the run.
+        identity: digest of everything that determines the result, for the checkpoints of a linear
+            probe on crops.
+        world: this process among those of its job.
+        live: called with every line of the history.
+
+    Returns:
+        accuracies in [0, 1]: `knn_top1_k<k>`, `linear_top1_last`, `linear_top1_best`, and
+        `kshot_top1_<k>`, the mean over splits.
+
+    Source: DINO, arXiv:2104.14294, for both protocols; a linear probe on `whole` images is not
+        DINO's.
+
+    Raises:
+        InputError: a feature that the encoder does not have, or too few images.
+    """
+    data = PreparedData.open(dataset)
+    model, info = load_encoder(encoder)
+    model = model.to(world.device).eval()
+    transform = eval_transform(resize=recipe.evaluate.resize, crop=recipe.evaluate.crop)
+    num_classes = len(data.classes)
+    linear = recipe.linear
+
+    def images(name: str, keys: list[str] | None, how: Transform = transform) -> ImageDataset:
+        return ImageDataset(
+            data.split(name),
+            how,
+            seed=derived_seed(seed, "augmentation"),
+            num_classes=num_classes,
+            keep_keys=keys,
+            cache_bytes=cache_bytes(recipe.runtime.cache_mb),
+        )
+
+    def feature_of(batch: dict[str, Any], which: Feature) -> Tensor:
+        images = unit_range(batch["image"].to(world.device, non_blocking=True))
+        with torch.no_grad(), autocast(world, recipe.precision):
+            found = frozen_feature(model, normalize(images, info.mean, info.std), which)
+        return found.float()
+
+    def features(of: ImageDataset, which: Feature) -> np.ndarray:
+        batch, workers = recipe.evaluate.batch, recipe.runtime.workers
+        rows = partial(_rows, feature_of, which)
+        return run_inference(of, rows, batch=batch, world=world, workers=workers)
+
+    training, validation = images("train", keys_of(split)), images("val", None)
+    seen, unseen = features(training, recipe.feature), features(validation, recipe.feature)
+    alike = linear.feature == recipe.feature
+    line_unseen = unseen if alike else features(validation, linear.feature)
+    keys, labels = validation.keys(), validation.labels()
+    if linear.views == "crops":
+        crops = finetune_transform(
+            size=recipe.evaluate.crop,
+            min_scale=linear.min_scale,
+            flip=linear.flip,
+            interpolation=linear.interpolation,
+        )
+        logits, history = linear_probe_on_crops(
+            linear,
+            images("train", keys_of(split), crops),
+            lambda batch: feature_of(batch, linear.feature),
+            line_unseen,
+            labels,
+            num_classes=num_classes,
+            seed=seed,
+            work=work,
+            identity=identity,
+            checkpoint_seconds=recipe.runtime.checkpoint_seconds,
+            workers=recipe.runtime.workers,
+            world=world,
+            live=live,
+        )
+    else:
+        line_seen = seen if alike else features(training, linear.feature)
+    if not world.is_main:
+        return {}
+
+    if linear.views == "whole":
+        history = History(work / "metrics.jsonl", 0)
+        logits = linear_probe_on_features(
+            linear,
+            line_seen,
+            training.labels(),
+            line_unseen,
+            labels,
+            num_classes=num_classes,
+            seed=seed,
+            history=history,
+            live=live,
+        )
+        history.close()
+    path = work / "predictions-linear.parquet"
+    write_predictions(path, keys, labels, logits)
+    return {
+        "num_train": float(len(training)),
+        "num_val": float(len(validation)),
+        **_knn(recipe.knn, work, seen, training.labels(), unseen, keys, labels, num_classes),
+        **_kshot(
+            recipe.kshot,
+            work / "predictions-kshot.parquet",
+            seen,
+            training.labels(),
+            unseen,
+            keys,
+            labels,
+            num_classes,
+        ),
+        "linear_top1_last": top_k_of_file(path, 1),
+        "linear_top1_best": max(value for _, value in history.values("top1")),
+    }
+
+
+def _rows(
+    feature_of: Callable[[dict[str, Any], Feature], Tensor], which: Feature, batch: dict[str, Any]
+) -> np.ndarray:
+    return feature_of(batch, which).cpu().numpy()
+
+
+def _knn(
+    section: Knn,
+    work: Path,
+    seen: np.ndarray,
+    seen_labels: np.ndarray,
+    unseen: np.ndarray,
+    keys: list[str],
+    unseen_labels: np.ndarray,
+    num_classes: int,
+) -> dict[str, float]:
+    """Write the k-NN scores of every k to one file, with k as the variant's name."""
+    path = work / "predictions-knn.parquet"
+    with write_variants(path) as predictions:
+        for k, scores in knn_scores(
+            seen, seen_labels, unseen, section.k, section.temperature, num_classes
+        ).items():
+            predictions.add(str(k), keys, unseen_labels, scores)
+    return knn_metrics(path)
+
+
+def _kshot(
+    section: Kshot | None,
+    path: Path,
+    seen: np.ndarray,
+    seen_labels: np.ndarray,
+    unseen: np.ndarray,
+    keys: list[str],
+    unseen_labels: np.ndarray,
+    num_classes: int,
+) -> dict[str, float]:
+    """Fit logistic regressions on a few labels for every k and split; return mean accuracy by k."""
+    with write_variants(path) as predictions:
+        for split_seed in section.seeds if section else []:
+            assert section is not None
+            for k, chosen in draw_shots(seen_labels, section.shots, split_seed).items():
+                scores = logistic_scores(
+                    seen[chosen],
+                    seen_labels[chosen],
+                    unseen,
+                    num_classes=num_classes,
+                    weight_decay=section.weight_decay,
+                    center=section.center,
+                    max_iterations=section.max_iterations,
+                    tolerance=section.tolerance,
+                )
+                predictions.add(f"{k}/{split_seed}", keys, unseen_labels, scores)
+    return kshot_metrics(path)

@@ -1,0 +1,247 @@
+"""Semantic segmentation transfer with a UperNet decoder."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from timm.layers import convert_sync_batchnorm
+from torch import Tensor
+from torch.nn.functional import cross_entropy, interpolate
+
+from folk.data.dataset import ImageDataset
+from folk.data.joint import segment_eval_transform, segment_transform
+from folk.data.shards import PreparedData
+from folk.data.transforms import unit_range
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.metrics.segmentation import (
+    IGNORE,
+    confusion_of_image,
+    scores_of_file,
+    write_confusions,
+)
+from folk.models.resize import load_resized
+from folk.models.segmenter import Segmenter
+from folk.stages.images import (
+    autocast,
+    cache_bytes,
+    keys_of,
+    micro_batches,
+    normalize,
+    run_inference,
+    whole_batches,
+)
+from folk.stages.loop import train_on
+from folk.stages.optimization import accumulated_step, check_batch_norm_batch
+from folk.stages.segment import SegmentRecipe
+from folk.stages.windows import sliding_logits
+from folk.training.distributed import World
+from folk.training.optimizer import (
+    create_optimizer,
+    layer_decay_groups,
+    weight_decay_groups,
+)
+from folk.training.randomness import derived_seed, seed_all
+from folk.training.schedules import PolynomialRate
+
+Batch = dict[str, Any]
+
+
+def segment(
+    recipe: SegmentRecipe,
+    *,
+    encoder: Path,
+    dataset: Path,
+    split: Path | None,
+    work: Path,
+    seed: int,
+    identity: str,
+    world: World,
+    live: Callable[[int, dict[str, float]], None],
+) -> dict[str, float]:
+    """Train a segmenter from an encoder; store a confusion matrix for each validation image.
+
+    Several processes on GPUs share the statistics of batch norm, as BEiT's do; on CPUs, where torch
+    cannot, each process has its own.
+
+    Args:
+        recipe: the hyper-parameters.
+        encoder: folder of the stored encoder.
+        dataset: folder of the prepared data set, with annotations.
+        split: the split of annotated images; None for all.
+        work: folder of the growing state and of predictions.parquet.
+        seed: seed of every random number of the run.
+        identity: digest of everything that determines the result.
+        world: this process among those of its job.
+        live: called with every line of the history.
+
+    Returns:
+        miou, macc and aacc in [0, 1], of the last update.
+
+    Raises:
+        InputError: the data set has no annotations, the batch size per process is too small for
+            batch norm, or the segmenter's scores are not finite.
+    """
+    data = PreparedData.open(dataset)
+    if data.segmentation_classes is None:
+        raise InputError(f"{dataset}: data set '{data.name}' has no annotations; choose another")
+    num_classes = len(data.segmentation_classes)
+    training, validation = _images(recipe, data, num_classes, split, seed)
+    optim = recipe.optim
+    updates_per_epoch = whole_batches(len(training), optim.batch, "annotated images")
+
+    seed_all(seed, "segmenter")
+    model, to_normal = _segmenter(recipe, encoder, num_classes)
+    model.to(world.device).train()
+    if world.can_synchronize_batch_norm:
+        convert_sync_batchnorm(model)  # in place: layers change, parameters stay the same objects
+    else:
+        check_batch_norm_batch(
+            model, batch=optim.batch, max_batch=recipe.runtime.max_batch, world=world
+        )
+    others = [module for module in model.children() if module is not model.encoder]
+    optimizer = create_optimizer(
+        optim.optimizer,
+        layer_decay_groups(model.encoder, optim.weight_decay, optim.layer_decay)
+        + weight_decay_groups(others, optim.weight_decay),
+        lr=optim.lr,
+        betas=optim.betas,
+        eps=optim.eps,
+    )
+    schedule = PolynomialRate(
+        optimizer,
+        updates=optim.updates,
+        warmup_updates=optim.warmup_updates,
+        warmup_ratio=optim.lr_warmup_start / optim.lr,
+        power=optim.power,
+    )
+    wrapped = world.wrap(model, recipe.runtime.compile)
+
+    def update(step: int, batch: Batch) -> dict[str, Tensor]:
+        schedule.step_update(step)
+        seed_all(seed, "update", step, world.rank)
+        images = to_normal(unit_range(batch["image"].to(world.device, non_blocking=True)))
+        targets = batch["annotation"].to(world.device, non_blocking=True).long()
+
+        def loss_of_part(part: slice) -> Tensor:
+            with autocast(world, optim.precision):
+                logits, auxiliary = wrapped(images[part])
+            loss = _pixel_loss(logits, targets[part])
+            if auxiliary is not None:
+                weight = recipe.decoder.auxiliary_weight
+                loss = loss + weight * _pixel_loss(auxiliary, targets[part])
+            return loss
+
+        slices = micro_batches(len(images), recipe.runtime.max_batch)
+        return accumulated_step(model, optimizer, loss_of_part, slices, optim.clip_grad)
+
+    history = train_on(
+        training,
+        update,
+        parts={"model": model, "optimizer": optimizer},
+        updates=optim.updates,
+        updates_per_epoch=updates_per_epoch,
+        batch=optim.batch,
+        runtime=recipe.runtime,
+        work=work,
+        seed=seed,
+        identity=identity,
+        world=world,
+        live=live,
+    )
+    model.eval()
+    confusions = run_inference(
+        validation,
+        lambda batch: _confusions(recipe, model, to_normal, batch, num_classes, world),
+        # Images of different sizes go one by one on each process.
+        batch=world.size if data.image_size is None else optim.batch,
+        world=world,
+        workers=recipe.runtime.workers,
+    )
+    metrics = {"num_train": float(len(training)), "num_val": float(len(validation))}
+    if world.is_main:
+        path = work / "predictions.parquet"
+        write_confusions(path, validation.keys(), confusions)
+        scores = scores_of_file(path)
+        metrics |= {"miou": scores.miou, "macc": scores.macc, "aacc": scores.aacc}
+        metrics["loss_last"] = history.values("loss")[-1][1]
+    return metrics
+
+
+def _images(
+    recipe: SegmentRecipe, data: PreparedData, num_classes: int, split: Path | None, seed: int
+) -> tuple[ImageDataset, ImageDataset]:
+    augment, cache = recipe.augment, cache_bytes(recipe.runtime.cache_mb)
+    training = ImageDataset(
+        data.split("train"),
+        segment_transform(
+            crop=augment.crop,
+            scale=(augment.scale[0], augment.scale[1]),
+            flip=augment.flip,
+            jitter=augment.jitter,
+            photometric=augment.photometric,
+            max_class_share=augment.max_class_share,
+        ),
+        seed=derived_seed(seed, "augmentation"),
+        num_segmentation_classes=num_classes,
+        keep_keys=keys_of(split),
+        cache_bytes=cache,
+    )
+    validation = ImageDataset(
+        data.split("val"),
+        segment_eval_transform(size=recipe.window.size),
+        num_segmentation_classes=num_classes,
+        cache_bytes=cache,
+    )
+    return training, validation
+
+
+def _segmenter(
+    recipe: SegmentRecipe, folder: Path, num_classes: int
+) -> tuple[Segmenter, Callable[[Tensor], Tensor]]:
+    encoder, info = load_resized(folder, recipe.window.size, recipe.drop_path)
+    decoder = recipe.decoder
+    model = Segmenter(
+        encoder,
+        num_classes,
+        blocks=decoder.blocks,
+        channels=decoder.channels,
+        dropout=decoder.dropout,
+        auxiliary_channels=decoder.auxiliary_channels if decoder.auxiliary_weight > 0.0 else None,
+    )
+    return model, partial(normalize, mean=info.mean, std=info.std)
+
+
+def _pixel_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean over the annotated pixels; 0 where a batch has none, which `mean` would make NaN."""
+    total = cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="sum")
+    return total / (targets != IGNORE).sum().clamp(min=1)
+
+
+def _confusions(
+    recipe: SegmentRecipe,
+    model: Segmenter,
+    to_normal: Callable[[Tensor], Tensor],
+    batch: Batch,
+    num_classes: int,
+    world: World,
+) -> np.ndarray:
+    images = to_normal(unit_range(batch["image"].to(world.device)))
+    with autocast(world, recipe.optim.precision):
+        logits = sliding_logits(
+            lambda part: model(part)[0], images, recipe.window.size, recipe.window.stride
+        )
+    truth = batch["annotation"].numpy()
+    if logits.shape[-2:] != truth.shape[-2:]:  # images were resized, annotations never are
+        logits = interpolate(logits, size=truth.shape[-2:], mode="bilinear", align_corners=False)
+    if not torch.isfinite(logits).all():
+        raise InputError(
+            f"segment: non-finite scores of validation images {batch['index'].tolist()}; "
+            "lower optim.lr and train again"
+        )
+    predicted = logits.argmax(dim=1).cpu().numpy()
+    return np.stack(
+        [confusion_of_image(t, p, num_classes) for t, p in zip(truth, predicted, strict=True)]
+    )

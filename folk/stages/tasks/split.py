@@ -1,0 +1,62 @@
+"""Choice of the few labeled images of a run."""
+
+import hashlib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from folk.data.shards import PreparedData
+from folk.data.splits import draw_split, read_list
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.files import atomic_write
+from folk.stages.split import SplitRecipe
+
+
+def run_split(
+    recipe: SplitRecipe, data: Path, out: Path, list_file: Path | None
+) -> dict[str, float]:
+    """Choose training images and write their keys and labels to `<out>/keys.parquet`.
+
+    Args:
+        recipe: parameters of the draw, or the digest of a list.
+        data: folder of the prepared data set.
+        out: folder for keys.parquet.
+        list_file: the list, if the recipe has its sha256.
+
+    Returns:
+        number of images and of classes among them.
+
+    Raises:
+        InputError: the list is missing or has another digest than the recipe; see also
+            `folk.data.splits`.
+    """
+    prepared = PreparedData.open(data)
+    table = prepared.split("train")
+    keys, labels = table.keys(), table.labels()
+    if recipe.list_sha256 is None:
+        if list_file is not None:
+            raise InputError(f"{list_file}: the recipe draws its images; remove the list")
+        rows = draw_split(
+            labels,
+            keys,
+            per_class=recipe.per_class,
+            fraction=recipe.fraction,
+            seed=recipe.seed,
+            num_classes=len(prepared.classes),
+        )
+    else:
+        if list_file is None:
+            raise InputError("--list: missing, the recipe has a list_sha256; give the list's path")
+        rows = read_list(list_file, keys)
+        digest = hashlib.sha256(list_file.read_bytes()).hexdigest()
+        if digest != recipe.list_sha256:
+            raise InputError(
+                f"{list_file}: expected sha256 {recipe.list_sha256} (list_sha256 of the recipe), "
+                f"got {digest}; get the list of the recipe"
+            )
+    chosen = labels[rows]
+    columns = {"key": [keys[row] for row in rows], "label": pa.array(chosen, pa.int32())}
+    with atomic_write(out / "keys.parquet") as temp:
+        pq.write_table(pa.table(columns), temp)
+    return {"images": float(len(rows)), "classes": float(len(set(chosen.tolist())))}
