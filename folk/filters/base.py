@@ -6,12 +6,20 @@ Masks act on images in [0, 1], before the normalization with mean and standard d
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jaxtyping import Bool, Float
-from torch import Tensor
 
-from folk.filters.rng import BatchRng
+# A filter's keys are read where there is no torch: its file imports torch inside functions.
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor as Tensor
+
+    from folk.filters.rng import BatchRng as BatchRng
+
+    Device = torch.device
+else:
+    Tensor = Device = BatchRng = Any  # shapes and types are checked all the same
 
 Images = Float[Tensor, "b c h w"]
 Keep = Bool[Tensor, "b m h w_half"]

@@ -1,18 +1,20 @@
 """FOLK's filters Com and RCom: the image's own spectrum decides."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from pydantic import Field
 
-from folk.filters.base import FrequencyFilter, Images, Keep
-from folk.filters.rng import BatchRng
-from folk.filters.settings import ThresholdDraw, check_thresholds
-from folk.filters.spectrum import half_spectrum, multiplicity, symmetrized
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.ranges import Fraction, InnerFraction
+from folk.filters.base import BatchRng, FrequencyFilter, Images, Keep, Tensor
 
+# YAML has lists where an unchangeable section has tuples.
+Thresholds = Annotated[tuple[InnerFraction, ...], Field(strict=False)]
+ThresholdDraw = Literal["view", "image", "batch"]
 BT601 = (0.299, 0.587, 0.114)  # luma weights of red, green, blue
 
 
@@ -44,10 +46,10 @@ class ComRComFilter(FrequencyFilter):
 
     kind: ClassVar[str] = "com-rcom"
 
-    thresholds: tuple[float, ...] = (0.005, 0.01, 0.05)
-    p_com: float = 0.5
+    thresholds: Thresholds = (0.005, 0.01, 0.05)
+    p_com: Fraction = 0.5
     threshold_mode: Literal["fraction", "relative_max"] = "fraction"
-    threshold_draw: Literal["view", "image", "batch"] = "view"
+    threshold_draw: ThresholdDraw = "view"
     pairing: Literal["independent", "one_of_each"] = "independent"
     gray: Literal["bt601", "mean"] = "bt601"
     mask_channels: Literal["shared", "per_channel"] = "shared"
@@ -81,6 +83,8 @@ class ComRComFilter(FrequencyFilter):
         ]
 
     def _keep(self, images: Images, is_com: Bool[Tensor, "b"], which: Int[Tensor, "b"]) -> Keep:
+        import torch
+
         magnitude = symmetric_magnitude(self._colors(images))
         width = images.shape[-1]
         if self.threshold_mode == "fraction":
@@ -104,10 +108,24 @@ class ComRComFilter(FrequencyFilter):
         return luma.add_(green, alpha=BT601[1]).add_(blue, alpha=BT601[2])
 
 
+def check_thresholds(thresholds: Sequence[float]) -> None:
+    """Check the thresholds of Com and RCom.
+
+    Raises:
+        InputError: there is none, or one is not between 0 and 1.
+    """
+    if not thresholds or not all(0.0 < t < 1.0 for t in thresholds):
+        raise InputError(
+            f"thresholds: {list(thresholds)} must be one or more numbers between 0 and 1"
+        )
+
+
 def draw_thresholds(
     num_choices: int, count: int, threshold_draw: ThresholdDraw, rng: BatchRng
 ) -> Int[Tensor, "b"]:
     """Draw which threshold each of `count` images gets; each choice has the same probability."""
+    import torch
+
     if threshold_draw == "batch":
         return torch.full((count,), rng.integer(num_choices))
     return rng.integers(num_choices)
@@ -130,6 +148,8 @@ def symmetric_magnitude(planes: Float[Tensor, "b m h w"]) -> Float[Tensor, "b m 
     may return them with a last bit of difference. A threshold between the two would keep one alone
     and the filtered image would not be real; both get the larger value.
     """
+    from folk.filters.spectrum import half_spectrum, symmetrized
+
     return symmetrized(half_spectrum(planes).abs(), planes.shape[-1])
 
 
@@ -151,6 +171,10 @@ def largest_fraction(
         fractions: the choices.
         which: the choice of each image, on the CPU.
     """
+    import torch
+
+    from folk.filters.spectrum import multiplicity
+
     height = magnitude.shape[-2]
     total = height * width
     # Counted from the largest, 1-based: the threshold is the rank-th coefficient of the full plane.

@@ -3,16 +3,14 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-import torch
 from jaxtyping import Bool
-from torch import Tensor
+from pydantic import Field
 
-from folk.filters.base import FrequencyFilter, Images, Keep
-from folk.filters.rng import BatchRng
-from folk.filters.settings import check_bank
-from folk.filters.spectrum import bin_positions, symmetrized
+from folk.evidence.core.errors import InputError
+from folk.evidence.core.ranges import Count, Fraction, Positive
+from folk.filters.base import BatchRng, Device, FrequencyFilter, Images, Keep, Tensor
 
 
 @dataclass(frozen=True)
@@ -39,16 +37,22 @@ class GaborFilter(FrequencyFilter):
 
     kind: ClassVar[str] = "gabor"
 
-    orientations: int = 4
-    frequencies: tuple[float, ...] = (8.0, 16.0, 32.0, 64.0)
-    octaves: float = 1.0
-    num_chosen: int = 4
-    hide_prob: float = 0.5
-    radius_size: int | None = 224
+    orientations: Count = 4
+    # YAML has lists where an unchangeable section has tuples.
+    frequencies: Annotated[tuple[Positive, ...], Field(strict=False)] = (8.0, 16.0, 32.0, 64.0)
+    octaves: Positive = 1.0
+    num_chosen: Count = 4
+    hide_prob: Fraction = 0.5
+    radius_size: Count | None = 224
     pairing: Literal["independent", "one_of_each"] = "independent"
 
     def __post_init__(self) -> None:
-        check_bank(self.orientations, self.frequencies, self.num_chosen)
+        bank = self.orientations * len(self.frequencies)
+        if self.num_chosen > bank:
+            raise InputError(
+                f"num_chosen: {self.num_chosen} of a bank of {bank} (orientations x frequencies); "
+                "lower it"
+            )
 
     def __call__(self, images: Images, rng: BatchRng) -> Keep:
         """Draw filters, and whether they are hidden, for each image."""
@@ -67,6 +71,8 @@ class GaborFilter(FrequencyFilter):
         ]
 
     def _keep(self, images: Images, hides: Bool[Tensor, "b"], rng: BatchRng) -> Keep:
+        import torch
+
         bank = gabor_bank(
             (images.shape[-2], images.shape[-1]),
             self._scaled(min(images.shape[-2:])),
@@ -89,7 +95,7 @@ def gabor_bank(
     frequencies: list[float],
     orientations: int,
     octaves: float,
-    device: torch.device | None = None,
+    device: Device | None = None,
 ) -> Bool[Tensor, "n h w_half"]:
     """Mark the coefficients that each filter answers to, direction by direction.
 
@@ -100,6 +106,10 @@ def gabor_bank(
         octaves: width of a band at half of the largest answer.
         device: where the masks are made; the CPU by default.
     """
+    import torch
+
+    from folk.filters.spectrum import bin_positions, symmetrized
+
     rows, columns = bin_positions(*size, device=device or torch.device("cpu"))
     masks = []
     for number in range(orientations):

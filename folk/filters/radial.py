@@ -4,20 +4,17 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from jaxtyping import Bool
-from torch import Tensor
 
-from folk.filters.base import FrequencyFilter, Images, Keep
-from folk.filters.rng import BatchRng
-from folk.filters.spectrum import bin_distance_squared
+from folk.evidence.core.ranges import Count, Fraction, Positive
+from folk.filters.base import BatchRng, Device, FrequencyFilter, Images, Keep, Tensor
 
 
 def radial_keep(
     size: tuple[int, int],
     radius: float,
     radius_outer: float | None = None,
-    device: torch.device | None = None,
+    device: Device | None = None,
 ) -> Bool[Tensor, "h w_half"]:
     """Keep the frequencies inside a circle; the complement `~` is the high-pass mask.
 
@@ -31,6 +28,10 @@ def radial_keep(
     Source: MFM, arXiv:2206.07706; the strict "<" and the band follow Jiahao000/MFM@c9194b1,
         data/data_mfm.py L23-28, which keeps full, shifted masks where we keep half of one.
     """
+    import torch
+
+    from folk.filters.spectrum import bin_distance_squared
+
     distance = bin_distance_squared(*size, device=device or torch.device("cpu"))
     keep: Tensor = distance < radius**2
     if radius_outer is not None:
@@ -55,10 +56,10 @@ class RadialFilter(FrequencyFilter):
 
     kind: ClassVar[str] = "radial"
 
-    radius: float
-    low_pass_prob: float = 0.5
-    radius_size: int | None = 224
-    radius_outer: float | None = None
+    radius: Positive
+    low_pass_prob: Fraction = 0.5
+    radius_size: Count | None = 224
+    radius_outer: Positive | None = None
     pairing: Literal["independent", "one_of_each"] = "independent"
 
     def __call__(self, images: Images, rng: BatchRng) -> Keep:

@@ -4,19 +4,18 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Generator, Tensor
 
-from folk.filters.base import FrequencyFilter, Images, Keep
+from folk.evidence.core.ranges import Fraction
+from folk.filters.base import BatchRng, Device, FrequencyFilter, Images, Keep, Tensor
 from folk.filters.com_rcom import (
+    ThresholdDraw,
+    Thresholds,
+    check_thresholds,
     draw_threshold_pair,
     draw_thresholds,
     largest_fraction,
 )
-from folk.filters.rng import BatchRng
-from folk.filters.settings import check_thresholds
-from folk.filters.spectrum import half_width, multiplicity, symmetrized
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,9 @@ class RandomFilter(FrequencyFilter):
 
     kind: ClassVar[str] = "random"
 
-    thresholds: tuple[float, ...] = (0.005, 0.01, 0.05)
-    p_few: float = 0.5
-    threshold_draw: Literal["view", "image", "batch"] = "view"
+    thresholds: Thresholds = (0.005, 0.01, 0.05)
+    p_few: Fraction = 0.5
+    threshold_draw: ThresholdDraw = "view"
     pairing: Literal["independent", "one_of_each"] = "independent"
 
     def __post_init__(self) -> None:
@@ -83,7 +82,7 @@ class RandomFilter(FrequencyFilter):
 
 
 def random_ranking(
-    seeds: Int[Tensor, "b"], height: int, width: int, device: torch.device
+    seeds: Int[Tensor, "b"], height: int, width: int, device: Device
 ) -> Float[Tensor, "b 1 h w_half"]:
     """Draw one number in [0, 1) for each coefficient; conjugate partners share theirs.
 
@@ -96,7 +95,11 @@ def random_ranking(
         width: of the images in pixels.
         device: where the numbers are drawn.
     """
-    size, generator = (height, half_width(width)), Generator(device)
+    import torch
+
+    from folk.filters.spectrum import half_width, multiplicity, symmetrized
+
+    size, generator = (height, half_width(width)), torch.Generator(device)
     ranking = torch.stack(
         [
             torch.rand(

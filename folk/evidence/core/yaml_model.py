@@ -5,11 +5,12 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, get_type_hints, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from yaml import MarkedYAMLError, YAMLError
@@ -26,6 +27,33 @@ class Section(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def section_of(part: Any) -> type[Section]:
+    """Make the section of a file for a dataclass with a `kind`.
+
+    It has the dataclass's attributes as keys, all of them required, with the ranges of their types.
+    What the dataclass refuses when it is made, the section refuses too.
+    """
+
+    def can_be_made(section: Section) -> Section:
+        part(**section.model_dump(exclude={"kind"}))
+        return section
+
+    after: Any = model_validator(mode="after")
+    types = get_type_hints(part, include_extras=True)
+    keys: dict[str, Any] = {"kind": (Literal[part.kind], ...)}
+    keys |= {field.name: (types[field.name], ...) for field in fields(part)}
+    return create_model(
+        f"{part.__name__}Settings",
+        __base__=Section,
+        __doc__=part.__doc__.split("\n", 1)[0],
+        __module__=part.__module__,
+        __validators__={"can_be_made": after(can_be_made)},
+        **keys,
+    )
+
+
 _LONGEST_NAME = 255  # of a file, on most systems; a longer path need not be repeated
 _SHOWN = 80  # characters of a found value or key that a refusal repeats
 _HALVES = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
@@ -303,18 +331,18 @@ def _in_file(model: Any, location: Keys) -> tuple[Keys, list[str]]:
         if key == "[key]":  # pydantic's word for the key itself, which stands before it
             continue
         known = models
-        fields = [_models_in(_names(c)[key].annotation) for c in models if key in _names(c)]
+        inner = [_models_in(_names(c)[key].annotation) for c in models if key in _names(c)]
         tagged = [c for c in models if key in _tags(c)]
-        if fields or not tagged:
+        if inner or not tagged:
             keys.append(key)
-        models = [m for found in fields for m in found] or tagged or models
+        models = [m for found in inner for m in found] or tagged or models
     return tuple(keys), sorted({str(name) for candidate in known for name in _names(candidate)})
 
 
 def _names(model: Any) -> dict[str | int, FieldInfo]:
     """The keys of a model as a file spells them, each with its field."""
-    fields: dict[str, FieldInfo] = getattr(model, "model_fields", {})
-    return {field.alias or name: field for name, field in fields.items()}
+    known: dict[str, FieldInfo] = getattr(model, "model_fields", {})
+    return {field.alias or name: field for name, field in known.items()}
 
 
 def _tags(model: type[BaseModel]) -> set[str]:
