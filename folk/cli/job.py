@@ -195,6 +195,7 @@ def run_job(job: Job, task: Callable[[Live], dict[str, float]], is_main: bool = 
                 mirror.log(step, values)
 
             metrics = task(live)
+        metrics = _derived(job, metrics) | metrics
         write_json(job.work / "metrics.json", metrics)
         _write_recipe(job.work / "recipe.yaml", job.recipe)
         outputs = [*job.stage.outputs.values(), *job.recipe.more_outputs()]
@@ -207,6 +208,17 @@ def run_job(job: Job, task: Callable[[Live], dict[str, float]], is_main: bool = 
             moves={job.work / name: job.out / name for name in names},
         )
     print(json.dumps(metrics, indent=2))
+
+
+def _derived(job: Job, metrics: Mapping[str, float]) -> dict[str, float]:
+    """Compute the metrics that the stage declares by name and the task has left out."""
+    declared = job.stage.metrics.items()
+    values = {
+        name: metric.value_in(job.work, name)
+        for name, metric in declared
+        if "*" not in name and name not in metrics
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _write_log_header(fields: Mapping[str, Any]) -> None:

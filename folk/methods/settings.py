@@ -1,54 +1,20 @@
-"""The keys of each degradation in a recipe and their ranges, checked where there is no torch."""
+"""The section of a recipe for each degradation, made of its own attributes, without torch."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Union
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from folk.evidence.core.errors import InputError
-from folk.evidence.core.ranges import Count, Positive
-from folk.evidence.core.yaml_model import Section
+from folk.evidence.core.yaml_model import Section, section_of
+from folk.methods.table import DEGRADATIONS
 
+if TYPE_CHECKING:
 
-class SuperResolutionSettings(Section):
-    """The image made smaller and large again."""
+    class DegradationSettings(Section):
+        """Keys of a degradation of some kind."""
 
-    kind: Literal["sr"]
-    factor: Count  # side of the image over side of the small one
-
-
-class DeblurSettings(Section):
-    """Gaussian blur."""
-
-    kind: Literal["deblur"]
-    sigma: Positive  # of the Gaussian before it is cut, pixels
-    min_size: Count  # of the kernel, pixels, odd
-    max_size: Count
-
-    @model_validator(mode="after")
-    def _sizes_are_odd(self) -> "DeblurSettings":
-        check_kernel_sizes(self.min_size, self.max_size)
-        return self
-
-
-class DenoiseSettings(Section):
-    """Gaussian noise."""
-
-    kind: Literal["denoise"]
-    level: Positive  # standard deviation, of 255
-
-
-DegradationSettings = Annotated[
-    SuperResolutionSettings | DeblurSettings | DenoiseSettings, Field(discriminator="kind")
-]
-
-
-def check_kernel_sizes(min_size: int, max_size: int) -> None:
-    """Check the smallest and the largest kernel of a blur.
-
-    Raises:
-        InputError: one is even, or the first is the larger one.
-    """
-    if min_size % 2 == 0 or max_size % 2 == 0 or min_size > max_size:
-        raise InputError(
-            f"min_size {min_size} and max_size {max_size} must be odd, the first not larger"
-        )
+        kind: str
+else:
+    DegradationSettings = Annotated[
+        Union[tuple(section_of(each) for each in DEGRADATIONS.values())],  # noqa: UP007 - a tuple
+        Field(discriminator="kind"),
+    ]

@@ -5,7 +5,6 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from folk.evidence.core.yaml_model import Section
-from folk.evidence.results.metrics.classification import top_k_by_name, top_k_of_images
 from folk.evidence.study.inputs import CLASSIFIER_FILE, DATASET, ENCODER, SPLIT
 from folk.evidence.study.stage import Metric, Stage
 from folk.stages.recipes.base import (
@@ -80,7 +79,11 @@ def run(task: Task[FinetuneRecipe]) -> dict[str, float]:
     )
 
 
-TOP_K = Metric("predictions.parquet", top_k_by_name, top_k_of_images)
+TOP_K = Metric(
+    "predictions.parquet",
+    "folk.evidence.results.metrics.classification.top_k_by_name",
+    "folk.evidence.results.metrics.classification.top_k_of_images",
+)
 STAGE = Stage(
     "finetune",
     "Train a whole classifier from an encoder, with all labels or a few.",

@@ -1,23 +1,29 @@
-"""Training loop over the images of a data set, with a recipe's `runtime`."""
+"""Training loop over the images of a data set, with labels or without."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from folk.data.dataset import ImageDataset
-from folk.stages.images import training_batches
+from folk.data.transforms import unit_range
+from folk.stages.images import autocast, micro_batches, training_batches
+from folk.stages.optimization import accumulated_step
 from folk.stages.recipes.base import TrainingRuntime
 from folk.training.distributed import World
 from folk.training.history import History
 from folk.training.loop import Plan, Resumable, train
-from folk.training.randomness import derived_seed
+from folk.training.randomness import derived_seed, seed_all
+
+Batch = dict[str, Any]
+Update = Callable[[int, Batch], dict[str, Tensor]]
 
 
 def train_on(
     images: ImageDataset,
-    update: Callable[[int, dict[str, Any]], dict[str, Tensor]],
+    update: Update,
     after_epoch: Callable[[int], dict[str, float]] | None = None,
     *,
     parts: dict[str, Resumable],
@@ -81,3 +87,51 @@ def train_on(
         update,
         after_epoch,
     )
+
+
+def supervised_update(
+    model: nn.Module,
+    optimizer: Optimizer,
+    schedule: Any,
+    *,
+    to_normal: Callable[[Tensor], Tensor],
+    targets_of: Callable[[Tensor, Batch], tuple[Tensor, Tensor]],
+    loss_of: Callable[[Any, Tensor], Tensor],
+    precision: str,
+    clip_grad: float | None,
+    runtime: TrainingRuntime,
+    seed: int,
+    world: World,
+) -> Update:
+    """Make the update of a training with labels, for `train_on`.
+
+    Args:
+        model: the trained model, on its device.
+        optimizer: its optimizer.
+        schedule: sets the rates; has `step_update`.
+        to_normal: images in [0, 1] -> normalized ones.
+        targets_of: normalized images and their batch -> images and targets.
+        loss_of: what the model returns, and targets -> a scalar.
+        precision: of the forward pass.
+        clip_grad: largest norm of the gradient; None for no limit.
+        runtime: images at once, and whether the model is compiled.
+        seed: of the run. Random numbers depend on it and the update alone.
+        world: this process among those of its job.
+    """
+    wrapped = world.wrap(model, runtime.compile)
+
+    def update(step: int, batch: Batch) -> dict[str, Tensor]:
+        schedule.step_update(step)
+        seed_all(seed, "update", step, world.rank)
+        images = to_normal(unit_range(batch["image"].to(world.device, non_blocking=True)))
+        images, targets = targets_of(images, batch)
+
+        def loss_of_part(part: slice) -> Tensor:
+            with autocast(world, precision):
+                found = wrapped(images[part])
+            return loss_of(found, targets[part])
+
+        slices = micro_batches(len(images), runtime.max_batch)
+        return accumulated_step(model, optimizer, loss_of_part, slices, clip_grad)
+
+    return update

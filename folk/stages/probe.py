@@ -5,9 +5,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from folk.evidence.core.yaml_model import Section
-from folk.evidence.results.metrics.classification import top_k_by_name, top_k_of_images
-from folk.evidence.results.metrics.knn import knn_by_name, knn_of_images
-from folk.evidence.results.metrics.kshot import kshot_by_name, kshot_of_images
 from folk.evidence.study.inputs import DATASET, ENCODER, SPLIT
 from folk.evidence.study.stage import Metric, Stage
 from folk.stages.recipes.base import (
@@ -116,7 +113,6 @@ def run(task: Task[ProbeRecipe]) -> dict[str, float]:
     )
 
 
-LINEAR = Metric("predictions-linear.parquet", top_k_by_name, top_k_of_images)
 STAGE = Stage(
     "probe",
     "Measure frozen features: nearest neighbors, a linear classifier, and a few labels.",
@@ -131,10 +127,21 @@ STAGE = Stage(
         "history": "metrics.jsonl",
     },
     metrics={
-        "linear_top1_last": LINEAR,
-        "linear_top5_last": LINEAR,
-        "knn_top1_k*": Metric("predictions-knn.parquet", knn_by_name, knn_of_images),
-        "kshot_top1_*": Metric("predictions-kshot.parquet", kshot_by_name, kshot_of_images),
+        "linear_top1_last": Metric(
+            "predictions-linear.parquet",
+            "folk.evidence.results.metrics.classification.top_k_by_name",
+            "folk.evidence.results.metrics.classification.top_k_of_images",
+        ),
+        "knn_top1_k*": Metric(
+            "predictions-knn.parquet",
+            "folk.evidence.results.metrics.knn.knn_by_name",
+            "folk.evidence.results.metrics.knn.knn_of_images",
+        ),
+        "kshot_top1_*": Metric(
+            "predictions-kshot.parquet",
+            "folk.evidence.results.metrics.kshot.kshot_by_name",
+            "folk.evidence.results.metrics.kshot.kshot_of_images",
+        ),
     },
     several_processes=True,
     continues=True,

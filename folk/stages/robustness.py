@@ -3,8 +3,6 @@
 from typing import Any
 
 from folk.evidence.core.yaml_model import Section
-from folk.evidence.results.metrics.corruption import robustness_by_name
-from folk.evidence.results.metrics.variants import variant_of_images
 from folk.evidence.study.inputs import CLASSIFIER, DATASETS
 from folk.evidence.study.stage import Metric, Stage
 from folk.stages.recipes.base import (
@@ -74,7 +72,13 @@ STAGE = Stage(
     run=run,
     inputs=(CLASSIFIER, DATASETS),
     outputs={"predictions": "predictions-variants.parquet"},
-    metrics={"*": Metric("predictions-variants.parquet", robustness_by_name, variant_of_images)},
+    metrics={
+        "*": Metric(
+            "predictions-variants.parquet",
+            "folk.evidence.results.metrics.corruption.robustness_by_name",
+            "folk.evidence.results.metrics.variants.variant_of_images",
+        )
+    },
     several_processes=True,
     kind="robustness",
 )

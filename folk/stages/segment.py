@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from folk.evidence.core.yaml_model import Section
-from folk.evidence.results.metrics.segmentation import score_by_name, score_of_images
 from folk.evidence.study.inputs import DATASET, ENCODER, SPLIT
 from folk.evidence.study.stage import Metric, Stage
 from folk.stages.recipes.base import (
@@ -117,7 +116,11 @@ def run(task: Task[SegmentRecipe]) -> dict[str, float]:
     )
 
 
-SCORE = Metric("predictions.parquet", score_by_name, score_of_images)
+SCORE = Metric(
+    "predictions.parquet",
+    "folk.evidence.results.metrics.segmentation.score_by_name",
+    "folk.evidence.results.metrics.segmentation.score_of_images",
+)
 STAGE = Stage(
     "segment",
     "Transfer an encoder to semantic segmentation with a UperNet decoder.",

@@ -21,8 +21,8 @@ from folk.filters.random_frequencies import RandomFilter
 from folk.filters.rng import BatchRng
 from folk.filters.settings import FilterSettings
 from folk.filters.table import FILTERS
-from folk.methods.restoration import DEGRADATIONS
 from folk.methods.settings import DegradationSettings
+from folk.methods.table import DEGRADATIONS
 from tests.faults.table import fault
 
 

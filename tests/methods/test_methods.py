@@ -9,6 +9,7 @@ from folk.filters.com_rcom import ComRComFilter
 from folk.filters.radial import RadialFilter
 from folk.filters.rng import BatchRng
 from folk.methods.base import Reconstruction
+from folk.methods.degradations import SuperResolution
 from folk.methods.distillation import DistillationHead
 from folk.methods.folk import FOLK, Distillation
 from folk.methods.losses import (
@@ -18,7 +19,7 @@ from folk.methods.losses import (
     removed_count,
 )
 from folk.methods.mfm import MFM
-from folk.methods.restoration import Restoration, SuperResolution
+from folk.methods.restoration import Restoration
 from folk.models.encoder import create_encoder, encode
 
 FILTER = ComRComFilter(thresholds=(0.05, 0.1))

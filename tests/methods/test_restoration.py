@@ -7,7 +7,7 @@ from scipy.ndimage import correlate
 
 from folk.evidence.core.errors import InputError
 from folk.filters.rng import BatchRng
-from folk.methods.restoration import Deblur, Denoise, SuperResolution, gaussian_kernels
+from folk.methods.degradations import Deblur, Denoise, SuperResolution, gaussian_kernels
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -217,7 +217,7 @@ def recompute(stage: Stage, folder: Path, metric: str) -> float | None:
         InputError: the predictions are missing or unreadable.
     """
     known = stage.metric(metric)
-    return None if known is None else known.value(folder / known.file, metric)
+    return None if known is None else known.value_in(folder, metric)
 
 
 def image_scores(stage: Stage, folder: Path, metric: str) -> ImageScores | None:
@@ -229,9 +229,7 @@ def image_scores(stage: Stage, folder: Path, metric: str) -> ImageScores | None:
         InputError: the predictions are missing or unreadable.
     """
     known = stage.metric(metric)
-    if known is None or known.images is None:
-        return None
-    found: ImageScores | None = known.images(folder / known.file, metric)
+    found: ImageScores | None = None if known is None else known.images_in(folder, metric)
     return found
 
 

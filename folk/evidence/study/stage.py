@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -43,16 +44,33 @@ class Resources(Section):
 class Metric:
     """A metric that stored predictions tell again.
 
+    Functions are named, as `package.module.function`, so that the table of stages needs no numpy.
+
     Attributes:
         file: name of the file with the predictions.
         value: computes the metric from the file's path and the metric's name; None where the file
             does not tell it.
-        images: reads the scores of each image, for the bootstrap; None where there are none.
+        images: reads the scores of each image, for the bootstrap; empty where there are none.
     """
 
     file: str
-    value: Callable[[Path, str], float | None]
-    images: Callable[[Path, str], Any] | None = None
+    value: str
+    images: str = ""
+
+    def value_in(self, folder: Path, name: str) -> float | None:
+        """Compute the metric of this name from the predictions in a folder."""
+        found: float | None = _function(self.value)(folder / self.file, name)
+        return found
+
+    def images_in(self, folder: Path, name: str) -> Any:
+        """Read the scores of each image from the predictions in a folder; None without any."""
+        return _function(self.images)(folder / self.file, name) if self.images else None
+
+
+def _function(name: str) -> Callable[[Path, str], Any]:
+    module, _, function = name.rpartition(".")
+    found: Callable[[Path, str], Any] = getattr(import_module(module), function)
+    return found
 
 
 @dataclass(frozen=True)
@@ -69,6 +87,7 @@ class Stage:
         outputs: the files that a job leaves, beside metrics, recipe and record: name in the rule ->
             file name.
         metrics: name of a metric, or a pattern such as `knn_top1_k*` -> how it is computed again.
+            What is named and what `run` does not return is computed when the job ends.
         several_processes: a job may run in several processes.
         continues: a job has checkpoints: another one continues after a time limit.
         with_the_driver: takes seconds, so it is not submitted to a cluster.

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from timm.data.mixup import Mixup, mixup_target
@@ -27,23 +26,17 @@ from folk.stages.images import (
     autocast,
     cache_bytes,
     keys_of,
-    micro_batches,
     normalize,
     run_inference,
     whole_batches,
 )
-from folk.stages.loop import train_on
-from folk.stages.optimization import (
-    accumulated_step,
-    check_batch_norm_batch,
-    optimizer_and_schedule,
-)
+from folk.stages.loop import Batch, supervised_update, train_on
+from folk.stages.optimization import check_batch_norm_batch, optimizer_and_schedule
 from folk.training.distributed import World
 from folk.training.history import History
 from folk.training.optimizer import layer_decay_groups
 from folk.training.randomness import derived_seed, seed_all
 
-Batch = dict[str, Any]
 Normalize = Callable[[Tensor], Tensor]
 
 
@@ -94,25 +87,24 @@ def finetune(
     )
     groups = layer_decay_groups(model, optim.weight_decay, optim.layer_decay)
     optimizer, schedule = optimizer_and_schedule(optim, groups, updates_per_epoch)
-    wrapped = world.wrap(model, recipe.runtime.compile)
     to_normal = partial(normalize, mean=info.mean, std=info.std)
     mix = _mixer(recipe.augment, num_classes, optim.batch // world.size)
-    loss_of = _loss(recipe.loss, recipe.bce_threshold)
-
-    def update(step: int, batch: Batch) -> dict[str, Tensor]:
-        schedule.step_update(step)
-        seed_all(seed, "update", step, world.rank)
-        images = to_normal(unit_range(batch["image"].to(world.device, non_blocking=True)))
-        images, targets = mix(images, batch["label"].to(world.device, non_blocking=True))
-
-        def loss_of_part(part: slice) -> Tensor:
-            with autocast(world, optim.precision):
-                logits = wrapped(images[part])
-            loss: Tensor = loss_of(logits.float(), targets[part])
-            return loss
-
-        slices = micro_batches(len(images), recipe.runtime.max_batch)
-        return accumulated_step(model, optimizer, loss_of_part, slices, optim.clip_grad)
+    loss = _loss(recipe.loss, recipe.bce_threshold)
+    update = supervised_update(
+        model,
+        optimizer,
+        schedule,
+        to_normal=to_normal,
+        targets_of=lambda images, batch: mix(
+            images, batch["label"].to(world.device, non_blocking=True)
+        ),
+        loss_of=lambda logits, targets: loss(logits.float(), targets),
+        precision=optim.precision,
+        clip_grad=optim.clip_grad,
+        runtime=recipe.runtime,
+        seed=seed,
+        world=world,
+    )
 
     def logits_of_all() -> np.ndarray:
         model.eval()

@@ -16,11 +16,12 @@ from folk.data.transforms import unit_range, view_transforms
 from folk.filters.rng import BatchRng
 from folk.filters.table import FILTERS
 from folk.methods.base import Method, Reconstruction
+from folk.methods.degradations import Degradation
 from folk.methods.distillation import DistillationHead, PlainHead
 from folk.methods.folk import FOLK, Distillation
 from folk.methods.losses import WeightMatrix
 from folk.methods.mfm import MFM
-from folk.methods.restoration import DEGRADATIONS, Restoration
+from folk.methods.table import DEGRADATIONS
 from folk.models.encoder import create_encoder, init_like_beit, save_encoder
 from folk.models.external import load_external
 from folk.stages.examples import save_examples
@@ -151,7 +152,8 @@ def build_method(method: MethodSection, encoder: nn.Module) -> Method:
     weights = None if matrix is None else WeightMatrix(**matrix.model_dump())
     reconstruction = Reconstruction(**values, weight_matrix=weights)
     if method.degradation is not None:
-        return Restoration(encoder, _part(DEGRADATIONS, method.degradation), reconstruction)
+        degradation: Degradation = _part(DEGRADATIONS, method.degradation)
+        return degradation.build(encoder, reconstruction)
     frequency_filter = _part(FILTERS, method.filter)
     section = method.distillation
     if section is None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,13 +27,12 @@ from folk.stages.images import (
     autocast,
     cache_bytes,
     keys_of,
-    micro_batches,
     normalize,
     run_inference,
     whole_batches,
 )
-from folk.stages.loop import train_on
-from folk.stages.optimization import accumulated_step, check_batch_norm_batch
+from folk.stages.loop import Batch, supervised_update, train_on
+from folk.stages.optimization import check_batch_norm_batch
 from folk.stages.segment import SegmentRecipe
 from folk.stages.windows import sliding_logits
 from folk.training.distributed import World
@@ -45,8 +43,6 @@ from folk.training.optimizer import (
 )
 from folk.training.randomness import derived_seed, seed_all
 from folk.training.schedules import PolynomialRate
-
-Batch = dict[str, Any]
 
 
 def segment(
@@ -117,26 +113,30 @@ def segment(
         warmup_ratio=optim.lr_warmup_start / optim.lr,
         power=optim.power,
     )
-    wrapped = world.wrap(model, recipe.runtime.compile)
 
-    def update(step: int, batch: Batch) -> dict[str, Tensor]:
-        schedule.step_update(step)
-        seed_all(seed, "update", step, world.rank)
-        images = to_normal(unit_range(batch["image"].to(world.device, non_blocking=True)))
-        targets = batch["annotation"].to(world.device, non_blocking=True).long()
+    def loss_of(found: tuple[Tensor, Tensor | None], targets: Tensor) -> Tensor:
+        logits, auxiliary = found
+        loss = _pixel_loss(logits, targets)
+        if auxiliary is not None:
+            loss = loss + recipe.decoder.auxiliary_weight * _pixel_loss(auxiliary, targets)
+        return loss
 
-        def loss_of_part(part: slice) -> Tensor:
-            with autocast(world, optim.precision):
-                logits, auxiliary = wrapped(images[part])
-            loss = _pixel_loss(logits, targets[part])
-            if auxiliary is not None:
-                weight = recipe.decoder.auxiliary_weight
-                loss = loss + weight * _pixel_loss(auxiliary, targets[part])
-            return loss
-
-        slices = micro_batches(len(images), recipe.runtime.max_batch)
-        return accumulated_step(model, optimizer, loss_of_part, slices, optim.clip_grad)
-
+    update = supervised_update(
+        model,
+        optimizer,
+        schedule,
+        to_normal=to_normal,
+        targets_of=lambda images, batch: (
+            images,
+            batch["annotation"].to(world.device, non_blocking=True).long(),
+        ),
+        loss_of=loss_of,
+        precision=optim.precision,
+        clip_grad=optim.clip_grad,
+        runtime=recipe.runtime,
+        seed=seed,
+        world=world,
+    )
     history = train_on(
         training,
         update,
