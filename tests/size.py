@@ -12,7 +12,7 @@ PAGE = Path("docs/architecture.md")
 BEGIN, END = "<!-- python -m tests.size --write -->\n", "<!-- end of sizes -->\n"
 # What a reader opens who follows one image of FOLK's pre-training from its shard to the loss ...
 IMAGE = (
-    "stages/pretrain", "stages/images", "stages/loop", "training/loop", "data/dataset",
+    "stages/tasks/pretrain", "stages/images", "stages/loop", "training/loop", "data/dataset",
     "data/sampler", "data/shards", "data/decode", "data/pixels", "data/transforms", "data/augment",
     "data/color", "methods/folk", "methods/mfm", "methods/base", "methods/losses",
     "methods/distillation", "filters/com_rcom", "filters/apply", "filters/spectrum", "filters/rng",
@@ -23,8 +23,9 @@ CELL = (
     "cli/report", "evidence/report/render", "evidence/report/tables", "evidence/results/cells",
     "evidence/results/evidence", "evidence/results/origin", "evidence/results/bootstrap",
     "evidence/results/metrics/classification", "evidence/results/metrics/columns",
-    "evidence/results/metrics/intervals", "evidence/results/published",
-    "evidence/results/verdicts", "evidence/results/stored", "evidence/study/study",
+    "evidence/results/metrics/image_scores", "evidence/results/metrics/intervals", "evidence/results/published",
+    "evidence/results/verdicts", "evidence/results/stored", "evidence/study/stage",
+    "evidence/study/study",
 )  # fmt: skip
 
 

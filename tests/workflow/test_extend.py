@@ -43,12 +43,30 @@ def haar(tmp_path_factory):
     return module
 
 
-def test_the_page_has_the_files_of_three_walks():
+def test_the_page_has_the_files_of_its_walks():
     assert list(FILES) == [
         "folk/filters/haar.py",
         "config/recipes/pretrain/demo-haar.yaml",
+        "folk/methods/colorize.py",
+        "config/recipes/pretrain/demo-colorize.yaml",
         "config/recipes/pretrain/demo-haar-resnet.yaml",
+        "config/recipes/prepare/shades.yaml",
+        "folk/stages/mirror.py",
+        "config/recipes/mirror/demo.yaml",
         "config/mine.yaml",
+    ]
+
+
+def test_what_is_added_is_added_in_as_few_places_as_the_page_says():
+    changed = [
+        re.findall(r"^--- a/(.*)$", text, re.MULTILINE) for kind, text in BLOCKS if kind == "diff"
+    ]
+
+    assert changed == [
+        ["folk/filters/table.py"],
+        ["folk/methods/table.py"],
+        ["folk/stages/finetune.py"],
+        ["folk/stages/table.py", "workflow/rules/evaluate.smk"],
     ]
 
 
@@ -116,9 +134,10 @@ except InputError as error:
 
 
 def test_the_page_makes_the_filter_known_and_its_recipe_refuses_what_cannot_be(tmp_path):
-    for folder in ("folk", "config"):
+    for folder in ("folk", "config", "workflow"):
         shutil.copytree(folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for path, text in FILES.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text, encoding="utf-8")
     for kind, text in BLOCKS:
         if kind == "diff":
@@ -147,6 +166,7 @@ def test_the_commands_of_the_page_end_with_both_rows_in_the_table(clean_copy):
             continue
         if kind != "bash":
             path = folder / text.split("\n", 1)[0].removeprefix("# ")
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
             continue
         done = subprocess.run(
@@ -158,8 +178,9 @@ def test_the_commands_of_the_page_end_with_both_rows_in_the_table(clean_copy):
 
     table = (folder / "results/mine/tables/frozen.md").read_text(encoding="utf-8")
     assert said.endswith(table)
-    for label in ("Haar", "Haar, ResNet-18"):
-        assert re.search(rf"^\| {label} \| .*\d\d?\.\d", table, re.MULTILINE), table
+    for label in ("Haar", "Colorize", "Haar, ResNet-18"):
+        assert re.search(rf"^\| {label} \| .*\d\d?\.\d.* 0\.\d+ \|$", table, re.MULTILINE), table
+    assert re.search(r"^\| Haar \| \d+\.\d", said, re.MULTILINE), said
     for run, encoder in {"haar-s0": "vit_small_patch16_224", "resnet-s0": "resnet18"}.items():
         for record in (f"results/try/{run}", f"results/mine/pretrain/{run}"):
             recipe = read_record(folder / record / "record.json")["recipe"]
