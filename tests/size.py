@@ -23,7 +23,8 @@ CELL = (
     "cli/report", "evidence/report/render", "evidence/report/tables", "evidence/results/cells",
     "evidence/results/evidence", "evidence/results/origin", "evidence/results/bootstrap",
     "evidence/results/metrics/classification", "evidence/results/metrics/columns",
-    "evidence/results/metrics/image_scores", "evidence/results/metrics/intervals", "evidence/results/published",
+    "evidence/results/metrics/image_scores", "evidence/results/metrics/intervals",
+    "evidence/results/published",
     "evidence/results/verdicts", "evidence/results/stored", "evidence/study/stage",
     "evidence/study/study",
 )  # fmt: skip

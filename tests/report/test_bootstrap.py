@@ -159,6 +159,14 @@ def test_shots_are_averaged_over_their_splits_and_sets_stand_alone(tmp_path):
     assert image_scores(STAGES["robustness"], tmp_path, "top1_imagenet-a").terms.tolist() == [[0.0]]
 
 
-@pytest.mark.parametrize("metric", ["top1_best", "images_per_second", "mce_imagenet-c", "num_val"])
-def test_what_no_file_tells_image_by_image_has_no_bootstrap(tmp_path, metric):
-    assert [image_scores(stage, tmp_path, metric) for stage in STAGES.values()] == [None] * 9
+@pytest.mark.parametrize(
+    ("stage", "metric"),
+    [
+        ("finetune", "top1_best"),
+        ("cost", "images_per_second"),
+        ("robustness", "mce_imagenet-c"),
+        ("segment", "num_val"),
+    ],
+)
+def test_what_no_file_tells_image_by_image_has_no_bootstrap(tmp_path, stage, metric):
+    assert image_scores(STAGES[stage], tmp_path, metric) is None

@@ -20,7 +20,7 @@ from tests.slurm.lab import Lab
 from tests.workflow.conftest import Copy, copy_repository
 
 PREPARE = Ask("prepare", nodes=1, gpus=0, cpus=16, mem_mb=16000, runtime=720)
-PRETRAIN = Ask("pretrain", nodes=1, gpus=8, cpus=96, mem_mb=500000, runtime=10080)
+PRETRAIN = Ask("pretrain", 1, gpus=8, cpus=96, mem_mb=500000, runtime=10080, continues=True)
 COST = Ask("cost", nodes=1, gpus=1, cpus=12, mem_mb=64000, runtime=60)
 
 
@@ -109,7 +109,7 @@ def test_all_problems_are_told_at_once(slurm: FakeSlurm, write):
 
 
 def test_a_study_may_not_ask_for_more_nodes_than_a_job_may_have(slurm: FakeSlurm, write):
-    several = Ask("pretrain", nodes=6, gpus=8, cpus=96, mem_mb=500000, runtime=60)
+    several = Ask("pretrain", 6, gpus=8, cpus=96, mem_mb=500000, runtime=60, continues=True)
     (line,) = said(write(GOOD), several)
     assert "on each of 6 nodes, partition 'gpu' has only 4 such" in line
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from folk.evidence.results.evidence import recompute
-from folk.stages.table import load_recipe
+from folk.stages.table import STAGES, load_recipe
 from folk.stages.tasks.probe import probe
 from folk.training.distributed import World
 from folk.training.loop import StoppedError
@@ -51,7 +51,7 @@ def test_every_number_can_be_derived_from_the_predictions_again(
 
     assert metrics.keys() >= {"knn_top1_k5", "knn_top1_k20", "linear_top1_last"}
     for name in ("knn_top1_k5", "knn_top1_k20", "linear_top1_last"):
-        assert recompute(tmp_path, name) == metrics[name]
+        assert recompute(STAGES["probe"], tmp_path, name) == metrics[name]
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     tops = [line["top1"] for line in lines if "top1" in line]
     assert len(tops) == 3
