@@ -1,7 +1,6 @@
 """The keys of each filter in a recipe and their ranges, checked where there is no torch.
 
-A section has the keys of the filter of its kind, all of them required; the filter's docstring tells
-what they do.
+A section has the keys of the filter of its kind, all of them required.
 """
 
 from collections.abc import Sequence
@@ -24,14 +23,23 @@ class ComRComSettings(Section):
     """FOLK's informed masks."""
 
     kind: Literal["com-rcom"]
-    thresholds: Thresholds  # one is drawn per view
-    p_com: Fraction  # probability of Com, else RCom
-    threshold_mode: Literal["fraction", "relative_max"]  # what a threshold is a share of
-    threshold_draw: ThresholdDraw  # how often one is drawn
-    pairing: Pairing  # of the draws for two views
-    gray: Literal["bt601", "mean"]  # how three colors become one
+    """FOLK's filters."""
+    thresholds: Thresholds
+    """One is drawn, each with the same probability."""
+    p_com: Fraction
+    """Probability of Com, else RCom."""
+    threshold_mode: Literal["fraction", "relative_max"]
+    """A share of the coefficients, or of the largest magnitude."""
+    threshold_draw: ThresholdDraw
+    """A threshold for each view, for each image (both views share it) or for the batch."""
+    pairing: Pairing
+    """Of the draws for two views."""
+    gray: Literal["bt601", "mean"]
+    """Weights of the colors: luma, or the plain mean."""
     mask_channels: Literal["shared", "per_channel"]
-    dc: Literal["by_magnitude", "always_keep"]  # whether RCom may remove the mean color
+    """One mask for the three colors, or one each."""
+    dc: Literal["by_magnitude", "always_keep"]
+    """`by_magnitude` lets RCom remove the mean color; `always_keep` spares it."""
 
     @model_validator(mode="after")
     def _has_thresholds(self) -> "ComRComSettings":
@@ -43,13 +51,21 @@ class GaborSettings(Section):
     """A bank of Gabor filters."""
 
     kind: Literal["gabor"]
+    """Gabor filters."""
     orientations: Count
-    frequencies: Frequencies  # centers of the bands, bins at `radius_size`
-    octaves: Positive  # width of a band
-    num_chosen: Count  # filters that are drawn for an image
-    hide_prob: Fraction  # probability that they are hidden, else kept alone
-    radius_size: Count | None  # pixels; null takes `frequencies` as they are
+    """Number of directions."""
+    frequencies: Frequencies
+    """Centers of the bands, bins at `radius_size`."""
+    octaves: Positive
+    """Width of a band."""
+    num_chosen: Count
+    """Filters that are drawn for an image."""
+    hide_prob: Fraction
+    """Probability that these are hidden; otherwise only they are kept."""
+    radius_size: Count | None
+    """Pixels; null takes `frequencies` as they are."""
     pairing: Pairing
+    """Of the draws for two views."""
 
     @model_validator(mode="after")
     def _bank_is_large_enough(self) -> "GaborSettings":
@@ -61,21 +77,32 @@ class RadialSettings(Section):
     """MFM's circle."""
 
     kind: Literal["radial"]
-    radius: Positive  # bins at `radius_size`
+    """MFM's filter."""
+    radius: Positive
+    """Cut-off, bins at `radius_size`."""
     low_pass_prob: Fraction
-    radius_size: Count | None  # pixels; null takes `radius` as it is
-    radius_outer: Positive | None  # outer edge of the hidden band, bins at `radius_size`
+    """Probability that an image keeps its low frequencies."""
+    radius_size: Count | None
+    """Side of an image, pixels, that `radius` is for; other sizes are scaled. Null: not scaled."""
+    radius_outer: Positive | None
+    """Outer edge of the hidden band, bins at `radius_size`; null for none."""
     pairing: Pairing
+    """Of the draws for two views."""
 
 
 class RandomSettings(Section):
     """Random masks of the size of Com and RCom."""
 
     kind: Literal["random"]
-    thresholds: Thresholds  # fractions of the coefficients that are chosen
-    p_few: Fraction  # probability that they are kept, else removed
+    """FOLK's baseline."""
+    thresholds: Thresholds
+    """Share of the coefficients that are chosen at random; one is drawn."""
+    p_few: Fraction
+    """Probability that only they are kept; otherwise only they are removed."""
     threshold_draw: ThresholdDraw
+    """A threshold for each view, for each image (both views share it) or for the batch."""
     pairing: Pairing
+    """Of the draws for two views."""
 
     @model_validator(mode="after")
     def _has_thresholds(self) -> "RandomSettings":

@@ -13,16 +13,22 @@ class SuperResolutionSettings(Section):
     """The image made smaller and large again."""
 
     kind: Literal["sr"]
-    factor: Count  # side of the image over side of the small one
+    """Super-resolution."""
+    factor: Count
+    """Side of the image over side of the small one."""
 
 
 class DeblurSettings(Section):
     """Gaussian blur."""
 
     kind: Literal["deblur"]
-    sigma: Positive  # of the Gaussian before it is cut, pixels
-    min_size: Count  # of the kernel, pixels, odd
+    """Deblurring."""
+    sigma: Positive
+    """Of the Gaussian before it is cut, pixels."""
+    min_size: Count
+    """Smallest kernel, pixels, odd; one is drawn for each image."""
     max_size: Count
+    """Largest kernel, pixels, odd."""
 
     @model_validator(mode="after")
     def _sizes_are_odd(self) -> "DeblurSettings":
@@ -34,7 +40,9 @@ class DenoiseSettings(Section):
     """Gaussian noise."""
 
     kind: Literal["denoise"]
-    level: Positive  # standard deviation, of 255
+    """Denoising."""
+    level: Positive
+    """Standard deviation, of 255."""
 
 
 DegradationSettings = Annotated[

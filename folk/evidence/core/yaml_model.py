@@ -19,28 +19,30 @@ from folk.evidence.core.yaml_loader import Keys, parsed
 
 
 class Section(BaseModel):
-    """A part of a file: unknown keys and wrong types are refused, values never change later."""
+    """A part of a file: unknown keys and wrong types are errors, values never change later."""
 
     # Built at first use: no command needs all of them, and `--help` none.
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, defer_build=True, use_attribute_docstrings=True
+    )
 
 
 Model = TypeVar("Model", bound=BaseModel)
 _LONGEST_NAME = 255  # of a file, on most systems; a longer path need not be repeated
-_SHOWN = 80  # characters of a found value or key that a refusal repeats
+_SHOWN = 80  # characters of a found value or key that an error repeats
 _HALVES = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
 
 
 @runtime_checkable
 class Place(Protocol):
-    """Where values come from, for the lines of a refusal."""
+    """Origin of values, for the lines of an error."""
 
     def where(self, keys: Keys) -> str:
         """`file:line` of the value at `keys`."""
 
 
 class Document:
-    """One YAML file: its plain values, and on which line each key stands."""
+    """A YAML file: its plain values, and the line of each key."""
 
     def __init__(self, path: Path) -> None:
         """Read `path`.
@@ -53,16 +55,16 @@ class Document:
         try:
             values, self._lines = _parsed(text)
         except YAMLError as error:
-            line, said = _place(error, text)
-            raise InputError(f"{path}:{line}: not readable as YAML: {said}") from error
+            line, problem = _place(error, text)
+            raise InputError(f"{path}:{line}: not readable as YAML: {problem}") from error
         if not isinstance(values, dict):
             found = "nothing" if values is None else f"a {type(values).__name__}"
             raise InputError(f"{path}: expected keys with values, found {found}")
         self.values: dict[str, Any] = copy.deepcopy(values)
-        self.base: Document | None = None  # the file whose values lie under this one's
+        self.base: Document | None = None  # the file whose values this one overrides
 
     def where(self, keys: Keys) -> str:
-        """`file:line` of the deepest of `keys` that stands in this file or in its bases."""
+        """`file:line` of the deepest of `keys` that this file or one of its bases has."""
         for end in range(len(keys), 0, -1):
             document: Document | None = self
             while document is not None:
@@ -156,7 +158,7 @@ def spelt_value(value: Any) -> str:
 
 
 def checked(model: type[Model], values: Mapping[str, Any], place: Place) -> Model:
-    """Turn `values` into `model`; numbers that are none or have no end are refused wherever.
+    """Turn `values` into `model`; NaN and infinity are errors everywhere.
 
     Args:
         model: the typed form.
@@ -253,7 +255,7 @@ def _explained(detail: ErrorDetails, model: type[BaseModel], place: Place) -> st
 
 
 def _line(place: Place, keys: Keys, problem: str) -> str:
-    """One line of a refusal; a key may be as long and as odd as its author likes."""
+    """One line of an error; a key may be long and odd."""
     dotted = ".".join(_short(str(key)) for key in keys)
     return ": ".join(filter(None, (place.where(keys), dotted, problem)))
 
@@ -264,7 +266,7 @@ def _short(key: str) -> str:
 
 
 def _endless(values: Any, keys: Keys = ()) -> Iterator[tuple[Keys, float]]:
-    """Where NaN and infinity stand: no digest and no record can hold them."""
+    """Yield the places of NaN and infinity, which no digest and no record can hold."""
     if isinstance(values, Mapping):
         for key, value in values.items():
             yield from _endless(value, (*keys, key))
@@ -276,13 +278,13 @@ def _endless(values: Any, keys: Keys = ()) -> Iterator[tuple[Keys, float]]:
 
 
 def _in_file(model: Any, location: Keys) -> tuple[Keys, list[str]]:
-    """Where a problem stands in a file, and the names that its last key could have had.
+    """The place of a problem in a file, and the names that its last key could have had.
 
     The tag of a union is part of pydantic's location, but no key of the file.
     """
     models, keys, known = [model], [], [model]
     for key in location:
-        if key == "[key]":  # pydantic's word for the key itself, which stands before it
+        if key == "[key]":  # pydantic's word for the key itself, which precedes it
             continue
         known = models
         fields = [_models_in(_names(c)[key].annotation) for c in models if key in _names(c)]
@@ -318,8 +320,8 @@ def _place(error: YAMLError, text: str) -> tuple[int, str]:
     """The line that a reader stumbled over, and over what."""
     if isinstance(error, MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
-        said = ", ".join(filter(None, (error.context, error.problem)))
-        return (mark.line + 1 if mark else 1), _one_line(said)
+        problem = ", ".join(filter(None, (error.context, error.problem)))
+        return (mark.line + 1 if mark else 1), _one_line(problem)
     position = getattr(error, "position", 0)
     return text.count("\n", 0, position) + 1, _one_line(str(getattr(error, "reason", error)))
 

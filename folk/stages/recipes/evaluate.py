@@ -22,24 +22,39 @@ from folk.stages.recipes.base import (
 class Augment(Section):
     """Training images of a classifier."""
 
-    size: Count  # pixels
+    size: Count
+    """Side of an image, pixels."""
     min_scale: Fraction
+    """Smallest share of the area of a crop."""
     flip: Fraction
-    rand_augment: str | None  # timm's notation
+    """Probability of mirroring."""
+    rand_augment: str | None
+    """RandAugment in timm's notation; null for none."""
     color_jitter: NotNegative
+    """Strength of the color jitter; 0 for none."""
     random_erasing: Fraction
+    """Probability of an erased rectangle."""
     mixup: NotNegative
+    """Alpha of mixup; 0 for none."""
     cutmix: NotNegative
+    """Alpha of CutMix; 0 for none."""
     smoothing: Fraction
-    repeats: Count  # copies of each image in an epoch; 1 is no repeated augmentation
+    """Label smoothing."""
+    repeats: Count
+    """Repeated augmentation: copies of each image in an epoch. The epoch stays as long, so it shows
+    fewer images; 1 is off.
+    """
 
 
 class Evaluate(Section):
     """Validation images."""
 
-    resize: Count  # shorter side, pixels
-    crop: Count  # center crop, pixels
+    resize: Count
+    """Shorter side, pixels; bicubic."""
+    crop: Count
+    """Side of the center crop, pixels."""
     batch: Count
+    """Images at once."""
 
 
 class FinetuneRecipe(Recipe):
@@ -48,11 +63,17 @@ class FinetuneRecipe(Recipe):
     augment: Augment
     evaluate: Evaluate
     drop_path: Fraction
+    """Stochastic depth of the last block, 0 for none, whatever timm's default is."""
     loss: Literal["ce", "bce"]
-    bce_threshold: InnerFraction | None  # targets above it count as 1, others as 0; null keeps them
+    """Cross-entropy, or binary cross-entropy of each class."""
+    bce_threshold: InnerFraction | None
+    """Of `bce`: the share of a class in a mixed image above which its target is 1, else 0. Null
+    keeps the shares; null with `ce`.
+    """
     optim: Optim
     runtime: TrainingRuntime
-    evaluate_every: Count  # epochs
+    evaluate_every: Count
+    """Epochs between two evaluations on the validation images."""
 
     @model_validator(mode="after")
     def _threshold_belongs_to_bce(self) -> "FinetuneRecipe":
@@ -69,8 +90,10 @@ Feature = Literal["cls", "mean", "cls-and-mean", "last-4-cls"]
 class Knn(Section):
     """Weighted nearest neighbors."""
 
-    k: list[Count] = Field(min_length=1)  # a metric for each
+    k: list[Count] = Field(min_length=1)
+    """Numbers of neighbors; a metric `knn_top1_k<k>` each."""
     temperature: Positive
+    """Of the neighbors' votes."""
 
     @model_validator(mode="after")
     def _no_k_twice(self) -> "Knn":
@@ -83,27 +106,50 @@ class Linear(Section):
     """A linear classifier on frozen features."""
 
     feature: Feature
-    views: Literal["whole", "crops"]  # crops are drawn anew in each epoch, as DINO's
-    min_scale: Fraction  # of crops, share of the area
-    flip: Fraction  # of crops
-    interpolation: Literal["bilinear", "bicubic"]  # of the resize of crops
+    """As in the probe's `feature`."""
+    views: Literal["whole", "crops"]
+    """`whole` trains on features made once, centered and scaled; `crops`, as DINO, on new crops in
+    each epoch.
+    """
+    min_scale: Fraction
+    """Of crops: smallest share of the area."""
+    flip: Fraction
+    """Of crops: probability of mirroring."""
+    interpolation: Literal["bilinear", "bicubic"]
+    """Of crops: the resize."""
     epochs: Count
+    """Length of the training."""
     batch: Count
+    """Images of one update."""
     lr: Positive
+    """Rate for `lr_batch` images, scaled by `batch / lr_batch`."""
     lr_batch: Count
+    """Images that `lr` is for."""
     momentum: Fraction
+    """Of SGD."""
     weight_decay: NotNegative
+    """Of SGD."""
 
 
 class Kshot(Section):
     """Logistic regression on a few labeled images of each class."""
 
-    shots: list[Count] = Field(min_length=1)  # images of each class
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)  # a split each, for every row
-    weight_decay: Positive  # lambda, divided by the number of labeled images as MSN does
-    center: Literal["feature", "image"]  # the mean that is subtracted
+    shots: list[Count] = Field(min_length=1)
+    """Images of each class, the same images for every row; a metric `kshot_top1_<k>` each."""
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    """A draw of the labeled images each; the metric is their mean."""
+    weight_decay: Positive
+    """Lambda. As in MSN, lambda / N multiplies half the squared norm, N being the number of labeled
+    images. iBOT's lambda is not divided, so multiply it by N.
+    """
+    center: Literal["feature", "image"]
+    """`image` subtracts from each image's feature its own mean, then normalizes, as MSN does;
+    `feature` normalizes, then subtracts the mean vector.
+    """
     max_iterations: Count
+    """Of the solver."""
     tolerance: Positive
+    """Of the solver."""
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> "Kshot":
@@ -117,12 +163,16 @@ class Kshot(Section):
 class ProbeRecipe(Recipe):
     """k-NN, linear and few-shot probing of frozen features."""
 
-    feature: Feature  # for k-NN and few labels
+    feature: Feature
+    """For k-NN and few labels: the class token (the mean where there is none), the mean of the
+    patch tokens, both, or the class tokens of a ViT's last four blocks.
+    """
     evaluate: Evaluate
     knn: Knn
     linear: Linear
     kshot: Kshot | None
     precision: Precision
+    """Of forward passes."""
     runtime: Runtime
 
 
@@ -130,46 +180,77 @@ class Decoder(Section):
     """UperNet on a four-level pyramid."""
 
     blocks: list[Annotated[int, Field(ge=0)]] = Field(min_length=4, max_length=4)
+    """Blocks of a ViT that make the four levels."""
     channels: Count
-    dropout: Fraction  # of channels before a classifier
-    auxiliary_weight: NotNegative  # 0 for no auxiliary head
+    """Width."""
+    dropout: Fraction
+    """Of whole channels, before the classifier of each head."""
+    auxiliary_weight: NotNegative
+    """Weight of the auxiliary head's loss; 0 for no such head."""
     auxiliary_channels: Count
+    """Width of the auxiliary head."""
 
 
 class SegmentOptim(Section):
     """Optimizer and schedule of `segment`, which counts in updates."""
 
     optimizer: Literal["adamw"]
+    """AdamW."""
     updates: Count
+    """Length of the training."""
     batch: Count
-    lr: Positive  # at this batch; not scaled
-    lr_warmup_start: NotNegative  # of the head; of other layers in proportion to their rate
+    """Images of one update (the effective batch), whatever the number of processes."""
+    lr: Positive
+    """Peak rate; not scaled."""
+    lr_warmup_start: NotNegative
+    """Rate of the head at the start of the warm-up; a layer starts at its share of it, as in mmcv.
+    """
     warmup_updates: Annotated[int, Field(ge=0)]
-    power: Positive  # of the polynomial decay
+    """Updates of linear warm-up."""
+    power: Positive
+    """Of the polynomial decay."""
     betas: list[Fraction] = Field(min_length=2, max_length=2)
+    """Of AdamW."""
     eps: Positive
+    """Of AdamW."""
     weight_decay: NotNegative
+    """Biases, norms, position embeddings and class tokens have none."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)]
+    """Factor of the rate for each layer below the head."""
     clip_grad: Positive | None
+    """Largest norm of the gradient; null for none."""
     precision: Precision
+    """Of forward and backward passes."""
 
 
 class SegmentAugment(Section):
     """Training images with their annotation."""
 
-    crop: Count  # pixels
-    scale: list[Positive] = Field(min_length=2, max_length=2)  # of the shorter side over `crop`
-    max_class_share: InnerFraction | None  # of one class in a crop, else another is drawn
+    crop: Count
+    """Side of a crop, pixels."""
+    scale: list[Positive] = Field(min_length=2, max_length=2)
+    """Smallest and largest shorter side over `crop`."""
+    max_class_share: InnerFraction | None
+    """A crop is drawn again, up to 10 times, if one class has this share or more of its annotated
+    pixels; null takes the first.
+    """
     flip: Fraction
+    """Probability of mirroring."""
     jitter: NotNegative
-    photometric: bool  # MMSegmentation's distortion of colors
+    """Strength of the color jitter; 0 for none."""
+    photometric: bool
+    """MMSegmentation's distortion of colors."""
 
 
 class Window(Section):
     """Sliding-window test; whole images when `size` covers them."""
 
-    size: Count  # pixels
-    stride: Count  # pixels
+    size: Count
+    """Pixels. Also the shorter side of a test image, and the same as `augment.crop`: a ViT's
+    position embedding is interpolated to it.
+    """
+    stride: Count
+    """Pixels between two windows."""
 
 
 class SegmentRecipe(Recipe):
@@ -178,6 +259,7 @@ class SegmentRecipe(Recipe):
     augment: SegmentAugment
     window: Window
     drop_path: Fraction
+    """Stochastic depth of the last block; 0 for none."""
     decoder: Decoder
     optim: SegmentOptim
     runtime: TrainingRuntime
@@ -200,32 +282,48 @@ class SegmentRecipe(Recipe):
 class Attack(Section):
     """FGSM and PGD; sizes in gray levels, of which there are 255 between black and white."""
 
-    eps: Positive  # largest change of a pixel
+    eps: Positive
+    """Largest change of a pixel."""
     pgd_step: Positive
+    """Change of a pixel in one step of PGD."""
     pgd_steps: Count
-    random_start: bool  # of PGD
+    """Steps of PGD."""
+    random_start: bool
+    """True if PGD starts at a random place within `eps`."""
 
 
 class RobustnessRecipe(Recipe):
     """Robustness of a fine-tuned classifier to other sets, corruptions and attacks."""
 
-    evaluate: Evaluate  # natural images
-    evaluate_corrupted: Evaluate  # stored splits such as fog-3
-    in_memory: list[str]  # corruptions made of the clean images; for demos only
+    evaluate: Evaluate
+    """Natural images."""
+    evaluate_corrupted: Evaluate
+    """Stored corruptions: splits with names like `fog-3`. ImageNet-C's images are cropped, not
+    resized.
+    """
+    in_memory: list[str]
+    """Corruptions made of the clean images, for demos only: an error at the papers' scale, because
+    ImageNet-C is read from its own JPEG files.
+    """
     attack: Attack | None
-    precision: Precision  # of forward passes; attacks run in fp32
+    precision: Precision
+    """Of forward passes; attacks run in fp32."""
     runtime: Runtime
 
 
 class CostStep(Section):
     """Measurement of a pre-training step."""
 
-    batch: Count  # images of one update
-    warmup: Count  # updates before the clock starts
-    updates: Count  # that are timed
+    batch: Count
+    """Images of one update."""
+    warmup: Count
+    """Updates before the clock starts."""
+    updates: Count
+    """Timed updates."""
 
 
 class CostRecipe(Recipe):
     """Cost of a method: parameters, FLOPs, memory and time."""
 
-    step: CostStep | None  # null measures the encoder alone
+    step: CostStep | None
+    """Null measures the encoder alone."""
