@@ -61,7 +61,7 @@ class Job:
 
         A study that only reports changed code lets a checkpoint outlive such a change; the record
         lists the restart. Nodes, processes and threads are left out: they move the last bits of a
-        sum, no more, and a cluster may give others tomorrow; the record tells those of each start.
+        sum, no more, and a cluster may give others tomorrow; the record has those of each start.
         """
         files = {
             name: digest_input(path).sha256 for name, path in self.inputs.items() if path.is_file()

@@ -33,7 +33,7 @@ FinetuneSeed = Annotated[
 ]
 Evaluation = Annotated[str, typer.Option(help="name of the evaluation, for the record")]
 Dataset = Annotated[Path, typer.Option(help="dataset.json of a prepared data set")]
-Encoder = Annotated[Path, typer.Option(help="encoder.safetensors, with encoder.json beside it")]
+Encoder = Annotated[Path, typer.Option(help="encoder.safetensors, with encoder.json next to it")]
 Split = Annotated[
     Path | None, typer.Option(help="keys.parquet of a few-label split; all labels when left out")
 ]

@@ -38,7 +38,7 @@ def schema_of(name: str) -> dict[str, Any]:
 
 
 def _of_recipe(model: type[Recipe]) -> dict[str, Any]:
-    """Of a whole recipe; one with a `base` has any part of it, which only its base completes."""
+    """Schema of a whole recipe; one with a `base` has any part of it, which its base completes."""
     whole = model.model_json_schema()
     definitions = whole.pop("$defs", {})
     part = {

@@ -32,7 +32,7 @@ class Degradation(Protocol):
     kind: ClassVar[str]
 
     def __call__(self, images: Images, rng: BatchRng) -> Images:
-        """Return the spoiled images, in float32; `images` are in [0, 1]."""
+        """Return the degraded images, in float32; `images` are in [0, 1]."""
         ...
 
 
@@ -145,7 +145,7 @@ class Restoration(Method):
 
     Args:
         encoder: a timm encoder without classifier.
-        degradation: spoils the images.
+        degradation: of the images.
         reconstruction: settings of the loss.
         mean: of each color, for the normalization of images in [0, 1].
         std: of each color.
@@ -193,7 +193,7 @@ def gaussian_kernels(sizes: Int[Tensor, "b"], sigma: float, width: int) -> Float
     Args:
         sizes: of each kernel, pixels, odd.
         sigma: before the cut, pixels.
-        width: of the result, odd; smaller kernels stand in its middle between zeros.
+        width: of the result, odd; smaller kernels are padded with zeros.
     """
     offset = torch.arange(width) - width // 2
     lines = torch.exp(-0.5 * (offset / sigma).square()) * (offset.abs() <= sizes[:, None] // 2)

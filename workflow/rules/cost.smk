@@ -1,7 +1,7 @@
 """
 Cost: the recipe of a row -> parameters, FLOPs, memory and time of its pre-training, untrained.
 
-Times are of one machine. Let nothing run beside it: give `cost` all cores, or a node of its own.
+Times are of one machine. Let nothing else run: give `cost` all cores, or a node of its own.
 
 INPUTS
     pretrain  config/recipes/pretrain/*.yaml

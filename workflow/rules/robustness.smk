@@ -1,5 +1,5 @@
 """
-Robustness: a fine-tuned classifier -> what it says of other sets, corrupted and attacked images.
+Robustness: a fine-tuned classifier -> its predictions on other sets, corrupted and attacked images.
 
 INPUTS
     classifier  results/{study}/finetune/{run}/{classifier}/classifier.safetensors

@@ -150,9 +150,9 @@ def _segmented(path: Path, metric: str) -> ImageScores:
         return np.asarray(found)
 
     # Images without an annotated pixel are excluded; drawn alone, one would give 0 / 0.
-    says = annotated.sum(axis=1) > 0
-    keys = texts(_read(path, ["key"])["key"])[says]
-    right, annotated, predicted = right[says], annotated[says], predicted[says]
+    has_pixels = annotated.sum(axis=1) > 0
+    keys = texts(_read(path, ["key"])["key"])[has_pixels]
+    right, annotated, predicted = right[has_pixels], annotated[has_pixels], predicted[has_pixels]
     return _ordered(keys, np.concatenate([right, annotated, predicted], axis=1), value)
 
 
