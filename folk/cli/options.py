@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 Recipe = Annotated[
-    Path, typer.Option(help="YAML file of the recipe; its keys are explained in config/README.md")
+    Path, typer.Option(help="YAML file of the recipe; its keys are described in config/keys.md")
 ]
 Settings = Annotated[
     list[str],

@@ -27,7 +27,7 @@ Images = Float[Tensor, "b c h w"]
 
 @runtime_checkable
 class Degradation(Protocol):
-    """Spoils images without hiding a chosen set of frequencies."""
+    """Degradation of images that hides no chosen set of frequencies."""
 
     kind: ClassVar[str]
 

@@ -43,8 +43,8 @@ class PublishedNumber(Section):
     """A row of numbers.csv: one printed number; it has no value where nobody has seen it yet.
 
     `value` and `margin` are in `unit`. `margin` is how far a mean of ours may lie from `value` and
-    still count as the same result; it is fixed before any run is made. `epoch` tells the accuracy
-    of the best epoch from that of the last, where the source does.
+    still count as the same result; it is fixed before any run is made. `epoch` is the
+    measured one, best or last, where the source names it.
     """
 
     id: str
