@@ -179,7 +179,7 @@ def test_a_study_without_fine_tuning_seeds_is_as_it_is_written(tmp_path):
         (
             "[full, full]",
             "[full, few-a]",
-            r"main.columns.avg: .* same fine-tuning 'seeds', found: full has \[0, 4\]; few-a has n",
+            r"main.columns.avg: .* same fine-tuning 'seeds', got: full has \[0, 4\]; few-a has n",
         ),
         ("  few-a: ", "  full-f4: ", "evaluations.full: duplicate name 'full-f4'"),
         ("seeds: [0, 4]", "seeds: [4, 4]", "duplicate seed"),

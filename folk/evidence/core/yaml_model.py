@@ -59,7 +59,7 @@ class Document:
             raise InputError(f"{path}:{line}: not readable as YAML: {problem}") from error
         if not isinstance(values, dict):
             found = "nothing" if values is None else f"a {type(values).__name__}"
-            raise InputError(f"{path}: expected keys with values, found {found}")
+            raise InputError(f"{path}: expected keys with values, got {found}")
         self.values: dict[str, Any] = copy.deepcopy(values)
         self.base: Document | None = None  # the file whose values this one overrides
 
@@ -168,7 +168,9 @@ def checked(model: type[Model], values: Mapping[str, Any], place: Place) -> Mode
     Raises:
         InputError: one line for each problem, with file, line, key and the nearest valid name.
     """
-    endless = [_line(place, keys, f"{n} is no finite number") for keys, n in _endless(values)]
+    endless = [
+        _line(place, keys, f"expected a finite number, got {n}") for keys, n in _endless(values)
+    ]
     try:
         result = model.model_validate(dict(values))
     except ValidationError as error:
@@ -244,13 +246,13 @@ def _explained(detail: ErrorDetails, model: type[BaseModel], place: Place) -> st
     if detail["type"] == "extra_forbidden":
         return _line(place, keys, f"unknown key{nearest(str(keys[-1]), known)}")
     if detail["type"] == "missing":
-        return _line(place, keys, "this key is missing")
+        return _line(place, keys, "missing key")
     if detail["type"] == "union_tag_invalid":
         kind = str(detail["input"]["kind"])
         tags = detail["ctx"]["expected_tags"].replace("'", "").split(", ")
-        return _line(place, (*keys, "kind"), f"no '{kind}'{nearest(kind, tags)}")
+        return _line(place, (*keys, "kind"), f"unknown '{kind}'{nearest(kind, tags)}")
     shown = repr(detail["input"])
-    found = f" (found {shown})" if len(shown) < _SHOWN else ""
+    found = f" (got {shown})" if len(shown) < _SHOWN else ""
     return _line(place, keys, f"{detail['msg'].removeprefix('Value error, ')}{found}")
 
 

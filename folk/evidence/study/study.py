@@ -46,7 +46,7 @@ def plain_path(path: str) -> str:
     """
     # It appears in command lines, as do the paths of the recipes below it.
     if not re.fullmatch(r"[A-Za-z0-9_./][A-Za-z0-9_./+@-]*", path):
-        raise ValueError("a path of letters, digits and _ . / + @ - is needed")
+        raise ValueError("expected a path of letters, digits and _ . / + @ -")
     return path
 
 
@@ -639,7 +639,7 @@ def _dangling_in_table(
             listed = "; ".join(f"{one} has {of_one or 'none'}" for one, of_one in seeds.items())
             yield (
                 f"{where}: tables.{name}.columns.{column_name}: evaluations of one column need the "
-                f"same fine-tuning 'seeds', found: {listed}"
+                f"same fine-tuning 'seeds', got: {listed}"
             )
     cells = [f"{row}/{column}" for row in table.rows for column in table.columns]
     for cell in table.published:
