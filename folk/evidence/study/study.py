@@ -64,13 +64,13 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 def _or_one(schema: dict[str, Any]) -> None:
-    """Let one name stand for a list of one."""
+    """Allow one name in place of a list of one."""
     several = {key: schema.pop(key) for key in ("type", "items", "minItems")}
     schema["anyOf"] = [{"type": "string"}, several]
 
 
 def _evaluation_or_several(schema: dict[str, Any]) -> None:
-    """Let `evaluation: NAME` stand for `evaluations: [NAME]`."""
+    """Allow `evaluation: NAME` in place of `evaluations: [NAME]`."""
     schema["properties"]["evaluation"] = {
         "type": "string",
         "description": "Name of the one evaluation, in place of `evaluations`.",

@@ -162,7 +162,7 @@ class Method(Section):
         return "student" if self.distillation.encoder == "teacher" else "teacher"
 
     @model_validator(mode="after")
-    def _one_way_to_spoil_an_image(self) -> "Method":
+    def _filter_or_degradation(self) -> "Method":
         if (self.filter is None) == (self.degradation is None):
             found = "none" if self.filter is None else "both"
             raise ValueError(f"expected one of 'filter' and 'degradation', got {found}")
