@@ -1,17 +1,20 @@
 """YAML files checked against typed models: every problem at once, each with file, line and key."""
 
+import ast
 import copy
+import inspect
 import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic_core import CoreSchema, ErrorDetails
 from yaml import MarkedYAMLError, YAMLError
 
 from folk.evidence.core.errors import InputError, nearest
@@ -22,9 +25,34 @@ class Section(BaseModel):
     """A part of a file: unknown keys and wrong types are errors, values never change later."""
 
     # Built at first use: no command needs all of them, and `--help` none.
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, defer_build=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe each key by the docstring below it.
+
+        pydantic's `use_attribute_docstrings` would read all sources at each start.
+        """
+        schema = handler(core)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        for name, text in _docstrings(cls).items():
+            properties[cls.model_fields[name].alias or name]["description"] = text
+        return schema
+
+
+def _docstrings(model: type[Section]) -> dict[str, str]:
+    """The docstring below each field of a model, or of a model that it inherits from."""
+    found: dict[str, str] = {}
+    for base in reversed(model.__mro__[: model.__mro__.index(Section)]):
+        definition = ast.parse(inspect.getsource(base)).body[0]
+        assert isinstance(definition, ast.ClassDef)
+        for field, below in pairwise(definition.body):
+            match field, below:
+                case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                    found[name] = inspect.cleandoc(text)
+    return found
 
 
 Model = TypeVar("Model", bound=BaseModel)
