@@ -74,7 +74,7 @@ if workflow.is_main_process:
     report_to_user()
 
 
-# A dry run needs no data and no cluster; a real one says all that is missing before its first job.
+# A dry run needs no data and no cluster; a real one lists all that is missing before its first job.
 onstart:
     with refusing():
         hold_study(study.name)

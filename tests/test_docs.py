@@ -4,17 +4,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from pydantic import BaseModel
 
 import folk
-from folk.evidence.study.study import Study
 from folk.slurm.site import Site
-from folk.stages.table import RECIPES
+from tests.test_words import MARKDOWN
 
 
 def keys_of(model: Any) -> set[str]:
-    """Every key that may stand in a file of this model, at any depth."""
+    """Every key of a file of this model, at any depth."""
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return {key for part in getattr(model, "__args__", ()) for key in keys_of(part)}
     keys: set[str] = set()
@@ -23,25 +23,25 @@ def keys_of(model: Any) -> set[str]:
     return keys
 
 
-def test_every_key_is_explained():
-    explained = set(re.findall(r"[a-z0-9_]+", Path("config/README.md").read_text()))
-    keys = {key for model in (Study, *RECIPES.values()) for key in keys_of(model)}
-
-    assert sorted(keys - explained) == []
-
-
 def test_every_key_of_a_site_is_explained():
     explained = set(re.findall(r"`([a-z_]+)`", Path("docs/cluster.md").read_text()))
 
     assert sorted(keys_of(Site) - explained) == []
 
 
-def test_files_that_the_readme_names_exist():
-    text = Path("README.md").read_text()
-    paths = set(re.findall(r"\]\(([\w./-]+)\)", text))
+@pytest.mark.parametrize("page", MARKDOWN, ids=str)
+def test_every_link_of_a_page_leads_to_a_file_and_a_heading(page):
+    for place in re.findall(r"\]\(([^):]+)\)", page.read_text(encoding="utf-8")):
+        name, _, anchor = place.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), place
+        assert not anchor or anchor in anchors_of(target), place
 
-    assert len(paths) > 6
-    assert [path for path in sorted(paths) if not Path(path).exists()] == []
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_citation_names_this_version_and_the_papers_as_papers_yaml_does():

@@ -92,7 +92,7 @@ def test_every_entry_that_follows_a_recipe_is_found_by_stage_and_name(tmp_path):
          r"resources\.prob: unknown stage 'prob'; did you mean 'probe'"),
         ("title: A study", "code_change: {prob: report}\ntitle: A study",
          r"code_change\.prob: unknown stage 'prob'; did you mean 'probe'"),
-        ("split: few}", "seeds: [0]}", "same fine-tuning 'seeds', found: full has none; few-a"),
+        ("split: few}", "seeds: [0]}", "same fine-tuning 'seeds', got: full has none; few-a"),
         ("stage: finetune, recipe: full, data: scenes, split: few}",
          "stage: probe, recipe: full, data: scenes, seeds: [0]}",
          "'seeds' is not supported by probe, only by finetune"),
@@ -188,7 +188,7 @@ def test_a_study_without_fine_tuning_seeds_is_as_it_is_written(tmp_path):
         (
             "[full, full]",
             "[full, few-a]",
-            r"main.columns.avg: .* same fine-tuning 'seeds', found: full has \[0, 4\]; few-a has n",
+            r"main.columns.avg: .* same fine-tuning 'seeds', got: full has \[0, 4\]; few-a has n",
         ),
         ("  few-a: ", "  full-f4: ", "evaluations.full: duplicate name 'full-f4'"),
         ("seeds: [0, 4]", "seeds: [4, 4]", "duplicate seed"),

@@ -1,5 +1,6 @@
 """The docs and the package use the field's words, in American spelling."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 
 # `docs/faults.md` is made from the tests, see tests/faults/table.py.
 MARKDOWN = [
-    *map(Path, ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md")),
+    *map(
+        Path, ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md", "config/keys.md")
+    ),
     *(path for path in sorted(Path("docs").glob("*.md")) if path.name != "faults.md"),
 ]
 CODE = sorted(path for path in Path("folk").rglob("*.py"))
@@ -17,9 +20,13 @@ BRITISH = r"""
     | parametris\w+ | regularis\w+ | solaris\w+ | licence[ds]?
 """
 PRIVATE = r"""
-    pictures? | coins? | whoever | lonely | aside | stands?\s+t?here | speaks?\s+of
-    | (?:is|are)\s+(?:refused|told)
+    pictures? | coins? | whoever | lonely | aside | spoil\w* | stands?\s+t?here | speaks?\s+of
+    | (?:is|are)\s+refused
 """
+TICS = r"""said | told | beside | stands"""
+# Docstrings open with a noun phrase or an imperative.
+QUESTIONS = "What|How|Whether|Which|Where|When|Who|Why"
+NOT_YET = re.compile(r"folk/(evidence/(audit|report)/|slurm/watch|cli/(stages|workflow))")
 QUOTED = re.compile(r"^```.*?^```$|`[^`]*`|\]\([^)]*\)", re.MULTILINE | re.DOTALL)
 
 
@@ -28,12 +35,36 @@ def hits(text: str, words: str) -> list[str]:
     return re.findall(rf"\b(?:{words})\b", text, re.VERBOSE | re.IGNORECASE)
 
 
+def first_lines(path: Path) -> list[str]:
+    """The first line of each docstring of a file."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, kinds)]
+    return [text.partition("\n")[0] for text in map(ast.get_docstring, nodes) if text]
+
+
 @pytest.mark.parametrize("path", MARKDOWN, ids=str)
 def test_a_page_uses_the_words_of_the_glossary(path):
     prose = QUOTED.sub(" ", path.read_text(encoding="utf-8"))
 
     assert hits(prose, PRIVATE) == []
     assert hits(prose, BRITISH) == []
+    assert hits(prose, TICS) == []
+
+
+@pytest.mark.parametrize("words", [PRIVATE, TICS], ids=["private", "tics"])
+def test_the_package_uses_the_words_of_the_glossary(words):
+    code = [path for path in CODE if words is PRIVATE or not NOT_YET.match(path.as_posix())]
+    found = {str(path): hits(path.read_text(encoding="utf-8"), words) for path in code}
+
+    assert {path: words for path, words in found.items() if words} == {}
+
+
+def test_no_docstring_opens_with_a_question():
+    code = [path for path in CODE if not NOT_YET.match(path.as_posix())]
+    opened = {f"{path}: {line}" for path in code for line in first_lines(path)}
+
+    assert len(opened) > 1000
+    assert [line for line in sorted(opened) if re.search(rf": (?:{QUESTIONS})\b", line)] == []
 
 
 def test_the_package_spells_american():

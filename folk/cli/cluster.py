@@ -36,7 +36,7 @@ def cluster(study: StudyFile = Path("config/demo.yaml")) -> None:
 
 def _table(site: Site, asks: list[Ask], judged: bool) -> Table:
     """Make a row for each stage; `judged` tests each with SLURM."""
-    table = Table("stage", "account", "partition", "nodes", "each with", "time", "SLURM says")
+    table = Table("stage", "account", "partition", "nodes", "each with", "time", "SLURM's answer")
     for ask in asks:
         queue = site.queue(ask)
         table.add_row(

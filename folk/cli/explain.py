@@ -61,8 +61,8 @@ def explain(
         if every and not as_json:
             print(in_one_line(one), flush=True)  # a study of many cells takes a while
     if as_json:
-        said = [each.as_json() for each in found]
-        print(json.dumps(said if every else said[0], indent=2, ensure_ascii=False))
+        answer = [each.as_json() for each in found]
+        print(json.dumps(answer if every else answer[0], indent=2, ensure_ascii=False))
     elif not every:
         _show(console, _narrated(found[0]))
     if not all(each.holds for each in found):
@@ -132,9 +132,9 @@ def _list(console: Console, explainer: "Explainer", as_json: bool) -> None:
 
     cells, claims = explainer.cells.values(), explainer.claims.values()
     if as_json:
-        said = [{"cell": c.id, "printed": c.printed} for c in cells]
-        said += [{"claim": claim_id(c.id), "verdict": c.verdict} for c in claims]
-        print(json.dumps(said, indent=2))
+        answer = [{"cell": c.id, "printed": c.printed} for c in cells]
+        answer += [{"claim": claim_id(c.id), "verdict": c.verdict} for c in claims]
+        print(json.dumps(answer, indent=2))
         return
     rows = [(c.table, c.id, c.printed or c.note, c.verdict or "") for c in cells]
     rows += [("claims", claim_id(c.id), "", c.verdict) for c in claims]

@@ -67,5 +67,5 @@ def _export_crate(study: Path, crate: Path, results: Path, whole: bool) -> None:
     found = [place / "cells.parquet", place / "report.html", *sorted((place / "tables").glob("*"))]
     products = [path for path in found if path.is_file()]
     counts = export_crate(named, study, Chain(place), crate, whole=whole, products=products)
-    said = ", ".join(f"{count} {name}" for name, count in counts.items())
-    Console(soft_wrap=True, highlight=False).print(f"{crate}: {said}", markup=False)
+    parts = ", ".join(f"{count} {name}" for name, count in counts.items())
+    Console(soft_wrap=True, highlight=False).print(f"{crate}: {parts}", markup=False)

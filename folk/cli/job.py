@@ -60,7 +60,7 @@ class Job:
 
         A study that only reports changed code lets a checkpoint outlive such a change; the record
         lists the restart. Nodes, processes and threads are left out: they move the last bits of a
-        sum, no more, and a cluster may give others tomorrow; the record tells those of each start.
+        sum, no more, and a cluster may give others tomorrow; the record has those of each start.
         """
         files = {
             name: digest_input(path).sha256 for name, path in self.inputs.items() if path.is_file()
@@ -105,7 +105,7 @@ def make_job(
         run: name of the run, data set or split.
         given: values of the options of the stage's inputs, by option.
         out: folder of the results.
-        work: folder of the growing state; None for one beside `out`.
+        work: folder of the growing state; None for one next to `out`.
         code: fingerprint of the stage's code; empty to compute it.
         threads: of each process.
         evaluation: name of the evaluation.

@@ -120,6 +120,6 @@ def _drawn_by_snakemake(study: Path) -> str:
     command = [sys.executable, "-m", "snakemake", "--dag", "--configfile", str(study)]
     done = subprocess.run(command, capture_output=True, text=True, env=quiet, check=False)
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines()[-20:]
-        raise InputError("\n".join([f"{study}: snakemake --dag ended in an error:", *said]))
+        lines = done.stderr.strip().splitlines()[-20:]
+        raise InputError("\n".join([f"{study}: snakemake --dag ended in an error:", *lines]))
     return done.stdout

@@ -52,7 +52,7 @@ def print_power(
     power = Power(
         study=study.name,
         deviations=deviations,
-        bases={kind: said.basis for kind, said in published.seed_deviation.items()},
+        bases={kind: entry.basis for kind, entry in published.seed_deviation.items()},
         trials=trials,
         answers=[_answer(study, planner, question, trials) for question in asked],
         without=without,
@@ -66,20 +66,20 @@ def print_power(
 def _deviations(
     published: Published, deviation: float | None, of_pretraining: float | None
 ) -> Deviations:
-    said = published.seed_deviation
-    missing = [kind for kind in KINDS if kind not in said]
+    entries = published.seed_deviation
+    missing = [kind for kind in KINDS if kind not in entries]
     if missing:
         raise InputError(
             f"{papers_file(published.folder)}: seed_deviation: add {', '.join(missing)}"
         )
-    known = said["full-labels"].deviation
+    known = entries["full-labels"].deviation
     one = known if deviation is None else deviation
     if of_pretraining is not None and of_pretraining > one:
         raise InputError(
             f"--sd-pretrain {of_pretraining:g}: must not exceed --sd {one:g}; lower it"
         )
     return Deviations(
-        by_kind={kind: entry.deviation * one / known for kind, entry in said.items()},
+        by_kind={kind: entry.deviation * one / known for kind, entry in entries.items()},
         pretrain_share=PRETRAIN_SHARE if of_pretraining is None else (of_pretraining / one) ** 2,
     )
 
@@ -95,7 +95,7 @@ def _answer(study: Study, planner: Planner, question: Question, trials: int) -> 
 
 
 def _gpu_hours(study: Study, planner: Planner, question: Question) -> Figure:
-    """Of one run of each row, with all its evaluations and what those read."""
+    """GPU-hours of one run of each row, with all its evaluations and what those read."""
     jobs: dict[tuple[str, str, str], None] = {}  # entry and row
     for cell in question.cells:
         jobs["pretrain", cell.row, cell.row] = None

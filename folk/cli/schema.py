@@ -38,7 +38,7 @@ def schema_of(name: str) -> dict[str, Any]:
 
 
 def _of_study() -> dict[str, Any]:
-    """Of a study file, with the names of the declared stages."""
+    """Schema of a study file, with the names of the declared stages."""
     whole = Study.model_json_schema()
     measuring = [stage.name for stage in STAGES.values() if stage.is_evaluation]
     whole["$defs"]["Evaluation"]["properties"]["stage"]["enum"] = measuring
@@ -48,7 +48,7 @@ def _of_study() -> dict[str, Any]:
 
 
 def _of_recipe(model: type[Recipe]) -> dict[str, Any]:
-    """Of a whole recipe; one with a `base` has any part of it, which only its base completes."""
+    """Schema of a whole recipe; one with a `base` has any part of it, which its base completes."""
     whole = model.model_json_schema()
     definitions = whole.pop("$defs", {})
     part = {

@@ -15,7 +15,7 @@ def seal(
     study: StudyFile,
     results: Results = Path("results"),
     sign: Annotated[
-        Path | None, typer.Option(help="ssh key that signs the seal, beside it in seal.json.sig")
+        Path | None, typer.Option(help="ssh key that signs the seal, as seal.json.sig next to it")
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="compare study, seal and signature; write nothing")

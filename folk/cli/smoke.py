@@ -35,7 +35,8 @@ def smoke(
         str, typer.Option(help="encoder rows, such as mfm,folk; a choice of our own if absent")
     ] = "",
     out: Annotated[
-        Path | None, typer.Option(help="the new study file; <study>-smoke.yaml beside it if absent")
+        Path | None,
+        typer.Option(help="the new study file; by default <study>-smoke.yaml next to the study"),
     ] = None,
     results: Results = Path("results"),
 ) -> None:
@@ -51,7 +52,7 @@ def smoke(
         )
     path = out or study.with_name(f"{study.stem}-smoke.yaml")
     if path.parent.resolve() != study.parent.resolve() or path.resolve() == study.resolve():
-        raise InputError(f"--out {path}: give another file beside {study}, where its recipes are")
+        raise InputError(f"--out {path}: give another file next to {study}, where its recipes are")
     recipes = recipes_of(whole, study)
     cover = smallest_cover(whole, recipes, [row for row in rows.split(",") if row])
     folder = archives or results / path.stem / "archives"

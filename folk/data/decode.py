@@ -63,7 +63,7 @@ def decode_image(data: bytes, *, where: Callable[[], str]) -> Image.Image:
     except InputError:
         raise
     except _UNREADABLE as error:
-        raise InputError(_refusal(where(), "a whole image", error)) from error
+        raise InputError(_not_decoded(where(), "a whole image", error)) from error
 
 
 def check_image(data: bytes, *, where: Callable[[], str]) -> None:
@@ -83,7 +83,7 @@ def check_image(data: bytes, *, where: Callable[[], str]) -> None:
     except InputError:
         raise
     except _UNREADABLE as error:
-        raise InputError(_refusal(where(), "a whole image", error)) from error
+        raise InputError(_not_decoded(where(), "a whole image", error)) from error
 
 
 def decode_annotation(data: bytes, *, where: Callable[[], str]) -> Image.Image:
@@ -98,7 +98,7 @@ def decode_annotation(data: bytes, *, where: Callable[[], str]) -> Image.Image:
     except InputError:
         raise
     except _UNREADABLE as error:
-        raise InputError(_refusal(where(), "a whole annotation", error)) from error
+        raise InputError(_not_decoded(where(), "a whole annotation", error)) from error
     if annotation.mode not in ("L", "P"):  # a palette only colors the ids
         raise InputError(
             f"{where()}: expected a gray annotation of class ids, got mode {annotation.mode}"
@@ -134,7 +134,7 @@ def _opened(data: bytes, where: Callable[[], str]) -> ImageFile.ImageFile:
     return image
 
 
-def _refusal(where: str, what: str, error: Exception) -> str:
+def _not_decoded(where: str, what: str, error: Exception) -> str:
     # Pillow's own text may hold a memory address, which does not help.
     reason = type(error).__name__ if "BytesIO" in str(error) else brief(error)
     return f"{where}: expected {what} ({reason}); replace or remove it"

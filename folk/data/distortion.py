@@ -34,14 +34,14 @@ class PhotometricDistortion:
     def __call__(self, colors: Colors, rng: np.random.Generator) -> Colors:
         """Distort."""
         pixels = colors.astype(np.float32)
-        if _coin(rng):
+        if _fair(rng):
             pixels = _cut(pixels + rng.uniform(-self.brightness, self.brightness))
-        contrast = rng.uniform(1.0 - self.contrast, 1.0 + self.contrast) if _coin(rng) else 1.0
-        first = _coin(rng)
+        contrast = rng.uniform(1.0 - self.contrast, 1.0 + self.contrast) if _fair(rng) else 1.0
+        first = _fair(rng)
         if first:
             pixels = _cut(pixels * contrast)
-        saturation = rng.uniform(1.0 - self.saturation, 1.0 + self.saturation) if _coin(rng) else 1
-        hue = rng.uniform(-self.hue, self.hue) if _coin(rng) else 0.0
+        saturation = rng.uniform(1.0 - self.saturation, 1.0 + self.saturation) if _fair(rng) else 1
+        hue = rng.uniform(-self.hue, self.hue) if _fair(rng) else 0.0
         if saturation != 1 or hue != 0.0:
             image = Image.fromarray(pixels.astype(np.uint8))
             hsv = np.array(image.convert("HSV"), dtype=np.float32)
@@ -56,7 +56,8 @@ class PhotometricDistortion:
         return pixels.astype(np.uint8)
 
 
-def _coin(rng: np.random.Generator) -> bool:
+def _fair(rng: np.random.Generator) -> bool:
+    """Draw True or False, each with probability 1/2."""
     return bool(rng.random() < 0.5)
 
 

@@ -1,4 +1,4 @@
-"""What a mask leaves of an image."""
+"""Application of masks to images."""
 
 from typing import Literal
 

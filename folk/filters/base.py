@@ -1,4 +1,4 @@
-"""What a filter is: images and draws in, one mask for each image out.
+"""Base of all filters: images and random draws in, one mask for each image out.
 
 A mask is a boolean `keep` on the half spectrum of `folk.filters.spectrum`: True where a coefficient
 survives. Its shape is [b, m, h, w // 2 + 1] with m = 1 where red, green and blue share one mask.
@@ -46,5 +46,5 @@ class FrequencyFilter(ABC):
         return self(u, rng), self(v, rng)
 
     def sides(self) -> "list[tuple[str, FrequencyFilter]]":
-        """What a figure shows of this filter: each of its faces by name, as a filter of its own."""
+        """List the variants of this filter that a figure shows: by name, each as a filter."""
         return [(self.kind, self)]

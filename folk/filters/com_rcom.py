@@ -23,9 +23,9 @@ class ComRComFilter(FrequencyFilter):
     """FOLK's informed masks, chosen from the magnitudes of the image's own spectrum.
 
     Com keeps the few largest coefficients, like a compressed image; RCom keeps all the others.
-    Of an image of one color Com keeps the mean color, and beside it at most what the transform's
-    rounding left elsewhere; RCom keeps nothing that can be seen. In a black image nothing is
-    large: Com keeps nothing, RCom everything, and with nothing removed its loss is 0.
+    Of an image of one color Com keeps the mean color and at most rounding errors of the transform;
+    RCom keeps nothing visible. In a black image nothing is large: Com keeps nothing, RCom
+    everything, and with nothing removed its loss is 0.
 
     Attributes:
         thresholds: one is drawn per view, each with the same probability.
@@ -33,7 +33,7 @@ class ComRComFilter(FrequencyFilter):
         threshold_mode: "fraction" keeps that share of the coefficients, ranked by magnitude;
             "relative_max" keeps those above threshold x the largest magnitude.
         threshold_draw: a new threshold per view, per image (both views share it) or per batch.
-        pairing: whether the coins of two views are independent or always differ.
+        pairing: whether the draws of two views are independent or always differ.
         gray: how magnitudes of the three colors become one: luma or plain mean of the colors.
         mask_channels: one mask for all colors, or a mask from each color's own spectrum.
         dc: "by_magnitude" lets RCom remove the mean color; "always_keep" spares it.
@@ -163,7 +163,7 @@ def largest_fraction(
 
     The threshold is the element at the 0-based index floor((1 - fraction) * h * w) of all
     magnitudes of the full spectrum in ascending order, and a coefficient must exceed it. Only half
-    of the spectrum is ranked: a coefficient that stands for two is counted twice.
+    of the spectrum is ranked: a coefficient that represents two is counted twice.
 
     Args:
         magnitude: of the half spectrum, ties exact.

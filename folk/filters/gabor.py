@@ -15,9 +15,9 @@ from folk.filters.base import BatchRng, Device, FrequencyFilter, Images, Keep, T
 
 @dataclass(frozen=True)
 class GaborFilter(FrequencyFilter):
-    """A few filters of a bank are drawn for each image; a coin hides them or keeps them alone.
+    """Gabor filters: of a bank, a few are drawn for each image and hidden, or kept alone.
 
-    A Gabor filter answers to waves near one frequency and direction. A coefficient belongs to it
+    A Gabor filter covers waves near one frequency and direction. A coefficient belongs to it
     where its answer is at least half of the largest: an ellipse in the spectrum, and its mirror
     image. Neighboring directions touch at the center frequency.
 
@@ -29,7 +29,7 @@ class GaborFilter(FrequencyFilter):
         hide_prob: probability that they are hidden; else everything else is.
         radius_size: image side at which `frequencies` hold; they scale with the side. None takes
             them as they are.
-        pairing: whether the coins of two views are independent or always differ.
+        pairing: whether the draws of two views are independent or always differ.
 
     Source: ours; the half-peak ellipse follows from the Gaussian whose width is stated in octaves.
         No paper pre-trains with it: reviewers of FOLK asked for such a filter.
@@ -64,7 +64,7 @@ class GaborFilter(FrequencyFilter):
         return self._keep(u, hide_u, rng), self._keep(v, hide_v, rng)
 
     def sides(self) -> list[tuple[str, FrequencyFilter]]:
-        """Both sides of the coin."""
+        """Both outcomes of the draw."""
         return [
             ("Gabor hidden", dataclasses.replace(self, hide_prob=1.0)),
             ("Gabor kept", dataclasses.replace(self, hide_prob=0.0)),
@@ -97,7 +97,7 @@ def gabor_bank(
     octaves: float,
     device: Device | None = None,
 ) -> Bool[Tensor, "n h w_half"]:
-    """Mark the coefficients that each filter answers to, direction by direction.
+    """Mark the coefficients of each filter, direction by direction.
 
     Args:
         size: height and width of the image in pixels.

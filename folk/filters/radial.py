@@ -41,7 +41,7 @@ def radial_keep(
 
 @dataclass(frozen=True)
 class RadialFilter(FrequencyFilter):
-    """MFM's fixed circle: a coin per image keeps its low or its high frequencies.
+    """MFM's fixed circle: a draw per image keeps its low or its high frequencies.
 
     Attributes:
         radius: cut-off in bins for an image of `radius_size` pixels.
@@ -49,7 +49,7 @@ class RadialFilter(FrequencyFilter):
         radius_size: image side at which `radius` holds; at side N the cut-off is
             radius * N / radius_size. None takes `radius` as it is at every size.
         radius_outer: outer edge of the hidden band, scaled alike; None hides up to the corner.
-        pairing: whether the coins of two views are independent or always differ.
+        pairing: whether the draws of two views are independent or always differ.
 
     Source: MFM, arXiv:2206.07706: radius 16 at 224 px, probability 0.5 for ViT, 0.3 for ResNet-50.
     """
@@ -72,7 +72,7 @@ class RadialFilter(FrequencyFilter):
         return self._keep(u, low_u), self._keep(v, low_v)
 
     def sides(self) -> list[tuple[str, FrequencyFilter]]:
-        """Both sides of the coin."""
+        """Both outcomes of the draw."""
         return [
             ("low-pass", dataclasses.replace(self, low_pass_prob=1.0)),
             ("high-pass", dataclasses.replace(self, low_pass_prob=0.0)),

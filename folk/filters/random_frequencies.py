@@ -32,7 +32,7 @@ class RandomFilter(FrequencyFilter):
         threshold_draw: a new threshold per view, per image (both views share it) or per batch.
         pairing: whether two views decide independently about keeping or removing, or always differ.
 
-    Source: FOLK, arXiv:2409.10362, App. B.5.4, of which the main text tells no more than that
+    Source: FOLK, arXiv:2409.10362, App. B.5.4, of which the main text gives no more than that
         random filters are compared with the informed ones. ASSUME: the definition is ours: as many
         coefficients as Com keeps, in conjugate pairs, whatever the image.
     """

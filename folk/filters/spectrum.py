@@ -1,7 +1,7 @@
 """The half of an image's spectrum that `torch.fft.rfft2` returns, and how often each bin counts.
 
 The spectrum of a real image repeats itself: bin (y, x) and bin (-y, -x) are conjugate. Only the
-columns x = 0 .. w // 2 are kept, without any shift; the mean color stands at [0, 0].
+columns x = 0 .. w // 2 are kept, without any shift; the mean color is at [0, 0].
 """
 
 from typing import Any, Literal
@@ -20,10 +20,10 @@ def half_width(width: int) -> int:
 
 
 def multiplicity(width: int, device: torch.device) -> Int[Tensor, "w_half"]:
-    """Return how many bins of the full spectrum each column of the half spectrum stands for.
+    """Return how many bins of the full spectrum each column of the half spectrum represents.
 
     Columns 0 and, for even widths, w / 2 hold both partners of each conjugate pair; every other
-    column stands for itself and its mirror image.
+    column represents itself and its mirror image.
     """
     counts = torch.full((half_width(width),), 2, dtype=torch.int64, device=device)
     counts[0] = 1
@@ -35,7 +35,7 @@ def multiplicity(width: int, device: torch.device) -> Int[Tensor, "w_half"]:
 def half_spectrum(images: Tensor, norm: str = "backward") -> Tensor:
     """Transform images [..., h, w] to [..., h, w // 2 + 1], in float32 or better.
 
-    Half precision would lose the small coefficients beside the large ones.
+    Half precision would lose the small coefficients next to the large ones.
     """
     wide = images if images.dtype == torch.float64 else images.float()
     spectrum: Tensor = torch.fft.rfft2(wide, norm=norm)

@@ -1,1 +1,1 @@
-"""What is learned: which frequencies are hidden, what is predicted, who teaches whom."""
+"""Pre-training methods: FOLK, MFM and image restoration, with their losses."""

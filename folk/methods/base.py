@@ -1,4 +1,4 @@
-"""What every method shares: an encoder that sees a spoiled image, and a head that rebuilds it.
+"""Base of all methods: an encoder that sees a corrupted image, and a reconstruction head.
 
 A method is one `nn.Module`. A training step asks it in this order:
 
@@ -8,9 +8,9 @@ A method is one `nn.Module`. A training step asks it in this order:
 4. `after_step(update, updates)`: what follows the optimizer, such as the teacher.
 
 `forward` uses every trained parameter, as `DistributedDataParallel` needs. Images come in [0, 1];
-they are filtered and normalized here. `clipped_share` beside the losses is the share of values of
-the spoiled images outside [0, 1], which a clip changes: about half of a high-pass image, hardly any
-of a low-pass one.
+they are filtered and normalized here. `clipped_share`, logged with the losses, is the share of
+values of the corrupted images outside [0, 1], which a clip changes: about half of a high-pass
+image, hardly any of a low-pass one.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ Losses = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """How missing frequencies are predicted; see `apply_filter` and `masked_frequency_loss`.
+    """Prediction of the removed frequencies; see `apply_filter` and `masked_frequency_loss`.
 
     Attributes:
         filter_stage: the filter acts before or after the mean/std normalization.
@@ -87,7 +87,7 @@ class Method(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
     def corrupt(self, views: list[Tensor], rng: BatchRng) -> list[Tensor]:
-        """Draw what spoils each view: a mask for each image, or the degraded images."""
+        """Draw the corruption of each view: a mask for each image, or the degraded images."""
         raise NotImplementedError
 
     def removed(self, views: list[Tensor], corrupted: list[Tensor]) -> list[Tensor]:
@@ -109,7 +109,7 @@ class Method(nn.Module):
         return (images - self.mean) / self.std
 
     def encoder_input(self, seen: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """Return what the encoder gets of spoiled images: clipped, if so, and normalized."""
+        """Return the input of the encoder: corrupted images, clipped if so set, and normalized."""
         if self.reconstruction.filter_stage == "after":
             return seen
         return self.normalize(seen.clamp(0.0, 1.0) if self.reconstruction.clamp else seen)

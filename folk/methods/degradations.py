@@ -1,4 +1,4 @@
-"""What the restoration baselines do to images: super-resolution, deblurring and denoising.
+"""Degradations of MFM's restoration baselines: super-resolution, deblurring and denoising.
 
 Each takes images in [0, 1], the whole batch at once and on its device, and leaves values that may
 lie outside [0, 1]: whether what the encoder sees is clipped is a switch of the reconstruction.
@@ -28,7 +28,7 @@ else:
 
 
 class Degradation(ABC):
-    """A pretext task: spoils images, which a network then restores.
+    """A pretext task: a degradation of images, which a network then undoes.
 
     Attributes:
         kind: the name in a recipe.
@@ -38,7 +38,7 @@ class Degradation(ABC):
 
     @abstractmethod
     def __call__(self, images: Images, rng: BatchRng) -> Images:
-        """Return the spoiled images, in float32; `images` are in [0, 1]."""
+        """Return the degraded images, in float32; `images` are in [0, 1]."""
 
     def build(self, encoder: Module, reconstruction: Reconstruction) -> Method:
         """Make the method that learns from it: MFM's restoration unless overridden."""
@@ -158,7 +158,7 @@ def gaussian_kernels(sizes: Int[Tensor, "b"], sigma: float, width: int) -> Float
     Args:
         sizes: of each kernel, pixels, odd.
         sigma: before the cut, pixels.
-        width: of the result, odd; smaller kernels stand in its middle between zeros.
+        width: of the result, odd; smaller kernels are padded with zeros.
     """
     import torch
 

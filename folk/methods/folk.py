@@ -30,10 +30,10 @@ from folk.models.encoder import encode
 
 @dataclass(frozen=True)
 class Distillation:
-    """How the teacher's output for the other view is predicted, and how the teacher follows.
+    """Prediction of the teacher's output for the other view, and the teacher's EMA.
 
     Attributes:
-        alpha: weight of this loss beside that of the reconstruction.
+        alpha: weight of this loss; that of the reconstruction is 1.
         reduce: of the two crossed terms, their sum or their mean.
         feature: what the head sees, the class token or the mean of the patch tokens; encoders
             without a class token always give the mean.

@@ -166,7 +166,7 @@ def init_like_beit(encoder: nn.Module, std: float = 0.02) -> None:
     """
     if not is_vit(encoder):
         raise InputError(
-            f"encoder.init: 'beit' needs a ViT, got {type(encoder).__name__}; set it to null"
+            f"encoder.init: 'beit' needs a ViT, got {type(encoder).__name__}; set it to timm"
         )
     _init_layers_like_beit(encoder, std)
     for name in ("cls_token", "pos_embed"):

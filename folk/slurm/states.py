@@ -33,7 +33,7 @@ DISABLED = "accounting storage is disabled"
 
 
 class NoAnswerError(RuntimeError):
-    """SLURM did not answer, which says nothing about any job."""
+    """SLURM did not answer, so no job's state is known."""
 
 
 @dataclass(frozen=True)

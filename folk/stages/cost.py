@@ -17,15 +17,19 @@ from folk.stages.task import Task
 class CostStep(Section):
     """Measurement of a pre-training step."""
 
-    batch: Count  # images of one update
-    warmup: Count  # updates before the clock starts
-    updates: Count  # that are timed
+    batch: Count
+    """Images of one update."""
+    warmup: Count
+    """Updates before the clock starts."""
+    updates: Count
+    """Timed updates."""
 
 
 class CostRecipe(Recipe):
     """Cost of a method: parameters, FLOPs, memory and time."""
 
-    step: CostStep | None  # null measures the encoder alone
+    step: CostStep | None
+    """Null measures the encoder alone."""
 
     def cuts(self) -> dict[str, Any]:
         """Cut to two timed updates of small batches."""

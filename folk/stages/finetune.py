@@ -25,16 +25,28 @@ from folk.stages.task import Task
 class Augment(Section):
     """Training images of a classifier."""
 
-    size: Count  # pixels
+    size: Count
+    """Side of an image, pixels."""
     min_scale: Fraction
+    """Smallest share of the area of a crop."""
     flip: Fraction
-    rand_augment: str | None  # timm's notation
+    """Probability of mirroring."""
+    rand_augment: str | None
+    """RandAugment in timm's notation; null for none."""
     color_jitter: NotNegative
+    """Strength of the color jitter; 0 for none."""
     random_erasing: Fraction
+    """Probability of an erased rectangle."""
     mixup: NotNegative
+    """Alpha of mixup; 0 for none."""
     cutmix: NotNegative
+    """Alpha of CutMix; 0 for none."""
     smoothing: Fraction
-    repeats: Count  # copies of each image in an epoch; 1 is no repeated augmentation
+    """Label smoothing."""
+    repeats: Count
+    """Repeated augmentation: copies of each image in an epoch. The epoch stays as long, so it shows
+    fewer images; 1 is off.
+    """
 
 
 class FinetuneRecipe(Recipe):
@@ -43,11 +55,17 @@ class FinetuneRecipe(Recipe):
     augment: Augment
     evaluate: Evaluate
     drop_path: Fraction
+    """Stochastic depth of the last block, 0 for none, whatever timm's default is."""
     loss: Literal["ce", "bce"]
-    bce_threshold: InnerFraction | None  # targets above it count as 1, others as 0; null keeps them
+    """Cross-entropy, or binary cross-entropy of each class."""
+    bce_threshold: InnerFraction | None
+    """Of `bce`: the share of a class in a mixed image above which its target is 1, else 0. Null
+    keeps the shares; null with `ce`.
+    """
     optim: Optim
     runtime: TrainingRuntime
-    evaluate_every: Count  # epochs
+    evaluate_every: Count
+    """Epochs between two evaluations on the validation images."""
 
     @model_validator(mode="after")
     def _threshold_belongs_to_bce(self) -> "FinetuneRecipe":

@@ -15,37 +15,53 @@ from folk.stages.task import Task
 class Scenes(Section):
     """Handwritten digits over crops of photographs; see `folk.data.datasets.scenes`."""
 
-    size: Count  # side of a scene, pixels
+    size: Count
+    """Side of a scene, pixels."""
     num_train: Count
+    """Labeled training scenes."""
     num_val: Count
+    """Validation scenes."""
     num_unlabeled: Annotated[int, Field(ge=0)]
-    contrast: Fraction  # of the photograph
-    digit_scale: list[Positive] = Field(min_length=2, max_length=2)  # side over scene side
+    """Scenes for pre-training alone."""
+    contrast: Fraction
+    """Of the photograph."""
+    digit_scale: list[Positive] = Field(min_length=2, max_length=2)
+    """Smallest and largest side of a digit over the scene's."""
     digit_brightness: list[Fraction] = Field(min_length=2, max_length=2)
-    color: Fraction  # largest saturation of the ink
+    """Smallest and largest brightness of the ink."""
+    color: Fraction
+    """Largest saturation of the ink."""
     seed: Annotated[int, Field(ge=0)]
+    """Of everything drawn."""
 
 
 class Folder(Section):
     """A folder with `train/<class>/*` and `val/<class>/*`."""
 
-    limit: Count | None  # at most so many images of each split; null takes all
+    limit: Count | None
+    """Largest number of images of each split; null takes all."""
 
 
 class ArchiveFile(Section):
     """Official archive: its published file name and md5."""
 
     file: str
-    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None  # null where none is published
+    """Official name."""
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None
+    """Published digest; null where none is published."""
 
 
 class Archives(Section):
     """Official archives of a data set, and their expected content."""
 
     files: dict[str, ArchiveFile]
+    """By the name that a study uses."""
     classes: Count
-    splits: Count | None  # number of splits; null does not check
-    images: dict[str, Count] | None  # by split, `each` for all of them; null does not check
+    """Number of classes."""
+    splits: Count | None
+    """Number of splits; null skips the check."""
+    images: dict[str, Count] | None
+    """Images by split, with `each` for all splits; null skips the check."""
 
 
 # Names of the archives of a kind; sets of corruptions may be in any number of archives.
@@ -76,6 +92,7 @@ class PrepareRecipe(Recipe):
         "imagenet-v2",
         "c-bar",
     ]
+    """Embedded scenes, a folder of images, or official archives."""
     scenes: Scenes | None = None
     folder: Folder | None = None
     archive: Archives | None = None

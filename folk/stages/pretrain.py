@@ -27,23 +27,39 @@ class WeightMatrix(Section):
     """Weights of frequencies by their error."""
 
     alpha: Positive
+    """Exponent of the error."""
     log: bool
+    """Take log(1 + weight) before the division."""
     maximum: Literal["image", "batch"]
+    """Weights are divided by the largest of each image's color, or of the batch."""
 
 
 class Reconstruction(Section):
     """Reconstruction of removed frequencies, or of a degraded image."""
 
-    filter_stage: Literal["before", "after"]  # the mean/std normalization
+    filter_stage: Literal["before", "after"]
+    """Filter before or after the mean/std normalization."""
     clamp: bool
+    """Clamp what the encoder sees to [0, 1]."""
     inverse: Literal["real", "abs"]
+    """Real part or modulus of the filtered image."""
     region: Literal["masked", "all"]
-    form: Literal["mfm", "norm"]  # MFM's mean of moduli, or one norm as FOLK prints it
+    """Of the loss: the removed frequencies or all."""
+    form: Literal["mfm", "norm"]
+    """Of the loss: MFM's mean of moduli, or one norm per channel, as FOLK prints it."""
     normalize: Literal["batch", "image"]
+    """For `mfm`: over all images of one update, on however many processes, or each image."""
     gamma: Positive
+    """For `mfm`: exponent."""
     weight_matrix: WeightMatrix | None
-    average_spectrum: bool  # compare the mean spectra of the batches
-    decoder_depth: Annotated[int, Field(ge=0)]  # transformer blocks before the head; 0 for none
+    average_spectrum: bool
+    """Compare the mean spectra of the batches (images that a process has at once) instead of each
+    image's; with `region: all` only.
+    """
+    decoder_depth: Annotated[int, Field(ge=0)]
+    """Transformer blocks, 512 wide, that all tokens pass between a ViT and the head; 0 for none,
+    MFM's default.
+    """
 
     @model_validator(mode="after")
     def _a_mean_spectrum_has_no_mask(self) -> "Reconstruction":
@@ -70,45 +86,75 @@ class Reconstruction(Section):
 class Distillation(Section):
     """Distillation of the teacher's output for the other view."""
 
-    alpha: NotNegative  # weight, relative to the reconstruction's 1
-    reduce: Literal["sum", "mean"]  # of the two crossed terms
-    encoder: Literal["student", "teacher"]  # the one that is evaluated; both are saved
-    teacher_view: Literal["full", "spatial"]  # spatial: cropped and flipped only
+    alpha: NotNegative
+    """Weight of this loss; that of the reconstruction is 1."""
+    reduce: Literal["sum", "mean"]
+    """Of the two crossed terms."""
+    encoder: Literal["student", "teacher"]
+    """The one that is measured; the other is saved in a subfolder of that name."""
+    teacher_view: Literal["full", "spatial"]
+    """`full`: the views that are filtered for the student. `spatial`: only cropped and flipped."""
     feature: Literal["cls", "mean"]
+    """Input of the head: the class token, or the mean of the patch tokens."""
     head: Literal["dino", "plain_mlp3"]
-    norm_last_layer: bool  # of DINO's head: the gain of its last layer is fixed to 1
+    """DINO's head, or a plain MLP of three layers."""
+    norm_last_layer: bool
+    """Of DINO's head: the gain of its last layer is fixed to 1."""
     out_dim: Count
+    """Outputs of the head."""
     hidden_dim: Count
+    """Width of the head."""
     bottleneck_dim: Count
+    """Width before the last layer of DINO's head."""
     student_temperature: Positive
+    """Of the student's softmax."""
     teacher_temperature: Positive
+    """Of the teacher's softmax, after the warm-up."""
     teacher_temperature_start: Positive
+    """Of the teacher's softmax, at the start."""
     teacher_temperature_warmup_epochs: Annotated[int, Field(ge=0)]
+    """Epochs of linear warm-up."""
     center_momentum: Fraction
+    """Of the mean of the teacher's outputs."""
     ema_start: Fraction
+    """EMA momentum of the teacher at the start; a cosine leads to `ema_end`."""
     ema_end: Fraction
-    ema_every: Count  # updates between two steps of the teacher
+    """EMA momentum of the teacher at the end."""
+    ema_every: Count
+    """Updates between two steps of the teacher."""
     freeze_last_layer_epochs: NotNegative
+    """Epochs in which the head's last layer does not train."""
 
 
 class Views(Section):
     """The augmentation that makes a view; two independent draws with distillation, else one."""
 
     augment: Literal["mfm", "dino"]
-    size: Count  # pixels
+    """`mfm`: crop and mirror. `dino`: also color jitter, gray, blur, solarize."""
+    size: Count
+    """Side of a view, pixels."""
     min_scale: Fraction
+    """Smallest share of the area."""
     max_scale: Fraction
+    """Largest share of the area."""
     flip: Fraction
-    jitter: NotNegative  # strength of the color jitter relative to DINO's; 0 is none
+    """Probability of mirroring."""
+    jitter: NotNegative
+    """Strength of the color jitter: 1 is DINO's, 0 none; with `mfm` of brightness and contrast
+    alone.
+    """
 
 
 class Method(Section):
     """Pre-training task, on a filtered or a degraded image."""
 
     filter: FilterSettings | None = None
+    """What is hidden from the student; a filter or a degradation, by `kind`."""
     degradation: DegradationSettings | None = None
+    """One of MFM's restoration tasks, by `kind`; `reconstruction.region` is `all` then."""
     reconstruction: Reconstruction
     distillation: Distillation | None
+    """Null for one branch."""
 
     @property
     def num_views(self) -> int:
@@ -121,7 +167,7 @@ class Method(Section):
         return self.distillation is not None and self.distillation.teacher_view == "spatial"
 
     @model_validator(mode="after")
-    def _one_way_to_spoil_an_image(self) -> "Method":
+    def _filter_or_degradation(self) -> "Method":
         if (self.filter is None) == (self.degradation is None):
             found = "none" if self.filter is None else "both"
             raise ValueError(f"expected one of 'filter' and 'degradation', got {found}")
@@ -146,6 +192,7 @@ class PretrainRecipe(Recipe):
 
     encoder: Encoder
     method: Method | None
+    """Null leaves the encoder untrained (then `optim` is null too)."""
     views: Views
     optim: Optim | None
     runtime: TrainingRuntime

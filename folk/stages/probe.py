@@ -29,8 +29,10 @@ Feature = Literal["cls", "mean", "cls-and-mean", "last-4-cls"]
 class Knn(Section):
     """Weighted nearest neighbors."""
 
-    k: list[Count] = Field(min_length=1)  # a metric for each
+    k: list[Count] = Field(min_length=1)
+    """Numbers of neighbors; a metric `knn_top1_k<k>` each."""
     temperature: Positive
+    """Of the neighbors' votes."""
 
     @model_validator(mode="after")
     def _no_k_twice(self) -> "Knn":
@@ -43,27 +45,50 @@ class Linear(Section):
     """A linear classifier on frozen features."""
 
     feature: Feature
-    views: Literal["whole", "crops"]  # crops are drawn anew in each epoch, as DINO's
-    min_scale: Fraction  # of crops, share of the area
-    flip: Fraction  # of crops
-    interpolation: Literal["bilinear", "bicubic"]  # of the resize of crops
+    """As in the probe's `feature`."""
+    views: Literal["whole", "crops"]
+    """`whole` trains on features made once, centered and scaled; `crops`, as DINO, on new crops in
+    each epoch.
+    """
+    min_scale: Fraction
+    """Of crops: smallest share of the area."""
+    flip: Fraction
+    """Of crops: probability of mirroring."""
+    interpolation: Literal["bilinear", "bicubic"]
+    """Of crops: the resize."""
     epochs: Count
+    """Length of the training."""
     batch: Count
+    """Images of one update."""
     lr: Positive
+    """Rate for `lr_batch` images, scaled by `batch / lr_batch`."""
     lr_batch: Count
+    """Images that `lr` is for."""
     momentum: Fraction
+    """Of SGD."""
     weight_decay: NotNegative
+    """Of SGD."""
 
 
 class Kshot(Section):
     """Logistic regression on a few labeled images of each class."""
 
-    shots: list[Count] = Field(min_length=1)  # images of each class
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)  # a split each, for every row
-    weight_decay: Positive  # lambda, divided by the number of labeled images as MSN does
-    center: Literal["feature", "image"]  # the mean that is subtracted
+    shots: list[Count] = Field(min_length=1)
+    """Images of each class, the same images for every row; a metric `kshot_top1_<k>` each."""
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    """A draw of the labeled images each; the metric is their mean."""
+    weight_decay: Positive
+    """Lambda. As in MSN, lambda / N multiplies half the squared norm, N being the number of labeled
+    images. iBOT's lambda is not divided, so multiply it by N.
+    """
+    center: Literal["feature", "image"]
+    """`image` subtracts from each image's feature its own mean, then normalizes, as MSN does;
+    `feature` normalizes, then subtracts the mean vector.
+    """
     max_iterations: Count
+    """Of the solver."""
     tolerance: Positive
+    """Of the solver."""
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> "Kshot":
@@ -77,12 +102,16 @@ class Kshot(Section):
 class ProbeRecipe(Recipe):
     """k-NN, linear and few-shot probing of frozen features."""
 
-    feature: Feature  # for k-NN and few labels
+    feature: Feature
+    """For k-NN and few labels: the class token (the mean where there is none), the mean of the
+    patch tokens, both, or the class tokens of a ViT's last four blocks.
+    """
     evaluate: Evaluate
     knn: Knn
     linear: Linear
     kshot: Kshot | None
     precision: Precision
+    """Of forward passes."""
     runtime: Runtime
 
     def cuts(self) -> dict[str, Any]:

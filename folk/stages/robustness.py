@@ -20,20 +20,32 @@ from folk.stages.task import Task
 class Attack(Section):
     """FGSM and PGD; sizes in gray levels, of which there are 255 between black and white."""
 
-    eps: Positive  # largest change of a pixel
+    eps: Positive
+    """Largest change of a pixel."""
     pgd_step: Positive
+    """Change of a pixel in one step of PGD."""
     pgd_steps: Count
-    random_start: bool  # of PGD
+    """Steps of PGD."""
+    random_start: bool
+    """True if PGD starts at a random place within `eps`."""
 
 
 class RobustnessRecipe(Recipe):
     """Robustness of a fine-tuned classifier to other sets, corruptions and attacks."""
 
-    evaluate: Evaluate  # natural images
-    evaluate_corrupted: Evaluate  # stored splits such as fog-3
-    in_memory: list[str]  # corruptions made of the clean images; for demos only
+    evaluate: Evaluate
+    """Natural images."""
+    evaluate_corrupted: Evaluate
+    """Stored corruptions: splits with names like `fog-3`. ImageNet-C's images are cropped, not
+    resized.
+    """
+    in_memory: list[str]
+    """Corruptions made of the clean images, for demos only: an error at the papers' scale, because
+    ImageNet-C is read from its own JPEG files.
+    """
     attack: Attack | None
-    precision: Precision  # of forward passes; attacks run in fp32
+    precision: Precision
+    """Of forward passes; attacks run in fp32."""
     runtime: Runtime
 
     def unfit(self, scale: str) -> str | None:

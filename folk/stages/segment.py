@@ -27,46 +27,77 @@ class Decoder(Section):
     """UperNet on a four-level pyramid."""
 
     blocks: list[Annotated[int, Field(ge=0)]] = Field(min_length=4, max_length=4)
+    """Blocks of a ViT that make the four levels."""
     channels: Count
-    dropout: Fraction  # of channels before a classifier
-    auxiliary_weight: NotNegative  # 0 for no auxiliary head
+    """Width."""
+    dropout: Fraction
+    """Of whole channels, before the classifier of each head."""
+    auxiliary_weight: NotNegative
+    """Weight of the auxiliary head's loss; 0 for no such head."""
     auxiliary_channels: Count
+    """Width of the auxiliary head."""
 
 
 class SegmentOptim(Section):
     """Optimizer and schedule of `segment`, which counts in updates."""
 
     optimizer: Literal["adamw"]
+    """AdamW."""
     updates: Count
+    """Length of the training."""
     batch: Count
-    lr: Positive  # at this batch; not scaled
-    lr_warmup_start: NotNegative  # of the head; of other layers in proportion to their rate
+    """Images of one update (the effective batch), whatever the number of processes."""
+    lr: Positive
+    """Peak rate; not scaled."""
+    lr_warmup_start: NotNegative
+    """Rate of the head at the start of the warm-up; a layer starts at its share of it, as in mmcv.
+    """
     warmup_updates: Annotated[int, Field(ge=0)]
-    power: Positive  # of the polynomial decay
+    """Updates of linear warm-up."""
+    power: Positive
+    """Of the polynomial decay."""
     betas: list[Fraction] = Field(min_length=2, max_length=2)
+    """Of AdamW."""
     eps: Positive
+    """Of AdamW."""
     weight_decay: NotNegative
+    """Biases, norms, position embeddings and class tokens have none."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)]
+    """Factor of the rate for each layer below the head."""
     clip_grad: Positive | None
+    """Largest norm of the gradient; null for none."""
     precision: Precision
+    """Of forward and backward passes."""
 
 
 class SegmentAugment(Section):
     """Training images with their annotation."""
 
-    crop: Count  # pixels
-    scale: list[Positive] = Field(min_length=2, max_length=2)  # of the shorter side over `crop`
-    max_class_share: InnerFraction | None  # of one class in a crop, else another is drawn
+    crop: Count
+    """Side of a crop, pixels."""
+    scale: list[Positive] = Field(min_length=2, max_length=2)
+    """Smallest and largest shorter side over `crop`."""
+    max_class_share: InnerFraction | None
+    """A crop is drawn again, up to 10 times, if one class has this share or more of its annotated
+    pixels; null takes the first.
+    """
     flip: Fraction
+    """Probability of mirroring."""
     jitter: NotNegative
-    photometric: bool  # MMSegmentation's distortion of colors
+    """Strength of the color jitter; 0 for none."""
+    photometric: bool
+    """MMSegmentation's distortion of colors."""
 
 
 class Window(Section):
     """Sliding-window test; whole images when `size` covers them."""
 
-    size: Count  # pixels
-    stride: Count  # pixels
+    size: Count
+    """Pixels. Also the shorter side of a test image, and the same as `augment.crop`: a ViT's
+    position embedding is interpolated to it.
+    """
+    stride: Count
+    """Pixels between two windows."""
 
 
 class SegmentRecipe(Recipe):
@@ -75,6 +106,7 @@ class SegmentRecipe(Recipe):
     augment: SegmentAugment
     window: Window
     drop_path: Fraction
+    """Stochastic depth of the last block; 0 for none."""
     decoder: Decoder
     optim: SegmentOptim
     runtime: TrainingRuntime

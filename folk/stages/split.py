@@ -14,9 +14,13 @@ class SplitRecipe(Recipe):
     """Choice of the labeled images of a few-label run: drawn, or read from a list."""
 
     per_class: Count | None
+    """Images of each class."""
     fraction: Annotated[float, Field(gt=0.0, le=1.0)] | None
+    """Share of each class."""
     list_sha256: str | None
+    """Digest of a list with one image per line."""
     seed: Annotated[int, Field(ge=0)]
+    """Of the draw."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "SplitRecipe":

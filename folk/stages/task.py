@@ -16,7 +16,7 @@ Live = Callable[[int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Task(Generic[RecipeType]):
-    """What a stage does in one job.
+    """Work of a stage in one job.
 
     Attributes:
         name: of the run, data set or split.

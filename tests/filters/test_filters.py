@@ -438,6 +438,6 @@ def test_a_new_filter_is_a_file_and_an_entry(tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert "method.filter.width: Input should be greater than 0" in done.stdout
-    assert "method.filter.color: this key is missing" in done.stdout
+    assert "method.filter.color: missing key" in done.stdout
     assert "method.filter.colour: unknown key; did you mean 'color'?" in done.stdout
     assert done.stdout.splitlines()[-1] == "StripesFilter(width=2.0, color='blue')"

@@ -58,7 +58,11 @@ def test_prose_and_runtime_do_not_decide_a_result():
             ),
         ),
         ("optim.epochs", 0, "greater than or equal to 1"),
-        ("method.filter.kind", "circle", r"method\.filter\.kind: no 'circle'; known: .*radial"),
+        (
+            "method.filter.kind",
+            "circle",
+            r"method\.filter\.kind: unknown 'circle'; known: .*radial",
+        ),
         (
             "method.filter.kind",
             "radail",

@@ -26,5 +26,5 @@ def test_a_title_is_text_for_the_workflow_and_an_odd_path_is_refused(clean_copy)
     shutil.move(clean_copy.folder / "config/tiny.yaml", path)
     done = clean_copy.run("-m", "snakemake", "-n", "--configfile", str(path))
     assert done.returncode == 1
-    assert "a path of letters, digits and _ . / + @ - is needed" in done.stdout + done.stderr
+    assert "expected a path of letters, digits and _ . / + @ -" in done.stdout + done.stderr
     assert not (clean_copy.folder / "pwned").exists()

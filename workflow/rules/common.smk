@@ -47,7 +47,7 @@ def get_study_config():
 
 
 def get_site_resources():
-    """What the site says of each rule, as if it came with --set-resources, which has the last word.
+    """The site's resources of each rule, as if by --set-resources, which overrides them.
 
     Snakemake hands such resources on to the jobs: what one was submitted with is what it sees on
     its node, whatever becomes of the site file. Without a cluster nobody looks at them.
@@ -56,7 +56,7 @@ def get_site_resources():
     of_rules = dict(given)
     for stage, asked in jobs.site_resources().items():
         if asked:
-            # `raw` is what the job is told on its command line, where it is read as Python.
+            # `raw` is what the job gets on its command line, where it is read as Python.
             own = {name: Resource(name, value, raw=repr(value)) for name, value in asked.items()}
             of_rules[stage] = Resources({**own, **given.get(stage, {})})
     return of_rules

@@ -85,7 +85,7 @@ def store(
         name: name of the data set in tables.
         sources: name, sha256 and bytes of each archive.
         identity: digest of recipe, archives and code; unfinished work with another one is deleted.
-        expected: images by split in whole archives; `each` stands for all splits.
+        expected: images by split in whole archives; `each` is for all splits.
         num_splits: number of splits in whole archives.
         threads: decoding threads; None takes one per core.
         confirm: called when all is made, before it is published; raises if another start of the
@@ -191,8 +191,8 @@ class _Journal:
             return False
         metadata = json.loads(pq.read_schema(piece).metadata[b"shard"])
         shard, info = metadata.pop("shard"), ShardInfo(**metadata)
-        stands = self._temp / "shards" / shard
-        if not stands.is_file() or stands.stat().st_size != info.bytes:
+        stored = self._temp / "shards" / shard
+        if not stored.is_file() or stored.stat().st_size != info.bytes:
             return False
         self.shards[shard] = info
         self.counts[shard.rpartition("-")[0]] += info.rows

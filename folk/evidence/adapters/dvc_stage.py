@@ -151,8 +151,10 @@ def _refused(root: Path, study: str) -> VersioningReport | None:
 def _committed(root: Path, results: Path, study: str) -> VersioningReport:
     done = _dvc(root, "commit", "--force", "--no-relink", f"{STAGE}@{study}")
     if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        reason = next((s for s in said if s.startswith("ERROR")), said[-1] if said else "no reason")
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        reason = next(
+            (s for s in lines if s.startswith("ERROR")), lines[-1] if lines else "no reason"
+        )
         raise InputError(f"DVC: `dvc commit` of {results} failed: {without_secrets(reason)}")
     compared, problems = md5_problems(root, study)
     line = f"DVC: {compared} recorded files kept in dvc.lock, same md5 as the records"

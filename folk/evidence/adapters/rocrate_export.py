@@ -273,8 +273,8 @@ class _CrateMaker:
         if restart["ended"] is not None:
             action["endTime"] = restart["ended"]
         action["actionStatus"] = OUTCOMES["interrupted"]
-        told = (restart["reason"], restart.get("why"), restart.get("slurm_state"))
-        action["error"] = "; ".join(filter(None, told))
+        reasons = (restart["reason"], restart.get("why"), restart.get("slurm_state"))
+        action["error"] = "; ".join(filter(None, reasons))
 
     def _action(self, name: str, job: Job, title: str) -> Entity:
         action = self._new(name, "CreateAction", name=title)

@@ -40,11 +40,11 @@ def digest_file(path: Path) -> FileDigest:
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     block = memoryview(bytearray(BLOCK_BYTES))
     try:
-        with path.open("rb", buffering=0) as stream, ThreadPoolExecutor(1) as beside:
+        with path.open("rb", buffering=0) as stream, ThreadPoolExecutor(1) as pool:
             while count := stream.readinto(block):
                 read = block[:count]
                 # The thread starts with the first large block: most files are small.
-                other = beside.submit(md5.update, read) if count == BLOCK_BYTES else None
+                other = pool.submit(md5.update, read) if count == BLOCK_BYTES else None
                 sha256.update(read)
                 if other is None:
                     md5.update(read)

@@ -60,18 +60,18 @@ def describe_os_error(error: Exception) -> str | None:
         where = f"{error.filename}: " if error.filename else "a file: "
         return f"{where}{error.strerror}; check the disk, then start again"
     # torch's errors are recognized by name or text, to avoid importing it.
-    said = str(error).strip().partition("\n")[0]
+    message = str(error).strip().partition("\n")[0]
     is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    if is_memory or "can't allocate memory" in said:
-        return _no_memory(said or type(error).__name__)
+    if is_memory or "can't allocate memory" in message:
+        return _no_memory(message or type(error).__name__)
     return None
 
 
 _OF_DISKS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES}
 
 
-def _no_memory(said: str) -> str:
+def _no_memory(message: str) -> str:
     return (
-        f"not enough memory ({said[:300]}); give the job more, or lower runtime.max_batch or "
+        f"not enough memory ({message[:300]}); give the job more, or lower runtime.max_batch or "
         "runtime.workers of the recipe, then start again"
     )

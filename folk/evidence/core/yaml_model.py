@@ -1,18 +1,30 @@
 """YAML files checked against typed models: every problem at once, each with file, line and key."""
 
+import ast
 import copy
+import inspect
 import json
 import math
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, get_type_hints, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic_core import CoreSchema, ErrorDetails
 from yaml import MarkedYAMLError, YAMLError
 
 from folk.evidence.core.errors import InputError, nearest
@@ -20,10 +32,39 @@ from folk.evidence.core.yaml_loader import Keys, parsed
 
 
 class Section(BaseModel):
-    """A part of a file: unknown keys and wrong types are refused, values never change later."""
+    """A part of a file: unknown keys and wrong types are errors, values never change later."""
 
     # Built at first use: no command needs all of them, and `--help` none.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe each key by the docstring below it.
+
+        pydantic's `use_attribute_docstrings` would read all sources at each start.
+        """
+        schema = handler(core)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        for name, text in _docstrings(cls).items():
+            properties[cls.model_fields[name].alias or name]["description"] = text
+        return schema
+
+
+def _docstrings(model: type[Section]) -> dict[str, str]:
+    """The docstring below each field of a model, or of a model that it inherits from."""
+    found: dict[str, str] = {}
+    for base in reversed(model.__mro__[: model.__mro__.index(Section)]):
+        if base.__name__ not in vars(sys.modules[base.__module__]):
+            continue  # of `section_of`, which describes the keys itself
+        definition = ast.parse(inspect.getsource(base)).body[0]
+        assert isinstance(definition, ast.ClassDef)
+        for field, below in pairwise(definition.body):
+            match field, below:
+                case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                    found[name] = inspect.cleandoc(text)
+    return found
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -42,33 +83,44 @@ def section_of(part: Any) -> type[Section]:
 
     after: Any = model_validator(mode="after")
     types = get_type_hints(part, include_extras=True)
-    keys: dict[str, Any] = {"kind": (Literal[part.kind], ...)}
-    keys |= {field.name: (types[field.name], ...) for field in fields(part)}
+    summary, about = part.__doc__.split("\n", 1)[0], _attributes(part.__doc__)
+    keys: dict[str, Any] = {"kind": (Literal[part.kind], Field(description=summary))}
+    keys |= {
+        field.name: (types[field.name], Field(description=about.get(field.name)))
+        for field in fields(part)
+    }
     return create_model(
         f"{part.__name__}Settings",
         __base__=Section,
-        __doc__=part.__doc__.split("\n", 1)[0],
+        __doc__=summary,
         __module__=part.__module__,
         __validators__={"can_be_made": after(can_be_made)},
         **keys,
     )
 
 
+def _attributes(docstring: str) -> dict[str, str]:
+    """The descriptions under "Attributes:" of a docstring, by name."""
+    section = inspect.cleandoc(docstring).partition("Attributes:\n")[2].partition("\n\n")[0]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
+    return {name: text[0].upper() + " ".join(text.split())[1:] for name, text in entries}
+
+
 _LONGEST_NAME = 255  # of a file, on most systems; a longer path need not be repeated
-_SHOWN = 80  # characters of a found value or key that a refusal repeats
+_SHOWN = 80  # characters of a found value or key that an error repeats
 _HALVES = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
 
 
 @runtime_checkable
 class Place(Protocol):
-    """Where values come from, for the lines of a refusal."""
+    """Origin of values, for the lines of an error."""
 
     def where(self, keys: Keys) -> str:
         """`file:line` of the value at `keys`."""
 
 
 class Document:
-    """One YAML file: its plain values, and on which line each key stands."""
+    """A YAML file: its plain values, and the line of each key."""
 
     def __init__(self, path: Path) -> None:
         """Read `path`.
@@ -81,16 +133,16 @@ class Document:
         try:
             values, self._lines = _parsed(text)
         except YAMLError as error:
-            line, said = _place(error, text)
-            raise InputError(f"{path}:{line}: not readable as YAML: {said}") from error
+            line, problem = _place(error, text)
+            raise InputError(f"{path}:{line}: not readable as YAML: {problem}") from error
         if not isinstance(values, dict):
             found = "nothing" if values is None else f"a {type(values).__name__}"
-            raise InputError(f"{path}: expected keys with values, found {found}")
+            raise InputError(f"{path}: expected keys with values, got {found}")
         self.values: dict[str, Any] = copy.deepcopy(values)
-        self.base: Document | None = None  # the file whose values lie under this one's
+        self.base: Document | None = None  # the file whose values this one overrides
 
     def where(self, keys: Keys) -> str:
-        """`file:line` of the deepest of `keys` that stands in this file or in its bases."""
+        """`file:line` of the deepest of `keys` that this file or one of its bases has."""
         for end in range(len(keys), 0, -1):
             document: Document | None = self
             while document is not None:
@@ -202,7 +254,7 @@ def spelt_value(value: Any) -> str:
 
 
 def checked(model: type[Model], values: Mapping[str, Any], place: Place) -> Model:
-    """Turn `values` into `model`; numbers that are none or have no end are refused wherever.
+    """Turn `values` into `model`; NaN and infinity are errors everywhere.
 
     Args:
         model: the typed form.
@@ -212,7 +264,9 @@ def checked(model: type[Model], values: Mapping[str, Any], place: Place) -> Mode
     Raises:
         InputError: one line for each problem, with file, line, key and the nearest valid name.
     """
-    endless = [_line(place, keys, f"{n} is no finite number") for keys, n in _endless(values)]
+    endless = [
+        _line(place, keys, f"expected a finite number, got {n}") for keys, n in _endless(values)
+    ]
     try:
         result = model.model_validate(dict(values))
     except ValidationError as error:
@@ -288,18 +342,18 @@ def _explained(detail: ErrorDetails, model: type[BaseModel], place: Place) -> st
     if detail["type"] == "extra_forbidden":
         return _line(place, keys, f"unknown key{nearest(str(keys[-1]), known)}")
     if detail["type"] == "missing":
-        return _line(place, keys, "this key is missing")
+        return _line(place, keys, "missing key")
     if detail["type"] == "union_tag_invalid":
         kind = str(detail["input"]["kind"])
         tags = detail["ctx"]["expected_tags"].replace("'", "").split(", ")
-        return _line(place, (*keys, "kind"), f"no '{kind}'{nearest(kind, tags)}")
+        return _line(place, (*keys, "kind"), f"unknown '{kind}'{nearest(kind, tags)}")
     shown = repr(detail["input"])
-    found = f" (found {shown})" if len(shown) < _SHOWN else ""
+    found = f" (got {shown})" if len(shown) < _SHOWN else ""
     return _line(place, keys, f"{detail['msg'].removeprefix('Value error, ')}{found}")
 
 
 def _line(place: Place, keys: Keys, problem: str) -> str:
-    """One line of a refusal; a key may be as long and as odd as its author likes."""
+    """One line of an error; a key may be long and odd."""
     dotted = ".".join(_short(str(key)) for key in keys)
     return ": ".join(filter(None, (place.where(keys), dotted, problem)))
 
@@ -310,7 +364,7 @@ def _short(key: str) -> str:
 
 
 def _endless(values: Any, keys: Keys = ()) -> Iterator[tuple[Keys, float]]:
-    """Where NaN and infinity stand: no digest and no record can hold them."""
+    """Yield the places of NaN and infinity, which no digest and no record can hold."""
     if isinstance(values, Mapping):
         for key, value in values.items():
             yield from _endless(value, (*keys, key))
@@ -322,13 +376,13 @@ def _endless(values: Any, keys: Keys = ()) -> Iterator[tuple[Keys, float]]:
 
 
 def _in_file(model: Any, location: Keys) -> tuple[Keys, list[str]]:
-    """Where a problem stands in a file, and the names that its last key could have had.
+    """The place of a problem in a file, and the names that its last key could have had.
 
     The tag of a union is part of pydantic's location, but no key of the file.
     """
     models, keys, known = [model], [], [model]
     for key in location:
-        if key == "[key]":  # pydantic's word for the key itself, which stands before it
+        if key == "[key]":  # pydantic's word for the key itself, which precedes it
             continue
         known = models
         inner = [_models_in(_names(c)[key].annotation) for c in models if key in _names(c)]
@@ -364,8 +418,8 @@ def _place(error: YAMLError, text: str) -> tuple[int, str]:
     """The line that a reader stumbled over, and over what."""
     if isinstance(error, MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
-        said = ", ".join(filter(None, (error.context, error.problem)))
-        return (mark.line + 1 if mark else 1), _one_line(said)
+        problem = ", ".join(filter(None, (error.context, error.problem)))
+        return (mark.line + 1 if mark else 1), _one_line(problem)
     position = getattr(error, "position", 0)
     return text.count("\n", 0, position) + 1, _one_line(str(getattr(error, "reason", error)))
 

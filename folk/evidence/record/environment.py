@@ -140,11 +140,13 @@ def scheduler(variables: Mapping[str, str] | None = None) -> dict[str, str | Non
     job_id = variables.get("SLURM_JOB_ID")
     if not job_id:
         return None
-    told = _scontrol(job_id)
+    answer = _scontrol(job_id)
     found: dict[str, str | None] = {"kind": "slurm"}
     found |= {key: variables.get(name) for key, name in SCHEDULER_VARIABLES.items()}
     # Inside a step the variables describe the step: its name is that of a program.
-    return found | {key: told.get(name, found.get(key)) for key, name in SCHEDULER_ANSWERS.items()}
+    return found | {
+        key: answer.get(name, found.get(key)) for key, name in SCHEDULER_ANSWERS.items()
+    }
 
 
 def geometry(threads: int, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -184,15 +186,15 @@ def ended_as(job_id: str | None) -> str | None:
     state = _scontrol(job_id).get("JobState")
     if state is None:  # the controller forgets it after some minutes; accounting keeps it
         command = ["sacct", "-X", "-n", "-P", "-o", "State", "-j", job_id]
-        told = (_output(command, SECONDS_TO_ANSWER) or b"").decode(errors="replace").split()
-        state = told[0] if told else None  # the first word of "CANCELLED by 1000"
+        answer = (_output(command, SECONDS_TO_ANSWER) or b"").decode(errors="replace").split()
+        state = answer[0] if answer else None  # the first word of "CANCELLED by 1000"
     return None if state in (None, "RUNNING", "COMPLETING", "PENDING") else state
 
 
 def _scontrol(job_id: str) -> dict[str, str]:
     command = ["scontrol", "show", "job", job_id, "--oneliner"]
-    told = (_output(command, SECONDS_TO_ANSWER) or b"").decode(errors="replace")
-    return dict(re.findall(r"(?:^|\s)(\w+)=(\S+)", told))
+    answer = (_output(command, SECONDS_TO_ANSWER) or b"").decode(errors="replace")
+    return dict(re.findall(r"(?:^|\s)(\w+)=(\S+)", answer))
 
 
 def _new_files(root: Path) -> bytes | None:
@@ -222,8 +224,8 @@ def _git_problem(root: Path) -> str:
         done = subprocess.run(command, capture_output=True, timeout=60.0, check=False)
     except (OSError, subprocess.SubprocessError):
         return "git cannot be called"
-    said = done.stderr.decode(errors="replace").strip().splitlines()
-    return said[0] if said else "git gives no reason"
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    return lines[0] if lines else "git gives no reason"
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:

@@ -235,10 +235,10 @@ def open_record(
         except BaseException as error:
             if record.finished:
                 raise
-            said = _cause_of(record, error)
-            _keep_failure(record, said)
-            if said is not error:
-                raise said from error
+            cause = _cause_of(record, error)
+            _keep_failure(record, cause)
+            if cause is not error:
+                raise cause from error
             raise
 
 
@@ -312,10 +312,10 @@ def _first_line(error: BaseException) -> str:
     code = error.code if isinstance(error, SystemExit) else None
     if str(error) == str(code) and isinstance(code, int) and code > 128:
         return signal.Signals(code - 128).name
-    said = without_secrets(str(error)).strip().partition("\n")[0][:300]
+    message = without_secrets(str(error)).strip().partition("\n")[0][:300]
     if isinstance(error, SystemExit):
-        return said
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+        return message
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def _failed_path(work: Path, fields: dict[str, Any]) -> Path:

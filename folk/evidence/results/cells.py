@@ -210,9 +210,9 @@ def _cell(
         nothing = _summary(evidence, column, [], [], [], [], {})
         return Cell(**place, **nothing | {"formula": ""}, **_quoted(number))
     wanted = table.published.get(f"{row}/{name}")
-    beside = published.number(wanted, place["id"]) if wanted is not None else None
+    theirs = published.number(wanted, place["id"]) if wanted is not None else None
     found = _measured(study, evidence, row, column)
-    return Cell(**place, **found, **_judged(study, column, found, beside))
+    return Cell(**place, **found, **_judged(study, column, found, theirs))
 
 
 def _place(table: str, row: str, column: str) -> dict[str, Any]:
@@ -242,8 +242,8 @@ def _measured(study: Study, evidence: Evidence, row: str, column: Column) -> dic
             values.append(100 * combined if column.percent else combined)
             used += parts
     found = _summary(evidence, column, seeds, finetune_seeds, values, used, missing)
-    said = [f"excluded: {run} ({reason})" for run, reason in excluded.items()]
-    return found | {"note": "; ".join(filter(None, [found["note"], *said]))}
+    reasons = [f"excluded: {run} ({reason})" for run, reason in excluded.items()]
+    return found | {"note": "; ".join(filter(None, [found["note"], *reasons]))}
 
 
 def _summary(

@@ -192,15 +192,15 @@ def _against(
 
 
 def _source(published: Published, claim: Claim) -> str | None:
-    said = []
+    sources = []
     if number := published.numbers.get(claim.published or ""):
-        said.append((number.paper, number.table, number.source, number.note))
+        sources.append((number.paper, number.table, number.source, number.note))
     if statement := published.statements.get(claim.source or ""):
-        said.append((statement.paper, statement.place, statement.source, statement.note))
+        sources.append((statement.paper, statement.place, statement.source, statement.note))
     texts = [
         f"{published.papers[paper].title} ({published.papers[paper].venue}), {place}. "
         f"Source: {source}." + (f" {note[:1].upper()}{note[1:]}." if note else "")
-        for paper, place, source, note in said
+        for paper, place, source, note in sources
     ]
     return " ".join(texts) or None
 

@@ -32,13 +32,13 @@ def check_comparisons(study: Study, published: Published) -> None:
 
 def _in_tables(study: Study, published: Published) -> Iterator[str]:
     for name, table in study.tables.items():
-        beside = [(place, id_) for place, id_ in table.published.items()]
-        beside += [
+        pairs = [(place, id_) for place, id_ in table.published.items()]
+        pairs += [
             (f"{row}/{column}", id_)
             for row, quoted in table.context.items()
             for column, id_ in quoted.cells.items()
         ]
-        for place, id_ in beside:
+        for place, id_ in pairs:
             cell, column = f"{name}/{place}", table.columns[place.rpartition("/")[2]]
             yield from _against(study, published, cell, id_, column, unit_of(column))
 

@@ -196,8 +196,8 @@ def read_metrics(path: Path) -> dict[str, float]:
     for name, value in metrics.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not abs(value) <= sys.float_info.max:
-            said = repr(value)[:80]
-            raise InputError(f"{path}: {name} is {said}, not a finite number; run it again")
+            shown = repr(value)[:80]
+            raise InputError(f"{path}: {name} is {shown}, not a finite number; run it again")
     return {name: float(value) for name, value in metrics.items()}
 
 

@@ -31,7 +31,7 @@ Certainty = Literal[
 
 
 class Paper(Section):
-    """Whose number it is; authors and arXiv id stand there for papers, not for repositories."""
+    """Origin of a number; papers have authors and an arXiv id, repositories do not."""
 
     title: str
     authors: str = ""
@@ -43,8 +43,8 @@ class PublishedNumber(Section):
     """A row of numbers.csv: one printed number; it has no value where nobody has seen it yet.
 
     `value` and `margin` are in `unit`. `margin` is how far a mean of ours may lie from `value` and
-    still count as the same result; it is fixed before any run is made. `epoch` tells the accuracy
-    of the best epoch from that of the last, where the source does.
+    still count as the same result; it is fixed before any run is made. `epoch` is the
+    measured one, best or last, where the source names it.
     """
 
     id: str
@@ -70,11 +70,11 @@ class PublishedNumber(Section):
         return values
 
     def measures(self, metric: str) -> bool:
-        """Whether a metric of ours is of the kind that was printed: `top1` covers `top1_best`."""
+        """True if a metric of ours is of the kind that was printed: `top1` covers `top1_best`."""
         return metric == self.metric or metric.startswith(f"{self.metric}_")
 
     def of_another_epoch(self, metric: str) -> bool:
-        """Whether one of the two is known to be the best epoch's, and the other the last's."""
+        """True if one of the two is known to be the best epoch's, and the other the last's."""
         ours = metric.rpartition("_")[2]
         return {ours, self.epoch} == {"best", "last"}
 
@@ -89,14 +89,14 @@ class PublishedNumber(Section):
 
 
 class SeedDeviation(Section):
-    """How much a number of ours is taken to scatter over seeds, before there is any."""
+    """Assumed scatter of a number of ours over seeds, before there is any."""
 
     deviation: Positive  # of one pre-training, fine-tuned or measured once; points
     basis: str
 
 
 class Statement(Section):
-    """What a source says of several numbers: that they rise in the order given, or are equal.
+    """A source's statement about several numbers: they rise in the order given, or are equal.
 
     `numbers` are ids, as far as the single numbers are known to anybody.
     """
@@ -113,7 +113,7 @@ class Statement(Section):
 
 
 class PapersFile(Section):
-    """What papers.yaml holds."""
+    """Content of papers.yaml."""
 
     certainty: dict[Certainty, str]
     papers: dict[str, Paper]
@@ -127,7 +127,7 @@ def numbers_file(folder: Path) -> Path:
 
 
 def papers_file(folder: Path) -> Path:
-    """The papers, the certainty codes and what is said of several numbers at once."""
+    """The papers, the certainty codes and the statements about several numbers at once."""
     return folder / "papers.yaml"
 
 

@@ -95,7 +95,7 @@ def verdict(
         low: lower end of the interval of `mean`; None with a single seed.
         high: upper end, likewise.
         published: what the paper prints.
-        margin: largest difference that counts as the same result, declared beside `published`.
+        margin: largest difference that counts as the same result, declared with `published`.
             Without one, nothing can be called the same or different.
         same_epoch: False when one number is known to be of the best epoch and the other of the
             last. The best of many looks at the validation images is never lower, so the two

@@ -16,7 +16,7 @@ _SHOWN = 3  # keys of a difference that are named
 
 
 def effective_path(results: Path) -> Path:
-    """Where the effective study stands; `results` is the study's own folder."""
+    """Path of the effective study; `results` is the study's own folder."""
     return results / "study.yaml"
 
 
@@ -32,7 +32,7 @@ def write_effective(values: Mapping[str, Any], path: Path) -> None:
 
 
 def is_effective(values: Mapping[str, Any], path: Path) -> bool:
-    """Whether the file at `path` has these values.
+    """True if the file at `path` has these values.
 
     Raises:
         InputError: it is not readable as YAML.

@@ -22,7 +22,7 @@ class Input:
         help: explanation of the option.
         places: the files of a study's job, relative to its results: of the study, the name of the
             run and the entry. None of them for a file that no job makes.
-        beside: files of the same folders that the record lists too, by their names there.
+        siblings: files of the same folders that the record lists too, by their names there.
         several: the option may be repeated.
         named: values are NAME=PATH.
         optional: the option may be left out.
@@ -32,7 +32,7 @@ class Input:
     name: str
     help: str
     places: Callable[["Study", str, Any], list[str]] = _of_no_job
-    beside: Mapping[str, str] = field(default_factory=dict)
+    siblings: Mapping[str, str] = field(default_factory=dict)
     several: bool = False
     named: bool = False
     optional: bool = False
@@ -50,7 +50,7 @@ class Input:
             return {f"{self.name} {key}": Path(value)}
         path = Path(given)
         of_set = f"/{path.parent.name}" if self.several else ""
-        others = {key: path.with_name(file) for key, file in self.beside.items()}
+        others = {key: path.with_name(file) for key, file in self.siblings.items()}
         return {f"{key}{of_set}": each for key, each in ({self.name: path} | others).items()}
 
 
@@ -76,28 +76,28 @@ CLASSIFIER_FILE = "classifier.safetensors"  # a stage with this output makes cla
 
 ENCODER = Input(
     "encoder",
-    "encoder.safetensors, with encoder.json beside it",
+    "encoder.safetensors, with encoder.json next to it",
     _encoder,
-    beside={"card": "encoder.json"},
+    siblings={"card": "encoder.json"},
 )
 CLASSIFIER = Input(
     "classifier",
-    "classifier.safetensors, with classifier.json beside it",
+    "classifier.safetensors, with classifier.json next to it",
     _classifier,
-    beside={"card": "classifier.json"},
+    siblings={"card": "classifier.json"},
 )
 DATASET = Input(
     "dataset",
     "dataset.json of a prepared data set",
     _datasets,
-    beside={"manifest": "manifest.parquet"},
+    siblings={"manifest": "manifest.parquet"},
 )
 DATASETS = replace(
     DATASET,
     help="dataset.json; the first has the clean images, give further sets after",
     several=True,
 )
-DATASET_FILE = replace(DATASET, beside={})  # where the manifest is not read
+DATASET_FILE = replace(DATASET, siblings={})  # where the manifest is not read
 SPLIT = Input(
     "split",
     "keys.parquet of a few-label split; all labels when left out",

@@ -18,12 +18,18 @@ OF_RUNS = ("encoders", "evaluations")  # sections of a study whose jobs belong t
 class Resources(Section):
     """Resources of one job of a stage."""
 
-    threads: Annotated[int, Field(ge=1)] = 1  # of each process; part of a repeatable result on CPUs
-    gpu: Annotated[int, Field(ge=0)] = 0  # of each node
-    mem_mb: Annotated[int, Field(ge=1)] = 2000  # of each node
-    runtime: Annotated[int, Field(ge=1)] = 60  # minutes
+    threads: Annotated[int, Field(ge=1)] = 1
+    """Of each process. Keep it fixed: a result on CPUs repeats only with the same number."""
+    gpu: Annotated[int, Field(ge=0)] = 0
+    """Of each node."""
+    mem_mb: Annotated[int, Field(ge=1)] = 2000
+    """Of each node."""
+    runtime: Annotated[int, Field(ge=1)] = 60
+    """Minutes."""
     nodes: Annotated[int, Field(ge=1)] = 1
-    processes: Annotated[int, Field(ge=1)] | None = None  # of each node; one for each GPU, or 1
+    """Several need SLURM."""
+    processes: Annotated[int, Field(ge=1)] | None = None
+    """Of each node; null is one for each GPU, or 1."""
 
     @model_validator(mode="after")
     def _a_process_for_each_gpu(self) -> "Resources":
@@ -84,7 +90,7 @@ class Stage:
         recipe: typed form of its recipes.
         run: does the work of one job; it imports torch itself.
         inputs: what a job reads.
-        outputs: the files that a job leaves, beside metrics, recipe and record: name in the rule ->
+        outputs: the files that a job leaves besides metrics, recipe and record: name in the rule ->
             file name.
         metrics: name of a metric, or a pattern such as `knn_top1_k*` -> how it is computed again.
             What is named and what `run` does not return is computed when the job ends.

@@ -46,9 +46,9 @@ def plain_path(path: str) -> str:
     Raises:
         ValueError: a shell could take it for something else.
     """
-    # It stands in command lines, as do the paths of the recipes below it.
+    # It appears in command lines, as do the paths of the recipes below it.
     if not re.fullmatch(r"[A-Za-z0-9_./][A-Za-z0-9_./+@-]*", path):
-        raise ValueError("a path of letters, digits and _ . / + @ - is needed")
+        raise ValueError("expected a path of letters, digits and _ . / + @ -")
     return path
 
 
@@ -61,14 +61,16 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 def _or_one(schema: dict[str, Any]) -> None:
     """Let one name stand for a list of one."""
-    several = dict(schema)
-    schema.clear()
+    several = {key: schema.pop(key) for key in ("type", "items", "minItems")}
     schema["anyOf"] = [{"type": "string"}, several]
 
 
 def _evaluation_or_several(schema: dict[str, Any]) -> None:
     """Let `evaluation: NAME` stand for `evaluations: [NAME]`."""
-    schema["properties"]["evaluation"] = {"type": "string"}
+    schema["properties"]["evaluation"] = {
+        "type": "string",
+        "description": "Name of the one evaluation, in place of `evaluations`.",
+    }
     schema["required"].remove("evaluations")
     schema["oneOf"] = [{"required": ["evaluation"]}, {"required": ["evaluations"]}]
 
@@ -77,28 +79,41 @@ class DataEntry(Section):
     """A data set to prepare."""
 
     recipe: Name
-    source: str | None = None  # folder of images, for recipes that read one
-    archives: dict[Name, str] = Field(default_factory=dict)  # for recipes that read official ones
+    """Name in `recipes/prepare/`."""
+    source: str | None = None
+    """Folder of images, for recipes that read one."""
+    archives: dict[Name, str] = Field(default_factory=dict)
+    """Path of each official archive, by its name in the recipe."""
     overrides: Overrides = Field(default_factory=dict, alias="set")
+    """Dotted keys that override the recipe, such as `{scenes.size: 64}`."""
 
 
 class SplitEntry(Section):
     """A subset of the labeled training images of a data set."""
 
     data: Name
+    """Name of a data set."""
     recipe: Name
+    """Name in `recipes/split/`."""
     list_file: str | None = Field(default=None, alias="list")
+    """File with one image per line, for recipes that read one."""
     overrides: Overrides = Field(default_factory=dict, alias="set")
+    """Dotted keys that override the recipe."""
 
 
 class EncoderRow(Section):
     """A row of the tables: one recipe, pre-trained once per seed."""
 
     label: str
+    """Heading of the row."""
     recipe: Name
+    """Name in `recipes/pretrain/`."""
     data: Name
+    """Name of a data set."""
     seeds: list[Seed] = Field(min_length=1)
+    """A run each."""
     overrides: Overrides = Field(default_factory=dict, alias="set")
+    """Dotted keys that override the recipe, such as `{optim.epochs: 3}`."""
 
 
 class Evaluation(Section):
@@ -112,13 +127,21 @@ class Evaluation(Section):
     """
 
     stage: Name
+    """What measures."""
     recipe: Name
+    """Name in the stage's folder of `recipes/`."""
     data: list[Name] = Field(min_length=1, json_schema_extra=_or_one)
+    """Name of a data set. For robustness also several, the first with the clean images."""
     split: Name | None = None
+    """Name of a split; null takes all labels."""
     classifier: Name | None = None
+    """For robustness: the fine-tuning evaluation whose classifier is measured."""
     seeds: list[Seed] = Field(default_factory=list, min_length=1)
+    """For finetune: each run is fine-tuned once for each of these."""
     encoders: list[Name] = Field(default_factory=list)
+    """Names of rows; left out: all."""
     overrides: Overrides = Field(default_factory=dict, alias="set")
+    """Dotted keys that override the recipe."""
 
     @model_validator(mode="before")
     @classmethod
@@ -150,11 +173,17 @@ class Column(Section):
     model_config = ConfigDict(json_schema_extra=_evaluation_or_several)
 
     label: str
+    """Heading of the column."""
     evaluations: list[Name] = Field(min_length=1)
+    """Names of evaluations."""
     metric: str
+    """Key of `metrics.json`, such as `top1_last`."""
     combine: Literal["mean", "max"] = "mean"
+    """Over several evaluations, seed by seed."""
     percent: bool = True
+    """Multiply by 100."""
     better: Literal["higher", "lower"] = "higher"
+    """A note of the table lists the columns where lower is better."""
 
     @model_validator(mode="before")
     @classmethod
@@ -171,7 +200,9 @@ class QuotedRow(Section):
     """A row of published numbers: `cells` maps columns to ids of published numbers."""
 
     label: str
+    """Heading of the row."""
     cells: dict[Name, str] = Field(min_length=1)
+    """Column to the id of a published number."""
 
 
 class Table(Section):
@@ -181,27 +212,38 @@ class Table(Section):
     """
 
     title: str
+    """Heading of the table."""
     caption: str = ""
+    """Text above the table."""
     reproduces: str = ""
+    """Table of a paper."""
     rows: list[Name] = Field(min_length=1)
+    """Names of rows of `encoders`."""
     columns: dict[Name, Column] = Field(min_length=1)
     published: dict[str, str] = Field(default_factory=dict)
+    """`row/column` to the id of a published number."""
     context: dict[Name, QuotedRow] = Field(default_factory=dict)
+    """Rows quoted from a source, not run; they get no verdict."""
 
 
 class Difference(Section):
     """Difference of one cell, `of`, over another, `over`."""
 
     of: str
+    """A cell, `table/row/column`."""
     over: str
+    """Another cell."""
 
 
 class Equivalence(Section):
     """Equivalence: two cells differ by less than `margin`, in the unit of both."""
 
     of: str
+    """A cell, `table/row/column`."""
     to: str
+    """Another cell."""
     margin: Positive
+    """In points, where cells are in percent."""
 
 
 class Claim(Section):
@@ -212,11 +254,15 @@ class Claim(Section):
     """
 
     says: str
+    """The statement, in words."""
     order: list[str] | None = Field(default=None, min_length=2)
+    """Cells in ascending order."""
     difference: Difference | None = None
     equal: Equivalence | None = None
-    published: str | None = None  # id of a published number
-    source: str | None = None  # id of a published statement
+    published: str | None = None
+    """For `difference`: id of the printed difference, with its margin."""
+    source: str | None = None
+    """For `order` and `equal`: id of a statement in `published/papers.yaml`."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Claim":
@@ -254,16 +300,27 @@ class Study(Section):
     """A study file, and the stages that it can name."""
 
     name: Name = Field(alias="study")
+    """Name, the same as the file's; used in paths."""
     title: str
+    """Heading of the report."""
     scale: Scale
-    recipes: Annotated[str, AfterValidator(plain_path)] | None = None  # their folder
+    """Below the papers' scale the only verdict is "not comparable (scale)"; `smoke` is written by
+    `python -m folk smoke`.
+    """
+    recipes: Annotated[str, AfterValidator(plain_path)] | None = None
+    """Folder of the recipes, with a folder for each stage; null is `recipes/` next to the file."""
     code_change: dict[Name, Literal["rerun", "report"]] = Field(default_factory=dict)
+    """When code of a stage is edited: `rerun` it, or `report` its results as stale."""
     resources: dict[Name, Resources] = Field(default_factory=dict)
     data: dict[Name, DataEntry] = Field(min_length=1)
     splits: dict[Name, SplitEntry] = Field(default_factory=dict)
     encoders: dict[Name, EncoderRow] = Field(min_length=1)
     evaluations: dict[Name, Evaluation] = Field(default_factory=dict)
     exclude: dict[Name, Reason] = Field(default_factory=dict)
+    """Runs whose numbers are left out of all tables, each with the reason, such as `{folk-s1:
+    "diverged in epoch 40; see issue 12"}`. The run stays among the results and in the chain, and
+    tables list it.
+    """
     tables: dict[Name, Table] = Field(default_factory=dict)
     claims: dict[Name, Claim] = Field(default_factory=dict)
     _stages: Stages = PrivateAttr(default_factory=dict)
@@ -274,7 +331,7 @@ class Study(Section):
         return self._stages
 
     def recipe_folder(self, path: Path) -> Path:
-        """The folder of the recipes of a study that was read from `path`: named, or beside it."""
+        """The folder of the recipes of a study that was read from `path`: named, or next to it."""
         return path.parent / "recipes" if self.recipes is None else Path(self.recipes)
 
     def entries(self) -> Iterator[tuple[str, str, Entry]]:
@@ -568,8 +625,8 @@ def _without_classifier(
     where = f"{document.where(('evaluations', name, 'classifier'))}: evaluations.{name}.classifier"
     if classifier not in tuned:
         hint = nearest(classifier, tuned)
-        said = f"unknown evaluation '{classifier}' with stage {', '.join(makers)}"
-        yield f"{where}: {said}{hint}"
+        problem = f"unknown evaluation '{classifier}' with stage {', '.join(makers)}"
+        yield f"{where}: {problem}{hint}"
         return
     for row in study.rows_of(name):
         if row not in study.rows_of(classifier):
@@ -590,10 +647,10 @@ def _dangling_in_table(
         seeds = {one: _finetune_seeds(study, one) for one in known}
         if len({tuple(of_one) for of_one in seeds.values()}) > 1:
             where = document.where((*here, "columns", column_name))
-            said = "; ".join(f"{one} has {of_one or 'none'}" for one, of_one in seeds.items())
+            listed = "; ".join(f"{one} has {of_one or 'none'}" for one, of_one in seeds.items())
             yield (
                 f"{where}: tables.{name}.columns.{column_name}: evaluations of one column need the "
-                f"same fine-tuning 'seeds', found: {said}"
+                f"same fine-tuning 'seeds', got: {listed}"
             )
     cells = [f"{row}/{column}" for row in table.rows for column in table.columns]
     for cell in table.published:

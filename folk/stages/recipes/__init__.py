@@ -1,4 +1,4 @@
-"""Recipes: the hyper-parameters of one stage, typed; see `config/README.md` for every key."""
+"""Recipes: the hyper-parameters of one stage, typed; `config/keys.md` describes every key."""
 
 from folk.stages.recipes.load import recipe_digest, result_values
 

@@ -28,8 +28,11 @@ class About(Section):
     """Header of a recipe for readers: what it reproduces and the expected result."""
 
     reproduces: str
+    """Paper and table."""
     hardware: str
+    """Where the original ran, or for what this is written."""
     expected: str
+    """Expected number."""
 
 
 class Recipe(Section):
@@ -41,14 +44,16 @@ class Recipe(Section):
 
     about: About
     source: dict[str, str] = Field(default_factory=dict)
+    """Dotted key to the source of its value: a place in a paper or a repository."""
     assume: dict[str, str] = Field(default_factory=dict)
+    """Dotted key to the basis of our choice, where the sources are silent."""
 
     def files(self) -> dict[str, Path]:
         """Return the files of the user that the recipe names, by name in records."""
         return {}
 
     def more_outputs(self) -> list[str]:
-        """List what a job leaves beside the outputs of its stage, depending on the recipe."""
+        """List what a job leaves besides the outputs of its stage, depending on the recipe."""
         return []
 
     def digests(self) -> dict[str, str | None]:
@@ -88,21 +93,35 @@ class Checkpoint(Section):
     """External weights, used unchanged; they must fit the encoder key by key."""
 
     path: str
+    """A safetensors file, or one of torch with weights alone; nothing is downloaded."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    entry: str | None  # dotted key of the weights in a torch file
-    prefix: str  # stripped from the keys
-    ignore: list[str]  # prefixes of keys, as in the file, that are not used
-    mean: list[Fraction] = Field(min_length=3, max_length=3)  # of each color, images in [0, 1]
+    """Digest of the file."""
+    entry: str | None
+    """Dotted key of the weights in a torch file; null for the top level."""
+    prefix: str
+    """Stripped from the keys of the weights; may be empty."""
+    ignore: list[str]
+    """Beginnings of keys that are left out; the rest must be all of timm's keys."""
+    mean: list[Fraction] = Field(min_length=3, max_length=3)
+    """Mean of each color that these weights expect, for images in [0, 1]."""
     std: list[Positive] = Field(min_length=3, max_length=3)
+    """Standard deviation of each color that these weights expect."""
 
 
 class Encoder(Section):
     """Architecture and initial weights of the trained network."""
 
     timm_name: str
+    """Name of the architecture in timm."""
     timm_args: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of `timm.create_model`; another `timm_name` than that of `base` does not
+    inherit them. `drop_path_rate: 0.0` switches off the stochastic depth that some architectures
+    have by default.
+    """
     init: Literal["timm", "beit"]
+    """Initial weights: timm's, or BEiT's, with which MFM starts its ViTs."""
     checkpoint: Checkpoint | None
+    """Weights from elsewhere that replace a training (`method` and `optim` are null then)."""
 
 
 class Optim(Section):
@@ -114,20 +133,35 @@ class Optim(Section):
     """
 
     optimizer: Literal["adamw", "lamb", "sgd"]
+    """AdamW, LAMB, or SGD with Nesterov momentum."""
     epochs: Count
+    """Length of the training."""
     batch: Count
+    """Images of one update (the effective batch), whatever the number of processes."""
     lr: Positive
+    """Rate for `lr_batch` images, scaled by `batch / lr_batch`."""
     lr_batch: Count | None
+    """Null: rates are not scaled, and `lr` is the peak."""
     lr_min: NotNegative
+    """Rate at the end, scaled as `lr`; with `layer_decay` the same for all layers."""
     lr_warmup_start: NotNegative
+    """Rate at the start of the warm-up, scaled as `lr`; the same for all layers."""
     warmup_epochs: NotNegative
-    warmup_prefix: bool  # True: the cosine starts after the warm-up; False: it counts from step 0
+    """Epochs of linear warm-up."""
+    warmup_prefix: bool
+    """True: the cosine starts after the warm-up. False: it counts from step 0."""
     betas: list[Fraction] = Field(min_length=2, max_length=2)
+    """Of AdamW and LAMB; the momentum of SGD is 0.9."""
     eps: Positive
+    """Of AdamW and LAMB."""
     weight_decay: NotNegative
+    """Biases, norms, position embeddings and class tokens have none."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)]
+    """Factor of the rate for each layer below the head."""
     clip_grad: Positive | None
+    """Largest norm of the gradient; null for none."""
     precision: Precision
+    """Of forward and backward passes."""
 
     @model_validator(mode="after")
     def _warm_up_fits(self) -> "Optim":
@@ -147,22 +181,33 @@ class Runtime(Section):
     stochastic depth skips.
     """
 
-    workers: Annotated[int, Field(ge=0)]  # data loading processes
-    checkpoint_seconds: NotNegative  # at least this long between two checkpoints
-    cache_mb: Annotated[int, Field(ge=0)]  # decoded images kept in memory, if all of them fit
+    workers: Annotated[int, Field(ge=0)]
+    """Data loading processes."""
+    checkpoint_seconds: NotNegative
+    """Shortest time between two checkpoints."""
+    cache_mb: Annotated[int, Field(ge=0)]
+    """Decoded images kept in memory, if all of them fit."""
 
 
 class TrainingRuntime(Runtime):
     """Runtime of a training stage."""
 
-    max_batch: Count | None  # images per process at once; gradients of more are accumulated
-    log_every: Count  # updates between two lines of metrics.jsonl
-    compile: bool  # the model by torch.compile, while it trains; moves the last bits of sums
+    max_batch: Count | None
+    """Images per process at once; gradients of more are accumulated."""
+    log_every: Count
+    """Updates between two lines of `metrics.jsonl`."""
+    compile: bool
+    """Compile what trains with `torch.compile`, which needs a C++ compiler, on a GPU Triton. It
+    moves the last bits of sums, as other hardware does.
+    """
 
 
 class Evaluate(Section):
     """Validation images."""
 
-    resize: Count  # shorter side, pixels
-    crop: Count  # center crop, pixels
+    resize: Count
+    """Shorter side, pixels; bicubic."""
+    crop: Count
+    """Side of the center crop, pixels."""
     batch: Count
+    """Images at once."""

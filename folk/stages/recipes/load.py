@@ -53,7 +53,7 @@ def _with_bases(document: Document, seen: tuple[str, ...]) -> dict[str, Any]:
     try:
         base = path_safe(base if isinstance(base, str) else str(base))
     except ValueError as error:
-        raise InputError(f"{document.where(('base',))}: base: {error} (found {base!r})") from error
+        raise InputError(f"{document.where(('base',))}: base: {error} (got {base!r})") from error
     if base in seen:
         raise InputError(
             f"{document.where(('base',))}: base: '{base}' forms a cycle "

@@ -1,1 +1,1 @@
-"""What the stages do, with torch; each is imported when its stage runs."""
+"""Tasks of the stages, with torch; each is imported when its stage runs."""

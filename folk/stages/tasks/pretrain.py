@@ -73,7 +73,7 @@ def pretrain(
     """Train one encoder and leave it in `work` as encoder.safetensors with encoder.json.
 
     After distillation that is the student's or the teacher's, as the recipe has it; the other one
-    lies beside it, in a folder of that name.
+    is next to it, in a folder of that name.
 
     Args:
         recipe: how.
@@ -83,7 +83,7 @@ def pretrain(
         seed: feeds every random number of the run.
         identity: digest of everything that decides the result.
         world: this process among those of its job.
-        live: told every line of the history.
+        live: called with every line of the history.
 
     Returns:
         final metrics.
@@ -134,7 +134,7 @@ def pretrain(
 
 
 def method_name(recipe: PretrainRecipe) -> str:
-    """What was learned, in a few words, such as `com-rcom + reconstruction + distillation`."""
+    """Name a method in a few words, such as `com-rcom + reconstruction + distillation`."""
     if recipe.method is None:
         return "none" if recipe.encoder.checkpoint is None else "external"
     part = recipe.method.filter or recipe.method.degradation
@@ -184,7 +184,7 @@ def build_head(section: DistillationSection, in_features: int) -> DistillationHe
 def build_parts(
     recipe: PretrainRecipe, method: Method, world: World, updates_per_epoch: int
 ) -> Parts:
-    """What one update touches, on its device: model, optimizer and schedule.
+    """Build what an update changes, on its device: model, optimizer and schedule.
 
     Raises:
         InputError: a share of a batch that batch norm cannot use.
@@ -282,7 +282,7 @@ def _backward(
 def _removed(
     method: Method, views: list[Tensor], corrupted: list[Tensor], world: World, num_slices: int
 ) -> list[Tensor] | None:
-    """What each micro-batch's loss is divided by, so that the cuts of the batch do not show.
+    """Return the divisors of the micro-batches' losses, so that cutting a batch changes nothing.
 
     Only masks that remove differently much from each image make a difference, and only where the
     batch is cut.
