@@ -98,7 +98,7 @@ def explainer_of(study: Path, results: Path, published: Path, shallow: bool) -> 
         named,
         read_cells(folder / "cells.parquet"),
         load_published(published),
-        Today(recipe=recipes_today(named, study)),
+        Today(recipes_today(named, study)),
         "small" if shallow else "all",
         claims=read_claims(claims) if claims.is_file() else (),
     )

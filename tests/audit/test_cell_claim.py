@@ -88,7 +88,7 @@ def test_a_lost_record_of_a_failure_is_not_in_the_chain_any_more(toy):
     ],
 )
 def test_what_cannot_be_exported_is_said_in_one_line(toy, monkeypatch, arguments, line):
-    monkeypatch.setattr("folk.cli.recipes_today.recipes_today", lambda *_: lambda *_: None)
+    monkeypatch.setattr("folk.cli.recipes_today.recipes_today", lambda *_: {})
 
     done = CliRunner().invoke(app, ["export", "config/toy.yaml", *arguments])
 

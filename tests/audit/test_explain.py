@@ -43,7 +43,7 @@ def test_a_cell_names_its_runs_its_formula_and_the_chain_back_to_the_archive(toy
     assert found.holds, found.contradicted
     assert (found.number.value, found.number.printed, found.number.n) == (60.0, "60.0 ± 14.1", 2)
     assert "top1_last in full" in found.number.formula
-    assert "95 % bootstrap over images, these seeds " in text_of(found)
+    assert "bootstrap over images, these seeds " in text_of(found)
     assert [(run.seed, run.value) for run in found.runs] == [(0, 50.0), (1, 70.0)]
     assert [part.derived for run in found.runs for part in run.parts] == [0.5, 0.7]
     assert [job.name for job in found.chain] == [
@@ -147,7 +147,7 @@ def test_a_quoted_number_has_a_source_and_no_chain(toy):
     found = toy.explain("main/dino/full")
 
     assert found.holds
-    assert found.quoted
+    assert found.number.quoted
     assert found.runs == []
     assert found.published.printed == "83.1"
 
@@ -159,7 +159,6 @@ def test_a_number_without_predictions_is_taken_on_trust(toy):
     assert said(best.not_established, "top1_best of mfm-s0/full, mfm-s1/full", "stated by the job")
     assert said(best.established, "follows from metrics.json")
     assert said(speed.not_established, "images_per_second", "of one machine")
-    assert speed.number.of_one_machine
 
 
 def test_edited_predictions_contradict_the_number(toy):

@@ -1,7 +1,6 @@
 """Explanation of a cell: its recomputed number, and its chain back to the archives."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from folk.evidence.audit.explanation import (
     Explanation,
     FailureFacts,
     JobFacts,
-    Number,
     Part,
     PublishedFacts,
     Run,
@@ -26,7 +24,6 @@ from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.results.cells import Cell, derive_cell
 from folk.evidence.results.claims import JudgedClaim
 from folk.evidence.results.evidence import Evidence, Measurement
-from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
 from folk.evidence.results.published import Published, PublishedNumber
 from folk.evidence.results.verdicts import RULES
 from folk.evidence.study.study import Study
@@ -40,8 +37,7 @@ class Explainer:
         study: today's study.
         cells: the rows of its cells.parquet: what is printed.
         published: today's published numbers.
-        today: today's code, lock and recipes; None takes code and lock of the chain's folder, and
-            no recipes.
+        today: today's code, lock and recipes.
         reading: which files are hashed; see `FileStates`.
         evidence: the study's results, if the caller has read them already.
         derived: cells that the caller has recomputed; the others are recomputed here.
@@ -55,7 +51,7 @@ class Explainer:
         study: Study,
         cells: Iterable[Cell],
         published: Published,
-        today: Today | None = None,
+        today: Today,
         reading: Reading = "all",
         *,
         evidence: Evidence | None = None,
@@ -66,7 +62,7 @@ class Explainer:
         self.chain = chain
         self.study = study
         self.published = published
-        self.today = today or Today(chain.root)
+        self.today = today
         self.files = FileStates(chain.root, reading, hashed or {})
         self.evidence = evidence or Evidence(study, chain.root / chain.results)
         self.derived = derived or {}
@@ -135,8 +131,7 @@ class Explainer:
             title=table.title if table else cell.table,
             row=row.label if row else cell.row,
             column=column.label if column else cell.column,
-            quoted=cell.quoted,
-            number=_number(cell),
+            number=cell,
             runs=runs,
             published=None if number is None else self._published_facts(number),
             verdict=_verdict(cell),
@@ -277,15 +272,6 @@ class Explainer:
 
 def _place(job: Job) -> tuple[str, str | None, str | None]:
     return job.record["stage"], job.record["run"], job.record["evaluation"]
-
-
-def _number(cell: Cell) -> Number:
-    said = asdict(cell)
-    same = ("value", "printed", "unit", "n", "std", "std_finetune", "std_pretrain", "low", "high")
-    return Number(
-        **{key: said[key] for key in (*same, "boot_low", "boot_high", "metric", "formula", "note")},
-        of_one_machine=cell.metric in OF_ONE_MACHINE,
-    )
 
 
 def _verdict(cell: Cell) -> VerdictFacts | None:

@@ -1,9 +1,8 @@
 """Explanation of a claim: its cells, and its verdict recomputed from them."""
 
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
 
+from folk.evidence.audit.checks.claims import CLAIMS_NAME, differences
 from folk.evidence.audit.explain import Explainer
 from folk.evidence.audit.explanation import (
     CLAIMS,
@@ -15,13 +14,11 @@ from folk.evidence.audit.explanation import (
     VerdictFacts,
     claim_id,
 )
-from folk.evidence.audit.statements import Statements, alike
+from folk.evidence.audit.statements import Statements
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.results.claims import JudgedClaim, judge_claims
 from folk.evidence.results.published import Published
 from folk.evidence.results.verdicts import CLAIM_RULES
-
-CLAIMS_FILE = "claims.parquet"
 
 
 def explain_claim(explainer: Explainer, asked: str) -> ClaimExplanation:
@@ -93,7 +90,7 @@ def _cells(explainer: Explainer, name: str, said: Statements) -> list[Explanatio
 def _judged_again(explainer: Explainer, name: str, said: Statements) -> JudgedClaim | None:
     claim = explainer.study.claims.get(name)
     if claim is None:
-        said.contradict(f"{CLAIMS_FILE} has a claim '{name}', today's study has not")
+        said.contradict(f"{CLAIMS_NAME} has a claim '{name}', today's study has not")
         return None
     for cell in (cell for _, cell in claim.places() if cell not in explainer.cells):
         said.contradict(f"cells.parquet has no cell '{cell}', which '{name}' reads")
@@ -112,23 +109,12 @@ def _compare(
     name: str, stored: JudgedClaim | None, again: JudgedClaim | None, said: Statements
 ) -> None:
     if stored is None:
-        said.contradict(f"{CLAIMS_FILE} has no claim '{name}'; run `report` again")
+        said.contradict(f"{CLAIMS_NAME} has no claim '{name}'; run `report` again")
     if stored is None or again is None:
         return
-    before, now = dict(_values(stored)), dict(_values(again))
-    for key in {**before, **now}:
-        was, gives = before.get(key), now.get(key)
-        if not alike(was, gives):
-            giver = "config/published gives" if key.startswith("published_") else "the cells give"
-            said.contradict(f"{CLAIMS_FILE} says {key} {was!r}, {giver} {gives!r}")
-
-
-def _values(claim: JudgedClaim) -> Iterator[tuple[str, Any]]:
-    fields: Mapping[str, Any] = asdict(claim)
-    yield from ((key, value) for key, value in fields.items() if key != "steps")
-    for step in claim.steps:
-        for key in ("difference", "low", "high", "printed", "printed_interval"):
-            yield f"{key} of {step.above} over {step.below}", getattr(step, key)
+    for key, was, gives in differences(stored, again):
+        giver = "config/published gives" if key.startswith("published_") else "the cells give"
+        said.contradict(f"{CLAIMS_NAME} says {key} {was!r}, {giver} {gives!r}")
 
 
 def _establish(

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from folk.evidence.results.cells import Cell
+
 FORMAT = 1  # of the JSON; increase it when a key changes its meaning
 
 CLAIMS = "claims/"  # prefix of claims among ids of cells
@@ -149,27 +151,6 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Number:
-    """The stored cell."""
-
-    value: float | None
-    printed: str
-    unit: str
-    n: int
-    std: float | None  # of the means of runs
-    std_finetune: float | None  # within a run, pooled; None without fine-tuning seeds
-    std_pretrain: float | None  # between runs without the former; None likewise
-    low: float | None  # 95 % t-interval over seeds
-    high: float | None
-    boot_low: float | None  # 95 % bootstrap over images, these seeds
-    boot_high: float | None
-    metric: str
-    formula: str
-    of_one_machine: bool
-    note: str
-
-
-@dataclass(frozen=True)
 class PublishedFacts:
     """A published number, with its place, source and certainty."""
 
@@ -233,8 +214,7 @@ class Explanation:
     title: str  # of the table
     row: str  # label
     column: str  # label
-    quoted: bool  # a published number, without one of ours
-    number: Number
+    number: Cell  # as it is stored
     runs: list[Run]
     published: PublishedFacts | None
     verdict: VerdictFacts | None

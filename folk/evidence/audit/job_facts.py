@@ -99,7 +99,7 @@ def _shape(start: Mapping[str, Any]) -> dict[str, int] | None:
 
 def _recipe(record: Mapping[str, Any], today: Today) -> RecipeFacts:
     entry = entry_of(record["stage"], record["run"], record["evaluation"])
-    now = today.recipe(record["stage"], entry)
+    now = today.recipes.get((record["stage"], entry))
     told, assumed = record["recipe"], dict(record["recipe"].get("assume", {}))
     if now is None:
         return RecipeFacts(

@@ -3,20 +3,18 @@
 Each statement is derived from facts in the explanation.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 
 from folk.evidence.audit.explanation import Agreement, FileFacts, JobFacts, Part, Run
 from folk.evidence.audit.file_states import LARGE_BYTES, Reading
+from folk.evidence.core.numbers import alike
 from folk.evidence.results.cells import Cell
 from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
 from folk.evidence.results.published import Published, PublishedNumber
 from folk.evidence.study.study import run_name
 
-# Recomputed numbers may differ in the last bits on another machine.
-_CLOSE = 1e-9
 _SHOWN = 3
 _ASKED: tuple[tuple[str, str, Callable[[JobFacts], Agreement]], ...] = (
     ("recipe", "the recipe was edited", lambda job: job.recipe.today),
@@ -305,15 +303,6 @@ def _differences(cell: Cell, derived: Cell) -> Iterator[tuple[str, object, objec
     for key, was in printed.items():
         if key != "parent_ids" and not alike(was, again[key]):
             yield key, was, again[key]
-
-
-def alike(one: object, other: object) -> bool:
-    """Return True if two values are equal up to the last bits of numbers."""
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(alike, one, other))
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=_CLOSE, abs_tol=_CLOSE)
-    return one == other
 
 
 def _listed(names: Iterable[str]) -> str:
