@@ -28,7 +28,7 @@ def test_a_claim_is_the_explanation_with_schema_chain_and_seal(toy):
 
     assert claim["schema"] == {"name": "folk-cell", "version": 2}
     assert {key: claim[key] for key in ("cell", "holds", "format")} == {
-        "cell": FULL, "holds": True, "format": 1,
+        "cell": FULL, "holds": True, "format": 2,
     }  # fmt: skip
     assert claim["seal"] == {
         "path": "results/toy/seal.json", "digest": sealed.digest, "chain": sealed.chain,

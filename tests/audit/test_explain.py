@@ -118,10 +118,10 @@ def test_a_result_without_its_record_has_no_chain_and_says_so(toy):
 def test_the_published_number_comes_with_its_source_and_the_verdict_with_its_rule(toy):
     found = toy.explain(FULL)
 
-    assert found.published.source == "their README"
+    assert found.published.number.source == "their README"
     assert found.published.certainty_means == "read in the official code"
-    assert found.verdict.word == "not comparable (scale)"
-    assert "smaller than the paper" in found.verdict.rule
+    assert found.number.verdict == "not comparable (scale)"
+    assert "smaller than the paper" in found.rule
     assert [claim.name for claim in found.claims] == ["rises"]
 
 
@@ -149,7 +149,7 @@ def test_a_quoted_number_has_a_source_and_no_chain(toy):
     assert found.holds
     assert found.number.quoted
     assert found.runs == []
-    assert found.published.printed == "83.1"
+    assert found.published.number.printed == "83.1"
 
 
 def test_a_number_without_predictions_is_taken_on_trust(toy):
@@ -311,7 +311,7 @@ def test_uncommitted_changes_are_said_to_be_kept_and_must_be_those_of_the_record
 def test_the_claim_of_a_cell_is_json_with_all_digests(toy):
     claim = json.loads(json.dumps(toy.explain(FULL).as_json(), allow_nan=False))
 
-    assert (claim["format"], claim["cell"], claim["holds"]) == (1, FULL, True)
+    assert (claim["format"], claim["cell"], claim["holds"]) == (2, FULL, True)
     ids = [job["id"] for job in claim["chain"] if job["stage"] == "finetune"]
     assert claim["parents"] == ids
     files = [file for job in claim["chain"] for file in job["outputs"]]

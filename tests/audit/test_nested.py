@@ -79,7 +79,7 @@ def test_a_nested_cell_names_every_fine_tuning_and_both_parts_of_its_scatter(nes
     console = Console(width=120)
     with console.capture() as shown:
         console.print(narrate(found))
-    assert "standard deviation of pre-training (between runs) 15.81" in shown.get()
+    assert "of pre-training (between runs) 15.81" in shown.get()
 
 
 def test_a_nested_study_that_is_as_it_was_has_nothing_wrong(nested):

@@ -36,8 +36,8 @@ def test_the_claim_of_the_study_is_judged_again_from_its_cells(finished_study):
 
     assert done.returncode == 0, done.stderr
     claim = json.loads(done.stdout)
-    assert [cell["cell"] for cell in claim["cells"]] == ["main/scratch/full", "main/folk/full"]
-    assert claim["verdict"]["word"] == "not comparable (scale)"
+    assert [cell["id"] for cell in claim["cells"]] == ["main/scratch/full", "main/folk/full"]
+    assert claim["judged"]["verdict"] == "not comparable (scale)"
     assert claim["established"]
 
 

@@ -13,7 +13,6 @@ from folk.evidence.audit.explanation import (
     Part,
     PublishedFacts,
     Run,
-    VerdictFacts,
     claim_id,
 )
 from folk.evidence.audit.file_states import FileStates, Reading
@@ -25,7 +24,7 @@ from folk.evidence.results.cells import Cell, derive_cell
 from folk.evidence.results.claims import JudgedClaim
 from folk.evidence.results.evidence import Evidence, Measurement
 from folk.evidence.results.published import Published, PublishedNumber
-from folk.evidence.results.verdicts import RULES
+from folk.evidence.results.verdicts import rule_of
 from folk.evidence.study.study import Study
 
 
@@ -41,7 +40,6 @@ class Explainer:
         reading: which files are hashed; see `FileStates`.
         evidence: the study's results, if the caller has read them already.
         derived: cells that the caller has recomputed; the others are recomputed here.
-        hashed: sha256 of files that the caller has hashed.
         claims: the rows of its claims.parquet.
     """
 
@@ -56,14 +54,13 @@ class Explainer:
         *,
         evidence: Evidence | None = None,
         derived: Mapping[str, Cell] | None = None,
-        hashed: Mapping[Path, str | None] | None = None,
         claims: Iterable[JudgedClaim] = (),
     ) -> None:
         self.chain = chain
         self.study = study
         self.published = published
         self.today = today
-        self.files = FileStates(chain.root, reading, hashed or {})
+        self.files = FileStates(chain.root, reading)
         self.evidence = evidence or Evidence(study, chain.root / chain.results)
         self.derived = derived or {}
         self.cells = {cell.id: cell for cell in cells}
@@ -122,6 +119,7 @@ class Explainer:
         failures: list[FailureFacts],
         said: Statements,
     ) -> Explanation:
+        verdicts = {name: claim.verdict for name, claim in self.claims.items()}
         table = self.study.tables.get(cell.table)
         row = self.study.encoders.get(cell.row) or (table and table.context.get(cell.row))
         column = table and table.columns.get(cell.column)
@@ -133,10 +131,10 @@ class Explainer:
             column=column.label if column else cell.column,
             number=cell,
             runs=runs,
-            published=None if number is None else self._published_facts(number),
-            verdict=_verdict(cell),
+            published=None if number is None else self._cited(number),
+            rule=None if cell.verdict is None else rule_of(cell.verdict),
             claims=[
-                ClaimFacts(name, claim.kind, claim.says, self._verdict_of_claim(name))
+                ClaimFacts(name, claim.kind, claim.says, verdicts.get(name))
                 for name, claim in self.study.claims.items()
                 if cell.id in [place for _, place in claim.places()]
             ],
@@ -146,10 +144,6 @@ class Explainer:
             established=said.established,
             not_established=said.not_established,
         )
-
-    def _verdict_of_claim(self, name: str) -> str | None:
-        stored = self.claims.get(name)
-        return None if stored is None else stored.verdict
 
     def _runs(self, cell: Cell, said: Statements) -> Iterator[Run]:
         column = self.study.cells().get(cell.id)
@@ -250,32 +244,10 @@ class Explainer:
         wanted = quoted.cells.get(cell.column) if quoted else beside
         return None if wanted is None else self.published.numbers.get(wanted)
 
-    def _published_facts(self, number: PublishedNumber) -> PublishedFacts:
+    def _cited(self, number: PublishedNumber) -> PublishedFacts:
         paper = self.published.papers[number.paper]
-        return PublishedFacts(
-            id=number.id,
-            paper=paper.title,
-            venue=paper.venue,
-            arxiv=paper.arxiv,
-            place=", ".join(filter(None, (number.table, number.row, number.column))),
-            printed=number.printed,
-            value=number.value,
-            unit=number.unit,
-            margin=number.margin,
-            epoch=number.epoch,
-            certainty=number.certainty,
-            certainty_means=self.published.certainty[number.certainty],
-            source=number.source,
-            note=number.note,
-        )
+        return PublishedFacts(number, paper, self.published.certainty[number.certainty])
 
 
 def _place(job: Job) -> tuple[str, str | None, str | None]:
     return job.record["stage"], job.record["run"], job.record["evaluation"]
-
-
-def _verdict(cell: Cell) -> VerdictFacts | None:
-    if cell.verdict is None:
-        return None
-    rules = {str(word): rule for word, rule in RULES.items()}
-    return VerdictFacts(cell.verdict, rules.get(cell.verdict, "unknown to this version"))

@@ -1,12 +1,15 @@
 """Typed facts of an explanation, the only source of its text and JSON."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from folk.evidence.results.cells import Cell
+from folk.evidence.results.claims import JudgedClaim
+from folk.evidence.results.published import Paper, PublishedNumber
 
-FORMAT = 1  # of the JSON; increase it when a key changes its meaning
+FORMAT = 2  # of the JSON; increase it when a key changes its meaning
 
+LISTS = ("contradicted", "established", "not_established")
 CLAIMS = "claims/"  # prefix of claims among ids of cells
 
 Agreement = Literal["same", "other", "unknown"]
@@ -152,30 +155,11 @@ class Run:
 
 @dataclass(frozen=True)
 class PublishedFacts:
-    """A published number, with its place, source and certainty."""
+    """A published number, the paper that prints it, and what its certainty means."""
 
-    id: str
-    paper: str
-    venue: str
-    arxiv: str
-    place: str  # table, row, column
-    printed: str | None
-    value: float | None
-    unit: str
-    margin: float | None
-    epoch: str
-    certainty: str
+    number: PublishedNumber
+    paper: Paper
     certainty_means: str
-    source: str
-    note: str
-
-
-@dataclass(frozen=True)
-class VerdictFacts:
-    """Verdict on a published number, and its rule."""
-
-    word: str
-    rule: str
 
 
 @dataclass(frozen=True)
@@ -217,7 +201,7 @@ class Explanation:
     number: Cell  # as it is stored
     runs: list[Run]
     published: PublishedFacts | None
-    verdict: VerdictFacts | None
+    rule: str | None  # of its verdict
     claims: list[ClaimFacts]
     chain: list[JobFacts]  # makers before readers
     failures: list[FailureFacts]
@@ -238,66 +222,29 @@ class Explanation:
     def as_json(self) -> dict[str, Any]:
         """Return the explanation as plain JSON values."""
         head = {"format": FORMAT, "holds": self.holds, "parents": self.parents}
-        return head | asdict(self)
-
-
-@dataclass(frozen=True)
-class StepFacts:
-    """Step from one cell of a claim to the next; numbers in the claim's unit."""
-
-    below: str  # cell that is subtracted
-    above: str
-    difference: float | None  # None when a cell has no number
-    low: float | None  # Welch's interval over seeds; None with a single seed
-    high: float | None
-    printed: str
-    printed_interval: str
-
-
-@dataclass(frozen=True)
-class CellFacts:
-    """A cell of a claim, with the result of its explanation, but without its chain."""
-
-    cell: str
-    value: float | None
-    printed: str
-    unit: str
-    n: int
-    parents: list[str]  # ids of the records of its evaluations
-    holds: bool
-
-
-@dataclass(frozen=True)
-class CitedFacts:
-    """The published number or statement that a claim is about."""
-
-    id: str
-    printed: str | None
-    value: float | None
-    certainty: str
-    certainty_means: str
-    source: str
+        plain = asdict(replace(self, published=None))
+        if (cited := self.published) is not None:
+            plain["published"] = {
+                **cited.number.model_dump(mode="json"),
+                "paper": cited.paper.model_dump(mode="json"),
+                "certainty_means": cited.certainty_means,
+            }
+        return head | plain
 
 
 @dataclass(frozen=True)
 class ClaimExplanation:
-    """One claim: its cells, their numbers, and the verdict with its rule.
+    """One claim, as it is stored, its cells, and the rule of its verdict.
 
     The three lists are as in `Explanation`; contradictions of its cells are included.
     """
 
     claim: str  # claims/name
     study: str
-    says: str
-    kind: str
-    unit: str
-    confidence: float
-    cells: list[CellFacts]  # the subtracted one first
-    steps: list[StepFacts]
-    margin: float | None
-    published: CitedFacts | None
-    verdict: VerdictFacts
-    note: str
+    judged: JudgedClaim
+    cells: list[Explanation]  # the subtracted one first
+    rule: str
+    certainty_means: str | None  # of the published number or statement that it is about
     contradicted: list[str]
     established: list[str]
     not_established: list[str]
@@ -308,5 +255,14 @@ class ClaimExplanation:
         return not self.contradicted
 
     def as_json(self) -> dict[str, Any]:
-        """Return the claim as plain JSON values."""
-        return {"format": FORMAT, "holds": self.holds} | asdict(self)
+        """Return the claim as plain JSON values, its cells without their chains."""
+        keys = ("id", "value", "printed", "unit", "n")
+        cells = [
+            {key: getattr(cell.number, key) for key in keys}
+            | {"parents": cell.parents, "holds": cell.holds}
+            for cell in self.cells
+        ]
+        head = {"format": FORMAT, "holds": self.holds, "claim": self.claim, "study": self.study}
+        judged = {"judged": asdict(self.judged), "cells": cells, "rule": self.rule}
+        lists = {key: getattr(self, key) for key in LISTS}
+        return head | judged | {"certainty_means": self.certainty_means} | lists

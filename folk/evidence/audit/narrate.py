@@ -40,29 +40,22 @@ _EPOCHS = {
 Lines = Iterator[tuple[str, str]]
 
 
-def narrate(found: Explanation) -> RenderableType:
-    """Render an explanation: contradictions first, then the number, its chain and two lists."""
-    parts: list[RenderableType] = [Text(found.cell, style="bold")]
-    if found.contradicted:
-        parts += _listed("Contradicted", found.contradicted, "bold red")
-    parts += [_grid(cell_lines(found)), Text()]
-    if found.chain:
+def narrate(found: Explanation | ClaimExplanation) -> RenderableType:
+    """Render an explanation: contradictions first, then the facts, a chain and two lists."""
+    chain: list[JobFacts] = []
+    if isinstance(found, ClaimExplanation):
+        name, facts = found.claim, _claim_lines(found)
+    else:
+        name, facts, chain = found.cell, cell_lines(found), found.chain
+    parts: list[RenderableType] = [Text(name, style="bold")]
+    parts += _listed("Contradicted", found.contradicted, "bold red")
+    parts += [_grid(facts), Text()]
+    if chain:
         parts.append(Text("Chain, makers before readers", style="bold"))
-    for place, job in enumerate(found.chain, start=1):
+    for place, job in enumerate(chain, start=1):
         parts.append(Text(f"{place}. {job.name}", style="bold"))
         parts.append(Padding(_grid(job_lines(job)), (0, 0, 0, 3)))
-    parts += [Text()] if found.chain else []
-    parts += _listed("Established: re-checked just now", found.established, "bold green")
-    parts += _listed("Not established: on trust", found.not_established, "bold yellow")
-    return Group(*parts)
-
-
-def narrate_claim(found: ClaimExplanation) -> RenderableType:
-    """Render a claim's explanation: contradictions first, then cells, steps and verdict."""
-    parts: list[RenderableType] = [Text(found.claim, style="bold")]
-    if found.contradicted:
-        parts += _listed("Contradicted", found.contradicted, "bold red")
-    parts += [_grid(_claim(found)), Text()]
+    parts += [Text()] if chain else []
     parts += _listed("Established: re-checked just now", found.established, "bold green")
     parts += _listed("Not established: on trust", found.not_established, "bold yellow")
     return Group(*parts)
@@ -86,11 +79,11 @@ def narrate_cells(rows: Iterable[tuple[str, str, str, str]]) -> RenderableType:
 def in_one_line(found: Explanation | ClaimExplanation) -> str:
     """Summarize whether a cell or a claim holds, and the first reason why not."""
     if isinstance(found, ClaimExplanation):
-        name, shown = found.claim, found.verdict.word
+        name, shown = found.claim, found.judged.verdict
         how = f"follows from {len(found.cells)} cells"
     else:
         name, how = found.cell, _how(found)
-        shown = found.number.printed or (found.published and found.published.printed) or "-"
+        shown = found.number.printed or found.number.published_printed or "-"
     if found.contradicted:
         more = len(found.contradicted) - 1
         return f"CONTRADICTED  {name}  {shown}  {found.contradicted[0]}" + (
@@ -110,27 +103,28 @@ def _how(found: Explanation) -> str:
     return how
 
 
-def _claim(found: ClaimExplanation) -> Lines:
-    yield "claim", found.says
-    yield "kind", found.kind
+def _claim_lines(found: ClaimExplanation) -> Lines:
+    claim = found.judged
+    yield "claim", claim.says
+    yield "kind", claim.kind
     for cell in found.cells:
-        printed = f"{cell.printed} {cell.unit}".strip() or "no number"
+        printed = f"{cell.number.printed} {cell.number.unit}".strip() or "no number"
         holds = "holds" if cell.holds else "CONTRADICTED"
-        yield "reads", f"{cell.cell}: {printed}, n = {cell.n}; {holds}"
-    for step in found.steps:
-        printed = f"{step.printed} {found.unit}".strip() or "none"
+        yield "reads", f"{cell.cell}: {printed}, n = {cell.number.n}; {holds}"
+    for step in claim.steps:
+        printed = f"{step.printed} {claim.unit}".strip() or "none"
         yield "step", f"{step.above} over {step.below}: {printed}"
         if step.printed_interval:
-            yield "", f"{100 * found.confidence:.0f} % interval {step.printed_interval}"
-    if found.margin is not None:
-        yield "margin", f"± {found.margin:g} {found.unit}".strip()
-    if (cited := found.published) is not None:
-        printed = f"{cited.printed}: " if cited.printed else ""
-        yield "published", f"{printed}{cited.source}"
-        yield "", f"{cited.certainty}: {cited.certainty_means}"
-    yield "verdict", f"{found.verdict.word}: {found.verdict.rule}"
-    if found.note:
-        yield "note", found.note
+            yield "", f"{100 * claim.confidence:.0f} % interval {step.printed_interval}"
+    if claim.margin is not None:
+        yield "margin", f"± {claim.margin:g} {claim.unit}".strip()
+    if claim.published_id is not None:
+        printed = f"{claim.published_printed}: " if claim.published_printed else ""
+        yield "published", f"{printed}{claim.published_source}"
+        yield "", f"{claim.published_certainty}: {found.certainty_means}"
+    yield "verdict", f"{claim.verdict}: {found.rule}"
+    if claim.note:
+        yield "note", claim.note
 
 
 def cell_lines(found: Explanation) -> Lines:
@@ -159,8 +153,8 @@ def cell_lines(found: Explanation) -> Lines:
         yield "note", cell.note
     if found.published is not None:
         yield from _published(found.published, cell)
-    if found.verdict is not None:
-        yield "verdict", f"{found.verdict.word}: {found.verdict.rule}"
+    if cell.verdict is not None:
+        yield "verdict", f"{cell.verdict}: {found.rule}"
     for claim in found.claims:
         verdict = f"; {claim.verdict}" if claim.verdict else ""
         yield "claim", f"{claim.name} ({claim.kind}) rests on it: {claim.says}{verdict}"
@@ -191,12 +185,14 @@ def _failure_line(failure: FailureFacts) -> str:
     return f"{said}: {failure.reason}{later} ({failure.record})"
 
 
-def _published(number: PublishedFacts, cell: Cell) -> Lines:
+def _published(found: PublishedFacts, cell: Cell) -> Lines:
+    number, paper = found.number, found.paper
     margin = "" if number.margin is None else f", margin ± {number.margin:g}"
     yield "published", f"{number.printed or 'not seen by us'} {number.unit}{margin}".strip()
-    arxiv = f", arXiv {number.arxiv}" if number.arxiv else ""
-    yield "", f"{number.paper} ({number.venue}{arxiv}), {number.place}"
-    yield "", f"{number.certainty}: {number.certainty_means}; {number.source}"
+    arxiv = f", arXiv {paper.arxiv}" if paper.arxiv else ""
+    place = ", ".join(filter(None, (number.table, number.row, number.column)))
+    yield "", f"{paper.title} ({paper.venue}{arxiv}), {place}"
+    yield "", f"{number.certainty}: {found.certainty_means}; {number.source}"
     if number.note:
         yield "", number.note
     if number.printed is not None and cell.metric.endswith(("_best", "_last")):
