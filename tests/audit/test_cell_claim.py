@@ -26,7 +26,7 @@ def test_a_claim_is_the_explanation_with_schema_chain_and_seal(toy):
 
     claim = json.loads(json.dumps(cell_claim(toy.explainer(), FULL), allow_nan=False))
 
-    assert claim["schema"] == {"name": "folk-cell", "version": 2}
+    assert claim["schema"] == {"name": "folk-cell", "version": 3}
     assert {key: claim[key] for key in ("cell", "holds", "format")} == {
         "cell": FULL, "holds": True, "format": 2,
     }  # fmt: skip

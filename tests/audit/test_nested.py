@@ -61,7 +61,7 @@ def wrong():
         *check_records(subject),
         *check_cells(subject, set(), check_files(subject, None)).findings,
     ]
-    return [(f.place, f.says) for f in findings if f.wrong and "before 0.3" not in f.says]
+    return [(f.place, f.says) for f in findings if f.wrong and "run snakemake again" not in f.says]
 
 
 def test_a_nested_cell_names_every_fine_tuning_and_both_parts_of_its_scatter(nested):

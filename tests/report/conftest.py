@@ -275,9 +275,9 @@ def write_beside(folder: Path, run: str, evaluation: str | None, assume: dict[st
         "error": None,
         "started": "2026-01-02T03:04:04.000000Z",
         "ended": "2026-01-02T03:04:05.000000Z",
-        "seconds": None,
+        "seconds": 1.0,
         "argv": ["python"],
-        "recipe": {"encoder": {"checkpoint": None}, "assume": assume},
+        "recipe": {"encoder": {"checkpoint": "theirs"}, "assume": assume},
         "recipe_digest": "d",
         "code": {
             "fingerprint": "c" * 64,

@@ -69,8 +69,8 @@ def test_every_chain_goes_back_to_the_images_and_all_of_its_bytes_are_read(claim
         assert all(set(job["parents"]) <= set(chain) for job in chain.values())
         states = {f["state"] for job in chain.values() for f in (*job["inputs"], *job["outputs"])}
         assert states <= {"same", "no digest"}, cell
-        assert {job["recipe"]["today"] for job in chain.values()} == {"same"}
-        assert {job["code"]["today"] for job in chain.values()} == {"same"}
+        assert {job["today"]["recipe"]["today"] for job in chain.values()} == {"same"}
+        assert {job["today"]["code"] for job in chain.values()} == {"same"}
 
 
 def test_one_cell_is_explained_quickly_and_without_torch_mlflow_and_pandas(finished_study):

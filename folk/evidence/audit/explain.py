@@ -16,10 +16,11 @@ from folk.evidence.audit.explanation import (
     claim_id,
 )
 from folk.evidence.audit.file_states import FileStates, Reading
-from folk.evidence.audit.job_facts import RECIPE_INPUT, job_facts
+from folk.evidence.audit.job_facts import job_facts
 from folk.evidence.audit.statements import Statements
 from folk.evidence.audit.today import Today
 from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.record.lineage import is_by_value
 from folk.evidence.results.cells import Cell, derive_cell
 from folk.evidence.results.claims import JudgedClaim
 from folk.evidence.results.evidence import Evidence, Measurement
@@ -80,7 +81,7 @@ class Explainer:
             entry
             for job in jobs
             for entry in (*job.inputs, *job.outputs)
-            if entry["name"] != RECIPE_INPUT  # compared by its values
+            if not is_by_value(entry["name"])
         )
         facts = [self._job(job) for job in jobs]
         failures = list(self._failures(runs, jobs, said))

@@ -1,8 +1,9 @@
 """Typed facts of an explanation, the only source of its text and JSON."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from folk.evidence.audit.chain import Job
 from folk.evidence.results.cells import Cell
 from folk.evidence.results.claims import JudgedClaim
 from folk.evidence.results.published import Paper, PublishedNumber
@@ -23,20 +24,6 @@ def claim_id(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class FileFacts:
-    """A file that a job read or made, and whether it still matches the record."""
-
-    name: str  # in the job, such as `encoder`
-    path: str
-    size: int | None  # bytes
-    sha256: str | None
-    md5: str | None
-    state: FileState
-    made_by: str | None = None  # id of the record that made an input; None from outside
-    official_md5: str | None = None  # of an archive, if published
-
-
-@dataclass(frozen=True)
 class Change:
     """One value of a recipe, dotted, in two versions; None where a version lacks the key."""
 
@@ -49,85 +36,49 @@ class Change:
 class RecipeFacts:
     """Recipe of a job, compared with today's file and its base."""
 
-    digest: str
-    file: str | None  # None if the study no longer has one for this job
-    today: Agreement  # of all values that determine the result, the study's own included
-    edited: list[Change]  # recorded -> today; empty when the same
-    by_study: list[Change]  # file -> recorded: set by the study
-    base: str | None
-    over_base: list[Change]  # base -> recorded
-    assumed: dict[str, str]  # values without a source, with the basis of each
-
-
-@dataclass(frozen=True)
-class CodeFacts:
-    """Code that ran, and whether the repository still has it."""
-
-    fingerprint: str
-    today: Agreement
-    today_fingerprint: str | None
-    commit: str | None
-    dirty: bool | None
-    diff: str | None  # where the uncommitted changes are kept
-    diff_state: DiffState | None
-
-
-@dataclass(frozen=True)
-class EnvironmentFacts:
-    """Installed packages."""
-
-    python: str
-    torch: str | None
-    platform: str
-    lock_sha256: str | None
-    lock_today: Agreement
-
-
-@dataclass(frozen=True)
-class Start:
-    """One start of a job; the last one is that which finished."""
-
-    started: str
-    ended: str | None
-    reason: str
-    host: str
-    node: str | None
-    job_id: str | None
-    cpu: str | None
-    gpus: list[str]
-    last_step: int | None
-    why: str | None  # the start's own reason for its end
-    slurm_state: str | None  # SLURM's end state when the next one began
-    geometry: dict[str, Any] | None  # see record.schema.json; None in older records
-    same_code: bool  # as the last start
-    same_lock: bool
-    same_geometry: bool  # if known; node names do not count
+    file: str | None = None  # None if the study no longer has one for this job
+    today: Agreement = "unknown"  # of all values that determine the result
+    edited: list[Change] = field(default_factory=list)  # recorded -> today; empty when the same
+    by_study: list[Change] = field(default_factory=list)  # file -> recorded: set by the study
+    base: str | None = None
+    over_base: list[Change] = field(default_factory=list)  # base -> recorded
 
 
 @dataclass(frozen=True)
 class JobFacts:
-    """One job of the chain."""
+    """One job of the chain, and what of its record was compared just now.
 
-    name: str  # stage, run and evaluation
-    stage: str
-    run: str | None
-    evaluation: str | None
-    seed: int | None
-    finetune_seed: int | None  # of an evaluation with such seeds
-    record: str  # path
-    id: str
-    id_holds: bool
-    parents: list[str]
-    command: str
-    metrics: dict[str, float]  # from the record
-    seconds: float | None
-    starts: list[Start]
+    `starts` are as `restarts` in the record, with the one that finished as the last, each with
+    `same_code`, `same_lock` and `same_geometry` as the last. `inputs` and `outputs` are as in the
+    record, each with its `state`, an archive also with its `official_md5`, if published.
+    """
+
+    job: Job
+    starts: list[dict[str, Any]]
     recipe: RecipeFacts
-    code: CodeFacts
-    environment: EnvironmentFacts
-    inputs: list[FileFacts]
-    outputs: list[FileFacts]
+    code: Agreement
+    lock: Agreement
+    uncommitted: DiffState | None
+    inputs: list[dict[str, Any]]
+    outputs: list[dict[str, Any]]
     problems: list[str]  # inconsistencies of its record with others
+
+    @property
+    def name(self) -> str:
+        """Stage, run and evaluation."""
+        return self.job.name
+
+    @property
+    def record(self) -> str:
+        """Path of its record."""
+        return self.job.path.as_posix()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record as plain JSON values, with what was compared."""
+        today = {"recipe": asdict(self.recipe), "code": self.code, "lock": self.lock}
+        head = {"name": self.name, "record": self.record, "uncommitted": self.uncommitted}
+        compared = {key: getattr(self, key) for key in ("starts", "inputs", "outputs", "problems")}
+        return self.job.record | head | {"today": today} | compared
 
 
 @dataclass(frozen=True)
@@ -222,7 +173,8 @@ class Explanation:
     def as_json(self) -> dict[str, Any]:
         """Return the explanation as plain JSON values."""
         head = {"format": FORMAT, "holds": self.holds, "parents": self.parents}
-        plain = asdict(replace(self, published=None))
+        plain = asdict(replace(self, published=None, chain=[]))
+        plain["chain"] = [job.as_json() for job in self.chain]
         if (cited := self.published) is not None:
             plain["published"] = {
                 **cited.number.model_dump(mode="json"),

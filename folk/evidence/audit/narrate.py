@@ -1,6 +1,6 @@
 """Explanations as terminal text, in 80 columns and readable without color."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -13,11 +13,9 @@ from folk.evidence.audit.explanation import (
     ClaimExplanation,
     Explanation,
     FailureFacts,
-    FileFacts,
     JobFacts,
     Part,
     PublishedFacts,
-    Start,
 )
 from folk.evidence.results.cells import Cell
 
@@ -201,13 +199,14 @@ def _published(found: PublishedFacts, cell: Cell) -> Lines:
 
 def job_lines(job: JobFacts) -> Lines:
     """Yield label and text of each fact of a job; see `cell_lines`."""
-    yield "record", f"{job.id[:_SHORT]} {job.record}"
+    record, recipe = job.job.record, job.recipe
+    yield "record", f"{job.job.id[:_SHORT]} {job.record}"
     for start in job.starts:
-        yield "start" if start.reason != "finished" else "ran", _start_line(start)
-    recipe = job.recipe
+        yield "start" if start["reason"] != "finished" else "ran", _start_line(start)
     based = f", based on {recipe.base}" if recipe.base else ""
-    assumed = f"; {len(recipe.assumed)} values without a source" if recipe.assumed else ""
-    file = recipe.file or recipe.digest[:_SHORT]
+    count = len(record["recipe"].get("assume") or {})
+    assumed = f"; {count} values without a source" if count else ""
+    file = recipe.file or record["recipe_digest"][:_SHORT]
     yield "recipe", f"{file}{based}; {_AGREEMENT[recipe.today]}{assumed}"
     for title, found in (
         ("edited since", recipe.edited),
@@ -216,33 +215,35 @@ def job_lines(job: JobFacts) -> Lines:
     ):
         if found:
             yield "", f"{title}: {_changes_line(found)}"
-    code = job.code
-    commit = f"commit {code.commit[:_SHORT]}" if code.commit else "no commit"
-    fingerprint = f"{code.fingerprint[:_SHORT]} {_AGREEMENT[code.today]}"
-    yield "code", f"{fingerprint}; {commit}"
-    if code.diff is not None:
-        yield "", f"with uncommitted changes, {code.diff_state}: {code.diff}"
-    lock, installed = job.environment.lock_sha256, job.environment
-    said = f"{lock[:_SHORT]} {_AGREEMENT[installed.lock_today]}" if lock else "none"
-    yield "lock", f"{said}; Python {installed.python}, torch {installed.torch}"
+    code, installed = record["code"], record["environment"]
+    commit = f"commit {code['commit'][:_SHORT]}" if code["commit"] else "no commit"
+    yield "code", f"{code['fingerprint'][:_SHORT]} {_AGREEMENT[job.code]}; {commit}"
+    if job.job.diff is not None:
+        yield "", f"with uncommitted changes, {job.uncommitted}: {job.job.diff}"
+    lock = installed["lock_sha256"]
+    said = f"{lock[:_SHORT]} {_AGREEMENT[job.lock]}" if lock else "none"
+    torch = installed["packages"].get("torch")
+    yield "lock", f"{said}; Python {installed['python']}, torch {torch}"
     for verb, files in (("read", job.inputs), ("made", job.outputs)):
-        yield from ((verb, line) for line in _files(files, verb == "read"))
+        yield from ((verb, line) for line in _files(files))
     for problem in job.problems:
         yield "problem", problem
 
 
-def _start_line(start: Start) -> str:
+def _start_line(start: Mapping[str, Any]) -> str:
     """Format time, host, device and end of a start."""
-    node = f", node {start.node}" if start.node else ""
-    slurm = f", SLURM job {start.job_id}" if start.job_id else ""
-    device = ", ".join(start.gpus) or start.cpu or "unknown processor"
-    step = "" if start.last_step is None else f", got to step {start.last_step}"
-    other = "" if start.same_code else "; other code"
-    other += "" if start.same_lock else "; other lock"
-    other += "" if start.same_geometry else "; other geometry"
-    ended = f" to {start.ended[:19]}" if start.ended else ""
-    said = f"{start.started[:19]}{ended} UTC on {start.host}{node}{slurm}, {device}"
-    return f"{said}{_spread(start.geometry)}; {start.reason}{_ending(start)}{step}{other}"
+    node = f", node {start['node']}" if start["node"] else ""
+    slurm = f", SLURM job {start['job_id']}" if start["job_id"] else ""
+    device = ", ".join(start["gpus"]) or start["cpu"] or "unknown processor"
+    step = "" if start["last_step"] is None else f", got to step {start['last_step']}"
+    other = [what for what in ("code", "lock", "geometry") if not start[f"same_{what}"]]
+    ended = f" to {start['ended'][:19]}" if start["ended"] else ""
+    told = [start["why"] or "", f"SLURM: {start['slurm_state']}" if start["slurm_state"] else ""]
+    why = "; ".join(filter(None, told))
+    end = "".join([start["reason"], f" ({why})" if why else "", step])
+    where = f"{start['started'][:19]}{ended} UTC on {start['host']}{node}{slurm}, {device}"
+    others = "".join(f"; other {what}" for what in other)
+    return f"{where}{_spread(start['geometry'])}; {end}{others}"
 
 
 def _spread(geometry: Mapping[str, Any] | None) -> str:
@@ -255,35 +256,28 @@ def _spread(geometry: Mapping[str, Any] | None) -> str:
     return f", {nodes} nodes x {processes} processes ({', '.join(geometry['node_list'])})"
 
 
-def _ending(start: Start) -> str:
-    """Format the end of a start, from the start itself and from SLURM."""
-    told = [start.why or "", f"SLURM: {start.slurm_state}" if start.slurm_state else ""]
-    said = "; ".join(filter(None, told))
-    return f" ({said})" if said else ""
-
-
-def _files(files: list[FileFacts], was_read: bool) -> Iterator[str]:
+def _files(files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield a line for each file; a full-size data set has hundreds, so only the first ones."""
-    states = {file.state for file in files}
+    states = {file["state"] for file in files}
     for file in files[:_SHOWN_FILES]:
-        yield _file_line(file, was_read) + ("" if len(states) == 1 else f" {_STATES[file.state]}")
+        yield _file_line(file) + ("" if len(states) == 1 else f" {_STATES[file['state']]}")
     if (more := len(files) - _SHOWN_FILES) > 0:
         yield f"and {more} more, listed in the record"
     if len(states) == 1:
         yield f"{'all ' if len(files) > 1 else ''}{_STATES[states.pop()]}"
 
 
-def _file_line(file: FileFacts, was_read: bool) -> str:
-    """Format a file with its recorded digest; `was_read` if the job did not make it."""
+def _file_line(file: Mapping[str, Any]) -> str:
+    """Format a file with its recorded digest."""
     # Files of the study are identified by their maker, external files by their path.
-    outside = was_read and file.made_by is None
-    digest = f" {file.sha256[:_SHORT]}" if file.sha256 else ""
-    origin = f" of record {file.made_by[:_SHORT]}" if file.made_by else ""
+    outside = "record" in file and file["record"] is None
+    digest = f" {file['sha256'][:_SHORT]}" if file["sha256"] else ""
+    origin = f" of record {file['record'][:_SHORT]}" if file.get("record") else ""
     official = ""
-    if file.name.startswith("archive "):
-        known = "its makers' md5" if file.official_md5 == file.md5 else "NOT its makers' md5"
-        official = f" ({known if file.official_md5 else 'no md5 of its makers known'})"
-    return f"{file.path if outside else file.name}{digest}{origin}{official}"
+    if file["name"].startswith("archive "):
+        known = "its makers' md5" if file["official_md5"] == file["md5"] else "NOT its makers' md5"
+        official = f" ({known if file['official_md5'] else 'no md5 of its makers known'})"
+    return f"{file['path'] if outside else file['name']}{digest}{origin}{official}"
 
 
 def _changes_line(found: list[Change]) -> str:
