@@ -11,9 +11,9 @@ from folk.evidence.audit.findings import Finding, Word
 from folk.evidence.audit.subject import Subject
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.numbers import alike
-from folk.evidence.results.cells import Cell, cells_of, collect_cells, read_cells
+from folk.evidence.results.cells import Cell, derive_cells, read_cells
+from folk.evidence.results.evidence import Evidence
 from folk.evidence.results.published import Published, load_published, numbers_file
-from folk.evidence.study.study import Study
 
 CELLS_NAME = "cells.parquet"
 # Fields of a cell from the study file, and from the published numbers, independent of results.
@@ -42,14 +42,19 @@ def check_cells(subject: Subject, accused: set[str], files: FilesRead) -> Derive
         files: the study's files, which show whether cells.parquet is as its record says.
     """
     derived = Derived(load_published(subject.published))
-    for cell, result in _again(subject, derived.published):
+    evidence = Evidence(subject.study, subject.results)
+    for cell, result in derive_cells(subject.study, evidence, derived.published):
         if isinstance(result, Cell):
             derived.today[cell] = result
         else:
-            derived.broken[cell] = result
+            derived.broken[cell] = str(result)
     for cell in set(derived.broken) - accused:
-        place = subject.plan.folders_of(cell)[0].as_posix()
-        derived.findings.append(Finding("tampered", place, derived.broken[cell], (cell,)))
+        if cell in subject.plan.cell_ids:
+            place = subject.plan.folders_of(cell)[0].as_posix()
+            derived.findings.append(Finding("tampered", place, derived.broken[cell], (cell,)))
+        else:  # quoted
+            place = numbers_file(subject.published).as_posix()
+            derived.findings.append(Finding("stale", place, derived.broken[cell], (cell,)))
     path = subject.results / CELLS_NAME
     derived.stored, unreadable = _stored(subject, path)
     if unreadable is not None:
@@ -58,41 +63,6 @@ def check_cells(subject: Subject, accused: set[str], files: FilesRead) -> Derive
         edited = path.as_posix() in {finding.place for finding in files.findings}
         derived.findings += _compared(subject, derived, path.as_posix(), accused, edited)
     return derived
-
-
-def _again(subject: Subject, published: Published) -> Iterator[tuple[str, Cell | str]]:
-    """Yield each recomputed cell, or the error."""
-    try:
-        cells = cells_of(collect_cells(subject.study, subject.results, published))
-        yield from ((cell.id, cell) for cell in cells)
-    except InputError:
-        # One bad file must not hide the rest: each cell separately, all quoted ones at once.
-        quoted = collect_cells(_quoted(subject.study), subject.results, published)
-        yield from ((cell.id, cell) for cell in cells_of(quoted))
-        for cell in subject.plan.cell_ids:
-            alone = _only(subject.study, cell)
-            try:
-                yield cell, cells_of(collect_cells(alone, subject.results, published))[0]
-            except InputError as error:
-                yield cell, str(error)
-
-
-def _only(study: Study, cell: str) -> Study:
-    """Reduce the study to one cell."""
-    name, row, column = cell.split("/")
-    table = study.tables[name]
-    kept = {key: number for key, number in table.published.items() if key == f"{row}/{column}"}
-    columns = {column: table.columns[column]}
-    changes = {"rows": [row], "columns": columns, "published": kept, "context": {}}
-    tables = {name: table.model_copy(update=changes)}
-    return study.model_copy(update={"tables": tables, "claims": {}})
-
-
-def _quoted(study: Study) -> Study:
-    """Reduce the study to its quoted rows."""
-    changes: dict[str, Any] = {"rows": [], "published": {}}
-    tables = {name: table.model_copy(update=changes) for name, table in study.tables.items()}
-    return study.model_copy(update={"tables": tables, "claims": {}})
 
 
 def _stored(subject: Subject, path: Path) -> tuple[dict[str, Cell], Finding | None]:

@@ -10,6 +10,7 @@ from folk.evidence.audit.subject import Subject
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.numbers import alike
 from folk.evidence.results.claims import JudgedClaim, judge_claims, read_claims
+from folk.evidence.results.published import numbers_file
 
 CLAIMS_NAME = "claims.parquet"
 
@@ -38,9 +39,12 @@ def check_claims(subject: Subject, derived: Derived, accused: set[str]) -> Itera
         for name, claim in study.claims.items()
         if {cell for _, cell in claim.places()} <= derived.today.keys() - accused
     }
-    again = judge_claims(
-        study.model_copy(update={"claims": sound}), derived.today.values(), derived.published
-    )
+    reduced = study.model_copy(update={"claims": sound})
+    try:
+        again = judge_claims(reduced, derived.today.values(), derived.published)
+    except InputError as error:
+        yield Finding("stale", numbers_file(subject.published).as_posix(), str(error))
+        return
     for claim in again:
         cells = tuple(claim.cells)
         if claim.id not in stored:
