@@ -54,7 +54,10 @@ def verify(
     again = evaluations_of(subject, deep)
     files = check_files(subject, sample)
     sources = [*check_records(subject), *files.findings, *check_seal(subject)]
-    accused = {cell for finding in sources if finding.wrong for cell in finding.cells}
+    # No cell rests on a table or the page, so these excuse no cell.
+    printed = {output["path"] for job in subject.readers.values() for output in job.outputs}
+    causes = [finding for finding in sources if finding.wrong and finding.place not in printed]
+    accused = {cell for finding in causes for cell in finding.cells}
     cells = check_cells(subject, accused, files)
     code = list(check_code(subject))
     moved = any(finding.word == "behind" for finding in code)
