@@ -17,7 +17,8 @@ Where everything lies:
     results/{study}/segment/{run}/{evaluation}/        the same, pixel by pixel
     results/{study}/robustness/{run}/{evaluation}/     predictions-variants.parquet, metrics.json
     results/{study}/cost/{run}/{evaluation}/           cost.json, metrics.json
-    results/{study}/report.html, tables/, cells.parquet, claims.parquet, assumptions.md
+    results/{study}/report.html, tables/, figures/, cells.parquet, claims.parquet, assumptions.md
+    results/{study}/report/, track/                    the records of the report and of the mirror in MLflow
     results/{study}/seal.json                          one digest of all records, for git
     results/{study}/failed/                            records of jobs that did not finish
 
@@ -54,19 +55,19 @@ localrules:
     track,
 
 
-# A root file needs a target of its own: one that only includes others builds nothing.
-rule all:
-    default_target: True
-    input:
-        report=f"results/{study.name}/report.html",
-        tracked=f"results/{study.name}/tracked.json",
-
-
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/split.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+
+
+# A root file needs a target of its own: one that only includes others builds nothing.
+rule all:
+    default_target: True
+    input:
+        rules.report.output,
+        rules.track.output,
 
 
 # Jobs on a cluster read this file again; only the driver speaks.

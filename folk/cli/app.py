@@ -13,12 +13,12 @@ from folk.cli.explain import explain
 from folk.cli.export import export
 from folk.cli.launch import launch
 from folk.cli.plan import plan
-from folk.cli.read import mlflow_sync
 from folk.cli.report import report
 from folk.cli.schema import schema
 from folk.cli.seal import seal
 from folk.cli.smoke import smoke
 from folk.cli.stages import command_of
+from folk.cli.track import mlflow_sync
 from folk.cli.verify import WORDS, verify
 from folk.evidence.core.errors import InputError, describe_os_error
 from folk.evidence.core.secrets import without_secrets

@@ -43,7 +43,7 @@ def explain(
     invalid input.
     """
     from folk.evidence.audit.explanation import claim_id
-    from folk.evidence.audit.narrate import in_one_line
+    from folk.evidence.audit.narrate import in_one_line, narrate
 
     if every and asked is not None:
         raise InputError(f"--all explains every cell; remove '{asked}'")
@@ -64,7 +64,7 @@ def explain(
         answer = [each.as_json() for each in found]
         print(json.dumps(answer if every else answer[0], indent=2, ensure_ascii=False))
     elif not every:
-        _show(console, _narrated(found[0]))
+        _show(console, narrate(found[0]))
     if not all(each.holds for each in found):
         raise typer.Exit(1)
 
@@ -98,7 +98,7 @@ def explainer_of(study: Path, results: Path, published: Path, shallow: bool) -> 
         named,
         read_cells(folder / "cells.parquet"),
         load_published(published),
-        Today(recipe=recipes_today(named, study)),
+        Today(recipes_today(named, study)),
         "small" if shallow else "all",
         claims=read_claims(claims) if claims.is_file() else (),
     )
@@ -139,13 +139,6 @@ def _list(console: Console, explainer: "Explainer", as_json: bool) -> None:
     rows = [(c.table, c.id, c.printed or c.note, c.verdict or "") for c in cells]
     rows += [("claims", claim_id(c.id), "", c.verdict) for c in claims]
     _show(console, narrate_cells(rows))
-
-
-def _narrated(found: "Explanation | ClaimExplanation") -> RenderableType:
-    from folk.evidence.audit.explanation import ClaimExplanation
-    from folk.evidence.audit.narrate import narrate, narrate_claim
-
-    return narrate_claim(found) if isinstance(found, ClaimExplanation) else narrate(found)
 
 
 def _show(console: Console, text: RenderableType) -> None:

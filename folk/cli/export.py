@@ -64,8 +64,6 @@ def _export_crate(study: Path, crate: Path, results: Path, whole: bool) -> None:
 
     named, study = effective_study(study, results)
     place = results / named.name
-    found = [place / "cells.parquet", place / "report.html", *sorted((place / "tables").glob("*"))]
-    products = [path for path in found if path.is_file()]
-    counts = export_crate(named, study, Chain(place), crate, whole=whole, products=products)
-    parts = ", ".join(f"{count} {name}" for name, count in counts.items())
-    Console(soft_wrap=True, highlight=False).print(f"{crate}: {parts}", markup=False)
+    counts = export_crate(named, study, Chain(place), crate, whole=whole)
+    said = ", ".join(f"{count} {name}" for name, count in counts.items())
+    Console(soft_wrap=True, highlight=False).print(f"{crate}: {said}", markup=False)

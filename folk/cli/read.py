@@ -1,4 +1,4 @@
-"""Command `mlflow-sync`, which mirrors records in MLflow."""
+"""Options and files that the reading commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,8 +6,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from folk.cli.job import log_clamped
-from folk.evidence.core.files import clamp_future_mtimes, write_json
 from folk.evidence.study.effective import difference, effective_path
 from folk.evidence.study.study import Study, load_study, written_study
 from folk.stages.table import STAGES
@@ -51,30 +49,3 @@ def effective_study(study: Path, results: Path) -> tuple[Study, Path]:
     if keys:
         console.print(f"{study}: not the study that ran, differs in {keys}; {path} is read")
     return load_study(path, STAGES), path
-
-
-def mlflow_sync(
-    study: StudyFile,
-    results: Results = Path("results"),
-    uri: Annotated[
-        str | None, typer.Option(help="MLflow store; results/<study>/mlflow.db when left out")
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(help="where to write what was done, MLflow's failure included, as JSON"),
-    ] = None,
-) -> None:
-    """Replay every record of a study into MLflow; run again, it changes nothing.
-
-    With --report a failure of MLflow is only reported, so that it does not fail the study.
-    """
-    from folk.evidence.adapters.mlflow_mirror import sync_study
-
-    name = load_study(study, STAGES).name
-    log_clamped(clamp_future_mtimes((results / name).glob("*/**/record.json")))
-    done = sync_study(results / name, uri, name)
-    if report is not None:
-        write_json(report, vars(done))
-    Console(stderr=True, soft_wrap=True).print(str(done), highlight=False, markup=False)
-    if done.error and report is None:
-        raise typer.Exit(1)

@@ -1,43 +1,46 @@
 """Today's recipes of a study, for comparison with records."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from folk.evidence.audit.today import RecipeToday
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import Document
-from folk.evidence.study.study import Study
+from folk.evidence.study.study import Entry, Study
 from folk.stages.recipes import result_values
+from folk.stages.recipes.choices import other_choices
 from folk.stages.recipes.named import recipe_file, recipe_of
 from folk.stages.table import load_recipe
 
 
-def recipes_today(study: Study, path: Path) -> Callable[[str, str], RecipeToday | None]:
-    """Find a recipe by stage and entry of the study, reading it only then.
+def recipes_today(study: Study, path: Path) -> dict[tuple[str, str], RecipeToday]:
+    """Read the recipe of each entry of a study, by stage and entry.
+
+    One that cannot be read any more is left out: results do not need it.
 
     Args:
         study: the study.
         path: its file.
-
-    Returns:
-        a function that gives None for an entry that the study does not have, and for a recipe
-        that cannot be read any more.
     """
     folder = study.recipe_folder(path)
-
-    def find(stage: str, name: str) -> RecipeToday | None:
+    found = {}
+    for stage, name, entry in study.entries():
         try:
-            named = study.entry(stage, name)
-            file = recipe_file(folder, stage, named)
-            values = result_values(recipe_of(folder, stage, named))
-            of_file = result_values(load_recipe(stage, file)) if named.overrides else values
+            found[str(stage), name] = _today(folder, stage, entry)
         except InputError:
-            return None
-        base = Document(file).values.get("base")
-        return RecipeToday(file.as_posix(), values, of_file, base, _of_base(stage, file, base))
+            continue
+    return found
 
-    return find
+
+def _today(folder: Path, stage: str, entry: Entry) -> RecipeToday:
+    file = recipe_file(folder, stage, entry)
+    recipe = recipe_of(folder, stage, entry)
+    plain, values = recipe.model_dump(mode="json"), result_values(recipe)
+    of_file = result_values(load_recipe(stage, file)) if entry.overrides else values
+    base = Document(file).values.get("base")
+    others = {key: other_choices(stage, plain, key) for key in recipe.assume}
+    of_base = _of_base(stage, file, base)
+    return RecipeToday(file.as_posix(), values, of_file, base, of_base, others)
 
 
 def _of_base(stage: str, file: Path, base: str | None) -> dict[str, Any] | None:

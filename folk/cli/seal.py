@@ -25,7 +25,7 @@ def seal(
     ] = None,
 ) -> None:
     """Seal a finished study: one digest of all records, kept in git, and the bytes to DVC."""
-    from folk.evidence.adapters.dvc_stage import commit_to_dvc
+    from folk.evidence.adapters.dvc_stage import commit_to_dvc, write_metrics_summary
     from folk.evidence.audit.seal import seal_path, signature_path, write_seal
     from folk.evidence.audit.signature import sign as sign_file
 
@@ -40,6 +40,7 @@ def seal(
         return
     for part in (folder, *(folder / name for name in ("tables", "figures", "metrics"))):
         remove_stale_temp_files(part)
+    write_metrics_summary(folder, named.stages)
     made = write_seal(named, study, folder)
     _say(
         f"seal: {len(made.records)} records, {len(made.failed)} of failed or interrupted jobs, "

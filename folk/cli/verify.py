@@ -12,8 +12,6 @@ from rich.table import Table
 from folk.cli.read import PublishedFile, Results, StudyFile, effective_study, from_here
 from folk.cli.recipes_today import recipes_today
 from folk.evidence.audit.findings import RULES, WRONG, Verification
-from folk.stages.recipes.choices import other_choices
-from folk.stages.recipes.named import values_today
 
 _COLORS = {"behind": "yellow", "adopted": "cyan", "ok": "green"}
 _SHOWN_CELLS = 4
@@ -58,9 +56,7 @@ def verify(
         path,
         from_here(results) / named.name,
         from_here(published),
-        values_today(named, path),
-        choices=other_choices,
-        recipe=recipes_today(named, path),
+        recipes_today(named, path),
         sample=None if sample is None else Sample(sample, seed),
         deep=deep,
     )

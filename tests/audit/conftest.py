@@ -78,16 +78,19 @@ class Toy:
     def explainer(self, reading: Reading = "all") -> Explainer:
         """Look at the study anew."""
         study = load_study(Path("config/toy.yaml"), STAGES)
-        recipe: Callable[[str, str], RecipeToday] = lambda stage, _entry: RecipeToday(  # noqa: E731
-            f"config/recipes/{stage}/demo.yaml", self.recipe, {"optim": {"epochs": 30}}, None, None
-        )
-        today = Today(recipe=recipe)
+        of_file = {"optim": {"epochs": 30}}
+        recipes = {
+            (str(stage), name): RecipeToday(
+                f"config/recipes/{stage}/demo.yaml", self.recipe, of_file, None, None, {}
+            )
+            for stage, name, _ in study.entries()
+        }
         return Explainer(
             Chain(RESULTS),
             study,
             read_cells(CELLS),
             load_published(PUBLISHED),
-            today,
+            Today(recipes),
             reading,
             claims=read_claims(CLAIMS),
         )
@@ -190,10 +193,12 @@ def git(*arguments: str) -> None:
 
 def scaffold(study: str, numbers: str) -> None:
     """Write what a study is made from: code, study file, published numbers, lock and archive."""
-    for stage in ("prepare", "pretrain", "finetune"):
-        module = Path(f"folk/stages/{stage}.py")
+    for module in (
+        *(Path(f"folk/stages/{stage}.py") for stage in ("prepare", "pretrain", "finetune")),
+        Path("folk/cli/report.py"),
+    ):
         module.parent.mkdir(parents=True, exist_ok=True)
-        module.write_text(f"STAGE = '{stage}'\n")
+        module.write_text(f"STAGE = '{module.stem}'\n")
     for package in ("folk", "folk/stages"):
         Path(package, "__init__.py").write_text("")
     Path("config").mkdir()

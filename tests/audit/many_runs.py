@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from folk.evidence.audit.chain import Chain
 from folk.evidence.audit.findings import Verification
 from folk.evidence.audit.seal import write_seal
-from folk.evidence.audit.stories import teller
-from folk.evidence.audit.today import Today
+from folk.evidence.audit.today import RecipeToday
 from folk.evidence.audit.verify import verify
 from folk.evidence.core.digest import digest_file, sha256_of_json
+from folk.evidence.record.failures import READERS, record_paths
+from folk.evidence.record.fingerprint import code_fingerprint
+from folk.evidence.record.record import open_record
 from folk.evidence.record.schema import record_id
 from folk.evidence.report.render import render_report
-from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
 from tests.audit.conftest import (
@@ -31,8 +31,6 @@ from tests.audit.conftest import (
 
 STUDY_PATH = Path("config/toy.yaml")
 FIRST = "r0-s0"
-# What a recipe decides, as the commands give it to an audit.
-RECIPES = {("prepare", "scenes"): TOLD, ("finetune", "full"): TOLD}
 
 
 def fill(rows: int, seeds: int, images: int = 20) -> None:
@@ -55,16 +53,35 @@ def fill(rows: int, seeds: int, images: int = 20) -> None:
                 again["metrics"] |= {"top1_last": hits / images} if again["evaluation"] else {}
                 place = Path(again["outputs"][0]["path"]).parent.as_posix()
                 ids[place] = _write(again, ids, seed)
+    report()
+
+
+def report() -> None:
+    """Render, note and seal, as the end of a run does."""
     study = load_study(STUDY_PATH, STAGES)
-    tell = teller(Chain(RESULTS), study, load_published(PUBLISHED), Today())
-    render_report(study, STUDY_PATH, RESULTS, PUBLISHED, tell=tell)
+    inputs = {f"record {number}": path for number, path in enumerate(record_paths(RESULTS))}
+    for stage in READERS:
+        with open_record(
+            RESULTS / "work" / stage, study="toy", stage=stage, run=None, evaluation=None, argv=[],
+            recipe={}, recipe_digest="d", seed=None, inputs=inputs, scale="demo",
+            code=code_fingerprint("folk.cli.report", Path()),
+        ) as record:  # fmt: skip
+            if stage == "report":
+                written = render_report(study, STUDY_PATH, RESULTS, PUBLISHED, {})
+            else:
+                written = [RESULTS / "tracked.json"]
+                written[0].write_text("{}")
+            outputs = {path.relative_to(RESULTS).as_posix(): path for path in written}
+            record.finish(outputs, {}, RESULTS / stage / "record.json")
     write_seal(study, STUDY_PATH, RESULTS)
 
 
 def audit() -> Verification:
     """Verify the study in the current folder."""
     study = load_study(STUDY_PATH, STAGES)
-    recipes = RECIPES | {("pretrain", row): TOLD for row in study.encoders}
+    entries = [("prepare", "scenes"), ("finetune", "full")]
+    entries += [("pretrain", row) for row in study.encoders]
+    recipes = {entry: RecipeToday("a.yaml", TOLD, TOLD, None, None, {}) for entry in entries}
     return verify(study, STUDY_PATH, RESULTS, PUBLISHED, recipes)
 
 

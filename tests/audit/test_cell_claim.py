@@ -27,9 +27,9 @@ def test_a_claim_is_the_explanation_with_schema_chain_and_seal(toy):
 
     claim = json.loads(json.dumps(cell_claim(toy.explainer(), FULL), allow_nan=False))
 
-    assert claim["schema"] == {"name": "folk-cell", "version": 2}
+    assert claim["schema"] == {"name": "folk-cell", "version": 3}
     assert {key: claim[key] for key in ("cell", "holds", "format")} == {
-        "cell": FULL, "holds": True, "format": 1,
+        "cell": FULL, "holds": True, "format": 2,
     }  # fmt: skip
     assert claim["seal"] == {
         "path": "results/toy/seal.json", "digest": sealed.digest, "chain": sealed.chain,
@@ -89,7 +89,7 @@ def test_a_lost_record_of_a_failure_is_not_in_the_chain_any_more(toy):
     ],
 )
 def test_what_cannot_be_exported_is_said_in_one_line(toy, monkeypatch, arguments, line):
-    monkeypatch.setattr("folk.cli.recipes_today.recipes_today", lambda *_: lambda *_: None)
+    monkeypatch.setattr("folk.cli.recipes_today.recipes_today", lambda *_: {})
 
     done = CliRunner().invoke(app, ["export", "config/toy.yaml", *arguments])
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from folk.evidence.audit.explain_claim import explain_claim
-from folk.evidence.audit.narrate import in_one_line, narrate_claim
+from folk.evidence.audit.narrate import in_one_line, narrate
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.claims import read_claims, write_claims
 from tests.audit.conftest import CLAIMS, RESULTS, predict
@@ -23,7 +23,7 @@ def ask(toy, claim=RISES):
 def text_of(found):
     console = Console(width=80, color_system=None)
     with console.capture() as captured:
-        console.print(narrate_claim(found))
+        console.print(narrate(found))
     return captured.get()
 
 
@@ -32,14 +32,14 @@ def test_a_claim_has_its_cells_its_steps_and_a_verdict_with_its_rule(toy):
 
     assert found.holds, found.contradicted
     # (50, 70) and the better of two evaluations, (60, 70).
-    assert [(c.cell, c.value, c.n, c.holds) for c in found.cells] == [
+    assert [(c.cell, c.number.value, c.number.n, c.holds) for c in found.cells] == [
         (FULL, 60.0, 2, True), (MAX, 65.0, 2, True),
     ]  # fmt: skip
-    (step,) = found.steps
+    (step,) = found.judged.steps
     assert (step.below, step.above, step.difference) == (FULL, MAX, 5.0)
     assert step.low < 5.0 < step.high
-    assert found.verdict.word == "not comparable (scale)"
-    assert "smaller than the paper's experiment" in found.verdict.rule
+    assert found.judged.verdict == "not comparable (scale)"
+    assert "smaller than the paper's experiment" in found.rule
     assert any(f"{FULL}, {MAX}" in sentence for sentence in found.established)
     assert any("on trust" in sentence for sentence in found.not_established)
     assert in_one_line(found) == f"holds  {RISES}  not comparable (scale)  follows from 2 cells"
@@ -52,7 +52,7 @@ def test_a_claim_is_json_and_text_of_80_columns(toy):
     said = json.loads(json.dumps(found.as_json(), allow_nan=False))
     text = text_of(found)
 
-    assert (said["format"], said["claim"], said["holds"]) == (1, RISES, True)
+    assert (said["format"], said["claim"], said["holds"]) == (2, RISES, True)
     assert said["cells"][0]["parents"] == toy.explain(FULL).parents
     assert max(map(len, text.splitlines())) <= 80
     assert f"reads     {FULL}: 60.0 ± 14.1 %, n = 2; holds" in text

@@ -52,7 +52,7 @@ def work(folder: Path, rows: int, monkeypatch) -> Counter[str]:
         _OPENED = None
         monkeypatch.undo()
     assert wrong(found) == {}
-    assert found.checked.records == 1 + 4 * rows
+    assert found.checked.records == 3 + 4 * rows
     return opened
 
 

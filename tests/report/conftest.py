@@ -17,12 +17,18 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from folk.evidence.record.schema import record_id
 from folk.evidence.report.render import render_report
 from folk.evidence.study.study import Study, load_study
 from folk.stages.table import STAGES
 
 CLASSES = ["zero", "one", "two", "three", "four"]
 SEEDS = (0, 1)
+STAGE_OF = {
+    **dict.fromkeys(("full", "few-a", "few-b", "few-c"), "finetune"),
+    "frozen": "probe",
+    "segment": "segment",
+}
 FEW = ("few-a", "few-b", "few-c")
 NUM_VAL = 200
 PUBLISHED = Path(__file__).parents[2] / "config" / "published"
@@ -122,7 +128,7 @@ class Tree:
 
     def render(self) -> tuple[list[Path], str]:
         """Write the report; gives the files written and the text of the page."""
-        written = render_report(self.study, self.study_path, self.results, self.published)
+        written = render_report(self.study, self.study_path, self.results, self.published, {})
         return written, self.page
 
     @property
@@ -159,7 +165,7 @@ def build(
     shutil.copytree(pattern(), folder / "results" / "toy")
     for record in (folder / "results" / "toy").glob("**/record.json"):
         made = json.loads(record.read_text()) | {"study": "toy", "scale": scale}
-        record.write_text(json.dumps(made))
+        record.write_text(json.dumps(made | {"id": record_id(made)}))
     return Tree(load_study(path, STAGES), path, folder / "results" / "toy", PUBLISHED)
 
 
@@ -253,14 +259,49 @@ def write_segmentation(folder: Path, hits: int) -> None:
 
 def write_beside(folder: Path, run: str, evaluation: str | None, assume: dict[str, str]) -> None:
     """The record and the resolved recipe that stand beside results."""
+    seed = int(run.rpartition("-s")[2]) if "-s" in run else None
+    path, numbers = folder / "metrics.json", {}
+    if path.is_file():
+        numbers = json.loads(path.read_text())
     record = {
         "format": 1,
-        "id": f"{abs(hash((run, evaluation))):064x}",
-        "code": {"commit": "c0ffee" * 6 + "abcd", "dirty": False},
-        "environment": {"lock_sha256": "ab" * 32},
-        "ended": "2026-01-02T03:04:05Z",
+        "study": "toy",
+        "stage": STAGE_OF.get(evaluation or "", "pretrain" if seed is not None else "prepare"),
+        "run": run,
+        "evaluation": evaluation,
+        "scale": "demo",
+        "smoke": False,
+        "seed": seed,
+        "outcome": "finished",
+        "error": None,
+        "started": "2026-01-02T03:04:04.000000Z",
+        "ended": "2026-01-02T03:04:05.000000Z",
+        "seconds": 1.0,
+        "argv": ["python"],
+        "recipe": {"encoder": {"checkpoint": "theirs"}, "assume": assume},
+        "recipe_digest": "d",
+        "code": {
+            "fingerprint": "c" * 64,
+            "commit": "c0ffee" * 6 + "abcd",
+            "dirty": False,
+            "dirty_diff_sha256": None,
+        },
+        "environment": {
+            "python": "3.12",
+            "packages": {},
+            "lock_sha256": "ab" * 32,
+            "platform": "Linux",
+            "variables": {},
+        },
+        "hardware": {"host": "h", "cpu": "a CPU", "cores": 1, "memory_bytes": 1, "gpus": []},
+        "scheduler": None,
+        "inputs": [],
+        "outputs": [],
+        "metrics": numbers,
+        "restarts": [],
+        "parents": [],
     }
-    (folder / "record.json").write_text(json.dumps(record))
+    (folder / "record.json").write_text(json.dumps(record | {"id": record_id(record)}))
     lines = ["optim: {layer_decay: 0.8}", "filter: {thresholds: [0.005, 0.01, 0.05]}"]
     lines += [f"assume: {json.dumps(assume)}"] if assume else []
     (folder / "recipe.yaml").write_text("\n".join(lines) + "\n")
@@ -310,4 +351,5 @@ def write_data(folder: Path, classes: list[str]) -> None:
         writer.write_table(table)
     about = {"classes": classes, "shards": {"train-00000.arrow": {"rows": 20}}}
     (folder / "dataset.json").write_text(json.dumps(about))
-    (folder / "record.json").write_text(json.dumps({"id": "d" * 64}))
+    write_beside(folder, folder.name, None, {})
+    (folder / "recipe.yaml").unlink()

@@ -40,7 +40,7 @@ def hostile(make_tree):
     said = {"id": EVIL, "outcome": EVIL, "error": error, "started": EVIL}
     (failed / "record-2026.failed.json").write_text(json.dumps(said))
     study = load_study(tree.study_path, STAGES)
-    render_report(study, tree.study_path, tree.results, tree.published)
+    render_report(study, tree.study_path, tree.results, tree.published, {})
     return tree
 
 

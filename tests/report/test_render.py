@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from folk.evidence.audit.today import RecipeToday
 from folk.evidence.core.errors import InputError
 from folk.evidence.report.render import render_report
 from folk.evidence.results.cells import read_cells
@@ -102,9 +103,9 @@ def test_behind_each_number_stand_formula_seeds_and_records(untouched):
     proof = text[start : text.index("</article>", start)]
 
     assert "mean over seeds of max over few-a, few-b, few-c of top1_last" in proof
-    assert '<span class="muted">seed 1</span> 57.0' in proof
-    assert "results/toy/finetune/folk-s1/few-c/record.json" in proof
-    assert "Known as paper-text" in proof
+    assert "<li>seed 1: 57.0</li>" in proof
+    assert 'href="#job-finetune.folk-s1.few-c"' in proof
+    assert "<li>paper-text: " in proof
     assert "not comparable (scale)" in proof
 
 
@@ -114,10 +115,8 @@ def test_behind_each_number_stands_its_bootstrap_and_the_epoch_of_the_published_
     start = text.index('id="evidence-few.folk.max"')
     proof = text[start : text.index("</article>", start)]
 
-    assert re.search(
-        r"\d to \d+\.\d <span class=\"muted\">\(bootstrap over images, these seeds\)", proof
-    )
-    assert "Of the best or the last epoch, which is not known." in proof
+    assert re.search(r"bootstrap over images, these seeds \d+\.\d to \d+\.\d<", proof)
+    assert "of the best or the last epoch, which is not known" in proof
 
 
 def test_each_claim_shows_ours_its_interval_what_is_stated_and_how_surely(untouched):
@@ -148,7 +147,7 @@ def test_a_study_without_claims_says_so(tree):
     tree.study_path.write_text(text[: text.index("claims:")])
     study = load_study(tree.study_path, STAGES)
 
-    render_report(study, tree.study_path, tree.results, tree.published)
+    render_report(study, tree.study_path, tree.results, tree.published, {})
 
     assert "This study makes no claim." in (tree.results / "claims.md").read_text()
     assert read_claims(tree.results / "claims.parquet") == []
@@ -163,7 +162,7 @@ def test_a_quoted_row_stands_in_every_form_without_a_verdict(tree):
     tree.study_path.write_text(text.replace("  few:\n    title", f"{quoted}  few:\n    title"))
     study = load_study(tree.study_path, STAGES)
 
-    render_report(study, tree.study_path, tree.results, tree.published)
+    render_report(study, tree.study_path, tree.results, tree.published, {})
 
     page = Page(tree.page)
     assert "".join(page.cells["finetune/ibot/top1"].split()) == "84.0†quoted"
@@ -179,10 +178,13 @@ def test_a_quoted_row_stands_in_every_form_without_a_verdict(tree):
 
 
 def test_assumptions_have_a_page_with_their_alternatives(tree):
-    def others(stage, values, key):
-        return ["0.1 | 0.2", False] if key == "filter.thresholds" else []
+    others = {"filter.thresholds": ["0.1 | 0.2", False]}
+    recipes = {
+        ("pretrain", row): RecipeToday("recipe.yaml", {}, {}, None, None, others)
+        for row in tree.study.encoders
+    }
 
-    render_report(tree.study, tree.study_path, tree.results, tree.published, choices=others)
+    render_report(tree.study, tree.study_path, tree.results, tree.published, recipes)
 
     text = (tree.results / "assumptions.md").read_text()
     assert text.index("## pretrain") < text.index("## finetune")

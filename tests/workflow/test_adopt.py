@@ -114,7 +114,9 @@ def test_a_clone_has_nothing_to_do_once_its_results_are_adopted(pulled, adopted)
     assert adopted.planned() == Counter()
     noted = json.loads((adopted.folder / RESULTS / "adopted.json").read_text())["records"]
     seal = json.loads((adopted.folder / RESULTS / "seal.json").read_text())
-    assert {entry["path"]: entry["id"] for entry in noted} == seal["records"]
+    assert {
+        entry["path"]: entry["id"] for entry in noted if entry["path"] in seal["records"]
+    } == seal["records"]
     assert not list((adopted.folder / ".snakemake/metadata").rglob("*"))
     assert git(adopted.folder, "status", "--porcelain") == ""
 
@@ -178,5 +180,5 @@ def test_a_job_that_then_runs_here_is_computed_here(adopted_copy):
     assert adopted_copy.planned() == Counter(REPORTS)
     again = adopted_copy.run("-m", "folk", "adopt", "config/tiny.yaml")
     assert again.returncode == 0, again.stderr
-    assert "adopted 13 records, 2 were computed here" in again.stderr
+    assert "adopted 15 records, 2 were computed here" in again.stderr
     assert adopted_copy.planned() == Counter(REPORTS)

@@ -36,8 +36,8 @@ def test_the_claim_of_the_study_is_judged_again_from_its_cells(finished_study):
 
     assert done.returncode == 0, done.stderr
     claim = json.loads(done.stdout)
-    assert [cell["cell"] for cell in claim["cells"]] == ["main/scratch/full", "main/folk/full"]
-    assert claim["verdict"]["word"] == "not comparable (scale)"
+    assert [cell["id"] for cell in claim["cells"]] == ["main/scratch/full", "main/folk/full"]
+    assert claim["judged"]["verdict"] == "not comparable (scale)"
     assert claim["established"]
 
 
@@ -61,7 +61,7 @@ def test_every_number_but_those_of_cost_is_derived_again(claims):
 
 def test_every_chain_goes_back_to_the_images_and_all_of_its_bytes_are_read(claims):
     for cell, claim in claims.items():
-        if claim["quoted"]:
+        if claim["number"]["quoted"]:
             continue
         chain = {job["id"]: job for job in claim["chain"]}
         assert claim["chain"][0]["stage"] == "prepare", cell
@@ -69,8 +69,8 @@ def test_every_chain_goes_back_to_the_images_and_all_of_its_bytes_are_read(claim
         assert all(set(job["parents"]) <= set(chain) for job in chain.values())
         states = {f["state"] for job in chain.values() for f in (*job["inputs"], *job["outputs"])}
         assert states <= {"same", "no digest"}, cell
-        assert {job["recipe"]["today"] for job in chain.values()} == {"same"}
-        assert {job["code"]["today"] for job in chain.values()} == {"same"}
+        assert {job["today"]["recipe"]["today"] for job in chain.values()} == {"same"}
+        assert {job["today"]["code"] for job in chain.values()} == {"same"}
 
 
 def test_one_cell_is_explained_quickly_and_without_torch_mlflow_and_pandas(finished_study):

@@ -39,10 +39,11 @@ def test_every_stage_leaves_its_files(finished_study):
     records = sorted(folder.glob("[cfprs]*/**/record.json"))
     assert Counter(read_record(path)["stage"] for path in records) == {
         "prepare": 1, "split": 1, "pretrain": 2, "finetune": 4, "probe": 2, "segment": 2,
-        "robustness": 2, "cost": 1,
+        "robustness": 2, "cost": 1, "report": 1,
     }  # fmt: skip
     assert not list(folder.glob("work/**/checkpoint.pt"))
-    assert json.loads((folder / "tracked.json").read_text())["created"] == len(records)
+    assert json.loads((folder / "tracked.json").read_text())["created"] == len(records) - 1
+    assert read_record(folder / "track/record.json")["outputs"][0]["path"].endswith("tracked.json")
 
 
 def test_a_finished_study_has_nothing_to_do(finished_study):

@@ -5,6 +5,7 @@ INPUTS
     records  results/{study}/**/record.json
 
 OUTPUTS
+    record   results/{study}/report/record.json, results/{study}/track/record.json
     cells    results/{study}/cells.parquet
     claims   results/{study}/claims.parquet, claims.md
     assumed  results/{study}/assumptions.md
@@ -19,6 +20,7 @@ rule report:
         records=jobs.get_records,
         published=jobs.get_published,
     output:
+        record=f"results/{study.name}/report/record.json",
         cells=f"results/{study.name}/cells.parquet",
         claims=f"results/{study.name}/claims.parquet",
         claims_table=report(
@@ -69,6 +71,7 @@ rule track:
     input:
         records=jobs.get_records,
     output:
+        record=f"results/{study.name}/track/record.json",
         tracked=f"results/{study.name}/tracked.json",
     log:
         f"results/{study.name}/track.log",
@@ -81,4 +84,4 @@ rule track:
     message:
         f"Mirroring {study.name} into MLflow"
     shell:
-        "python -m folk mlflow-sync {params.study} --report {output.tracked} > {log} 2>&1"
+        "python -m folk mlflow-sync {params.study} --record > {log} 2>&1"

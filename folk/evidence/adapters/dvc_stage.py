@@ -20,7 +20,7 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import write_json
 from folk.evidence.core.json_file import read_keys
 from folk.evidence.core.secrets import without_secrets
-from folk.evidence.record.failures import FAILED, WORK
+from folk.evidence.record.failures import FAILED, WORK, reader_paths, record_paths
 from folk.evidence.record.schema import read_record
 from folk.evidence.study.stage import Stages
 
@@ -111,9 +111,8 @@ def md5_problems(root: Path, study: str) -> tuple[int, list[str]]:
     """
     known = dict(_locked_files(root, study))
     compared, problems = 0, []
-    for record_path in sorted((root / "results" / study).glob("*/**/record.json")):
-        if WORK in record_path.relative_to(root / "results" / study).parts:
-            continue
+    results = root / "results" / study
+    for record_path in [*record_paths(results), *reader_paths(results)]:
         for output in read_record(record_path)["outputs"]:
             path, md5 = output["path"], output["md5"]
             if path not in known:

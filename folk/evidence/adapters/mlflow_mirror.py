@@ -73,15 +73,16 @@ def sync_study(study_dir: Path, uri: str | None, study: str) -> SyncReport:
         the result. A failure of MLflow is in its `error`, because it must not stop a workflow;
         replayed records stay, and the next call continues.
     """
-    shown = without_secrets(uri or "")
+    # The note of what was done is shared, and a machine's folders are nobody's business.
+    shown = without_secrets(uri or f"sqlite:///{study_dir.as_posix()}/mlflow.db")
     uri = uri or f"sqlite:///{study_dir.resolve().as_posix()}/mlflow.db"
     records, unreadable = records_of(study_dir)
     try:
         adopted = set(read_adopted(study_dir).values())
         created, superseded = _replay(records, uri, study, adopted)
     except Exception as error:  # noqa: BLE001 - mlflow, sqlalchemy, alembic and requests raise their own
-        return SyncReport(shown or uri, len(records), 0, 0, unreadable, _reason(error))
-    return SyncReport(shown or uri, len(records), created, superseded, unreadable)
+        return SyncReport(shown, len(records), 0, 0, unreadable, _reason(error))
+    return SyncReport(shown, len(records), created, superseded, unreadable)
 
 
 class LiveMirror:

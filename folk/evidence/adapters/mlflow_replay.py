@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from folk.evidence.core.errors import InputError
-from folk.evidence.record.failures import failed_paths, work_folder
+from folk.evidence.record.failures import failed_paths, record_paths, work_folder
 from folk.evidence.record.schema import read_record
 
 VALUE_LENGTH = 6000  # characters; MLflow 3.17's limit of a parameter's value
 
 
 def records_of(study_dir: Path) -> tuple[list[tuple[Path, dict[str, Any]]], list[str]]:
-    """Read every record of a study, failed jobs included, and list the unreadable ones."""
-    done = [
-        p for p in study_dir.glob("*/**/record.json") if p.relative_to(study_dir).parts[0] != "work"
-    ]
+    """Read every record of a study, failed jobs included, and list the unreadable ones.
+
+    Those of the report and of this mirror have nothing to compare, and are left out.
+    """
     records, unreadable = [], []
-    for path in sorted([*done, *failed_paths(study_dir)]):
+    for path in sorted([*record_paths(study_dir), *failed_paths(study_dir)]):
         try:
             records.append((path, read_record(path)))
         except InputError as error:

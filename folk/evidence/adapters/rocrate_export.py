@@ -69,7 +69,6 @@ def export_crate(
     out: Path,
     *,
     whole: bool = False,
-    products: Iterable[Path] = (),
 ) -> dict[str, int]:
     """Write the crate of a study.
 
@@ -79,7 +78,6 @@ def export_crate(
         chain: its records.
         out: the folder to make; it must not exist, or be empty.
         whole: put large files into the folder too.
-        products: tables, cells and the report.
 
     Returns:
         counts by name: jobs, files in the folder, files named by digest.
@@ -93,11 +91,13 @@ def export_crate(
     failed = [chain.at(path) for path in chain.failed_paths()]
     if not jobs:
         raise InputError(f"{chain.results}: no finished job; run the study first")
+    readers = [chain.at(path) for path in chain.reader_paths()]
+    jobs += readers
     maker = _CrateMaker(study, chain, [*jobs, *failed], whole)
     maker.add_workflow(study_path)
     for job in [*jobs, *failed]:
         maker.add_job(job)
-    maker.add_run(products)
+    maker.add_run(readers)
     temp = out.with_name(f".{out.name}.incoming")
     shutil.rmtree(temp, ignore_errors=True)
     maker.crate.write(temp)
@@ -192,12 +192,12 @@ class _CrateMaker:
         control["object"] = action
         self._actions.append(control)
 
-    def add_run(self, products: Iterable[Path]) -> None:
-        """Add the run of the whole workflow, and the engine that organized it."""
+    def add_run(self, readers: Iterable[Job]) -> None:
+        """Add the run of the whole workflow, which made tables and page, and its engine."""
         run = self._new("#run", "CreateAction", name=f"run of the study {self._study.name}")
         run["instrument"] = self.crate.mainEntity
         run["object"] = list(self._outside.values())
-        run["result"] = [self.add_small(path) for path in products]
+        run["result"] = [self._recorded(job, entry) for job in readers for entry in job.outputs]
         run["actionStatus"] = OUTCOMES["finished"]
         engine = self._new("#snakemake", "SoftwareApplication", name="Snakemake")
         if self._snakemake is not None:

@@ -23,7 +23,6 @@ from folk.evidence.record.failures import FAILED, WORK
 from folk.evidence.record.record import MADE_NAME
 
 STEP_NS = 10**9  # between two jobs: some file systems have a resolution of a second
-TRACKED_NAME = "tracked.json"
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,13 @@ def adoption_problems(results: Path, root: Path = Path()) -> tuple[list[Job], li
     """
     chain = Chain(results, root)
     finished, unreadable = chain.readable(chain.record_paths())
-    jobs, problems = list(finished.values()), list(unreadable.values())
+    readers, unreadable_readers = chain.readable(chain.reader_paths())
+    jobs = [*finished.values(), *readers.values()]
+    problems = [*unreadable.values(), *unreadable_readers.values()]
     ordered = chain.behind(jobs)
-    problems += [sentence for _, sentence in chain.broken(jobs)]
+    problems += [sentence for _, sentence in chain.broken(finished.values())]
+    # What they read may have been made again here since; then they are outdated, not broken.
+    problems += [job.edited for job in readers.values() if job.edited]
     failed, unreadable = chain.readable(chain.failed_paths())
     problems += [*unreadable.values(), *(job.edited for job in failed.values() if job.edited)]
     problems += _byte_problems(jobs, root)
@@ -87,10 +90,6 @@ def adopt(study: str, results: Path, argv: Sequence[str], root: Path = Path()) -
     before = read_adopted(root / results)
     pulled = [job for job in jobs if not _made_here(job, results, root)]
     records = [{"path": job.path.as_posix(), "id": job.id} for job in pulled]
-    if not (root / results / TRACKED_NAME).exists():
-        # No job needs the mirror; it can be filled from the records later.
-        line = "not mirrored: these results were adopted; `python -m folk mlflow-sync` mirrors them"
-        write_json(root / results / TRACKED_NAME, {"study": study, "found": 0, "error": line})
     if {entry["path"]: entry["id"] for entry in records} != before:
         said: dict[str, Any] = {
             "study": study,

@@ -6,7 +6,7 @@ from folk.evidence.audit.explain import Explainer
 from folk.evidence.audit.seal import Seal, read_seal, seal_path
 from folk.evidence.core.canonical import chain_digest
 
-SCHEMA = {"name": "folk-cell", "version": 2}  # increase the version when a key changes its meaning
+SCHEMA = {"name": "folk-cell", "version": 3}  # increase the version when a key changes its meaning
 
 
 def cell_claim(explainer: Explainer, cell: str) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def cell_claim(explainer: Explainer, cell: str) -> dict[str, Any]:
         InputError: unknown cell, or invalid seal.
     """
     found = explainer.explain(cell)
-    finished = {job.record: job.id for job in found.chain}
+    finished = {job.record: job.job.id for job in found.chain}
     failed = {failure.record: failure.id for failure in found.failures}
     chain = explainer.chain
     place = seal_path(chain.results)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from folk.evidence.core.errors import InputError
-from folk.evidence.record.failures import failed_paths
+from folk.evidence.record.failures import READERS, failed_paths, reader_paths, record_paths
 from folk.evidence.record.record import DIFF_NAME
 from folk.evidence.record.schema import read_record, record_id
 
@@ -35,7 +35,7 @@ class Job:
     def name(self) -> str:
         """Stage, run and evaluation, such as `finetune folk-s0/few-a`."""
         place = "/".join(filter(None, (self.record["run"], self.record["evaluation"])))
-        return f"{self.record['stage']} {place}"
+        return f"{self.record['stage']} {place}".rstrip()
 
     @property
     def finished(self) -> bool:
@@ -104,8 +104,11 @@ class Chain:
         """
         if path not in self._jobs:
             job = Job(path, read_record(self.root / path))
+            # What a person opens, such as the page, is one folder up.
+            is_reader = path.parent.parent == self.results and path.parent.name in READERS
+            own = self.results if is_reader else path.parent
             for output in job.outputs:
-                if path.parent not in Path(output["path"]).parents:
+                if own not in Path(output["path"]).parents:
                     raise InputError(
                         f"{path}: lists an output outside its own folder: {output['path']}"
                     )
@@ -124,15 +127,16 @@ class Chain:
         return jobs, problems
 
     def record_paths(self) -> list[Path]:
-        """Paths of the records of finished jobs, sorted."""
-        found = (self.root / self.results).glob(f"*/**/{RECORD_NAME}")
-        paths = (self._from_root(path) for path in found)
-        return sorted(p for p in paths if "work" not in p.relative_to(self.results).parts)
+        """Paths of the records of finished jobs, sorted; those of `READERS` are not among them."""
+        return [self._from_root(path) for path in record_paths(self.root / self.results)]
+
+    def reader_paths(self) -> list[Path]:
+        """Paths of the records of `READERS`."""
+        return [self._from_root(path) for path in reader_paths(self.root / self.results)]
 
     def failed_paths(self) -> list[Path]:
-        """Paths of the records of failed and interrupted jobs, sorted."""
-        found = failed_paths(self.root / self.results)
-        return [self._from_root(path) for path in found]
+        """Paths of the records of failed and interrupted jobs, sorted, without `READERS`."""
+        return [self._from_root(path) for path in failed_paths(self.root / self.results)]
 
     def _from_root(self, path: Path) -> Path:
         return path.relative_to(self.root) if path.is_relative_to(self.root) else path
@@ -185,7 +189,8 @@ class Chain:
 
 def _misfit(entry: dict[str, Any], maker: Job, wanted: str) -> str | None:
     made = {(output["path"], output["sha256"]) for output in maker.outputs}
-    if (entry["path"], entry["sha256"]) not in made:
+    is_record = entry["path"] == maker.path.as_posix()
+    if not is_record and (entry["path"], entry["sha256"]) not in made:
         return f"{entry['path']}: {maker.path} records other bytes than were read"
     if maker.id != wanted:
         return f"{maker.path}: another record was here when {entry['path']} was read"

@@ -1,7 +1,6 @@
 """Explanation of a cell: its recomputed number, and its chain back to the archives."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
@@ -11,24 +10,22 @@ from folk.evidence.audit.explanation import (
     Explanation,
     FailureFacts,
     JobFacts,
-    Number,
     Part,
     PublishedFacts,
     Run,
-    VerdictFacts,
     claim_id,
 )
 from folk.evidence.audit.file_states import FileStates, Reading
-from folk.evidence.audit.job_facts import RECIPE_INPUT, job_facts
+from folk.evidence.audit.job_facts import job_facts
 from folk.evidence.audit.statements import Statements
 from folk.evidence.audit.today import Today
 from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.record.lineage import is_by_value
 from folk.evidence.results.cells import Cell, derive_cell
 from folk.evidence.results.claims import JudgedClaim
 from folk.evidence.results.evidence import Evidence, Measurement
-from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
 from folk.evidence.results.published import Published, PublishedNumber
-from folk.evidence.results.verdicts import RULES
+from folk.evidence.results.verdicts import rule_of
 from folk.evidence.study.study import Study
 
 
@@ -40,12 +37,10 @@ class Explainer:
         study: today's study.
         cells: the rows of its cells.parquet: what is printed.
         published: today's published numbers.
-        today: today's code, lock and recipes; None takes code and lock of the chain's folder, and
-            no recipes.
+        today: today's code, lock and recipes.
         reading: which files are hashed; see `FileStates`.
         evidence: the study's results, if the caller has read them already.
         derived: cells that the caller has recomputed; the others are recomputed here.
-        hashed: sha256 of files that the caller has hashed.
         claims: the rows of its claims.parquet.
     """
 
@@ -55,19 +50,18 @@ class Explainer:
         study: Study,
         cells: Iterable[Cell],
         published: Published,
-        today: Today | None = None,
+        today: Today,
         reading: Reading = "all",
         *,
         evidence: Evidence | None = None,
         derived: Mapping[str, Cell] | None = None,
-        hashed: Mapping[Path, str | None] | None = None,
         claims: Iterable[JudgedClaim] = (),
     ) -> None:
         self.chain = chain
         self.study = study
         self.published = published
-        self.today = today or Today(chain.root)
-        self.files = FileStates(chain.root, reading, hashed or {})
+        self.today = today
+        self.files = FileStates(chain.root, reading)
         self.evidence = evidence or Evidence(study, chain.root / chain.results)
         self.derived = derived or {}
         self.cells = {cell.id: cell for cell in cells}
@@ -87,7 +81,7 @@ class Explainer:
             entry
             for job in jobs
             for entry in (*job.inputs, *job.outputs)
-            if entry["name"] != RECIPE_INPUT  # compared by its values
+            if not is_by_value(entry["name"])
         )
         facts = [self._job(job) for job in jobs]
         failures = list(self._failures(runs, jobs, said))
@@ -126,6 +120,7 @@ class Explainer:
         failures: list[FailureFacts],
         said: Statements,
     ) -> Explanation:
+        verdicts = {name: claim.verdict for name, claim in self.claims.items()}
         table = self.study.tables.get(cell.table)
         row = self.study.encoders.get(cell.row) or (table and table.context.get(cell.row))
         column = table and table.columns.get(cell.column)
@@ -135,13 +130,12 @@ class Explainer:
             title=table.title if table else cell.table,
             row=row.label if row else cell.row,
             column=column.label if column else cell.column,
-            quoted=cell.quoted,
-            number=_number(cell),
+            number=cell,
             runs=runs,
-            published=None if number is None else self._published_facts(number),
-            verdict=_verdict(cell),
+            published=None if number is None else self._cited(number),
+            rule=None if cell.verdict is None else rule_of(cell.verdict),
             claims=[
-                ClaimFacts(name, claim.kind, claim.says, self._verdict_of_claim(name))
+                ClaimFacts(name, claim.kind, claim.says, verdicts.get(name))
                 for name, claim in self.study.claims.items()
                 if cell.id in [place for _, place in claim.places()]
             ],
@@ -151,10 +145,6 @@ class Explainer:
             established=said.established,
             not_established=said.not_established,
         )
-
-    def _verdict_of_claim(self, name: str) -> str | None:
-        stored = self.claims.get(name)
-        return None if stored is None else stored.verdict
 
     def _runs(self, cell: Cell, said: Statements) -> Iterator[Run]:
         column = self.study.cells().get(cell.id)
@@ -255,41 +245,10 @@ class Explainer:
         wanted = quoted.cells.get(cell.column) if quoted else beside
         return None if wanted is None else self.published.numbers.get(wanted)
 
-    def _published_facts(self, number: PublishedNumber) -> PublishedFacts:
+    def _cited(self, number: PublishedNumber) -> PublishedFacts:
         paper = self.published.papers[number.paper]
-        return PublishedFacts(
-            id=number.id,
-            paper=paper.title,
-            venue=paper.venue,
-            arxiv=paper.arxiv,
-            place=", ".join(filter(None, (number.table, number.row, number.column))),
-            printed=number.printed,
-            value=number.value,
-            unit=number.unit,
-            margin=number.margin,
-            epoch=number.epoch,
-            certainty=number.certainty,
-            certainty_means=self.published.certainty[number.certainty],
-            source=number.source,
-            note=number.note,
-        )
+        return PublishedFacts(number, paper, self.published.certainty[number.certainty])
 
 
 def _place(job: Job) -> tuple[str, str | None, str | None]:
     return job.record["stage"], job.record["run"], job.record["evaluation"]
-
-
-def _number(cell: Cell) -> Number:
-    said = asdict(cell)
-    same = ("value", "printed", "unit", "n", "std", "std_finetune", "std_pretrain", "low", "high")
-    return Number(
-        **{key: said[key] for key in (*same, "boot_low", "boot_high", "metric", "formula", "note")},
-        of_one_machine=cell.metric in OF_ONE_MACHINE,
-    )
-
-
-def _verdict(cell: Cell) -> VerdictFacts | None:
-    if cell.verdict is None:
-        return None
-    rules = {str(word): rule for word, rule in RULES.items()}
-    return VerdictFacts(cell.verdict, rules.get(cell.verdict, "unknown to this version"))

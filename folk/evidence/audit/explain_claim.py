@@ -1,27 +1,13 @@
 """Explanation of a claim: its cells, and its verdict recomputed from them."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from typing import Any
-
+from folk.evidence.audit.checks.claims import CLAIMS_NAME, differences
 from folk.evidence.audit.explain import Explainer
-from folk.evidence.audit.explanation import (
-    CLAIMS,
-    CellFacts,
-    CitedFacts,
-    ClaimExplanation,
-    Explanation,
-    StepFacts,
-    VerdictFacts,
-    claim_id,
-)
-from folk.evidence.audit.statements import Statements, alike
+from folk.evidence.audit.explanation import CLAIMS, ClaimExplanation, Explanation, claim_id
+from folk.evidence.audit.statements import Statements
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.results.claims import JudgedClaim, judge_claims
 from folk.evidence.results.published import Published
-from folk.evidence.results.verdicts import CLAIM_RULES
-
-CLAIMS_FILE = "claims.parquet"
+from folk.evidence.results.verdicts import rule_of
 
 
 def explain_claim(explainer: Explainer, asked: str) -> ClaimExplanation:
@@ -52,16 +38,10 @@ def explain_claim(explainer: Explainer, asked: str) -> ClaimExplanation:
     return ClaimExplanation(
         claim=claim_id(name),
         study=study.name,
-        says=shown.says,
-        kind=shown.kind,
-        unit=shown.unit,
-        confidence=shown.confidence,
-        cells=[_cell(found) for found in cells],
-        steps=[StepFacts(**asdict(step)) for step in shown.steps],
-        margin=shown.margin,
-        published=_cited(shown, explainer.published),
-        verdict=_verdict(shown),
-        note=shown.note,
+        judged=shown,
+        cells=cells,
+        rule=rule_of(shown.verdict, shown.kind),
+        certainty_means=_certainty(shown, explainer.published),
         contradicted=said.contradicted,
         established=said.established,
         not_established=said.not_established,
@@ -93,7 +73,7 @@ def _cells(explainer: Explainer, name: str, said: Statements) -> list[Explanatio
 def _judged_again(explainer: Explainer, name: str, said: Statements) -> JudgedClaim | None:
     claim = explainer.study.claims.get(name)
     if claim is None:
-        said.contradict(f"{CLAIMS_FILE} has a claim '{name}', today's study has not")
+        said.contradict(f"{CLAIMS_NAME} has a claim '{name}', today's study has not")
         return None
     for cell in (cell for _, cell in claim.places() if cell not in explainer.cells):
         said.contradict(f"cells.parquet has no cell '{cell}', which '{name}' reads")
@@ -112,23 +92,12 @@ def _compare(
     name: str, stored: JudgedClaim | None, again: JudgedClaim | None, said: Statements
 ) -> None:
     if stored is None:
-        said.contradict(f"{CLAIMS_FILE} has no claim '{name}'; run `report` again")
+        said.contradict(f"{CLAIMS_NAME} has no claim '{name}'; run `report` again")
     if stored is None or again is None:
         return
-    before, now = dict(_values(stored)), dict(_values(again))
-    for key in {**before, **now}:
-        was, gives = before.get(key), now.get(key)
-        if not alike(was, gives):
-            giver = "config/published gives" if key.startswith("published_") else "the cells give"
-            said.contradict(f"{CLAIMS_FILE} says {key} {was!r}, {giver} {gives!r}")
-
-
-def _values(claim: JudgedClaim) -> Iterator[tuple[str, Any]]:
-    fields: Mapping[str, Any] = asdict(claim)
-    yield from ((key, value) for key, value in fields.items() if key != "steps")
-    for step in claim.steps:
-        for key in ("difference", "low", "high", "printed", "printed_interval"):
-            yield f"{key} of {step.above} over {step.below}", getattr(step, key)
+    for key, was, gives in differences(stored, again):
+        giver = "config/published gives" if key.startswith("published_") else "the cells give"
+        said.contradict(f"{CLAIMS_NAME} says {key} {was!r}, {giver} {gives!r}")
 
 
 def _establish(
@@ -141,8 +110,7 @@ def _establish(
             f"differences, intervals and the verdict '{shown.verdict}' follow from these cells by "
             "the rule"
         )
-    if shown.published_certainty is not None:
-        meaning = published.certainty.get(shown.published_certainty, "unknown to this version")
+    if (meaning := _certainty(shown, published)) is not None:
         said.not_established.append(
             f"the paper's statement: known as '{shown.published_certainty}' ({meaning})"
         )
@@ -150,32 +118,7 @@ def _establish(
         said.not_established.append("what its cells take on trust; see `explain` of each")
 
 
-def _cell(found: Explanation) -> CellFacts:
-    return CellFacts(
-        cell=found.cell,
-        value=found.number.value,
-        printed=found.number.printed,
-        unit=found.number.unit,
-        n=found.number.n,
-        parents=found.parents,
-        holds=found.holds,
-    )
-
-
-def _cited(shown: JudgedClaim, published: Published) -> CitedFacts | None:
-    if shown.published_id is None:
-        return None
-    certainty = shown.published_certainty or ""
-    return CitedFacts(
-        id=shown.published_id,
-        printed=shown.published_printed,
-        value=shown.published_value,
-        certainty=certainty,
-        certainty_means=published.certainty.get(certainty, "unknown to this version"),
-        source=shown.published_source or "",
-    )
-
-
-def _verdict(shown: JudgedClaim) -> VerdictFacts:
-    rules = {str(word): rule for word, rule in CLAIM_RULES.get(shown.kind, {}).items()}
-    return VerdictFacts(shown.verdict, rules.get(shown.verdict, "unknown to this version"))
+def _certainty(shown: JudgedClaim, published: Published) -> str | None:
+    known = {str(code): meaning for code, meaning in published.certainty.items()}
+    code = shown.published_certainty
+    return None if code is None else known.get(code, "not of this version")

@@ -1,10 +1,16 @@
 """Typed facts of an explanation, the only source of its text and JSON."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-FORMAT = 1  # of the JSON; increase it when a key changes its meaning
+from folk.evidence.audit.chain import Job
+from folk.evidence.results.cells import Cell
+from folk.evidence.results.claims import JudgedClaim
+from folk.evidence.results.published import Paper, PublishedNumber
 
+FORMAT = 2  # of the JSON; increase it when a key changes its meaning
+
+LISTS = ("contradicted", "established", "not_established")
 CLAIMS = "claims/"  # prefix of claims among ids of cells
 
 Agreement = Literal["same", "other", "unknown"]
@@ -15,20 +21,6 @@ DiffState = Literal["kept", "cut", "missing", "other"]
 def claim_id(name: str) -> str:
     """Return the id of a claim, as opposed to a cell's `table/row/column`."""
     return f"{CLAIMS}{name}"
-
-
-@dataclass(frozen=True)
-class FileFacts:
-    """A file that a job read or made, and whether it still matches the record."""
-
-    name: str  # in the job, such as `encoder`
-    path: str
-    size: int | None  # bytes
-    sha256: str | None
-    md5: str | None
-    state: FileState
-    made_by: str | None = None  # id of the record that made an input; None from outside
-    official_md5: str | None = None  # of an archive, if published
 
 
 @dataclass(frozen=True)
@@ -44,85 +36,49 @@ class Change:
 class RecipeFacts:
     """Recipe of a job, compared with today's file and its base."""
 
-    digest: str
-    file: str | None  # None if the study no longer has one for this job
-    today: Agreement  # of all values that determine the result, the study's own included
-    edited: list[Change]  # recorded -> today; empty when the same
-    by_study: list[Change]  # file -> recorded: set by the study
-    base: str | None
-    over_base: list[Change]  # base -> recorded
-    assumed: dict[str, str]  # values without a source, with the basis of each
-
-
-@dataclass(frozen=True)
-class CodeFacts:
-    """Code that ran, and whether the repository still has it."""
-
-    fingerprint: str
-    today: Agreement
-    today_fingerprint: str | None
-    commit: str | None
-    dirty: bool | None
-    diff: str | None  # where the uncommitted changes are kept
-    diff_state: DiffState | None
-
-
-@dataclass(frozen=True)
-class EnvironmentFacts:
-    """Installed packages."""
-
-    python: str
-    torch: str | None
-    platform: str
-    lock_sha256: str | None
-    lock_today: Agreement
-
-
-@dataclass(frozen=True)
-class Start:
-    """One start of a job; the last one is that which finished."""
-
-    started: str
-    ended: str | None
-    reason: str
-    host: str
-    node: str | None
-    job_id: str | None
-    cpu: str | None
-    gpus: list[str]
-    last_step: int | None
-    why: str | None  # the start's own reason for its end
-    slurm_state: str | None  # SLURM's end state when the next one began
-    geometry: dict[str, Any] | None  # see record.schema.json; None in older records
-    same_code: bool  # as the last start
-    same_lock: bool
-    same_geometry: bool  # if known; node names do not count
+    file: str | None = None  # None if the study no longer has one for this job
+    today: Agreement = "unknown"  # of all values that determine the result
+    edited: list[Change] = field(default_factory=list)  # recorded -> today; empty when the same
+    by_study: list[Change] = field(default_factory=list)  # file -> recorded: set by the study
+    base: str | None = None
+    over_base: list[Change] = field(default_factory=list)  # base -> recorded
 
 
 @dataclass(frozen=True)
 class JobFacts:
-    """One job of the chain."""
+    """One job of the chain, and what of its record was compared just now.
 
-    name: str  # stage, run and evaluation
-    stage: str
-    run: str | None
-    evaluation: str | None
-    seed: int | None
-    finetune_seed: int | None  # of an evaluation with such seeds
-    record: str  # path
-    id: str
-    id_holds: bool
-    parents: list[str]
-    command: str
-    metrics: dict[str, float]  # from the record
-    seconds: float | None
-    starts: list[Start]
+    `starts` are as `restarts` in the record, with the one that finished as the last, each with
+    `same_code`, `same_lock` and `same_geometry` as the last. `inputs` and `outputs` are as in the
+    record, each with its `state`, an archive also with its `official_md5`, if published.
+    """
+
+    job: Job
+    starts: list[dict[str, Any]]
     recipe: RecipeFacts
-    code: CodeFacts
-    environment: EnvironmentFacts
-    inputs: list[FileFacts]
-    outputs: list[FileFacts]
+    code: Agreement
+    lock: Agreement
+    uncommitted: DiffState | None
+    inputs: list[dict[str, Any]]
+    outputs: list[dict[str, Any]]
     problems: list[str]  # inconsistencies of its record with others
+
+    @property
+    def name(self) -> str:
+        """Stage, run and evaluation."""
+        return self.job.name
+
+    @property
+    def record(self) -> str:
+        """Path of its record."""
+        return self.job.path.as_posix()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record as plain JSON values, with what was compared."""
+        today = {"recipe": asdict(self.recipe), "code": self.code, "lock": self.lock}
+        head = {"name": self.name, "record": self.record, "uncommitted": self.uncommitted}
+        compared = {key: getattr(self, key) for key in ("starts", "inputs", "outputs", "problems")}
+        return self.job.record | head | {"today": today} | compared
 
 
 @dataclass(frozen=True)
@@ -149,52 +105,12 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Number:
-    """The stored cell."""
-
-    value: float | None
-    printed: str
-    unit: str
-    n: int
-    std: float | None  # of the means of runs
-    std_finetune: float | None  # within a run, pooled; None without fine-tuning seeds
-    std_pretrain: float | None  # between runs without the former; None likewise
-    low: float | None  # 95 % t-interval over seeds
-    high: float | None
-    boot_low: float | None  # 95 % bootstrap over images, these seeds
-    boot_high: float | None
-    metric: str
-    formula: str
-    of_one_machine: bool
-    note: str
-
-
-@dataclass(frozen=True)
 class PublishedFacts:
-    """A published number, with its place, source and certainty."""
+    """A published number, the paper that prints it, and what its certainty means."""
 
-    id: str
-    paper: str
-    venue: str
-    arxiv: str
-    place: str  # table, row, column
-    printed: str | None
-    value: float | None
-    unit: str
-    margin: float | None
-    epoch: str
-    certainty: str
+    number: PublishedNumber
+    paper: Paper
     certainty_means: str
-    source: str
-    note: str
-
-
-@dataclass(frozen=True)
-class VerdictFacts:
-    """Verdict on a published number, and its rule."""
-
-    word: str
-    rule: str
 
 
 @dataclass(frozen=True)
@@ -233,11 +149,10 @@ class Explanation:
     title: str  # of the table
     row: str  # label
     column: str  # label
-    quoted: bool  # a published number, without one of ours
-    number: Number
+    number: Cell  # as it is stored
     runs: list[Run]
     published: PublishedFacts | None
-    verdict: VerdictFacts | None
+    rule: str | None  # of its verdict
     claims: list[ClaimFacts]
     chain: list[JobFacts]  # makers before readers
     failures: list[FailureFacts]
@@ -258,66 +173,30 @@ class Explanation:
     def as_json(self) -> dict[str, Any]:
         """Return the explanation as plain JSON values."""
         head = {"format": FORMAT, "holds": self.holds, "parents": self.parents}
-        return head | asdict(self)
-
-
-@dataclass(frozen=True)
-class StepFacts:
-    """Step from one cell of a claim to the next; numbers in the claim's unit."""
-
-    below: str  # cell that is subtracted
-    above: str
-    difference: float | None  # None when a cell has no number
-    low: float | None  # Welch's interval over seeds; None with a single seed
-    high: float | None
-    printed: str
-    printed_interval: str
-
-
-@dataclass(frozen=True)
-class CellFacts:
-    """A cell of a claim, with the result of its explanation, but without its chain."""
-
-    cell: str
-    value: float | None
-    printed: str
-    unit: str
-    n: int
-    parents: list[str]  # ids of the records of its evaluations
-    holds: bool
-
-
-@dataclass(frozen=True)
-class CitedFacts:
-    """The published number or statement that a claim is about."""
-
-    id: str
-    printed: str | None
-    value: float | None
-    certainty: str
-    certainty_means: str
-    source: str
+        plain = asdict(replace(self, published=None, chain=[]))
+        plain["chain"] = [job.as_json() for job in self.chain]
+        if (cited := self.published) is not None:
+            plain["published"] = {
+                **cited.number.model_dump(mode="json"),
+                "paper": cited.paper.model_dump(mode="json"),
+                "certainty_means": cited.certainty_means,
+            }
+        return head | plain
 
 
 @dataclass(frozen=True)
 class ClaimExplanation:
-    """One claim: its cells, their numbers, and the verdict with its rule.
+    """One claim, as it is stored, its cells, and the rule of its verdict.
 
     The three lists are as in `Explanation`; contradictions of its cells are included.
     """
 
     claim: str  # claims/name
     study: str
-    says: str
-    kind: str
-    unit: str
-    confidence: float
-    cells: list[CellFacts]  # the subtracted one first
-    steps: list[StepFacts]
-    margin: float | None
-    published: CitedFacts | None
-    verdict: VerdictFacts
-    note: str
+    judged: JudgedClaim
+    cells: list[Explanation]  # the subtracted one first
+    rule: str
+    certainty_means: str | None  # of the published number or statement that it is about
     contradicted: list[str]
     established: list[str]
     not_established: list[str]
@@ -328,5 +207,14 @@ class ClaimExplanation:
         return not self.contradicted
 
     def as_json(self) -> dict[str, Any]:
-        """Return the claim as plain JSON values."""
-        return {"format": FORMAT, "holds": self.holds} | asdict(self)
+        """Return the claim as plain JSON values, its cells without their chains."""
+        keys = ("id", "value", "printed", "unit", "n")
+        cells = [
+            {key: getattr(cell.number, key) for key in keys}
+            | {"parents": cell.parents, "holds": cell.holds}
+            for cell in self.cells
+        ]
+        head = {"format": FORMAT, "holds": self.holds, "claim": self.claim, "study": self.study}
+        judged = {"judged": asdict(self.judged), "cells": cells, "rule": self.rule}
+        lists = {key: getattr(self, key) for key in LISTS}
+        return head | judged | {"certainty_means": self.certainty_means} | lists

@@ -18,15 +18,12 @@ class FileStates:
         root: the base folder of recorded paths.
         reading: which files are hashed: all, those below 16 MB, or none. Of the others only the
             size is compared.
-        hashed: sha256 of files that were read already, None for unreadable ones.
     """
 
-    def __init__(
-        self, root: Path, reading: Reading, hashed: Mapping[Path, str | None] | None = None
-    ) -> None:
+    def __init__(self, root: Path, reading: Reading) -> None:
         self.root = root
         self.reading = reading
-        self._sha256: dict[Path, str | None] = dict(hashed or {})
+        self._sha256: dict[Path, str | None] = {}
 
     def read(self, entries: Iterable[Mapping[str, Any]]) -> None:
         """Hash the files of all these entries, on all cores."""

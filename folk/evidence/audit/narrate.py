@@ -1,6 +1,6 @@
 """Explanations as terminal text, in 80 columns and readable without color."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -13,13 +13,14 @@ from folk.evidence.audit.explanation import (
     ClaimExplanation,
     Explanation,
     FailureFacts,
-    FileFacts,
     JobFacts,
     Part,
-    Start,
+    PublishedFacts,
 )
+from folk.evidence.results.cells import Cell
 
-SHORT = 12  # digits of a digest; JSON has all of them
+_SHORT = 12  # digits of a digest; JSON has all of them
+_SHOWN_FILES = 12
 _SHOWN_CHANGES = 4
 _AGREEMENT = {"same": "as today", "other": "not today's", "unknown": "today's unknown"}
 _STATES = {
@@ -29,32 +30,30 @@ _STATES = {
     "not read": "not hashed",
     "no digest": "no digest",
 }
+_EPOCHS = {
+    "best": "of the best epoch",
+    "last": "of the last epoch",
+    "unknown": "of the best or the last epoch, which is not known",
+}
 Lines = Iterator[tuple[str, str]]
 
 
-def narrate(found: Explanation) -> RenderableType:
-    """Render an explanation: contradictions first, then the number, its chain and two lists."""
-    parts: list[RenderableType] = [Text(found.cell, style="bold")]
-    if found.contradicted:
-        parts += _listed("Contradicted", found.contradicted, "bold red")
-    parts += [_grid(_number(found)), Text()]
-    if found.chain:
+def narrate(found: Explanation | ClaimExplanation) -> RenderableType:
+    """Render an explanation: contradictions first, then the facts, a chain and two lists."""
+    chain: list[JobFacts] = []
+    if isinstance(found, ClaimExplanation):
+        name, facts = found.claim, _claim_lines(found)
+    else:
+        name, facts, chain = found.cell, cell_lines(found), found.chain
+    parts: list[RenderableType] = [Text(name, style="bold")]
+    parts += _listed("Contradicted", found.contradicted, "bold red")
+    parts += [_grid(facts), Text()]
+    if chain:
         parts.append(Text("Chain, makers before readers", style="bold"))
-    for place, job in enumerate(found.chain, start=1):
+    for place, job in enumerate(chain, start=1):
         parts.append(Text(f"{place}. {job.name}", style="bold"))
-        parts.append(Padding(_grid(_job(job)), (0, 0, 0, 3)))
-    parts += [Text()] if found.chain else []
-    parts += _listed("Established: re-checked just now", found.established, "bold green")
-    parts += _listed("Not established: on trust", found.not_established, "bold yellow")
-    return Group(*parts)
-
-
-def narrate_claim(found: ClaimExplanation) -> RenderableType:
-    """Render a claim's explanation: contradictions first, then cells, steps and verdict."""
-    parts: list[RenderableType] = [Text(found.claim, style="bold")]
-    if found.contradicted:
-        parts += _listed("Contradicted", found.contradicted, "bold red")
-    parts += [_grid(_claim(found)), Text()]
+        parts.append(Padding(_grid(job_lines(job)), (0, 0, 0, 3)))
+    parts += [Text()] if chain else []
     parts += _listed("Established: re-checked just now", found.established, "bold green")
     parts += _listed("Not established: on trust", found.not_established, "bold yellow")
     return Group(*parts)
@@ -78,11 +77,11 @@ def narrate_cells(rows: Iterable[tuple[str, str, str, str]]) -> RenderableType:
 def in_one_line(found: Explanation | ClaimExplanation) -> str:
     """Summarize whether a cell or a claim holds, and the first reason why not."""
     if isinstance(found, ClaimExplanation):
-        name, shown = found.claim, found.verdict.word
+        name, shown = found.claim, found.judged.verdict
         how = f"follows from {len(found.cells)} cells"
     else:
         name, how = found.cell, _how(found)
-        shown = found.number.printed or (found.published and found.published.printed) or "-"
+        shown = found.number.printed or found.number.published_printed or "-"
     if found.contradicted:
         more = len(found.contradicted) - 1
         return f"CONTRADICTED  {name}  {shown}  {found.contradicted[0]}" + (
@@ -98,64 +97,77 @@ def _how(found: Explanation) -> str:
     if again == 0:
         how = "stated by its job; not derivable from stored predictions"
     if found.number.value is None:
-        how = "a published number" if found.quoted else f"no number: {found.number.note}"
+        how = "a published number" if found.number.quoted else f"no number: {found.number.note}"
     return how
 
 
-def _claim(found: ClaimExplanation) -> Lines:
-    yield "claim", found.says
-    yield "kind", found.kind
+def _claim_lines(found: ClaimExplanation) -> Lines:
+    claim = found.judged
+    yield "claim", claim.says
+    yield "kind", claim.kind
     for cell in found.cells:
-        printed = f"{cell.printed} {cell.unit}".strip() or "no number"
+        printed = f"{cell.number.printed} {cell.number.unit}".strip() or "no number"
         holds = "holds" if cell.holds else "CONTRADICTED"
-        yield "reads", f"{cell.cell}: {printed}, n = {cell.n}; {holds}"
-    for step in found.steps:
-        printed = f"{step.printed} {found.unit}".strip() or "none"
+        yield "reads", f"{cell.cell}: {printed}, n = {cell.number.n}; {holds}"
+    for step in claim.steps:
+        printed = f"{step.printed} {claim.unit}".strip() or "none"
         yield "step", f"{step.above} over {step.below}: {printed}"
         if step.printed_interval:
-            yield "", f"{100 * found.confidence:.0f} % interval {step.printed_interval}"
-    if found.margin is not None:
-        yield "margin", f"± {found.margin:g} {found.unit}".strip()
-    if (cited := found.published) is not None:
-        printed = f"{cited.printed}: " if cited.printed else ""
-        yield "published", f"{printed}{cited.source}"
-        yield "", f"{cited.certainty}: {cited.certainty_means}"
-    yield "verdict", f"{found.verdict.word}: {found.verdict.rule}"
-    if found.note:
-        yield "note", found.note
+            yield "", f"{100 * claim.confidence:.0f} % interval {step.printed_interval}"
+    if claim.margin is not None:
+        yield "margin", f"± {claim.margin:g} {claim.unit}".strip()
+    if claim.published_id is not None:
+        printed = f"{claim.published_printed}: " if claim.published_printed else ""
+        yield "published", f"{printed}{claim.published_source}"
+        yield "", f"{claim.published_certainty}: {found.certainty_means}"
+    yield "verdict", f"{claim.verdict}: {found.rule}"
+    if claim.note:
+        yield "note", claim.note
 
 
-def _number(found: Explanation) -> Lines:
-    number = found.number
+def cell_lines(found: Explanation) -> Lines:
+    """Yield label and text of each fact of a cell but its chain; "" is the label before."""
+    cell = found.number
     yield "table", f"{found.title}: {found.row}, {found.column}"
-    if not found.quoted:
-        printed = f"{number.printed} {number.unit}".strip() or f"none ({number.note})"
-        yield "value", f"{printed}, n = {number.n}"
-        if number.std_finetune is not None:
-            yield "", f"standard deviation of fine-tuning (within runs) {number.std_finetune:.4g}"
-        if number.std_pretrain is not None:
-            yield "", f"standard deviation of pre-training (between runs) {number.std_pretrain:.4g}"
-        if number.low is not None:
-            yield "", f"95 % interval over seeds {number.low:.4g} to {number.high:.4g}"
-        if number.boot_low is not None:
-            between = f"{number.boot_low:.4g} to {number.boot_high:.4g}"
-            yield "", f"95 % bootstrap over images, these seeds {between}"
-        yield "formula", number.formula
+    if not cell.quoted:
+        printed = f"{cell.printed} {cell.unit}".strip() or "none"
+        yield "value", f"{printed}, n = {cell.n}"
+        for seed, value in zip(_seed_names(cell), cell.printed_seeds, strict=True):
+            yield "seeds", f"{seed}: {value}"
+        if cell.printed_std_finetune:
+            yield "spread", f"of fine-tuning (within a run) {cell.printed_std_finetune}"
+        if cell.printed_std_pretrain:
+            yield "spread", f"of pre-training (between runs) {cell.printed_std_pretrain}"
+        if cell.printed_low:
+            yield "95 %", f"interval over seeds {cell.printed_low} to {cell.printed_high}"
+        if cell.printed_boot_low:
+            between = f"{cell.printed_boot_low} to {cell.printed_boot_high}"
+            yield "95 %", f"bootstrap over images, these seeds {between}"
+        yield "formula", cell.formula
         for run in found.runs:
             for part in run.parts:
-                yield "from", f"{part.name}: {part_line(part)}"
+                yield "from", f"{part.name}: {_part_line(part)}"
+    if cell.note:
+        yield "note", cell.note
     if found.published is not None:
-        yield from _published(found)
-    if found.verdict is not None:
-        yield "verdict", f"{found.verdict.word}: {found.verdict.rule}"
+        yield from _published(found.published, cell)
+    if cell.verdict is not None:
+        yield "verdict", f"{cell.verdict}: {found.rule}"
     for claim in found.claims:
         verdict = f"; {claim.verdict}" if claim.verdict else ""
         yield "claim", f"{claim.name} ({claim.kind}) rests on it: {claim.says}{verdict}"
     for failure in found.failures:
-        yield "failed", failure_line(failure)
+        yield "failed", _failure_line(failure)
 
 
-def part_line(part: Part) -> str:
+def _seed_names(cell: Cell) -> list[str]:
+    if not cell.finetune_seeds:
+        return [f"seed {seed}" for seed in cell.seeds]
+    pairs = zip(cell.seeds, cell.finetune_seeds, strict=True)
+    return [f"seed {seed}, fine-tuning seed {again}" for seed, again in pairs]
+
+
+def _part_line(part: Part) -> str:
     """Format the number of one evaluation from its job, and from its predictions."""
     if part.status != "ok":
         return part.status
@@ -164,68 +176,74 @@ def part_line(part: Part) -> str:
     return f"stated {'nothing' if stated is None else f'{stated:.6g}'}, {again}"
 
 
-def failure_line(failure: FailureFacts) -> str:
+def _failure_line(failure: FailureFacts) -> str:
     """Format a failed or interrupted job, and whether a later start completed."""
     later = "; a later start finished" if failure.completed_later else ""
     said = f"{failure.name}, {failure.outcome} {failure.started[:19]}"
     return f"{said}: {failure.reason}{later} ({failure.record})"
 
 
-def _published(found: Explanation) -> Lines:
-    number = found.published
-    assert number is not None
+def _published(found: PublishedFacts, cell: Cell) -> Lines:
+    number, paper = found.number, found.paper
     margin = "" if number.margin is None else f", margin ± {number.margin:g}"
-    yield (
-        "published",
-        f"{number.printed or 'not seen by us'} {number.unit}{margin}".strip(),
-    )
-    arxiv = f", arXiv {number.arxiv}" if number.arxiv else ""
-    yield "", f"{number.paper} ({number.venue}{arxiv}), {number.place}"
-    yield "", f"{number.certainty}: {number.certainty_means}; {number.source}"
+    yield "published", f"{number.printed or 'not seen by us'} {number.unit}{margin}".strip()
+    arxiv = f", arXiv {paper.arxiv}" if paper.arxiv else ""
+    place = ", ".join(filter(None, (number.table, number.row, number.column)))
+    yield "", f"{paper.title} ({paper.venue}{arxiv}), {place}"
+    yield "", f"{number.certainty}: {found.certainty_means}; {number.source}"
     if number.note:
         yield "", number.note
+    if number.printed is not None and cell.metric.endswith(("_best", "_last")):
+        yield "", _EPOCHS[number.epoch]
 
 
-def _job(job: JobFacts) -> Lines:
-    yield "record", f"{job.id[:SHORT]} {job.record}"
+def job_lines(job: JobFacts) -> Lines:
+    """Yield label and text of each fact of a job; see `cell_lines`."""
+    record, recipe = job.job.record, job.recipe
+    yield "record", f"{job.job.id[:_SHORT]} {job.record}"
     for start in job.starts:
-        yield "start" if start.reason != "finished" else "ran", start_line(start)
-    recipe = job.recipe
+        yield "start" if start["reason"] != "finished" else "ran", _start_line(start)
     based = f", based on {recipe.base}" if recipe.base else ""
-    yield "recipe", f"{recipe.file or recipe.digest[:SHORT]}{based}; {_AGREEMENT[recipe.today]}"
+    count = len(record["recipe"].get("assume") or {})
+    assumed = f"; {count} values without a source" if count else ""
+    file = recipe.file or record["recipe_digest"][:_SHORT]
+    yield "recipe", f"{file}{based}; {_AGREEMENT[recipe.today]}{assumed}"
     for title, found in (
         ("edited since", recipe.edited),
         ("set by the study", recipe.by_study),
         ("over the base", recipe.over_base),
     ):
         if found:
-            yield "", f"{title}: {changes_line(found)}"
-    code = job.code
-    commit = f"commit {code.commit[:SHORT]}" if code.commit else "no commit"
-    fingerprint = f"{code.fingerprint[:SHORT]} {_AGREEMENT[code.today]}"
-    yield "code", f"{fingerprint}; {commit}"
-    if code.diff is not None:
-        yield "", f"with uncommitted changes, {code.diff_state}: {code.diff}"
-    lock, installed = job.environment.lock_sha256, job.environment
-    said = f"{lock[:SHORT]} {_AGREEMENT[installed.lock_today]}" if lock else "none"
-    yield "lock", f"{said}; Python {installed.python}, torch {installed.torch}"
+            yield "", f"{title}: {_changes_line(found)}"
+    code, installed = record["code"], record["environment"]
+    commit = f"commit {code['commit'][:_SHORT]}" if code["commit"] else "no commit"
+    yield "code", f"{code['fingerprint'][:_SHORT]} {_AGREEMENT[job.code]}; {commit}"
+    if job.job.diff is not None:
+        yield "", f"with uncommitted changes, {job.uncommitted}: {job.job.diff}"
+    lock = installed["lock_sha256"]
+    said = f"{lock[:_SHORT]} {_AGREEMENT[job.lock]}" if lock else "none"
+    torch = installed["packages"].get("torch")
+    yield "lock", f"{said}; Python {installed['python']}, torch {torch}"
     for verb, files in (("read", job.inputs), ("made", job.outputs)):
-        if files:
-            yield verb, _files(files, verb == "read")
+        yield from ((verb, line) for line in _files(files))
+    for problem in job.problems:
+        yield "problem", problem
 
 
-def start_line(start: Start) -> str:
+def _start_line(start: Mapping[str, Any]) -> str:
     """Format time, host, device and end of a start."""
-    node = f", node {start.node}" if start.node else ""
-    slurm = f", SLURM job {start.job_id}" if start.job_id else ""
-    device = ", ".join(start.gpus) or start.cpu or "unknown processor"
-    step = "" if start.last_step is None else f", got to step {start.last_step}"
-    other = "" if start.same_code else "; other code"
-    other += "" if start.same_lock else "; other lock"
-    other += "" if start.same_geometry else "; other geometry"
-    ended = f" to {start.ended[:19]}" if start.ended else ""
-    said = f"{start.started[:19]}{ended} UTC on {start.host}{node}{slurm}, {device}"
-    return f"{said}{_spread(start.geometry)}; {start.reason}{_ending(start)}{step}{other}"
+    node = f", node {start['node']}" if start["node"] else ""
+    slurm = f", SLURM job {start['job_id']}" if start["job_id"] else ""
+    device = ", ".join(start["gpus"]) or start["cpu"] or "unknown processor"
+    step = "" if start["last_step"] is None else f", got to step {start['last_step']}"
+    other = [what for what in ("code", "lock", "geometry") if not start[f"same_{what}"]]
+    ended = f" to {start['ended'][:19]}" if start["ended"] else ""
+    told = [start["why"] or "", f"SLURM: {start['slurm_state']}" if start["slurm_state"] else ""]
+    why = "; ".join(filter(None, told))
+    end = "".join([start["reason"], f" ({why})" if why else "", step])
+    where = f"{start['started'][:19]}{ended} UTC on {start['host']}{node}{slurm}, {device}"
+    others = "".join(f"; other {what}" for what in other)
+    return f"{where}{_spread(start['geometry'])}; {end}{others}"
 
 
 def _spread(geometry: Mapping[str, Any] | None) -> str:
@@ -238,36 +256,31 @@ def _spread(geometry: Mapping[str, Any] | None) -> str:
     return f", {nodes} nodes x {processes} processes ({', '.join(geometry['node_list'])})"
 
 
-def _ending(start: Start) -> str:
-    """Format the end of a start, from the start itself and from SLURM."""
-    told = [start.why or "", f"SLURM: {start.slurm_state}" if start.slurm_state else ""]
-    said = "; ".join(filter(None, told))
-    return f" ({said})" if said else ""
+def _files(files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for each file; a full-size data set has hundreds, so only the first ones."""
+    states = {file["state"] for file in files}
+    for file in files[:_SHOWN_FILES]:
+        yield _file_line(file) + ("" if len(states) == 1 else f" {_STATES[file['state']]}")
+    if (more := len(files) - _SHOWN_FILES) > 0:
+        yield f"and {more} more, listed in the record"
+    if len(states) == 1:
+        yield f"{'all ' if len(files) > 1 else ''}{_STATES[states.pop()]}"
 
 
-def _files(files: list[FileFacts], was_read: bool) -> str:
-    states = {file.state for file in files}
-    alike = _STATES[files[0].state] if len(states) == 1 else None
-    if alike is None:
-        return "; ".join(f"{file_line(file, was_read)} {_STATES[file.state]}" for file in files)
-    said = "; ".join(file_line(file, was_read) for file in files)
-    return f"{said}; {'all ' if len(files) > 1 else ''}{alike}"
-
-
-def file_line(file: FileFacts, was_read: bool) -> str:
-    """Format a file with its recorded digest; `was_read` if the job did not make it."""
+def _file_line(file: Mapping[str, Any]) -> str:
+    """Format a file with its recorded digest."""
     # Files of the study are identified by their maker, external files by their path.
-    outside = was_read and file.made_by is None
-    digest = f" {file.sha256[:SHORT]}" if file.sha256 else ""
-    origin = f" of record {file.made_by[:SHORT]}" if file.made_by else ""
+    outside = "record" in file and file["record"] is None
+    digest = f" {file['sha256'][:_SHORT]}" if file["sha256"] else ""
+    origin = f" of record {file['record'][:_SHORT]}" if file.get("record") else ""
     official = ""
-    if file.name.startswith("archive "):
-        known = "its makers' md5" if file.official_md5 == file.md5 else "NOT its makers' md5"
-        official = f" ({known if file.official_md5 else 'no md5 of its makers known'})"
-    return f"{file.path if outside else file.name}{digest}{origin}{official}"
+    if file["name"].startswith("archive "):
+        known = "its makers' md5" if file["official_md5"] == file["md5"] else "NOT its makers' md5"
+        official = f" ({known if file['official_md5'] else 'no md5 of its makers known'})"
+    return f"{file['path'] if outside else file['name']}{digest}{origin}{official}"
 
 
-def changes_line(found: list[Change]) -> str:
+def _changes_line(found: list[Change]) -> str:
     """Format the first few changed values of a recipe, and the number of others."""
     shown = [f"{c.key} {_value(c.before)} -> {_value(c.after)}" for c in found[:_SHOWN_CHANGES]]
     more = len(found) - _SHOWN_CHANGES

@@ -68,6 +68,13 @@ class Plan:
         reached = {cell for owner in owners if owner for cell in self._cells.get(owner, ())}
         return tuple(sorted(reached, key=self._order.__getitem__))
 
+    def printed_in(self, path: Path) -> tuple[str, ...]:
+        """List the cells that a file of the report prints; cells.parquet is compared by cell."""
+        if path == self.results / "report.html":
+            return tuple(self.cell_ids)
+        tables = self.results / "tables"
+        return tuple(c for c in self.cell_ids if path.with_suffix("") == tables / c.split("/")[0])
+
     def _reached(self) -> dict[Path, set[str]]:
         reached: dict[Path, set[str]] = {}
         for cell in self._direct:

@@ -22,6 +22,7 @@ from folk.evidence.study.study import Study
 
 FORMAT = 1
 SEAL_NAME = "seal.json"
+# Byte by byte, beside the records of `READERS`, which are no part of the chain on the page.
 RESULT_FILES = ("cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html")
 OUTSIDE = (*published_files(Path("config/published")), Path("requirements.lock"))
 
@@ -111,7 +112,7 @@ def write_seal(
         "scale": study.scale,
         "records": records,
         "failed": failed,
-        "files": _files(results, root, [study_path, *outside]),
+        "files": _files(chain, [study_path, *outside]),
         "chain": chain_digest(records, failed),
         "parent": None if before is None else before.parent,
     }
@@ -189,10 +190,15 @@ def _refuse_lost_failures(place: Path, sealed: Mapping[str, str], here: Mapping[
         )
 
 
-def _files(results: Path, root: Path, others: Sequence[Path]) -> dict[str, str]:
-    tables = sorted((root / results / "tables").glob("*"))
+def _files(chain: Chain, others: Sequence[Path]) -> dict[str, str]:
+    results, root = chain.results, chain.root
+    for path in chain.reader_paths():
+        if (edited := chain.at(path).edited) is not None:
+            raise InputError(f"{edited}: run that job again")
     places = [results / name for name in RESULT_FILES]
-    places += [results / "tables" / path.name for path in tables]
+    for folder in ("tables", "metrics"):
+        places += [path.relative_to(root) for path in sorted((root / results / folder).glob("*"))]
+    places += chain.reader_paths()
     found = [path for path in [*places, *others] if (root / path).is_file()]
     return {path.as_posix(): digest_file(root / path).sha256 for path in found}
 

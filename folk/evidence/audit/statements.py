@@ -3,25 +3,24 @@
 Each statement is derived from facts in the explanation.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from typing import Any
 
-from folk.evidence.audit.explanation import Agreement, FileFacts, JobFacts, Part, Run
+from folk.evidence.audit.explanation import Agreement, JobFacts, Part, Run
 from folk.evidence.audit.file_states import LARGE_BYTES, Reading
+from folk.evidence.core.numbers import alike
 from folk.evidence.results.cells import Cell
 from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
 from folk.evidence.results.published import Published, PublishedNumber
 from folk.evidence.study.study import run_name
 
-# Recomputed numbers may differ in the last bits on another machine.
-_CLOSE = 1e-9
 _SHOWN = 3
 _ASKED: tuple[tuple[str, str, Callable[[JobFacts], Agreement]], ...] = (
     ("recipe", "the recipe was edited", lambda job: job.recipe.today),
-    ("code", "the code was changed", lambda job: job.code.today),
-    ("environment lock", "packages were changed", lambda job: job.environment.lock_today),
+    ("code", "the code was changed", lambda job: job.code),
+    ("environment lock", "packages were changed", lambda job: job.lock),
 )
 
 
@@ -87,13 +86,14 @@ class Statements:
         self._of_today(facts)
         self._of_uncommitted(facts)
         self._of_restarts(facts)
-        assumed = {key for job in facts for key in job.recipe.assumed}
+        recipes = [fact.job.record["recipe"] for fact in facts]
+        assumed = {key for recipe in recipes for key in recipe.get("assume") or {}}
         if assumed:
             self.not_established.append(
                 f"{len(assumed)} recipe values without a source, such as {_listed(assumed)}: "
                 "each an assumption with its basis"
             )
-        hosts = sorted({start.host for job in facts for start in job.starts})
+        hosts = sorted({start["host"] for job in facts for start in job.starts})
         self.not_established.append(
             f"that {_listed(hosts)} ran the recorded commands, and that records, files and tables "
             "were not forged together: only a rerun, or a seal kept elsewhere, shows that"
@@ -144,39 +144,42 @@ class Statements:
     def _of_part(
         self, cell: Cell, run: Run, part: Part, job: JobFacts, printed_from: str | None
     ) -> None:
-        if printed_from is not None and printed_from != job.id:
+        record = job.job.record
+        if printed_from is not None and printed_from != record["id"]:
             self.contradict(
-                f"{job.record}: is record {job.id[:12]}, the table was made from "
+                f"{job.record}: is record {record['id'][:12]}, the table was made from "
                 f"{printed_from[:12]}; run `report` again"
             )
-        stated = job.metrics.get(cell.metric)
+        stated = record["metrics"].get(cell.metric)
         if part.stated is not None and stated != part.stated:
             self.contradict(
                 f"{job.record} has {cell.metric} {stated!r}, metrics.json has {part.stated!r}"
             )
         run_, evaluation = part.name.split("/")
-        said = (job.stage, job.run, job.evaluation, job.seed, job.finetune_seed)
-        asked = (part.stage, run_, evaluation, run.seed, run.finetune_seed)
-        if said != asked or run_ != run_name(cell.row, run.seed):
-            seeds = f"seed {job.seed}"
-            if job.finetune_seed is not None or run.finetune_seed is not None:
-                seeds += f", fine-tuning seed {job.finetune_seed}"
-            self.contradict(f"{job.record}: is of {job.name}, {seeds}, not of {part.name}")
+        seeds = {"seed": run.seed, "finetune_seed": run.finetune_seed}
+        asked = {"stage": part.stage, "run": run_, "evaluation": evaluation, **seeds}
+        is_other = any(record.get(key) != value for key, value in asked.items())
+        if is_other or run_ != run_name(cell.row, run.seed):
+            again = record.get("finetune_seed")
+            said = f"seed {record['seed']}"
+            if again is not None or run.finetune_seed is not None:
+                said += f", fine-tuning seed {again}"
+            self.contradict(f"{job.record}: is of {job.name}, {said}, not of {part.name}")
 
     def _of_records(self, facts: list[JobFacts]) -> None:
         for job in facts:
             for problem in job.problems:
                 self.contradict(problem)
-        makers = {job.id: job for job in facts}
+        makers = {job.job.id: job.job.record for job in facts}
         for job in facts:
             for file in job.inputs:
-                maker = makers.get(file.made_by or "")
-                if maker is not None and maker.seed is not None and maker.run != job.run:
+                maker, run = makers.get(file["record"] or ""), job.job.record["run"]
+                if maker is not None and maker["seed"] is not None and maker["run"] != run:
                     self.contradict(
-                        f"{job.record}: {file.path} is of {maker.run}, not of {job.run}"
+                        f"{job.record}: {file['path']} is of {maker['run']}, not of {run}"
                     )
         whole = [job for job in facts if not job.problems]
-        links = sum(1 for job in whole for file in job.inputs if file.made_by is not None)
+        links = sum(1 for job in whole for file in job.inputs if file["record"] is not None)
         if whole:
             self.established.append(
                 f"{_count(len(whole), 'record')}: form and id hold, and {_count(links, 'input')} "
@@ -184,58 +187,58 @@ class Statements:
             )
 
     def _of_files(self, facts: list[JobFacts], reading: Reading) -> None:
-        files: dict[tuple[str, str | None], FileFacts] = {}
+        files: dict[tuple[str, str | None], dict[str, Any]] = {}
         readers: dict[str, str] = {}
         for job in facts:
             for file in (*job.outputs, *job.inputs):
-                files.setdefault((file.path, file.sha256), file)
-                readers.setdefault(file.path, job.record)
-        by_state: dict[str, list[FileFacts]] = defaultdict(list)
+                files.setdefault((file["path"], file["sha256"]), file)
+                readers.setdefault(file["path"], job.record)
+        by_state: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for file in files.values():
-            by_state[file.state].append(file)
-        outside = {f.path for job in facts for f in job.inputs if f.made_by is None}
+            by_state[file["state"]].append(file)
+        outside = {f["path"] for job in facts for f in job.inputs if f["record"] is None}
         for file in by_state["other"]:
-            self.contradict(f"{file.path}: other bytes than {readers[file.path]} names")
+            self.contradict(f"{file['path']}: other bytes than {readers[file['path']]} names")
         for file in by_state["missing"]:
-            if file.path in outside:
-                digest = f"sha256 {(file.sha256 or '')[:12]}"
-                self.not_established.append(f"{file.path}: missing; {digest} is only recorded")
+            if file["path"] in outside:
+                digest = f"sha256 {(file['sha256'] or '')[:12]}"
+                self.not_established.append(f"{file['path']}: missing; {digest} is only recorded")
             else:
-                self.contradict(f"{file.path}: missing, recorded in {readers[file.path]}")
+                self.contradict(f"{file['path']}: missing, recorded in {readers[file['path']]}")
         if same := by_state["same"]:
-            size = sum(file.size or 0 for file in same)
+            size = sum(file["size"] or 0 for file in same)
             self.established.append(
                 f"{_count(len(same), 'file')} ({_size(size)}) have the sha256 of the records"
             )
         if unread := by_state["not read"]:
-            size = sum(file.size or 0 for file in unread)
+            size = sum(file["size"] or 0 for file in unread)
             why = "nothing was hashed" if reading == "none" else f"above {_size(LARGE_BYTES)}"
             self.not_established.append(
                 f"bytes of {_count(len(unread), 'file')} ({_size(size)}): only sizes compared, "
                 f"{why}"
             )
-        if unknown := [file.path for file in by_state["no digest"]]:
+        if unknown := [file["path"] for file in by_state["no digest"]]:
             self.not_established.append(
                 f"bytes of {_listed(unknown)}: named by the record without a digest"
             )
 
     def _of_archives(self, facts: list[JobFacts]) -> None:
         for job in facts:
-            if job.stage != "prepare":
+            if job.job.record["stage"] != "prepare":
                 continue
-            for file in (file for file in job.inputs if file.name.startswith("archive ")):
-                if file.official_md5 is None:
+            for file in (file for file in job.inputs if file["name"].startswith("archive ")):
+                if file["official_md5"] is None:
                     self.not_established.append(
-                        f"that {file.path} is the official archive: no published digest"
+                        f"that {file['path']} is the official archive: no published digest"
                     )
-                elif file.official_md5 == file.md5:
-                    self.established.append(f"{file.path} has the published md5")
+                elif file["official_md5"] == file["md5"]:
+                    self.established.append(f"{file['path']} has the published md5")
                 else:
-                    self.contradict(f"{file.path}: its md5 differs from the published one")
-            if not any(file.name.startswith("archive ") for file in job.inputs):
+                    self.contradict(f"{file['path']}: its md5 differs from the published one")
+            if not any(file["name"].startswith("archive ") for file in job.inputs):
                 self.not_established.append(
-                    f"that the images of {job.run} are the official ones: they came from no "
-                    "archive with a published digest"
+                    f"that the images of {job.job.record['run']} are the official ones: they came "
+                    "from no archive with a published digest"
                 )
 
     def _of_today(self, facts: list[JobFacts]) -> None:
@@ -261,24 +264,23 @@ class Statements:
 
     def _of_uncommitted(self, facts: list[JobFacts]) -> None:
         for job in facts:
-            kept, diff = job.code.diff_state, job.code.diff
-            if kept in ("missing", "other"):
-                what = "are missing" if kept == "missing" else "differ from the record"
-                self.contradict(f"{diff}: the uncommitted changes of {job.record} {what}")
-        dirty = [job for job in facts if job.code.diff_state in ("kept", "cut")]
+            if job.uncommitted in ("missing", "other"):
+                what = "are missing" if job.uncommitted == "missing" else "differ from the record"
+                self.contradict(f"{job.job.diff}: the uncommitted changes of {job.record} {what}")
+        dirty = [job for job in facts if job.uncommitted in ("kept", "cut")]
         if dirty:
             self.not_established.append(
                 f"what uncommitted code does: {_listed(job.name for job in dirty)} ran with it; "
-                f"kept in {_listed(str(job.code.diff) for job in dirty)}"
-                + ("" if all(j.code.diff_state == "kept" for j in dirty) else ", not in full")
+                f"kept in {_listed(str(job.job.diff) for job in dirty)}"
+                + ("" if all(job.uncommitted == "kept" for job in dirty) else ", not in full")
             )
-        if unborn := [job.name for job in facts if job.code.commit is None]:
+        codes = [(job.name, job.job.record["code"]) for job in facts]
+        if unborn := [name for name, code in codes if code["commit"] is None]:
             self.not_established.append(
                 f"the commit of {_listed(unborn)}: git had none; only the fingerprint "
                 "identifies the code"
             )
-        of_commit = [job for job in facts if job.code.commit is not None]
-        if unsure := [job.name for job in of_commit if job.code.dirty is None]:
+        if unsure := [name for name, code in codes if code["commit"] and code["dirty"] is None]:
             self.not_established.append(
                 f"whether {_listed(unsure)} ran the code of that commit: git could not compare; "
                 "only the fingerprint identifies the code"
@@ -286,14 +288,14 @@ class Statements:
 
     def _of_restarts(self, facts: list[JobFacts]) -> None:
         for job in facts:
-            moved = [s for s in job.starts if not (s.same_code and s.same_lock)]
+            moved = [s for s in job.starts if not (s["same_code"] and s["same_lock"])]
             if moved:
-                what = "code" if any(not s.same_code for s in moved) else "environment lock"
+                what = "code" if any(not s["same_code"] for s in moved) else "environment lock"
                 self.not_established.append(
                     f"that {job.name} is one computation: its {what} changed between its "
                     f"{len(job.starts)} starts"
                 )
-            if any(not start.same_geometry for start in job.starts):
+            if any(not start["same_geometry"] for start in job.starts):
                 self.not_established.append(
                     f"the last bits of {job.name}: it continued with other nodes, processes or "
                     "threads, which changes the order of sums"
@@ -305,15 +307,6 @@ def _differences(cell: Cell, derived: Cell) -> Iterator[tuple[str, object, objec
     for key, was in printed.items():
         if key != "parent_ids" and not alike(was, again[key]):
             yield key, was, again[key]
-
-
-def alike(one: object, other: object) -> bool:
-    """Return True if two values are equal up to the last bits of numbers."""
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(alike, one, other))
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=_CLOSE, abs_tol=_CLOSE)
-    return one == other
 
 
 def _listed(names: Iterable[str]) -> str:

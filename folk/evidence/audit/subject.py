@@ -1,18 +1,16 @@
 """Study under audit: its plan, records and seal, read once for all checks."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from folk.evidence.audit.chain import Chain, Job
 from folk.evidence.audit.plan import Plan
 from folk.evidence.audit.seal import Seal, read_seal, seal_path
-from folk.evidence.audit.today import FindRecipe, no_recipes
+from folk.evidence.audit.today import Recipes
 from folk.evidence.core.errors import InputError
 from folk.evidence.record.adopted import read_adopted
-from folk.evidence.report.assumptions import Choices, no_choices
+from folk.evidence.record.failures import READERS, failed_paths
 from folk.evidence.study.study import Study
 
 
@@ -24,9 +22,7 @@ class Subject:
     study_path: Path
     results: Path  # the study's own folder, such as results/demo
     published: Path
-    recipes: Mapping[tuple[str, str], Mapping[str, Any]]  # today's values, by stage and entry
-    choices: Choices = no_choices  # alternatives to the values of assumed keys
-    recipe: FindRecipe = no_recipes  # today's recipe of an entry, for the page
+    recipes: Recipes
     not_checked: list[str] = field(default_factory=list)
 
     @cached_property
@@ -49,8 +45,10 @@ class Subject:
 
     @cached_property
     def _read(self) -> tuple[dict[Path, Job], dict[Path, Job], dict[Path, str]]:
-        finished, unreadable = self.chain.readable(self.chain.record_paths())
-        failed, others = self.chain.readable(self.chain.failed_paths())
+        paths = [*self.chain.record_paths(), *self.chain.reader_paths()]
+        finished, unreadable = self.chain.readable(paths)
+        of_readers = [p for stage in READERS for p in failed_paths(self.results, Path(stage))]
+        failed, others = self.chain.readable([*self.chain.failed_paths(), *of_readers])
         return finished, failed, unreadable | others
 
     @property
@@ -72,6 +70,12 @@ class Subject:
     def planned(self) -> dict[Path, Job]:
         """The finished records of planned jobs, by path."""
         return {p: job for p, job in self.finished.items() if p.parent in self.plan.jobs}
+
+    @cached_property
+    def readers(self) -> dict[Path, Job]:
+        """The finished records of jobs that read all others, by path."""
+        places = [self.results / stage for stage in READERS]
+        return {p: job for p, job in self.finished.items() if p.parent in places}
 
     @cached_property
     def adopted(self) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Today's code, lock and recipes, for comparison with records."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,26 +24,18 @@ class RecipeToday:
     of_file: Mapping[str, Any]  # without them
     base: str | None  # name of the recipe that the file changes
     of_base: Mapping[str, Any] | None
+    choices: Mapping[str, Sequence[Any]]  # alternatives to each assumed value, if its type has any
 
 
-FindRecipe = Callable[[str, str], RecipeToday | None]  # by stage and entry of the study
-
-
-def no_recipes(stage: str, entry: str) -> RecipeToday | None:
-    """Return None, for callers without access to recipes."""
-    return None
+Recipes = Mapping[tuple[str, str], RecipeToday]  # by stage and entry of the study
 
 
 @dataclass
 class Today:
-    """Today's code, lock and recipes, read lazily.
+    """Today's code and lock, read lazily, and the recipes, which this package does not read."""
 
-    `recipe` finds a recipe by stage and entry of the study, None without one. It is passed in,
-    because this package does not read recipes.
-    """
-
+    recipes: Recipes
     root: Path = Path()
-    recipe: FindRecipe = no_recipes
     _fingerprints: dict[str, str | None] = field(default_factory=dict)
 
     def fingerprint(self, stage: str) -> str | None:

@@ -1,27 +1,24 @@
 """All checks of a finished study, causes before consequences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from folk.evidence.audit.again import check_again, evaluations_of
 from folk.evidence.audit.checks.adopted import check_adopted
 from folk.evidence.audit.checks.cells import check_cells
+from folk.evidence.audit.checks.claims import check_claims
 from folk.evidence.audit.checks.code import check_code
 from folk.evidence.audit.checks.dvc import check_dvc
 from folk.evidence.audit.checks.files import Sample, check_files
 from folk.evidence.audit.checks.foreign import check_foreign
-from folk.evidence.audit.checks.page import page_today
-from folk.evidence.audit.checks.products import check_products
 from folk.evidence.audit.checks.records import check_failed, check_records
 from folk.evidence.audit.checks.seal import check_seal
 from folk.evidence.audit.checks.today import check_today
 from folk.evidence.audit.checks.uncommitted import check_uncommitted
 from folk.evidence.audit.findings import Checked, Verification, in_order, words_by_cell
 from folk.evidence.audit.subject import Subject
-from folk.evidence.audit.today import FindRecipe, no_recipes
+from folk.evidence.audit.today import Recipes
 from folk.evidence.core.errors import InputError
-from folk.evidence.report.assumptions import Choices, no_choices
 from folk.evidence.study.study import Study
 
 
@@ -30,14 +27,12 @@ def verify(
     study_path: Path,
     results: Path,
     published: Path,
-    recipes: Mapping[tuple[str, str], Mapping[str, Any]],
+    recipes: Recipes,
     *,
-    choices: Choices = no_choices,
-    recipe: FindRecipe = no_recipes,
     sample: Sample | None = None,
     deep: Sequence[str] = (),
 ) -> Verification:
-    """Verify a study: files, records, chain, seal, cells, tables and page. Writes nothing.
+    """Verify a study: files, records, chain, seal, cells and claims. Writes nothing.
 
     The current folder must be the repository, as for every command; paths are relative to it.
 
@@ -46,9 +41,7 @@ def verify(
         study_path: the file it was read from.
         results: the study's own folder, such as results/demo.
         published: the folder of published numbers.
-        recipes: today's values that determine a result, by stage and entry of the study.
-        choices: alternatives to the values of assumed keys, for the report.
-        recipe: finds today's recipe of an entry, for the report.
+        recipes: today's recipe of each entry of the study.
         sample: read only a sample of the large files; None reads all.
         deep: cells (table/row/column) or evaluations (run/evaluation) to rerun.
 
@@ -57,21 +50,26 @@ def verify(
     """
     if not results.is_dir():
         raise InputError(f"{results}: no such folder; run the study '{study.name}' first")
-    subject = Subject(study, study_path, results, published, recipes, choices, recipe=recipe)
+    subject = Subject(study, study_path, results, published, recipes)
     again = evaluations_of(subject, deep)
     files = check_files(subject, sample)
     sources = [*check_records(subject), *files.findings, *check_seal(subject)]
-    accused = {cell for finding in sources if finding.wrong for cell in finding.cells}
-    cells = check_cells(subject, accused)
+    # No cell rests on a table or the page, so these excuse no cell.
+    printed = {output["path"] for job in subject.readers.values() for output in job.outputs}
+    causes = [finding for finding in sources if finding.wrong and finding.place not in printed]
+    accused = {cell for finding in causes for cell in finding.cells}
+    cells = check_cells(subject, accused, files)
     code = list(check_code(subject))
     moved = any(finding.word == "behind" for finding in code)
-    causes = [*sources, *check_today(subject), *code, *check_uncommitted(subject), *cells.findings]
-    page = page_today(subject, files, cells, causes)
     findings = in_order(
         [
-            *causes,
+            *sources,
+            *check_today(subject),
+            *code,
+            *check_uncommitted(subject),
+            *cells.findings,
+            *check_claims(subject, cells, accused),
             *check_failed(subject),
-            *check_products(subject, cells, page, moved),
             *check_foreign(subject),
             *check_dvc(subject),
             *check_adopted(subject),

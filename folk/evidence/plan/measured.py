@@ -8,6 +8,7 @@ from typing import Any
 
 from folk.evidence.core.digest import sha256_of_json
 from folk.evidence.core.json_file import read_keys
+from folk.evidence.record.failures import READERS, WORK
 from folk.evidence.record.schema import read_record
 from folk.evidence.record.times import gpus_of, hours_of, threads_of
 
@@ -88,8 +89,9 @@ def read_ledger(results: Path) -> Ledger:
         InputError: a record or its cost.json cannot be read.
     """
     found = sorted(results.glob("*/**/record.json"))
-    # Growing state is in <study>/work; all else is finished.
-    paths = [path for path in found if path.relative_to(results).parts[1] != "work"]
+    # Growing state is in <study>/work; all else is finished. What reads all records is no work.
+    left_out = {WORK, *READERS}
+    paths = [path for path in found if path.relative_to(results).parts[1] not in left_out]
     records = [(path, read_record(path)) for path in paths]
     by_id = {str(record["id"]): record for _, record in records}
     ledger = Ledger()

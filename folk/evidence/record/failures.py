@@ -1,4 +1,4 @@
-"""Storage of the records of failed and interrupted jobs.
+"""Places of records in a study's results, and storage of those of failed and interrupted jobs.
 
 A work folder may be deleted at any time, but these records must be kept. So they are in
 `<results>/failed`, under the same relative path as the job's growing state in `<results>/work`.
@@ -10,6 +10,21 @@ from typing import Any
 
 FAILED, WORK = "failed", "work"
 PATTERN = "record-*.failed.json"
+# Jobs that read all other records; no number rests on theirs, and they do not read each other's.
+READERS = ("report", "track")
+
+
+def record_paths(results: Path) -> list[Path]:
+    """List the records of finished jobs of one study, sorted; without those of `READERS`."""
+    found = results.glob("*/**/record.json")
+    others = {WORK, *READERS}
+    return sorted(path for path in found if path.relative_to(results).parts[0] not in others)
+
+
+def reader_paths(results: Path) -> list[Path]:
+    """List the records of `READERS` that have finished."""
+    places = [results / stage / "record.json" for stage in READERS]
+    return [path for path in places if path.is_file()]
 
 
 def failed_paths(results: Path, place: Path | None = None) -> list[Path]:
@@ -17,9 +32,13 @@ def failed_paths(results: Path, place: Path | None = None) -> list[Path]:
 
     Args:
         results: the study's own folder, such as `results/demo`.
-        place: folder of one job, below `results`; None for all jobs.
+        place: folder of one job, below `results`; None for all jobs but `READERS`.
     """
-    return sorted((results / FAILED).glob(f"{place.as_posix() if place else '**'}/{PATTERN}"))
+    failed = results / FAILED
+    if place is not None:
+        return sorted(failed.glob(f"{place.as_posix()}/{PATTERN}"))
+    found = failed.glob(f"**/{PATTERN}")
+    return sorted(path for path in found if path.relative_to(failed).parts[0] not in READERS)
 
 
 def failed_folder(work: Path, fields: dict[str, Any]) -> Path:

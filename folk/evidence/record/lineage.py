@@ -14,6 +14,14 @@ from folk.evidence.record.schema import read_record
 DATA_SET_FILES = ("dataset.json", "manifest.parquet", "keys.parquet")
 
 
+def is_by_value(name: str) -> bool:
+    """Return True for an input that an audit compares by its values, not by its bytes.
+
+    A comment in a recipe or study changes the file and no result, and a record has its id.
+    """
+    return name.split()[0] in ("pretrain-recipe", "record", "study", "published")
+
+
 def describe_inputs(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:
     """Describe each input file: name, path, size, digests, and the record that made it.
 
@@ -91,6 +99,8 @@ def portable(path: Path) -> str:
 
 def _input(name: str, path: Path) -> dict[str, Any]:
     digest = digest_input(path)
+    if path.name == "record.json":
+        return _entry(name, path, digest) | {"record": str(read_record(path)["id"])}
     return _entry(name, path, digest) | {"record": producer_of(path, digest.sha256)}
 
 

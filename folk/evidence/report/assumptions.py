@@ -1,18 +1,16 @@
 """Assumptions of the recipes where the sources are silent, with the affected results."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from folk.evidence.audit.today import Recipes
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import Document
 from folk.evidence.report.escape import markdown_templates
 from folk.evidence.results.evidence import Evidence
 from folk.evidence.study.study import Evaluation, Study, run_name
-
-# Stage, plain values of a resolved recipe, dotted key -> alternative values.
-Choices = Callable[[str, Mapping[str, Any], str], list[Any]]
 
 
 @dataclass(frozen=True)
@@ -38,17 +36,12 @@ class _Said:
     others: tuple[str, ...]
 
 
-def no_choices(stage: str, values: Mapping[str, Any], key: str) -> list[Any]:
-    """Return no alternatives, for callers without access to recipe types."""
-    return []
-
-
-def assumptions_in_force(evidence: Evidence, choices: Choices = no_choices) -> list[Assumption]:
+def assumptions_in_force(evidence: Evidence, recipes: Recipes) -> list[Assumption]:
     """Collect every assumption of every resolved recipe, once, in order of stage and key.
 
     Args:
         evidence: the results, with their resolved recipes.
-        choices: lists the alternative values of a key.
+        recipes: today's recipes, which list the values of a key.
 
     Raises:
         InputError: a resolved recipe is invalid YAML.
@@ -68,8 +61,11 @@ def assumptions_in_force(evidence: Evidence, choices: Choices = no_choices) -> l
         if not isinstance(assumed, dict):
             raise InputError(f"{path}: assume: expected keys with values; run that job again")
         for key, basis in assumed.items():
-            others = tuple(_shown(choice) for choice in choices(stage, values, str(key)))
-            said = _Said(stage, str(key), _shown(_at(values, str(key))), str(basis), others)
+            value = _shown(_at(values, str(key)))
+            now = recipes.get((stage, user))
+            choices = map(_shown, now.choices.get(str(key), ()) if now is not None else ())
+            others = tuple(choice for choice in choices if choice != value)
+            said = _Said(stage, str(key), value, str(basis), others)
             users.setdefault(said, set()).add(user)
     stages = list(study.stages)
     in_order = sorted(users.items(), key=lambda item: (stages.index(item[0].stage), str(item[0])))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from folk.evidence.report.escape import markdown_templates
 from folk.evidence.results.claims import JudgedClaim
 from folk.evidence.results.published import Published
-from folk.evidence.results.verdicts import CLAIM_RULES
+from folk.evidence.results.verdicts import rule_of
 from folk.evidence.study.study import Study
 
 _KINDS = {"order": "order", "difference": "difference", "equal": "equivalence"}
@@ -65,7 +65,7 @@ def _view(study: Study, claim: JudgedClaim, published: Published) -> ClaimView:
         certainty=_certainty(claim, published),
         source=claim.published_source or "",
         verdict=claim.verdict,
-        rule=next(rule for word, rule in CLAIM_RULES[claim.kind].items() if word == claim.verdict),
+        rule=rule_of(claim.verdict, claim.kind),
         note=claim.note,
     )
 

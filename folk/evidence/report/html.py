@@ -1,59 +1,38 @@
 """The report as one offline page: tables first, and the origin of each number."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
 
 from folk import __version__
+from folk.evidence.audit.explanation import Explanation, JobFacts
+from folk.evidence.audit.narrate import Lines, cell_lines, job_lines
 from folk.evidence.core.canonical import chain_digest
 from folk.evidence.core.errors import InputError
 from folk.evidence.record.adopted import read_adopted
 from folk.evidence.report.assumptions import Assumption
 from folk.evidence.report.canvas import inline
-from folk.evidence.report.chains import CellStory, Stories, jobs_of
 from folk.evidence.report.claim_views import ClaimView
 from folk.evidence.report.drawing import Drawing, NotDrawn
 from folk.evidence.report.escape import html_templates
-from folk.evidence.report.tables import CellView, TableView, scatter_text
-from folk.evidence.results.cells import Cell
+from folk.evidence.report.tables import CellView, TableView
 from folk.evidence.results.evidence import Evidence, Failure
 from folk.evidence.results.published import Published
 from folk.evidence.results.verdicts import CLAIM_RULES, RULES
 from folk.evidence.study.study import Study
 
-_EPOCHS = {
-    "best": "Of the best epoch.",
-    "last": "Of the last epoch.",
-    "unknown": "Of the best or the last epoch, which is not known.",
-}
-_SHORT = 12  # characters of a digest that a person compares
+Grouped = list[tuple[str, list[str]]]  # a label and its lines
 
 
 @dataclass(frozen=True)
-class Proof:
+class Panel:
     """Content of the panel of one cell."""
 
-    id: str
-    anchor: str
-    title: str
-    ours: str
-    unit: str
-    interval: str
-    bootstrap: str
-    scatter: str  # parts of the deviation, if runs were fine-tuned several times
-    formula: str
-    seeds: list[tuple[str, str]]
-    parents: list[tuple[str, str]]  # record path and id
-    published: str
-    published_place: str
-    published_source: str
-    verdict: str
-    verdict_class: str
-    rule: str
-    note: str
-    story: CellStory
+    view: CellView
+    found: Explanation
+    facts: Grouped
 
 
 @dataclass(frozen=True)
@@ -76,11 +55,13 @@ def render_html(
     failures: Sequence[Failure],
     facts: Facts,
     published: Published,
-    stories: Stories,
+    explained: Mapping[str, Explanation],
 ) -> str:
     """Render the whole page."""
     views = [view for table in tables for row in table.rows for view in row.cells if view]
     cells = [view.cell for view in views if not view.cell.quoted]
+    # Cells share jobs, each of which is told once.
+    jobs = {job.record: job for found in explained.values() for job in found.chain}
     return (
         html_templates()
         .get_template("report.html.jinja")
@@ -88,17 +69,18 @@ def render_html(
             study=study,
             study_path=study_path.as_posix(),
             tables=tables,
-            proofs={
+            panels={
                 table.name: [
-                    _proof(view, f"{row.label}, {column.label}", published, stories)
+                    Panel(view, explained[view.id], _grouped(cell_lines(explained[view.id])))
                     for row in table.rows
-                    for view, column in zip(row.cells, table.columns, strict=True)
+                    for view in row.cells
                     if view is not None
                 ]
                 for table in tables
             },
-            jobs=jobs_of(stories),
-            contradicted=[(id_, s) for id_, story in stories.items() for s in story.contradicted],
+            jobs=[(job, _grouped(job_lines(job))) for job in jobs.values()],
+            job_anchor=job_anchor,
+            contradicted=[(id_, s) for id_, found in explained.items() for s in found.contradicted],
             papers=[paper for paper in published.papers.values() if paper.arxiv and paper.authors],
             version=__version__,
             claims=claims,
@@ -168,50 +150,15 @@ def collect_facts(evidence: Evidence, digests: Sequence[tuple[str, str]]) -> Fac
     return Facts(rows=rows, commit=commit, chain=chain)
 
 
-def _proof(view: CellView, title: str, published: Published, stories: Stories) -> Proof:
-    cell = view.cell
-    number = published.numbers.get(cell.published_id or "")
-    known = number is not None and number.printed is not None
-    ids = [found[:_SHORT] if found else "no record" for found in cell.parent_ids]
-    place = source = ""
-    if number is not None:
-        paper = published.papers[number.paper]
-        venue = f"{paper.venue}, arXiv {paper.arxiv}" if paper.arxiv else paper.venue
-        place = f"{paper.title} ({venue}), {number.table}, {number.row}, {number.column}"
-        meaning = published.certainty[number.certainty]
-        source = f"Known as {number.certainty} ({meaning}). Source: {number.source}."
-        source += f" {number.note[:1].upper()}{number.note[1:]}." if number.note else ""
-        if known and number.margin is not None:
-            source += f" Margin ± {number.margin:g}, fixed before any run."
-        if known and cell.metric.endswith(("_best", "_last")):
-            source += f" {_EPOCHS[number.epoch]}"
-    return Proof(
-        id=cell.id,
-        anchor=anchor(cell.id),
-        title=title,
-        ours=view.ours,
-        unit="" if cell.quoted else cell.unit,
-        interval=f"{cell.printed_low} to {cell.printed_high}" if cell.printed_low else "",
-        bootstrap=f"{cell.printed_boot_low} to {cell.printed_boot_high}"
-        if cell.printed_boot_low
-        else "",
-        formula=cell.formula,
-        scatter=scatter_text(cell),
-        seeds=list(zip(_seed_names(cell), cell.printed_seeds, strict=True)),
-        parents=list(zip(cell.parents, ids, strict=True)),
-        published=view.published if known else "",
-        published_place=place,
-        published_source=source,
-        verdict=view.verdict,
-        verdict_class=verdict_class(view.verdict),
-        rule=next((rule for word, rule in RULES.items() if word == cell.verdict), ""),
-        note=cell.note,
-        story=stories.get(cell.id, CellStory()),
-    )
+def job_anchor(job: JobFacts) -> str:
+    """Return the id of the element with a job's facts."""
+    return "job-" + job.name.replace(" ", ".").replace("/", ".")
 
 
-def _seed_names(cell: Cell) -> list[str]:
-    if not cell.finetune_seeds:
-        return [str(seed) for seed in cell.seeds]
-    pairs = zip(cell.seeds, cell.finetune_seeds, strict=True)
-    return [f"{seed}, fine-tuning seed {again}" for seed, again in pairs]
+def _grouped(lines: Lines) -> Grouped:
+    groups: Grouped = []
+    for label, line in lines:
+        if not groups or label not in ("", groups[-1][0]):
+            groups.append((label, []))
+        groups[-1][1].append(line)
+    return groups

@@ -2,15 +2,12 @@
 
 from pathlib import Path
 
+from folk.evidence.audit.chain import Chain
+from folk.evidence.audit.explain import Explainer
+from folk.evidence.audit.today import Recipes, Today
 from folk.evidence.core.digest import sha256_of
 from folk.evidence.core.files import write_text
-from folk.evidence.report.assumptions import (
-    Choices,
-    assumptions_in_force,
-    no_choices,
-    render_assumptions,
-)
-from folk.evidence.report.chains import Tell, no_stories
+from folk.evidence.report.assumptions import assumptions_in_force, render_assumptions
 from folk.evidence.report.claim_views import claim_views, render_claims
 from folk.evidence.report.drawings import draw
 from folk.evidence.report.html import collect_facts, render_html
@@ -27,9 +24,8 @@ def render_report(
     study_path: Path,
     results: Path,
     published: Path,
+    recipes: Recipes,
     *,
-    choices: Choices = no_choices,
-    tell: Tell = no_stories,
     strict: bool = False,
 ) -> list[Path]:
     """Write cells, tables, claims, assumptions, figures and report.html of a study.
@@ -39,8 +35,7 @@ def render_report(
         study_path: the file it was read from.
         results: the study's own folder, such as `results/demo`; read and written.
         published: the folder of published numbers, `config/published`.
-        choices: lists the alternative values of an assumed key.
-        tell: makes the chain behind each cell, from the cells and the results.
+        recipes: today's recipe of each entry of the study.
         strict: refuse a table with an empty cell instead of marking the cell.
 
     Returns:
@@ -53,7 +48,7 @@ def render_report(
     evidence = Evidence(study, results)
     table = collect_cells(study, results, numbers, strict=strict, evidence=evidence)
     drawings, not_drawn = draw(evidence, cells_of(table))
-    assumptions = assumptions_in_force(evidence, choices)
+    assumptions = assumptions_in_force(evidence, recipes)
 
     cells_path = results / "cells.parquet"
     write_cells(table, cells_path)
@@ -71,11 +66,23 @@ def render_report(
     written += [claims_path, _write(results / "claims.md", render_claims(claims))]
     text = render_assumptions(study, assumptions)
     written.append(_write(results / "assumptions.md", text))
+    for left in (results / "figures").glob("*.svg"):
+        left.unlink()  # of an earlier report, which may have had other data
     for drawing in drawings:
         written.append(_write(results / "figures" / f"{drawing.name}.svg", drawing.svg))
 
     sealed = (study_path, *published_files(published), cells_path, claims_path)
     digests = [(shown_path(p), sha256_of(p)) for p in sealed]
+    explainer = Explainer(
+        Chain(results),
+        study,
+        cells,
+        numbers,
+        Today(recipes),
+        "small",
+        evidence=evidence,
+        derived={cell.id: cell for cell in cells},
+    )
     page = render_html(
         study,
         Path(shown_path(study_path)),
@@ -87,7 +94,7 @@ def render_report(
         failures,
         collect_facts(evidence, digests),
         numbers,
-        tell(cells, evidence),
+        {cell.id: explainer.explain(cell.id) for cell in cells},
     )
     return [*written, _write(results / "report.html", page)]
 

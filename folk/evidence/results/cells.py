@@ -187,6 +187,17 @@ def derive_cell(study: Study, evidence: Evidence, published: Published, cell_id:
     return _cell(study, evidence, published, *places[cell_id])
 
 
+def derive_cells(
+    study: Study, evidence: Evidence, published: Published
+) -> Iterator[tuple[str, Cell | InputError]]:
+    """Compute every cell from the results, without cells.parquet; one's error hides no other."""
+    for place in _places(study):
+        try:
+            yield _place(*place)["id"], _cell(study, evidence, published, *place)
+        except InputError as error:
+            yield _place(*place)["id"], error
+
+
 def _cells(study: Study, evidence: Evidence, published: Published) -> Iterator[Cell]:
     for place in _places(study):
         yield _cell(study, evidence, published, *place)

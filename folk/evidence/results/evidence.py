@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.core.json_file import read_keys
-from folk.evidence.record.failures import FAILED, failed_paths
+from folk.evidence.record.failures import FAILED, failed_paths, record_paths
 from folk.evidence.results.metrics.image_scores import ImageScores
 from folk.evidence.results.origin import Foreign, foreign
 from folk.evidence.study.stage import Stage
@@ -139,10 +139,9 @@ class Evidence:
         return found
 
     def records(self) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Yield every published record of the study."""
-        for path in sorted(self.results.glob("**/record.json")):
-            if "work" not in path.relative_to(self.results).parts:
-                yield path, read_json(path)
+        """Yield the record of every finished job that a number may rest on."""
+        for path in record_paths(self.results):
+            yield path, read_json(path)
 
     def record_ids(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return path and id of the records of finished jobs, and of unfinished ones."""

@@ -68,6 +68,12 @@ CLAIM_RULES: dict[str, dict[Verdict, str]] = {
 }
 
 
+def rule_of(word: str, kind: str | None = None) -> str:
+    """Return the rule of a verdict on a published number, or on a claim of this kind."""
+    rules = RULES if kind is None else CLAIM_RULES.get(kind, {})
+    return next((rule for known, rule in rules.items() if known == word), "not of this version")
+
+
 @dataclass(frozen=True)
 class Step:
     """Difference of one cell over another; None without numbers, or without two seeds."""

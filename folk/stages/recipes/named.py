@@ -1,12 +1,10 @@
 """Recipes of a study's entries, in STAGE/ of its folder of recipes."""
 
 from pathlib import Path
-from typing import Any
 
 from folk.evidence.core.errors import InputError
 from folk.evidence.study.study import Entry, Study
 from folk.stages.recipes.base import Recipe
-from folk.stages.recipes.load import result_values
 from folk.stages.table import load_recipe
 
 
@@ -41,12 +39,3 @@ def recipes_of(study: Study, study_path: Path) -> dict[tuple[str, str], Recipe]:
     if problems:
         raise InputError("\n".join(problems))
     return recipes
-
-
-def values_today(study: Study, study_path: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """Load the values that determine the result of each entry, by stage and name.
-
-    Raises:
-        InputError: a recipe is invalid.
-    """
-    return {key: result_values(recipe) for key, recipe in recipes_of(study, study_path).items()}

@@ -1,24 +1,24 @@
 """Check of cells.parquet against results, study and published numbers."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from folk.evidence.audit.checks.files import FilesRead
 from folk.evidence.audit.checks.records import made_since
-from folk.evidence.audit.findings import Finding
+from folk.evidence.audit.findings import Finding, Word
 from folk.evidence.audit.subject import Subject
 from folk.evidence.core.errors import InputError
-from folk.evidence.results.cells import Cell, cells_of, collect_cells, read_cells
+from folk.evidence.core.numbers import alike
+from folk.evidence.results.cells import Cell, derive_cells, read_cells
+from folk.evidence.results.evidence import Evidence
 from folk.evidence.results.published import Published, load_published, numbers_file
-from folk.evidence.study.study import Study
 
 CELLS_NAME = "cells.parquet"
 # Fields of a cell from the study file, and from the published numbers, independent of results.
 _OF_STUDY = ("unit", "seeds", "finetune_seeds", "metric", "formula", "published_id")
 _OF_PUBLISHED = ("published_value", "published_printed", "published_certainty", "published_margin")
-_CLOSE = 1e-9  # relative; another machine may round the last bit differently
 
 
 @dataclass
@@ -31,78 +31,38 @@ class Derived:
     broken: dict[str, str] = field(default_factory=dict)  # cells that cannot be recomputed
     findings: list[Finding] = field(default_factory=list)
 
-    @property
-    def tampered(self) -> set[str]:
-        """Stored cells that the results contradict."""
-        return {c for f in self.findings if f.word == "tampered" for c in f.cells}
 
-    @property
-    def trusted(self) -> list[Cell]:
-        """Cells that the tables must have been made from."""
-        lied = self.tampered
-        return [self.today[i] if i in lied and i in self.today else c for i, c in
-                self.stored.items()]  # fmt: skip
-
-
-def check_cells(subject: Subject, accused: set[str]) -> Derived:
+def check_cells(subject: Subject, accused: set[str], files: FilesRead) -> Derived:
     """Recompute every cell from predictions and metrics, and compare it with the stored one.
 
     Args:
         subject: the study.
         accused: cells with findings on their records or files; consequences for cells.parquet are
             not reported again.
+        files: the study's files, which show whether cells.parquet is as its record says.
     """
     derived = Derived(load_published(subject.published))
-    for cell, result in _again(subject, derived.published):
+    evidence = Evidence(subject.study, subject.results)
+    for cell, result in derive_cells(subject.study, evidence, derived.published):
         if isinstance(result, Cell):
             derived.today[cell] = result
         else:
-            derived.broken[cell] = result
+            derived.broken[cell] = str(result)
     for cell in set(derived.broken) - accused:
-        place = subject.plan.folders_of(cell)[0].as_posix()
-        derived.findings.append(Finding("tampered", place, derived.broken[cell], (cell,)))
+        if cell in subject.plan.cell_ids:
+            place = subject.plan.folders_of(cell)[0].as_posix()
+            derived.findings.append(Finding("tampered", place, derived.broken[cell], (cell,)))
+        else:  # quoted
+            place = numbers_file(subject.published).as_posix()
+            derived.findings.append(Finding("stale", place, derived.broken[cell], (cell,)))
     path = subject.results / CELLS_NAME
     derived.stored, unreadable = _stored(subject, path)
     if unreadable is not None:
         derived.findings.append(unreadable)
     else:
-        derived.findings += _compared(subject, derived, path.as_posix(), accused)
+        edited = path.as_posix() in {finding.place for finding in files.findings}
+        derived.findings += _compared(subject, derived, path.as_posix(), accused, edited)
     return derived
-
-
-def _again(subject: Subject, published: Published) -> Iterator[tuple[str, Cell | str]]:
-    """Yield each recomputed cell, or the error."""
-    try:
-        cells = cells_of(collect_cells(subject.study, subject.results, published))
-        yield from ((cell.id, cell) for cell in cells)
-    except InputError:
-        # One bad file must not hide the rest: each cell separately, all quoted ones at once.
-        quoted = collect_cells(_quoted(subject.study), subject.results, published)
-        yield from ((cell.id, cell) for cell in cells_of(quoted))
-        for cell in subject.plan.cell_ids:
-            alone = _only(subject.study, cell)
-            try:
-                yield cell, cells_of(collect_cells(alone, subject.results, published))[0]
-            except InputError as error:
-                yield cell, str(error)
-
-
-def _only(study: Study, cell: str) -> Study:
-    """Reduce the study to one cell."""
-    name, row, column = cell.split("/")
-    table = study.tables[name]
-    kept = {key: number for key, number in table.published.items() if key == f"{row}/{column}"}
-    columns = {column: table.columns[column]}
-    changes = {"rows": [row], "columns": columns, "published": kept, "context": {}}
-    tables = {name: table.model_copy(update=changes)}
-    return study.model_copy(update={"tables": tables, "claims": {}})
-
-
-def _quoted(study: Study) -> Study:
-    """Reduce the study to its quoted rows."""
-    changes: dict[str, Any] = {"rows": [], "published": {}}
-    tables = {name: table.model_copy(update=changes) for name, table in study.tables.items()}
-    return study.model_copy(update={"tables": tables, "claims": {}})
 
 
 def _stored(subject: Subject, path: Path) -> tuple[dict[str, Cell], Finding | None]:
@@ -123,7 +83,7 @@ def _stored(subject: Subject, path: Path) -> tuple[dict[str, Cell], Finding | No
 
 
 def _compared(
-    subject: Subject, derived: Derived, place: str, accused: set[str]
+    subject: Subject, derived: Derived, place: str, accused: set[str], edited: bool
 ) -> Iterator[Finding]:
     study_path = subject.study_path.as_posix()
     published = numbers_file(subject.published).as_posix()
@@ -136,7 +96,7 @@ def _compared(
             yield Finding("stale", study_path, says, (cell,))
         elif cell in derived.today:
             before, now = asdict(derived.stored[cell]), asdict(derived.today[cell])
-            differ = [key for key in now if not _same(before[key], now[key])]
+            differ = [key for key in now if not alike(before[key], now[key])]
             if not differ:
                 continue
             says = f"{cell}: {_shown(differ, before, now)}"
@@ -144,19 +104,11 @@ def _compared(
                 yield Finding("stale", study_path, f"changed after the cells were made: {says}",
                               (cell,))  # fmt: skip
             elif any(key in _OF_PUBLISHED for key in differ):
-                yield _published(subject, published, place, says, cell)
+                word: Word
+                word, where = ("tampered", place) if edited else ("stale", published)
+                yield Finding(word, where, f"changed after the cells were made: {says}", (cell,))
             elif cell not in accused:
                 yield _other(subject, place, says, cell, before, now)
-
-
-def _published(subject: Subject, published: str, place: str, says: str, cell: str) -> Finding:
-    sealed = subject.seal.files.get(place) if subject.seal is not None else None
-    if sealed is not None:
-        from folk.evidence.core.digest import sha256_or_none
-
-        if sha256_or_none(Path(place)) != sealed:
-            return Finding("tampered", place, f"other bytes than were sealed: {says}", (cell,))
-    return Finding("stale", published, f"changed after the cells were made: {says}", (cell,))
 
 
 def _other(
@@ -178,14 +130,6 @@ def _other(
             says = f"{place} was made from another record than the current one: {says}"
             return Finding("tampered", path.as_posix(), says, (cell,))
     return Finding("stale", place, f"its evaluations were made again since: {says}", (cell,))
-
-
-def _same(before: Any, now: Any) -> bool:
-    if isinstance(before, list) and isinstance(now, list):
-        return len(before) == len(now) and all(map(_same, before, now))
-    if isinstance(before, float) and isinstance(now, float):
-        return math.isclose(before, now, rel_tol=_CLOSE, abs_tol=_CLOSE)
-    return bool(before == now)
 
 
 def _shown(keys: list[str], before: dict[str, Any], now: dict[str, Any]) -> str:

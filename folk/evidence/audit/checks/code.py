@@ -13,6 +13,7 @@ from folk.evidence.record.environment import code_moved_since
 from folk.evidence.record.fingerprint import code_fingerprint
 
 LOCK = Path("requirements.lock")
+REPORT = "folk.cli.report"
 _SHORT = 12
 
 Key = TypeVar("Key")
@@ -26,11 +27,6 @@ def check_code(subject: Subject) -> Iterator[Finding]:
     yield from _continued(subject)
 
 
-def code_moved(subject: Subject) -> bool:
-    """Return True if code or lock have changed since any record was made."""
-    return any(finding.word == "behind" for finding in check_code(subject))
-
-
 def _fingerprints(subject: Subject) -> Iterator[Finding]:
     def made_by(job: Job) -> tuple[str, str]:
         return job.record["stage"], job.record["code"]["fingerprint"]
@@ -41,6 +37,12 @@ def _fingerprints(subject: Subject) -> Iterator[Finding]:
             says = f"{len(jobs)} results made by code {fingerprint[:_SHORT]}, today's is "
             says += today[:_SHORT]
             yield _behind(subject, f"folk/stages/{stage}.py", says, jobs)
+    for path, job in subject.readers.items():
+        # The mirror in MLflow is not made again for other code.
+        then, today = job.record["code"]["fingerprint"], code_fingerprint(REPORT, Path())
+        if path.parent.name == "report" and then != today:
+            says = f"made by code {then[:_SHORT]}, today's is {today[:_SHORT]}"
+            yield Finding("behind", path.as_posix(), says)
 
 
 def _commits(subject: Subject) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from folk.evidence.audit.findings import Finding, Word
 from folk.evidence.audit.subject import Subject
 from folk.evidence.core.digest import sha256_of_all
+from folk.evidence.record.lineage import is_by_value
 
 SMALL_BYTES = 2**20  # files up to this size are read even in a sample
 
@@ -79,8 +80,7 @@ def check_files(subject: Subject, sample: Sample | None) -> FilesRead:
 def _expected(subject: Subject) -> Iterator[tuple[Path, _Expected]]:
     for job in subject.finished.values():
         for entry in job.inputs:
-            # Recipes are compared by value: a comment changes the file but no result.
-            if entry["sha256"] is None or entry["name"] == "pretrain-recipe":
+            if entry["sha256"] is None or is_by_value(entry["name"]):
                 continue
             path, outside = Path(entry["path"]), entry["record"] is None
             cells = subject.plan.cells(job.path)
@@ -90,6 +90,8 @@ def _expected(subject: Subject) -> Iterator[tuple[Path, _Expected]]:
     for job in subject.finished.values():
         cells = subject.plan.cells(job.path)
         for output in job.outputs:
+            if job.path in subject.readers:
+                cells = subject.plan.printed_in(Path(output["path"]))
             said = (output["size"], output["sha256"], f"{job.path} made it", cells, False)
             yield Path(output["path"]), _Expected(*said)
 

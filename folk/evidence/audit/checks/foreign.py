@@ -6,16 +6,21 @@ from pathlib import Path
 
 from folk.evidence.audit.findings import Finding
 from folk.evidence.audit.subject import Subject
+from folk.evidence.record.failures import READERS
 
 # Shell patterns below the study's folder, except that `*` matches `/`: unrecorded files of the
 # workflow. Logs and mirrors are allowed here and not verified. DVC writes `.gitignore` with the
 # files that it stores.
 PRODUCTS = (
-    "study.yaml", "cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html",
-    "figures/*.svg", "metrics/*-s[0-9]*.json",
-    "tracked.json", "mlflow.db*", "seal.json", "seal.json.sig", "adopted.json", "export/*",
+    "study.yaml", "metrics/*-s[0-9]*.json", "mlflow.db*",
+    "seal.json", "seal.json.sig", "adopted.json", "export/*",
     "*.log", "*benchmark.jsonl", "*.snakemake_timestamp", "work/*",
     "failed/*record-*.failed.json", "failed/*record-*.failed.diff", ".gitignore",
+)  # fmt: skip
+# Without the record that names them, which is reported as missing.
+OF_READERS = (
+    "cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html",
+    "tables/*", "figures/*.svg", "tracked.json",
 )  # fmt: skip
 
 
@@ -24,8 +29,7 @@ def check_foreign(subject: Subject) -> Iterator[Finding]:
     known = {Path(o["path"]) for job in subject.finished.values() for o in job.outputs}
     known |= {*subject.finished, *subject.failed, *subject.unreadable}
     known |= {job.diff for job in subject.finished.values() if job.diff is not None}
-    forms = ("md", "tex", "csv")
-    known |= {subject.results / f"tables/{t}.{f}" for t in subject.study.tables for f in forms}
+    patterns = PRODUCTS if len(subject.readers) == len(READERS) else (*PRODUCTS, *OF_READERS)
     for path in sorted(subject.results.rglob("*")):
         if path in known or not path.is_file():
             continue
@@ -33,6 +37,6 @@ def check_foreign(subject: Subject) -> Iterator[Finding]:
         owner = subject.plan.owner(path)
         if owner is not None and owner / "record.json" not in subject.finished:
             continue  # its record is missing or unreadable, which is reported for the record
-        if not any(fnmatch.fnmatchcase(place, pattern) for pattern in PRODUCTS):
+        if not any(fnmatch.fnmatchcase(place, pattern) for pattern in patterns):
             says = "no record and no product of the workflow is this file"
             yield Finding("foreign", path.as_posix(), says)

@@ -7,6 +7,7 @@ from folk.evidence.audit.chain import EDITED, Job, Link
 from folk.evidence.audit.findings import Finding
 from folk.evidence.audit.plan import folder_of
 from folk.evidence.audit.subject import Subject
+from folk.evidence.record.failures import READERS
 
 
 def check_records(subject: Subject) -> Iterator[Finding]:
@@ -15,7 +16,7 @@ def check_records(subject: Subject) -> Iterator[Finding]:
         yield Finding("tampered", path.as_posix(), problem, subject.plan.cells(path))
     for job in [*subject.finished.values(), *subject.failed.values()]:
         yield from _alone(subject, job)
-    for job in subject.planned.values():
+    for job in [*subject.planned.values(), *subject.readers.values()]:
         for link in subject.chain.links(job):
             if link.problem is not None:
                 yield _broken(subject, job, link)
@@ -61,6 +62,8 @@ def _alone(subject: Subject, job: Job) -> Iterator[Finding]:
     folder = folder_of(subject.results, record)
     if folder != job.path.parent:
         yield Finding("tampered", place, f"a record of another folder: {folder}", cells)
+    elif job.path in subject.readers:
+        return
     elif folder not in subject.plan.jobs:
         says = f"no job of {subject.study_path}: it is left over, or excluded"
         yield Finding("foreign", place, says)
@@ -104,3 +107,16 @@ def _not_there(subject: Subject) -> Iterator[Finding]:
             left = any(path.suffix != ".log" for path in folder.glob("*.*"))
             says = "the record is missing, its files exist" if left else "not run"
             yield Finding("missing", record.as_posix(), says, subject.plan.cells(folder))
+    if all(folder / "record.json" in given for folder in subject.plan.jobs):
+        yield from _readers_not_there(subject, given | failed)
+
+
+def _readers_not_there(subject: Subject, given: set[Path]) -> Iterator[Finding]:
+    for stage, output in zip(READERS, ("cells.parquet", "tracked.json"), strict=True):
+        folder = subject.results / stage
+        if folder in given or folder / "record.json" in given:
+            continue
+        old = (subject.results / output).exists()
+        why = "deleted, or of a version before 0.3, which made none" if old else "not run"
+        says = f"{why}; run snakemake again"
+        yield Finding("missing", (folder / "record.json").as_posix(), says)

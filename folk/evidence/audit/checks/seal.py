@@ -1,4 +1,4 @@
-"""Check of the records against the seal; for tables and the page see `products`."""
+"""Check of the records and small results against the seal."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,10 +9,12 @@ from folk.evidence.audit.findings import Finding
 from folk.evidence.audit.plan import folder_of
 from folk.evidence.audit.seal import seal_path
 from folk.evidence.audit.subject import Subject
+from folk.evidence.core.digest import sha256_or_none
+from folk.evidence.record.failures import READERS
 
 
 def check_seal(subject: Subject) -> Iterator[Finding]:
-    """Compare the seal with itself and with the records."""
+    """Compare the seal with itself, with the records, and with files that no record names."""
     place = seal_path(subject.results)
     seal, every = subject.seal, tuple(subject.plan.cell_ids)
     if seal is None:
@@ -28,6 +30,26 @@ def check_seal(subject: Subject) -> Iterator[Finding]:
         yield Finding("tampered", place.as_posix(), "its digests do not match: edited", every)
     yield from _records(subject, place, seal.records, subject.finished)
     yield from _records(subject, place, seal.failed, subject.failed)
+    yield from _files(subject, seal.files)
+
+
+def _files(subject: Subject, sealed: Mapping[str, str]) -> Iterator[Finding]:
+    """Compare what no record names; records of the report name its files."""
+    recorded = {output["path"] for job in subject.finished.values() for output in job.outputs}
+    for name, sha256 in sealed.items():
+        path = Path(name)
+        # Recipes and published numbers are outside: they are compared by value.
+        if name in recorded or not _inside(subject, path) or path in subject.unreadable:
+            continue
+        job = subject.readers.get(path)
+        if not path.is_file():
+            yield Finding("missing", name, "sealed, but missing")
+        elif sha256_or_none(path) == sha256:
+            continue
+        elif job is not None and made_since(job, subject.planned.values()):
+            yield Finding("stale", name, "made again after the seal; seal the study again")
+        else:
+            yield Finding("tampered", name, "other bytes than were sealed")
 
 
 def _records(
@@ -49,6 +71,8 @@ def _records(
             says = says or f"expected the sealed record {wanted[:12]}, got {job.id[:12]}"
             yield Finding("stale" if again else "tampered", name, says, cells)
     for path, job in jobs.items():
+        if job.record["stage"] in READERS:
+            continue  # among the sealed files
         if path.as_posix() not in sealed and job.record["study"] == subject.study.name:
             cells = subject.plan.cells(folder_of(subject.results, job.record))
             says = f"not in {place}; seal the study again"

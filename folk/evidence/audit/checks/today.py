@@ -1,6 +1,6 @@
 """Check of results against today's study and recipes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,11 @@ def check_today(subject: Subject) -> Iterator[Finding]:
 
 def _differences(subject: Subject, job: Job) -> Iterator[str]:
     planned, record = subject.plan.jobs[job.path.parent], job.record
-    today = subject.recipes[planned.stage, planned.entry]
-    if sha256_of_json(today) != record["recipe_digest"]:
-        yield f"the recipe was changed after the run: {_changed(record['recipe'], today)}"
+    now = subject.recipes.get((planned.stage, planned.entry))
+    if now is None:
+        yield f"the recipe of '{planned.entry}' cannot be read; `snakemake -n` says why"
+    elif sha256_of_json(now.values) != record["recipe_digest"]:
+        yield f"the recipe was changed after the run: {_changed(record['recipe'], now.values)}"
     if record["scale"] != subject.study.scale:
         yield f"made at scale '{record['scale']}', the study has '{subject.study.scale}'"
     read = {_folder(subject, entry["path"]) for entry in job.inputs} - {None}
@@ -36,7 +38,7 @@ def _differences(subject: Subject, job: Job) -> Iterator[str]:
         yield from _other_archives(subject, job)
 
 
-def _changed(before: dict[str, Any], today: Any) -> str:
+def _changed(before: Mapping[str, Any], today: Mapping[str, Any]) -> str:
     old = flattened({key: value for key, value in before.items() if key in today})
     new = flattened(dict(today))
     keys = sorted(k for k in {*old, *new} if old.get(k, "nothing") != new.get(k, "nothing"))
