@@ -161,11 +161,6 @@ class Jobs:
         if lines:
             raise InputError("\n".join(lines))
 
-    def site_resources(self) -> dict[str, dict[str, str | int]]:
-        """What the site file says of each submitted stage, as its executor's resources."""
-        stages = submitted_stages(self.study)
-        return {stage: self._site.site.resources(ask_of(self.study, stage)) for stage in stages}
-
     # Params and input functions.
 
     def get_recipe(self, stage: Stage) -> Asked:
@@ -274,6 +269,16 @@ class Jobs:
         """What a job of this stage may ask for, such as `mem_mb`."""
         asked: int = getattr(self.study.resources_of(stage), name)
         return asked
+
+    def get_resources(self, stage: Stage) -> dict[str, str | int]:
+        """What a job of a submitted stage asks for, of the study and of the site file."""
+        asked = self.study.resources_of(stage)
+        return {
+            **self.get_geometry(stage).resources(),
+            "mem_mb": asked.mem_mb,
+            "runtime": asked.runtime,
+            **self._site.site.resources(ask_of(self.study, stage)),
+        }
 
     def get_launch(self, stage: Stage) -> AskedWithThreads:
         """Params function: how a job starts, in one process or in several on one node or many.

@@ -12,11 +12,9 @@ REPOSITORY = Path(__file__).parents[2]
 SNAKEFILE = """
 import sys
 from folk.slurm.driver_note import describe_lock
-from folk.slurm.watch import put_in_place
 from pathlib import Path
 
 if workflow.is_main_process:
-    put_in_place()
     for line in describe_lock():
         print(line, file=sys.stderr)
 

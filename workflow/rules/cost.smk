@@ -34,9 +34,7 @@ rule cost:
         "../envs/folk.yaml"
     threads: jobs.get_resource("cost", "threads")
     resources:
-        gpu=jobs.get_resource("cost", "gpu"),
-        mem_mb=jobs.get_resource("cost", "mem_mb"),
-        runtime=jobs.get_resource("cost", "runtime"),
+        **jobs.get_resources("cost"),
     params:
         study=study.name,
         scale=study.scale,

@@ -37,9 +37,7 @@ rule finetune:
         "../envs/folk.yaml"
     threads: jobs.get_geometry("finetune").cores
     resources:
-        **jobs.get_geometry("finetune").resources(),
-        mem_mb=jobs.get_resource("finetune", "mem_mb"),
-        runtime=jobs.get_resource("finetune", "runtime"),
+        **jobs.get_resources("finetune"),
     params:
         study=study.name,
         scale=study.scale,

@@ -36,9 +36,7 @@ rule probe:
         "../envs/folk.yaml"
     threads: jobs.get_geometry("probe").cores
     resources:
-        **jobs.get_geometry("probe").resources(),
-        mem_mb=jobs.get_resource("probe", "mem_mb"),
-        runtime=jobs.get_resource("probe", "runtime"),
+        **jobs.get_resources("probe"),
     params:
         study=study.name,
         scale=study.scale,

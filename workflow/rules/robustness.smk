@@ -31,9 +31,7 @@ rule robustness:
         "../envs/folk.yaml"
     threads: jobs.get_geometry("robustness").cores
     resources:
-        **jobs.get_geometry("robustness").resources(),
-        mem_mb=jobs.get_resource("robustness", "mem_mb"),
-        runtime=jobs.get_resource("robustness", "runtime"),
+        **jobs.get_resources("robustness"),
     params:
         study=study.name,
         scale=study.scale,

@@ -34,9 +34,7 @@ rule segment:
         "../envs/folk.yaml"
     threads: jobs.get_geometry("segment").cores
     resources:
-        **jobs.get_geometry("segment").resources(),
-        mem_mb=jobs.get_resource("segment", "mem_mb"),
-        runtime=jobs.get_resource("segment", "runtime"),
+        **jobs.get_resources("segment"),
     params:
         study=study.name,
         scale=study.scale,
