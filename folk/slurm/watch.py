@@ -21,7 +21,6 @@ from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.utils import format_cli_arg
 
-from folk.slurm.driver_note import leave_note
 from folk.slurm.ending import Verdict, Watched
 from folk.slurm.ledger import Ledger, Submission, now, progress_of
 from folk.slurm.states import COMPLETED, ENDED_BADLY, NoAnswerError, Seen, in_accounts, in_queue
@@ -52,7 +51,6 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
         self._silent_since: float | None = None
         self._leaving = False
         self._earlier = self._take_over()
-        self._note = leave_note()
 
     # Submission
 
@@ -288,10 +286,9 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
         super().cancel_jobs([_info(job, submission.job, Path()) for job, submission in held])
 
     def shutdown(self) -> None:
-        """Shut down and remove the driver's note."""
+        """Shut down, and stop trying to submit."""
         self._leaving = True
         super().shutdown()
-        self._note.unlink(missing_ok=True)
 
     # Jobs of an earlier driver
 

@@ -14,8 +14,7 @@ from folk.cli.workflow import Jobs, get_config
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import Layers
 from folk.evidence.record.fingerprint import SOURCE
-from folk.slurm.driver_note import describe_lock
-from folk.slurm.study_lock import hold_study
+from folk.slurm.study_lock import describe_lock, hold_study
 from snakemake.exceptions import WorkflowError
 
 # Jobs run the Python that runs this, found by name: a path would tie results to one machine.
