@@ -73,6 +73,6 @@ def _state(file: IO[str], who: str) -> str:
     if is_gone:
         return (
             "is gone and has left its lock: call snakemake once with --unlock, then as before; "
-            "its jobs in the queue are taken over"
+            "the executor folk-slurm takes over its jobs in the queue"
         )
     return "holds this folder; check on that host that it is gone before --unlock"
