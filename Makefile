@@ -1,4 +1,4 @@
-# Every target but help and clean makes the environment first when it is missing or older than its lock.
+# Every target but help and clean makes the environment first when it is missing or older than what it is made of.
 PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= config/demo.yaml
@@ -111,7 +111,8 @@ clean: ## remove the results of both demos, and what snakemake remembers of ever
 	@VIRTUAL_ENV=.venv/crate $(BIN)/uv pip sync --quiet --require-hashes tests/workflow/crate.lock
 	@touch $@
 
-# uv installs quickly; it comes by pip, from the same lock and held to the same hashes.
+# uv installs quickly; it comes by pip, from the same lock and held to the same hashes. Last comes this
+# project, by a .pth file: the command folk, and the executor that snakemake looks for on the path.
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 setup"; exit 1; }
