@@ -1,4 +1,4 @@
-# Every target but help and clean makes the environment first when it is missing or older than its lock.
+# Every target but help and clean makes the environment first when it is missing or older than what it is made of.
 PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= config/demo.yaml
@@ -98,8 +98,8 @@ schemas: setup ## workflow/schemas/ again, after a change of what a study or a r
 	@echo "Done. Editors read them; tests/cli/test_schema.py compares them."
 
 lock: setup ## choose package versions again, after an edit of pyproject.toml
-	$(LOCK) pyproject.toml --extra dev -o requirements.lock
-	$(LOCK) pyproject.toml --extra workflow -c requirements.lock -o requirements-core.lock
+	$(LOCK) pyproject.toml --group build --extra dev -o requirements.lock
+	$(LOCK) pyproject.toml --group build --extra workflow -c requirements.lock -o requirements-core.lock
 	$(LOCK) tests/workflow/crate.in -o tests/workflow/crate.lock
 
 clean: ## remove the results of both demos, and what snakemake remembers of every study
@@ -111,7 +111,8 @@ clean: ## remove the results of both demos, and what snakemake remembers of ever
 	@VIRTUAL_ENV=.venv/crate $(BIN)/uv pip sync --quiet --require-hashes tests/workflow/crate.lock
 	@touch $@
 
-# uv installs quickly; it comes by pip, from the same lock and held to the same hashes.
+# uv installs quickly; it comes by pip, from the same lock and held to the same hashes. Last comes this
+# project, by a .pth file: the command folk, and the executor that snakemake looks for on the path.
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 setup"; exit 1; }
@@ -120,11 +121,12 @@ define install
 	@awk '/^[^ #]/ { of_uv = /^uv==/ } of_uv' $< > $(@D)/uv.lock
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(@D)/uv.lock
 	@VIRTUAL_ENV=$(@D) $(@D)/bin/uv pip sync --require-hashes --compile-bytecode $<
+	@VIRTUAL_ENV=$(@D) $(@D)/bin/uv pip install --quiet --offline --no-deps --no-build-isolation --editable .
 	@touch $@
 endef
 
-.venv/ready: requirements.lock
+.venv/ready: requirements.lock pyproject.toml
 	$(call install,a few minutes and 6 GB)
 
-$(CORE)/ready: requirements-core.lock
+$(CORE)/ready: requirements-core.lock pyproject.toml
 	$(call install,a minute and 0.8 GB)

@@ -80,7 +80,8 @@ onstart:
     with refusing():
         hold_study(study.name)
         needrun = workflow.dag.needrun_jobs()
-        jobs.refuse_unready(needrun, on_slurm=workflow.executor_plugin.name == "slurm")
+        on_slurm = workflow.executor_plugin.name in ("folk-slurm", "slurm")
+        jobs.refuse_unready(needrun, on_slurm=on_slurm)
         jobs.keep_study()
 
 

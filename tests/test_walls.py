@@ -100,10 +100,11 @@ def test_the_package_knows_nothing_of_snakemake():
     assert [path for path, _, module in imports() if module.split(".")[0] == "snakemake"] == []
 
 
-def test_only_the_watch_knows_the_executor_plugin():
+def test_only_the_watch_and_its_plugin_know_the_interface_of_executors():
     users = {path for path, _, module in imports() if module.startswith("snakemake_")}
 
-    assert users == {"folk/slurm/watch.py"}
+    plugin = "folk/slurm/plugin/snakemake_executor_plugin_folk_slurm/__init__.py"
+    assert users == {"folk/slurm/watch.py", plugin}
 
 
 @pytest.mark.parametrize("room", [*EVIDENCE, "slurm"])

@@ -2,11 +2,12 @@
 
 import io
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
+from folk import __version__
 from folk.cli.adopt import adopt
 from folk.cli.cluster import cluster
 from folk.cli.explain import explain
@@ -32,6 +33,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback(invoke_without_command=True)
+def _answer_version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"folk {__version__}")
+        raise typer.Exit
+
+
 for stage in STAGES.values():
     app.command(rich_help_panel="Stages")(command_of(stage) if stage.run else report)
 app.command()(launch)

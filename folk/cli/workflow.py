@@ -152,11 +152,6 @@ class Jobs:
         if lines:
             raise InputError("\n".join(lines))
 
-    def site_resources(self) -> dict[str, dict[str, str | int]]:
-        """What the site file says of each submitted stage, as its executor's resources."""
-        stages = submitted_stages(self.study)
-        return {stage: self._site.site.resources(ask_of(self.study, stage)) for stage in stages}
-
     # Params and input functions.
 
     def get_recipe(self, stage: str) -> Asked:
@@ -220,10 +215,14 @@ class Jobs:
         return "/".join(filter(None, (str(self.results), parent, stage, *parts)))
 
     def get_resources(self, stage: str) -> dict[str, Any]:
-        """The resources of a job."""
+        """The resources of a submitted job, of the study and of the site file."""
         asked = self.study.resources_of(stage)
-        spread = self.get_geometry(stage).resources()
-        return {**spread, "mem_mb": asked.mem_mb, "runtime": asked.runtime}
+        return {
+            **self.get_geometry(stage).resources(),
+            "mem_mb": asked.mem_mb,
+            "runtime": asked.runtime,
+            **self._site.site.resources(ask_of(self.study, stage)),
+        }
 
     def get_params(self, stage: str) -> dict[str, Any]:
         """The params of an evaluation stage; each decides the result, or how the job is called."""

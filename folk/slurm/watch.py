@@ -2,8 +2,8 @@
 
 Plugin 2.8.0 waits forever for jobs that were cancelled (`CANCELLED by 0` in sacct), preempted
 without requeue, revoked, or forgotten, and loses its jobs when squeue or sacct fail five times in a
-row. `Watch` keeps its submission and replaces its polling. This is the only module that imports
-Snakemake.
+row. `Watch` keeps its submission and replaces its polling. Snakemake finds it as `folk-slurm`,
+through the package in `plugin/`.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,13 @@ from snakemake_executor_plugin_slurm import Executor
 from snakemake_executor_plugin_slurm.utils import get_job_wildcards
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
-from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+from snakemake_interface_executor_plugins.utils import format_cli_arg
 
-from folk.slurm.driver_note import leave_note
 from folk.slurm.ending import Verdict, Watched
 from folk.slurm.ledger import Ledger, Submission, now, progress_of
 from folk.slurm.states import COMPLETED, ENDED_BADLY, NoAnswerError, Seen, in_accounts, in_queue
 from folk.slurm.takeover import Takeover, Wanted, not_noted, take_over
 
-TESTED = (
-    "2.8.0",
-)  # the replaced methods are no public interface, so other versions are not supported
-PLUGIN = "snakemake-executor-plugin-slurm"
 LEDGER = Path(".snakemake/slurm_jobs")
 # Messages of sbatch when the controller, not the job, is at fault.
 CONTROLLER_AWAY = (
@@ -44,25 +38,12 @@ CONTROLLER_AWAY = (
 PATIENCE = 10  # queries of squeue before a driver gives up its start
 
 
-def put_in_place() -> None:
-    """Let `--executor slurm` use `Watch`; other executors are not affected."""
-    registry = ExecutorPluginRegistry()
-    if registry.is_installed("slurm"):
-        registry.get_plugin("slurm").executor = Watch
-
-
 class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
     """Executor with the plugin's submission and our own polling; see the module."""
 
     def __post_init__(self, test_mode: bool = False) -> None:
-        found = version(PLUGIN)
-        if found not in TESTED:
-            raise WorkflowError(
-                f"{PLUGIN}: expected version {', '.join(TESTED)}, got {found}; "
-                "install the packages of requirements.lock (make setup)"
-            )
         if self.workflow.executor_settings.array_jobs:
-            raise WorkflowError("--slurm-array-jobs: not supported; remove it")
+            raise WorkflowError("--folk-slurm-array-jobs: not supported; remove it")
         super().__post_init__(test_mode)
         self._ledger = Ledger(LEDGER)
         self._begun: dict[Any, Submission] = {}  # by Snakemake's job, until sbatch gives an id
@@ -70,7 +51,6 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
         self._silent_since: float | None = None
         self._leaving = False
         self._earlier = self._take_over()
-        self._note = leave_note()
 
     # Submission
 
@@ -114,6 +94,15 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
             submitted=now(),
         )
         super().run_job(job)
+
+    def format_job_exec(self, job: Any) -> str:
+        """Add the resources to the command of a job: on its node it sees what SLURM was asked for.
+
+        The Snakefile is read again there, by then perhaps with another site file or study.
+        """
+        asked = [text for member in _members(job) for text in asked_of(member)]
+        given = format_cli_arg("--set-resources", asked, base64_encode=True)
+        return f"{super().format_job_exec(job)} {given}"
 
     def _report_job_submission_threadsafe(self, job_info: Any) -> None:
         """Note the job before anything else happens, so that it is not submitted again."""
@@ -297,10 +286,9 @@ class Watch(Executor):  # type: ignore[misc]  # the plugin has no types
         super().cancel_jobs([_info(job, submission.job, Path()) for job, submission in held])
 
     def shutdown(self) -> None:
-        """Shut down and remove the driver's note."""
+        """Shut down, and stop trying to submit."""
         self._leaving = True
         super().shutdown()
-        self._note.unlink(missing_ok=True)
 
     # Jobs of an earlier driver
 
@@ -402,6 +390,19 @@ def _input(file: Any) -> list[str | int]:
 
 def _members(job: Any) -> list[Any]:
     return list(job.jobs) if job.is_group() else [job]
+
+
+def asked_of(job: Any) -> list[str]:
+    """List a job's resources as for `--set-resources`.
+
+    A resource that the node decides, such as `tmpdir`, has no value yet and stays an expression.
+    """
+    texts = {
+        name: repr(value) if (value := job.resources.get(name)) else resource.raw
+        for name, resource in job.rule.resources.items()
+        if not name.startswith("_")
+    }
+    return [f"{job.rule.name}:{name}={text}" for name, text in texts.items() if text is not None]
 
 
 def _work_folder(members: Iterable[Any]) -> str | None:

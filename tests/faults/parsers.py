@@ -6,7 +6,6 @@ import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable
-from contextlib import chdir
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,6 @@ from folk.evidence.results.evidence import read_json
 from folk.evidence.results.published import load_published, numbers_file, papers_file
 from folk.evidence.study.study import load_study
 from folk.slurm import states
-from folk.slurm.driver_note import LOCKS, NOTES, describe_lock, leave_note
 from folk.slurm.duration import parse_minutes
 from folk.slurm.ledger import Ledger, Submission, progress_of
 from folk.slurm.queues import read_gpus, read_partitions
@@ -251,7 +249,6 @@ DOT = b"""digraph snakemake_dag {
     2 -> 0
 }
 """
-NOTE = {"host": "elsewhere", "pid": 7, "began": "12", "since": "2026-01-02"}
 
 
 def _numbers(path: Path) -> object:
@@ -262,15 +259,6 @@ def _numbers(path: Path) -> object:
 def _papers(path: Path) -> object:
     numbers_file(path.parent).write_bytes(NUMBERS)
     return load_published(path.parent)
-
-
-def _note(path: Path) -> object:
-    with chdir(path.parents[3]):
-        LOCKS.mkdir(parents=True, exist_ok=True)
-        (LOCKS / "0.input.lock").touch()
-        lines = describe_lock()
-        leave_note().unlink()
-        return lines
 
 
 PARSERS = (
@@ -309,7 +297,6 @@ PARSERS = (
         _file("jobs/17.json", _submissions),
         ValueError,
     ),
-    Parser("note of a driver", mangled_json(NOTE), _file((NOTES / "n.json").as_posix(), _note)),
     Parser("list of images", mangled(b"train/1\ntrain/2\n3\n"), _file("list.txt", _list)),
     Parser("duration", mangled(b"2-12:30:00"), _text(parse_minutes), ValueError),
     Parser("sinfo", mangled(SINFO), _text(read_partitions)),

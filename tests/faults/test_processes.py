@@ -197,7 +197,6 @@ def test_what_a_job_reads_is_never_newer_than_what_it_makes(tmp_path, capfd, mon
 )
 def test_a_study_is_held_by_one_driver_and_only_while_it_lives(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(study_lock, "_HELD", [])
     hold = "from folk.slurm.study_lock import hold_study; hold_study('tiny'); input()"
     command = [sys.executable, "-c", hold]
     root = {**os.environ, "PYTHONPATH": str(ROOT)}

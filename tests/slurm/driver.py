@@ -8,16 +8,17 @@ from tests.slurm.lab import Lab
 
 PROFILE = ("--workflow-profile", "workflow/profiles/slurm")
 # A site waits minutes before it asks; tests would rather not.
-POLLING = ("--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks", "1")
+POLLING = (
+    *("--folk-slurm-init-seconds-before-status-checks", "3"),
+    *("--seconds-between-status-checks", "1"),
+)
 MINUTES = 60.0
 
 
 def driver_command(lab: Lab, *arguments: str) -> list[str]:
-    """The call of snakemake; without accounting squeue is the only one to ask."""
-    accounting = lab.site.accounting
-    asked = ["--slurm-status-command", "sacct" if accounting else "squeue"]
-    account = ["--default-resources", "slurm_account=lab"] if accounting else []
-    return [sys.executable, "-m", "snakemake", *PROFILE, *POLLING, *asked, *account, *arguments]
+    """The call of snakemake."""
+    account = ["--default-resources", "slurm_account=lab"] if lab.site.accounting else []
+    return [sys.executable, "-m", "snakemake", *PROFILE, *POLLING, *account, *arguments]
 
 
 def start_driver(

@@ -11,14 +11,17 @@ from tests.slurm.lab import Lab, wait_until
 REPOSITORY = Path(__file__).parents[2]
 SNAKEFILE = """
 import sys
-from folk.slurm.driver_note import describe_lock
-from folk.slurm.watch import put_in_place
+from folk.slurm.study_lock import describe_lock, hold_study
 from pathlib import Path
 
 if workflow.is_main_process:
-    put_in_place()
     for line in describe_lock():
         print(line, file=sys.stderr)
+
+
+onstart:
+    hold_study("small")
+
 
 VALUES = Path("values").read_text()
 

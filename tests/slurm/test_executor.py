@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace as Some
 from typing import Any
 
 import pytest
+import snakemake_executor_plugin_slurm
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
@@ -14,7 +17,7 @@ from folk.slurm import watch
 from folk.slurm.ending import Watched
 from folk.slurm.ledger import Ledger, Submission
 from folk.slurm.states import NoAnswerError, Seen
-from folk.slurm.watch import Watch, digest_of, put_in_place
+from folk.slurm.watch import Watch, asked_of, digest_of
 
 
 class File(str):
@@ -55,20 +58,48 @@ def test_a_digest_ignores_what_decides_nothing(tmp_path: Path):
     assert digest_of(Some(**(vars(job) | {"threads": 8}))) == digest
 
 
-def test_only_the_slurm_executor_is_replaced(monkeypatch: pytest.MonkeyPatch):
+def test_snakemake_offers_the_watch_and_the_plugin_under_two_names(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    made: list[tuple[str, str]] = []
+    monkeypatch.setattr(watch, "Watch", lambda *given: made.append(given))
     registry = ExecutorPluginRegistry()
-    monkeypatch.setattr(registry.get_plugin("slurm"), "executor", watch.Executor)
-    before = {name: registry.get_plugin(name).executor for name in registry.plugins}
-    put_in_place()
-    after = {name: registry.get_plugin(name).executor for name in registry.plugins}
-    assert {name for name in before if before[name] is not after[name]} == {"slurm"}
-    assert after["slurm"] is Watch
+    registry.get_plugin("folk-slurm").executor("workflow", "logger")
+    assert made == [("workflow", "logger")]
+    assert registry.get_plugin("slurm").executor is snakemake_executor_plugin_slurm.Executor
 
 
-def test_a_plugin_that_was_not_tested_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(watch, "version", lambda _name: "2.9.0")
-    with pytest.raises(WorkflowError, match=r"expected version 2\.8\.0, got 2\.9\.0"):
-        object.__new__(Watch).__post_init__()
+def test_a_call_of_snakemake_imports_no_folk_before_its_snakefile(tmp_path: Path):
+    (tmp_path / "folk.py").write_text("")  # of the workflow's folder, which must win
+    (tmp_path / "Snakefile").write_text("import folk\nprint(folk.__file__)\n")
+    command = [Path(sys.executable).with_name("snakemake"), "-n"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert str(tmp_path / "folk.py") in done.stdout
+
+
+def test_job_arrays_are_refused():
+    executor = object.__new__(Watch)
+    executor.workflow = Some(executor_settings=Some(array_jobs="all"))
+    with pytest.raises(WorkflowError, match="--folk-slurm-array-jobs: not supported"):
+        executor.__post_init__()
+
+
+def test_a_job_is_told_its_resources_as_they_were_when_it_was_submitted():
+    given = {
+        "_nodes": Some(raw=1),
+        "runtime": Some(raw=None),  # of a function
+        "constraint": Some(raw="a100&nvlink"),
+        "gpu": Some(raw=0),
+        "tmpdir": Some(raw="system_tmpdir"),  # known on the node only
+    }
+    values = {"_nodes": 1, "runtime": 20, "constraint": "a100&nvlink", "gpu": 0, "mem": "1 GB"}
+    job = Some(rule=Some(name="train", resources=given), resources=values)
+    assert asked_of(job) == [
+        "train:runtime=20",
+        "train:constraint='a100&nvlink'",
+        "train:gpu=0",
+        "train:tmpdir=system_tmpdir",
+    ]
 
 
 @pytest.fixture

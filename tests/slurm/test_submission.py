@@ -123,14 +123,30 @@ def test_what_a_job_was_submitted_with_is_what_it_sees_on_its_node(copy: Copy, s
     assert value(calls["prepare"], "-p") == "cpu"
     assert value(calls["pretrain"], "-p") == "debug"  # the command line has the last word
     assert value(calls["pretrain"], "-t") == "20"  # 30 in the study
-    words = value(calls["pretrain"], "--wrap").split()
-    told = words[words.index("--set-resources") + 1 :]
+    *_, told = value(calls["pretrain"], "--wrap").partition("--set-resources")
     said = {
         b64decode(word.removeprefix("base64//")).decode()
-        for word in told
-        if word.startswith("base64//")
+        for word in told.rpartition("--set-resources")[2].split()  # of several the last one counts
     }
-    assert "pretrain:runtime=20" in said
+    assert {"pretrain:runtime=20", "pretrain:slurm_partition='debug'", "pretrain:gpu=0"} <= said
+    assert "pretrain:tmpdir=system_tmpdir" in said  # its node has another
+
+
+def test_the_executor_of_the_plugin_asks_for_the_same(copy: Copy, slurm: FakeSlurm):
+    ours = submitted(copy, slurm, "config/demo.yaml")
+    (slurm.folder / "sbatch.calls").unlink()
+    others = submitted(copy, slurm, "config/demo.yaml", "--executor", "slurm")
+
+    # Last comes the wrapped command; the run's id and the folder of logs are each executor's own.
+    differ = ("--job-name", "--output")
+    asked, wanted = (
+        {
+            rule: [word for word in call[:-1] if word not in {value(call, o) for o in differ}]
+            for rule, call in calls.items()
+        }
+        for calls in (others, ours)
+    )
+    assert asked == wanted
 
 
 def test_a_job_is_told_the_config_of_its_driver(copy: Copy, slurm: FakeSlurm):

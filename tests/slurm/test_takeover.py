@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from folk.slurm import driver_note
+from folk.slurm import study_lock
 from folk.slurm.ledger import Ledger, Submission
 from folk.slurm.states import Seen
 from folk.slurm.takeover import Takeover, Wanted, not_noted, take_over
@@ -117,20 +117,18 @@ def test_a_damaged_ledger_is_not_taken_for_an_empty_one(tmp_path: Path):
 
 @pytest.fixture
 def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that snakemake has locked; gives the place of the notes."""
+    """A folder that snakemake has locked; gives the lock of the study `tiny`."""
     monkeypatch.chdir(tmp_path)
-    driver_note.LOCKS.mkdir(parents=True)
-    (driver_note.LOCKS / "0.input.lock").touch()
-    return driver_note.NOTES
+    study_lock.LOCKS_OF_SNAKEMAKE.mkdir(parents=True)
+    (study_lock.LOCKS_OF_SNAKEMAKE / "0.input.lock").touch()
+    return study_lock.LOCKS / "tiny.lock"
 
 
-@fault(
-    "Processes",
-    "a driver on a cluster that was killed has left its lock",
-    "the next call says whether it lives, and to call `--unlock` if not",
-)
-def test_a_lock_of_a_dead_driver_is_told_from_that_of_a_live_one(locked: Path):
-    script = "import folk.slurm.driver_note as d; d.leave_note(); print(flush=True); input()"
+def driver_of(study: str, then: str) -> subprocess.Popen[bytes]:
+    """Start a process that holds a study, says so, and goes on with `then`."""
+    script = (
+        f"from folk.slurm.study_lock import *; hold_study({study!r}); print(flush=True); {then}"
+    )
     driver = subprocess.Popen(
         [sys.executable, "-c", script],
         stdin=subprocess.PIPE,
@@ -139,28 +137,38 @@ def test_a_lock_of_a_dead_driver_is_told_from_that_of_a_live_one(locked: Path):
     )
     assert driver.stdout is not None
     driver.stdout.readline()
-    assert "is running in this folder; do not unlock" in driver_note.describe_lock()[0]
+    return driver
+
+
+@fault(
+    "Processes",
+    "a driver that was killed has left Snakemake's lock",
+    "the next call says whether it lives, and to call `--unlock` if not",
+)
+def test_a_lock_of_a_dead_driver_is_told_from_that_of_a_live_one(locked: Path):
+    driver = driver_of("tiny", "input()")
+    assert "is running in this folder; do not unlock" in study_lock.describe_lock()[0]
     driver.kill()
     driver.wait()
-    assert "call snakemake once with --unlock" in driver_note.describe_lock()[0]
+    (line,) = study_lock.describe_lock()
+    assert line.startswith(f"tiny: its driver (process {driver.pid} on ")
+    assert "call snakemake once with --unlock" in line
 
 
 def test_a_driver_of_another_host_is_to_be_looked_for_there(locked: Path):
-    note = driver_note.leave_note()
-    said = json.loads(note.read_text()) | {"host": f"not-{socket.gethostname()}"}
-    note.write_text(json.dumps(said))
-    assert "check on that host that it is gone" in driver_note.describe_lock()[0]
+    locked.parent.mkdir()
+    locked.write_text(f"process 7 on not-{socket.gethostname()} since 2026\n")
+    assert "check on that host that it is gone" in study_lock.describe_lock()[0]
 
 
-def test_without_a_lock_there_is_nothing_to_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
-    driver_note.leave_note()
-    assert driver_note.describe_lock() == []
+def test_without_a_lock_there_is_nothing_to_say(locked: Path):
+    study_lock.hold_study("tiny")
+    (study_lock.LOCKS_OF_SNAKEMAKE / "0.input.lock").unlink()
+    assert study_lock.describe_lock() == []
 
 
-def test_notes_of_dead_drivers_are_forgotten(locked: Path):
-    note = driver_note.leave_note()
-    dead = note.with_name("dead.json")
-    dead.write_text(json.dumps(json.loads(note.read_text()) | {"began": "1"}))
-    driver_note.leave_note()
-    assert sorted(locked.glob("*.json")) == [note]
+@pytest.mark.parametrize("end", ["sys.exit(1)", "raise KeyboardInterrupt", "pass"])
+def test_a_driver_that_ended_by_itself_is_not_named(locked: Path, end: str):
+    driver_of("tiny", f"import sys; {end}" if "sys" in end else end).wait()
+    assert locked.read_text() == ""
+    assert study_lock.describe_lock() == []

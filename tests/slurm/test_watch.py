@@ -32,6 +32,15 @@ def test_a_cancelled_job_fails_where_accounting_says_by_whom(
     assert "ended: CANCELLED" in workflow.said
 
 
+def test_the_executor_of_the_plugin_runs_a_workflow_to_its_end(lab: Lab, tmp_path: Path):
+    workflow = SmallWorkflow(lab, tmp_path, 4)
+    polling = ("--slurm-init-seconds-before-status-checks", "3", "--slurm-status-command", "squeue")
+    done = workflow.run("--executor", "slurm", *polling)
+    assert done.returncode == 0, done.stdout
+    assert len(workflow.submitted()) == 1
+    assert not (tmp_path / ".snakemake/slurm_jobs").exists()
+
+
 def test_a_driver_that_was_killed_is_followed_by_one_that_attaches(lab: Lab, tmp_path: Path):
     workflow = SmallWorkflow(lab, tmp_path, LONG)
     first = workflow.start()

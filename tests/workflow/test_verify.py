@@ -24,6 +24,7 @@ from folk.evidence.record.record import open_record
 from folk.evidence.record.schema import record_id
 from folk.evidence.results.published import numbers_file
 from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 from tests.faults.table import fault
 
 pytestmark = pytest.mark.slow

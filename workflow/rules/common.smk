@@ -14,11 +14,8 @@ from folk.cli.workflow import Jobs, get_config
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import Layers
 from folk.evidence.record.fingerprint import SOURCE
-from folk.slurm.driver_note import describe_lock
-from folk.slurm.study_lock import hold_study
-from folk.slurm.watch import put_in_place
+from folk.slurm.study_lock import describe_lock, hold_study
 from snakemake.exceptions import WorkflowError
-from snakemake.resources import Resource, Resources
 
 # Jobs run the Python that runs this, found by name: a path would tie results to one machine.
 prefix = f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
@@ -46,25 +43,8 @@ def get_study_config():
     )
 
 
-def get_site_resources():
-    """The site's resources of each rule, as if by --set-resources, which overrides them.
-
-    Snakemake hands such resources on to the jobs: what one was submitted with is what it sees on
-    its node, whatever becomes of the site file. Without a cluster nobody looks at them.
-    """
-    given = workflow.resource_settings.overwrite_resources
-    of_rules = dict(given)
-    for stage, asked in jobs.site_resources().items():
-        if asked:
-            # `raw` is what the job gets on its command line, where it is read as Python.
-            own = {name: Resource(name, value, raw=repr(value)) for name, value in asked.items()}
-            of_rules[stage] = Resources({**own, **given.get(stage, {})})
-    return of_rules
-
-
 def report_to_user():
-    """Which results are stale, and who holds a lock that is left; watch jobs on SLURM."""
-    put_in_place()
+    """Which results are stale, and who holds a lock that is left."""
     for line in [*jobs.stale_lines(), *describe_lock()]:
         print(line, file=sys.stderr)
 
@@ -74,4 +54,3 @@ with refusing():
     if workflow.is_main_process:
         jobs.check_published()
 study = jobs.study
-workflow.resource_settings.overwrite_resources = get_site_resources()

@@ -27,9 +27,7 @@ rule prepare:
         "../envs/folk.yaml"
     threads: jobs.get_resource("prepare", "threads")
     resources:
-        gpu=jobs.get_resource("prepare", "gpu"),
-        mem_mb=jobs.get_resource("prepare", "mem_mb"),
-        runtime=jobs.get_resource("prepare", "runtime"),
+        **jobs.get_resources("prepare"),
     params:
         study=study.name,
         scale=study.scale,

@@ -32,9 +32,7 @@ rule pretrain:
         "../envs/folk.yaml"
     threads: jobs.get_geometry("pretrain").cores
     resources:
-        **jobs.get_geometry("pretrain").resources(),
-        mem_mb=jobs.get_resource("pretrain", "mem_mb"),
-        runtime=jobs.get_resource("pretrain", "runtime"),
+        **jobs.get_resources("pretrain"),
     params:
         study=study.name,
         scale=study.scale,
