@@ -15,7 +15,7 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import atomic_write
 from folk.evidence.study.study import Study, load_study, written_study
 from folk.stages.recipes.base import Recipe
-from folk.stages.recipes.cover import Cover, smallest_cover
+from folk.stages.recipes.cover import Cover, cover_of
 from folk.stages.recipes.named import recipes_of
 from folk.stages.recipes.prepare import PrepareRecipe, SplitRecipe
 from folk.stages.recipes.smoke import archive_values, smoke_study, split_values
@@ -51,7 +51,7 @@ def smoke(
     if path.parent.resolve() != study.parent.resolve() or path.resolve() == study.resolve():
         raise InputError(f"--out {path}: give another file beside {study}, where its recipes are")
     recipes = recipes_of(whole, study)
-    cover = smallest_cover(whole, recipes, [row for row in rows.split(",") if row])
+    cover = cover_of(whole, recipes, [row for row in rows.split(",") if row])
     folder = archives or results / path.stem / "archives"
     values = smoke_study(
         whole,
