@@ -162,11 +162,6 @@ def _list(path: Path) -> object:
     return read_list(path, [f"train/{number}" for number in range(9)])
 
 
-def _history_beside(path: Path) -> object:
-    record = {**RECORD, "outcome": "finished"}
-    return list(history_of(path.with_name("record.json"), record))
-
-
 _SHA, _MD5 = "a" * 64, "b" * 32
 _TIME = "2026-01-02T03:04:05.000006Z"
 _FILE = {"name": "encoder", "path": "results/x/encoder.safetensors", "size": 3}
@@ -300,7 +295,6 @@ PARSERS = (
     Parser("data set", mangled_json(DATASET), _file("dataset.json", _beside(PreparedData.open))),
     Parser("json of a result", mangled_json({"top1_last": 0.5}), _file("metrics.json", read_json)),
     Parser("history", mangled(HISTORY), _file("metrics.jsonl", _history)),
-    Parser("history, for MLflow", mangled(HISTORY), _file("metrics.jsonl", _history_beside)),
     Parser("history, for a figure", mangled(HISTORY), _file("metrics.jsonl", _histories)),
     Parser("progress", mangled_json({"step": 3}), _file("progress.json", _progress)),
     Parser(

@@ -13,9 +13,9 @@ from PIL import EpsImagePlugin, Image
 from folk.data import transforms
 from folk.data.dataset import ImageDataset
 from folk.data.datasets import miniature
+from folk.data.datasets.archives import store_archives
 from folk.data.datasets.kinds import look_into
 from folk.data.datasets.miniature import image, write_tar, write_zip
-from folk.data.datasets.store import store
 from folk.data.decode import MAX_PIXELS, check_image, decode_annotation, decode_image
 from folk.data.joint import segment_eval_transform, segment_transform
 from folk.data.pixels import decode_pixels
@@ -349,7 +349,7 @@ def test_images_that_differ_are_not_told(tmp_path, capsys):
 
 def stored(kind, archives, out, classes):
     contents = look_into(kind, archives, classes)
-    return store(contents, out, name="x", sources=[], identity="a")
+    return store_archives(contents, out, name="x", sources=[], identity="a")
 
 
 def test_images_of_archives_that_are_learned_from_and_measured_are_told(tmp_path, capsys):
