@@ -2,7 +2,6 @@
 
 import copy
 import json
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -22,7 +21,9 @@ class Section(BaseModel):
     """A part of a file: unknown keys and wrong types are refused, values never change later."""
 
     # Built at first use: no command needs all of them, and `--help` none.
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, defer_build=True, allow_inf_nan=False
+    )
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -156,7 +157,7 @@ def spelt_value(value: Any) -> str:
 
 
 def checked(model: type[Model], values: Mapping[str, Any], place: Place) -> Model:
-    """Turn `values` into `model`; numbers that are none or have no end are refused wherever.
+    """Turn `values` into `model`.
 
     Args:
         model: the typed form.
@@ -166,16 +167,12 @@ def checked(model: type[Model], values: Mapping[str, Any], place: Place) -> Mode
     Raises:
         InputError: one line for each problem, with file, line, key and the nearest valid name.
     """
-    endless = [_line(place, keys, f"{n} is no finite number") for keys, n in _endless(values)]
     try:
-        result = model.model_validate(dict(values))
+        return model.model_validate(dict(values))
     except ValidationError as error:
         # Every member of a union complains about every key: one line a problem is enough.
         lines = [_explained(detail, model, place) for detail in error.errors()]
-        raise InputError("\n".join(dict.fromkeys([*endless, *lines]))) from error
-    if endless:
-        raise InputError("\n".join(endless))
-    return result
+        raise InputError("\n".join(dict.fromkeys(lines))) from error
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -261,18 +258,6 @@ def _line(place: Place, keys: Keys, problem: str) -> str:
 def _short(key: str) -> str:
     key = _one_line(key)
     return key if len(key) < _SHOWN else f"{key[: _SHOWN // 2]}..."
-
-
-def _endless(values: Any, keys: Keys = ()) -> Iterator[tuple[Keys, float]]:
-    """Where NaN and infinity stand: no digest and no record can hold them."""
-    if isinstance(values, Mapping):
-        for key, value in values.items():
-            yield from _endless(value, (*keys, key))
-    elif isinstance(values, list):
-        for index, value in enumerate(values):
-            yield from _endless(value, (*keys, index))
-    elif isinstance(values, float) and not math.isfinite(values):
-        yield keys, values
 
 
 def _in_file(model: Any, location: Keys) -> tuple[Keys, list[str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_serializer, model_validator
+from pydantic import Field, field_validator, model_serializer, model_validator
 
 from folk.evidence.core.yaml_model import Section
 from folk.stages.recipes.base import Count, Fraction, Positive, Recipe
@@ -12,15 +12,22 @@ from folk.stages.recipes.base import Count, Fraction, Positive, Recipe
 class Scenes(Section):
     """Handwritten digits over crops of photographs; see `folk.data.datasets.scenes`."""
 
-    size: Count  # side of a scene, pixels
-    num_train: Count
-    num_val: Count
+    size: Annotated[int, Field(ge=16)]  # side of a scene, pixels; a digit has at least 8
+    num_train: Annotated[int, Field(ge=10)]  # one of each class
+    num_val: Annotated[int, Field(ge=10)]
     num_unlabeled: Annotated[int, Field(ge=0)]
     contrast: Fraction  # of the photograph
     digit_scale: list[Positive] = Field(min_length=2, max_length=2)  # side over scene side
     digit_brightness: list[Fraction] = Field(min_length=2, max_length=2)
     color: Fraction  # largest saturation of the ink
     seed: Annotated[int, Field(ge=0)]
+
+    @field_validator("digit_scale", "digit_brightness")
+    @classmethod
+    def _smallest_and_largest(cls, values: list[float]) -> list[float]:
+        if not 0.0 < values[0] <= values[1] <= 1.0:
+            raise ValueError("expected 0 < smallest <= largest <= 1")
+        return values
 
 
 class Folder(Section):
