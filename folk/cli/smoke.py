@@ -23,21 +23,12 @@ from folk.stages.recipes.smoke import archive_values, smoke_study, split_values
 
 def smoke(
     study: StudyFile,
-    archives: Annotated[
-        Path | None,
-        typer.Option(
-            help="where the miniature archives go; results/<new study>/archives if absent"
-        ),
-    ] = None,
     rows: Annotated[
         str, typer.Option(help="encoder rows, such as mfm,folk; a choice of our own if absent")
     ] = "",
-    out: Annotated[
-        Path | None, typer.Option(help="the new study file; <study>-smoke.yaml beside it if absent")
-    ] = None,
     results: Results = Path("results"),
 ) -> None:
-    """Write a study that runs every recipe of a large one for two updates, on miniature archives.
+    """Write <study>-smoke.yaml: every recipe of a large study for two updates, miniature archives.
 
     Shapes stay: encoders, image sizes, heads, windows, losses. Lengths and batches are cut. What
     it makes is marked `scale: smoke` and enters no table of another study.
@@ -47,12 +38,10 @@ def smoke(
         raise InputError(
             f"{study}: scale is '{whole.scale}'; a smoke run is made of a study with scale 'paper'"
         )
-    path = out or study.with_name(f"{study.stem}-smoke.yaml")
-    if path.parent.resolve() != study.parent.resolve() or path.resolve() == study.resolve():
-        raise InputError(f"--out {path}: give another file beside {study}, where its recipes are")
+    path = study.with_name(f"{study.stem}-smoke.yaml")
     recipes = recipes_of(whole, study)
     cover = cover_of(whole, recipes, [row for row in rows.split(",") if row])
-    folder = archives or results / path.stem / "archives"
+    folder = results / path.stem / "archives"
     values = smoke_study(
         whole,
         recipes,
