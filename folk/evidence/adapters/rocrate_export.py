@@ -36,6 +36,15 @@ TERMS = {
 }
 LICENSE = "https://spdx.org/licenses/Apache-2.0"
 LARGEST = 10_000_000  # bytes of a file that still goes into the folder
+ENCODINGS = {  # that Python does not know
+    ".arrow": "application/vnd.apache.arrow.file",
+    ".jsonl": "application/jsonl",
+    ".lock": "text/plain",
+    ".md": "text/markdown",
+    ".parquet": "application/vnd.apache.parquet",
+    ".smk": "text/plain",
+    ".yaml": "application/yaml",
+}
 OUTCOMES = {
     "finished": "http://schema.org/CompletedActionStatus",
     "failed": "http://schema.org/FailedActionStatus",
@@ -305,7 +314,8 @@ def _described(path: Path) -> dict[str, str]:
 
 def _encoding(path: str) -> str:
     # An instance has Python's own table, which is the same on every machine.
-    return mimetypes.MimeTypes().guess_type(path)[0] or "application/octet-stream"
+    known = mimetypes.MimeTypes().guess_type(path)[0] or "application/octet-stream"
+    return ENCODINGS.get(PurePosixPath(path).suffix, known)
 
 
 def _portable(path: str) -> bool:
