@@ -27,11 +27,12 @@ from PIL import Image
 
 from folk.data.repeated import check_unique_keys, log_shared_images, shared_images
 from folk.data.shards import FORMAT, PreparedData
-from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter
+from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter, shard_writer
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import atomic_write, write_json, write_text
 
 MAX_ROWS_PER_SHARD = 65536
+MANIFEST_ROWS = 65536  # of a row group
 
 
 class SourceImage(NamedTuple):
@@ -96,8 +97,9 @@ def store_images(
 ) -> dict[str, int]:
     """Store images as a prepared data set.
 
-    Memory does not grow with the number of images, except for the manifest. Images that are in a
-    training and in an evaluation split are listed in the log and in `dataset.json`.
+    Memory does not grow with the number of images, except for the names of one split and the
+    digests of the training images. Images that are in a training and in an evaluation split are
+    listed in the log and in `dataset.json`.
 
     Args:
         source: the images to store.
@@ -144,12 +146,11 @@ def _make(
     journal = _Journal(temp, identity)
     images = _in_threads(source.images(journal.counts.total()), threads)
     for split, run in _shards_of(images):
-        first = sum(shard.rpartition("-")[0] == split for shard in journal.shards)
-        with ShardWriter(
-            temp / "shards", split, max_rows_per_shard=MAX_ROWS_PER_SHARD, first=first
-        ) as writer:
+        number = sum(shard.rpartition("-")[0] == split for shard in journal.shards)
+        with shard_writer(temp / "shards", split, number) as writer:
             rows = [_stored(writer, image) for image in run]
-        journal.add(rows, writer.shards)
+        assert writer.info is not None
+        journal.add(rows, writer.name, writer.info)
     counts = dict.fromkeys(source.splits, 0) | journal.counts
     check(counts)
     manifest = temp / "manifest.parquet"
@@ -177,9 +178,9 @@ def _make(
 
 def _stored(writer: ShardWriter, image: SourceImage) -> tuple[Any, ...]:
     """Add an image to a shard; returns its row of the manifest."""
-    place = writer.add(image.key, image.label, image.image, image.annotation)
+    row = writer.add(image.key, image.label, image.image, image.annotation)
     digests = (image.sha256, image.annotation_sha256)
-    return (image.key, image.label, image.split, len(image.image), *digests, *place)
+    return (image.key, image.label, image.split, len(image.image), *digests, writer.name, row)
 
 
 def _shards_of(images: Iterable[SourceImage]) -> Iterator[tuple[str, Iterator[SourceImage]]]:
@@ -208,8 +209,7 @@ class _Journal:
             if left.name not in self.shards:
                 left.unlink()
 
-    def add(self, rows: Sequence[tuple[Any, ...]], shards: Mapping[str, ShardInfo]) -> None:
-        ((shard, info),) = shards.items()
+    def add(self, rows: Sequence[tuple[Any, ...]], shard: str, info: ShardInfo) -> None:
         columns = zip(*rows, strict=True)
         arrays = [pa.array(c, f.type) for c, f in zip(columns, MANIFEST_SCHEMA, strict=True)]
         metadata = json.dumps({"shard": shard, **asdict(info)})
@@ -219,10 +219,16 @@ class _Journal:
         assert self._take_up()
 
     def write_manifest(self, path: Path) -> None:
-        pieces = [pq.ParquetFile(self._piece(n)).read() for n in range(len(self.shards))]
-        whole = pa.concat_tables([piece.replace_schema_metadata(None) for piece in pieces])
-        with atomic_write(path) as temp:
-            pq.write_table(whole.combine_chunks(), temp, row_group_size=65536)
+        with atomic_write(path) as temp, pq.ParquetWriter(temp, MANIFEST_SCHEMA) as manifest:
+            waiting: list[Any] = []
+            for number in range(len(self.shards)):
+                piece = pq.ParquetFile(self._piece(number)).read()
+                waiting.append(piece.replace_schema_metadata(None))
+                is_last = number == len(self.shards) - 1
+                if is_last or sum(map(len, waiting)) >= MANIFEST_ROWS:
+                    rows = pa.concat_tables(waiting).combine_chunks()
+                    manifest.write_table(rows, row_group_size=MANIFEST_ROWS)
+                    waiting = []
 
     def _piece(self, number: int) -> Path:
         return self._temp / "pieces" / f"{number:05d}.parquet"

@@ -20,8 +20,9 @@ from folk.data.decode import MAX_PIXELS, check_image, decode_annotation, decode_
 from folk.data.joint import segment_eval_transform, segment_transform
 from folk.data.pixels import decode_pixels
 from folk.data.prepare import prepare_image_folder
-from folk.data.shards import ImageTable, PreparedData, ShardWriter
+from folk.data.shards import ImageTable, PreparedData
 from folk.data.transforms import eval_transform, finetune_transform, view_transforms
+from folk.data.writer import shard_writer
 from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 
@@ -384,9 +385,9 @@ def test_a_key_that_is_there_twice_is_refused_wherever_it_stands(tmp_path):
 
 
 def table_of(folder, image, annotation):
-    with ShardWriter(folder, "train") as writer:
+    with shard_writer(folder, "train") as writer:
         writer.add("train/0", -1, image, annotation)
-    return ImageTable([folder / name for name in writer.shards])
+    return ImageTable([folder / writer.name])
 
 
 def ids(values):
