@@ -187,11 +187,10 @@ class PreparedData:
             if name not in self.counts:
                 hint = nearest(name, self.counts)
                 raise InputError(f"{where}: unknown split '{name}' of data set '{self.name}'{hint}")
-            if self.counts[name] == 0:
+            own = sorted(shard for shard in self.shards if split_of(shard) == name)
+            if not own:
                 raise InputError(f"{where}: split '{name}' of '{self.name}' is empty")
-            paths += [
-                self.folder / "shards" / s for s in sorted(self.shards) if split_of(s) == name
-            ]
+            paths += [self.folder / "shards" / shard for shard in own]
         return ImageTable(paths)
 
 
