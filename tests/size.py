@@ -21,7 +21,7 @@ IMAGE = (
 # ... and who follows one accuracy from the predictions to the cell of a table.
 CELL = (
     "cli/report", "evidence/report/render", "evidence/report/tables", "evidence/results/cells",
-    "evidence/results/evidence", "evidence/results/origin", "evidence/results/bootstrap",
+    "evidence/results/evidence", "evidence/results/bootstrap",
     "evidence/results/metrics/classification", "evidence/results/metrics/columns",
     "evidence/results/metrics/image_scores", "evidence/results/metrics/intervals",
     "evidence/results/published",

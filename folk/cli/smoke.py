@@ -16,7 +16,7 @@ from folk.evidence.core.files import atomic_write
 from folk.evidence.study.study import Study, load_study, written_study
 from folk.stages.prepare import PrepareRecipe
 from folk.stages.recipes.base import Recipe
-from folk.stages.recipes.cover import Cover, smallest_cover
+from folk.stages.recipes.cover import Cover, cover_of
 from folk.stages.recipes.named import recipes_of
 from folk.stages.recipes.smoke import archive_values, smoke_study, split_values
 from folk.stages.split import SplitRecipe
@@ -25,22 +25,12 @@ from folk.stages.table import STAGES
 
 def smoke(
     study: StudyFile,
-    archives: Annotated[
-        Path | None,
-        typer.Option(
-            help="where the miniature archives go; results/<new study>/archives if absent"
-        ),
-    ] = None,
     rows: Annotated[
         str, typer.Option(help="encoder rows, such as mfm,folk; a choice of our own if absent")
     ] = "",
-    out: Annotated[
-        Path | None,
-        typer.Option(help="the new study file; by default <study>-smoke.yaml next to the study"),
-    ] = None,
     results: Results = Path("results"),
 ) -> None:
-    """Write a study that runs every recipe of a large one for two updates, on miniature archives.
+    """Write <study>-smoke.yaml: every recipe of a large study for two updates, miniature archives.
 
     Shapes stay: encoders, image sizes, heads, windows, losses. Lengths and batches are cut. What
     it makes is marked `scale: smoke` and enters no table of another study.
@@ -50,12 +40,10 @@ def smoke(
         raise InputError(
             f"{study}: scale is '{whole.scale}'; a smoke run is made of a study with scale 'paper'"
         )
-    path = out or study.with_name(f"{study.stem}-smoke.yaml")
-    if path.parent.resolve() != study.parent.resolve() or path.resolve() == study.resolve():
-        raise InputError(f"--out {path}: give another file next to {study}, where its recipes are")
+    path = study.with_name(f"{study.stem}-smoke.yaml")
     recipes = recipes_of(whole, study)
-    cover = smallest_cover(whole, recipes, [row for row in rows.split(",") if row])
-    folder = archives or results / path.stem / "archives"
+    cover = cover_of(whole, recipes, [row for row in rows.split(",") if row])
+    folder = results / path.stem / "archives"
     values = smoke_study(
         whole,
         recipes,

@@ -1,9 +1,10 @@
 """Decoding of images and annotations, with errors that name their source."""
 
+import contextlib
 import io
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -25,16 +26,6 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 # Such images are rejected.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
-# All exceptions of Pillow's readers on truncated, damaged or foreign bytes.
-_UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    struct.error,
-)
-
 
 def decode_image(data: bytes, *, where: Callable[[], str]) -> Image.Image:
     """Decode an image of one of `FORMATS` to RGB, as ImageFolder and timm see it.
@@ -54,16 +45,12 @@ def decode_image(data: bytes, *, where: Callable[[], str]) -> Image.Image:
         InputError: the bytes are not a whole image, have more than `MAX_PIXELS`, or have pixels
             of 32 bits.
     """
-    try:
+    with _refused(where, "a whole image"):
         image: Image.Image = _opened(data, where)
         image.load()
         if image.mode.startswith("I;16"):
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         return image if image.mode == "RGB" else image.convert("RGB")
-    except InputError:
-        raise
-    except _UNREADABLE as error:
-        raise InputError(_not_decoded(where(), "a whole image", error)) from error
 
 
 def check_image(data: bytes, *, where: Callable[[], str]) -> None:
@@ -74,16 +61,12 @@ def check_image(data: bytes, *, where: Callable[[], str]) -> None:
     Raises:
         InputError: as `decode_image`.
     """
-    try:
+    with _refused(where, "a whole image"):
         image = _opened(data, where)
         image.draft("L", (1, 1))
         # At once: Pillow takes Python's lock again for each part, which holds up other threads.
         image.decodermaxblock = max(len(data), image.decodermaxblock)
         image.load()
-    except InputError:
-        raise
-    except _UNREADABLE as error:
-        raise InputError(_not_decoded(where(), "a whole image", error)) from error
 
 
 def decode_annotation(data: bytes, *, where: Callable[[], str]) -> Image.Image:
@@ -92,13 +75,9 @@ def decode_annotation(data: bytes, *, where: Callable[[], str]) -> Image.Image:
     Raises:
         InputError: the bytes are not such an image.
     """
-    try:
+    with _refused(where, "a whole annotation"):
         annotation = _opened(data, where)
         annotation.load()
-    except InputError:
-        raise
-    except _UNREADABLE as error:
-        raise InputError(_not_decoded(where(), "a whole annotation", error)) from error
     if annotation.mode not in ("L", "P"):  # a palette only colors the ids
         raise InputError(
             f"{where()}: expected a gray annotation of class ids, got mode {annotation.mode}"
@@ -134,7 +113,15 @@ def _opened(data: bytes, where: Callable[[], str]) -> ImageFile.ImageFile:
     return image
 
 
-def _not_decoded(where: str, what: str, error: Exception) -> str:
-    # Pillow's own text may hold a memory address, which does not help.
-    reason = type(error).__name__ if "BytesIO" in str(error) else brief(error)
-    return f"{where}: expected {what} ({reason}); replace or remove it"
+@contextlib.contextmanager
+def _refused(where: Callable[[], str], what: str) -> Iterator[None]:
+    """Name the source of what Pillow cannot read."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
+        # Pillow's own text may hold a memory address, which does not help.
+        reason = type(error).__name__ if "BytesIO" in str(error) else brief(error)
+        message = f"{where()}: expected {what} ({reason}); replace or remove it"
+        raise InputError(message) from error

@@ -4,21 +4,18 @@ A shard is an Arrow IPC file, so an image is found without reading the others an
 processes share one copy in the page cache. Images stay encoded as they were given.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Int, Int32
 
-from folk.data.writer import MANIFEST_SCHEMA, SHARD_SCHEMA, ShardInfo, ShardWriter, split_of
+from folk.data.writer import SHARD_SCHEMA, ShardInfo, split_of
 from folk.evidence.core.errors import InputError, brief_with_type, nearest
 from folk.evidence.core.json_file import read_form
-
-__all__ = ["FORMAT", "ImageTable", "PreparedData", "ShardWriter"]
 
 FORMAT = 1
 
@@ -160,8 +157,8 @@ class PreparedData:
     def open(cls, folder: Path) -> "PreparedData":
         """Open a folder that `folk prepare` made.
 
-        The sizes of the shards and the rows of the manifest are compared with `dataset.json`;
-        digests of gigabytes are left to `folk verify`.
+        The sizes of the shards are compared with `dataset.json`; digests of gigabytes, and the
+        manifest, are left to `folk verify`.
 
         Raises:
             InputError: a file is missing, truncated or inconsistent with the others.
@@ -176,7 +173,6 @@ class PreparedData:
                     f"{path}: expected {shard.bytes} bytes ({folder / 'dataset.json'}), got "
                     f"{path.stat().st_size}; run prepare again"
                 )
-        _check_manifest(folder / "manifest.parquet", data)
         return data
 
     def split(self, names: str | Sequence[str]) -> ImageTable:
@@ -186,18 +182,15 @@ class PreparedData:
             InputError: the split is unknown or empty.
         """
         wanted = [names] if isinstance(names, str) else list(names)
-        paths = []
+        paths, where = [], self.folder / "dataset.json"
         for name in wanted:
             if name not in self.counts:
                 hint = nearest(name, self.counts)
-                raise InputError(
-                    f"{self.folder}: unknown split '{name}' of data set '{self.name}'{hint}"
-                )
-            if self.counts[name] == 0:
-                raise InputError(f"{self.folder}: split '{name}' of '{self.name}' is empty")
-            paths += [
-                self.folder / "shards" / s for s in sorted(self.shards) if split_of(s) == name
-            ]
+                raise InputError(f"{where}: unknown split '{name}' of data set '{self.name}'{hint}")
+            own = sorted(shard for shard in self.shards if split_of(shard) == name)
+            if not own:
+                raise InputError(f"{where}: split '{name}' of '{self.name}' is empty")
+            paths += [self.folder / "shards" / shard for shard in own]
         return ImageTable(paths)
 
 
@@ -247,33 +240,3 @@ def _read_description(folder: Path) -> PreparedData:
 
 def _tuple(names: list[str] | None) -> tuple[str, ...] | None:
     return None if names is None else tuple(names)
-
-
-def _check_manifest(path: Path, data: PreparedData) -> None:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run prepare again")
-    try:
-        # Not `read_table`: it imports pandas, which costs every job more than a second.
-        manifest = pq.ParquetFile(path, read_dictionary=["split", "shard"])
-        schema, columns = pq.read_schema(path), manifest.read(["split", "shard"])
-        columns.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{path}: invalid manifest ({brief_with_type(error)}); run prepare again"
-        ) from error
-    if not schema.equals(MANIFEST_SCHEMA):
-        raise InputError(f"{path}: invalid manifest with columns {', '.join(schema.names)}")
-    expected = {name: shard.rows for name, shard in data.shards.items()}
-    counts = {name: count for name, count in data.counts.items() if count}
-    for column, wanted in (("split", counts), ("shard", expected)):
-        found = dict(_counted(columns.column(column)))
-        if found != wanted:
-            raise InputError(
-                f"{path}: expected images by {column} {wanted} "
-                f"({data.folder / 'dataset.json'}), got {found}; run prepare again"
-            )
-
-
-def _counted(column: Any) -> Iterator[tuple[str, int]]:
-    for entry in column.value_counts():
-        yield entry["values"].as_py(), entry["counts"].as_py()

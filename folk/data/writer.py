@@ -4,8 +4,7 @@ import contextlib
 import hashlib
 import io
 import re
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,107 +56,70 @@ class ShardInfo:
 
 
 class ShardWriter:
-    """Writer of the shards of one split, each written atomically.
+    """Rows on their way into one shard, see `shard_writer`.
 
-    Use as a context manager; `shards` is complete after it. A shard gets its name when it is full;
-    one that an exception interrupts is removed. A thread writes one batch while the next is
-    collected, so two are in memory; an error there is raised by the next call.
+    A thread writes one batch while the next is collected, so two are in memory; an error there is
+    raised by the next call.
+
+    Attributes:
+        name: file name of the shard.
+        info: None until the shard is finished.
     """
 
-    def __init__(
-        self, folder: Path, split: str, *, max_rows_per_shard: int = 65536, first: int = 0
-    ) -> None:
-        """Prepare to write `<folder>/<split>-00000.arrow` and so on.
-
-        Args:
-            folder: where the shards go; made when missing.
-            split: name of the split.
-            max_rows_per_shard: images after which the next shard begins.
-            first: number of the first shard, if others of the split exist already.
-        """
-        assert max_rows_per_shard > 0
-        self.shards: dict[str, ShardInfo] = {}
-        self._folder = folder
-        self._split = split
-        self._first = first
-        self._max_rows = max_rows_per_shard
+    def __init__(self, name: str, arrow: Any, thread: ThreadPoolExecutor) -> None:
+        self.name = name
+        self.info: ShardInfo | None = None
+        self.num_rows = 0
+        self._arrow, self._thread = arrow, thread
         self._rows: list[Row] = []
         self._rows_bytes = 0
-        self._rows_in_shard = 0
-        self._open = contextlib.ExitStack()
-        self._writer: Any = None
-        self._hashed: _HashedFile | None = None
-        self._thread: ThreadPoolExecutor | None = None
         self._written: Future[None] | None = None
 
-    def __enter__(self) -> "ShardWriter":
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        if error[0] is None:
-            try:
-                self._finish_shard()
-            except BaseException:
-                self._open.__exit__(*sys.exc_info())
-                raise
-        else:
-            self._open.__exit__(*error)
-
-    def add(
-        self, key: str, label: int, image: bytes, annotation: bytes | None = None
-    ) -> tuple[str, int]:
-        """Append one image.
+    def add(self, key: str, label: int, image: bytes, annotation: bytes | None = None) -> int:
+        """Append one image and return its row.
 
         Args:
             key: unique name of the image in the data set.
             label: class, -1 when unlabeled.
             image: the encoded image, stored as it is.
             annotation: an encoded image of class ids, 255 = ignore.
-
-        Returns:
-            name of the shard and row in it.
         """
-        if self._rows_in_shard == self._max_rows:
-            self._finish_shard()
-        place = (self._name(), self._rows_in_shard)
         self._rows.append((key, label, image, annotation))
         self._rows_bytes += len(image) + len(annotation or b"")
-        self._rows_in_shard += 1
+        self.num_rows += 1
         if len(self._rows) == ROWS_PER_BATCH or self._rows_bytes >= BYTES_PER_BATCH:
             self._write_batch()
-        return place
+        return self.num_rows - 1
 
-    def _name(self) -> str:
-        return f"{self._split}-{self._first + len(self.shards):05d}.arrow"
+    def flush(self) -> None:
+        """Write what is left, and wait for it."""
+        if self._rows:
+            self._write_batch()
+        self._wait()
 
     def _write_batch(self) -> None:
-        if self._writer is None:
-            temp = self._open.enter_context(atomic_write(self._folder / self._name()))
-            self._hashed = _HashedFile(self._open.enter_context(temp.open("wb")))
-            sink = pa.PythonFile(self._hashed, mode="w")
-            self._writer = self._open.enter_context(pa.ipc.new_file(sink, SHARD_SCHEMA))
-            # Entered last, so that it ends before the file that it writes is closed.
-            self._thread = self._open.enter_context(ThreadPoolExecutor(1))
         self._wait()
         rows, self._rows, self._rows_bytes = self._rows, [], 0
-        assert self._thread is not None
-        self._written = self._thread.submit(_write, self._writer, rows)
+        self._written = self._thread.submit(_write, self._arrow, rows)
 
     def _wait(self) -> None:
         written, self._written = self._written, None
         if written is not None:
             written.result()
 
-    def _finish_shard(self) -> None:
-        if self._rows:
-            self._write_batch()
-        self._wait()
-        if self._hashed is None:
-            return
-        name, hashed = self._name(), self._hashed
-        self._open.close()  # end of the Arrow file, then of the file, then its name
-        self.shards[name] = ShardInfo(self._rows_in_shard, hashed.num_bytes, hashed.hexdigest())
-        self._writer, self._thread, self._hashed, self._rows_in_shard = None, None, None, 0
+
+@contextlib.contextmanager
+def shard_writer(folder: Path, split: str, number: int = 0) -> Iterator[ShardWriter]:
+    """Write the shard `<folder>/<split>-<number>.arrow` atomically; an exception leaves none."""
+    path = folder / f"{split}-{number:05d}.arrow"
+    with atomic_write(path) as temp, temp.open("wb") as file:
+        hashed = _HashedFile(file)
+        sink = pa.PythonFile(hashed, mode="w")
+        with pa.ipc.new_file(sink, SHARD_SCHEMA) as arrow, ThreadPoolExecutor(1) as thread:
+            writer = ShardWriter(path.name, arrow, thread)
+            yield writer
+            writer.flush()
+    writer.info = ShardInfo(writer.num_rows, hashed.num_bytes, hashed.hexdigest())
 
 
 def _write(writer: Any, rows: Sequence[Row]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_serializer, model_validator
+from pydantic import Field, field_validator, model_serializer, model_validator
 
 from folk.evidence.core.yaml_model import Section
 from folk.evidence.study.inputs import Input
@@ -15,12 +15,12 @@ from folk.stages.task import Task
 class Scenes(Section):
     """Handwritten digits over crops of photographs; see `folk.data.datasets.scenes`."""
 
-    size: Count
-    """Side of a scene, pixels."""
-    num_train: Count
-    """Labeled training scenes."""
-    num_val: Count
-    """Validation scenes."""
+    size: Annotated[int, Field(ge=16)]
+    """Side of a scene, pixels; a digit has at least 8."""
+    num_train: Annotated[int, Field(ge=10)]
+    """Labeled training scenes, at least one of each class."""
+    num_val: Annotated[int, Field(ge=10)]
+    """Validation scenes, at least one of each class."""
     num_unlabeled: Annotated[int, Field(ge=0)]
     """Scenes for pre-training alone."""
     contrast: Fraction
@@ -33,6 +33,13 @@ class Scenes(Section):
     """Largest saturation of the ink."""
     seed: Annotated[int, Field(ge=0)]
     """Of everything drawn."""
+
+    @field_validator("digit_scale", "digit_brightness")
+    @classmethod
+    def _smallest_and_largest(cls, values: list[float]) -> list[float]:
+        if not 0.0 < values[0] <= values[1] <= 1.0:
+            raise ValueError("expected 0 < smallest <= largest <= 1")
+        return values
 
 
 class Folder(Section):

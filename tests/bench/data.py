@@ -20,7 +20,7 @@ from folk.data.dataset import ImageDataset, collate
 from folk.data.pixels import decode_pixels
 from folk.data.shards import ImageTable
 from folk.data.transforms import Views, view_transforms
-from folk.data.writer import ShardWriter
+from folk.data.writer import shard_writer
 from tests.bench.measure import Row, in_turns
 from tests.bench.photographs import photographs
 
@@ -175,10 +175,10 @@ def _write_folder(folder: Path, jpegs: Sequence[bytes]) -> None:
 
 
 def _write_shard(folder: Path, jpegs: Sequence[bytes]) -> ImageTable:
-    with ShardWriter(folder, "train") as writer:
+    with shard_writer(folder, "train") as writer:
         for i, jpeg in enumerate(jpegs):
             writer.add(str(i), i % CLASSES, jpeg)
-    return ImageTable([folder / name for name in writer.shards])
+    return ImageTable([folder / writer.name])
 
 
 def _read_all(shard: Path, both: Any) -> dict[str, float]:

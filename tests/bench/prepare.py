@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from folk.data.datasets import miniature
+from folk.data.datasets.archives import store_archives
 from folk.data.datasets.kinds import look_into
-from folk.data.datasets.store import store
 from folk.evidence.core.digest import digest_file
 from tests.bench.measure import Row, in_a_process, in_turns
 from tests.bench.photographs import photographs
@@ -97,7 +97,7 @@ def _prepare(archives: dict[str, Path], folder: Path) -> Spent:
     for path in archives.values():
         digest_file(path)
     contents = look_into("imagenet", archives, len(CLASSES))
-    store(contents, folder, name="bench", sources=[], identity="bench")
+    store_archives(contents, folder, name="bench", sources=[], identity="bench")
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
     return Spent(seconds, busy, _peak())
 

@@ -11,8 +11,9 @@ from PIL import Image
 from folk.data.dataset import EpochSampler, ImageDataset, loader
 from folk.data.joint import segment_transform
 from folk.data.sampler import Draw
-from folk.data.shards import ImageTable, ShardWriter
+from folk.data.shards import ImageTable
 from folk.data.transforms import eval_transform, view_transforms
+from folk.data.writer import shard_writer
 from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 
@@ -28,11 +29,11 @@ def png(pixels, mode=None):
 
 
 def table_of(folder, images, labels=None, annotations=None):
-    with ShardWriter(folder, "train") as writer:
+    with shard_writer(folder, "train") as writer:
         for i, image in enumerate(images):
             annotation = annotations[i] if annotations else None
             writer.add(f"train/{i}", labels[i] if labels else 0, image, annotation)
-    return ImageTable([folder / name for name in writer.shards])
+    return ImageTable([folder / writer.name])
 
 
 def batches_equal(first, second):

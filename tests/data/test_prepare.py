@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from folk.data import prepare
+from folk.data import prepare, store
 from folk.data.datasets import scenes
 from folk.data.prepare import prepare_image_folder, prepare_scenes
 from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
-from folk.evidence.core.files import remove_stale_temp_files
 from tests.faults.table import fault
 
 SMALL = {"num_train": 20, "num_val": 10, "num_unlabeled": 0}
@@ -61,8 +60,14 @@ def test_the_description_names_what_the_scenes_were_made_from(scenes_folder):
     assert all(len(s["sha256"]) == 64 and s["bytes"] > 0 for s in sources)
 
 
-def test_an_interrupted_prepare_leaves_nothing(tmp_path, monkeypatch):
-    whole = scenes.compose_scenes
+@fault(
+    "Disk",
+    "a killed `prepare` of a folder or of the embedded images",
+    "the next start goes on after the last whole shard, with the same data set at its end",
+    lost="the shard that was being written",
+)
+def test_an_interrupted_prepare_goes_on_after_its_last_whole_shard(tmp_path, monkeypatch):
+    whole, real, made = scenes.compose_scenes, prepare._encoded, []
 
     def interrupted(**values):
         for i, scene in enumerate(whole(**values)):
@@ -70,11 +75,33 @@ def test_an_interrupted_prepare_leaves_nothing(tmp_path, monkeypatch):
                 raise KeyboardInterrupt
             yield scene
 
-    monkeypatch.setattr(scenes, "compose_scenes", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        prepare_scenes(tmp_path / "a", **SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(store.os, "sched_getaffinity", lambda _process: {0})  # 4 images ahead
+        patch.setattr(scenes, "compose_scenes", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_scenes(tmp_path / "a", **SMALL)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["partial"]
+    shards = list((tmp_path / "a/partial/shards").iterdir())
+    assert [path.name for path in shards] == ["train-00000.arrow"]
 
-    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(prepare, "_encoded", lambda s: made.append(s.key) or real(s))
+    prepare_scenes(tmp_path / "a", **SMALL)
+    assert sorted(made) == [f"val/{i:05d}" for i in range(10)]
+    prepare_scenes(tmp_path / "b", **SMALL)
+    for file in ("dataset.json", "manifest.parquet"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_a_folder_that_changed_meanwhile_is_prepared_from_its_beginning(source, tmp_path):
+    (source / "val/bee/1.jpg").write_bytes(b"no image")
+    with pytest.raises(InputError):
+        prepare_image_folder(source, tmp_path / "out")
+    for path in (source / "val/bee/1.jpg", source / "train/ant/0.jpg"):
+        path.write_bytes(encoded((1, 2, 3)))
+
+    prepare_image_folder(source, tmp_path / "out")
+    prepare_image_folder(source, tmp_path / "other")
+    assert digests(tmp_path / "out") == digests(tmp_path / "other")
 
 
 def test_a_failed_prepare_leaves_an_older_data_set_as_it_was(source, tmp_path):
@@ -87,37 +114,25 @@ def test_a_failed_prepare_leaves_an_older_data_set_as_it_was(source, tmp_path):
 
     assert digests(tmp_path / "out") == before
     assert len(PreparedData.open(tmp_path / "out").split("val")) == 4
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "photos"]
 
 
-@fault(
-    "Disk",
-    "a killed `prepare` of a folder or of the embedded images",
-    "what it left is swept; the next start begins anew",
-    lost="that job, some minutes",
-)
-def test_what_a_killed_prepare_left_is_swept_and_a_log_beside_it_stays(tmp_path):
-    (tmp_path / ".a.k1ll3d__.tmp/shards").mkdir(parents=True)
-    (tmp_path / ".a.b.others__.tmp").mkdir()
+def test_a_log_beside_the_data_set_stays(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/prepare.log").write_text("started")
 
-    remove_stale_temp_files(tmp_path / "a")  # as the next start of the job does
     prepare_scenes(tmp_path / "a", **SMALL)
 
-    assert [path.name for path in tmp_path.glob(".*")] == [".a.b.others__.tmp"]
     assert (tmp_path / "a/prepare.log").read_text() == "started"
-    PreparedData.open(tmp_path / "a")
 
 
 def test_preparing_again_replaces_every_shard(tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare, "MAX_ROWS_PER_SHARD", 8)
+    monkeypatch.setattr(store, "MAX_ROWS_PER_SHARD", 8)
     prepare_scenes(tmp_path / "a", **SMALL)
     assert len(list((tmp_path / "a/shards").iterdir())) == 3 + 2
     assert len(PreparedData.open(tmp_path / "a").split("train")) == 20
 
-    monkeypatch.setattr(prepare, "MAX_ROWS_PER_SHARD", 100)
-    prepare_scenes(tmp_path / "a", **SMALL)
+    monkeypatch.setattr(store, "MAX_ROWS_PER_SHARD", 100)
+    prepare_scenes(tmp_path / "a", **(SMALL | {"seed": 1}))
     assert sorted(p.name for p in (tmp_path / "a/shards").iterdir()) == [
         "train-00000.arrow",
         "val-00000.arrow",
@@ -200,7 +215,7 @@ def test_an_image_that_is_not_an_image_is_refused_by_name(source, tmp_path, data
         prepare_image_folder(source, tmp_path / "out")
     assert "\n" not in str(error.value)
     assert "0x" not in str(error.value)
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out/dataset.json").exists()
 
 
 def test_cmyk_gray_palette_and_turned_images_are_accepted(source, tmp_path):

@@ -1,5 +1,7 @@
 """Scenes are the same for the same seed, and validation shows nothing of training."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from folk.data.datasets.scenes import (
     scene_sources,
 )
 from folk.evidence.core.errors import InputError
+from folk.stages.recipes import load_recipe
 
 SMALL = {"num_train": 30, "num_val": 20, "num_unlabeled": 10}
 
@@ -119,19 +122,23 @@ def test_the_sources_are_the_digits_and_every_photograph():
 
 
 @pytest.mark.parametrize(
-    ("values", "named"),
+    ("key", "value"),
     [
-        ({"size": 8}, "size"),
-        ({"size": 2000}, "size"),
-        ({"num_train": 0}, "num_train"),
-        ({"num_val": 3}, "num_val"),
-        ({"num_unlabeled": -1}, "num_unlabeled"),
-        ({"contrast": 1.5}, "contrast"),
-        ({"color": -0.1}, "color"),
-        ({"digit_scale": (0.9, 0.6)}, "digit_scale"),
-        ({"digit_brightness": (0.5, 1.5)}, "digit_brightness"),
+        ("size", 8),
+        ("num_train", 0),
+        ("num_val", 3),
+        ("num_unlabeled", -1),
+        ("contrast", 1.5),
+        ("color", -0.1),
+        ("digit_scale", [0.9, 0.6]),
+        ("digit_brightness", [0.5, 1.5]),
     ],
 )
-def test_a_value_out_of_range_is_refused_by_name(values, named):
-    with pytest.raises(InputError, match=named):
-        next(compose_scenes(**values))
+def test_a_value_out_of_range_is_refused_by_name(key, value):
+    with pytest.raises(InputError, match=rf"demo\.yaml:\d+: scenes\.{key}.*: "):
+        load_recipe("prepare", Path("config/recipes/prepare/demo.yaml"), {f"scenes.{key}": value})
+
+
+def test_a_scene_larger_than_every_photograph_is_refused():
+    with pytest.raises(InputError, match="size 2000 px is larger than every photograph"):
+        next(compose_scenes(size=2000))

@@ -13,17 +13,18 @@ import pytest
 from PIL import Image
 
 from folk.data.datasets.scenes import compose_scenes
-from folk.data.shards import ImageTable, PreparedData, ShardWriter
+from folk.data.shards import ImageTable, PreparedData
+from folk.data.writer import shard_writer
 from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 
 
-def write(folder, count, **options):
-    with ShardWriter(folder, "train", **options) as writer:
-        places = [
-            writer.add(f"k{i}", i % 3, b"p%d" % i, b"a" if i % 2 else None) for i in range(count)
-        ]
-    return writer, places
+def write(folder, count, number=0):
+    with shard_writer(folder, "train", number) as writer:
+        for i in range(count):
+            row = writer.add(f"k{i}", i % 3, b"p%d" % i, b"a" if i % 2 else None)
+            assert row == i
+    return writer
 
 
 @pytest.fixture
@@ -32,24 +33,24 @@ def copy(scenes_folder, tmp_path):
 
 
 def test_rows_come_back_as_written_over_batches_and_shards(tmp_path):
-    writer, places = write(tmp_path, 2500, max_rows_per_shard=2000)
-    table = ImageTable([tmp_path / name for name in writer.shards])
+    writers = [write(tmp_path, 2000), write(tmp_path, 500, number=1)]
+    table = ImageTable([tmp_path / writer.name for writer in writers])
 
-    assert [info.rows for info in writer.shards.values()] == [2000, 500]
+    assert [writer.info.rows for writer in writers] == [2000, 500]
     assert len(table) == 2500
     for i in (0, 1023, 1024, 1999, 2000, 2499):
-        assert (table.key(i), table.label(i)) == (f"k{i}", i % 3)
-        assert table.image_bytes(i) == b"p%d" % i
-        assert table.annotation_bytes(i) == (b"a" if i % 2 else None)
-        assert places[i] == (table.shard(i).name, i % 2000)
-    assert table.keys() == [f"k{i}" for i in range(2500)]
-    assert table.labels().tolist() == [i % 3 for i in range(2500)]
+        row = i % 2000
+        assert (table.key(i), table.label(i)) == (f"k{row}", row % 3)
+        assert table.image_bytes(i) == b"p%d" % row
+        assert table.annotation_bytes(i) == (b"a" if row % 2 else None)
+        assert table.shard(i).name == f"train-0000{i // 2000}.arrow"
+    assert table.keys() == [f"k{i % 2000}" for i in range(2500)]
+    assert table.labels().tolist() == [i % 2000 % 3 for i in range(2500)]
 
 
 def test_a_shard_is_described_by_the_digest_of_its_file(tmp_path):
-    writer, _ = write(tmp_path, 10)
-    ((name, info),) = writer.shards.items()
-    data = (tmp_path / name).read_bytes()
+    writer = write(tmp_path, 10)
+    info, data = writer.info, (tmp_path / writer.name).read_bytes()
 
     assert info.sha256 == hashlib.sha256(data).hexdigest()
     assert info.bytes == len(data)
@@ -59,7 +60,7 @@ def test_a_shard_is_described_by_the_digest_of_its_file(tmp_path):
 
 def test_a_failed_writer_leaves_no_file(tmp_path):
     def broken_off():
-        with ShardWriter(tmp_path, "train") as writer:
+        with shard_writer(tmp_path, "train") as writer:
             for i in range(3000):
                 writer.add(f"k{i}", 0, b"x")
             raise RuntimeError
@@ -73,7 +74,7 @@ def test_a_failed_writer_leaves_no_file(tmp_path):
 @pytest.mark.parametrize("number", [10, 3000])
 def test_what_fails_while_another_batch_is_collected_is_raised_and_leaves_no_file(tmp_path, number):
     def too_large_a_label():
-        with ShardWriter(tmp_path, "train") as writer:
+        with shard_writer(tmp_path, "train") as writer:
             for i in range(number):
                 writer.add(f"k{i}", 2**40 if i == 5 else 0, b"x")
 
@@ -84,8 +85,8 @@ def test_what_fails_while_another_batch_is_collected_is_raised_and_leaves_no_fil
 
 
 def test_an_index_outside_the_table_is_an_error_not_another_image(tmp_path):
-    writer, _ = write(tmp_path, 3)
-    table = ImageTable([tmp_path / name for name in writer.shards])
+    writer = write(tmp_path, 3)
+    table = ImageTable([tmp_path / writer.name])
 
     for index in (-1, 3):
         with pytest.raises(IndexError):
@@ -190,34 +191,6 @@ def test_an_arrow_file_of_something_else_is_refused(tmp_path):
 
     with pytest.raises(InputError, match=r"invalid or truncated shard .*its columns are x"):
         ImageTable([path])
-
-
-@fault(
-    "Bytes",
-    "the manifest of another data set",
-    "refused, both files are named",
-)
-def test_a_manifest_of_another_data_set_is_refused(copy):
-    path = copy / "manifest.parquet"
-    table = pq.read_table(path)
-    pq.write_table(table.slice(0, 50), path)
-
-    with pytest.raises(InputError, match=r"manifest\.parquet: expected images by split"):
-        PreparedData.open(copy)
-
-
-@pytest.mark.parametrize("damage", ["gone", "text", "columns"])
-def test_a_damaged_manifest_is_refused(copy, damage):
-    path = copy / "manifest.parquet"
-    if damage == "gone":
-        path.unlink()
-    elif damage == "text":
-        path.write_text("key label")
-    else:
-        pq.write_table(pa.table({"split": ["train"], "shard": ["x"]}), path)
-
-    with pytest.raises(InputError, match=r"manifest\.parquet"):
-        PreparedData.open(copy)
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", '{"format": 1}', '{"format": 99}'])

@@ -20,7 +20,6 @@ from folk.evidence.audit.seal import Seal, _digest, read_seal
 from folk.evidence.core.canonical import chain_digest
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import parsed_settings
-from folk.evidence.plan.graph import longest_chain, read_graph
 from folk.evidence.record.adopted import read_adopted
 from folk.evidence.record.record import OPEN_NAME, _earlier_starts, _last_step
 from folk.evidence.record.schema import read_record, record_id
@@ -151,18 +150,8 @@ def _zip() -> bytes:
     return held.getvalue()
 
 
-def _graph(text: str) -> object:
-    nodes = read_graph(text)
-    return longest_chain(nodes, dict.fromkeys(nodes, 1.0))
-
-
 def _list(path: Path) -> object:
     return read_list(path, [f"train/{number}" for number in range(9)])
-
-
-def _history_beside(path: Path) -> object:
-    record = {**RECORD, "outcome": "finished"}
-    return list(history_of(path.with_name("record.json"), record))
 
 
 _SHA, _MD5 = "a" * 64, "b" * 32
@@ -240,15 +229,6 @@ SQUEUE = b"""17|RUNNING|folk|/home/me/study|pretrain folk-s0
 18|CANCELLED+|folk|/home/me/study|
 """
 SACCT = b"17|CANCELLED by 1000|folk\n17|COMPLETED|folk\n"
-DOT = b"""digraph snakemake_dag {
-    graph[bgcolor=white, margin=0];
-    0[label = "all", color = "0.1 0.6 0.85", style="rounded"];
-    1[label = "pretrain\\nrun: folk-s0", color = "0.2 0.6 0.85", style="rounded,dashed"];
-    2[label = "finetune\\nevaluation: full", color = "0.3 0.6 0.85", style="rounded"];
-    1 -> 2
-    2 -> 0
-}
-"""
 
 
 def _numbers(path: Path) -> object:
@@ -288,7 +268,6 @@ PARSERS = (
     Parser("data set", mangled_json(DATASET), _file("dataset.json", _beside(PreparedData.open))),
     Parser("json of a result", mangled_json({"top1_last": 0.5}), _file("metrics.json", read_json)),
     Parser("history", mangled(HISTORY), _file("metrics.jsonl", _history)),
-    Parser("history, for MLflow", mangled(HISTORY), _file("metrics.jsonl", _history_beside)),
     Parser("history, for a figure", mangled(HISTORY), _file("metrics.jsonl", _histories)),
     Parser("progress", mangled_json({"step": 3}), _file("progress.json", _progress)),
     Parser(
@@ -311,5 +290,4 @@ PARSERS = (
     Parser("tar", mangled(_tar("w:")), _file("a.tar", _archive)),
     Parser("tar.gz", mangled(_tar("w:gz")), _file("a.tar.gz", _archive)),
     Parser("zip", mangled(_zip()), _file("a.zip", _archive)),
-    Parser("graph", mangled(DOT), _text(_graph)),
 )

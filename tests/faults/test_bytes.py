@@ -74,7 +74,6 @@ READERS = {
     ),
     "history": Reader("metrics.jsonl", lambda f: read_history(f / "metrics.jsonl")),
     "data set": Reader("scenes/dataset.json", lambda f: read_images(f / "scenes")),
-    "manifest": Reader("scenes/manifest.parquet", lambda f: read_images(f / "scenes")),
     "shard": Reader("scenes/shards/train-00000.arrow", lambda f: read_images(f / "scenes")),
     "shard in a figure": Reader(
         "scenes/shards/train-00000.arrow",

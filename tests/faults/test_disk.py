@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from folk.cli.app import main
-from folk.data.writer import ShardWriter
+from folk.data.writer import shard_writer
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import (
     UnwritableError,
@@ -40,7 +40,7 @@ SCENES = ("num_train=20", "num_val=10", "num_unlabeled=0")
 
 
 def _shard(path: Path) -> None:
-    with ShardWriter(path.parent, "train") as writer:
+    with shard_writer(path.parent, "train") as writer:
         for number in range(3000):  # more than one batch, so that a thread writes the first
             writer.add(f"k{number}", 0, b"x" * 100)
 

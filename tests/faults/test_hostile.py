@@ -1,24 +1,18 @@
 """What somebody sends us is a claim: nothing of it runs, leads out of the study, or leaks."""
 
 import ast
-import gzip
-import io
 import json
 import os
 import pickle
 import re
 import shutil
 import subprocess
-import tarfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from folk.data.datasets import members
-from folk.data.datasets.members import open_archive
 from folk.data.shards import PreparedData
 from folk.evidence.adapters.mlflow_mirror import LiveMirror, sync_study
 from folk.evidence.adapters.rocrate_export import export_crate
@@ -58,90 +52,6 @@ def workflow() -> None:
     """What a crate takes along of the workflow."""
     Path("workflow").mkdir()
     Path("Snakefile").write_text("")
-
-
-# Archives.
-
-
-@fault(
-    "Hostile input",
-    "an archive that unpacks to out of all proportion (a bomb, files over each other)",
-    "refused by its directory, before a byte of it is unpacked",
-)
-@pytest.mark.parametrize("form", ["zip", "tar.gz"])
-def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, form, monkeypatch):
-    path = tmp_path / f"bomb.{form}"
-    monkeypatch.setattr(members, "ALWAYS_ALLOWED_BYTES", 2**20)
-    zeros = bytes(2**22)
-    if form == "zip":
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("a/1.jpg", zeros)
-    else:
-        with tarfile.open(path, "w:gz") as tar:
-            info = tarfile.TarInfo("a/1.jpg")
-            info.size = len(zeros)
-            tar.addfile(info, io.BytesIO(zeros))
-    assert path.stat().st_size < len(zeros) / 100
-
-    with (
-        open_archive(path) as archive,
-        pytest.raises(InputError, match="an archive of images does not"),
-    ):
-        list(archive.members())
-
-
-@fault(
-    "Hostile input",
-    "an image in an archive that claims to be larger than any",
-    "refused by its name and size, not read",
-)
-def test_a_member_larger_than_any_image_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(members, "MAX_MEMBER_BYTES", 100)
-    with tarfile.open(tmp_path / "a.tar", "w") as tar:
-        info = tarfile.TarInfo("a/1.jpg")
-        info.size = 101
-        tar.addfile(info, io.BytesIO(bytes(101)))
-
-    with open_archive(tmp_path / "a.tar") as archive:
-        (member,) = archive.members()
-        with pytest.raises(InputError, match=r"a/1\.jpg: 101 bytes is too large"):
-            archive.read(member)
-
-
-def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
-    """A header of a tar with a size as no honest program writes it, but with the right sum."""
-    info = tarfile.TarInfo(name)
-    info.type = kind
-    field = bytearray(info.tobuf(tarfile.GNU_FORMAT))
-    field[124:136] = bytes([0xFF if size < 0 else 0x80]) + (size % 256**11).to_bytes(11, "big")
-    field[148:156] = b" " * 8
-    field[148:156] = b"%06o\0 " % sum(field)
-    return bytes(field)
-
-
-@fault(
-    "Hostile input",
-    "a tar whose headers claim negative or endless sizes, or chain without end",
-    "refused in one line: no loop, no gigabytes of memory",
-)
-@pytest.mark.parametrize(
-    "data",
-    [
-        header("a/1.jpg", -1024) + bytes(2048),
-        header("a/1.jpg", 0) + header("a/2.jpg", -512) + bytes(2048),
-        header("././@LongLink", 2**50, tarfile.GNUTYPE_LONGNAME) + bytes(2048),
-        header("././@LongLink", -512, tarfile.GNUTYPE_LONGNAME) + bytes(2048),
-        header("pax", 2**50, tarfile.XHDTYPE) + bytes(2048),
-        (header("././@LongLink", 1, tarfile.GNUTYPE_LONGNAME) + bytes(512)) * 3000 + bytes(1024),
-    ],
-)
-@pytest.mark.parametrize("packed", [False, True])
-def test_a_tar_whose_headers_lie_is_refused(tmp_path, data, packed):
-    path = tmp_path / "a.tar"
-    path.write_bytes(gzip.compress(data) if packed else data)
-
-    with open_archive(path) as archive, pytest.raises(InputError, match=r"a\.tar: "):
-        list(archive.members())
 
 
 # Pickles.
@@ -494,7 +404,8 @@ def test_planted_secrets_are_nowhere(finished, monkeypatch, capsys):  # noqa: F8
     failed = sync_study(RESULTS, "nowhere" + ADDRESS, "demo")
     (RESULTS / "said").write_text(f"{failed}{failed.uri}{failed.error}")
     live = LiveMirror(ADDRESS, "demo", "x")
-    live._say(f"no answer from {ADDRESS}")
+    with live._without_failing():
+        raise RuntimeError(f"no answer from {ADDRESS}")
     shown = capsys.readouterr()
 
     assert place.joinpath("uncommitted.diff").is_file()

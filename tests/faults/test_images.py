@@ -13,15 +13,16 @@ from PIL import EpsImagePlugin, Image
 from folk.data import transforms
 from folk.data.dataset import ImageDataset
 from folk.data.datasets import miniature
+from folk.data.datasets.archives import store_archives
 from folk.data.datasets.kinds import look_into
 from folk.data.datasets.miniature import image, write_tar, write_zip
-from folk.data.datasets.store import store
 from folk.data.decode import MAX_PIXELS, check_image, decode_annotation, decode_image
 from folk.data.joint import segment_eval_transform, segment_transform
 from folk.data.pixels import decode_pixels
 from folk.data.prepare import prepare_image_folder
-from folk.data.shards import ImageTable, PreparedData, ShardWriter
+from folk.data.shards import ImageTable, PreparedData
 from folk.data.transforms import eval_transform, finetune_transform, view_transforms
+from folk.data.writer import shard_writer
 from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 
@@ -349,7 +350,7 @@ def test_images_that_differ_are_not_told(tmp_path, capsys):
 
 def stored(kind, archives, out, classes):
     contents = look_into(kind, archives, classes)
-    return store(contents, out, name="x", sources=[], identity="a")
+    return store_archives(contents, out, name="x", sources=[], identity="a")
 
 
 def test_images_of_archives_that_are_learned_from_and_measured_are_told(tmp_path, capsys):
@@ -384,9 +385,9 @@ def test_a_key_that_is_there_twice_is_refused_wherever_it_stands(tmp_path):
 
 
 def table_of(folder, image, annotation):
-    with ShardWriter(folder, "train") as writer:
+    with shard_writer(folder, "train") as writer:
         writer.add("train/0", -1, image, annotation)
-    return ImageTable([folder / name for name in writer.shards])
+    return ImageTable([folder / writer.name])
 
 
 def ids(values):

@@ -13,7 +13,7 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.results.bootstrap import image_bootstrap
 from folk.evidence.results.evidence import image_scores
 from folk.evidence.results.metrics.classification import ranked, top_k_of_file, write_predictions
-from folk.evidence.results.metrics.knn import knn_class_scores
+from folk.evidence.results.metrics.knn import knn_scores
 from folk.evidence.results.metrics.variants import accuracy_of_variants, write_variants
 from folk.filters.apply import apply_filter
 from folk.filters.com_rcom import ComRComFilter
@@ -102,10 +102,8 @@ def test_a_class_without_an_image_is_not_passed_over(how):
 def test_more_neighbors_than_there_are_is_all_of_them():
     features, labels = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), np.array([0, 1, 1])
 
-    many, all_of_them = (
-        knn_class_scores(features, labels, features, k, 0.07, num_classes=3).argmax(axis=1)
-        for k in (200, 3)
-    )
+    scores = knn_scores(features, labels, features, [200, 3], 0.07, num_classes=3)
+    many, all_of_them = (scores[k].argmax(axis=1) for k in (200, 3))
 
     assert many.tolist() == all_of_them.tolist()
     assert 2 not in many  # a class without an image

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from folk.cli.app import main
+from folk.data.datasets import scenes
 from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
 from folk.evidence.record.record import open_record
@@ -78,19 +79,21 @@ def test_too_little_memory_is_told_in_one_line(
 
 @fault(
     "Processes",
-    "Ctrl-C in a job that saves nothing on its way",
-    "one word and status 130; its record says that it was interrupted, and nothing else is left",
-    lost="the job's own work",
+    "Ctrl-C in a job that saves nothing but whole shards on its way",
+    "one word and status 130; its record says that it was interrupted; no half data set is left",
+    lost="the job's own work, of a `prepare` the shard that was being written",
 )
 def test_ctrl_c_is_recorded_and_leaves_nothing_half(tmp_path, capfd, monkeypatch):
-    from folk.data import prepare as module
+    whole, calls = scenes.compose_scenes, []
 
-    def interrupted(_pixels: np.ndarray) -> bytes:
-        os.kill(os.getpid(), signal.SIGINT)
-        raise AssertionError("Ctrl-C came too late")
+    def interrupted(**values: object) -> Iterator[scenes.Scene]:
+        calls.append(values)
+        if len(calls) == 2:  # the first call checks the values
+            os.kill(os.getpid(), signal.SIGINT)
+        return whole(**values)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "encoded_png", interrupted)
+        patch.setattr(scenes, "compose_scenes", interrupted)
         assert call(prepare(tmp_path / "out"), monkeypatch) == 130
     assert "Traceback" not in capfd.readouterr().err
     (failed,) = tmp_path.rglob("record-*.failed.json")
@@ -98,32 +101,31 @@ def test_ctrl_c_is_recorded_and_leaves_nothing_half(tmp_path, capfd, monkeypatch
     assert not (tmp_path / "out").exists()
     left = {path.name for path in (tmp_path / "out.work").iterdir()}
     diff = failed.with_suffix(".diff").name  # where code is not committed
-    assert left - {diff} == {failed.name, "record.open.json"}
+    assert left - {diff} == {failed.name, "record.open.json", "partial"}
 
     assert call(prepare(tmp_path / "out"), monkeypatch) == 0
     assert read_record(tmp_path / "out/record.json")["restarts"][0]["reason"] == "interrupted"
 
 
-@pytest.mark.parametrize("when", ["in the middle", "at the start"])
+@pytest.mark.parametrize("scene", [0, 5, 29])
 @fault(
     "Processes",
     "two starts of one `prepare` at once, as when a driver was killed and its job runs on",
     "the older one leaves with status 75; the later one ends well, and its data set stands",
 )
-def test_of_two_starts_of_one_job_the_older_one_leaves(when, tmp_path, capfd, monkeypatch):
-    from folk.data import prepare as module
-
-    # At the start: the later one is done before the older one has made anything.
-    name = {"in the middle": "encoded_png", "at the start": "_all_or_nothing"}[when]
-    real, out = getattr(module, name), tmp_path / "out"
+def test_of_two_starts_of_one_job_the_older_one_leaves(scene, tmp_path, capfd, monkeypatch):
+    real, out = scenes.compose_scenes, tmp_path / "out"
     later = []
 
-    def and_meanwhile(*arguments: object) -> object:
-        monkeypatch.setattr(module, name, real)
-        later.append(call(prepare(out), monkeypatch))
-        return real(*arguments)
+    def and_meanwhile(**values: object) -> Iterator[scenes.Scene]:
+        for number, each in enumerate(real(**values)):
+            if number == scene:
+                monkeypatch.setattr(scenes, "compose_scenes", real)
+                later.append(call(prepare(out), monkeypatch))
+            yield each
 
-    monkeypatch.setattr(module, name, and_meanwhile)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0})  # 4 images ahead
+    monkeypatch.setattr(scenes, "compose_scenes", and_meanwhile)
     assert call(prepare(out), monkeypatch) == 75
 
     assert later == [0]

@@ -5,7 +5,7 @@ import pytest
 
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics import knn
-from folk.evidence.results.metrics.knn import knn_class_scores, knn_metrics, knn_scores
+from folk.evidence.results.metrics.knn import knn_metrics, knn_scores
 from folk.evidence.results.metrics.variants import write_variants
 from tests.faults.table import fault
 
@@ -18,6 +18,11 @@ def votes_one_by_one(train, labels, test, k, temperature, num_classes):
         for index in np.argsort(cosines)[::-1][:k]:
             result[row, labels[index]] += np.exp(cosines[index] / temperature)
     return result
+
+
+def knn_class_scores(train, labels, test, k, temperature, num_classes=None):
+    """Scores of one k."""
+    return knn_scores(train, labels, test, [k], temperature, num_classes)[k]
 
 
 @pytest.fixture

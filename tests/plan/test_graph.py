@@ -71,15 +71,6 @@ def test_fifteen_hundred_jobs_are_one_chain_when_each_waits_for_the_one_before()
     assert graph[7].wildcards["run"] == "r-s7"
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("Building DAG of jobs...", "printed no jobs"),
-        (dot([(0, "all", "rounded")], [(1, 0)]), "edge 1 -> 0 has an unknown job"),
-        (dot([(0, "a", "rounded"), (1, "b", "rounded")], [(0, 1), (1, 0)]), "form a cycle"),
-        (dot([(0, r"pretrain\nfolk-s0", "rounded")], []), "invalid wildcard 'folk-s0'"),
-    ],
-)
-def test_anything_else_is_refused(text, message):
-    with pytest.raises(InputError, match=message):
-        read_graph(text)
+def test_a_graph_without_jobs_is_refused():
+    with pytest.raises(InputError, match="printed no jobs"):
+        read_graph("Building DAG of jobs...")

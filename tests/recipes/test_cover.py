@@ -6,7 +6,7 @@ import pytest
 
 from folk.evidence.core.errors import InputError
 from folk.evidence.study.study import load_study
-from folk.stages.recipes.cover import smallest_cover
+from folk.stages.recipes.cover import cover_of
 from folk.stages.recipes.named import recipes_of
 from folk.stages.table import STAGES
 
@@ -52,11 +52,11 @@ def small(tmp_path):
 
 
 def test_a_row_that_only_changes_values_is_left_out_and_another_encoder_is_not(small):
-    assert smallest_cover(small, recipes_of(small, PATH)).rows == ["mfm", "folk", "small"]
+    assert cover_of(small, recipes_of(small, PATH)).rows == ["mfm", "folk", "small"]
 
 
 def test_an_evaluation_is_kept_for_one_row_and_brings_its_classifier_with_it(small):
-    cover = smallest_cover(small, recipes_of(small, PATH))
+    cover = cover_of(small, recipes_of(small, PATH))
 
     assert cover.evaluations == {
         "full": ["mfm", "small"],
@@ -67,23 +67,23 @@ def test_an_evaluation_is_kept_for_one_row_and_brings_its_classifier_with_it(sma
 
 
 def test_data_that_nothing_reads_is_kept_for_its_recipe(small):
-    assert smallest_cover(small, recipes_of(small, PATH)).data == ["imagenet", "a", "r", "spare"]
+    assert cover_of(small, recipes_of(small, PATH)).data == ["imagenet", "a", "r", "spare"]
 
 
 def test_named_rows_are_kept_and_no_others(small):
-    cover = smallest_cover(small, recipes_of(small, PATH), ["wide"])
+    cover = cover_of(small, recipes_of(small, PATH), ["wide"])
 
     assert cover.rows == ["wide"]
     assert cover.evaluations == {"full": ["wide"], "few": ["wide"], "on-r": ["wide"]}
     assert cover.data == ["imagenet", "r"]
     with pytest.raises(InputError, match="--rows wid: unknown encoder row; did you mean 'wide'"):
-        smallest_cover(small, recipes_of(small, PATH), ["wid"])
+        cover_of(small, recipes_of(small, PATH), ["wid"])
 
 
 def test_every_recipe_of_the_paper_study_is_used_by_what_is_kept_of_it():
     study = load_study(CONFIG / "paper.yaml", STAGES)
 
-    cover = smallest_cover(study, recipes_of(study, CONFIG / "paper.yaml"))
+    cover = cover_of(study, recipes_of(study, CONFIG / "paper.yaml"))
 
     def kept_and_all(entries, kept):
         return {entries[name].recipe for name in kept}, {e.recipe for e in entries.values()}

@@ -1,6 +1,7 @@
 """What a record says about its surroundings is true, holds no secret, and never fails."""
 
 import hashlib
+import os
 import subprocess
 import sys
 
@@ -168,10 +169,12 @@ def test_the_lock_is_named_by_its_digest(tmp_path):
     assert found["packages"]["torch"]
 
 
-def test_only_allowed_variables_enter(tmp_path):
+def test_only_allowed_variables_enter(tmp_path, monkeypatch):
     variables = {"OMP_NUM_THREADS": "17", "AWS_SECRET_ACCESS_KEY": "s3cret", "HOME": "/home/me"}
 
-    assert environment(tmp_path, variables)["variables"] == {"OMP_NUM_THREADS": "17"}
+    monkeypatch.setattr("os.environ", variables)
+
+    assert environment(tmp_path)["variables"] == {"OMP_NUM_THREADS": "17"}
 
 
 def test_the_machine_is_described():
@@ -193,11 +196,12 @@ def test_graphics_cards_are_named_by_their_own_tool(tmp_path, monkeypatch):
 
 def test_a_slurm_job_is_named_and_its_absence_is_none(monkeypatch):
     monkeypatch.setenv("PATH", "")  # no cluster answers
+    assert scheduler() is None
     variables = {"SLURM_JOB_ID": "77", "SLURMD_NODENAME": "n1", "SLURM_RESTART_COUNT": "2"}
+    monkeypatch.setattr("os.environ", os.environ | variables)
 
-    found = scheduler(variables)
+    found = scheduler()
 
-    assert scheduler({}) is None
     assert (found["kind"], found["job_id"], found["node"]) == ("slurm", "77", "n1")
     assert (found["restart_count"], found["partition"]) == ("2", None)
 
@@ -235,8 +239,12 @@ def slurm(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
 
-def test_what_is_missing_in_the_environment_slurm_is_asked(slurm):
-    found = scheduler({"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "python", "SLURMD_NODENAME": "node1"})
+def test_what_is_missing_in_the_environment_slurm_is_asked(slurm, monkeypatch):
+    variables = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "python", "SLURMD_NODENAME": "node1"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    found = scheduler()
 
     assert found | {"array_job_id": None} == found
     asked = ("job_name", "partition", "node_list", "restart_count", "time_limit", "node")
@@ -266,10 +274,13 @@ def test_a_job_that_runs_again_under_its_id_was_requeued(slurm, monkeypatch):
     assert ended_as("7") == "REQUEUED"
 
 
-def test_a_geometry_is_what_torchrun_and_slurm_tell(slurm):
+def test_a_geometry_is_what_torchrun_and_slurm_tell(slurm, monkeypatch):
     spread = {"WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "3", "SLURM_STEP_NODELIST": "node[1-2]"}
 
-    assert geometry(4, spread) == {
+    for name, value in spread.items():
+        monkeypatch.setenv(name, value)
+
+    assert geometry(4) == {
         "nodes": 2, "processes": 3, "world_size": 6, "threads": 4, "node_list": ["node1", "node2"],
     }  # fmt: skip
 
@@ -277,8 +288,8 @@ def test_a_geometry_is_what_torchrun_and_slurm_tell(slurm):
 def test_a_process_alone_is_a_geometry_too(monkeypatch):
     monkeypatch.setattr("socket.gethostname", lambda: "here")
 
-    assert geometry(1, {})["node_list"] == ["here"]
-    assert geometry(1, {})["world_size"] == 1
+    assert geometry(1)["node_list"] == ["here"]
+    assert geometry(1)["world_size"] == 1
 
 
 def test_new_files_are_all_listed_large_ones_unread_and_repositories_passed_over(

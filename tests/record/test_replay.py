@@ -103,7 +103,7 @@ def line(step, seconds, **values):
 
 
 def test_a_finished_jobs_history_is_told_whole_but_for_half_lines(tmp_path):
-    lines = (line(1, -50, loss=0.5), '{"step": 2, "ti', "[]", '{"time": 1}', line(3, 1, loss=0.25))
+    lines = (line(1, -50, loss=0.5), '{"step": 2, "ti', '{"time": 1}', line(3, 1, loss=0.25))
     history(tmp_path, *lines)
 
     told = list(history_of(tmp_path / "record.json", RECORD))

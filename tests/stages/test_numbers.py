@@ -12,7 +12,7 @@ from PIL import Image
 
 from folk.data.datasets import miniature
 from folk.data.datasets.ade20k import ade20k
-from folk.data.datasets.store import store
+from folk.data.datasets.archives import store_archives
 from folk.data.prepare import prepare_image_folder
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.bootstrap import image_bootstrap
@@ -224,7 +224,7 @@ def annotated(tmp_path):
                 files[f"ADEChallengeData2016/{name}"] = buffer.getvalue()
         path = miniature.write_zip(tmp_path / "ade.zip", files)
         folder = tmp_path / "ade"
-        store(ade20k({"images": path}, 150), folder, name="ade", sources=[], identity="a")
+        store_archives(ade20k({"images": path}, 150), folder, name="ade", sources=[], identity="a")
         return folder
 
     return prepared

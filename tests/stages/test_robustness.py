@@ -1,16 +1,15 @@
 """A stored classifier is measured on every variant, among the classes of each set alone."""
 
-import io
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from PIL import Image
 
-from folk.data import prepare
+from folk.data.store import Source, SourceImage, encoded_png, store_images
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.corruption import SEVERITIES
 from folk.models.classifier import create_classifier, save_classifier
@@ -35,23 +34,19 @@ def store(
     """A prepared data set of noise in one color for each class, which may be called otherwise."""
     rng = np.random.default_rng(0)
 
-    def images():
+    def made(label: int, split: str, number: int) -> SourceImage:
+        tint = 60 * CLASSES.index(classes[label]) if classes[label] in CLASSES else 0
+        pixels = rng.integers(0, 40, (32, 32, 3)) + tint
+        image = encoded_png(pixels.astype(np.uint8))
+        return SourceImage.digested(f"{split}/{number:03}", label, split, image)
+
+    def images(_start: int):
         for split, count in splits.items():
             for number in range(count):
-                label = number % len(classes)
-                tint = 60 * CLASSES.index(classes[label]) if classes[label] in CLASSES else 0
-                pixels = rng.integers(0, 40, (32, 32, 3)) + tint
-                buffer = io.BytesIO()
-                Image.fromarray(pixels.astype(np.uint8)).save(buffer, "PNG")
-                key = f"{split}/{number:03}"
-                yield prepare.SourceImage.digested(key, label, split, buffer.getvalue())
+                yield partial(made, number % len(classes), split, number)
 
-    with prepare._all_or_nothing(folder) as temp:
-        shards, counts = prepare._write(temp, images())
-        said = prepare.description(
-            folder.name, kind, called or classes, None, counts, [], shards, wnids
-        )
-        prepare.write_json(temp / "dataset.json", said)
+    source = Source(kind, called or classes, images, lambda _manifest: [], wnids=wnids)
+    store_images(source, folder, name=folder.name, identity="", threads=1)
     return folder
 
 

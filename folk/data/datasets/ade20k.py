@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from folk.data.datasets.archives import Contents, Entry
 from folk.data.datasets.members import Archive, Member, open_archive
-from folk.data.datasets.store import Contents, Entry
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.segmentation import IGNORE
 

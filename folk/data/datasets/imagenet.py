@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import scipy.io
 
+from folk.data.datasets.archives import Contents, Entry
 from folk.data.datasets.members import Archive, Member, open_archive
-from folk.data.datasets.store import Contents, Entry
 from folk.evidence.core.errors import InputError, nearest
 
 META = "data/meta.mat"

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from folk.data.datasets.ade20k import ade20k
+from folk.data.datasets.archives import Contents
 from folk.data.datasets.corruptions import corruptions
 from folk.data.datasets.imagenet import imagenet
-from folk.data.datasets.store import Contents
 from folk.data.datasets.variants import variant
 
 

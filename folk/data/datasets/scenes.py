@@ -210,11 +210,8 @@ def compose_scenes(
         seed: seed of every random draw.
 
     Raises:
-        InputError: a value out of its range, or no scene to make in train or val.
+        InputError: `size` is larger than every photograph.
     """
-    _check_values(
-        size, num_train, num_val, num_unlabeled, contrast, digit_scale, digit_brightness, color
-    )
     for split, count in zip(SPLITS, (num_train, num_val, num_unlabeled), strict=True):
         if count == 0:
             continue
@@ -266,35 +263,6 @@ def _crop(
     left = rng.integers(level.shape[1] - size + 1)
     square = level[top : top + size, left : left + size]
     return square[:, ::-1] if rng.random() < 0.5 else square
-
-
-def _check_values(
-    size: int,
-    num_train: int,
-    num_val: int,
-    num_unlabeled: int,
-    contrast: float,
-    digit_scale: tuple[float, float],
-    digit_brightness: tuple[float, float],
-    color: float,
-) -> None:
-    if size < 16:
-        raise InputError(f"scenes: invalid size {size}; a digit needs scenes of at least 16 px")
-    for name, count in (("num_train", num_train), ("num_val", num_val)):
-        if count < len(CLASSES):
-            raise InputError(
-                f"scenes: invalid {name} {count}; give at least one scene per class, {len(CLASSES)}"
-            )
-    if num_unlabeled < 0:
-        raise InputError(f"scenes: invalid num_unlabeled {num_unlabeled}; give 0 or more")
-    for name, value in (("contrast", contrast), ("color", color)):
-        if not 0.0 <= value <= 1.0:
-            raise InputError(f"scenes: invalid {name} {value}; give a fraction between 0 and 1")
-    for name, (low, high) in (("digit_scale", digit_scale), ("digit_brightness", digit_brightness)):
-        if not 0.0 < low <= high <= 1.0:
-            raise InputError(
-                f"scenes: invalid {name} {[low, high]}; give 0 < smallest <= largest <= 1"
-            )
 
 
 def _sha256(data: bytes) -> str:

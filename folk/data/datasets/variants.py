@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from folk.data.datasets.archives import Contents, Entry
 from folk.data.datasets.members import Archive, Member, open_archive
-from folk.data.datasets.store import Contents, Entry
 from folk.data.wnids import is_wnid
 from folk.evidence.core.errors import InputError
 

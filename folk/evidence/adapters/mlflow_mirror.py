@@ -7,9 +7,9 @@ functions, because that takes seconds.
 
 import contextlib
 import os
-import queue
+import shutil
 import sys
-import threading
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,7 +24,6 @@ from folk.evidence.adapters.mlflow_replay import (
     spelt,
     tags_of,
 )
-from folk.evidence.core.files import TEMP_SUFFIX, flush_to_disk
 from folk.evidence.core.secrets import without_secrets
 from folk.evidence.core.yaml_model import flattened
 from folk.evidence.record.adopted import read_adopted
@@ -89,12 +88,9 @@ class LiveMirror:
     """Live mirror of a job's history on an MLflow server, without effect on the job.
 
     Only an http(s) address is a server: anything else makes this a no-op, because jobs that open
-    the same sqlite file in parallel break it. Numbers go through a queue to a separate thread; a
-    failure is printed once, then nothing more is sent.
+    the same sqlite file in parallel break it. MLflow's own threads send the numbers; a failure is
+    printed once.
     """
-
-    LONGEST_WAIT = 10.0  # seconds at the end of a job, to empty the queue
-    QUEUE_LENGTH = 10_000
 
     def __init__(self, uri: str | None, study: str, name: str) -> None:
         """Prepare; nothing is sent before the block is entered.
@@ -106,23 +102,32 @@ class LiveMirror:
         """
         self._uri = uri if uri and uri.startswith(("http://", "https://")) else None
         self._study, self._name = study, name
-        self._lines: queue.Queue[tuple[int, int, dict[str, float]] | str] = queue.Queue(
-            self.QUEUE_LENGTH
-        )
-        self._thread: threading.Thread | None = None
-        self._has_spoken = False
+        self._client: Any = None
+        self._run: str | None = None
+        self._sent: list[Any] = []
 
     def __enter__(self) -> "LiveMirror":
         if self._uri is not None:
-            self._thread = threading.Thread(target=self._send, name="mlflow", daemon=True)
-            self._thread.start()
+            with self._without_failing():
+                # One short try; numbers are sent together every few seconds; no lines of its own.
+                os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+                os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+                os.environ.setdefault("MLFLOW_ASYNC_LOGGING_BUFFERING_SECONDS", "5")
+                os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")
+                self._client = _client(self._uri)
+                experiment = _experiment(self._client, self._study)
+                tags = {"folk.study": self._study, "folk.live": "true"}
+                run = self._client.create_run(experiment, tags=tags, run_name=self._name)
+                self._run = run.info.run_id
         return self
 
     def log(self, step: int, values: dict[str, float]) -> None:
-        """Queue the numbers of a step; they are dropped if the server is too slow."""
-        if self._thread is not None and self._thread.is_alive():
-            with contextlib.suppress(queue.Full):
-                self._lines.put_nowait((step, _now_ms(), dict(values)))
+        """Queue the numbers of a step."""
+        if self._run is not None:
+            with self._without_failing():
+                metrics = _metrics(step, int(time.time() * 1000), values)
+                sent = self._client.log_batch(self._run, metrics=metrics, synchronous=False)
+                self._sent.append(sent)
 
     def __exit__(
         self,
@@ -130,54 +135,22 @@ class LiveMirror:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._thread is None or not self._thread.is_alive():
-            return
-        stopped = kind is not None and not issubclass(kind, Exception)
-        end = "KILLED" if stopped else "FAILED" if kind else "FINISHED"
-        with contextlib.suppress(queue.Full):
-            self._lines.put_nowait(end)
-        self._thread.join(self.LONGEST_WAIT)
-        if self._thread.is_alive():
-            self._say("the server is too slow; the job does not wait for it")
-            self._has_spoken = True
+        if self._run is not None:
+            stopped = kind is not None and not issubclass(kind, Exception)
+            end = "KILLED" if stopped else "FAILED" if kind else "FINISHED"
+            with self._without_failing():
+                for sent in self._sent:
+                    sent.wait()
+                self._client.set_terminated(self._run, status=end)
 
-    def _send(self) -> None:
+    @contextlib.contextmanager
+    def _without_failing(self) -> Iterator[None]:
         try:
-            client = _client(str(self._uri), seconds=10)
-            experiment = _experiment(client, self._study)
-            tags = {"folk.study": self._study, "folk.live": "true"}
-            run = _id_of(client.create_run(experiment, tags=tags, run_name=self._name).info.run_id)
-            while True:
-                metrics, end = self._gathered()
-                if metrics:
-                    client.log_batch(run, metrics=metrics[:ENTITIES_A_BATCH], synchronous=True)
-                if end is not None:
-                    client.set_terminated(run, status=end)
-                    return
+            yield
         except Exception as error:  # noqa: BLE001 - the job continues after any error
-            if not self._has_spoken:  # about being too slow
-                self._say(_reason(error))
-
-    def _gathered(self) -> tuple[list[Any], str | None]:
-        """Wait for a line, then take up to a batch from the queue."""
-        metrics: list[Any] = []
-        line: tuple[int, int, dict[str, float]] | str | None = self._lines.get()
-        while line is not None:
-            if isinstance(line, str):
-                return metrics, line
-            step, moment, values = line
-            metrics += _metrics(step, moment, values)
-            if len(metrics) > ENTITIES_A_BATCH // 2:
-                break
-            try:
-                line = self._lines.get_nowait()
-            except queue.Empty:
-                line = None
-        return metrics, None
-
-    def _say(self, what: str) -> None:
-        line = without_secrets(f"MLflow at {self._uri}: no live curves: {what}")
-        print(line, file=sys.stderr)
+            self._run = None
+            line = without_secrets(f"MLflow at {self._uri}: no live curves: {_reason(error)}")
+            print(line, file=sys.stderr)
 
 
 def _reason(error: Exception) -> str:
@@ -185,13 +158,6 @@ def _reason(error: Exception) -> str:
     first = next(iter(str(error).splitlines()), "")[:LONGEST_REASON]
     printable = "".join(letter if letter.isprintable() else "?" for letter in first)
     return f"{type(error).__name__}: {without_secrets(printable)}"
-
-
-def _id_of(answer: Any) -> str:
-    """Return the id in MLflow's answer. RuntimeError: without one, nothing was stored."""
-    if not answer:
-        raise RuntimeError("the server stored nothing; check that it is an MLflow server")
-    return str(answer)
 
 
 def _replay(
@@ -232,7 +198,7 @@ def _create_run(
     if adopted:
         tags[ADOPTED_TAG] = "true"
     created = client.create_run(experiment, start_time=started, run_name=name, tags=tags)
-    run = _id_of(created.info.run_id)
+    run = created.info.run_id
     recipe = flattened(record["recipe"])
     params = [Param(key, spelt(value)) for key, value in recipe.items()]
     last_step, metrics = 0, []
@@ -272,69 +238,46 @@ def _datasets(record: dict[str, Any]) -> list[Any]:
     return found
 
 
-def _client(uri: str, seconds: int = 30) -> Any:
-    """Make a client that gives up: three tries of so many seconds each."""
+def _client(uri: str) -> Any:
+    """Make a client that gives up: three tries of half a minute each."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     # It would print the server's address, with its password, to standard output.
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-    # Fewer and shorter tries than MLflow's seven of two minutes each.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(seconds))
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     from mlflow import MlflowClient
 
-    if not uri.startswith(("http://", "https://")):
-        _make_database(uri)
-    return MlflowClient(tracking_uri=uri)
-
-
-def _make_database(uri: str) -> None:
-    """Migrate a database to this MLflow's schema; no other process may do so in parallel."""
-    from mlflow import db
-
-    upgrade: Any = db.upgrade.callback
-    path = Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
-    if path is None or path.exists():
-        upgrade(uri)
-        return
-    # In a temp file: a kill in the middle would leave tables without a schema version.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temp = path.with_name(f".{path.name}{TEMP_SUFFIX}")
-    try:
-        _remove(temp)
-        upgrade(f"sqlite:///{temp.resolve().as_posix()}")
-        flush_to_disk(temp)
-        temp.rename(path)
-        flush_to_disk(path.parent)
-    except BaseException:
-        _remove(temp)
-        raise
-
-
-def _remove(database: Path) -> None:
-    for part in ("", "-journal", "-wal", "-shm"):
-        database.with_name(f"{database.name}{part}").unlink(missing_ok=True)
+    path = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not path.exists():
+        # In a temp folder: a kill in the middle would leave tables without a schema version.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{path.name}.*"):
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temp:
+            made = Path(temp).resolve() / path.name
+            MlflowClient(f"sqlite:///{made.as_posix()}").search_experiments(max_results=1)
+            made.rename(path)
+    return MlflowClient(uri)
 
 
 def _experiment(client: Any, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
-        return _id_of(client.create_experiment(name))
+        return str(client.create_experiment(name))
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
-    return _id_of(found.experiment_id)
+    return str(found.experiment_id)
 
 
 def _runs(client: Any, experiment: str) -> Iterator[Any]:
-    token: str | None = None
-    while True:
+    token: str | None = ""
+    while token is not None:
         page = client.search_runs(
-            [experiment], f"tags.`{RECORD_TAG}` != ''", max_results=1000, page_token=token
+            [experiment], f"tags.`{RECORD_TAG}` != ''", max_results=1000, page_token=token or None
         )
         yield from page
-        token = page.token
-        if not token or not page:  # the server's last page
-            return
+        token = page.token or None
 
 
 def _metrics(step: int, moment_ms: int, values: dict[str, Any]) -> list[Any]:
@@ -345,7 +288,3 @@ def _metrics(step: int, moment_ms: int, values: dict[str, Any]) -> list[Any]:
         for name, value in values.items()
         if isinstance(value, int | float)
     ]
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -62,23 +62,14 @@ def history_of(path: Path, record: dict[str, Any]) -> Iterator[tuple[int, int, d
     history = folder / "metrics.jsonl"
     if not history.is_file():
         return
-    first, last = (
-        milliseconds(record["started"]),
-        milliseconds(record["ended"] or record["started"]),
-    )
+    first = milliseconds(record["started"])
+    last = milliseconds(record["ended"]) if record["ended"] else first
     for text in history.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             line = json.loads(text)
             moment = int(line.pop("time") * 1000)
             step = int(line.pop("step"))
-        except (
-            ValueError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            ArithmeticError,
-            RecursionError,
-        ):
+        except (ValueError, KeyError):
             continue  # the truncated line of a killed job
         if finished or first <= moment <= last:
             yield step, moment, line

@@ -7,6 +7,7 @@ identify it elsewhere.
 """
 
 import base64
+import mimetypes
 import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -35,25 +36,14 @@ TERMS = {
 }
 LICENSE = "https://spdx.org/licenses/Apache-2.0"
 LARGEST = 10_000_000  # bytes of a file that still goes into the folder
-ENCODINGS = {
+ENCODINGS = {  # that Python does not know
     ".arrow": "application/vnd.apache.arrow.file",
-    ".csv": "text/csv",
-    ".gz": "application/gzip",
-    ".html": "text/html",
-    ".json": "application/json",
     ".jsonl": "application/jsonl",
     ".lock": "text/plain",
     ".md": "text/markdown",
-    ".npz": "application/zip",
     ".parquet": "application/vnd.apache.parquet",
-    ".safetensors": "application/octet-stream",
     ".smk": "text/plain",
-    ".svg": "image/svg+xml",
-    ".tar": "application/x-tar",
-    ".tex": "application/x-tex",
-    ".txt": "text/plain",
     ".yaml": "application/yaml",
-    ".zip": "application/zip",
 }
 OUTCOMES = {
     "finished": "http://schema.org/CompletedActionStatus",
@@ -323,8 +313,9 @@ def _described(path: Path) -> dict[str, str]:
 
 
 def _encoding(path: str) -> str:
-    suffix = PurePosixPath(path).suffix
-    return ENCODINGS.get(suffix, "text/plain" if not suffix else "application/octet-stream")
+    # An instance has Python's own table, which is the same on every machine.
+    known = mimetypes.MimeTypes().guess_type(path)[0] or "application/octet-stream"
+    return ENCODINGS.get(PurePosixPath(path).suffix, known)
 
 
 def _portable(path: str) -> bool:

@@ -1,10 +1,8 @@
 """Atomic writes: temp file, fsync, rename."""
 
 import errno
-import glob
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -111,16 +109,12 @@ def flush_to_disk(path: Path) -> None:
 
 
 def remove_stale_temp_files(folder: Path) -> None:
-    """Remove temp files of killed writers in a folder, and those of the folder next to it.
+    """Remove temp files of killed writers in a folder.
 
     A writer that is still alive fails when it renames its file. Subfolders are not touched.
     """
-    own = f".{glob.escape(folder.name)}.{'?' * 8}{TEMP_SUFFIX}"
-    for left in (*folder.glob(f".*{TEMP_SUFFIX}"), *folder.parent.glob(own)):
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+    for left in folder.glob(f".*{TEMP_SUFFIX}"):
+        left.unlink(missing_ok=True)
 
 
 def clamp_future_mtimes(paths: Iterable[Path]) -> list[Path]:

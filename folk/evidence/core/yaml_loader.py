@@ -4,6 +4,7 @@ PyYAML's own words are those of YAML 1.1, where `2e-4` is a text and `no` is fal
 Python, such as ruamel.yaml's, takes twenty times as long.
 """
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -51,7 +52,8 @@ def parsed(text: str) -> tuple[Any, dict[Keys, int]]:
 
     Raises:
         yaml.YAMLError: the text is not YAML, has a duplicate key, a key that is no scalar, an
-            alias, a type that YAML 1.2 does not have, a control character, or too many levels.
+            alias, a type that YAML 1.2 does not have, a control character, a number that is not
+            finite, or too many levels.
     """
     root = yaml.compose(text, _Loader)
     lines: dict[Keys, int] = {}
@@ -94,9 +96,12 @@ def _scalar(node: yaml.ScalarNode) -> Any:
     if node.tag not in _VALUES:
         raise _error(node, f"unknown type {node.tag}")
     try:
-        return _VALUES[node.tag](node.value)
+        value = _VALUES[node.tag](node.value)
     except ValueError as error:  # `!!int x`, or an integer of thousands of digits
         raise _error(node, brief(error)) from error
+    if isinstance(value, float) and not math.isfinite(value):  # no digest and no record holds it
+        raise _error(node, f"{node.value} is no finite number")
+    return value
 
 
 def _error(node: yaml.Node, problem: str) -> yaml.YAMLError:

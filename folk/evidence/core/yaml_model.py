@@ -4,7 +4,6 @@ import ast
 import copy
 import inspect
 import json
-import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,7 +34,9 @@ class Section(BaseModel):
     """A part of a file: unknown keys and wrong types are errors, values never change later."""
 
     # Built at first use: no command needs all of them, and `--help` none.
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, defer_build=True, allow_inf_nan=False
+    )
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -254,7 +255,7 @@ def spelt_value(value: Any) -> str:
 
 
 def checked(model: type[Model], values: Mapping[str, Any], place: Place) -> Model:
-    """Turn `values` into `model`; NaN and infinity are errors everywhere.
+    """Turn `values` into `model`.
 
     Args:
         model: the typed form.
@@ -264,18 +265,12 @@ def checked(model: type[Model], values: Mapping[str, Any], place: Place) -> Mode
     Raises:
         InputError: one line for each problem, with file, line, key and the nearest valid name.
     """
-    endless = [
-        _line(place, keys, f"expected a finite number, got {n}") for keys, n in _endless(values)
-    ]
     try:
-        result = model.model_validate(dict(values))
+        return model.model_validate(dict(values))
     except ValidationError as error:
         # Every member of a union complains about every key: one line a problem is enough.
         lines = [_explained(detail, model, place) for detail in error.errors()]
-        raise InputError("\n".join(dict.fromkeys([*endless, *lines]))) from error
-    if endless:
-        raise InputError("\n".join(endless))
-    return result
+        raise InputError("\n".join(dict.fromkeys(lines))) from error
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -361,18 +356,6 @@ def _line(place: Place, keys: Keys, problem: str) -> str:
 def _short(key: str) -> str:
     key = _one_line(key)
     return key if len(key) < _SHOWN else f"{key[: _SHOWN // 2]}..."
-
-
-def _endless(values: Any, keys: Keys = ()) -> Iterator[tuple[Keys, float]]:
-    """Yield the places of NaN and infinity, which no digest and no record can hold."""
-    if isinstance(values, Mapping):
-        for key, value in values.items():
-            yield from _endless(value, (*keys, key))
-    elif isinstance(values, list):
-        for index, value in enumerate(values):
-            yield from _endless(value, (*keys, index))
-    elif isinstance(values, float) and not math.isfinite(values):
-        yield keys, values
 
 
 def _in_file(model: Any, location: Keys) -> tuple[Keys, list[str]]:

@@ -105,21 +105,15 @@ def code_moved_since(root: Path, commit: str) -> list[str] | None:
     return None if listed is None else os.fsdecode(listed).splitlines()
 
 
-def environment(root: Path, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Collect Python, package versions, digest of the lock, and allowed environment variables.
-
-    Args:
-        root: the folder that holds requirements.lock.
-        variables: the environment; None takes that of this process.
-    """
-    variables = os.environ if variables is None else variables
+def environment(root: Path) -> dict[str, Any]:
+    """Collect Python, package versions, digest of the lock in `root`, and allowed variables."""
     lock = root / "requirements.lock"
     return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "lock_sha256": digest_file(lock).sha256 if lock.is_file() else None,
         "platform": platform.platform(),
-        "variables": {name: variables[name] for name in ALLOWED_VARIABLES if name in variables},
+        "variables": {name: os.environ[name] for name in ALLOWED_VARIABLES if name in os.environ},
     }
 
 
@@ -134,36 +128,33 @@ def hardware() -> dict[str, Any]:
     }
 
 
-def scheduler(variables: Mapping[str, str] | None = None) -> dict[str, str | None] | None:
+def scheduler() -> dict[str, str | None] | None:
     """Read the SLURM job's variables, or None outside a job."""
-    variables = os.environ if variables is None else variables
-    job_id = variables.get("SLURM_JOB_ID")
+    job_id = os.environ.get("SLURM_JOB_ID")
     if not job_id:
         return None
     answer = _scontrol(job_id)
     found: dict[str, str | None] = {"kind": "slurm"}
-    found |= {key: variables.get(name) for key, name in SCHEDULER_VARIABLES.items()}
+    found |= {key: os.environ.get(name) for key, name in SCHEDULER_VARIABLES.items()}
     # Inside a step the variables describe the step: its name is that of a program.
     return found | {
         key: answer.get(name, found.get(key)) for key, name in SCHEDULER_ANSWERS.items()
     }
 
 
-def geometry(threads: int, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+def geometry(threads: int) -> dict[str, Any]:
     """Read nodes and processes of a job from torchrun's and SLURM's variables.
 
     Args:
         threads: of each process.
-        variables: the environment; None takes that of this process.
 
     Returns:
         `nodes`, `processes` of each node, `world_size`, `threads` of each process, and the names of
         the nodes in `node_list`, starting with the one that writes the record.
     """
-    variables = os.environ if variables is None else variables
-    world = int(variables.get("WORLD_SIZE", "1"))
-    processes = int(variables.get("LOCAL_WORLD_SIZE", world))
-    step = variables.get("SLURM_STEP_NODELIST")
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    step = os.environ.get("SLURM_STEP_NODELIST")
     names = _output(["scontrol", "show", "hostnames", step], SECONDS_TO_ANSWER) if step else None
     return {
         "nodes": world // processes,

@@ -11,86 +11,40 @@ import pyarrow as pa
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.results.bootstrap import image_bootstrap
 from folk.evidence.results.compared import check_comparisons, unit_of
-from folk.evidence.results.evidence import Evidence, Measurement
+from folk.evidence.results.evidence import FOREIGN, Evidence, Measurement
 from folk.evidence.results.metrics import intervals
-from folk.evidence.results.origin import FOREIGN
 from folk.evidence.results.published import Published, PublishedNumber
-from folk.evidence.results.stored import read_rows, write_rows
+from folk.evidence.results.stored import read_rows, schema_of, write_rows
 from folk.evidence.results.verdicts import verdict
 from folk.evidence.study.study import Column, Study, run_name
-
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),  # table/row/column
-        ("table", pa.string()),
-        ("row", pa.string()),
-        ("column", pa.string()),
-        ("value", pa.float64()),  # mean over seeds, in `unit`; null when a run is missing
-        ("unit", pa.string()),
-        ("n", pa.int64()),  # seeds with a number
-        ("std", pa.float64()),  # of the runs' means, ddof = 1; null for a single seed
-        ("std_finetune", pa.float64()),  # within a run, pooled; null without fine-tuning seeds
-        ("std_pretrain", pa.float64()),  # between runs without the former; null likewise
-        ("low", pa.float64()),  # 95 % t-interval of the mean; null for a single seed
-        ("high", pa.float64()),
-        ("boot_low", pa.float64()),  # 95 % bootstrap over images, these seeds; null without
-        ("boot_high", pa.float64()),  # predictions image by image
-        ("seeds", pa.list_(pa.int64())),  # of the run, for each of `seed_values`
-        ("finetune_seeds", pa.list_(pa.int64())),  # likewise; empty without them
-        ("seed_values", pa.list_(pa.float64())),
-        ("parents", pa.list_(pa.string())),  # records this number was made from
-        ("parent_ids", pa.list_(pa.string())),  # null where there is no record
-        ("metric", pa.string()),
-        ("formula", pa.string()),
-        ("printed", pa.string()),  # as in tables; empty without a value
-        ("printed_mean", pa.string()),
-        ("printed_std", pa.string()),
-        ("printed_std_finetune", pa.string()),
-        ("printed_std_pretrain", pa.string()),
-        ("printed_low", pa.string()),
-        ("printed_high", pa.string()),
-        ("printed_boot_low", pa.string()),
-        ("printed_boot_high", pa.string()),
-        ("printed_seeds", pa.list_(pa.string())),
-        ("published_id", pa.string()),
-        ("published_value", pa.float64()),
-        ("published_printed", pa.string()),
-        ("published_certainty", pa.string()),
-        ("published_epoch", pa.string()),  # best, last or unknown
-        ("published_margin", pa.float64()),
-        ("verdict", pa.string()),  # null without a published number
-        ("quoted", pa.bool_()),  # quoted row: a published number and none of ours
-        ("note", pa.string()),
-    ]
-)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of one table, a row of cells.parquet; see `SCHEMA`."""
+    """One number of one table, a row of cells.parquet."""
 
-    id: str
+    id: str  # table/row/column
     table: str
     row: str
     column: str
-    value: float | None
+    value: float | None  # mean over seeds, in `unit`; None when a run is missing
     unit: str
-    n: int
-    std: float | None
-    std_finetune: float | None
-    std_pretrain: float | None
-    low: float | None
+    n: int  # seeds with a number
+    std: float | None  # of the runs' means, ddof = 1; None for a single seed
+    std_finetune: float | None  # within a run, pooled; None without fine-tuning seeds
+    std_pretrain: float | None  # between runs without the former; None likewise
+    low: float | None  # 95 % t-interval of the mean; None for a single seed
     high: float | None
-    boot_low: float | None
+    boot_low: float | None  # 95 % bootstrap over images, these seeds; None without predictions
     boot_high: float | None
-    seeds: list[int]
-    finetune_seeds: list[int]
+    seeds: list[int]  # of the run, for each of `seed_values`
+    finetune_seeds: list[int]  # likewise; empty without them
     seed_values: list[float]
-    parents: list[str]
-    parent_ids: list[str | None]
+    parents: list[str]  # records this number was made from
+    parent_ids: list[str | None]  # None where there is no record
     metric: str
     formula: str
-    printed: str
+    printed: str  # as in tables; empty without a value
     printed_mean: str
     printed_std: str
     printed_std_finetune: str
@@ -104,10 +58,10 @@ class Cell:
     published_value: float | None
     published_printed: str | None
     published_certainty: str | None
-    published_epoch: str | None
+    published_epoch: str | None  # best, last or unknown
     published_margin: float | None
-    verdict: str | None
-    quoted: bool
+    verdict: str | None  # None without a published number
+    quoted: bool  # quoted row: a published number and none of ours
     note: str
 
     @property
@@ -121,6 +75,9 @@ class Cell:
         if not self.finetune_seeds:
             return self.seed_values
         return [intervals.mean(values) for values in _by_run(self.seeds, self.seed_values)]
+
+
+SCHEMA = schema_of(Cell)
 
 
 def collect_cells(

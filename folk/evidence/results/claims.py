@@ -12,79 +12,50 @@ from folk.evidence.results.cells import Cell, digits_of
 from folk.evidence.results.compared import check_comparisons, unit_of_difference
 from folk.evidence.results.metrics import intervals
 from folk.evidence.results.published import Published
-from folk.evidence.results.stored import read_rows, write_rows
+from folk.evidence.results.stored import read_rows, schema_of, write_rows
 from folk.evidence.results.verdicts import Step, order_verdict, verdict
 from folk.evidence.study.study import Claim, Study
 
 # Two one-sided tests at 5 % each need the 90 % interval.
 CONFIDENCE = {"order": 0.95, "difference": 0.95, "equal": 0.90}
 
-_STEP = pa.struct(
-    [
-        ("below", pa.string()),  # cell that is subtracted
-        ("above", pa.string()),
-        ("difference", pa.float64()),  # of the means; null when a cell has no number
-        ("low", pa.float64()),  # Welch's interval over seeds; null with a single seed
-        ("high", pa.float64()),
-        ("printed", pa.string()),  # as tables print them; empty when there is none
-        ("printed_interval", pa.string()),
-    ]
-)
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("says", pa.string()),
-        ("kind", pa.string()),  # order, difference or equal
-        ("cells", pa.list_(pa.string())),  # the subtracted one first
-        ("printed_values", pa.list_(pa.string())),
-        ("unit", pa.string()),  # of differences
-        ("confidence", pa.float64()),
-        ("steps", pa.list_(_STEP)),  # from each cell to the next
-        ("margin", pa.float64()),  # of the published difference, or of the equivalence
-        ("published_id", pa.string()),  # of a number or of a statement
-        ("published_value", pa.float64()),
-        ("published_printed", pa.string()),
-        ("published_certainty", pa.string()),
-        ("published_source", pa.string()),
-        ("verdict", pa.string()),
-        ("note", pa.string()),
-    ]
-)
-
 
 @dataclass(frozen=True)
 class ClaimStep:
-    """Step from one cell to the next; see `SCHEMA`."""
+    """Step from one cell to the next."""
 
-    below: str
+    below: str  # cell that is subtracted
     above: str
-    difference: float | None
-    low: float | None
+    difference: float | None  # of the means; None when a cell has no number
+    low: float | None  # Welch's interval over seeds; None with a single seed
     high: float | None
-    printed: str
+    printed: str  # as tables print them; empty when there is none
     printed_interval: str
 
 
 @dataclass(frozen=True)
 class JudgedClaim:
-    """One claim, a row of claims.parquet; see `SCHEMA`."""
+    """One claim, a row of claims.parquet."""
 
     id: str
     says: str
-    kind: str
-    cells: list[str]
+    kind: str  # order, difference or equal
+    cells: list[str]  # the subtracted one first
     printed_values: list[str]
-    unit: str
+    unit: str  # of differences
     confidence: float
-    steps: list[ClaimStep]
-    margin: float | None
-    published_id: str | None
+    steps: list[ClaimStep]  # from each cell to the next
+    margin: float | None  # of the published difference, or of the equivalence
+    published_id: str | None  # of a number or of a statement
     published_value: float | None
     published_printed: str | None
     published_certainty: str | None
     published_source: str | None
     verdict: str
     note: str
+
+
+SCHEMA = schema_of(JudgedClaim)
 
 
 def judge_claims(study: Study, cells: Iterable[Cell], published: Published) -> list[JudgedClaim]:

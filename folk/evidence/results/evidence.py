@@ -4,16 +4,17 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.core.json_file import read_keys
 from folk.evidence.record.failures import FAILED, failed_paths, record_paths
 from folk.evidence.results.metrics.image_scores import ImageScores
-from folk.evidence.results.origin import Foreign, foreign
 from folk.evidence.study.stage import Stage
 from folk.evidence.study.study import Study, run_name
 
+Foreign = Literal["made by a smoke run", "made for another study", "without a record"]
+FOREIGN: tuple[Foreign, ...] = get_args(Foreign)
 Status = Literal["ok", "excluded", "failed", "not run", "not planned"] | Foreign
 
 # metrics.json and the predictions are written by the same job in double precision.
@@ -102,7 +103,7 @@ class Evidence:
     def foreign(self, folder: Path) -> Foreign | None:
         """Return why the result in `folder` is foreign; None for the study's own."""
         if folder not in self._foreign:
-            self._foreign[folder] = foreign(_record(folder), self.study)
+            self._foreign[folder] = _foreign(_record(folder), self.study)
         return self._foreign[folder]
 
     def images(self, measurement: Measurement, metric: str) -> ImageScores | None:
@@ -241,6 +242,18 @@ def shown_path(path: Path) -> str:
 def _record(folder: Path) -> dict[str, Any] | None:
     path = folder / "record.json"
     return read_json(path) if path.is_file() else None
+
+
+def _foreign(record: dict[str, Any] | None, study: Study) -> Foreign | None:
+    """Return why a result may not enter the study's tables, since files can be copied."""
+    if record is None:
+        # At the papers' scale the mark of a smoke run must not get lost.
+        return "without a record" if study.scale == "paper" else None
+    # A record without these keys is from no job of ours; the audit checks its form.
+    made_for, scale = record.get("study", study.name), record.get("scale", study.scale)
+    if scale == "smoke" and study.scale != "smoke":
+        return "made by a smoke run"
+    return None if (made_for, scale) == (study.name, study.scale) else "made for another study"
 
 
 def _reason(error: Any) -> str:

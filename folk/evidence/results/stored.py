@@ -1,12 +1,34 @@
 """Parquet tables that the report writes and reads back, so that it shows its files' content."""
 
 from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from folk.evidence.core.errors import InputError, brief
 from folk.evidence.core.files import atomic_write
+
+_TYPES: dict[Any, Any] = {
+    str: pa.string(),
+    float: pa.float64(),
+    int: pa.int64(),
+    bool: pa.bool_(),
+}
+
+
+def schema_of(row: Any) -> Any:
+    """Columns of a table whose rows are of a dataclass; nested ones become structs."""
+    return pa.schema([(name, _column(kind)) for name, kind in get_type_hints(row).items()])
+
+
+def _column(kind: Any) -> Any:
+    if get_origin(kind) is list:
+        return pa.list_(_column(get_args(kind)[0]))
+    if get_origin(kind) is UnionType:  # with None
+        return _column(get_args(kind)[0])
+    return _TYPES[kind] if kind in _TYPES else pa.struct(list(schema_of(kind)))
 
 
 def write_rows(table: pa.Table, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Smallest subset of a study that uses each of its recipes once."""
+"""Small subset of a study that uses each of its recipes."""
 
 from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class Cover:
     data: list[str]
 
 
-def smallest_cover(study: Study, recipes: Recipes, rows: Collection[str] = ()) -> Cover:
-    """Choose rows and evaluations, greedily, until nothing new is left to choose.
+def cover_of(study: Study, recipes: Recipes, rows: Collection[str] = ()) -> Cover:
+    """Choose the first row of each pre-training recipe and encoder, and evaluations of these rows.
 
-    To be covered: every pre-training recipe with every encoder it makes; every recipe of the
-    other stages; every data set, by each stage that reads it. An evaluation is kept for one row.
+    An evaluation is kept for one row, if its recipe, its split's recipe, or a data set of its
+    stage is not used yet.
 
     Args:
         study: of the papers' size.
@@ -39,39 +39,39 @@ def smallest_cover(study: Study, recipes: Recipes, rows: Collection[str] = ()) -
     for row in rows:
         if row not in study.encoders:
             raise InputError(f"--rows {row}: unknown encoder row{nearest(row, study.encoders)}")
-    kept = [row for row in study.encoders if row in rows] if rows else _rows(study, recipes)
-    evaluations: dict[str, list[str]] = {}
-    used: set[Hashable] = set()
-    for name in study.evaluations:
-        measured = [row for row in kept if row in study.rows_of(name)]
-        if measured and not _uses(study, name) <= used:
-            # Take turns, so that every encoder is read by some stage.
-            row = min(
-                measured, key=lambda row: sum(row in others for others in evaluations.values())
-            )
-            for needed in _with_classifier(study, name):
-                evaluations[needed] = sorted({*evaluations.get(needed, []), row}, key=kept.index)
-                used |= _uses(study, needed)
-    evaluations = {name: evaluations[name] for name in study.evaluations if name in evaluations}
-    return _with_data(study, kept, evaluations, everything=not rows)
-
-
-def _rows(study: Study, recipes: Recipes) -> list[str]:
-    offers: dict[str, set[Hashable]] = {}
+    first: dict[Hashable, str] = {}
     for row, entry in study.encoders.items():
         recipe = recipes["pretrain", row]
         assert isinstance(recipe, PretrainRecipe)
-        offers[row] = {("pretrain", entry.recipe, recipe.encoder.timm_name)}
-        for name in study.evaluations:
-            if row in study.rows_of(name):
-                offers[row] |= _uses(study, name)
-    kept: set[str] = set()
-    missing = set[Hashable]().union(*offers.values())
-    while missing:
-        best = max(offers, key=lambda row: len(offers[row] & missing))
-        kept.add(best)
-        missing -= offers[best]
-    return [row for row in study.encoders if row in kept]
+        first.setdefault((entry.recipe, recipe.encoder.timm_name), row)
+    kept = set(rows or first.values())
+    measured: dict[str, set[str]] = {}
+    used: set[Hashable] = set()
+    for name, evaluation in study.evaluations.items():
+        if _uses(study, name) <= used:
+            continue
+        choice = [row for row in study.rows_of(name) if row in kept]
+        if not rows:
+            choice = choice or study.rows_of(name)[:1]
+        if choice:
+            # Take turns, so that every encoder is read by some stage.
+            row = min(choice, key=lambda row: sum(row in others for others in measured.values()))
+            kept.add(row)
+            for needed in filter(None, (evaluation.classifier, name)):
+                measured.setdefault(needed, set()).add(row)
+                used |= _uses(study, needed)
+    evaluations = {
+        name: [row for row in study.encoders if row in measured[name]]
+        for name in study.evaluations
+        if name in measured
+    }
+    named = {study.evaluations[name].split for name in evaluations} - {None}
+    splits = _one_of_each(study.splits, named, everything=not rows)
+    read = {study.encoders[row].data for row in kept}
+    read |= {data for name in evaluations for data in study.evaluations[name].data}
+    read |= {study.splits[name].data for name in splits}
+    data = _one_of_each(study.data, read, everything=not rows)
+    return Cover([row for row in study.encoders if row in kept], evaluations, splits, data)
 
 
 def _uses(study: Study, name: str) -> set[Hashable]:
@@ -83,28 +83,14 @@ def _uses(study: Study, name: str) -> set[Hashable]:
     return uses
 
 
-def _with_classifier(study: Study, name: str) -> list[str]:
-    classifier = study.evaluations[name].classifier
-    return [name] if classifier is None else [classifier, name]
-
-
-def _with_data(
-    study: Study, rows: list[str], evaluations: dict[str, list[str]], *, everything: bool
-) -> Cover:
-    """Add the inputs of rows and evaluations and, for `everything`, recipes without a reader."""
-    named = {study.evaluations[name].split for name in evaluations}
-    splits = _one_of_each(study.splits, {name for name in named if name}, everything)
-    read = {study.encoders[row].data for row in rows}
-    read |= {data for name in evaluations for data in study.evaluations[name].data}
-    read |= {study.splits[name].data for name in splits}
-    return Cover(rows, evaluations, splits, _one_of_each(study.data, read, everything))
-
-
-def _one_of_each(entries: Mapping[str, Any], needed: set[str], everything: bool) -> list[str]:
-    recipes = {entries[name].recipe for name in needed}
-    kept = set(needed)
+def _one_of_each(
+    entries: Mapping[str, Any], needed: Collection[str | None], *, everything: bool
+) -> list[str]:
+    """Keep what is needed and, for `everything`, one entry of each recipe without a reader."""
+    known = {entries[name].recipe for name in needed if name}
+    kept = []
     for name, entry in entries.items():
-        if everything and entry.recipe not in recipes:
-            recipes.add(entry.recipe)
-            kept.add(name)
-    return [name for name in entries if name in kept]
+        if name in needed or (everything and entry.recipe not in known):
+            known.add(entry.recipe)
+            kept.append(name)
+    return kept

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from folk.data.datasets.archives import store_archives
 from folk.data.datasets.kinds import look_into
-from folk.data.datasets.store import store
 from folk.data.prepare import prepare_image_folder, prepare_scenes
 from folk.evidence.core.digest import FileDigest, digest_input
 from folk.evidence.core.errors import InputError, nearest
@@ -55,7 +55,7 @@ def run_prepare(
         for key in ("digit_scale", "digit_brightness"):
             low, high = values[key]
             values[key] = (low, high)
-        counts = prepare_scenes(out, name=name, confirm=confirm, **values)
+        counts = prepare_scenes(out, name=name, identity=identity, confirm=confirm, **values)
     elif recipe.kind == "folder":
         assert recipe.folder is not None
         if source is None:
@@ -63,14 +63,19 @@ def run_prepare(
                 "--source: missing for a recipe of kind 'folder'; give the folder of images"
             )
         counts = prepare_image_folder(
-            source, out, name=name, confirm=confirm, **recipe.folder.model_dump()
+            source,
+            out,
+            name=name,
+            identity=identity,
+            confirm=confirm,
+            **recipe.folder.model_dump(),
         )
     else:
         assert recipe.archive is not None
         digests = _checked_digests(recipe.archive, given)
         # In the recipe's order, whatever the order of the options.
         paths = {key: given[key] for key in recipe.archive.files}
-        counts = store(
+        counts = store_archives(
             look_into(recipe.kind, paths, recipe.archive.classes),
             out,
             name=name,

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from folk.data.datasets import miniature
+from folk.data.datasets.archives import store_archives
 from folk.data.datasets.kinds import look_into
 from folk.data.datasets.miniature import WNIDS, image, write_tar, write_zip
-from folk.data.datasets.store import store
 from folk.data.decode import decode_image
 from folk.data.prepare import prepare_image_folder
 from folk.data.shards import PreparedData
@@ -22,7 +22,7 @@ from tests.faults.table import fault
 def prepared(kind, archives, folder, num_classes, **values):
     contents = look_into(kind, archives, num_classes)
     values = {"name": kind, "sources": [], "identity": "x", "threads": 2} | values
-    counts = store(contents, folder, **values)
+    counts = store_archives(contents, folder, **values)
     data = PreparedData.open(folder)
     assert data.counts == counts
     return data
@@ -291,12 +291,3 @@ def test_classes_that_were_not_trained_are_refused():
         positions_among(["n09999999"], WNIDS, num_classes=1)
     with pytest.raises(InputError, match="training data: missing wnids"):
         positions_among(WNIDS, None, num_classes=3)
-
-
-@fault("Images", "two images of one key in a folder of an archive", "refused, by the second one")
-def test_an_image_that_is_there_twice_is_refused(tmp_path):
-    name = "imagenet-a/n01440764/1.jpg"
-    path = write_tar(tmp_path / "a.tar", {name: image(), f"x/{name}": image(1)})
-
-    with pytest.raises(InputError, match="duplicate image"):
-        prepared("imagenet-a", {"images": path}, tmp_path / "out", 1)

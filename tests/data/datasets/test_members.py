@@ -84,22 +84,16 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path, form, name):
     "refused, archive and name are named",
 )
 @pytest.mark.parametrize(
-    ("kind", "named"),
-    [
-        (tarfile.SYMTYPE, "a symbolic link"),
-        (tarfile.LNKTYPE, "a hard link"),
-        (tarfile.CHRTYPE, "a device"),
-        (tarfile.BLKTYPE, "a device"),
-        (tarfile.FIFOTYPE, "a pipe"),
-    ],
+    "kind",
+    [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE],
 )
-def test_links_and_devices_are_refused(tmp_path, kind, named):
+def test_links_and_devices_are_refused(tmp_path, kind):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         info = tarfile.TarInfo("a/1.jpg")
         info.type, info.linkname = kind, "/etc/passwd"
         tar.addfile(info)
 
-    with pytest.raises(InputError, match=rf"a\.tar: 'a/1\.jpg' is {named}"):
+    with pytest.raises(InputError, match=r"a\.tar: 'a/1\.jpg' is no plain file"):
         contents(tmp_path / "a.tar")
 
 
@@ -114,7 +108,7 @@ def test_a_link_in_a_zip_is_refused(tmp_path):
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(info, "/etc/passwd")
 
-    with pytest.raises(InputError, match=r"'a/1\.jpg' is a link or a device"):
+    with pytest.raises(InputError, match=r"'a/1\.jpg' is no plain file"):
         contents(tmp_path / "a.zip")
 
 

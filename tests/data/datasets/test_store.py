@@ -7,11 +7,10 @@ import sys
 
 import pytest
 
-from folk.data import prepare
-from folk.data.datasets import miniature
-from folk.data.datasets import store as storing
+from folk.data import store
+from folk.data.datasets import archives, miniature
+from folk.data.datasets.archives import store_archives
 from folk.data.datasets.kinds import look_into
-from folk.data.datasets.store import store
 from folk.data.decode import check_image
 from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
@@ -21,16 +20,16 @@ from tests.faults.table import fault
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from folk.data import prepare
-from folk.data.datasets import store
-prepare.MAX_ROWS_PER_SHARD = 2
-check, calls = store.check_image, []
+from folk.data import store
+from folk.data.datasets import archives
+store.MAX_ROWS_PER_SHARD = 2
+check, calls = archives.check_image, []
 def dying(data, *, where):
     calls.append(1)
     if len(calls) == 8:
         os.kill(os.getpid(), signal.SIGKILL)
     return check(data, where=where)
-store.check_image = dying
+archives.check_image = dying
 from tests.data.datasets.test_store import run
 run(Path(sys.argv[1]), Path(sys.argv[2]))
 """
@@ -44,7 +43,7 @@ def run(source, folder, identity="same", **values):
     }
     archives = {name: source / file for name, file in names.items()}
     values = {"name": "x", "sources": [], "identity": identity, "threads": 1} | values
-    return store(look_into("imagenet", archives, 3), folder, **values)
+    return store_archives(look_into("imagenet", archives, 3), folder, **values)
 
 
 @pytest.fixture
@@ -56,7 +55,7 @@ def source(tmp_path):
 @pytest.fixture
 def killed(source, tmp_path, monkeypatch):
     """A folder with the work of a process that was killed."""
-    monkeypatch.setattr(prepare, "MAX_ROWS_PER_SHARD", 2)
+    monkeypatch.setattr(store, "MAX_ROWS_PER_SHARD", 2)
     command = [sys.executable, "-c", KILLED, str(source), str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -74,7 +73,7 @@ def counted_checks(monkeypatch):
         calls.append(1)
         return check_image(data, where=where)
 
-    monkeypatch.setattr(storing, "check_image", counting)
+    monkeypatch.setattr(archives, "check_image", counting)
     return calls
 
 

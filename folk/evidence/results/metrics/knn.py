@@ -13,14 +13,14 @@ from folk.evidence.results.metrics.variants import accuracy_of_variants, scores_
 BLOCK_SCORES = 2**24  # similarities held at once: 64 MiB of float32
 
 
-def knn_class_scores(
+def knn_scores(
     train_features: Float[np.ndarray, "n d"],
     train_labels: Integer[np.ndarray, "n"],
     test_features: Float[np.ndarray, "m d"],
-    k: int,
+    ks: Sequence[int],
     temperature: float,
     num_classes: int | None = None,
-) -> Float[np.ndarray, "m c"]:
+) -> dict[int, Float[np.ndarray, "m c"]]:
     """Score classes by votes of the k most similar training images, weighted exp(similarity / T).
 
     Similarity is the cosine: features are divided by their length first. Of equally similar
@@ -30,42 +30,20 @@ def knn_class_scores(
         train_features: features of the labeled images, any scale.
         train_labels: their classes.
         test_features: features of the images to classify.
-        k: number of voters; all of them when there are fewer.
+        ks: numbers of voters; all images vote when there are fewer.
         temperature: T, about 0.07; smaller values favor the nearest.
         num_classes: width of the result; None takes the largest label + 1.
 
     Returns:
-        the logarithm of each class's votes, which keeps the order in float32 for any T; a class
-        without a vote gets a value below every class that has one.
+        for each k the logarithm of each class's votes, which keeps the order in float32 for any
+        T; a class without a vote gets a value below every class that has one.
 
     Source: the weighted k-NN protocol of DINO, arXiv:2104.14294 section 4.1 (k 20, T 0.07), from
         arXiv:1805.01978 section 3.4. They sum the weights; we give the logarithm of that sum.
 
     Raises:
-        InputError: k or T is not positive, there are no training images, or a feature vector is
+        InputError: a k or T is not positive, there are no training images, or a feature vector is
             zero or not finite.
-    """
-    (scores,) = knn_scores(
-        train_features, train_labels, test_features, [k], temperature, num_classes
-    ).values()
-    return scores
-
-
-def knn_scores(
-    train_features: Float[np.ndarray, "n d"],
-    train_labels: Integer[np.ndarray, "n"],
-    test_features: Float[np.ndarray, "m d"],
-    ks: Sequence[int],
-    temperature: float,
-    num_classes: int | None = None,
-) -> dict[int, Float[np.ndarray, "m c"]]:
-    """Compute `knn_class_scores` for several k, with the similarities computed once.
-
-    Returns:
-        k -> scores.
-
-    Raises:
-        InputError: as `knn_class_scores`.
     """
     if min(ks) < 1 or temperature <= 0:
         raise InputError(
