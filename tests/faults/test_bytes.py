@@ -22,7 +22,6 @@ from folk.evidence.core.canonical import chain_digest
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import Document
 from folk.evidence.record.adopted import read_adopted
-from folk.evidence.record.record import open_record
 from folk.evidence.record.schema import read_record, record_id
 from folk.evidence.report import drawings, examples
 from folk.evidence.results.cells import SCHEMA, read_cells
@@ -39,6 +38,7 @@ from folk.training.distributed import World
 from folk.training.history import read_history
 from folk.training.loop import Plan, train
 from tests.faults.table import fault
+from tests.toy import opened
 
 VIT = {"img_size": 32, "patch_size": 16, "embed_dim": 12, "depth": 1, "num_heads": 2}
 HASH = "0" * 64
@@ -130,10 +130,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rows(SCHEMA.empty_table(), folder / "cells.parquet")
     (folder / "metrics.json").write_text('{"top1": 0.5, "n": 3}')
     (folder / "result").write_text("it")
-    with open_record(
-        folder / "work", study="demo", stage="probe", run="x-s0", evaluation="e", argv=["x"],
-        recipe={"a": 1}, recipe_digest="d", seed=0, inputs={}, code="c" * 64, scale="demo",
-    ) as record:  # fmt: skip
+    with opened("probe", "x-s0", "e", work=folder / "work") as record:
         record.finish({"it": folder / "result"}, {"top1": 0.5}, folder / "record.json")
     seal = {"format": 1, "study": "demo", "scale": "demo", "records": {"a": HASH}, "failed": {}}
     seal |= {"files": {}, "chain": chain_digest({"a": HASH}, {}), "parent": None, "digest": HASH}

@@ -18,7 +18,7 @@ from folk.evidence.results.published import load_published, numbers_file
 from folk.evidence.study.study import load_study
 from folk.stages.recipes import load_recipe
 from tests.faults.table import fault
-from tests.test_study import STUDY
+from tests.toy import STUDY, study_file
 
 RECIPES = Path("config/recipes")
 MFM = RECIPES / "pretrain/demo-mfm.yaml"
@@ -29,13 +29,6 @@ def refused(path: Path) -> list[str]:
     with pytest.raises(InputError) as caught:
         load_study(path)
     return str(caught.value).splitlines()
-
-
-def study_with(folder: Path, old: str, new: str) -> Path:
-    assert old in STUDY, old
-    path = folder / "tiny.yaml"
-    path.write_text(STUDY.replace(old, new, 1), encoding="utf-8")
-    return path
 
 
 @pytest.mark.parametrize(
@@ -164,7 +157,7 @@ TEXT = (
 @fault("Config", "titles and labels of HTML, LaTeX, shell words, markup or unicode",
        "taken; they are escaped wherever they are shown")  # fmt: skip
 def test_a_title_may_hold_anything_that_can_be_shown(tmp_path):
-    path = study_with(tmp_path, "title: A study", f"title: {spelt_value(TEXT)}")
+    path = study_file(tmp_path, "title: A study", f"title: {spelt_value(TEXT)}")
 
     assert load_study(path).title == TEXT
 
@@ -173,10 +166,10 @@ def test_a_title_may_hold_anything_that_can_be_shown(tmp_path):
        "refused by file and line")  # fmt: skip
 @pytest.mark.parametrize("character", ["\\e[2J", "\\0", "\\r", "\\x7f", "\\u009b", "\\L"])
 def test_a_text_that_would_steer_a_terminal_is_refused(tmp_path, character):
-    path = study_with(tmp_path, "title: A study", f'title: "A {character}"')
+    path = study_file(tmp_path, "title: A study", f'title: "A {character}"')
     assert re.search(r"tiny\.yaml:3: .*holds a control character", refused(path)[0])
 
-    path = study_with(tmp_path, "title: A study", f'"ti{character}": A study')
+    path = study_file(tmp_path, "title: A study", f'"ti{character}": A study')
     assert re.search(r"tiny\.yaml:3: .*holds a control character", refused(path)[0])
 
 
@@ -208,7 +201,7 @@ def test_a_text_that_would_steer_a_terminal_is_refused(tmp_path, character):
     ],
 )  # fmt: skip
 def test_a_value_of_another_kind_is_refused_where_it_stands(tmp_path, old, new, line):
-    said = refused(study_with(tmp_path, old, new))
+    said = refused(study_file(tmp_path, old, new))
 
     assert re.search(line, said[0]), said
 

@@ -16,10 +16,10 @@ import torch
 from folk.cli.app import main
 from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
-from folk.evidence.record.record import open_record
 from folk.evidence.record.schema import read_record
 from folk.slurm import study_lock
 from tests.faults.table import fault
+from tests.toy import opened
 from tests.workflow.conftest import ROOT
 
 SMALL = {"num_train": 20, "num_val": 10, "num_unlabeled": 0}
@@ -154,9 +154,7 @@ def test_a_record_does_not_end_before_it_began(tmp_path, monkeypatch):
             return real.now(tz) + cls.ahead
 
     monkeypatch.setattr("folk.evidence.record.record.datetime", SetBack)
-    fields = {"study": "s", "stage": "prepare", "run": "a", "evaluation": None, "argv": []}
-    rest = {"recipe": {}, "recipe_digest": "d", "seed": None, "inputs": {}, "scale": "demo"}
-    with open_record(Path("work"), **fields, **rest, code="c" * 64) as record:
+    with opened("prepare", "a") as record:
         SetBack.ahead = timedelta(0)
         record.finish({}, {}, Path("out/record.json"))
 

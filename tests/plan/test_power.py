@@ -17,7 +17,7 @@ from folk.evidence.results.metrics.intervals import difference_interval, mean, s
 from folk.evidence.results.published import KINDS, load_published, papers_file
 from folk.evidence.results.verdicts import Step, order_verdict, verdict
 from folk.evidence.study.study import load_study
-from tests.published import write_published
+from tests.toy import write_published
 
 TRIALS = 40_000
 STEPS = (82.9, 83.2, 83.4)

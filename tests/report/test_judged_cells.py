@@ -10,7 +10,7 @@ from folk.evidence.results.claims import SCHEMA as CLAIMS_SCHEMA
 from folk.evidence.results.claims import judge_claims, read_claims, write_claims
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
-from tests.published import write_published
+from tests.toy import write_published
 
 STUDY = """
 study: toy
