@@ -203,18 +203,6 @@ def test_an_image_that_is_not_an_image_is_refused_by_name(source, tmp_path, data
     assert not (tmp_path / "out").exists()
 
 
-def test_cmyk_gray_palette_and_turned_images_are_accepted(source, tmp_path):
-    folder = source / "train/ant"
-    (folder / "cmyk.jpg").write_bytes(encoded(mode="CMYK"))
-    (folder / "gray.png").write_bytes(encoded(mode="L", kind="PNG"))
-    (folder / "palette.gif").write_bytes(encoded(mode="P", kind="GIF"))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    (folder / "turned.jpg").write_bytes(encoded(exif=exif))
-
-    assert prepare_image_folder(source, tmp_path / "out")["train"] == 14
-
-
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match="train: no such folder"):
         prepare_image_folder(tmp_path / "nowhere", tmp_path / "out")

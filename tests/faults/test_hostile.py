@@ -450,6 +450,7 @@ ADDRESS = "https://me:hunter2-in-url@127.0.0.1:9/x"
     "file or an error",
     "none of them in a record, a kept diff, a log, the crate or the mirror of MLflow",
 )
+@pytest.mark.slow
 def test_planted_secrets_are_nowhere(finished, monkeypatch, capsys):
     git("init", "-q")
     git("remote", "add", "origin", ADDRESS)

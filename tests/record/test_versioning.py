@@ -1,6 +1,5 @@
 """DVC and the records name the same bytes, and the workflow does not notice that DVC was there."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -132,28 +131,6 @@ def test_a_missing_result_is_reported_in_the_words_of_dvc(study):
 
     with pytest.raises(InputError, match=r"failed: ERROR: .*report\.html' does not exist"):
         commit_to_dvc(study, "demo")
-
-
-@pytest.mark.parametrize(
-    ("spoil", "line"),
-    [
-        (lambda root: shutil.rmtree(root / ".dvc"), ".dvc is missing"),
-        (lambda root: shutil.rmtree(root / ".git"), "is no git repository"),
-        (lambda root: (root / "dvc.yaml").write_text("stages: {}"), "no stage for 'demo'"),
-        (lambda root: os.environ.update(DVC_STAGE="reproduce@demo"), "`dvc repro` is running"),
-    ],
-)
-def test_where_dvc_cannot_or_need_not_keep_bytes_one_line_says_so(study, capsys, spoil, line):
-    try:
-        spoil(study)
-
-        report = commit_to_dvc(study, "demo")
-    finally:
-        os.environ.pop("DVC_STAGE", None)
-
-    assert report.status != "committed"
-    assert line in capsys.readouterr().err
-    assert not (study / "dvc.lock").exists()
 
 
 def test_the_summary_of_a_run_that_is_gone_is_removed(study):
