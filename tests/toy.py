@@ -1,6 +1,7 @@
 """Toy studies: a study file, jobs that leave a few bytes and a real record, and what edits them."""
 
 import csv
+import io
 import json
 import subprocess
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
 from folk.evidence.record.record import Record, open_record
 from folk.evidence.record.schema import record_id
@@ -154,3 +156,21 @@ def write_published(folder: Path, text: str) -> Path:
             table.writerow([number.get(column) for column in columns])
     papers_file(folder).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
     return folder
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    """The bytes of an image file."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def store_encoder(folder: Path, timm_name: str, timm_args: dict[str, Any], **changes: Any) -> Any:
+    """Store an untrained encoder for images of 32 px, or the given `encoder`; returns it."""
+    from folk.models.encoder import create_encoder, save_encoder  # torch, which few tests need
+
+    encoder = changes.pop("encoder", None) or create_encoder(timm_name, timm_args)
+    says = {"input_size": [3, 32, 32], "method": "mfm", "run": "mfm-s0"} | changes
+    colors = {"mean": [0.5] * 3, "std": [0.25] * 3}
+    save_encoder(folder, encoder, timm_name=timm_name, timm_args=timm_args, **colors, **says)
+    return encoder

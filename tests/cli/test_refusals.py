@@ -66,19 +66,6 @@ def test_a_missing_data_folder_is_named(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_an_image_that_is_no_image_is_named(tmp_path, images):
-    (images / "train/dog/2.jpg").write_text("not an image")
-
-    refused(prepare(tmp_path, images), "train/dog/2.jpg")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_class_that_only_validation_has_is_named(tmp_path, images):
-    (images / "val/dog").rename(images / "val/dgo")
-
-    refused(prepare(tmp_path, images), "dgo", "dog")
-
-
 def prepare_imagenet(tmp_path: Path, archives: dict[str, Path], *settings: str, scale="smoke"):
     words = [word for text in settings for word in ("--set", text)]
     words += [word for name, path in archives.items() for word in ("--archive", f"{name}={path}")]

@@ -89,6 +89,12 @@ def test_a_full_disk_leaves_the_file_before_and_names_the_new_one(name, tmp_path
     assert [left.name for left in tmp_path.iterdir()] == [name]
 
 
+@fault(
+    "Disk",
+    "the disk is full while a checkpoint is written",
+    "refused; the checkpoint before it stands",
+    lost="what came after that checkpoint",
+)
 def test_a_full_disk_in_mid_checkpoint_is_a_refusal_too(tmp_path, monkeypatch):
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, "a", 1, {"weight": torch.zeros(9)})
@@ -97,6 +103,7 @@ def test_a_full_disk_in_mid_checkpoint_is_a_refusal_too(tmp_path, monkeypatch):
     found = load_checkpoint(path, "a")
     assert found is not None
     assert found[0] == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
 @fault(

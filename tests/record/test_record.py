@@ -372,15 +372,6 @@ def test_a_record_of_another_format_is_refused_with_what_to_do(job, number):
         read_record(RESULT / "record.json")
 
 
-def test_a_file_that_is_no_json_is_refused_by_name(here):
-    (here / "record.json").write_text("{")
-
-    with pytest.raises(InputError, match=r"record\.json: invalid JSON"):
-        read_record(here / "record.json")
-    with pytest.raises(InputError, match=r"none\.json: cannot be read"):
-        read_record(here / "none.json")
-
-
 @fault(
     "Processes",
     "two starts of one job, such as after the loss of a node",
