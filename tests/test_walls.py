@@ -88,36 +88,27 @@ def test_slurm_knows_the_study_and_nothing_that_computes():
     }
 
 
-def test_only_the_adapters_know_mlflow():
-    users = {room for _, room, module in imports() if module.split(".")[0] == "mlflow"}
+@pytest.mark.parametrize(
+    ("name", "users"),
+    [
+        ("mlflow", "folk/evidence/adapters/"),
+        ("snakemake", "nowhere"),
+        ("snakemake_executor_plugin_slurm", "folk/slurm/watch.py"),
+    ],
+)
+def test_one_place_alone_knows_a_tool(name, users):
+    of_tool = {path for path, _, module in imports() if module.split(".")[0] == name}
 
-    assert users == {"evidence.adapters"}
+    assert {path for path in of_tool if not path.startswith(users)} == set()
+    assert bool(of_tool) == (users != "nowhere")
 
 
-def test_the_package_knows_nothing_of_snakemake():
-    assert [path for path, _, module in imports() if module.split(".")[0] == "snakemake"] == []
-
-
-def test_only_the_watch_knows_the_executor_plugin():
-    users = {path for path, _, module in imports() if module.startswith("snakemake_")}
-
-    assert users == {"folk/slurm/watch.py"}
-
-
-@pytest.mark.parametrize("room", [*EVIDENCE, "slurm"])
-def test_the_evidence_and_slurm_need_no_torch(room):
+@pytest.mark.parametrize("place", ["evidence", "slurm", "stages/recipes"])
+def test_the_evidence_slurm_and_recipes_need_no_torch(place):
     wrong = [
-        path for path, where, module in imports() if where == room and module.split(".")[0] in TORCH
-    ]
-    assert wrong == []
-
-
-def test_recipes_need_no_torch():
-    wrong = [
-        path
-        for path, _, module in imports()
-        if path.startswith("folk/stages/recipes/") and module.split(".")[0] in TORCH
-    ]
+        path for path, _, module in imports()
+        if path.startswith(f"folk/{place}/") and module.split(".")[0] in TORCH
+    ]  # fmt: skip
     assert wrong == []
 
 

@@ -207,14 +207,6 @@ def test_a_value_of_another_kind_is_refused_where_it_stands(tmp_path, old, new, 
 
 
 @pytest.mark.parametrize(
-    ("word", "value"),
-    [("1e-3", 0.001), ("010", 10), ("0o17", 15), ("no", "no"), ("1_000", 1000), ("12:30", "12:30")],
-)
-def test_a_word_is_what_it_looks_like(word, value):
-    assert parse_settings([f"a.b={word}"]) == {"a.b": value}
-
-
-@pytest.mark.parametrize(
     "value",
     [0, -3, 1e-05, 1e16, 1e300, True, None, "", "1", "no", "~", [], {}, {"a b": ['"', "\\"]},
      "\U0001f600 x", "\\ud83d\\ude00", "\x85\x7f\n\t\u2028", "'; rm", "a: b # c", "{x}", [[1.5]],
