@@ -112,11 +112,26 @@ def test_the_evidence_slurm_and_recipes_need_no_torch(place):
     assert wrong == []
 
 
-def test_reading_commands_start_without_torch_and_mlflow():
-    code = (
-        "import sys, folk.cli.app, folk.evidence.report.render, folk.evidence.adapters.dvc_stage,"
-        "folk.evidence.audit.seal, folk.evidence.audit.adopt;"
-        "print([m for m in ('torch', 'timm', 'mlflow') if m in sys.modules])"
-    )
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        (
+            "folk.cli.app, folk.evidence.report.render, folk.evidence.adapters.dvc_stage,"
+            "folk.evidence.adapters.mlflow_mirror, folk.evidence.audit.seal,"
+            "folk.evidence.audit.adopt",
+            {"torch", "timm", "mlflow"},
+        ),
+        (
+            "folk.evidence.record.record, folk.evidence.record.environment as e, pathlib;"
+            "assert e.environment(pathlib.Path())['packages']['torch']",
+            {"torch", "mlflow", "jsonschema"},
+        ),
+        ("folk.cli.launch", {"torch", "numpy"}),
+    ],
+    ids=["what reads", "a record", "the launcher"],
+)
+def test_what_needs_no_heavy_package_starts_without(modules, heavy):
+    code = f"import sys, {modules}; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+
+    assert done.stdout.strip() == "set()"

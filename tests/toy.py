@@ -4,8 +4,9 @@ import csv
 import io
 import json
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,29 @@ def finish() -> None:
     (RESULTS / "tables").mkdir()
     (RESULTS / "tables/main.md").write_text("| 12.5 |\n")
     (RESULTS / "cells.parquet").write_text("cells")
+
+
+def folk(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Call the command line in this process, which spares the start of another."""
+    from folk.cli.app import main  # not needed by most
+
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["folk", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+    return subprocess.CompletedProcess([*arguments], status, out.getvalue(), err.getvalue())
+
+
+def prepare_scenes(out: Path) -> subprocess.CompletedProcess[str]:
+    """Prepare hardly any images by the command line."""
+    few = {"num_train": 20, "num_val": 10, "num_unlabeled": 0}
+    settings = [word for key, value in few.items() for word in ("--set", f"scenes.{key}={value}")]
+    recipe = Path(__file__).parents[1] / "config/recipes/prepare/demo.yaml"
+    given = ["--recipe", recipe, "--code", "c", "--name", "scenes", "--out", out]
+    return folk("prepare", *given, *settings)
 
 
 def edit(path: Path, change: Callable[[Any], object], new_id: bool = False) -> None:

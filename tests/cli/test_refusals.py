@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,9 @@ import pytest
 from PIL import Image
 
 from folk.data.datasets import miniature
-
-pytestmark = pytest.mark.slow
+from tests.toy import folk
 
 RECIPES = Path("config/recipes")
-
-
-def folk(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "folk", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:

@@ -1,7 +1,6 @@
 """What a record says about its surroundings is true, holds no secret, and never fails."""
 
 import hashlib
-import subprocess
 import sys
 
 import pytest
@@ -196,18 +195,6 @@ def test_a_slurm_job_is_named_and_its_absence_is_none(monkeypatch):
     assert scheduler({}) is None
     assert (found["kind"], found["job_id"], found["node"]) == ("slurm", "77", "n1")
     assert (found["restart_count"], found["partition"]) == ("2", None)
-
-
-def test_torch_is_not_imported():
-    code = (
-        "import sys\n"
-        "import folk.evidence.record.record\n"
-        "from folk.evidence.record.environment import environment\n"
-        "from pathlib import Path\n"
-        "assert environment(Path('.'))['packages']['torch']\n"
-        "assert not {'torch', 'mlflow', 'jsonschema'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.fixture
