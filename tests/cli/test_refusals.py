@@ -106,6 +106,7 @@ def pretrain(tmp_path: Path, dataset: Path, *settings: str) -> subprocess.Comple
     return folk("pretrain", *options, "--out", tmp_path / "mfm", *words)
 
 
+@pytest.mark.slow
 def test_wrong_recipes_and_settings_are_named(tmp_path, images):
     assert prepare(tmp_path, images).returncode == 0
     dataset = tmp_path / "out/dataset.json"
