@@ -90,7 +90,9 @@ def _answer(study: Study, planner: Planner, question: Question, trials: int) -> 
         question=question,
         chance=question.chance([cell.seeds for cell in question.cells], trials),
         seeds_needed=needed,
-        gpu_hours=None if needed is None else _gpu_hours(study, planner, question).times(needed),
+        gpu_hours=None
+        if needed is None
+        else _gpu_hours(study, planner, question).times(float(needed)),
     )
 
 
