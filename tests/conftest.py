@@ -1,6 +1,7 @@
 """Shapes written in signatures are checked in every test; CI does not let a test be skipped."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -9,6 +10,8 @@ from jaxtyping import install_import_hook
 # Without them when mutants are run: a shape that is broken should be seen by a test.
 if not os.environ.get("FOLK_WITHOUT_SHAPES"):
     install_import_hook("folk", "beartype.beartype")
+
+from tests import toy
 
 # The same examples on every machine; `--hypothesis-profile search` looks for new ones, and
 # mutants, each of which meets the tests anew, get fewer.
@@ -24,6 +27,15 @@ settings.register_profile(
 )
 settings.register_profile("search", max_examples=1000, **COMMON)
 settings.load_profile("suite")
+
+
+@pytest.fixture
+def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The toy study, finished, in a current folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    toy.finish()
+    return tmp_path
+
 
 # What a machine may lack even in CI; everything else that is skipped there fails the run.
 MAY_BE_MISSING = ("needs a GPU",)

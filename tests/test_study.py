@@ -8,41 +8,11 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.study.study import load_study, written_study
 from folk.stages.table import STAGES
 from tests.faults.table import fault
-
-STUDY = """
-study: tiny
-title: A study
-scale: demo
-data: {scenes: {recipe: demo}}
-splits: {few: {data: scenes, recipe: few}}
-encoders:
-  folk: {label: FOLK, recipe: folk, data: scenes, seeds: [0, 3]}
-evaluations:
-  full: {stage: finetune, recipe: full, data: scenes}
-  few-a: {stage: finetune, recipe: full, data: scenes, split: few}
-  hard: {stage: robustness, recipe: demo, data: [scenes], classifier: full}
-tables:
-  main:
-    title: Main
-    rows: [folk]
-    columns:
-      full: {label: full, evaluation: full, metric: top1_last}
-      avg: {label: AVG, evaluations: [full, few-a], metric: top1_last}
-      speed: {label: speed, evaluation: full, metric: images_per_second, percent: false}
-    context:
-      ibot: {label: iBOT, cells: {avg: some-id}}
-claims:
-  rising: {says: it rises, order: [main/folk/avg, main/folk/full]}
-  gain: {says: by a point, difference: {of: main/folk/full, over: main/folk/avg}, published: id}
-  same: {says: no gain, equal: {of: main/folk/full, to: main/folk/avg, margin: 0.2}}
-"""
+from tests.toy import STUDY, study_file
 
 
 def load(tmp_path: Path, old: str = "", new: str = ""):
-    assert old in STUDY
-    path = tmp_path / "tiny.yaml"
-    path.write_text(STUDY.replace(old, new, 1) if old else STUDY)
-    return load_study(path, STAGES)
+    return load_study(study_file(tmp_path, old, new), STAGES)
 
 
 def test_a_row_becomes_one_run_for_each_seed(tmp_path):

@@ -15,40 +15,24 @@ from pathlib import Path
 import pytest
 
 from folk.evidence.adapters.mlflow_mirror import LiveMirror, sync_study
-from folk.evidence.record.record import open_record
 from folk.evidence.record.schema import read_record
 from tests.faults.disk import small_files
 from tests.faults.table import fault
+from tests.toy import RESULTS, do, opened
 
 pytestmark = pytest.mark.slow
 
-RESULTS = Path("results/demo")
 DATA = RESULTS / "prepare/scenes"
 RUN = RESULTS / "pretrain/folk-s0"
 STEPS = 1200
 
 
-def opened(stage, run, **changes):
-    fields = {
-        "study": "demo",
-        "stage": stage,
-        "run": run,
-        "evaluation": None,
-        "argv": [],
-        "recipe": {"optim": {"epochs": 3, "betas": [0.9, 0.95]}, "about": "x" * 9000},
-        "recipe_digest": "d1",
-        "seed": 0,
-        "inputs": {},
-        "code": "c" * 64,
-        "scale": "demo",
-    } | changes
-    work = RESULTS / "work" / stage / run / (fields["evaluation"] or "")
-    return open_record(work, **fields)
+RECIPE = {"optim": {"epochs": 3, "betas": [0.9, 0.95]}, "about": "x" * 9000}
 
 
 def pretrain():
     inputs = {"dataset": DATA / "dataset.json"}
-    with opened("pretrain", "folk-s0", inputs=inputs) as record:
+    with opened("pretrain", "folk-s0", inputs=inputs, recipe=RECIPE) as record:
         lines = [
             {"step": step, "epoch": step / 10, "time": 1.8e9 + step, "loss": 1 / (step + 1)}
             for step in range(STEPS)
@@ -70,10 +54,7 @@ def study(tmp_path_factory):
     """A prepared data set, a finished run with a long history, and a job that failed."""
     folder, before = tmp_path_factory.mktemp("study"), Path.cwd()
     os.chdir(folder)
-    with opened("prepare", "scenes") as record:
-        (record.work / "dataset.json").write_text("{}")
-        moves = {record.work / "dataset.json": DATA / "dataset.json"}
-        record.finish({"dataset": DATA / "dataset.json"}, {}, DATA / "record.json", moves)
+    do("prepare", "scenes", {"dataset.json": "{}"})
     pretrain()
     with pytest.raises(RuntimeError):
         fail()
@@ -82,7 +63,7 @@ def study(tmp_path_factory):
 
 
 def fail():
-    with opened("finetune", "folk-s0", evaluation="few") as record:
+    with opened("finetune", "folk-s0", "few") as record:
         lines = [
             {"step": 1, "epoch": 0.1, "time": time.time() - 9999, "loss": 7.0},  # an earlier start
             {"step": 2, "epoch": 0.2, "time": time.time(), "loss": 5.0},
@@ -340,11 +321,3 @@ def test_a_server_that_returns_is_filled_from_the_records(server, study, monkeyp
     assert (away.created, back.error, back.created) == (0, None, back.found)
     assert back.found >= 3
     assert sync_study(study / RESULTS, uri, "demo").created == 0
-
-
-def test_mlflow_is_imported_by_nobody_who_does_not_use_it():
-    code = (
-        "import sys, folk.evidence.adapters.mlflow_mirror;"
-        "assert not {'mlflow', 'torch'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])

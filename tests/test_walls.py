@@ -90,14 +90,18 @@ def test_slurm_knows_the_study_and_nothing_that_computes():
     }
 
 
-def test_only_the_adapters_know_mlflow():
-    users = {room for _, room, module in imports() if module.split(".")[0] == "mlflow"}
+@pytest.mark.parametrize(
+    ("name", "users"),
+    [
+        ("mlflow", "folk/evidence/adapters/"),
+        ("snakemake", "nowhere"),
+    ],
+)
+def test_one_place_alone_knows_a_tool(name, users):
+    of_tool = {path for path, _, module in imports() if module.split(".")[0] == name}
 
-    assert users == {"evidence.adapters"}
-
-
-def test_the_package_knows_nothing_of_snakemake():
-    assert [path for path, _, module in imports() if module.split(".")[0] == "snakemake"] == []
+    assert {path for path in of_tool if not path.startswith(users)} == set()
+    assert bool(of_tool) == (users != "nowhere")
 
 
 def test_only_the_watch_and_its_plugin_know_the_interface_of_executors():
@@ -139,11 +143,26 @@ def test_a_stage_is_named_in_its_own_files_alone():
     ]
 
 
-def test_reading_commands_start_without_torch_and_mlflow():
-    code = (
-        "import sys, folk.cli.app, folk.evidence.report.render, folk.evidence.adapters.dvc_stage,"
-        "folk.evidence.audit.seal, folk.evidence.audit.adopt;"
-        "print([m for m in ('torch', 'timm', 'mlflow') if m in sys.modules])"
-    )
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        (
+            "folk.cli.app, folk.evidence.report.render, folk.evidence.adapters.dvc_stage,"
+            "folk.evidence.adapters.mlflow_mirror, folk.evidence.audit.seal,"
+            "folk.evidence.audit.adopt",
+            {"torch", "timm", "mlflow"},
+        ),
+        (
+            "folk.evidence.record.record, folk.evidence.record.environment as e, pathlib;"
+            "assert e.environment(pathlib.Path())['packages']['torch']",
+            {"torch", "mlflow", "jsonschema"},
+        ),
+        ("folk.cli.launch", {"torch", "numpy"}),
+    ],
+    ids=["what reads", "a record", "the launcher"],
+)
+def test_what_needs_no_heavy_package_starts_without(modules, heavy):
+    code = f"import sys, {modules}; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+
+    assert done.stdout.strip() == "set()"

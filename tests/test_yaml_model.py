@@ -34,13 +34,6 @@ def read(tmp_path: Path, text: str) -> Settings:
     return checked(Settings, document.values, document)
 
 
-def test_numbers_are_read_as_yaml_1_2_reads_them(tmp_path):
-    settings = read(tmp_path, "optim: {lr: 2e-4, epochs: 5}\n")
-
-    assert settings.optim.lr == 2e-4
-    assert type(settings.optim.epochs) is int
-
-
 def test_an_unknown_key_is_refused_with_line_and_nearest_name(tmp_path):
     with pytest.raises(InputError, match=r"settings\.yaml:3: optim\.epoch: unknown key.*'epochs'"):
         read(tmp_path, "optim:\n  lr: 0.1\n  epoch: 5\n")
@@ -56,27 +49,6 @@ def test_all_problems_are_told_at_once(tmp_path):
         read(tmp_path, "optim: {epochs: x}\nwords: [1]\nmore: 1\n")
 
     assert len(str(caught.value).splitlines()) == 4
-
-
-@pytest.mark.parametrize(
-    ("text", "what"),
-    [
-        ("optim: {lr: 0.1}\noptim: {lr: 0.2}\n", "not readable as YAML"),
-        ("- a\n", "expected keys with values"),
-        ("optim: [", "not readable as YAML"),
-        ("", "expected keys with values"),
-    ],
-)
-def test_what_is_no_mapping_or_repeats_a_key_is_refused(tmp_path, text, what):
-    with pytest.raises(InputError, match=what):
-        read(tmp_path, text)
-
-
-def test_a_missing_file_names_its_nearest_neighbor(tmp_path):
-    (tmp_path / "demo.yaml").touch()
-
-    with pytest.raises(InputError, match="did you mean 'demo'"):
-        Document(tmp_path / "dmeo.yaml")
 
 
 def test_sections_of_another_kind_replace_each_other():

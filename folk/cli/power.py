@@ -86,11 +86,12 @@ def _deviations(
 
 def _answer(study: Study, planner: Planner, question: Question, trials: int) -> Answer:
     needed = question.seeds_needed(trials)
+    hours = None if needed is None else _gpu_hours(study, planner, question).times(float(needed))
     return Answer(
         question=question,
         chance=question.chance([cell.seeds for cell in question.cells], trials),
         seeds_needed=needed,
-        gpu_hours=None if needed is None else _gpu_hours(study, planner, question).times(needed),
+        gpu_hours=hours,
     )
 
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +17,13 @@ from folk.evidence.audit.file_states import Reading
 from folk.evidence.audit.today import RecipeToday, Today
 from folk.evidence.core.digest import digest_file
 from folk.evidence.record.fingerprint import code_fingerprint
-from folk.evidence.record.record import open_record
 from folk.evidence.results.cells import collect_cells, read_cells, write_cells
 from folk.evidence.results.claims import judge_claims, read_claims, write_claims
 from folk.evidence.results.metrics.classification import write_predictions
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
-from tests.audit.hand_made import finished  # noqa: F401 - a fixture
-from tests.published import write_published
+from tests.toy import opened, write_published
 
 RESULTS = Path("results/toy")
 CELLS = RESULTS / "cells.parquet"
@@ -118,13 +115,12 @@ def do(
 ) -> None:
     """Do a job: what `write` leaves in a folder is published with metrics.json and a record."""
     place = Path(stage, run, evaluation or "")
-    work = RESULTS / "work" / place
-    with open_record(
-        work, study="toy", stage=stage, run=run, evaluation=evaluation, argv=["python", stage],
-        recipe=recipe, recipe_digest="d", seed=seed, inputs=inputs,
-        code=code_fingerprint(f"folk.stages.{stage}", Path()), scale="demo",
-        finetune_seed=finetune_seed,
+    code = code_fingerprint(f"folk.stages.{stage}", Path())
+    with opened(
+        stage, run, evaluation, study="toy", argv=["python", stage], recipe=recipe, seed=seed,
+        inputs=inputs, code=code, finetune_seed=finetune_seed,
     ) as record:  # fmt: skip
+        work = record.work
         metrics = write(work)
         (work / "metrics.json").write_text(json.dumps(metrics))
         made = [p for p in work.iterdir() if not p.name.startswith("record")]
@@ -183,12 +179,6 @@ def predict(folder: Path, hits: int, images: int = 20) -> None:
     logits = np.stack([right, ~right], axis=1).astype(np.float64)
     keys = [f"val/{i}" for i in range(images)]
     write_predictions(folder / "predictions.parquet", keys, labels, logits)
-
-
-def git(*arguments: str) -> None:
-    """Run git in the current folder, as somebody who has no settings."""
-    who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
-    subprocess.run(["git", *who, *arguments], check=True, capture_output=True)
 
 
 def scaffold(study: str, numbers: str) -> None:

@@ -16,8 +16,8 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.record.adopted import read_adopted
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
-from tests.audit.hand_made import do
 from tests.faults.table import fault
+from tests.toy import do
 
 RESULTS = Path("results/demo")
 ENCODER = RESULTS / "pretrain/folk-s0/encoder.safetensors"
@@ -72,7 +72,7 @@ def test_a_second_time_changes_nothing(pulled):
 
 def test_a_job_that_ran_here_stays_computed_here(pulled):
     take()
-    do("finetune", "folk-s0", {"encoder": ENCODER}, "predictions.parquet", "new", "full")
+    do("finetune", "folk-s0", {"predictions.parquet": "new"}, {"encoder": ENCODER}, "full")
     adopted = read_adopted(RESULTS)
     assert adopted_record(PREDICTIONS.with_name("record.json"), adopted) is None
     assert adopted_record(ENCODER.with_name("record.json"), adopted) is not None

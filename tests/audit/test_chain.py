@@ -1,29 +1,12 @@
 """The chain finds who made what, and says where it is broken."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from folk.evidence.audit.chain import Chain
 from folk.evidence.core.errors import InputError
-from folk.evidence.record.record import open_record
-
-RESULTS = Path("results/demo")
-
-
-def run_job(stage: str, run: str, inputs: dict[str, Path], output: str, text: str) -> Path:
-    """Do a job that writes one file and leaves its record; returns the file."""
-    out, work = RESULTS / stage / run, RESULTS / "work" / stage / run
-    made = work / output
-    with open_record(
-        work, study="demo", stage=stage, run=run, evaluation=None, argv=[stage], recipe={"a": 1},
-        recipe_digest="d", seed=0, inputs=inputs, code="c" * 64, scale="demo",
-    ) as record:  # fmt: skip
-        made.write_text(text)
-        place = out / output
-        record.finish({"it": place}, {}, out / "record.json", {made: place})
-    return place
+from tests.toy import RESULTS, do, edit
 
 
 @pytest.fixture
@@ -32,11 +15,11 @@ def study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     archive = Path("archive.tar")
     archive.write_text("images")
-    data = run_job("prepare", "scenes", {"archive": archive}, "dataset.json", "{}")
-    encoder = run_job("pretrain", "folk-s0", {"dataset": data}, "encoder.safetensors", "weights")
+    data = do("prepare", "scenes", {"dataset.json": "{}"}, {"archive": archive})
+    encoder = do("pretrain", "folk-s0", {"encoder.safetensors": "weights"}, {"dataset": data})
     for name in ("full", "few"):
         inputs = {"encoder": encoder, "dataset": data}
-        run_job("finetune", f"folk-s0/{name}", inputs, "predictions.parquet", name)
+        do("finetune", "folk-s0", {"predictions.parquet": name}, inputs, name)
     return Chain(RESULTS)
 
 
@@ -58,12 +41,6 @@ def test_every_finished_record_is_found_and_none_of_the_work_folder(study):
     assert study.failed_paths() == []
 
 
-def edit(path: Path, change) -> None:
-    record = json.loads(path.read_text())
-    change(record)
-    path.write_text(json.dumps(record))
-
-
 def test_an_edited_record_breaks_the_chain(study):
     path = RESULTS / "pretrain/folk-s0/record.json"
     edit(path, lambda record: record["recipe"].update(a=2))
@@ -75,7 +52,7 @@ def test_an_edited_record_breaks_the_chain(study):
 
 
 def test_a_record_that_was_replaced_breaks_the_chain(study):
-    run_job("pretrain", "folk-s0", {}, "encoder.safetensors", "weights")
+    do("pretrain", "folk-s0", {"encoder.safetensors": "weights"})
 
     job = study.at(RESULTS / "finetune/folk-s0/full/record.json")
     (link, _) = study.links(job)
@@ -84,7 +61,7 @@ def test_a_record_that_was_replaced_breaks_the_chain(study):
 
 
 def test_other_bytes_than_were_read_break_the_chain(study):
-    run_job("pretrain", "folk-s0", {}, "encoder.safetensors", "other weights")
+    do("pretrain", "folk-s0", {"encoder.safetensors": "other weights"})
 
     (link, _) = study.links(study.at(RESULTS / "finetune/folk-s0/full/record.json"))
 

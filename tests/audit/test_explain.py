@@ -15,12 +15,12 @@ from tests.audit.conftest import (
     RESULTS,
     Toy,
     finetune,
-    git,
     predict,
     prepare,
     pretrain,
 )
 from tests.faults.table import fault
+from tests.toy import git
 
 FULL = "main/mfm/full"
 

@@ -17,8 +17,8 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
 from tests.faults.table import fault
+from tests.toy import RESULTS, edit
 
-RESULTS = Path("results/demo")
 STUDY = Path("config/demo.yaml")
 ENCODER = RESULTS / "pretrain/folk-s0/record.json"
 has_ssh = pytest.mark.skipif(
@@ -34,12 +34,6 @@ def sealed():
 def failure():
     (path,) = Chain(RESULTS).failed_paths()
     return path
-
-
-def edit(path, change):
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
 
 
 def test_a_seal_holds_every_record_failed_ones_too_and_the_small_results(finished):

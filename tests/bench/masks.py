@@ -6,13 +6,14 @@ from torch import Tensor
 from folk.filters.com_rcom import BT601, ComRComFilter
 from folk.filters.rng import BatchRng
 from tests.bench.measure import Row, in_turns, seconds
+from tests.conformance.test_masks import smooth_images
 
 ROUNDS = 9
 
 
 def rows() -> list[Row]:
     """On all cores and on one; 64 images of 224 px."""
-    images = _images(64, 224)
+    images = smooth_images(64, 224)
     chooses = ComRComFilter()
 
     def ours() -> Tensor:
@@ -41,14 +42,3 @@ def rows() -> list[Row]:
         )
     torch.set_num_threads(cores)
     return found
-
-
-def _images(count: int, size: int) -> Tensor:
-    """Images whose spectrum falls with the frequency, as that of photographs does."""
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.fft.rfft2(torch.randn(count, 3, size, size, generator=generator))
-    rows = torch.fft.fftfreq(size, 1 / size)[:, None]
-    distance = (rows**2 + torch.fft.rfftfreq(size, 1 / size) ** 2).sqrt().clamp(min=1.0)
-    images = torch.fft.irfft2(noise / distance, s=(size, size))
-    low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
-    return (images - low) / (high - low)

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,9 @@ import pytest
 from PIL import Image
 
 from folk.data.datasets import miniature
-
-pytestmark = pytest.mark.slow
+from tests.toy import folk
 
 RECIPES = Path("config/recipes")
-
-
-def folk(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "folk", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -64,19 +57,6 @@ def test_an_image_folder_is_prepared_and_split(tmp_path, images):
 def test_a_missing_data_folder_is_named(tmp_path):
     refused(prepare(tmp_path, tmp_path / "nowhere"), "nowhere: no such file or folder")
     assert not (tmp_path / "out").exists()
-
-
-def test_an_image_that_is_no_image_is_named(tmp_path, images):
-    (images / "train/dog/2.jpg").write_text("not an image")
-
-    refused(prepare(tmp_path, images), "train/dog/2.jpg")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_class_that_only_validation_has_is_named(tmp_path, images):
-    (images / "val/dog").rename(images / "val/dgo")
-
-    refused(prepare(tmp_path, images), "dgo", "dog")
 
 
 def prepare_imagenet(tmp_path: Path, archives: dict[str, Path], *settings: str, scale="smoke"):
@@ -126,6 +106,7 @@ def pretrain(tmp_path: Path, dataset: Path, *settings: str) -> subprocess.Comple
     return folk("pretrain", *options, "--out", tmp_path / "mfm", *words)
 
 
+@pytest.mark.slow
 def test_wrong_recipes_and_settings_are_named(tmp_path, images):
     assert prepare(tmp_path, images).returncode == 0
     dataset = tmp_path / "out/dataset.json"

@@ -146,18 +146,6 @@ def test_a_mean_spectrum_compares_the_mean_images():
     assert cancelled.item() < 1e-5
 
 
-def test_kept_frequencies_do_not_matter():
-    generator = torch.Generator().manual_seed(0)
-    prediction, target = torch.randn(2, 4, 3, 32, 32, generator=generator)
-    keep = RadialFilter(16.0)(target, BatchRng(0, len(target)))
-    change = torch.fft.irfft2(torch.fft.rfft2(torch.randn(4, 3, 32, 32)) * keep, s=(32, 32))
-
-    before = masked_frequency_loss(prediction, target, keep)
-    after = masked_frequency_loss(prediction + change, target, keep)
-
-    torch.testing.assert_close(before, after)
-
-
 @fault("Numbers", "a mask that removes nothing", "a loss of 0 with a finite gradient")
 def test_where_nothing_was_removed_the_loss_is_zero_and_finite():
     prediction = torch.ones(2, 3, 8, 8, requires_grad=True)
@@ -189,15 +177,6 @@ def test_distillation_equals_the_cross_entropy_worked_out_by_hand():
 
     assert even.item() == pytest.approx(math.log(2.0))
     assert sure.item() == pytest.approx(-(0.75 * math.log(0.8) + 0.25 * math.log(0.2)))
-
-
-def test_a_smaller_teacher_temperature_asks_for_surer_names():
-    teacher = torch.tensor([[1.0, 0.0]])
-    agrees = torch.tensor([[10.0, 0.0]])
-
-    losses = [distillation_loss(agrees, teacher, torch.zeros(2), 1.0, t).item() for t in (1.0, 0.1)]
-
-    assert losses[1] < losses[0]
 
 
 def test_no_gradient_reaches_the_teachers_logits():

@@ -1,6 +1,5 @@
 """An image depends on seed, epoch and index: not on processes, caches or the order of reading."""
 
-import io
 import pickle
 
 import numpy as np
@@ -16,16 +15,15 @@ from folk.data.transforms import eval_transform, view_transforms
 from folk.data.writer import shard_writer
 from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
+from tests.toy import encoded
 
 VIEWS = view_transforms("mfm", size=32, min_scale=0.2, num_views=2)
 WHOLE = eval_transform(resize=32, crop=32)
 SEGMENT = segment_transform(crop=32, scale=(0.5, 2.0))
 
 
-def png(pixels, mode=None):
-    buffer = io.BytesIO()
-    Image.fromarray(pixels, mode).save(buffer, "PNG")
-    return buffer.getvalue()
+def png(pixels):
+    return encoded(Image.fromarray(pixels))
 
 
 def table_of(folder, images, labels=None, annotations=None):
@@ -210,11 +208,9 @@ def test_images_arrive_as_stored_and_in_color(tmp_path):
     pixels[:, :16, 0] = 255  # red on the left
     exif = Image.Exif()
     exif[0x0112] = 3  # turned by half
-    turned, cmyk = io.BytesIO(), io.BytesIO()
-    Image.fromarray(pixels).save(turned, "PNG", exif=exif)
-    Image.fromarray(pixels).convert("CMYK").save(cmyk, "JPEG")
-    gray = png(pixels[:, :, 0])
-    table = table_of(tmp_path, [turned.getvalue(), cmyk.getvalue(), gray])
+    red = Image.fromarray(pixels)
+    files = [encoded(red, exif=exif), encoded(red.convert("CMYK"), "JPEG"), png(pixels[:, :, 0])]
+    table = table_of(tmp_path, files)
     dataset = ImageDataset(table, eval_transform(resize=16, crop=16))
 
     stored = ImageDataset(table, lambda pixels, _: pixels)[0]["image"]

@@ -1,7 +1,5 @@
 """Tensors hold what Pillow would have made of the same bytes."""
 
-import io
-
 import numpy as np
 import pytest
 import torch
@@ -13,17 +11,12 @@ from folk.data.decode import check_image, decode_image
 from folk.data.pixels import cut, decode_pixels, mirrored, resized, stacked, to_pil, to_pixels
 from folk.data.transforms import unit_range
 from folk.evidence.core.errors import InputError
+from tests.toy import encoded
 
 
 @pytest.fixture(scope="module")
 def photo():
     return Image.fromarray(load_sample_image("china.jpg")).crop((60, 20, 341, 230))
-
-
-def encoded(image, kind="JPEG", **options):
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def orientation(number):
@@ -33,14 +26,14 @@ def orientation(number):
 
 
 FORMS = {
-    "4:2:0": lambda p: encoded(p, quality=90, subsampling=2),
-    "4:4:4": lambda p: encoded(p, quality=95, subsampling=0),
-    "progressive": lambda p: encoded(p, progressive=True),
-    "gray": lambda p: encoded(p.convert("L")),
-    "cmyk": lambda p: encoded(p.convert("CMYK")),
-    "png": lambda p: encoded(p, "PNG"),
-    "png with transparency": lambda p: encoded(p.convert("RGBA"), "PNG"),
-    **{f"turned {n}": lambda p, n=n: encoded(p, exif=orientation(n)) for n in range(2, 9)},
+    "4:2:0": lambda p: encoded(p, "JPEG", quality=90, subsampling=2),
+    "4:4:4": lambda p: encoded(p, "JPEG", quality=95, subsampling=0),
+    "progressive": lambda p: encoded(p, "JPEG", progressive=True),
+    "gray": lambda p: encoded(p.convert("L"), "JPEG"),
+    "cmyk": lambda p: encoded(p.convert("CMYK"), "JPEG"),
+    "png": lambda p: encoded(p),
+    "png with transparency": lambda p: encoded(p.convert("RGBA")),
+    **{f"turned {n}": lambda p, n=n: encoded(p, "JPEG", exif=orientation(n)) for n in range(2, 9)},
 }
 
 
@@ -65,7 +58,7 @@ def test_the_pixels_are_those_of_pillow(photo, form):
     ],
 )
 def test_bytes_that_are_no_whole_image_are_refused_in_pillows_words(photo, damage):
-    data = damage(encoded(photo))
+    data = damage(encoded(photo, "JPEG"))
 
     with pytest.raises(InputError) as expected:
         decode_image(data, where=lambda: "here")

@@ -1,7 +1,7 @@
 """Preparing makes all or nothing, twice the same, and refuses what is not an image."""
 
-import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -13,14 +13,13 @@ from folk.data.prepare import prepare_image_folder, prepare_scenes
 from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
+from tests.toy import encoded
 
 SMALL = {"num_train": 20, "num_val": 10, "num_unlabeled": 0}
 
 
-def encoded(color=(200, 30, 60), mode="RGB", kind="JPEG", size=(20, 12), **options):
-    buffer = io.BytesIO()
-    Image.new("RGB", size, color).convert(mode).save(buffer, kind, **options)
-    return buffer.getvalue()
+def photo(color=(200, 30, 60), kind="JPEG", size=(20, 12)):
+    return encoded(Image.new("RGB", size, color), kind)
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def source(tmp_path):
         for cls, color in (("ant", (200, 0, 0)), ("bee", (0, 200, 0))):
             (folder / split / cls).mkdir(parents=True)
             for i in range(count):
-                (folder / split / cls / f"{i}.jpg").write_bytes(encoded(color, size=(20 + i, 12)))
+                (folder / split / cls / f"{i}.jpg").write_bytes(photo(color, size=(20 + i, 12)))
     return folder
 
 
@@ -165,7 +164,7 @@ def test_the_source_digest_follows_names_and_contents(source, tmp_path):
     assert digest("b") == first
     (source / "val/ant/0.jpg").rename(source / "val/ant/7.jpg")
     renamed = digest("c")
-    (source / "val/ant/7.jpg").write_bytes(encoded((1, 2, 3)))
+    (source / "val/ant/7.jpg").write_bytes(photo((1, 2, 3)))
     assert len({first, renamed, digest("d")}) == 3
 
 
@@ -200,11 +199,9 @@ def test_hidden_files_are_passed_over(source, tmp_path):
         pytest.param(
             b"hello", marks=fault("Images", "a file that is no image", "refused, by its path")
         ),
-        pytest.param(
-            encoded()[:200], marks=fault("Images", "half an image", "refused, by its path")
-        ),
-        encoded(kind="PNG")[:60],
-        encoded(kind="PNG").replace(b"IDAT", b"IDAX"),
+        pytest.param(photo()[:200], marks=fault("Images", "half an image", "refused, by its path")),
+        photo(kind="PNG")[:60],
+        photo(kind="PNG").replace(b"IDAT", b"IDAX"),
     ],
     ids=["empty", "text", "half a JPEG", "half a PNG", "no pixels"],
 )
@@ -218,45 +215,23 @@ def test_an_image_that_is_not_an_image_is_refused_by_name(source, tmp_path, data
     assert not (tmp_path / "out/dataset.json").exists()
 
 
-def test_cmyk_gray_palette_and_turned_images_are_accepted(source, tmp_path):
-    folder = source / "train/ant"
-    (folder / "cmyk.jpg").write_bytes(encoded(mode="CMYK"))
-    (folder / "gray.png").write_bytes(encoded(mode="L", kind="PNG"))
-    (folder / "palette.gif").write_bytes(encoded(mode="P", kind="GIF"))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    (folder / "turned.jpg").write_bytes(encoded(exif=exif))
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda source: source.rename(source.with_name("away")), "train: no such folder"),
+        (lambda source: [shutil.rmtree(folder) for folder in (source / "val").iterdir()],
+         "val: no classes"),
+        pytest.param(lambda source: (source / "train/cow").mkdir(), "train/cow: no images", marks=
+            fault("Images", "a class without an image", "refused, by its folder")),
+        pytest.param(lambda source: shutil.copytree(source / "val/ant", source / "val/ants"),
+            "unknown class 'ants', not in train; did you mean 'ant'", marks=fault(
+            "Images", "a class that only val has", "refused, with the nearest name in train")),
+    ],
+)  # fmt: skip
+def test_a_folder_of_another_form_is_refused(source, tmp_path, change, said):
+    change(source)
 
-    assert prepare_image_folder(source, tmp_path / "out")["train"] == 14
-
-
-def test_a_missing_folder_is_refused(tmp_path):
-    with pytest.raises(InputError, match="train: no such folder"):
-        prepare_image_folder(tmp_path / "nowhere", tmp_path / "out")
-
-
-def test_an_empty_split_folder_is_refused(source, tmp_path):
-    for path in sorted((source / "val").rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-
-    with pytest.raises(InputError, match="val: no classes"):
-        prepare_image_folder(source, tmp_path / "out")
-
-
-@fault("Images", "a class without an image", "refused, by its folder")
-def test_an_empty_class_is_refused(source, tmp_path):
-    (source / "train/cow").mkdir()
-
-    with pytest.raises(InputError, match="train/cow: no images"):
-        prepare_image_folder(source, tmp_path / "out")
-
-
-@fault("Images", "a class that only val has", "refused, with the nearest name in train")
-def test_a_class_that_training_lacks_is_refused(source, tmp_path):
-    (source / "val/ants").mkdir()
-    (source / "val/ants/0.jpg").write_bytes(encoded())
-
-    with pytest.raises(InputError, match="unknown class 'ants', not in train; did you mean 'ant'"):
+    with pytest.raises(InputError, match=said):
         prepare_image_folder(source, tmp_path / "out")
 
 

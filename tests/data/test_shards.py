@@ -173,16 +173,6 @@ def test_a_missing_shard_is_refused(copy):
         PreparedData.open(copy)
 
 
-def test_a_truncated_shard_is_refused(copy):
-    path = copy / "shards" / "val-00000.arrow"
-    path.write_bytes(path.read_bytes()[:-100])
-
-    with pytest.raises(InputError, match=r"val-00000\.arrow: expected \d+ bytes"):
-        PreparedData.open(copy)
-    with pytest.raises(InputError, match=r"val-00000\.arrow: invalid or truncated shard"):
-        ImageTable([path])
-
-
 def test_an_arrow_file_of_something_else_is_refused(tmp_path):
     path = tmp_path / "train-00000.arrow"
     table = pa.table({"x": [1]})

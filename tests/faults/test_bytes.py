@@ -22,7 +22,6 @@ from folk.evidence.core.canonical import chain_digest
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import Document
 from folk.evidence.record.adopted import read_adopted
-from folk.evidence.record.record import open_record
 from folk.evidence.record.schema import read_record, record_id
 from folk.evidence.report import drawings, examples
 from folk.evidence.results.cells import SCHEMA, read_cells
@@ -32,13 +31,14 @@ from folk.evidence.results.metrics.segmentation import read_confusions, write_co
 from folk.evidence.results.metrics.variants import accuracy_of_variants, write_variants
 from folk.evidence.results.stored import write_rows
 from folk.models.classifier import create_classifier, load_classifier, save_classifier
-from folk.models.encoder import create_encoder, load_encoder, save_encoder
+from folk.models.encoder import load_encoder, read_encoder_info
 from folk.stages.images import keys_of
 from folk.training.checkpoint import load_checkpoint, save_checkpoint
 from folk.training.distributed import World
 from folk.training.history import read_history
 from folk.training.loop import Plan, train
 from tests.faults.table import fault
+from tests.toy import opened, store_encoder
 
 VIT = {"img_size": 32, "patch_size": 16, "embed_dim": 12, "depth": 1, "num_heads": 2}
 HASH = "0" * 64
@@ -105,11 +105,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One small file of each form, all whole."""
     folder = tmp_path_factory.mktemp("whole")
     torch.manual_seed(0)
-    colors = {"mean": [0.5] * 3, "std": [0.2] * 3}
-    info = save_encoder(
-        folder, create_encoder("vit_tiny_patch16_224", VIT), timm_name="vit_tiny_patch16_224",
-        timm_args=VIT, **colors, input_size=[3, 32, 32], method="none", run="x-s0",
-    )  # fmt: skip
+    store_encoder(folder, "vit_tiny_patch16_224", VIT)
+    info = read_encoder_info(folder)
     save_classifier(folder, create_classifier(folder, 2), info, ["a", "b"], 32)
     save_checkpoint(folder / "checkpoint.pt", "id", 3, {"w": torch.arange(500.0), "n": 3})
     lines = [{"step": n, "epoch": n / 4, "time": 0.0, "loss": 1.0} for n in range(1, 9)]
@@ -129,10 +126,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rows(SCHEMA.empty_table(), folder / "cells.parquet")
     (folder / "metrics.json").write_text('{"top1": 0.5, "n": 3}')
     (folder / "result").write_text("it")
-    with open_record(
-        folder / "work", study="demo", stage="probe", run="x-s0", evaluation="e", argv=["x"],
-        recipe={"a": 1}, recipe_digest="d", seed=0, inputs={}, code="c" * 64, scale="demo",
-    ) as record:  # fmt: skip
+    with opened("probe", "x-s0", "e", work=folder / "work") as record:
         record.finish({"it": folder / "result"}, {"top1": 0.5}, folder / "record.json")
     seal = {"format": 1, "study": "demo", "scale": "demo", "records": {"a": HASH}, "failed": {}}
     seal |= {"files": {}, "chain": chain_digest({"a": HASH}, {}), "parent": None, "digest": HASH}
@@ -176,6 +170,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
     "cut": lambda data: data[: len(data) // 2],
     "other": lambda data: b"\xff\xfe\x00 something else: [",
     "folder": lambda data: None,
+    "gone": lambda data: None,
 }
 
 
@@ -191,6 +186,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
             "other", marks=fault("Bytes", "a file that holds something else, of any form", REFUSED)
         ),
         pytest.param("folder", marks=fault("Bytes", "a folder where a file belongs", REFUSED)),
+        "gone",
     ],
 )
 @pytest.mark.parametrize("name", READERS)
@@ -202,10 +198,15 @@ def test_a_damaged_file_is_refused_by_its_name(copy, name, damage):
         data = path.read_bytes().replace(b'"epoch"', b'"epo', 1)  # what a kill leaves is no damage
     if name == "recipe" and damage in ("empty", "cut"):
         data = b"optim: {epochs"
-    if damage == "folder" and name in MAY_BE_ABSENT:
+    if damage in ("folder", "gone") and name in MAY_BE_ABSENT:
         return  # as if it were not there
+    if damage == "gone" and name == "checkpoint":
+        return  # the training begins
     path.unlink()
-    path.mkdir() if data is None else put(path, data)
+    if data is not None:
+        put(path, data)
+    elif damage == "folder":
+        path.mkdir()
 
     refusal(reader, copy)
 
@@ -315,12 +316,8 @@ def test_colors_and_classes_of_a_card_are_counted(copy):
     "refused, with both digests",
 )
 def test_weights_of_another_run_are_refused(copy):
-    other = create_encoder("vit_tiny_patch16_224", VIT)
     card = (copy / "encoder.json").read_text()
-    save_encoder(
-        copy, other, timm_name="vit_tiny_patch16_224", timm_args=VIT, mean=[0.5] * 3,
-        std=[0.2] * 3, input_size=[3, 32, 32], method="none", run="y-s0",
-    )  # fmt: skip
+    store_encoder(copy, "vit_tiny_patch16_224", VIT)
     put(copy / "encoder.json", card.encode())
 
     assert "sha256" in refusal(READERS["encoder"], copy)

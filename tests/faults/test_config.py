@@ -17,7 +17,7 @@ from folk.evidence.results.published import load_published, numbers_file
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES, load_recipe
 from tests.faults.table import fault
-from tests.test_study import STUDY
+from tests.toy import STUDY, study_file
 
 RECIPES = Path("config/recipes")
 MFM = RECIPES / "pretrain/demo-mfm.yaml"
@@ -28,13 +28,6 @@ def refused(path: Path) -> list[str]:
     with pytest.raises(InputError) as caught:
         load_study(path, STAGES)
     return str(caught.value).splitlines()
-
-
-def study_with(folder: Path, old: str, new: str) -> Path:
-    assert old in STUDY, old
-    path = folder / "tiny.yaml"
-    path.write_text(STUDY.replace(old, new, 1), encoding="utf-8")
-    return path
 
 
 @pytest.mark.parametrize(
@@ -163,7 +156,7 @@ TEXT = (
 @fault("Config", "titles and labels of HTML, LaTeX, shell words, markup or unicode",
        "taken; they are escaped wherever they are shown")  # fmt: skip
 def test_a_title_may_hold_anything_that_can_be_shown(tmp_path):
-    path = study_with(tmp_path, "title: A study", f"title: {spelt_value(TEXT)}")
+    path = study_file(tmp_path, "title: A study", f"title: {spelt_value(TEXT)}")
 
     assert load_study(path, STAGES).title == TEXT
 
@@ -172,10 +165,10 @@ def test_a_title_may_hold_anything_that_can_be_shown(tmp_path):
        "refused by file and line")  # fmt: skip
 @pytest.mark.parametrize("character", ["\\e[2J", "\\0", "\\r", "\\x7f", "\\u009b", "\\L"])
 def test_a_text_that_would_steer_a_terminal_is_refused(tmp_path, character):
-    path = study_with(tmp_path, "title: A study", f'title: "A {character}"')
+    path = study_file(tmp_path, "title: A study", f'title: "A {character}"')
     assert re.search(r"tiny\.yaml:3: .*holds a control character", refused(path)[0])
 
-    path = study_with(tmp_path, "title: A study", f'"ti{character}": A study')
+    path = study_file(tmp_path, "title: A study", f'"ti{character}": A study')
     assert re.search(r"tiny\.yaml:3: .*holds a control character", refused(path)[0])
 
 
@@ -207,17 +200,9 @@ def test_a_text_that_would_steer_a_terminal_is_refused(tmp_path, character):
     ],
 )  # fmt: skip
 def test_a_value_of_another_kind_is_refused_where_it_stands(tmp_path, old, new, line):
-    said = refused(study_with(tmp_path, old, new))
+    said = refused(study_file(tmp_path, old, new))
 
     assert re.search(line, said[0]), said
-
-
-@pytest.mark.parametrize(
-    ("word", "value"),
-    [("1e-3", 0.001), ("010", 10), ("0o17", 15), ("no", "no"), ("1_000", 1000), ("12:30", "12:30")],
-)
-def test_a_word_is_what_it_looks_like(word, value):
-    assert parsed_settings([f"a.b={word}"]) == {"a.b": value}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 import torch
 from torch import nn
 
-from folk.cli.app import main
 from folk.data.writer import shard_writer
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import (
@@ -34,9 +32,9 @@ from folk.training.checkpoint import load_checkpoint, save_checkpoint
 from folk.training.history import History
 from tests.faults.disk import ForgetfulDisk, full_disk, no_space, read_only_folder
 from tests.faults.table import fault
+from tests.toy import prepare_scenes
 
 FULL = "No space left on device"
-SCENES = ("num_train=20", "num_val=10", "num_unlabeled=0")
 
 
 def _shard(path: Path) -> None:
@@ -89,6 +87,12 @@ def test_a_full_disk_leaves_the_file_before_and_names_the_new_one(name, tmp_path
     assert [left.name for left in tmp_path.iterdir()] == [name]
 
 
+@fault(
+    "Disk",
+    "the disk is full while a checkpoint is written",
+    "refused; the checkpoint before it stands",
+    lost="what came after that checkpoint",
+)
 def test_a_full_disk_in_mid_checkpoint_is_a_refusal_too(tmp_path, monkeypatch):
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, "a", 1, {"weight": torch.zeros(9)})
@@ -97,6 +101,7 @@ def test_a_full_disk_in_mid_checkpoint_is_a_refusal_too(tmp_path, monkeypatch):
     found = load_checkpoint(path, "a")
     assert found is not None
     assert found[0] == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
 @fault(
@@ -138,24 +143,6 @@ def _other_disk(_source: Path, _target: Path) -> None:
     raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
 
 
-def prepare(
-    out: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> tuple[int, str]:
-    """Prepare a few images by the command line; exit status and the last line."""
-    recipe = str(Path(__file__).parents[2] / "config/recipes/prepare/demo.yaml")
-    settings = [word for value in SCENES for word in ("--set", f"scenes.{value}")]
-    command = ["prepare", "--recipe", recipe, "--name", "scenes", "--out", str(out), *settings]
-    monkeypatch.setattr(sys, "argv", ["folk", *command, "--code", "c"])
-    try:
-        main()
-        status = 0
-    except SystemExit as ended:
-        status = int(ended.code or 0)
-    said = capfd.readouterr().err
-    assert "Traceback" not in said
-    return status, said.strip().splitlines()[-1]
-
-
 @pytest.mark.parametrize(
     "name", ["record.open.json", "train-00000.arrow", "manifest.parquet", "record.json"]
 )
@@ -165,18 +152,18 @@ def prepare(
     "refused; no record stands, so nothing takes the rest for a result; with room again the same "
     "call makes the same data set",
 )
-def test_a_job_on_a_full_disk_ends_in_one_line_and_can_be_called_again(
-    name, tmp_path, capfd, monkeypatch
-):
+def test_a_job_on_a_full_disk_ends_in_one_line_and_can_be_called_again(name, tmp_path, monkeypatch):
     with full_disk(monkeypatch, name):
-        status, line = prepare(tmp_path / "out", capfd, monkeypatch)
-    assert status == 2
+        done = prepare_scenes(tmp_path / "out")
+    line = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
     assert line.startswith("error: ")
     assert f"{name}: cannot be written ({FULL})" in line
     assert not (tmp_path / "out/record.json").exists()
     assert list(tmp_path.rglob("*.tmp")) == []
 
-    assert prepare(tmp_path / "out", capfd, monkeypatch)[0] == 0
+    assert prepare_scenes(tmp_path / "out").returncode == 0
     assert read_record(tmp_path / "out/record.json")["outcome"] == "finished"
 
 
@@ -236,14 +223,14 @@ def test_what_cannot_be_read_is_not_told_as_what_cannot_be_written(tmp_path):
     "every file is flushed before it takes its name, and a record takes its own when all names "
     "that it speaks of are safe",
 )
-def test_a_record_is_never_safer_than_what_it_speaks_of(tmp_path, capfd, monkeypatch):
+def test_a_record_is_never_safer_than_what_it_speaks_of(tmp_path, monkeypatch):
     # The diff of uncommitted code would be written, and flushed, between results and record.
     state = {"commit": None, "dirty": None, "dirty_diff_sha256": None}
     monkeypatch.setattr("folk.evidence.record.record.code_state", lambda _root: (state, None))
     disk = ForgetfulDisk(monkeypatch)
-    status, line = prepare(tmp_path / "out", capfd, monkeypatch)
+    done = prepare_scenes(tmp_path / "out")
 
-    assert status == 0, line
+    assert done.returncode == 0, done.stderr
     record = tmp_path / "out/record.json"
     named = {str(Path(entry["path"]).absolute()) for entry in read_record(record)["outputs"]}
     assert len(named) >= 6

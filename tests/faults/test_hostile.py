@@ -24,28 +24,20 @@ from folk.evidence.core.digest import sha256_of
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.secrets import without_secrets
 from folk.evidence.record.environment import code_moved_since
-from folk.evidence.record.record import open_record
-from folk.evidence.record.schema import read_record, record_id
+from folk.evidence.record.schema import read_record
 from folk.evidence.report import examples
 from folk.evidence.study.study import load_study
 from folk.models.encoder import create_encoder
 from folk.models.external import load_external
 from folk.stages.table import STAGES
 from folk.training.checkpoint import load_checkpoint
-from tests.audit.hand_made import RESULTS, do, finished  # noqa: F401 - a fixture
 from tests.faults.table import fault
+from tests.toy import RESULTS, do, edit, git, opened
 
 ROOT = Path(__file__).parents[2]
 STUDY = Path("config/demo.yaml")
 ENCODER = RESULTS / "pretrain/folk-s0/encoder.safetensors"
 RECORD = ENCODER.with_name("record.json")
-
-
-def edit(path: Path, change) -> None:
-    """Change a record and give it the id of what it says now, as a forger would."""
-    record = json.loads(path.read_text())
-    change(record)
-    path.write_text(json.dumps(record | {"id": record_id(record)}))
 
 
 def workflow() -> None:
@@ -181,8 +173,8 @@ OUTSIDE = ["../../../etc/passwd", "/etc/passwd", "results/demo/pretrain/folk-s0/
     "the record is refused by name; no audit, adoption or export reads or touches that file",
 )
 @pytest.mark.parametrize("path", OUTSIDE)
-def test_a_record_leads_nowhere(finished, path, monkeypatch):  # noqa: F811
-    edit(RECORD, lambda record: record["outputs"][0].update(path=path))
+def test_a_record_leads_nowhere(finished, path, monkeypatch):
+    edit(RECORD, lambda record: record["outputs"][0].update(path=path), new_id=True)
     opened = []
     real = Path.open
     monkeypatch.setattr(
@@ -223,8 +215,8 @@ def test_a_shard_outside_of_the_data_set_is_not_opened(tmp_path, shard):
     "a record whose commit is an option of git (`--output=...`)",
     "refused: `code.commit`; git never gets it as an option",
 )
-def test_a_commit_is_never_an_option(finished):  # noqa: F811
-    edit(RECORD, lambda record: record["code"].update(commit="--output=stolen"))
+def test_a_commit_is_never_an_option(finished):
+    edit(RECORD, lambda record: record["code"].update(commit="--output=stolen"), new_id=True)
     with pytest.raises(InputError, match=r"record\.json: invalid record: code\.commit"):
         read_record(RECORD)
 
@@ -249,9 +241,9 @@ def test_a_commit_is_never_an_option(finished):  # noqa: F811
         ["python", "-m", "folk", "finetune", "--out"],
     ],
 )
-def test_a_command_of_a_record_is_not_obeyed(finished, argv):  # noqa: F811
+def test_a_command_of_a_record_is_not_obeyed(finished, argv):
     path = RESULTS / "finetune/folk-s0/full/record.json"
-    edit(path, lambda record: record.update(argv=argv))
+    edit(path, lambda record: record.update(argv=argv), new_id=True)
 
     said = again._run(Chain(RESULTS).at(path), Path("out"), Path("work"))
 
@@ -263,7 +255,7 @@ def test_a_command_of_a_record_is_not_obeyed(finished, argv):  # noqa: F811
     assert not Path("sprung").exists()
 
 
-def test_variables_of_a_record_are_not_obeyed(finished, monkeypatch):  # noqa: F811
+def test_variables_of_a_record_are_not_obeyed(finished, monkeypatch):
     path = RESULTS / "finetune/folk-s0/full/record.json"
     argv = ["python", "-m", "folk", "finetune", "--out", "x", "--work", "y"]
     told = {"LD_PRELOAD": "evil.so", "PYTHONPATH": "evil", "OMP_NUM_THREADS": "3"}
@@ -272,7 +264,7 @@ def test_variables_of_a_record_are_not_obeyed(finished, monkeypatch):  # noqa: F
         record["argv"] = argv
         record["environment"]["variables"] = told
 
-    edit(path, change)
+    edit(path, change, new_id=True)
     given = {}
 
     def run(_command, *, env, **_options):
@@ -297,7 +289,7 @@ def test_variables_of_a_record_are_not_obeyed(finished, monkeypatch):  # noqa: F
     "a link among the results that leads to a file elsewhere",
     "its bytes are compared as any; no time stamp behind it is touched, no crate takes it along",
 )
-def test_what_a_link_leads_to_is_neither_touched_nor_given_away(finished, tmp_path_factory):  # noqa: F811
+def test_what_a_link_leads_to_is_neither_touched_nor_given_away(finished, tmp_path_factory):
     workflow()
     private = tmp_path_factory.mktemp("home") / "private"
     private.write_text("a diary")
@@ -320,7 +312,7 @@ def test_what_a_link_leads_to_is_neither_touched_nor_given_away(finished, tmp_pa
     "an encoder that is a link to other bytes",
     "named as changed, as if the bytes lay here",
 )
-def test_a_result_that_links_to_other_bytes_is_named(finished, tmp_path):  # noqa: F811
+def test_a_result_that_links_to_other_bytes_is_named(finished, tmp_path):
     (tmp_path / "elsewhere").write_text("weightS")
     ENCODER.unlink()
     ENCODER.symlink_to(tmp_path / "elsewhere")
@@ -334,7 +326,7 @@ def test_a_result_that_links_to_other_bytes_is_named(finished, tmp_path):  # noq
     "a folder of results that is a link itself, as on clusters, and a cache behind links",
     "taken as it is: adopted, exported, its time stamps set",
 )
-def test_results_behind_a_link_are_results(finished, tmp_path_factory):  # noqa: F811
+def test_results_behind_a_link_are_results(finished, tmp_path_factory):
     scratch = tmp_path_factory.mktemp("scratch")
     shutil.rmtree(RESULTS / "work")
     shutil.move(ENCODER, scratch / "cached")
@@ -361,18 +353,14 @@ PLANTED = {
 ADDRESS = "https://me:hunter2-in-url@127.0.0.1:9/x"
 
 
-def git(*arguments: str) -> None:
-    who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
-    subprocess.run(["git", *who, *arguments], check=True, capture_output=True)
-
-
 @fault(
     "Hostile input",
     "secrets in the environment, in argv, in the addresses of git, DVC and MLflow, in an edited "
     "file or an error",
     "none of them in a record, a kept diff, a log, the crate or the mirror of MLflow",
 )
-def test_planted_secrets_are_nowhere(finished, monkeypatch, capsys):  # noqa: F811
+@pytest.mark.slow
+def test_planted_secrets_are_nowhere(finished, monkeypatch, capsys):
     git("init", "-q")
     git("remote", "add", "origin", ADDRESS)
     Path(".dvc").mkdir()
@@ -385,18 +373,11 @@ def test_planted_secrets_are_nowhere(finished, monkeypatch, capsys):  # noqa: F8
     for name, value in PLANTED.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", ADDRESS)
-    place = RESULTS / "probe/folk-s0/e"
-    fields = {
-        "study": "demo", "stage": "probe", "run": "folk-s0", "evaluation": "e", "seed": 0,
-        "argv": ["python", "-m", "folk", f"--x={ADDRESS}", PLANTED["GITHUB_TOKEN"]],
-        "recipe": {}, "recipe_digest": "d", "inputs": {}, "code": "c" * 64, "scale": "demo",
-    }  # fmt: skip
-    work = RESULTS / "work/probe/folk-s0/e"
-    with pytest.raises(RuntimeError), open_record(work, **fields):
+    job = ("probe", "folk-s0", "e")
+    argv = ["python", "-m", "folk", f"--x={ADDRESS}", PLANTED["GITHUB_TOKEN"]]
+    with pytest.raises(RuntimeError), opened(*job, argv=argv):
         raise RuntimeError(f"no answer from {ADDRESS} with {PLANTED['MLFLOW_TRACKING_PASSWORD']}")
-    with open_record(work, **fields) as record:
-        (work / "it").write_text("x")
-        record.finish({"it": place / "it"}, {}, place / "record.json", {work / "it": place / "it"})
+    place = do(*job[:2], {"it": "x"}, evaluation="e", argv=argv).parent
     workflow()
     export_crate(load_study(STUDY, STAGES), STUDY, Chain(RESULTS), Path("crate"))
     mirror = sync_study(RESULTS, None, "demo")

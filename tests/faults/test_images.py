@@ -25,14 +25,9 @@ from folk.data.transforms import eval_transform, finetune_transform, view_transf
 from folk.data.writer import shard_writer
 from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
+from tests.toy import encoded
 
 HERE = {"where": lambda: "train/ant/0.jpg"}
-
-
-def encoded(image, kind="PNG", **options):
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def gradient(width=24, height=16):
@@ -204,17 +199,16 @@ def test_an_image_that_is_a_program_is_not_run(monkeypatch):
 # Very small, very large, very long.
 
 
-def png_that_says(width, height):
-    """A PNG of a few bytes that claims to have so many pixels."""
+def png_that_says(width, height, bits=8, color=2, pixels=bytes(100)):
+    """A PNG of a few bytes that claims to have so many pixels, of so many bits and this kind."""
 
     def part(name, data):
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
+        checksum = struct.pack(">I", zlib.crc32(name + data))
+        return struct.pack(">I", len(data)) + name + data + checksum
 
-    head = part(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    pixels = part(b"IDAT", zlib.compress(bytes(100)))
-    return b"\x89PNG\r\n\x1a\n" + head + pixels + part(b"IEND", b"")
+    head = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)
+    parts = part(b"IHDR", head) + part(b"IDAT", zlib.compress(pixels)) + part(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
 
 
 @fault(
@@ -415,15 +409,7 @@ def test_an_annotation_of_another_size_is_refused_when_it_is_read(tmp_path, tran
     "refused",
 )
 def test_class_ids_of_less_than_a_byte_are_refused():
-    def part(name, data):
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
-    head = part(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 4, 0, 0, 0, 0))
-    data = (
-        b"\x89PNG\r\n\x1a\n" + head + part(b"IDAT", zlib.compress(b"\0\x12")) + part(b"IEND", b"")
-    )
+    data = png_that_says(2, 1, bits=4, color=0, pixels=b"\0\x12")
     assert np.asarray(Image.open(io.BytesIO(data))).tolist() == [[17, 34]]  # stands for 1 and 2
 
     with pytest.raises(InputError, match="expected class ids of 8 bits, got 4; store them with 8"):

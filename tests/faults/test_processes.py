@@ -13,35 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from folk.cli.app import main
 from folk.data.datasets import scenes
 from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
-from folk.evidence.record.record import open_record
 from folk.evidence.record.schema import read_record
 from folk.slurm import study_lock
 from tests.faults.table import fault
+from tests.toy import folk, opened, prepare_scenes
 from tests.workflow.conftest import ROOT
 
-SMALL = {"num_train": 20, "num_val": 10, "num_unlabeled": 0}
 TOO_MUCH = 10**15  # bytes
-
-
-def call(command: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    """Call the command line in this process; its exit status."""
-    monkeypatch.setattr(sys, "argv", ["folk", *command])
-    try:
-        main()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
-
-
-def prepare(out: Path) -> list[str]:
-    """A command that prepares hardly any images."""
-    settings = [word for key, value in SMALL.items() for word in ("--set", f"scenes.{key}={value}")]
-    recipe = ["--recipe", "config/recipes/prepare/demo.yaml", "--code", "c"]
-    return ["prepare", *recipe, "--name", "scenes", "--out", str(out), *settings]
 
 
 @pytest.mark.parametrize(
@@ -54,22 +35,18 @@ def prepare(out: Path) -> list[str]:
     lost="what came after the last checkpoint",
 )
 def test_too_little_memory_is_told_in_one_line(
-    take: Callable[[], object],
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    take: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def greedy(*_arguments: object, **_options: object) -> dict[str, float]:
         take()
         return {}
 
     monkeypatch.setattr("folk.stages.tasks.prepare.run_prepare", greedy)
-    status = call(prepare(tmp_path / "out"), monkeypatch)
+    done = prepare_scenes(tmp_path / "out")
 
-    said = capfd.readouterr().err
-    assert status == 2
-    assert "Traceback" not in said
-    line = said.strip().splitlines()[-1]
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    line = done.stderr.strip().splitlines()[-1]
     assert line.startswith("error: not enough memory (")
     assert "runtime.max_batch" in line
     assert not (tmp_path / "out").exists()
@@ -83,7 +60,7 @@ def test_too_little_memory_is_told_in_one_line(
     "one word and status 130; its record says that it was interrupted; no half data set is left",
     lost="the job's own work, of a `prepare` the shard that was being written",
 )
-def test_ctrl_c_is_recorded_and_leaves_nothing_half(tmp_path, capfd, monkeypatch):
+def test_ctrl_c_is_recorded_and_leaves_nothing_half(tmp_path, monkeypatch):
     whole, calls = scenes.compose_scenes, []
 
     def interrupted(**values: object) -> Iterator[scenes.Scene]:
@@ -94,8 +71,9 @@ def test_ctrl_c_is_recorded_and_leaves_nothing_half(tmp_path, capfd, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(scenes, "compose_scenes", interrupted)
-        assert call(prepare(tmp_path / "out"), monkeypatch) == 130
-    assert "Traceback" not in capfd.readouterr().err
+        done = prepare_scenes(tmp_path / "out")
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
     (failed,) = tmp_path.rglob("record-*.failed.json")
     assert read_record(failed)["outcome"] == "interrupted"
     assert not (tmp_path / "out").exists()
@@ -103,7 +81,7 @@ def test_ctrl_c_is_recorded_and_leaves_nothing_half(tmp_path, capfd, monkeypatch
     diff = failed.with_suffix(".diff").name  # where code is not committed
     assert left - {diff} == {failed.name, "record.open.json", "partial"}
 
-    assert call(prepare(tmp_path / "out"), monkeypatch) == 0
+    assert prepare_scenes(tmp_path / "out").returncode == 0
     assert read_record(tmp_path / "out/record.json")["restarts"][0]["reason"] == "interrupted"
 
 
@@ -113,7 +91,7 @@ def test_ctrl_c_is_recorded_and_leaves_nothing_half(tmp_path, capfd, monkeypatch
     "two starts of one `prepare` at once, as when a driver was killed and its job runs on",
     "the older one leaves with status 75; the later one ends well, and its data set stands",
 )
-def test_of_two_starts_of_one_job_the_older_one_leaves(scene, tmp_path, capfd, monkeypatch):
+def test_of_two_starts_of_one_job_the_older_one_leaves(scene, tmp_path, monkeypatch):
     real, out = scenes.compose_scenes, tmp_path / "out"
     later = []
 
@@ -121,16 +99,15 @@ def test_of_two_starts_of_one_job_the_older_one_leaves(scene, tmp_path, capfd, m
         for number, each in enumerate(real(**values)):
             if number == scene:
                 monkeypatch.setattr(scenes, "compose_scenes", real)
-                later.append(call(prepare(out), monkeypatch))
+                later.append(prepare_scenes(out).returncode)
             yield each
 
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0})  # 4 images ahead
     monkeypatch.setattr(scenes, "compose_scenes", and_meanwhile)
-    assert call(prepare(out), monkeypatch) == 75
+    done = prepare_scenes(out)
 
-    assert later == [0]
-    said = capfd.readouterr().err
-    assert "Traceback" not in said
+    assert (done.returncode, later) == (75, [0])
+    assert "Traceback" not in done.stderr
     assert PreparedData.open(out).counts["train"] == 20
     (older,) = tmp_path.rglob("record-*.failed.json")
     assert read_record(older)["error"]["type"] == "SupersededError"
@@ -156,9 +133,7 @@ def test_a_record_does_not_end_before_it_began(tmp_path, monkeypatch):
             return real.now(tz) + cls.ahead
 
     monkeypatch.setattr("folk.evidence.record.record.datetime", SetBack)
-    fields = {"study": "s", "stage": "prepare", "run": "a", "evaluation": None, "argv": []}
-    rest = {"recipe": {}, "recipe_digest": "d", "seed": None, "inputs": {}, "scale": "demo"}
-    with open_record(Path("work"), **fields, **rest, code="c" * 64) as record:
+    with opened("prepare", "a") as record:
         SetBack.ahead = timedelta(0)
         record.finish({}, {}, Path("out/record.json"))
 
@@ -172,24 +147,23 @@ def test_a_record_does_not_end_before_it_began(tmp_path, monkeypatch):
     "a result whose time stamp is ahead of the clock, as after the clock was set back",
     "the job that reads it gives it the time of now; Snakemake would throw what it made away",
 )
-def test_what_a_job_reads_is_never_newer_than_what_it_makes(tmp_path, capfd, monkeypatch):
+def test_what_a_job_reads_is_never_newer_than_what_it_makes(tmp_path):
     data = tmp_path / "data"
-    assert call(prepare(data), monkeypatch) == 0
+    assert prepare_scenes(data).returncode == 0
     ahead = datetime.now(UTC).timestamp() + 3600
     os.utime(data / "dataset.json", (ahead, ahead))
     recipe = tmp_path / "few.yaml"
     recipe.write_bytes(Path("config/recipes/split/demo-few.yaml").read_bytes())
     os.utime(recipe, (ahead, ahead))
 
-    options = ["--dataset", str(data / "dataset.json"), "--set", "per_class=1", "--code", "c"]
-    out = ["--name", "few", "--out", str(tmp_path / "few")]
-    assert call(["split", "--recipe", str(recipe), *options, *out], monkeypatch) == 0
+    options = ["--dataset", data / "dataset.json", "--set", "per_class=1", "--code", "c"]
+    done = folk("split", "--recipe", recipe, *options, "--name", "few", "--out", tmp_path / "few")
+    assert done.returncode == 0
 
     made = (tmp_path / "few/keys.parquet").stat().st_mtime
-    said = capfd.readouterr().err
     for path in (recipe, data / "dataset.json"):
         assert path.stat().st_mtime <= made
-        assert f"{path}: its mtime was ahead of the clock" in said
+        assert f"{path}: its mtime was ahead of the clock" in done.stderr
 
 
 @fault(

@@ -2,10 +2,6 @@
 
 import dataclasses
 import math
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -28,15 +24,6 @@ from tests.faults.table import fault
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def test_low_and_high_images_add_up_before_the_clip():
-    images = torch.rand(4, 3, 32, 32, generator=seeded())
-    low = RadialFilter(16.0)(images, BatchRng(0, len(images)))
-
-    total = apply_filter(images, low, clamp=False) + apply_filter(images, ~low, clamp=False)
-
-    torch.testing.assert_close(total, images)
 
 
 def test_each_image_is_filtered_by_its_own_mask():
@@ -258,20 +245,6 @@ def test_neighboring_gabor_directions_touch_at_the_center_frequency():
     assert reach[reach < 128].max() == int(radius)
 
 
-@pytest.mark.parametrize("size", [(32, 32), (31, 33), (32, 48)])
-def test_every_gabor_mask_leaves_a_real_image(size):
-    height, width = size
-    bank = gabor_bank(size, [4.0, 8.0, 16.0], orientations=6, octaves=1.5)
-    rows = -torch.arange(height) % height
-    columns = torch.arange(width // 2 + 1, width)
-    plane = torch.cat([bank, bank[:, rows][..., -columns % width]], dim=-1)
-    image = torch.rand(size, generator=seeded(), dtype=torch.float64)
-
-    filtered = torch.fft.ifft2(torch.fft.fft2(image) * plane)
-
-    assert filtered.imag.abs().max() < 1e-12
-
-
 def test_gabor_filters_are_drawn_anew_for_each_image_and_hidden_or_kept_alone():
     images = torch.rand(64, 3, 32, 32, generator=seeded())
 
@@ -371,73 +344,3 @@ def test_a_section_has_the_keys_of_the_class_of_its_kind(settings, known):
         for kind, made in known.items()
     }
     assert all(made.kind == kind for kind, made in known.items())
-
-
-NEW_FILTER = '''
-from dataclasses import dataclass
-from typing import ClassVar, Literal
-
-from folk.evidence.core.ranges import Positive
-from folk.filters.base import FrequencyFilter
-from folk.filters.radial import radial_keep
-
-
-@dataclass(frozen=True)
-class StripesFilter(FrequencyFilter):
-    """Stripes."""
-
-    kind: ClassVar[str] = "stripes"
-
-    width: Positive
-    color: Literal["red", "blue"] = "red"
-
-    def __call__(self, images, rng):
-        low = radial_keep(tuple(images.shape[-2:]), self.width)
-        return low.expand(len(images), 1, -1, -1)
-'''
-ENTRY = """from folk.filters.stripes import StripesFilter
-
-FILTERS: dict[str, type[FrequencyFilter]] = {
-    StripesFilter.kind: StripesFilter,
-"""
-
-USE = """
-from pathlib import Path
-from typing import get_args
-from folk.stages.table import load_recipe
-from folk.evidence.core.errors import InputError
-def load(**keys):
-    values = {"method.filter": {"kind": "stripes", **keys}}
-    return load_recipe("pretrain", Path("config/recipes/pretrain/demo-mfm.yaml"), values)
-for keys in ({"width": 0.0, "color": "red"}, {"width": 1.0}, {"width": 1.0, "colour": "red"}):
-    try:
-        load(**keys)
-    except InputError as error:
-        print(error)
-import sys; assert "torch" not in sys.modules
-from folk.filters.table import FILTERS
-section = load(width=2.0, color="blue").method.filter
-print(FILTERS[section.kind](**section.model_dump(exclude={"kind"})))
-"""
-
-
-def test_a_new_filter_is_a_file_and_an_entry(tmp_path):
-    for folder in ("folk", "config"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(Path(__file__).parents[2] / folder, tmp_path / folder, ignore=ignored)
-    filters = tmp_path / "folk/filters"
-    (filters / "stripes.py").write_text(NEW_FILTER)
-    text = (filters / "table.py").read_text()
-    first = "\nFILTERS: dict[str, type[FrequencyFilter]] = {\n"
-    assert text.count(first) == 1
-    (filters / "table.py").write_text(text.replace(first, ENTRY))
-
-    done = subprocess.run(
-        [sys.executable, "-c", USE], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert "method.filter.width: Input should be greater than 0" in done.stdout
-    assert "method.filter.color: missing key" in done.stdout
-    assert "method.filter.colour: unknown key; did you mean 'color'?" in done.stdout
-    assert done.stdout.splitlines()[-1] == "StripesFilter(width=2.0, color='blue')"

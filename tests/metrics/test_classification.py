@@ -91,10 +91,3 @@ def test_a_label_outside_the_classes_is_refused_with_its_image(tmp_path):
 def test_more_guesses_than_were_stored_are_refused():
     with pytest.raises(InputError, match="top-6"):
         hits(np.array([0]), np.array([[0, 1, 2, 3, 4]]), 6)
-
-
-def test_a_file_that_holds_no_predictions_is_named(tmp_path):
-    (tmp_path / "p.parquet").write_bytes(b"not parquet")
-
-    with pytest.raises(InputError, match=r"p\.parquet: invalid predictions"):
-        top_k_of_file(tmp_path / "p.parquet")

@@ -57,15 +57,6 @@ def test_a_score_that_is_no_number_is_refused_with_file_and_key(tmp_path):
         write(path, clean=broken)
 
 
-def test_what_is_no_such_file_is_refused(tmp_path):
-    path = tmp_path / "predictions-variants.parquet"
-    path.write_bytes(b"PAR1")
-
-    for place in (path, tmp_path / "none.parquet"):
-        with pytest.raises(InputError, match=f"{place.name}: invalid predictions of var"):
-            accuracy_of_variants(place)
-
-
 def test_a_variant_that_is_read_in_several_parts_is_counted_whole(tmp_path):
     path, count = tmp_path / "predictions-variants.parquet", 70_000  # read by 65,536 rows
     labels = np.zeros(count, dtype=np.int64)

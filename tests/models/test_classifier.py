@@ -11,29 +11,14 @@ from torch import nn
 
 from folk.evidence.core.errors import InputError
 from folk.models.classifier import create_classifier, load_classifier, save_classifier
-from folk.models.encoder import create_encoder, encode, read_encoder_info, save_encoder
+from folk.models.encoder import encode, read_encoder_info
+from tests.toy import store_encoder
 
 TINY_VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
 
 
-def stored(folder, name, args):
-    encoder = create_encoder(name, args)
-    save_encoder(
-        folder,
-        encoder,
-        timm_name=name,
-        timm_args=args,
-        mean=[0.5, 0.5, 0.5],
-        std=[0.25, 0.25, 0.25],
-        input_size=[3, 32, 32],
-        method="mfm",
-        run="mfm-s0",
-    )
-    return encoder
-
-
 def test_a_vit_averages_patches_then_normalizes(tmp_path):
-    encoder = stored(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
+    encoder = store_encoder(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
     model = create_classifier(tmp_path, 7).eval()
     images = torch.rand(2, 3, 32, 32)
 
@@ -44,7 +29,7 @@ def test_a_vit_averages_patches_then_normalizes(tmp_path):
 
 
 def test_the_new_head_hardly_speaks_at_first(tmp_path):
-    stored(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
+    store_encoder(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
     torch.manual_seed(0)
     loud = create_classifier(tmp_path, 7, head_scale=1.0)
     torch.manual_seed(0)
@@ -54,7 +39,7 @@ def test_the_new_head_hardly_speaks_at_first(tmp_path):
 
 
 def test_all_other_weights_are_the_encoders(tmp_path):
-    encoder = stored(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
+    encoder = store_encoder(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
 
     own = create_classifier(tmp_path, 7).state_dict()
 
@@ -84,7 +69,7 @@ def drop_paths(model):
 def test_the_recipes_stochastic_depth_is_that_of_the_last_block_and_not_timms_default(
     tmp_path, name, drop_path
 ):
-    stored(tmp_path, name, TINY[name])
+    store_encoder(tmp_path, name, TINY[name])
 
     found = drop_paths(create_classifier(tmp_path, 7, drop_path=drop_path))
 
@@ -92,7 +77,7 @@ def test_the_recipes_stochastic_depth_is_that_of_the_last_block_and_not_timms_de
 
 
 def test_an_encoder_without_stochastic_depth_can_be_fine_tuned_and_refuses_any(tmp_path):
-    stored(tmp_path, "dla46_c", {})
+    store_encoder(tmp_path, "dla46_c", {})
 
     create_classifier(tmp_path, 7, drop_path=0.0)
     with pytest.raises(InputError, match="drop_path_rate"):
@@ -100,7 +85,7 @@ def test_an_encoder_without_stochastic_depth_can_be_fine_tuned_and_refuses_any(t
 
 
 def test_stochastic_depth_acts_in_training(tmp_path):
-    stored(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
+    store_encoder(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
 
     model = create_classifier(tmp_path, 7, drop_path=0.5).train()
 
@@ -112,7 +97,7 @@ def test_stochastic_depth_acts_in_training(tmp_path):
 
 @pytest.mark.parametrize("name", ["resnet10t"])
 def test_a_convolutional_network_keeps_its_pooling(tmp_path, name):
-    encoder = stored(tmp_path, name, {}).eval()
+    encoder = store_encoder(tmp_path, name, {}).eval()
     model = create_classifier(tmp_path, 7).eval()
     images = torch.rand(2, 3, 64, 64)
 
@@ -123,7 +108,7 @@ def test_a_convolutional_network_keeps_its_pooling(tmp_path, name):
 
 @pytest.mark.parametrize(("name", "args"), [("vit_tiny_patch16_224", TINY_VIT), ("resnet10t", {})])
 def test_a_stored_classifier_says_the_same_and_is_a_plain_timm_model(tmp_path, name, args):
-    stored(tmp_path, name, args)
+    store_encoder(tmp_path, name, args)
     model = create_classifier(tmp_path, 3, drop_path=0.1).eval()
     info = read_encoder_info(tmp_path)
     save_classifier(tmp_path, model, info, ["a", "b", "c"], 32)
@@ -143,7 +128,7 @@ def test_a_stored_classifier_says_the_same_and_is_a_plain_timm_model(tmp_path, n
 def test_a_missing_or_damaged_classifier_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"classifier\.json: no such file; run the fine-tuning"):
         load_classifier(tmp_path)
-    stored(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
+    store_encoder(tmp_path, "vit_tiny_patch16_224", TINY_VIT)
     model = create_classifier(tmp_path, 3)
     save_classifier(tmp_path, model, read_encoder_info(tmp_path), ["a", "b", "c"], 32)
     with (tmp_path / "classifier.safetensors").open("ab") as file:

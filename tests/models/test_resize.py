@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from folk.models.encoder import create_encoder, encode, save_encoder
+from folk.models.encoder import encode
 from folk.models.resize import load_resized
 from folk.models.segmenter import Segmenter
+from tests.toy import store_encoder
 
 VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 4, "num_heads": 2}
 SWIN = {"img_size": 64, "window_size": 2, "embed_dim": 24, "depths": [1, 1, 1, 1]}
@@ -13,21 +14,14 @@ SWIN = {"img_size": 64, "window_size": 2, "embed_dim": 24, "depths": [1, 1, 1, 1
 
 def stored(folder, name, args):
     torch.manual_seed(0)
-    encoder = create_encoder(name, args)
-    rest = {"mean": [0.5] * 3, "std": [0.25] * 3, "input_size": [3, 32, 32]}
-    save_encoder(folder, encoder, timm_name=name, timm_args=args, method="none", run="x-s0", **rest)
-    return encoder.eval()
+    return store_encoder(folder, name, args).eval()
 
 
 def test_positions_are_interpolated_and_the_class_token_keeps_its_own(tmp_path):
     small = stored(tmp_path, "vit_tiny_patch16_224", VIT)
     with torch.no_grad():  # a ramp along the rows, which any interpolation must carry over
         small.pos_embed[0, 1:] = torch.arange(4.0).repeat_interleave(4)[:, None].expand(16, 24)
-    rest = {"mean": [0.5] * 3, "std": [0.25] * 3, "input_size": [3, 32, 32]}
-    save_encoder(
-        tmp_path, small, timm_name="vit_tiny_patch16_224", timm_args=VIT, method="none",
-        run="x-s0", **rest,
-    )  # fmt: skip
+    store_encoder(tmp_path, "vit_tiny_patch16_224", VIT, encoder=small)
 
     large, info = load_resized(tmp_path, 64, drop_path=0.1)
 

@@ -18,7 +18,7 @@ from folk.evidence.results.published import KINDS, load_published, papers_file
 from folk.evidence.results.verdicts import Step, order_verdict, verdict
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
-from tests.published import write_published
+from tests.toy import folk, write_published
 
 TRIALS = 40_000
 STEPS = (82.9, 83.2, 83.4)
@@ -188,15 +188,13 @@ def test_every_kind_of_number_has_a_deviation_with_its_basis():
     assert all("assumption" in said[kind].basis for kind in KINDS if kind != "full-labels")
 
 
-def plan(*arguments):
+def test_the_paper_study_says_what_it_can_find_out_without_torch(tmp_path):
     asking = "import sys; from folk.cli.app import main\ntry: main()\n"
     asking += "finally: print('torch' in sys.modules, file=sys.stderr)"
-    command = [sys.executable, "-c", asking, "plan", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_the_paper_study_says_what_it_can_find_out_without_torch(tmp_path):
-    done = plan("config/paper.yaml", "--power", "--json", "--results", str(tmp_path))
+    command = [sys.executable, "-c", asking, "plan", "config/paper.yaml", "--power", "--json"]
+    done = subprocess.run(
+        [*command, "--results", tmp_path], capture_output=True, text=True, check=False
+    )
 
     assert done.returncode == 0, done.stderr
     assert done.stderr.strip().splitlines()[-1] == "False"
@@ -214,7 +212,7 @@ def test_the_paper_study_says_what_it_can_find_out_without_torch(tmp_path):
 
 
 def test_flags_change_what_is_assumed_and_the_text_says_it(tmp_path):
-    done = plan("config/paper.yaml", "--power", "--sd", "0.17", "--sd-pretrain", "0.0",
+    done = folk("plan", "config/paper.yaml", "--power", "--sd", "0.17", "--sd-pretrain", "0.0",
                 "--trials", "500", "--results", str(tmp_path))  # fmt: skip
 
     assert done.returncode == 0, done.stderr
@@ -232,7 +230,7 @@ def test_a_file_without_the_deviation_of_some_kind_is_refused(tmp_path):
     start, end = text.index("  segmentation:\n"), text.index("  robustness:\n")
     papers.write_text(text[:start] + text[end:])
 
-    done = plan("config/paper.yaml", "--power", "--published", str(tmp_path / "published"))
+    done = folk("plan", "config/paper.yaml", "--power", "--published", str(tmp_path / "published"))
 
     assert done.returncode == 2
     assert "papers.yaml: seed_deviation: add segmentation" in done.stderr
@@ -247,7 +245,7 @@ def test_a_file_without_the_deviation_of_some_kind_is_refused(tmp_path):
     ],
 )
 def test_a_question_that_cannot_be_answered_is_one_line(arguments, message):
-    done = plan(*arguments)
+    done = folk("plan", *arguments)
 
     assert done.returncode == 2
     assert message in done.stderr

@@ -2,9 +2,7 @@
 
 import pytest
 
-from folk.evidence.record.record import open_record
-
-CODE = "c" * 64
+from tests.toy import opened
 
 
 @pytest.fixture
@@ -17,21 +15,7 @@ def here(tmp_path, monkeypatch):
 def job(here):
     """Open a record for a small job; keyword arguments change what it says."""
 
-    def open_it(**changes):
-        fields = {
-            "study": "demo",
-            "stage": "pretrain",
-            "run": "folk-s0",
-            "evaluation": None,
-            "argv": ["python", "-m", "folk", "pretrain"],
-            "recipe": {"optim": {"epochs": 3}},
-            "recipe_digest": "d1",
-            "seed": 0,
-            "inputs": {},
-            "code": CODE,
-            "scale": "demo",
-        } | changes
-        work = here / "results/demo/work" / fields["stage"] / fields["run"]
-        return open_record(work, **fields)
+    def open_it(stage="pretrain", run="folk-s0", **changes):
+        return opened(stage, run, **changes)
 
     return open_it

@@ -135,24 +135,15 @@ def test_a_commit_says_how_many_files_agree(answered, capsys):
     assert capsys.readouterr().err == f"{line}\n"
 
 
-def test_five_files_that_do_not_agree_are_all_shown(answered, capsys):
-    lines = [f"file {number}" for number in range(5)]
+@pytest.mark.parametrize(("count", "last"), [(5, "file 4"), (7, "... and 2 more")])
+def test_of_files_that_do_not_agree_the_first_five_are_shown(answered, capsys, count, last):
+    lines = [f"file {number}" for number in range(count)]
     answered(0, "", (3, lines))
-
-    with pytest.raises(InputError) as refused:
-        commit_to_dvc(Path(), "demo", STAGES)
-
-    assert str(refused.value).splitlines() == lines
-    assert capsys.readouterr().err == "DVC: 5 of 8 recorded files differ\n"
-
-
-def test_of_many_files_that_do_not_agree_the_first_five_are_shown(answered):
-    lines = [f"file {number}" for number in range(7)]
-    answered(0, "", (2, lines))
 
     with pytest.raises(InputError) as refused:
         commit_to_dvc(Path(), "demo", STAGES, unused_stages=["segment"])
 
-    assert str(refused.value).splitlines() == [*lines[:5], "... and 2 more"]
+    assert str(refused.value).splitlines() == [*lines[:5], *([last] if count > 5 else [])]
+    assert capsys.readouterr().err == f"DVC: {count} of {count + 3} recorded files differ\n"
     assert (RESULTS / "segment").is_dir()
     assert (RESULTS / "failed").is_dir()

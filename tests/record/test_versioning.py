@@ -1,6 +1,5 @@
 """DVC and the records name the same bytes, and the workflow does not notice that DVC was there."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import yaml
 from folk.evidence.adapters.dvc_stage import commit_to_dvc, write_metrics_summary
 from folk.evidence.core.errors import InputError
 from folk.stages.table import STAGES
+from tests.toy import do, git
 
 pytestmark = pytest.mark.slow
 
@@ -31,12 +31,8 @@ def dvc(*arguments):
     return run(sys.executable, "-m", "dvc", *arguments)
 
 
-def git(*arguments):
-    return run("git", "-c", "user.name=n", "-c", "user.email=e@x", *arguments)
-
-
 @pytest.fixture
-def study(here, job, monkeypatch):
+def study(here, monkeypatch):
     """A repository with this project's dvc.yaml and a study that has one recorded result."""
     monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
     monkeypatch.delenv("DVC_STAGE", raising=False)
@@ -61,10 +57,7 @@ def study(here, job, monkeypatch):
         else:
             path.mkdir()
             (path / "a.txt").write_text(path.name)
-    with job(stage="prepare", run="scenes") as record:
-        (record.work / "dataset.json").write_text('{"format": 1}')
-        moves = {record.work / "dataset.json": DATA / "dataset.json"}
-        record.finish({"dataset": DATA / "dataset.json"}, {}, DATA / "record.json", moves)
+    do("prepare", "scenes", {"dataset.json": '{"format": 1}'})
     folder = here / "results/demo/finetune/folk-s0/few"
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text('{"top1_last": 0.5, "seconds": 12}')
@@ -114,13 +107,8 @@ def test_a_file_that_changed_after_its_job_is_named(study):
         commit_to_dvc(study, "demo", STAGES)
 
 
-def test_a_recorded_file_that_no_output_holds_is_named(study, job):
-    folder = Path("results/demo/elsewhere/folk-s0/c")
-    with job(stage="robustness") as record:
-        (record.work / "p").write_text("p")
-        record.finish(
-            {"p": folder / "p"}, {}, folder / "record.json", {record.work / "p": folder / "p"}
-        )
+def test_a_recorded_file_that_no_output_holds_is_named(study):
+    do("elsewhere", "folk-s0", {"p": "p"}, evaluation="c")
 
     with pytest.raises(InputError, match=r"elsewhere/folk-s0/c/p: recorded, but in no output"):
         commit_to_dvc(study, "demo", STAGES)
@@ -144,28 +132,6 @@ def test_a_missing_result_is_reported_in_the_words_of_dvc(study):
 
     with pytest.raises(InputError, match=r"failed: ERROR: .*report\.html' does not exist"):
         commit_to_dvc(study, "demo", STAGES)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "line"),
-    [
-        (lambda root: shutil.rmtree(root / ".dvc"), ".dvc is missing"),
-        (lambda root: shutil.rmtree(root / ".git"), "is no git repository"),
-        (lambda root: (root / "dvc.yaml").write_text("stages: {}"), "no stage for 'demo'"),
-        (lambda root: os.environ.update(DVC_STAGE="reproduce@demo"), "`dvc repro` is running"),
-    ],
-)
-def test_where_dvc_cannot_or_need_not_keep_bytes_one_line_says_so(study, capsys, spoil, line):
-    try:
-        spoil(study)
-
-        report = commit_to_dvc(study, "demo", STAGES)
-    finally:
-        os.environ.pop("DVC_STAGE", None)
-
-    assert report.status != "committed"
-    assert line in capsys.readouterr().err
-    assert not (study / "dvc.lock").exists()
 
 
 def test_the_summary_of_a_run_that_is_gone_is_removed(study):

@@ -49,6 +49,7 @@ def right_or_wrong(draw, hardness, skill):
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.slow
 def test_95_of_100_bootstraps_hold_the_accuracy_of_these_classifiers_on_all_images(seeds):
     draw = np.random.default_rng(seeds)
     held = 0

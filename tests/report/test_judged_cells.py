@@ -11,7 +11,7 @@ from folk.evidence.results.claims import judge_claims, read_claims, write_claims
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
-from tests.published import write_published
+from tests.toy import write_published
 
 STUDY = """
 study: toy

@@ -118,10 +118,3 @@ def test_the_command_becomes_the_stage_and_hands_its_status_on():
     assert (through.returncode, through.stderr) == (direct.returncode, direct.stderr)
     assert direct.returncode == 2
     assert "--bogus" in direct.stderr
-
-
-def test_the_launcher_starts_without_torch():
-    code = "import sys, folk.cli.launch; print([m for m in ('torch', 'numpy') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert done.stdout.strip() == "[]"

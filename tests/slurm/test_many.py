@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 from folk.evidence.record.schema import read_record
 from tests.slurm.driver import MINUTES, start_driver
 from tests.slurm.lab import Lab
+from tests.toy import git
 from tests.workflow.conftest import ROOT, Copy, copy_repository
 
 JOBS = 100
@@ -50,9 +50,8 @@ def many_jobs(folder: Path) -> Copy:
         shutil.copy2(ROOT / name, folder / name)
     stages = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
     (folder / "dvc.yaml").write_text(stages.replace("study: [demo]", "study: [many]"))
-    git = ["git", "-C", str(folder), "-c", "user.name=n", "-c", "user.email=e@x"]
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "code"]):
-        subprocess.run([*git, *command], check=True, capture_output=True)
+        git(*command, folder=folder)
     return copy
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from folk.data.prepare import prepare_scenes
-from folk.models.encoder import create_encoder, save_encoder
+from tests import toy
 
 
 @pytest.fixture(scope="session")
@@ -21,17 +21,7 @@ def store_encoder(tmp_path_factory):
     def store(timm_name, timm_args):
         folder = tmp_path_factory.mktemp("encoder")
         torch.manual_seed(0)
-        save_encoder(
-            folder,
-            create_encoder(timm_name, timm_args),
-            timm_name=timm_name,
-            timm_args=timm_args,
-            mean=[0.5] * 3,
-            std=[0.25] * 3,
-            input_size=[3, 32, 32],
-            method="none",
-            run="x-s0",
-        )
+        toy.store_encoder(folder, timm_name, timm_args, method="none", run="x-s0")
         return folder
 
     return store

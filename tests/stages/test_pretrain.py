@@ -270,6 +270,7 @@ def test_a_row_can_be_somebody_elses_weights(dataset, tmp_path):
     assert (metrics.keys(), history) == ({"parameters"}, [])
 
 
+@pytest.mark.slow
 def test_a_compiled_model_is_one_graph_and_trains_the_same():
     # In a process of its own: what checks shapes in the tests would cut the graph.
     command = [sys.executable, "-m", "tests.stages.compiled", "demo-mfm", "demo-folk"]

@@ -33,11 +33,11 @@ class Copy:
             check=False,
         )
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run snakemake on the tiny study."""
-        return self.run(
-            "-m", "snakemake", "--cores", "2", "--configfile", "config/tiny.yaml", *arguments
-        )
+    def snakemake(
+        self, *arguments: str, study: str = "config/tiny.yaml"
+    ) -> subprocess.CompletedProcess[str]:
+        """Run snakemake on a study."""
+        return self.run("-m", "snakemake", "--cores", "2", "--configfile", study, *arguments)
 
     def planned(self) -> Counter[str]:
         """How many jobs of each rule a dry run plans, the target left out."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.toy import git
 from tests.workflow.conftest import ROOT, Copy
 
 pytestmark = pytest.mark.slow
@@ -34,10 +35,6 @@ def dvc(folder: Path, *arguments: str) -> str:
     return run(folder, sys.executable, "-m", "dvc", *arguments)
 
 
-def git(folder: Path, *arguments: str) -> str:
-    return run(folder, "git", "-c", "user.name=n", "-c", "user.email=e@x", *arguments)
-
-
 @pytest.fixture(scope="module")
 def origin(finished_study: Copy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The finished study in a repository; sealed, committed and pushed."""
@@ -48,14 +45,14 @@ def origin(finished_study: Copy, tmp_path_factory: pytest.TempPathFactory) -> Pa
         shutil.copy2(ROOT / name, folder / name)
     stages = (ROOT / "dvc.yaml").read_text()
     (folder / "dvc.yaml").write_text(stages.replace("study: [demo]", "study: [tiny]"))
-    git(folder, "init", "-q")
-    git(folder, "add", ".", ":!results")
-    git(folder, "commit", "-qm", "code")
+    git("init", "-q", folder=folder)
+    git("add", ".", ":!results", folder=folder)
+    git("commit", "-qm", "code", folder=folder)
     run(folder, sys.executable, "-m", "folk", "seal", "config/tiny.yaml")
     dvc(folder, "remote", "add", "--local", "--default", "store", str(folder.parent / "store"))
     dvc(folder, "push")
-    git(folder, "add", ".")
-    git(folder, "commit", "-qm", "results")
+    git("add", ".", folder=folder)
+    git("commit", "-qm", "results", folder=folder)
     return folder
 
 
@@ -63,7 +60,7 @@ def origin(finished_study: Copy, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def pulled(origin: Path) -> Copy:
     """A clone of it into which the bytes were pulled; not to be changed."""
     clone = origin.parent / "clone"
-    git(origin.parent, "clone", "-q", str(origin), str(clone))
+    git("clone", "-q", str(origin), str(clone), folder=origin.parent)
     dvc(clone, "remote", "add", "--local", "--default", "store", str(origin.parent / "store"))
     dvc(clone, "pull")
     # A checkout writes in any order; this is the worst one.
@@ -102,10 +99,12 @@ def test_the_seal_is_for_git_and_the_bytes_are_for_dvc(origin):
         ["git", "check-ignore", str(RESULTS / "seal.json")], cwd=origin, check=False
     )
     assert ignored.returncode == 1
-    assert f"{RESULTS}/seal.json" in git(origin, "ls-files").split()
-    kept = [path for path in git(origin, "ls-files", "results").split() if "seal" not in path]
+    assert f"{RESULTS}/seal.json" in git("ls-files", folder=origin).split()
+    kept = [
+        path for path in git("ls-files", "results", folder=origin).split() if "seal" not in path
+    ]
     assert kept == [f"{RESULTS}/.gitignore"]
-    assert git(origin, "status", "--porcelain") == ""
+    assert git("status", "--porcelain", folder=origin) == ""
 
 
 def test_a_clone_has_nothing_to_do_once_its_results_are_adopted(pulled, adopted):
@@ -118,7 +117,7 @@ def test_a_clone_has_nothing_to_do_once_its_results_are_adopted(pulled, adopted)
         entry["path"]: entry["id"] for entry in noted if entry["path"] in seal["records"]
     } == seal["records"]
     assert not list((adopted.folder / ".snakemake/metadata").rglob("*"))
-    assert git(adopted.folder, "status", "--porcelain") == ""
+    assert git("status", "--porcelain", folder=adopted.folder) == ""
 
 
 def test_the_seal_of_a_clone_holds_and_its_chain_stands_in_the_report(adopted):

@@ -8,6 +8,7 @@ from folk.data.datasets import miniature
 
 pytestmark = pytest.mark.slow
 
+PAPER = "config/paper.yaml"
 SMALL = """    set:
       archive.classes: 3
       archive.images: {train: 9, val: 4}
@@ -17,20 +18,14 @@ SMALL = """    set:
 """
 
 
-def paper(copy, *arguments):
-    return copy.run(
-        "-m", "snakemake", "--cores", "2", "--configfile", "config/paper.yaml", *arguments
-    )
-
-
 def test_the_paper_study_is_planned_without_data(clean_copy):
-    done = paper(clean_copy, "-n")
+    done = clean_copy.snakemake("-n", study=PAPER)
 
     assert done.returncode == 0, done.stderr + done.stdout
 
 
 def test_a_real_run_without_data_ends_before_its_first_job_with_all_that_is_missing(clean_copy):
-    done = paper(clean_copy)
+    done = clean_copy.snakemake(study=PAPER)
     said = done.stdout + done.stderr
 
     assert done.returncode != 0
@@ -49,8 +44,8 @@ def test_missing_weights_stand_in_the_same_list(clean_copy):
     path.write_text(recipe % ("0a" * 32))
     clean_copy.edit("config/paper.yaml", "recipe: scratch-vit-base", "recipe: dino")
 
-    assert paper(clean_copy, "-n").returncode == 0
-    done = paper(clean_copy)
+    assert clean_copy.snakemake("-n", study=PAPER).returncode == 0
+    done = clean_copy.snakemake(study=PAPER)
     said = done.stdout + done.stderr
 
     assert done.returncode != 0
@@ -66,7 +61,7 @@ def test_archives_go_through_the_rule(clean_copy):
     clean_copy.edit("config/paper.yaml", "scale: paper", "scale: smoke")
 
     target = "results/paper/prepare/imagenet/dataset.json"
-    done = paper(clean_copy, "--", target)
+    done = clean_copy.snakemake("--", target, study=PAPER)
 
     assert done.returncode == 0, done.stderr
     folder = clean_copy.folder / "results/paper/prepare/imagenet"
@@ -80,7 +75,7 @@ def test_archives_go_through_the_rule(clean_copy):
 def test_an_archive_that_the_recipe_does_not_know_is_refused_even_in_a_dry_run(clean_copy):
     clean_copy.edit("config/paper.yaml", "      devkit: data", "      devkti: data")
 
-    done = paper(clean_copy, "-n")
+    done = clean_copy.snakemake("-n", study=PAPER)
 
     assert done.returncode != 0
     assert "did you mean 'devkit'" in done.stdout + done.stderr
@@ -92,7 +87,7 @@ def test_a_study_that_reads_other_bytes_than_the_official_ones_is_refused(clean_
     old = "list: data/10percent.txt"
     clean_copy.edit("config/paper.yaml", old, f"{old}, set: {{list_sha256: {'a' * 64}}}")
 
-    done = paper(clean_copy, "-n")
+    done = clean_copy.snakemake("-n", study=PAPER)
     said = done.stdout + done.stderr
 
     assert done.returncode != 0

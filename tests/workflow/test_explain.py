@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 
 import pytest
 
@@ -89,9 +88,8 @@ def test_one_cell_is_explained_quickly_and_without_torch_mlflow_and_pandas(finis
     assert used < 5.0  # seconds of a core; about 1.3 alone, and the wall clock is of the neighbors
 
 
-def test_an_edited_table_and_a_wrong_name_have_their_own_statuses(finished_study, tmp_path):
-    copy = Copy(tmp_path / "copy")
-    shutil.copytree(finished_study.folder, copy.folder, copy_function=shutil.copy2)
+def test_an_edited_table_and_a_wrong_name_have_their_own_statuses(finished_copy):
+    copy = finished_copy
     path = copy.folder / "results/tiny/finetune/folk-s0/full/metrics.json"
     stated = json.loads(path.read_text())
     path.write_text(json.dumps(stated | {"top1_last": 0.99}))

@@ -50,9 +50,7 @@ def nested_copy(clean_copy):
 
 
 def snakemake(copy, *arguments):
-    done = copy.run(
-        "-m", "snakemake", "--cores", "2", "--configfile", "config/nested.yaml", *arguments
-    )
+    done = copy.snakemake(*arguments, study="config/nested.yaml")
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout + done.stderr
 

@@ -20,12 +20,11 @@ from folk.evidence.audit.checks.uncommitted import check_uncommitted
 from folk.evidence.audit.seal import write_seal
 from folk.evidence.audit.subject import Subject
 from folk.evidence.audit.verify import verify
-from folk.evidence.record.record import open_record
-from folk.evidence.record.schema import record_id
 from folk.evidence.results.published import numbers_file
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
 from tests.faults.table import fault
+from tests.toy import edit, git, opened, replace_in
 
 pytestmark = pytest.mark.slow
 
@@ -62,19 +61,6 @@ def said(found, word: str | None = None) -> list[str]:
 def study(finished_copy, monkeypatch):
     monkeypatch.chdir(finished_copy.folder)
     return finished_copy
-
-
-def replace_in(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-
-
-def edit_record(path: Path, change, with_id: bool) -> None:
-    record = json.loads(path.read_text())
-    change(record)
-    record["id"] = record_id(record) if with_id else record["id"]
-    path.write_text(json.dumps(record, indent=2))
 
 
 def test_an_untouched_study_raises_no_alarm_and_every_cell_is_derived(study):
@@ -304,7 +290,7 @@ def test_swapped_predictions_are_named_on_both_sides(study):
 @pytest.mark.parametrize("with_id", [False, True])
 def test_an_edited_record_is_named(study, with_id):
     path = TINY / "pretrain/folk-s0/record.json"
-    edit_record(path, lambda record: record["hardware"].update(cpu="none"), with_id)
+    edit(path, lambda record: record["hardware"].update(cpu="none"), with_id)
 
     found = wrong(audit())
 
@@ -313,7 +299,7 @@ def test_an_edited_record_is_named(study, with_id):
 
 def test_an_edited_record_that_nothing_reads_is_named_by_the_cells_made_from_it(study):
     path = TINY / "segment/folk-s0/upernet/record.json"
-    edit_record(path, lambda record: record.update(seconds=1.0), with_id=True)
+    edit(path, lambda record: record.update(seconds=1.0), new_id=True)
 
     assert wrong(audit()) == {
         ("tampered", "segment/folk-s0/upernet/record.json"): {"main/folk/miou"}
@@ -321,14 +307,7 @@ def test_an_edited_record_that_nothing_reads_is_named_by_the_cells_made_from_it(
 
 
 def test_a_deleted_record_of_a_failed_run_is_named_by_the_seal(study):
-    work = TINY / "work/pretrain/folk-s0"
-    with (
-        pytest.raises(RuntimeError),
-        open_record(
-            work, study="tiny", stage="pretrain", run="folk-s0", evaluation=None, argv=["x"],
-            recipe={}, recipe_digest="d", seed=0, inputs={}, code="c" * 64, scale="demo",
-        ),
-    ):  # fmt: skip
+    with pytest.raises(RuntimeError), opened("pretrain", "folk-s0", study="tiny"):
         raise RuntimeError("diverged")
     report()
     (record,) = TINY.glob("failed/pretrain/folk-s0/record-*.failed.json")
@@ -444,7 +423,7 @@ def test_a_comment_that_was_committed_is_behind(study):
     git("commit", "-qm", "all of it")
     head = git("rev-parse", "HEAD").strip()
     path = TINY / "segment/folk-s0/upernet/record.json"
-    edit_record(path, lambda r: r["code"].update(commit=head, dirty=False), with_id=True)
+    edit(path, lambda r: r["code"].update(commit=head, dirty=False), new_id=True)
     report()
     assert said(audit(), "behind") == []
 
@@ -543,12 +522,6 @@ def test_the_command_ends_with_one_for_findings_and_imports_neither_torch_nor_ml
     assert [f["word"] for f in said["findings"] if f["wrong"]] == ["missing"]
     assert said["cells"]["main/folk/avg"] == ["missing"]
     assert study.run("-m", "folk", "verify", "config/none.yaml").returncode == 2
-
-
-def git(*arguments: str) -> str:
-    who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
-    done = subprocess.run(["git", *who, *arguments], check=True, capture_output=True, text=True)
-    return done.stdout
 
 
 def report(sealed: bool = True) -> None:

@@ -166,6 +166,7 @@ def test_a_damaged_member_of_a_zip_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["tar", "tar.gz"])
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_files(tmp_path, form):
     path = write(tmp_path / "archive", form, {f"{i}.jpg": b"x" for i in range(4000)})
 
