@@ -86,7 +86,7 @@ def read_devkit(path: Path) -> Devkit:
         if wanted not in found:
             raise InputError(f"{path}: missing {wanted}; get the official archive")
     try:
-        import scipy.io  # a quarter of what `prepare` imports, and only this archive needs it
+        import scipy.io  # only this archive needs it
 
         synsets = scipy.io.loadmat(io.BytesIO(found[META]), squeeze_me=True)["synsets"]
         leaves = [s for s in np.atleast_1d(synsets) if int(s["num_children"]) == 0]
