@@ -143,6 +143,10 @@ class Views(Section):
     """Strength of the color jitter: 1 is DINO's, 0 none; with `mfm` of brightness and contrast
     alone.
     """
+    colors: Literal["loader", "device"] = "loader"
+    """Who changes colors and blurs: the loading processes, or the device, batch by batch; a few
+    values differ by a gray level.
+    """
 
 
 class Method(Section):

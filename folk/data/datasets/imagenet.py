@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 
 from folk.data.datasets.archives import Contents, Entry
 from folk.data.datasets.members import Archive, Member, open_archive
@@ -87,6 +86,8 @@ def read_devkit(path: Path) -> Devkit:
         if wanted not in found:
             raise InputError(f"{path}: missing {wanted}; get the official archive")
     try:
+        import scipy.io  # only this archive needs it
+
         synsets = scipy.io.loadmat(io.BytesIO(found[META]), squeeze_me=True)["synsets"]
         leaves = [s for s in np.atleast_1d(synsets) if int(s["num_children"]) == 0]
         wnid_of = {int(s["ILSVRC2012_ID"]): str(s["WNID"]) for s in leaves}

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import scipy.io
 from PIL import Image
 
 from folk.evidence.core.files import atomic_write
@@ -92,6 +91,8 @@ def devkit_files(
     for i, row in enumerate(rows):
         synsets[i, 0] = row
     meta = io.BytesIO()
+    import scipy.io  # only this archive needs it
+
     scipy.io.savemat(meta, {"synsets": synsets})
     timeless = b"MATLAB 5.0 MAT-file".ljust(_MAT_TEXT) + meta.getvalue()[_MAT_TEXT:]
     top = "ILSVRC2012_devkit_t12"
