@@ -97,7 +97,7 @@ class Deblur:
         drawn = rng.integers(num_sizes)
         kernels = gaussian_kernels(self.min_size + 2 * drawn, self.sigma, self.max_size)
         # One group for each color of each image; a Gaussian is a product of two lines.
-        weights = kernels.to(images.device).repeat_interleave(colors, dim=0)
+        weights = kernels.to(images.device, non_blocking=True).repeat_interleave(colors, dim=0)
         planes = pad(images.float(), [reach] * 4, mode="reflect").flatten(0, 1)[None]
         planes = conv2d(planes, weights[:, None, :, None], groups=count * colors)
         planes = conv2d(planes, weights[:, None, None, :], groups=count * colors)
