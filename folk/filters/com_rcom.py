@@ -92,8 +92,10 @@ class ComRComFilter(FrequencyFilter):
         else:
             shares = torch.tensor(self.thresholds, dtype=magnitude.dtype)[which]
             largest = magnitude.amax(dim=(-2, -1), keepdim=True)
-            is_large = magnitude > shares.to(images.device)[:, None, None, None] * largest
-        keep: Tensor = is_large == is_com.to(images.device)[:, None, None, None]
+            shares = shares.to(images.device, non_blocking=True)
+            is_large = magnitude > shares[:, None, None, None] * largest
+        is_com = is_com.to(images.device, non_blocking=True)
+        keep: Tensor = is_large == is_com[:, None, None, None]
         if self.dc == "always_keep":
             keep[:, :, 0, 0] = True
         return keep
@@ -178,13 +180,13 @@ def largest_fraction(
     height = magnitude.shape[-2]
     total = height * width
     # Counted from the largest, 1-based: the threshold is the rank-th coefficient of the full plane.
-    ranks = torch.tensor([total - int((1.0 - fraction) * total) for fraction in fractions])
+    ranks = [total - int((1.0 - fraction) * total) for fraction in fractions]
     weights = multiplicity(width, magnitude.device).expand(height, -1).flatten()
     # Each stored coefficient counts at least once, so rank-th is among the `rank` largest.
-    num_top = min(int(ranks.max()), weights.numel())
+    num_top = min(max(ranks), weights.numel())
     top = magnitude.flatten(-2).topk(num_top, dim=-1)
     counted = weights[top.indices].cumsum(dim=-1)
-    rank = ranks[which].to(magnitude.device)[:, None, None]
+    rank = torch.tensor(ranks)[which].to(magnitude.device, non_blocking=True)[:, None, None]
     position = (counted < rank).sum(dim=-1, keepdim=True)
     threshold = top.values.gather(-1, position)
     return magnitude > threshold[..., None]

@@ -117,7 +117,7 @@ class Deblur(Degradation):
         drawn = rng.integers(num_sizes)
         kernels = gaussian_kernels(self.min_size + 2 * drawn, self.sigma, self.max_size)
         # One group for each color of each image; a Gaussian is a product of two lines.
-        weights = kernels.to(images.device).repeat_interleave(colors, dim=0)
+        weights = kernels.to(images.device, non_blocking=True).repeat_interleave(colors, dim=0)
         planes = pad(images.float(), [reach] * 4, mode="reflect").flatten(0, 1)[None]
         planes = conv2d(planes, weights[:, None, :, None], groups=count * colors)
         planes = conv2d(planes, weights[:, None, None, :], groups=count * colors)
@@ -142,14 +142,14 @@ class Denoise(Degradation):
         """Draw the noise and add it."""
         import torch
 
-        near = torch.Generator(images.device)
-        noise = [
-            torch.randn(
-                images.shape[1:], generator=near.manual_seed(int(seed)), device=images.device
-            )
-            for seed in rng.integers(2**62)
-        ]
-        return images.float() + self.level / 255.0 * torch.stack(noise)
+        from folk.filters.rng import draw_per_image
+
+        noise = draw_per_image(
+            rng.integers(2**62),
+            lambda own: torch.randn(images.shape[1:], generator=own),
+            images.device,
+        )
+        return images.float() + self.level / 255.0 * noise
 
 
 def gaussian_kernels(sizes: Int[Tensor, "b"], sigma: float, width: int) -> Float[Tensor, "b width"]:

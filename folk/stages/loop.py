@@ -12,7 +12,7 @@ from folk.data.transforms import unit_range
 from folk.stages.images import autocast, micro_batches, training_batches
 from folk.stages.optimization import accumulated_step
 from folk.stages.recipes.base import TrainingRuntime
-from folk.training.distributed import World
+from folk.training.distributed import World, set_numerics
 from folk.training.history import History
 from folk.training.loop import Plan, Resumable, train
 from folk.training.randomness import derived_seed, seed_all
@@ -62,6 +62,7 @@ def train_on(
     Raises:
         NonFiniteLossError, StoppedError: as `train`.
     """
+    set_numerics(world.device.type == "cuda", runtime.deterministic)
     return train(
         Plan(
             work=work,
@@ -132,6 +133,6 @@ def supervised_update(
             return loss_of(found, targets[part])
 
         slices = micro_batches(len(images), runtime.max_batch)
-        return accumulated_step(model, optimizer, loss_of_part, slices, clip_grad)
+        return accumulated_step(wrapped, world, optimizer, loss_of_part, slices, clip_grad)
 
     return update

@@ -121,3 +121,16 @@ def test_momentum_one_leaves_the_teacher_and_zero_makes_it_the_student():
 
     ema_update(teacher.parameters(), student.parameters(), 0.0)
     assert torch.equal(student.weight, teacher.weight)
+
+
+@pytest.mark.parametrize("head", [DistillationHead(8, 20, 16, 6), PlainHead(8, 20, 16)])
+def test_logits_are_float32_products_under_autocast(head):
+    seen = []
+    head.last_layer.register_forward_pre_hook(lambda _layer, inputs: seen.append(inputs[0]))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = head(torch.randn(4, 8))
+
+    assert (logits.dtype, seen[0].dtype) == (torch.float32, torch.float32)
+    with torch.autocast("cpu", enabled=False):
+        exact = head.last_layer(seen[0])
+    assert torch.equal(logits, exact)

@@ -1,5 +1,7 @@
 """Print the losses of some updates with and without torch.compile, and in how many graphs.
 
+An argument is a recipe, or a recipe and its `runtime.max_batch`, such as demo-folk:4.
+
 All of torch.compile but its last step is done, which needs a C++ compiler on a CPU.
 """
 
@@ -20,10 +22,11 @@ from folk.training.distributed import World
 UPDATES, IMAGES = 4, 8
 
 
-def losses(recipe: str, compiled: bool) -> list[float]:
+def losses(recipe: str, max_batch: int | None, compiled: bool) -> list[float]:
     """The loss of each update, on drawn images."""
     path = Path(f"config/recipes/pretrain/{recipe}.yaml")
-    row = load_recipe("pretrain", path, {"runtime.compile": compiled})
+    runtime = {"runtime.compile": compiled, "runtime.max_batch": max_batch}
+    row = load_recipe("pretrain", path, runtime)
     assert isinstance(row, PretrainRecipe)
     assert row.method is not None
     torch.manual_seed(0)
@@ -45,7 +48,8 @@ def main() -> None:
     for recipe in sys.argv[1:]:
         torch._dynamo.reset()
         torch._dynamo.utils.counters.clear()
-        plain, compiled = losses(recipe, False), losses(recipe, True)
+        name, _, most = recipe.partition(":")
+        plain, compiled = (losses(name, int(most) if most else None, how) for how in (False, True))
         graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
         said[recipe] = {"plain": plain, "compiled": compiled, "graphs": graphs}
     print(json.dumps(said))

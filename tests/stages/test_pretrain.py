@@ -290,7 +290,8 @@ def test_a_row_can_be_somebody_elses_weights(dataset, tmp_path):
 @pytest.mark.slow
 def test_a_compiled_model_is_one_graph_and_trains_the_same():
     # In a process of its own: what checks shapes in the tests would cut the graph.
-    command = [sys.executable, "-m", "tests.stages.compiled", "demo-mfm", "demo-folk"]
+    recipes = ["demo-mfm", "demo-folk", "demo-folk:2"]
+    command = [sys.executable, "-m", "tests.stages.compiled", *recipes]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for recipe, said in json.loads(done.stdout).items():

@@ -200,6 +200,10 @@ class TrainingRuntime(Runtime):
     """Compile what trains with `torch.compile`, which needs a C++ compiler, on a GPU Triton. It
     moves the last bits of sums, as other hardware does.
     """
+    deterministic: bool = False
+    """On a GPU, the same bits in each run: attention as plain matrix products, and kernels that add
+    in a fixed order, both slower. CPUs always give the same bits.
+    """
 
 
 class Evaluate(Section):

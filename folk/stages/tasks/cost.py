@@ -18,7 +18,7 @@ from folk.stages.images import whole_batches
 from folk.stages.pretrain import PretrainRecipe
 from folk.stages.recipes import recipe_digest
 from folk.stages.tasks.pretrain import build_method, build_parts, pretrain_update
-from folk.training.distributed import World
+from folk.training.distributed import World, set_numerics
 from folk.training.history import History
 from folk.training.meter import PeakMemory, count_flops, seconds_of
 from folk.training.randomness import derived_seed, seed_all
@@ -118,6 +118,7 @@ def _step(
     images = sum(data.counts.get(split, 0) for split in LEARNED)
     updates_per_epoch = whole_batches(images, row.optim.batch, f"{data.folder}: images")
     method = build_method(row.method, encoder)
+    set_numerics(world.device.type == "cuda", row.runtime.deterministic)
     parts = build_parts(row, method, world, updates_per_epoch)
     draw = torch.Generator().manual_seed(derived_seed(seed, "images"))
     shape = (section.batch, 3, row.views.size, row.views.size)

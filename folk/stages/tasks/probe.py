@@ -13,7 +13,7 @@ from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import Transform, eval_transform, finetune_transform, unit_range
 from folk.evidence.results.metrics.classification import top_k_of_file, write_predictions
-from folk.evidence.results.metrics.knn import knn_metrics
+from folk.evidence.results.metrics.knn import knn_metrics, knn_votes
 from folk.evidence.results.metrics.kshot import draw_shots, kshot_metrics, logistic_scores
 from folk.evidence.results.metrics.variants import write_variants
 from folk.models.encoder import load_encoder
@@ -68,7 +68,7 @@ def probe(
     """
     data = PreparedData.open(dataset)
     model, info = load_encoder(encoder)
-    model = model.to(world.device).eval()
+    model = world.place(model).eval()
     transform = eval_transform(resize=recipe.evaluate.resize, crop=recipe.evaluate.crop)
     num_classes = len(data.classes)
     linear = recipe.linear
