@@ -88,8 +88,10 @@ class ComRComFilter(FrequencyFilter):
         else:
             shares = torch.tensor(self.thresholds, dtype=magnitude.dtype)[which]
             largest = magnitude.amax(dim=(-2, -1), keepdim=True)
-            is_large = magnitude > shares.to(images.device)[:, None, None, None] * largest
-        keep: Tensor = is_large == is_com.to(images.device)[:, None, None, None]
+            shares = shares.to(images.device, non_blocking=True)
+            is_large = magnitude > shares[:, None, None, None] * largest
+        is_com = is_com.to(images.device, non_blocking=True)
+        keep: Tensor = is_large == is_com[:, None, None, None]
         if self.dc == "always_keep":
             keep[:, :, 0, 0] = True
         return keep
@@ -160,7 +162,7 @@ def largest_fraction(
     num_top = min(int(ranks.max()), weights.numel())
     top = magnitude.flatten(-2).topk(num_top, dim=-1)
     counted = weights[top.indices].cumsum(dim=-1)
-    rank = ranks[which].to(magnitude.device)[:, None, None]
+    rank = ranks[which].to(magnitude.device, non_blocking=True)[:, None, None]
     position = (counted < rank).sum(dim=-1, keepdim=True)
     threshold = top.values.gather(-1, position)
     return magnitude > threshold[..., None]

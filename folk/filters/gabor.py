@@ -75,9 +75,9 @@ class GaborFilter(FrequencyFilter):
             images.device,
         )
         order = rng.uniform(len(bank)).argsort(dim=1)
-        chosen = (order < self.num_chosen).to(images.device, torch.float32)
+        chosen = (order < self.num_chosen).to(images.device, torch.float32, non_blocking=True)
         covered = (chosen @ bank.flatten(1).float() > 0.0).view(-1, 1, *bank.shape[1:])
-        return covered != hides.to(images.device)[:, None, None, None]
+        return covered != hides.to(images.device, non_blocking=True)[:, None, None, None]
 
     def _scaled(self, side: int) -> list[float]:
         scale = 1.0 if self.radius_size is None else side / self.radius_size

@@ -82,4 +82,4 @@ class RadialFilter(FrequencyFilter):
         scale = 1.0 if self.radius_size is None else min(height, width) / self.radius_size
         outer = None if self.radius_outer is None else self.radius_outer * scale
         low = radial_keep((height, width), self.radius * scale, outer, images.device)
-        return low == keeps_low.to(images.device)[:, None, None, None]
+        return low == keeps_low.to(images.device, non_blocking=True)[:, None, None, None]

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Generator, Tensor
+from torch import Tensor
 
 from folk.filters.base import FrequencyFilter, Images, Keep
 from folk.filters.com_rcom import (
@@ -14,9 +14,9 @@ from folk.filters.com_rcom import (
     draw_thresholds,
     largest_fraction,
 )
-from folk.filters.rng import BatchRng
+from folk.filters.rng import BatchRng, draw_per_image
 from folk.filters.settings import check_thresholds
-from folk.filters.spectrum import half_width, multiplicity, symmetrized
+from folk.filters.spectrum import half_width, symmetrized
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class RandomFilter(FrequencyFilter):
         height, width = images.shape[-2:]
         ranking = random_ranking(rng.integers(2**62), height, width, images.device)
         is_chosen = largest_fraction(ranking, width, self.thresholds, which)
-        keep: Tensor = is_chosen == keeps_few.to(images.device)[:, None, None, None]
+        few = keeps_few.to(images.device, non_blocking=True)
+        keep: Tensor = is_chosen == few[:, None, None, None]
         return keep
 
 
@@ -87,27 +88,19 @@ def random_ranking(
 ) -> Float[Tensor, "b 1 h w_half"]:
     """Draw one number in [0, 1) for each coefficient; conjugate partners share theirs.
 
-    Each image has a generator on the device, because all numbers of a batch are too many to draw in
-    one place. Double precision leaves no ties between others than partners, so the count is exact.
+    Double precision leaves no ties between others than partners, so the count is exact.
 
     Args:
         seeds: of the images' generators.
         height: of the images in pixels.
         width: of the images in pixels.
-        device: where the numbers are drawn.
+        device: of the result.
     """
-    size, generator = (height, half_width(width)), Generator(device)
-    ranking = torch.stack(
-        [
-            torch.rand(
-                size,
-                generator=generator.manual_seed(int(seed)),
-                dtype=torch.float64,
-                device=device,
-            )
-            for seed in seeds
-        ]
+    size = (height, half_width(width))
+    ranking = draw_per_image(
+        seeds, lambda own: torch.rand(size, generator=own, dtype=torch.float64), device
     )
     # Where both partners are stored, the larger of their two numbers would be chosen too often.
-    ranking[:, height // 2 + 1 :, multiplicity(width, device) == 1] = 0.0
+    for column in (0, width // 2) if width % 2 == 0 else (0,):
+        ranking[:, height // 2 + 1 :, column] = 0.0
     return symmetrized(ranking, width)[:, None]

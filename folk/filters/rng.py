@@ -1,5 +1,7 @@
 """Random numbers for the images of a batch, the same however the batch is shared out."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import torch
@@ -48,3 +50,21 @@ class BatchRng:
         """Bernoulli draws for two views of each image: independent, or always different."""
         first = self.bernoulli(probability)
         return first, ~first if pairing == "one_of_each" else self.bernoulli(probability)
+
+
+def draw_per_image(
+    seeds: Int[Tensor, "b"], draw: Callable[[Generator], Tensor], device: torch.device
+) -> Tensor:
+    """Stack what `draw` makes of a generator for each image, and move it to a device.
+
+    The generators are on the CPU, because a GPU's give other numbers for the same seed. torch
+    draws without Python's lock, so threads share the work.
+
+    Args:
+        seeds: of the images' generators.
+        draw: makes a tensor on the CPU, of the same shape for each image.
+        device: of the result.
+    """
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        drawn = pool.map(draw, [Generator().manual_seed(int(seed)) for seed in seeds])
+        return torch.stack(list(drawn)).to(device, non_blocking=True)

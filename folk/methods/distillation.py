@@ -27,7 +27,9 @@ class NormedLinear(nn.Module):
 
     def forward(self, x: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
         """Project onto the rows."""
-        scores: Tensor = linear(x, normalize(self.weight, dim=-1))
+        # In float32 even under autocast: the losses divide logits by 0.04.
+        with torch.autocast(x.device.type, enabled=False):
+            scores: Tensor = linear(x.float(), normalize(self.weight, dim=-1))
         return scores if self.gain is None else scores * self.gain
 
 
@@ -96,7 +98,9 @@ class PlainHead(nn.Module):
 
     def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
         """Return one logit per prototype."""
-        logits: Tensor = self.last_layer(self.mlp(features))
+        hidden = self.mlp(features)
+        with torch.autocast(features.device.type, enabled=False):  # as in `NormedLinear`
+            logits: Tensor = self.last_layer(hidden.float())
         return logits
 
 
@@ -120,23 +124,29 @@ class Centering(nn.Module):
     """
 
     center: Tensor
+    _sum: Tensor
+    _parts: Tensor
 
     def __init__(self, out_features: int, momentum: float = 0.9) -> None:
         super().__init__()
         self.momentum = momentum
         self.register_buffer("center", torch.zeros(out_features))
-        self._means: list[Tensor] = []
+        # Tensors, not a list, so that torch.compile makes one graph.
+        self.register_buffer("_sum", torch.zeros(out_features), persistent=False)
+        self.register_buffer("_parts", torch.zeros(()), persistent=False)
 
     @torch.no_grad()
     def observe(self, teacher_logits: Float[Tensor, "b k"]) -> None:
         """Remember a part of the batch; the parts of all processes are equally large."""
-        self._means.append(teacher_logits.float().mean(dim=0))
+        self._sum += teacher_logits.float().mean(dim=0)
+        self._parts += 1.0
 
     @torch.no_grad()
     def move(self) -> None:
         """Move towards the mean of what was observed since the last call, by all processes."""
-        mean = torch.stack(self._means).mean(dim=0)
-        self._means.clear()
+        mean = self._sum / self._parts
+        self._sum.zero_()
+        self._parts.zero_()
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(mean)
             mean /= distributed.get_world_size()

@@ -2,9 +2,6 @@
 
 Each takes images in [0, 1], the whole batch at once and on its device, and leaves values that may
 lie outside [0, 1]: whether what the encoder sees is clipped is a switch of the reconstruction.
-
-Where there are too many random numbers to send to the device, each image has a generator there
-that a draw seeds.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,11 +11,11 @@ from typing import ClassVar, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float, Int
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, pad
 
 from folk.evidence.core.errors import InputError
-from folk.filters.rng import BatchRng
+from folk.filters.rng import BatchRng, draw_per_image
 from folk.methods.base import Losses, Method, Reconstruction
 from folk.methods.settings import check_kernel_sizes
 
@@ -123,14 +120,12 @@ class Denoise:
 
     def __call__(self, images: Images, rng: BatchRng) -> Images:
         """Draw the noise and add it."""
-        near = Generator(images.device)
-        noise = [
-            torch.randn(
-                images.shape[1:], generator=near.manual_seed(int(seed)), device=images.device
-            )
-            for seed in rng.integers(2**62)
-        ]
-        return images.float() + self.level / 255.0 * torch.stack(noise)
+        noise = draw_per_image(
+            rng.integers(2**62),
+            lambda own: torch.randn(images.shape[1:], generator=own),
+            images.device,
+        )
+        return images.float() + self.level / 255.0 * noise
 
 
 DEGRADATIONS: dict[str, Callable[..., Degradation]] = {

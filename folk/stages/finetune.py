@@ -25,10 +25,11 @@ from folk.models.encoder import read_encoder_info
 from folk.stages.images import (
     autocast,
     cache_bytes,
+    evaluation_batches,
+    infer,
     keys_of,
     micro_batches,
     normalize,
-    run_inference,
     whole_batches,
 )
 from folk.stages.loop import train_on
@@ -88,7 +89,7 @@ def finetune(
     updates = updates_per_epoch * optim.epochs
 
     seed_all(seed, "classifier")
-    model = create_classifier(encoder, num_classes, recipe.drop_path).to(world.device)
+    model = world.place(create_classifier(encoder, num_classes, recipe.drop_path))
     check_batch_norm_batch(
         model, batch=optim.batch, max_batch=recipe.runtime.max_batch, world=world
     )
@@ -112,16 +113,18 @@ def finetune(
             return loss
 
         slices = micro_batches(len(images), recipe.runtime.max_batch)
-        return accumulated_step(model, optimizer, loss_of_part, slices, optim.clip_grad)
+        return accumulated_step(wrapped, world, optimizer, loss_of_part, slices, optim.clip_grad)
+
+    # Made once, so that its loading processes outlive an epoch.
+    shown = evaluation_batches(
+        validation, batch=recipe.evaluate.batch, world=world, workers=recipe.runtime.workers
+    )
 
     def logits_of_all() -> np.ndarray:
         model.eval()
-        logits = run_inference(
-            validation,
-            lambda batch: _logits(model, to_normal, batch, world, optim.precision),
-            batch=recipe.evaluate.batch,
-            world=world,
-            workers=recipe.runtime.workers,
+        world.share_buffers(model)
+        logits = infer(
+            shown, lambda batch: _logits(model, to_normal, batch, world, optim.precision), world
         )
         model.train()
         return logits
@@ -232,7 +235,7 @@ def _loss(name: str, bce_threshold: float | None) -> nn.Module:
 def _logits(
     model: nn.Module, to_normal: Normalize, batch: Batch, world: World, precision: str
 ) -> np.ndarray:
-    images = to_normal(unit_range(batch["image"].to(world.device)))
+    images = to_normal(unit_range(batch["image"].to(world.device, non_blocking=True)))
     with autocast(world, precision):
         logits = model(images)
     return logits.float().cpu().numpy()  # type: ignore[no-any-return]

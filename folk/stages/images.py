@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from folk.data import augment
-from folk.data.dataset import EpochSampler, ImageDataset, loader
+from folk.data.dataset import Batches, EpochSampler, ImageDataset, loader
 from folk.evidence.core.errors import InputError, brief
 from folk.training.distributed import World
 
@@ -24,7 +25,19 @@ def normalize(
     images: Float[Tensor, "b 3 h w"], mean: Sequence[float], std: Sequence[float]
 ) -> Float[Tensor, "b 3 h w"]:
     """Center and scale the colors of images in [0, 1]."""
-    return (images - images.new_tensor(mean).view(-1, 1, 1)) / images.new_tensor(std).view(-1, 1, 1)
+    constants = _on_device(tuple(mean), tuple(std), images.device, images.dtype)
+    return (images - constants[0]) / constants[1]
+
+
+@lru_cache(maxsize=8)
+def _on_device(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Copy the constants once: a copy in each update waits for the GPU."""
+    # They outlive the inference that asks for them first, and an attack needs gradients.
+    with torch.inference_mode(False):
+        center, scale = (torch.tensor(each, dtype=dtype, device=device) for each in (mean, std))
+        return center.view(-1, 1, 1), scale.view(-1, 1, 1)
 
 
 def autocast(world: World, precision: str) -> AbstractContextManager[Any]:
@@ -131,6 +144,19 @@ def run_inference(
     Returns:
         the rows in the order of the data set, the same on every process.
     """
+    batches = evaluation_batches(dataset, batch=batch, world=world, workers=workers)
+    return infer(batches, per_batch, world)
+
+
+def evaluation_batches(dataset: ImageDataset, *, batch: int, world: World, workers: int) -> Batches:
+    """Load every image once, shared among all processes; iterate again for the same again.
+
+    Args:
+        dataset: the images.
+        batch: images at once, of all processes together.
+        world: this process among those of its job.
+        workers: loading processes; they live as long as the result.
+    """
     sampler = EpochSampler(
         len(dataset),
         batch=batch,
@@ -139,13 +165,18 @@ def run_inference(
         shuffle=False,
         drop_last=False,
     )
-    own: list[tuple[np.ndarray, np.ndarray]] = []
+    return loader(dataset, sampler, workers=workers, pin_memory=world.device.type == "cuda")
+
+
+def infer(
+    batches: Batches, per_batch: Callable[[dict[str, Any]], np.ndarray], world: World
+) -> np.ndarray:
+    """Compute one row for every image of `evaluation_batches`; see `run_inference`."""
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
     with torch.inference_mode():
-        for images in loader(dataset, sampler, workers=workers):
-            own.append((images["index"].numpy(), per_batch(images)))
-    parts = [part for share in world.gather(own) for part in share]
-    order = np.argsort(np.concatenate([places for places, _ in parts]))
-    return np.concatenate([rows for _, rows in parts])[order]
+        for images in batches:
+            parts.append((images["index"].numpy(), per_batch(images)))
+    return world.gather_rows(parts)
 
 
 def cache_bytes(megabytes: int) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 from folk.data.dataset import ImageDataset
 from folk.stages.images import training_batches
 from folk.stages.recipes.base import TrainingRuntime
-from folk.training.distributed import World
+from folk.training.distributed import World, set_numerics
 from folk.training.history import History
 from folk.training.loop import Plan, Resumable, train
 from folk.training.randomness import derived_seed
@@ -56,6 +56,7 @@ def train_on(
     Raises:
         NonFiniteLossError, StoppedError: as `train`.
     """
+    set_numerics(world.device.type == "cuda", runtime.deterministic)
     return train(
         Plan(
             work=work,

@@ -1,5 +1,6 @@
 """Optimizer, schedule and accumulated step from a recipe's `optim` section."""
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -76,6 +77,7 @@ def check_batch_norm_batch(
 
 def accumulated_step(
     model: nn.Module,
+    world: World,
     optimizer: Optimizer,
     loss_of: Callable[[slice], Tensor],
     slices: Iterable[slice],
@@ -84,7 +86,8 @@ def accumulated_step(
     """Make one update with gradients accumulated over a batch's equal parts.
 
     Args:
-        model: the model whose gradient is clipped.
+        model: the model whose gradient is clipped, as `world.wrap` has it.
+        world: this process among those of its job.
         optimizer: its optimizer.
         loss_of: computes the loss of one part, a scalar.
         slices: the parts of the batch.
@@ -96,9 +99,12 @@ def accumulated_step(
     optimizer.zero_grad(set_to_none=True)
     parts = list(slices)
     total: Tensor | None = None
-    for part in parts:
-        share = loss_of(part) / len(parts)
-        share.backward()
+    for number, part in enumerate(parts, start=1):
+        # Processes exchange the gradient once, with the last part.
+        wait = number < len(parts) and world.size > 1
+        with model.no_sync() if wait else contextlib.nullcontext():  # type: ignore[operator]
+            share = loss_of(part) / len(parts)
+            share.backward()
         total = share.detach() if total is None else total + share.detach()
     assert total is not None, "a batch has at least one part"
     scalars = {"loss": total, "lr": torch.tensor(current_rate(optimizer.param_groups))}

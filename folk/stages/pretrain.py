@@ -198,7 +198,7 @@ def build_parts(
         InputError: a share of a batch that batch norm cannot use.
     """
     assert recipe.optim is not None
-    method.to(world.device).train()
+    world.place(method).train()
     check_batch_norm_batch(
         method,
         batch=recipe.optim.batch,

@@ -67,7 +67,7 @@ def probe(
     """
     data = PreparedData.open(dataset)
     model, info = load_encoder(encoder)
-    model = model.to(world.device).eval()
+    model = world.place(model).eval()
     transform = eval_transform(resize=recipe.evaluate.resize, crop=recipe.evaluate.crop)
     num_classes = len(data.classes)
     linear = recipe.linear

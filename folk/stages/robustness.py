@@ -84,7 +84,7 @@ def robustness(
     """
     sets = [PreparedData.open(folder) for folder in datasets]
     model, info = load_classifier(classifier)
-    model = model.to(world.device).eval().requires_grad_(False)
+    model = world.place(model).eval().requires_grad_(False)
     to_normal = partial(normalize, mean=info.mean, std=info.std)
     logits_of = _LogitsOf(model, to_normal, recipe, world)
     path = work / "predictions-variants.parquet"
@@ -128,7 +128,7 @@ class _LogitsOf:
     def __call__(self, batch: Batch, *, own: list[int], move: Move | None) -> np.ndarray:
         # Outside of inference mode, because attacks need gradients.
         with torch.inference_mode(False), torch.no_grad():
-            images = unit_range(batch["image"].to(self._world.device))
+            images = unit_range(batch["image"].to(self._world.device, non_blocking=True))
             if move is not None:
                 labels = torch.tensor(own)[batch["label"]].to(self._world.device)
                 images = move(images, labels, batch["index"])

@@ -94,7 +94,7 @@ def segment(
 
     seed_all(seed, "segmenter")
     model, to_normal = _segmenter(recipe, encoder, num_classes)
-    model.to(world.device).train()
+    world.place(model).train()
     if world.can_synchronize_batch_norm:
         convert_sync_batchnorm(model)  # in place: layers change, parameters stay the same objects
     else:
@@ -135,7 +135,7 @@ def segment(
             return loss
 
         slices = micro_batches(len(images), recipe.runtime.max_batch)
-        return accumulated_step(model, optimizer, loss_of_part, slices, optim.clip_grad)
+        return accumulated_step(wrapped, world, optimizer, loss_of_part, slices, optim.clip_grad)
 
     history = train_on(
         training,
@@ -152,6 +152,7 @@ def segment(
         live=live,
     )
     model.eval()
+    world.share_buffers(model)
     confusions = run_inference(
         validation,
         lambda batch: _confusions(recipe, model, to_normal, batch, num_classes, world),
@@ -228,7 +229,7 @@ def _confusions(
     num_classes: int,
     world: World,
 ) -> np.ndarray:
-    images = to_normal(unit_range(batch["image"].to(world.device)))
+    images = to_normal(unit_range(batch["image"].to(world.device, non_blocking=True)))
     with autocast(world, recipe.optim.precision):
         logits = sliding_logits(
             lambda part: model(part)[0], images, recipe.window.size, recipe.window.stride

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from torch.nn.parallel import DistributedDataParallel
 from folk.training.host_memory import keep_freed_memory
 
 Value = TypeVar("Value")
+BLOCK_BYTES = 2**27  # of rows that processes exchange at once
+_NONE = np.empty(0, np.int64), np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,13 @@ class World:
         """True if a training must stop now; processes may differ, see `any`."""
         return time.monotonic() >= self.deadline
 
+    def place(self, module: nn.Module) -> nn.Module:
+        """Move a network to the device; on a GPU with channels last, as its convolutions want."""
+        module = module.to(self.device)
+        if self.device.type == "cuda":
+            module = module.to(memory_format=torch.channels_last)
+        return module
+
     def wrap(self, module: nn.Module, compiled: bool = False) -> nn.Module:
         """Average gradients over all processes, where there are several.
 
@@ -52,10 +62,24 @@ class World:
             compiled: let torch.compile fuse its kernels, which needs a compiler on the machine.
         """
         if self.size > 1:
-            devices = [self.device] if self.device.type == "cuda" else None
-            module = DistributedDataParallel(module, device_ids=devices)
+            module = DistributedDataParallel(
+                module,
+                device_ids=[self.device] if self.device.type == "cuda" else None,
+                broadcast_buffers=False,  # training needs none of another's; see `share_buffers`
+                gradient_as_bucket_view=True,
+            )
         # Outermost, so that it cuts its graph where gradients are averaged.
         return torch.compile(module) if compiled else module  # type: ignore[return-value]
+
+    def share_buffers(self, module: nn.Module) -> None:
+        """Give all processes the main one's buffers: the statistics of batch norm.
+
+        Each process gathers those of its own images. The main one's are stored, so all must
+        measure with them.
+        """
+        if self.size > 1:
+            for buffer in module.buffers():
+                dist.broadcast(buffer, 0)
 
     def share(self, count: int) -> slice:
         """Slice of the whole batch that holds this process's `count` images."""
@@ -89,15 +113,75 @@ class World:
         dist.all_gather_object(values, value)
         return values
 
+    def gather_rows(self, parts: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """Gather rows that are spread over the processes into their places, which start at 0.
+
+        They travel in blocks, so that no process holds much more than the result and its own rows.
+
+        Args:
+            parts: places [n] and rows [n, ...] of this process, which may have none.
+
+        Returns:
+            all rows in the order of their places, the same on every process.
+        """
+        places, rows = (np.concatenate(own) for own in zip(*parts, strict=True)) if parts else _NONE
+        if self.size == 1:
+            return rows[np.argsort(places)]
+        forms = self.gather((len(rows), rows.shape[1:], rows.dtype.str))
+        _, shape, kind = next(form for form in forms if form[0])
+        gathered = np.empty((sum(length for length, *_ in forms), *shape), kind)
+        block = max(1, BLOCK_BYTES * len(gathered) // gathered.nbytes)
+        for source, (length, *_) in enumerate(forms):
+            for start in range(0, length, block):
+                size = min(block, length - start)
+                at, values = np.empty(size, np.int64), np.empty((size, *shape), kind)
+                if source == self.rank:
+                    at[:], values[:] = places[start : start + size], rows[start : start + size]
+                gathered[self._sent(at, source)] = self._sent(values, source)
+        return gathered
+
+    def _sent(self, values: np.ndarray, source: int) -> np.ndarray:
+        """Return the array that process `source` has; all have one of this shape."""
+        tensor = torch.from_numpy(values).to(self.device)
+        dist.broadcast(tensor, source)
+        sent: np.ndarray = tensor.cpu().numpy()
+        return sent
+
     def wait(self) -> None:
         """Wait until all processes have reached this point."""
         if self.size > 1:
             dist.barrier()
 
 
+def set_numerics(on_cuda: bool, deterministic: bool) -> None:
+    """Choose kernels: exact float32 everywhere, and on a GPU the fast ones or repeatable ones.
+
+    A CPU always gets repeatable kernels; they cost nothing there. On a GPU the fused kernels of
+    attention add gradients in an order that changes from run to run.
+
+    Args:
+        on_cuda: the training runs on a GPU.
+        deterministic: on a GPU, the same bits in each run, at a price: attention as plain matrix
+            products, and slow kernels for interpolation.
+    """
+    repeatable = deterministic or not on_cuda
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(repeatable, warn_only=True)
+    # Only uninitialized memory would be filled, and nothing reads any.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = not repeatable
+    # fp32 in a recipe is float32: TF32 has 10 bits of mantissa.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    if on_cuda:
+        torch.backends.cuda.enable_flash_sdp(not deterministic)
+        torch.backends.cuda.enable_mem_efficient_sdp(not deterministic)
+        torch.backends.cuda.enable_cudnn_sdp(not deterministic)
+
+
 @contextmanager
 def open_world(threads: int, seconds: float = math.inf) -> Iterator[World]:
-    """Set this process up: threads, deterministic kernels, device, memory, process group.
+    """Set this process up: threads, kernels, device, memory, process group.
 
     Args:
         threads: CPU threads of this process. A fixed number belongs to a repeatable result.
@@ -108,9 +192,7 @@ def open_world(threads: int, seconds: float = math.inf) -> Iterator[World]:
     """
     deadline = time.monotonic() + seconds
     torch.set_num_threads(threads)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
+    set_numerics(torch.cuda.is_available(), deterministic=False)
     size = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
     if torch.cuda.is_available():

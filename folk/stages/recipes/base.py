@@ -126,3 +126,4 @@ class TrainingRuntime(Runtime):
     max_batch: Count | None  # images per process at once; gradients of more are accumulated
     log_every: Count  # updates between two lines of metrics.jsonl
     compile: bool  # the model by torch.compile, while it trains; moves the last bits of sums
+    deterministic: bool = False  # on a GPU: the same bits in each run, at a price in speed
