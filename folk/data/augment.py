@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from folk.data.color import Colors, brightened, contrasted, hue_shifted, saturated
+from folk.data.color import Colors
 from folk.data.pixels import Interpolation, Pixels, cut, mirrored, resized
+from folk.data.recolor import ColorChange
 from folk.evidence.core.errors import InputError
 
 # ImageNet's mean and deviation in [0, 1], the neutral color of what augmentation fills in.
@@ -94,18 +95,20 @@ class ColorJitter:
 
     def __call__(self, colors: Colors, rng: np.random.Generator) -> Colors:
         """Shift the colors."""
+        return ColorChange(self.drawn(rng))(colors)
+
+    def drawn(self, rng: np.random.Generator) -> tuple[tuple[int, float], ...]:
+        """Draw the steps of a `ColorChange`."""
         if rng.random() >= self.probability:
-            return colors
+            return ()
+        strengths = (self.brightness, self.contrast, self.saturation, self.hue)
+        steps = []
         for step in rng.permutation(4):
-            if step == 0 and self.brightness:
-                colors = brightened(colors, _factor(rng, self.brightness))
-            elif step == 1 and self.contrast:
-                colors = contrasted(colors, _factor(rng, self.contrast))
-            elif step == 2 and self.saturation:
-                colors = saturated(colors, _factor(rng, self.saturation))
-            elif step == 3 and self.hue:
-                colors = hue_shifted(colors, float(rng.uniform(-self.hue, self.hue)))
-        return colors
+            if strength := strengths[step]:
+                low = -strength if step == 3 else max(0.0, 1.0 - strength)
+                high = strength if step == 3 else 1.0 + strength
+                steps.append((int(step), float(rng.uniform(low, high))))
+        return tuple(steps)
 
 
 @dataclass(frozen=True)
@@ -214,10 +217,6 @@ def _posterize(image: Image.Image, bits: int, **_: Any) -> Image.Image:
     if bits < 1:
         return Image.new(image.mode, image.size)
     return image if bits >= 8 else ImageOps.posterize(image, bits)
-
-
-def _factor(rng: np.random.Generator, strength: float) -> float:
-    return float(rng.uniform(max(0.0, 1.0 - strength), 1.0 + strength))
 
 
 def _column(values: tuple[float, float, float]) -> Any:

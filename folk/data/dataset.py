@@ -29,7 +29,8 @@ class ImageDataset(Dataset[Item]):
 
     Neither the number of loading processes, nor their order, nor a resumed run changes what an
     image looks like. An item is `{"image": uint8 tensor or list of views, "label": int,
-    "index": int}`, with "annotation" for segmentation; the index counts in this data set.
+    "index": int}`, with "annotation" for segmentation and "colors" where they are left to the
+    device; the index counts in this data set.
     """
 
     def __init__(
@@ -93,7 +94,11 @@ class ImageDataset(Dataset[Item]):
         rng = np.random.default_rng((self._seed, epoch, place, *([copy] if copy else [])))
         item: Item = {"label": int(self._labels[place]), "index": place}
         if self._num_segmentation_classes is None:
-            item["image"] = self._transform(self._image(place), rng)
+            made = self._transform(self._image(place), rng)
+            if isinstance(made, tuple):
+                item["image"], item["colors"] = made
+            else:
+                item["image"] = made
         else:
             pixels, annotation = self._image(place), self._annotation(place)
             if annotation.size != (size := (pixels.shape[2], pixels.shape[1])):
@@ -190,8 +195,9 @@ def collate(items: Sequence[Item]) -> dict[str, Any]:
         "label": torch.tensor([item["label"] for item in items]),
         "index": torch.tensor([item["index"] for item in items]),
     }
-    if "annotation" in items[0]:
-        batch["annotation"] = torch.stack([item["annotation"] for item in items])
+    for name in ("annotation", "colors"):
+        if name in items[0]:
+            batch[name] = torch.stack([item[name] for item in items])
     return batch
 
 

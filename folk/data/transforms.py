@@ -6,7 +6,7 @@ act on [0, 1], and the model normalizes. `unit_range` scales a batch to [0, 1] o
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,7 +15,6 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from folk.data.augment import ColorJitter, RandAugment, RandomCrop, RandomErasing
-from folk.data.color import Colors, blurred, grayed, solarized
 from folk.data.decode import MAX_RATIO
 from folk.data.pixels import (
     Interpolation,
@@ -26,6 +25,7 @@ from folk.data.pixels import (
     to_pil,
     to_pixels,
 )
+from folk.data.recolor import ColorChange, recolored
 from folk.evidence.core.errors import InputError
 
 # DINO's blur radius is meant for images of this side, in pixels.
@@ -36,7 +36,9 @@ REFERENCE_SIZE = 224
 class Transform(Protocol):
     """Transform of one image to one tensor or several views."""
 
-    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels | list[Pixels]:
+    def __call__(
+        self, pixels: Pixels, rng: np.random.Generator
+    ) -> Pixels | list[Pixels] | tuple[list[Pixels], Float[Tensor, "v n"]]:
         """Draw from `rng` only, and leave `pixels` as they are."""
 
 
@@ -66,21 +68,21 @@ class View:
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
         """Make the view; the second of the two is cropped and flipped only."""
-        pixels = self.crop(pixels, rng)
-        if self.jitter is None and not (self.gray or self.blur or self.solarize):
+        pixels, change = self.drawn(pixels, rng)
+        if change == ColorChange():
             return pixels, pixels
-        return from_array(self._colored(to_array(pixels), rng)), pixels
+        return from_array(change(to_array(pixels))), pixels
 
-    def _colored(self, colors: Colors, rng: np.random.Generator) -> Colors:
-        if self.jitter is not None:
-            colors = self.jitter(colors, rng)
-        if self.gray and rng.random() < self.gray:
-            colors = grayed(colors)
+    def drawn(self, pixels: Pixels, rng: np.random.Generator) -> tuple[Pixels, ColorChange]:
+        """Crop and flip; draw the change of colors, and leave it to the caller."""
+        pixels = self.crop(pixels, rng)
+        steps = () if self.jitter is None else self.jitter.drawn(rng)
+        gray = bool(self.gray and rng.random() < self.gray)
+        sigma = 0.0
         if self.blur and rng.random() < self.blur:
-            colors = blurred(colors, rng.uniform(0.1, 2.0) * self.crop.size / REFERENCE_SIZE)
-        if self.solarize and rng.random() < self.solarize:
-            colors = solarized(colors, threshold=128)
-        return colors
+            sigma = rng.uniform(0.1, 2.0) * self.crop.size / REFERENCE_SIZE
+        solarize = bool(self.solarize and rng.random() < self.solarize)
+        return pixels, ColorChange(steps, gray, sigma, solarize)
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,20 @@ class Views:
     Attributes:
         views: how each is made.
         and_spatial: True appends the same views, cropped and flipped only.
+        colors: "device" only draws the changes of color; `batch_views` makes them.
     """
 
     views: tuple[View, ...]
     and_spatial: bool = False
+    colors: Literal["loader", "device"] = "loader"
 
-    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> list[Pixels]:
-        """Make all views, in order."""
+    def __call__(
+        self, pixels: Pixels, rng: np.random.Generator
+    ) -> list[Pixels] | tuple[list[Pixels], Float[Tensor, "v 11"]]:
+        """Make all views, in order; with `colors: device` cropped and flipped, and the changes."""
+        if self.colors == "device":
+            drawn = [view.drawn(pixels, rng) for view in self.views]
+            return [view for view, _ in drawn], torch.stack([each.numbers() for _, each in drawn])
         made = [view(pixels, rng) for view in self.views]
         full = [view for view, _ in made]
         return full + [spatial for _, spatial in made] if self.and_spatial else full
@@ -112,6 +121,7 @@ def view_transforms(
     jitter: float = 0.0,
     num_views: int,
     and_spatial: bool = False,
+    colors: Literal["loader", "device"] = "loader",
 ) -> Views:
     """Make the transform of pre-training.
 
@@ -125,6 +135,7 @@ def view_transforms(
             authors use none, it is brightness and contrast alone, which cost a fifth of the whole.
         num_views: views of each image; DINO's odd views differ from the even ones.
         and_spatial: append the same views, cropped and flipped only.
+        colors: who changes the colors of what was drawn.
 
     Source: MFM, arXiv:2206.07706 (crop 0.2-1, bicubic, mirror); DINO, arXiv:2104.14294,
         facebookresearch/dino@7c446df, main_dino.py, DataAugmentationDINO: gray 0.2; blur 1.0 on the
@@ -133,11 +144,30 @@ def view_transforms(
     crop = RandomCrop(size, (min_scale, max_scale), flip)
     if kind == "mfm":
         light = ColorJitter(0.4 * jitter, 0.4 * jitter, 0.0, 0.0, 0.8) if jitter else None
-        return Views((View(crop, light),) * num_views, and_spatial)
+        return Views((View(crop, light),) * num_views, and_spatial, colors)
     color = ColorJitter.dino(jitter) if jitter else None
     first = View(crop, color, gray=0.2, blur=1.0)
     second = View(crop, color, gray=0.2, blur=0.1, solarize=0.2)
-    return Views(tuple((first, second)[i % 2] for i in range(num_views)), and_spatial)
+    views = tuple((first, second)[i % 2] for i in range(num_views))
+    return Views(views, and_spatial, colors)
+
+
+def batch_views(
+    batch: dict[str, Any], device: torch.device, *, and_spatial: bool
+) -> list[Float[Tensor, "b 3 h w"]]:
+    """All views of a batch in [0, 1] on their device, with their colors changed if they are not.
+
+    Args:
+        batch: of an `ImageDataset` with `Views`.
+        device: where.
+        and_spatial: as that of the `Views`.
+    """
+    views = [view.to(device, non_blocking=True) for view in batch["image"]]
+    if "colors" in batch:
+        changes = batch["colors"].unbind(1)
+        full = [recolored(view, own) for view, own in zip(views, changes, strict=True)]
+        views = full + views if and_spatial else full
+    return [unit_range(view) for view in views]
 
 
 @dataclass(frozen=True)

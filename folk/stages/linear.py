@@ -35,6 +35,7 @@ def linear_probe_on_features(
     *,
     num_classes: int,
     seed: int,
+    device: torch.device,
     history: History,
     live: Live,
 ) -> Float[np.ndarray, "m c"]:
@@ -47,15 +48,15 @@ def linear_probe_on_features(
         NonFiniteLossError: the rate is too high.
     """
     mean, std = seen.mean(axis=0), seen.std(axis=0) + 1e-6
-    inputs, held_out = (torch.from_numpy((x - mean) / std) for x in (seen, unseen))
-    targets = torch.from_numpy(seen_labels.astype(np.int64))
-    line = _new_line(inputs.shape[1], num_classes, seed)
+    inputs, held_out = (torch.from_numpy((x - mean) / std).to(device) for x in (seen, unseen))
+    targets = torch.from_numpy(seen_labels.astype(np.int64)).to(device)
+    line = _new_line(inputs.shape[1], num_classes, seed).to(device)
     batch = min(section.batch, len(inputs))
     per_epoch = -(-len(inputs) // batch)
     optimizer, schedule = _optimizer(section, line, batch, section.epochs * per_epoch)
     for epoch in range(section.epochs):
         order = torch.Generator().manual_seed(derived_seed(seed, "linear order", epoch))
-        shuffled = torch.randperm(len(inputs), generator=order).split(batch)
+        shuffled = torch.randperm(len(inputs), generator=order).to(device).split(batch)
         for number, chosen in enumerate(shuffled):
             schedule.step_update(epoch * per_epoch + number)
             optimizer.zero_grad()
@@ -63,7 +64,7 @@ def linear_probe_on_features(
             loss.backward()
             optimizer.step()
         with torch.no_grad():
-            logits = line(held_out).numpy()
+            logits = line(held_out).cpu().numpy()
         if not (torch.isfinite(loss) and np.isfinite(logits).all()):
             raise NonFiniteLossError(
                 f"linear: the loss or the scores of epoch {epoch + 1} are not finite",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from folk.data.dataset import ImageDataset
 from folk.data.repeated import LEARNED
 from folk.data.shards import PreparedData
-from folk.data.transforms import unit_range, view_transforms
+from folk.data.transforms import batch_views, view_transforms
 from folk.filters.rng import BatchRng
 from folk.filters.table import FILTERS
 from folk.methods.base import Method, Reconstruction
@@ -243,7 +243,9 @@ def pretrain_update(
     method, epoch = parts.method, step / parts.updates_per_epoch
     parts.schedule.step_update(step)
     seed_all(seed, "update", step, world.rank)
-    views = [unit_range(view.to(world.device, non_blocking=True)) for view in batch["image"]]
+    assert recipe.method is not None
+    spatial = recipe.method.has_spatial_views
+    views = batch_views(batch, world.device, and_spatial=spatial)
     count = len(views[0])
     rng = BatchRng(derived_seed(seed, "filter", step), world.size * count, world.share(count))
     corrupted = method.corrupt(views, rng)

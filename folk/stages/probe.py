@@ -13,13 +13,14 @@ from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import Transform, eval_transform, finetune_transform, unit_range
 from folk.evidence.results.metrics.classification import top_k_of_file, write_predictions
-from folk.evidence.results.metrics.knn import knn_metrics, knn_scores
+from folk.evidence.results.metrics.knn import knn_metrics, knn_votes
 from folk.evidence.results.metrics.kshot import draw_shots, kshot_metrics, logistic_scores
 from folk.evidence.results.metrics.variants import write_variants
 from folk.models.encoder import load_encoder
 from folk.models.frozen import Feature, frozen_feature
 from folk.stages.images import autocast, cache_bytes, keys_of, normalize, run_inference
 from folk.stages.linear import linear_probe_on_crops, linear_probe_on_features
+from folk.stages.neighbors import nearest
 from folk.stages.recipes.evaluate import Knn, Kshot, ProbeRecipe
 from folk.training.distributed import World
 from folk.training.history import History
@@ -135,6 +136,7 @@ def probe(
             labels,
             num_classes=num_classes,
             seed=seed,
+            device=world.device,
             history=history,
             live=live,
         )
@@ -144,7 +146,17 @@ def probe(
     return {
         "num_train": float(len(training)),
         "num_val": float(len(validation)),
-        **_knn(recipe.knn, work, seen, training.labels(), unseen, keys, labels, num_classes),
+        **_knn(
+            recipe.knn,
+            work / "predictions-knn.parquet",
+            seen,
+            training.labels(),
+            unseen,
+            keys,
+            labels,
+            num_classes,
+            world.device,
+        ),
         **_kshot(
             recipe.kshot,
             work / "predictions-kshot.parquet",
@@ -168,20 +180,21 @@ def _rows(
 
 def _knn(
     section: Knn,
-    work: Path,
+    path: Path,
     seen: np.ndarray,
     seen_labels: np.ndarray,
     unseen: np.ndarray,
     keys: list[str],
     unseen_labels: np.ndarray,
     num_classes: int,
+    device: torch.device,
 ) -> dict[str, float]:
     """Write the k-NN scores of every k to one file, with k as the variant's name."""
-    path = work / "predictions-knn.parquet"
+    similarity, places = nearest(unseen, seen, max(section.k), device)
+    voters = seen_labels[places]
     with write_variants(path) as predictions:
-        for k, scores in knn_scores(
-            seen, seen_labels, unseen, section.k, section.temperature, num_classes
-        ).items():
+        for k in section.k:
+            scores = knn_votes(similarity[:, :k], voters[:, :k], section.temperature, num_classes)
             predictions.add(str(k), keys, unseen_labels, scores)
     return knn_metrics(path)
 

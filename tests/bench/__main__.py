@@ -25,6 +25,7 @@ ROWS = (
     "masks",
     "step",
     "data",
+    "knn",
     "prepare",
     "hashing",
     "verify_runs",

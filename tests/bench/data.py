@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,13 @@ def _of_one_core(folder: Path) -> list[Row]:
     table = _write_shard(folder / "shards", jpegs)
     mfm = ImageDataset(table, _views("mfm", 0.2))
     dino = ImageDataset(table, _views("dino", 0.14))
+    drawn = ImageDataset(table, replace(_views("dino", 0.14), colors="device"))
     simple = ImageFolder(folder / "folder", transform=_Twice(_torchvision_mfm()))
     colored = ImageFolder(folder / "folder", transform=_Twice(*_torchvision_dino()))
 
     ours = _rate(lambda: collate([mfm[i] for i in places]))
     ours_dino = _rate(lambda: collate([dino[i] for i in places]))
+    ours_drawn = _rate(lambda: collate([drawn[i] for i in places]))
     folder_mfm = _rate(lambda: default_collate([simple[i] for i in places]))
     folder_dino = _rate(lambda: default_collate([colored[i] for i in places]))
     decoding = _rate(lambda: _drop(decode_pixels(jpeg, where=str) for jpeg in jpegs))
@@ -65,6 +68,7 @@ def _of_one_core(folder: Path) -> list[Row]:
         _row(what, "decoding alone, by the same decoder", ours, decoding, reach=0.8),
         _row(what, "decoding alone, by Pillow", ours, pillow),
         _row("two views, DINO's", FOLDER, ours_dino, folder_dino, reach=2.0),
+        _row("the same, colors: device", "colors: loader", ours_drawn, ours_dino, reach=1.8),
     ]
 
 

@@ -2,12 +2,19 @@
 
 import numpy as np
 import pytest
+import torch
 
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics import knn
-from folk.evidence.results.metrics.knn import knn_class_scores, knn_metrics, knn_scores
+from folk.evidence.results.metrics.knn import knn_metrics, knn_votes
 from folk.evidence.results.metrics.variants import write_variants
+from folk.stages.neighbors import nearest
 from tests.faults.table import fault
+
+
+def class_scores(train, labels, test, k, temperature, num_classes=5):
+    similarity, places = nearest(test, train, k, torch.device("cpu"))
+    return knn_votes(similarity, labels[places], temperature, num_classes)
 
 
 def votes_one_by_one(train, labels, test, k, temperature, num_classes):
@@ -31,7 +38,7 @@ def features():
 def test_votes_equal_the_published_rule(features, k, temperature):
     train, labels, test = features
 
-    found = knn_class_scores(train, labels, test, k, temperature, 5)
+    found = class_scores(train, labels, test, k, temperature, 5)
 
     expected = votes_one_by_one(train, labels, test, k, temperature, 5)
     voted = expected > 0
@@ -42,24 +49,24 @@ def test_votes_equal_the_published_rule(features, k, temperature):
 def test_length_of_features_does_not_matter(features):
     train, labels, test = features
 
-    found = knn_class_scores(7.0 * train, labels, 0.1 * test, 20, 0.07)
+    found = class_scores(7.0 * train, labels, 0.1 * test, 20, 0.07)
 
-    np.testing.assert_allclose(found, knn_class_scores(train, labels, test, 20, 0.07), atol=1e-4)
+    np.testing.assert_allclose(found, class_scores(train, labels, test, 20, 0.07), atol=1e-4)
 
 
 def test_blocks_give_the_same_votes_as_one_piece(features, monkeypatch):
     train, labels, test = features
-    whole = knn_class_scores(train, labels, test, 20, 0.07)
+    whole = class_scores(train, labels, test, 20, 0.07)
 
-    monkeypatch.setattr(knn, "BLOCK_SCORES", 3 * len(train))
+    monkeypatch.setattr(knn, "BLOCK_VOTES", 3 * 5)
 
-    np.testing.assert_allclose(whole, knn_class_scores(train, labels, test, 20, 0.07), rtol=1e-5)
+    np.testing.assert_allclose(whole, class_scores(train, labels, test, 20, 0.07), rtol=1e-5)
 
 
 def test_an_image_finds_its_own_copy_first(features):
     train, labels, _ = features
 
-    found = knn_class_scores(train, labels, train, 1, 0.07)
+    found = class_scores(train, labels, train, 1, 0.07)
 
     assert (found.argmax(axis=1) == labels).all()
 
@@ -67,18 +74,18 @@ def test_an_image_finds_its_own_copy_first(features):
 def test_a_tiny_temperature_neither_overflows_nor_hides_the_nearest(features):
     train, labels, test = features
 
-    found = knn_class_scores(train, labels, test, 20, 1e-4)
+    found = class_scores(train, labels, test, 20, 1e-4)
 
     assert np.isfinite(found).all()
     np.testing.assert_array_equal(
-        found.argmax(axis=1), knn_class_scores(train, labels, test, 1, 0.07).argmax(axis=1)
+        found.argmax(axis=1), class_scores(train, labels, test, 1, 0.07).argmax(axis=1)
     )
 
 
 def test_of_equal_neighbors_the_first_ones_vote():
     train = np.ones((4, 2))
 
-    found = knn_class_scores(train, np.array([2, 0, 1, 1]), np.ones((1, 2)), 1, 0.07)
+    found = class_scores(train, np.array([2, 0, 1, 1]), np.ones((1, 2)), 1, 0.07)
 
     assert found.argmax() == 2
 
@@ -89,36 +96,30 @@ def test_a_feature_of_zeros_is_refused(features):
     test[3] = 0.0
 
     with pytest.raises(InputError, match="test feature 3"):
-        knn_class_scores(train, labels, test, 5, 0.07)
+        class_scores(train, labels, test, 5, 0.07)
 
 
-def test_no_neighbors_and_no_temperature_are_refused(features):
-    train, labels, test = features
-
-    with pytest.raises(InputError, match="k >= 1"):
-        knn_class_scores(train, labels, test, 0, 0.07)
-    with pytest.raises(InputError, match="no labeled image"):
-        knn_class_scores(train[:0], labels[:0], test, 5, 0.07)
+def test_no_temperature_is_refused():
+    with pytest.raises(InputError, match="temperature > 0"):
+        knn_votes(np.ones((1, 1)), np.zeros((1, 1), dtype=int), 0.0, 1)
 
 
-def test_several_k_vote_as_each_would_alone_also_where_images_are_equally_near(features):
+def test_votes_of_a_smaller_k_are_those_of_the_first_of_more_neighbors(features):
     train, labels, test = features
     train = np.concatenate([train, train, train])  # every neighbor is there three times
     labels = np.concatenate([labels, (labels + 1) % 5, (labels + 2) % 5])
+    similarity, places = nearest(test, train, 500, torch.device("cpu"))
 
-    together = knn_scores(train, labels, test, [20, 1, 7, 500], 0.07, 5)
-
-    assert list(together) == [20, 1, 7, 500]
-    for k, scores in together.items():
-        alone = knn_class_scores(train, labels, test, k, 0.07, 5)
-        np.testing.assert_array_equal(scores, alone)
+    for k in (20, 1, 7, 500):
+        scores = knn_votes(similarity[:, :k], labels[places[:, :k]], 0.07, 5)
+        np.testing.assert_array_equal(scores, class_scores(train, labels, test, k, 0.07))
 
 
 def test_stored_votes_tell_their_k(features, tmp_path):
     train, labels, test = features
     truth = np.arange(25) % 5
     keys = [f"val/{i}" for i in range(25)]
-    found = knn_scores(train, labels, test, [1, 20], 0.07, 5)
+    found = {k: class_scores(train, labels, test, k, 0.07) for k in (1, 20)}
     with write_variants(tmp_path / "predictions-knn.parquet") as predictions:
         for k, scores in found.items():
             predictions.add(str(k), keys, truth, scores)
@@ -128,12 +129,3 @@ def test_stored_votes_tell_their_k(features, tmp_path):
     assert metrics == {
         f"knn_top1_k{k}": (s.argmax(axis=1) == truth).mean() for k, s in found.items()
     }
-
-
-def test_classes_are_those_of_the_labels_unless_their_number_is_given():
-    known, labels = np.eye(3, dtype=np.float32), np.array([0, 1, 2])
-
-    for number, classes in ((None, 3), (5, 5)):
-        scores = knn_class_scores(known, labels, known, 1, 0.07, number)
-        assert scores.shape == (3, classes)
-        assert scores.argmax(axis=1).tolist() == [0, 1, 2]

@@ -93,6 +93,23 @@ def trained(dataset, work, recipe, **changes):
     return metrics, read_history(work / "metrics.jsonl")
 
 
+@pytest.mark.parametrize("teacher_view", ["full", "spatial"])
+def test_colors_changed_on_the_device_train_as_those_of_the_loader(dataset, tmp_path, teacher_view):
+    losses = {}
+    for colors in ("loader", "device"):
+        changes = {
+            "views.augment": "dino",
+            "views.jitter": 1.0,
+            "views.colors": colors,
+            "method.distillation.teacher_view": teacher_view,
+        }
+        _, history = trained(dataset, tmp_path / colors, "demo-folk", **SHORT, **changes)
+        losses[colors] = [line["loss"] for line in history]
+
+    # Values that differ by a gray level hardly move the loss; other parameters would.
+    assert losses["device"] == pytest.approx(losses["loader"], rel=2e-3)
+
+
 @pytest.mark.parametrize("recipe", ["demo-mfm", "demo-folk"])
 @pytest.mark.parametrize("encoder", ["vit", "resnet", "swin"])
 def test_mfm_and_folk_train_vits_and_networks_without_class_token(

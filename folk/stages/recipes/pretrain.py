@@ -88,6 +88,9 @@ class Views(Section):
     max_scale: Fraction
     flip: Fraction
     jitter: NotNegative  # strength of the color jitter relative to DINO's; 0 is none
+    # Who changes colors and blurs: the loading processes, or the device, batch by batch; a few
+    # values differ by a gray level.
+    colors: Literal["loader", "device"] = "loader"
 
 
 class Method(Section):
