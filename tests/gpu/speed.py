@@ -58,10 +58,14 @@ def run(check: "Check") -> dict[str, Any]:
             "memory, GiB": round(memory.bytes() / 2**30, 2),
             "first update, s": round(first, 1),
         }
+        if compiled:
+            # jaxtyping's checks in pytest cannot be compiled, so this is counted here.
+            found[label]["graphs"] = torch._dynamo.utils.counters["stats"]["unique_graphs"]
         if name == "folk-vit-base":
             found[f"profile of {label}"] = _profile(check, updates)
         del updates
         torch._dynamo.reset()
+        torch._dynamo.utils.counters.clear()
         if check.device.type == "cuda":
             torch.cuda.empty_cache()
     for kind in ("base", "small"):

