@@ -15,7 +15,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 -
 SNAKEMAKE = $(BIN)/snakemake --configfile $(STUDY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-core demo demo-full smoke schemas test test-all slurm-test soak coverage mutate bench check format lock clean
+.PHONY: help setup setup-core demo demo-full smoke schemas test test-all slurm-test soak coverage mutate bench gpu-check check format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -75,6 +75,9 @@ mutate: setup ## do the tests notice wrong code? ROOMS="metrics verdicts" SAMPLE
 
 bench: setup ## speed against what people use today, a few minutes; ROWS="masks step" for some
 	@$(BIN)/python -m tests.bench $(ROWS)
+
+gpu-check: setup ## is it right on a GPU, and how fast? at most eight minutes; prints a table
+	@$(BIN)/python -m tests.gpu
 
 check: setup ## formatting of code and Markdown, lint, types, workflow
 	$(BIN)/ruff format --check folk tests examples
