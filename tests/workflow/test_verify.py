@@ -408,7 +408,7 @@ def test_a_result_of_uncommitted_code_is_named_and_its_changes_must_be_there(stu
 
     replace_in(diff, "Tried", "Meant")
     subject = Subject(load_study(STUDY, STAGES), STUDY, TINY, PUBLISHED, {})
-    (lie,) = check_uncommitted(subject)
+    (lie,) = [found for found in check_uncommitted(subject) if found.place == diff.as_posix()]
     assert (lie.word, lie.cells) == ("tampered", ("main/folk/miou",))
     diff.unlink()
     assert wrong(audit()) == {
