@@ -21,7 +21,7 @@ from folk.evidence.results.metrics.classification import (
     write_predictions,
 )
 from folk.models.classifier import create_classifier, save_classifier
-from folk.models.encoder import read_encoder_info
+from folk.models.encoder import check_size, read_encoder_info
 from folk.stages.images import (
     autocast,
     cache_bytes,
@@ -88,7 +88,10 @@ def finetune(
     updates = updates_per_epoch * optim.epochs
 
     seed_all(seed, "classifier")
-    model = create_classifier(encoder, num_classes, recipe.drop_path).to(world.device)
+    model = create_classifier(encoder, num_classes, recipe.drop_path)
+    check_size(model, recipe.augment.size, "augment.size")
+    check_size(model, recipe.evaluate.crop, "evaluate.crop")
+    model = model.to(world.device)
     check_batch_norm_batch(
         model, batch=optim.batch, max_batch=recipe.runtime.max_batch, world=world
     )
