@@ -222,7 +222,7 @@ def init_like_beit(encoder: nn.Module, std: float = 0.02) -> None:
         token = getattr(encoder, name, None)
         if token is not None:
             trunc_normal(token, std)
-    _shrink_outputs(encoder.blocks)  # type: ignore[arg-type]
+    _shrink_outputs(encoder.blocks)
 
 
 def init_blocks_like_beit(blocks: nn.Sequential, std: float = 0.02) -> None:

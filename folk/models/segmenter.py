@@ -124,7 +124,7 @@ def _levels(encoder: nn.Module, blocks: Sequence[int]) -> tuple[int, ...]:
         strides = [int(info["reduction"]) for info in encoder.feature_info][-NUM_LEVELS:]  # type: ignore[union-attr]
         if strides != [strides[0] * 2**level for level in range(NUM_LEVELS)]:
             raise InputError(
-                "encoder.timm_name: UperNet needs patch tokens, or four levels of which each halves "
+                "encoder.timm_name: UperNet needs patch tokens, or four levels that each halve "
                 f"the one before; {type(encoder).__name__} has strides {strides}; take a ViT, a "
                 "Swin or a ResNet"
             )
