@@ -1,7 +1,9 @@
 """Entry point of all sub-commands, which turns errors into one line and an exit status."""
 
 import io
+import os
 import sys
+import time
 from typing import Annotated, NoReturn
 
 import typer
@@ -24,6 +26,8 @@ from folk.cli.verify import WORDS, verify
 from folk.evidence.core.errors import InputError, describe_os_error
 from folk.evidence.core.secrets import without_secrets
 from folk.stages.table import STAGES
+
+ALONE_AFTER = 3.0  # seconds
 
 app = typer.Typer(
     name="python -m folk",
@@ -76,6 +80,10 @@ def main() -> None:
 
 
 def _refuse(line: str) -> NoReturn:
+    if os.environ.get("RANK", "0") != "0":
+        # All processes of a job meet the same error: the first one prints it and the launcher ends
+        # the others. One that is alone with its error prints it after the wait.
+        time.sleep(ALONE_AFTER)
     Console(stderr=True, soft_wrap=True, highlight=False).print(
         f"error: {without_secrets(line)}", style="red", markup=False
     )

@@ -1,5 +1,7 @@
 """Torch data set and loader over a table of encoded images."""
 
+import os
+import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -22,6 +24,8 @@ from folk.evidence.results.metrics.segmentation import IGNORE
 __all__ = ["Batches", "EpochSampler", "ImageDataset", "collate", "loader"]
 
 Item = dict[str, Any]
+# A socket's path has 107 characters at most; multiprocessing adds 32 to the temporary folder.
+LONGEST_TEMP_FOLDER = 75
 
 
 class ImageDataset(Dataset[Item]):
@@ -234,7 +238,17 @@ def loader(
         sampler: the order.
         workers: loading processes, kept over epochs; 0 loads in this process.
         pin_memory: for a GPU that copies while it computes.
+
+    Raises:
+        InputError: loading processes and a temporary folder whose name is too long for their
+            sockets.
     """
+    if workers and len(os.fsencode(tempfile.gettempdir())) > LONGEST_TEMP_FOLDER:
+        raise InputError(
+            f"TMPDIR: {tempfile.gettempdir()}: expected at most {LONGEST_TEMP_FOLDER} characters, "
+            "for the sockets of loading processes; set TMPDIR=/tmp, or runtime.workers of the "
+            "recipe to 0"
+        )
     return Batches(
         DataLoader(
             dataset,

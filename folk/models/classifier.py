@@ -19,7 +19,7 @@ from folk.models.encoder import (
     Size,
     create_model,
     create_stored,
-    is_vit,
+    has_patch_tokens,
     load_encoder,
 )
 from folk.models.stored import Kind, load_state, read_card, read_weights, write_card, write_weights
@@ -60,8 +60,9 @@ def create_classifier(
     """Make a timm classifier and give it the weights of a stored encoder.
 
     A ViT averages its patch tokens, then applies a new LayerNorm (`fc_norm`); its old `norm` is
-    dropped. Other encoders keep their own pooling. The linear head is new, its weights drawn from
-    torch's global generator and scaled down so that the first steps hardly disturb the encoder.
+    dropped. BEiT and EVA do likewise. Other encoders keep their own pooling. The linear head is
+    new, its weights drawn from torch's global generator and scaled down so that the first steps
+    hardly disturb the encoder.
 
     Args:
         encoder_folder: holds `encoder.safetensors` and `encoder.json`.
@@ -84,9 +85,10 @@ def create_classifier(
     head = model.get_classifier()  # type: ignore[operator]
     new = {key for key, value in model.state_dict(keep_vars=True).items() if _is_in(value, head)}
     unused: set[str] = set()
-    if is_vit(model):
-        new |= {"fc_norm.weight", "fc_norm.bias"}
-        unused = {"norm.weight", "norm.bias"}
+    if has_patch_tokens(model):
+        if getattr(model, "fc_norm", None) is not None:  # CaiT and ConViT keep their norm
+            new |= {"fc_norm.weight", "fc_norm.bias"}
+            unused = {"norm.weight", "norm.bias"} - model.state_dict().keys()
         with torch.no_grad():
             head.weight *= head_scale
             head.bias *= head_scale
@@ -152,7 +154,7 @@ def load_classifier(folder: Path) -> tuple[nn.Module, ClassifierInfo]:
 
 
 def _timm_args(info: EncoderInfo, network: nn.Module, num_classes: int) -> dict[str, Any]:
-    pooling = {"global_pool": "avg"} if is_vit(network) else {}
+    pooling = {"global_pool": "avg"} if has_patch_tokens(network) else {}
     return {**info.timm_args, "num_classes": num_classes, **pooling}
 
 

@@ -124,24 +124,73 @@ def create_model(timm_name: str, timm_args: dict[str, Any]) -> nn.Module:
 def encode(encoder: nn.Module, images: Float[Tensor, "b 3 h w"]) -> Features:
     """Run an encoder on normalized images.
 
-    ViTs (patch tokens), networks with channels first (ResNet) and last (Swin) all give a map.
+    Patch tokens (ViT, BEiT, EVA), maps with channels first (ResNet) and last (Swin) all give a map.
+
+    Raises:
+        InputError: the encoder gives neither patch tokens nor a map.
     """
     features: Tensor = encoder.forward_features(images)  # type: ignore[operator]
-    if is_vit(encoder):
+    if has_patch_tokens(encoder):
         num_prefix = int(encoder.num_prefix_tokens)  # type: ignore[arg-type]
         has_class = getattr(encoder, "cls_token", None) is not None
         grid = encoder.patch_embed.dynamic_feat_size(images.shape[-2:])  # type: ignore[operator,union-attr]
         patches = features[:, num_prefix:].transpose(1, 2)
         patches = patches.reshape(*patches.shape[:2], *grid)
         return Features(patches, features[:, 0] if has_class else None)
+    if getattr(features, "ndim", 0) != 4:
+        raise InputError(
+            f"encoder.timm_name: {type(encoder).__name__} gives neither patch tokens nor a feature "
+            "map; take a ViT, a Swin or a ResNet"
+        )
     if getattr(encoder, "output_fmt", "NCHW") == "NHWC":
         return Features(features.permute(0, 3, 1, 2), None)
     return Features(features, None)
 
 
-def is_vit(encoder: nn.Module) -> bool:
-    """Return True for a plain ViT: patch tokens of one width through all blocks."""
-    return isinstance(encoder, timm.models.VisionTransformer)
+def has_patch_tokens(encoder: nn.Module) -> bool:
+    """Return True if patch tokens of one width pass through all blocks, as in ViT, BEiT and EVA.
+
+    timm gives such encoders one interface, whatever their class: a patch embedding that knows its
+    grid, and the number of tokens before the patches.
+    """
+    embedding = getattr(encoder, "patch_embed", None)
+    counts_prefix = isinstance(getattr(encoder, "num_prefix_tokens", None), int)
+    return counts_prefix and hasattr(embedding, "dynamic_feat_size") and hasattr(encoder, "blocks")
+
+
+def check_size(encoder: nn.Module, size: int, key: str) -> None:
+    """Check that images of `size` x `size` pixels reach the encoder whole.
+
+    Args:
+        encoder: a timm encoder.
+        size: side of its images, pixels.
+        key: key of the recipe that has the size, for the error.
+
+    Raises:
+        InputError: the patches are not square, do not cover the image, or the encoder takes images
+            of another size only.
+    """
+    embedding = getattr(encoder, "patch_embed", None)
+    patch = getattr(embedding, "patch_size", None)
+    if embedding is None or patch is None:
+        return
+    height, width = patch if isinstance(patch, tuple) else (patch, patch)
+    if height != width:
+        raise InputError(
+            f"encoder.timm_args: patches of {height} x {width} pixels; expected square ones"
+        )
+    if size % height and not getattr(embedding, "dynamic_img_pad", False):
+        below, above = size // height * height, (size // height + 1) * height
+        take = f"{below} or {above}" if below else f"{above}"
+        raise InputError(
+            f"{key}: {size} is no multiple of the encoder's patch, {height}; take {take}"
+        )
+    own = getattr(embedding, "img_size", None)
+    if own is not None and getattr(embedding, "strict_img_size", False) and own != (size, size):
+        raise InputError(
+            f"{key}: {size}; the encoder takes images of {own[0]} pixels only; set it to {own[0]}, "
+            "or encoder.timm_args.img_size of the pre-training"
+        )
 
 
 def stride_of(encoder: nn.Module) -> int:
@@ -162,18 +211,18 @@ def init_like_beit(encoder: nn.Module, std: float = 0.02) -> None:
     Source: MFM, arXiv:2206.07706, Jiahao000/MFM@c9194b1, models/vision_transformer.py, after BEiT.
 
     Raises:
-        InputError: the encoder is not a ViT.
+        InputError: the encoder is not a plain ViT.
     """
-    if not is_vit(encoder):
+    if not isinstance(encoder, timm.models.VisionTransformer):
         raise InputError(
-            f"encoder.init: 'beit' needs a ViT, got {type(encoder).__name__}; set it to timm"
+            f"encoder.init: 'beit' needs a plain ViT, got {type(encoder).__name__}; set it to timm"
         )
     _init_layers_like_beit(encoder, std)
     for name in ("cls_token", "pos_embed"):
         token = getattr(encoder, name, None)
         if token is not None:
             trunc_normal(token, std)
-    _shrink_outputs(encoder.blocks)  # type: ignore[arg-type]
+    _shrink_outputs(encoder.blocks)
 
 
 def init_blocks_like_beit(blocks: nn.Sequential, std: float = 0.02) -> None:

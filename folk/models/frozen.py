@@ -1,5 +1,6 @@
 """Pooled features of a frozen encoder."""
 
+import inspect
 from typing import Literal
 
 import torch
@@ -7,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from folk.evidence.core.errors import InputError
-from folk.models.encoder import encode, is_vit
+from folk.models.encoder import encode, has_patch_tokens
 
 Feature = Literal["cls", "mean", "cls-and-mean", "last-4-cls"]
 
@@ -41,8 +42,7 @@ def frozen_feature(
 
 
 def _last_class_tokens(encoder: nn.Module, images: Tensor) -> list[Tensor]:
-    has_class = is_vit(encoder) and getattr(encoder, "cls_token", None) is not None
-    if not has_class or len(encoder.blocks) < NUM_LAST:  # type: ignore[arg-type]
+    if not _has_last_class_tokens(encoder):
         raise InputError(
             f"feature: 'last-4-cls' needs a ViT with a class token and {NUM_LAST} blocks or more; "
             "for other encoders choose 'mean'"
@@ -56,3 +56,12 @@ def _last_class_tokens(encoder: nn.Module, images: Tensor) -> list[Tensor]:
         intermediates_only=True,
     )
     return [prefix[:, 0] for _, prefix in pairs]
+
+
+def _has_last_class_tokens(encoder: nn.Module) -> bool:
+    has_class = has_patch_tokens(encoder) and getattr(encoder, "cls_token", None) is not None
+    if not has_class or len(encoder.blocks) < NUM_LAST:  # type: ignore[arg-type]
+        return False
+    # CaiT and ConViT have a class token in their last blocks only, and no such argument.
+    parameters = inspect.signature(encoder.forward_intermediates).parameters  # type: ignore[arg-type]
+    return "return_prefix_tokens" in parameters

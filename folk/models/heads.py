@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from folk.evidence.core.errors import InputError
 from folk.models.decoder import WIDTH, TransformerDecoder
-from folk.models.encoder import is_vit, stride_of
+from folk.models.encoder import has_patch_tokens, stride_of
 
 
 class ReconstructionHead(nn.Module):
@@ -43,12 +43,12 @@ class ReconstructionHead(nn.Module):
             decoder_depth: blocks of a transformer before the linear map; 0 for none.
 
         Raises:
-            InputError: a decoder for an encoder other than a ViT.
+            InputError: a decoder for an encoder without patch tokens.
         """
         width = int(encoder.num_features)  # type: ignore[arg-type]
         if not decoder_depth:
             return cls(width, stride_of(encoder))
-        if not is_vit(encoder):
+        if not has_patch_tokens(encoder):
             raise InputError(
                 f"method.reconstruction.decoder_depth: the decoder needs a ViT, got "
                 f"{type(encoder).__name__}; set it to 0"

@@ -5,7 +5,13 @@ from pathlib import Path
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from folk.models.encoder import EncoderInfo, create_encoder, is_vit, load_weights
+from folk.models.encoder import (
+    EncoderInfo,
+    check_size,
+    create_encoder,
+    has_patch_tokens,
+    load_weights,
+)
 from folk.models.stored import load_state
 
 
@@ -24,14 +30,16 @@ def load_resized(folder: Path, size: int, drop_path: float) -> tuple[nn.Module, 
         without it.
 
     Raises:
-        InputError: a file is missing, damaged or for another architecture.
+        InputError: a file is missing, damaged or for another architecture, or the size is no
+            multiple of the patch.
     """
     info, state = load_weights(folder)
     args = {**info.timm_args, "drop_path_rate": drop_path}
     encoder = create_encoder(info.timm_name, args)
     if hasattr(encoder, "patch_embed"):  # ViTs and Swin know the size of their images
         encoder = create_encoder(info.timm_name, {**args, "img_size": size})
-    if is_vit(encoder) and "pos_embed" in state:
+    check_size(encoder, size, "window.size")
+    if has_patch_tokens(encoder) and "pos_embed" in state:
         state["pos_embed"] = _interpolated(encoder, state["pos_embed"])
     load_state(encoder, state, where=folder / "encoder.safetensors")
     return encoder, info

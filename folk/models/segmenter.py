@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from folk.evidence.core.errors import InputError
-from folk.models.encoder import is_vit
+from folk.models.encoder import has_patch_tokens
 
 NUM_LEVELS = 4
 
@@ -49,8 +49,9 @@ class Segmenter(nn.Module):
         encoder: a timm encoder without classifier; blocks after the last level and the last norm
             are taken off it.
         num_classes: of the annotation.
-        blocks: which four blocks of a ViT make the levels, 0-based, none before its predecessor; a
-            shallow ViT repeats some. ResNet and Swin give their own four last levels and ignore it.
+        blocks: which four blocks of an encoder with patch tokens make the levels, 0-based, none
+            before its predecessor; a shallow one repeats some. ResNet and Swin give their own four
+            last levels and ignore it.
         channels: of the decoder.
         dropout: probability that a channel of a map is zeroed before a classifier, in training.
         auxiliary_channels: of a second, convolutional head on the third level; None for no such
@@ -61,7 +62,8 @@ class Segmenter(nn.Module):
         0.4 of its loss.
 
     Raises:
-        InputError: a block that the encoder does not have, or blocks in descending order.
+        InputError: a block that the encoder does not have, blocks in descending order, or an
+            encoder without patch tokens whose last four levels do not halve from one to the next.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class Segmenter(nn.Module):
         widths = [int(infos[level]["num_chs"]) for level in self.levels]  # type: ignore[index]
         # Remove unused parameters: DDP waits for the gradient of every parameter.
         encoder.prune_intermediate_layers(sorted(set(self.levels)), prune_norm=True)  # type: ignore[operator]
-        self.pyramid = Rescale(widths[-1]) if is_vit(encoder) else nn.ModuleList()
+        self.pyramid = Rescale(widths[-1]) if has_patch_tokens(encoder) else nn.ModuleList()
         # The decoder's list starts with strides 1 and 2, which UperNet does not use.
         self.decoder = UPerNetDecoder([0, 0, *widths], decoder_channels=channels)
         # The library's own addition to UperNet: a LayerNorm on each map.
@@ -118,7 +120,14 @@ class Segmenter(nn.Module):
 
 def _levels(encoder: nn.Module, blocks: Sequence[int]) -> tuple[int, ...]:
     available = len(encoder.feature_info)  # type: ignore[arg-type]
-    if not is_vit(encoder):
+    if not has_patch_tokens(encoder):
+        strides = [int(info["reduction"]) for info in encoder.feature_info][-NUM_LEVELS:]  # type: ignore[union-attr]
+        if strides != [strides[0] * 2**level for level in range(NUM_LEVELS)]:
+            raise InputError(
+                "encoder.timm_name: UperNet needs patch tokens, or four levels that each halve "
+                f"the one before; {type(encoder).__name__} has strides {strides}; take a ViT, a "
+                "Swin or a ResNet"
+            )
         return tuple(range(available - NUM_LEVELS, available))
     falls = sorted(blocks) != list(blocks)
     if len(blocks) != NUM_LEVELS or falls or blocks[0] < 0 or blocks[-1] >= available:

@@ -18,7 +18,7 @@ from folk.slurm.geometry import Geometry
 IN_STEP = "--in-step"
 # Below Linux's ephemeral ports (32768 on), above the well-known ones.
 FIRST_PORT, PORTS = 20000, 12000
-TORCHRUN = ("-m", "torch.distributed.run")
+TORCHRUN = ("-m", "folk.training.torchrun")
 Ask = Callable[[Sequence[str]], str | None]
 
 
@@ -36,7 +36,9 @@ def outside(geometry: Geometry, stage: Sequence[str], variables: Mapping[str, st
     if geometry.world_size == 1:
         return [sys.executable, "-m", "folk", *stage]
     if geometry.nodes == 1:
-        per_node = ["--standalone", "--nproc-per-node", str(geometry.processes)]
+        # The loopback address: one node needs no name that resolves.
+        per_node = ["--standalone", "--local-addr", "127.0.0.1"]
+        per_node += ["--nproc-per-node", str(geometry.processes)]
         return [sys.executable, *TORCHRUN, *per_node, "-m", "folk", *stage]
     if not variables.get("SLURM_JOB_ID"):
         raise InputError(

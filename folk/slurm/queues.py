@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from folk.evidence.core.errors import InputError
 from folk.slurm.ask import Ask
 from folk.slurm.duration import parse_minutes, spell_minutes
-from folk.slurm.site import GpuQueue, Site
+from folk.slurm.site import GpuQueue, Site, gres_of
 
 PATIENCE = 60  # seconds; a busy controller is slow
 _FIELDS = "%P|%R|%a|%l|%s|%D|%c|%m|%G"
@@ -112,7 +112,7 @@ def read_partitions(text: str) -> dict[str, Partition]:
         InputError: the output has another form.
     """
     found: dict[str, Partition] = {}
-    for line in text.splitlines():
+    for line in one_cluster(text):
         try:
             starred, name, state, longest, size, count, cpus, memory, gres = line.split("|")
             nodes = Nodes(int(count), int(cpus), int(memory), read_gpus(gres))
@@ -132,6 +132,24 @@ def read_partitions(text: str) -> dict[str, Partition]:
         before = found[name].nodes if name in found else ()
         found[name] = Partition(**{**vars(partition), "nodes": (*before, nodes)})
     return found
+
+
+def one_cluster(text: str) -> list[str]:
+    """Return the lines of a SLURM command without headings and empty lines.
+
+    With SLURM_CLUSTERS set, the commands print `CLUSTER: name` before the lines of each cluster.
+
+    Raises:
+        InputError: lines of several clusters.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    clusters = {line.partition(":")[2].strip() for line in lines if line.startswith("CLUSTER:")}
+    if len(clusters) > 1:
+        raise InputError(
+            f"SLURM_CLUSTERS: {', '.join(sorted(clusters))}; a study runs on one cluster; set it "
+            "to one of them"
+        )
+    return [line for line in lines if not line.startswith("CLUSTER:")]
 
 
 def read_gpus(gres: str) -> dict[str, int]:
@@ -158,6 +176,7 @@ def sbatch_options(site: Site, ask: Ask) -> list[str]:
     """Make the sbatch options that snakemake's executor would use for such a job."""
     queue = site.queue(ask)
     model = f"{queue.gpu_model}:" if isinstance(queue, GpuQueue) and queue.gpu_model else ""
+    gres = gres_of(queue, ask)
     options = {
         "account": site.account,
         "partition": queue.partition,
@@ -168,7 +187,8 @@ def sbatch_options(site: Site, ask: Ask) -> list[str]:
         "ntasks": ask.nodes,
         "cpus-per-task": ask.cpus,
         "mem": f"{ask.mem_mb}M",
-        "gpus": f"{model}{ask.nodes * ask.gpus}" if ask.gpus else None,
+        "gpus": f"{model}{ask.nodes * ask.gpus}" if ask.gpus and gres is None else None,
+        "gres": gres,
     }
     return [f"--{name}={value}" for name, value in options.items() if value] + queue.extra.split()
 

@@ -53,7 +53,19 @@ class Queue(Section):
 class GpuQueue(Queue):
     """Queue of jobs with GPUs."""
 
-    gpu_model: Word | None = None  # as sinfo names it: a100, h100
+    gpu_model: str | None = None  # as sinfo names it: a100, h100
+    gres: bool = False  # True: request GPUs with --gres, for sites that know no --gpus
+
+    @field_validator("gpu_model")
+    @classmethod
+    def _can_be_submitted(cls, value: str | None) -> str | None:
+        # What snakemake's executor takes; it fails the job on any other name.
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9_.]+", value):
+            raise ValueError(
+                f"'{value}': snakemake's SLURM executor takes letters, digits, '_' and '.' only; "
+                "leave it out, and choose the nodes with partition or constraint"
+            )
+        return value
 
 
 class Site(Section):
@@ -88,9 +100,23 @@ class Site(Section):
             "slurm_extra": queue.extra or None,
         }
         given: dict[str, str | int] = {key: value for key, value in options.items() if value}
+        if gres := gres_of(queue, ask):
+            # The executor takes either `gpu` or `gres`; a gres counts for each node.
+            given.pop("gpu_model", None)
+            given |= {"gres": gres, "gpu": 0}
         if self.runtime(ask) != ask.runtime:
             given["runtime"] = self.runtime(ask)
         return given
+
+
+def gres_of(queue: Queue, ask: Ask) -> str | None:
+    """Make the value of `--gres`, or None for a queue without it.
+
+    It has the GPUs of each node, and their model if it is given.
+    """
+    if not isinstance(queue, GpuQueue) or not queue.gres or not ask.gpus:
+        return None
+    return ":".join(["gpu", *filter(None, [queue.gpu_model]), str(ask.gpus)])
 
 
 @dataclass(frozen=True)

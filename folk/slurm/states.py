@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from os import getuid
 from pwd import getpwuid
 
+from folk.slurm.queues import one_cluster
+
 COMPLETED = "COMPLETED"
 # All end states of SLURM 20 to 25; all others, and new ones, mean that a job is live.
 ENDED_BADLY = frozenset(
@@ -103,7 +105,7 @@ def _rows(columns: int, *command: str) -> list[list[str]]:
     if done.returncode != 0:
         message = (done.stderr.strip() or done.stdout.strip()).replace("\n", "; ")
         raise NoAnswerError(f"{command[0]}: {message or f'exit status {done.returncode}'}")
-    rows = [line.split("|", columns - 1) for line in done.stdout.splitlines() if line.strip()]
+    rows = [line.split("|", columns - 1) for line in one_cluster(done.stdout)]
     for row in rows:
         if len(row) != columns:
             raise NoAnswerError(f"{command[0]}: invalid line: {'|'.join(row)}")

@@ -2,13 +2,20 @@
 
 import math
 import os
+import subprocess
+import time
 from collections.abc import Mapping
+from datetime import datetime
 
 LONGEST_MARGIN, SHORTEST_MARGIN = 600.0, 30.0  # seconds
+PATIENCE = 10.0  # seconds for squeue; without an answer the job's own limit counts
 
 
 def seconds_allowed(minutes: int | None, variables: Mapping[str, str] | None = None) -> float:
     """Compute the seconds from now in which a training may make updates.
+
+    A study may run inside an allocation that lasts longer than the limit of its jobs, so SLURM's
+    end of the allocation counts where SLURM gives it.
 
     Args:
         minutes: time limit of its job, or None.
@@ -20,8 +27,23 @@ def seconds_allowed(minutes: int | None, variables: Mapping[str, str] | None = N
         at most ten minutes, at least half a minute, and never more than half of the limit.
     """
     variables = os.environ if variables is None else variables
-    if minutes is None or not variables.get("SLURM_JOB_ID"):
+    job = variables.get("SLURM_JOB_ID")
+    if minutes is None or not job:
         return math.inf
-    limit = 60.0 * minutes
+    end = _end_of_allocation(job, variables)
+    limit = 60.0 * minutes if end is None else max(0.0, end - time.time())
     margin = min(max(limit / 10, SHORTEST_MARGIN), LONGEST_MARGIN, limit / 2)
     return limit - margin
+
+
+def _end_of_allocation(job: str, variables: Mapping[str, str]) -> float | None:
+    """Return the time at which SLURM ends a job, in seconds since 1970, or None if unknown."""
+    end = variables.get("SLURM_JOB_END_TIME", "")  # since SLURM 23.02
+    if end.isdecimal():
+        return float(end)
+    asked = ["squeue", "--noheader", f"--jobs={job}", "--format=%e"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE, check=True)
+        return datetime.fromisoformat(done.stdout.split()[-1]).timestamp()
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None  # no squeue on the node, no answer, or "N/A" for a job without an end

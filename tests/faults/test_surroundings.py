@@ -12,9 +12,46 @@ import pytest
 import typer
 
 from folk.cli import app
+from folk.data.dataset import EpochSampler, ImageDataset, loader
+from folk.evidence.core.errors import InputError, describe_os_error
 from tests.faults.table import fault
 
 pytestmark = pytest.mark.slow
+
+SHM_FULL = [
+    "Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback (most recent call "
+    "last):\n  ...\nRuntimeError: unable to allocate shared memory(shm) for file </torch_7_1_0>: "
+    "No space left on device (28)\n",
+    "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's "
+    "workers are out of shared memory. Please try to raise your shared memory limit.",
+]
+
+
+@pytest.mark.parametrize("text", [pytest.param(text, marks=[
+    fault("Disk", "a /dev/shm that is too small for loading processes",
+          "one line that names it, status 2"),
+]) for text in SHM_FULL])  # fmt: skip
+def test_a_small_dev_shm_is_named(text):
+    line = describe_os_error(RuntimeError(text))
+
+    assert line is not None
+    assert line.startswith("/dev/shm is full (")
+    assert "--shm-size" in line
+    assert len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize("_", [pytest.param(0, marks=[
+    fault("Services", "a `TMPDIR` too long for sockets", "one line before a training waits"),
+])], ids=["long"])  # fmt: skip
+def test_a_temporary_folder_too_long_for_sockets_is_refused(tmp_path, monkeypatch, _):
+    for length, problem in ((75, None), (76, "TMPDIR: .*: expected at most 75 characters")):
+        monkeypatch.setattr("tempfile.tempdir", "/" + "x" * (length - 1))
+        dataset = object.__new__(ImageDataset)  # nothing is read
+        sampler = EpochSampler(8, batch=4)
+        with pytest.raises(InputError, match=problem) if problem else contextlib.nullcontext():
+            loader(dataset, sampler, workers=1)
+        loader(dataset, sampler, workers=0)
+
 
 # Prepares images, trains on them and mirrors both; whatever looks beyond this machine is told.
 ALONE = """

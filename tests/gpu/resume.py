@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from folk.stages.recipes.prepare import PrepareRecipe
+from folk.stages.recipes.pretrain import PretrainRecipe
 
 from folk.data.prepare import prepare_scenes
 from folk.models.encoder import load_encoder
 from folk.stages.pretrain import pretrain
 from folk.stages.recipes import load_recipe
-from folk.stages.recipes.pretrain import PretrainRecipe
-from folk.stages.recipes.prepare import PrepareRecipe
 from folk.training.distributed import World, set_numerics
 
 if TYPE_CHECKING:
@@ -38,9 +38,10 @@ def run(check: "Check") -> dict[str, Any]:
         recipe = load_recipe("prepare", Path("config/recipes/prepare/demo.yaml"), {})
         assert isinstance(recipe, PrepareRecipe)
         assert recipe.scenes is not None
-        sizes = {"num_train": 64, "num_val": 16, "num_unlabeled": 64}
-        prepare_scenes(scenes, **{**recipe.scenes.model_dump(), **sizes,
-                                  "digit_scale": (0.8, 1.0), "digit_brightness": (0.95, 1.0)})  # fmt: skip
+        values = recipe.scenes.model_dump() | {"num_train": 64, "num_val": 16, "num_unlabeled": 64}
+        for key in ("digit_scale", "digit_brightness"):
+            values[key] = tuple(values[key])
+        prepare_scenes(scenes, identity="check", **values)
         for deterministic in (True, False):
             name = "deterministic" if deterministic else "fast"
             whole = _train(check, scenes, Path(folder, f"{name}-whole"), deterministic, None)
@@ -70,6 +71,7 @@ def _train(
     left = [stop_at] if stop_at is not None else []
     set_numerics(check.device.type == "cuda", deterministic)
     while True:
+
         def live(step: int, _values: dict[str, float]) -> None:
             if left and step == left[0]:
                 left.clear()

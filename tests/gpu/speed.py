@@ -139,10 +139,13 @@ def _profile(check: "Check", updates: Updates) -> dict[str, Any]:
     return {
         "busy": round(total / 1e6 / wall, 3),
         "waits": {e.key: e.count for e in copies},
-        "kernels": {
-            e.key[:90]: round(e.self_device_time_total / total, 3) for e in kernels[:14]
-        },
+        "kernels": {e.key[:90]: round(e.self_device_time_total / total, 3) for e in kernels[:14]},
     }
 
 
-_WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "aten::_local_scalar_dense", "aten::item")
+_WAITS = (
+    "cudaStreamSynchronize",
+    "cudaDeviceSynchronize",
+    "aten::_local_scalar_dense",
+    "aten::item",
+)

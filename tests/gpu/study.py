@@ -30,7 +30,7 @@ resources:
 data:
   fashion: {{recipe: image-folder, source: {source}}}
 splits:
-  few: {{data: fashion, recipe: demo-few, set: {{per_class: 30}}}}
+  few: {{data: fashion, recipe: demo-few, set: {{per_class: {per_class}}}}}
 encoders:
   scratch: {{label: from scratch, recipe: demo-scratch, data: fashion, seeds: [0]}}
   folk:
@@ -38,9 +38,15 @@ encoders:
     recipe: demo-folk
     data: fashion
     seeds: [0]
-    set: {{optim.epochs: {epochs}, optim.batch: {batch}, optim.precision: {precision}, runtime.workers: 2}}
+    set:
+      {{optim.epochs: {epochs}, optim.batch: {batch}, optim.precision: {precision}, runtime.workers: 2}}
 evaluations:
-  few: {{stage: finetune, recipe: demo-few-a, data: fashion, split: few, set: {{optim.epochs: {few_epochs}, optim.clip_grad: 3.0, evaluate_every: {few_epochs}}}}}
+  few:
+    stage: finetune
+    recipe: demo-few-a
+    data: fashion
+    split: few
+    set: {{optim.epochs: {few_epochs}, optim.clip_grad: 3.0, evaluate_every: {few_epochs}}}
   frozen: {{stage: probe, recipe: demo, data: fashion}}
 tables:
   main:
@@ -75,7 +81,7 @@ def run(check: "Check") -> dict[str, Any]:
             STUDY.format(
                 source=folder / "images", gpus=int(on_gpu), precision="bf16" if on_gpu else "fp32",
                 epochs=2 if check.tiny else 20, batch=50 if check.tiny else 250,
-                few_epochs=4 if check.tiny else 60,
+                few_epochs=4 if check.tiny else 60, per_class=5 if check.tiny else 30,
             ),
             encoding="utf-8",
         )  # fmt: skip
@@ -97,7 +103,11 @@ def run(check: "Check") -> dict[str, Any]:
         values = json.loads(record.read_text(encoding="utf-8"))
         metrics = values.get("metrics", {})
         job = "/".join(record.parts[2:-1])
-        found[job] = {k: round(v, 4) for k, v in metrics.items() if k.startswith(("top1", "knn", "linear_top1"))}
+        found[job] = {
+            k: round(v, 4)
+            for k, v in metrics.items()
+            if k.startswith(("top1", "knn", "linear_top1"))
+        }
         found[job]["gpus"] = values.get("hardware", {}).get("gpus")
     shutil.rmtree("results/gpu-check", ignore_errors=True)
     return found

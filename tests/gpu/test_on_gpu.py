@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from folk.filters.gabor import GaborFilter
 from folk.filters.com_rcom import ComRComFilter
+from folk.filters.gabor import GaborFilter
 from folk.filters.radial import RadialFilter
 from folk.filters.random_frequencies import RandomFilter
 from folk.filters.rng import BatchRng
@@ -105,4 +105,3 @@ def test_a_segmenter_trains_in_bf16():
     (main.square().mean() + auxiliary.square().mean()).backward()
 
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-

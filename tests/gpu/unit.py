@@ -22,5 +22,6 @@ def run(check: "Check") -> dict[str, Any]:
     assert done.returncode == 0, "\n".join(done.stdout.splitlines()[-40:]) + done.stderr[-500:]
     passed = re.search(r"(\d+) passed", last[0])
     if check.device.type == "cuda":
-        assert passed and int(passed[1]) > 0, last[0]
+        assert passed is not None, last[0]
+        assert int(passed[1]) > 0, last[0]
     return {"pytest": last[0]}

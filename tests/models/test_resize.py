@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from folk.models.encoder import encode
+from folk.evidence.core.errors import InputError
+from folk.models.encoder import check_size, create_encoder, encode
 from folk.models.resize import load_resized
 from folk.models.segmenter import Segmenter
 from tests.toy import store_encoder
@@ -55,3 +56,24 @@ def test_every_kind_of_encoder_segments_images_larger_than_its_own(tmp_path, nam
     ).eval()
 
     assert model(torch.rand(1, 3, 96, 96))[0].shape == (1, 3, 96, 96)
+
+
+@pytest.mark.parametrize(("size", "taken"), [(36, "32 or 40"), (5, "8")])
+def test_a_size_that_patches_do_not_cover_is_refused_with_the_nearest_ones(tmp_path, size, taken):
+    stored(tmp_path, "vit_tiny_patch16_224", VIT)
+
+    with pytest.raises(InputError, match=f"window.size: {size} is no multiple .*8; take {taken}$"):
+        load_resized(tmp_path, size, drop_path=0.0)
+
+
+def test_an_encoder_of_one_size_names_it_and_oblong_patches_are_refused():
+    with pytest.raises(InputError, match=r"views\.size: 64; the encoder takes images of 32 pixels"):
+        check_size(create_encoder("vit_tiny_patch16_224", VIT), 64, "views.size")
+    with pytest.raises(InputError, match="patches of 8 x 4 pixels; expected square ones"):
+        check_size(
+            create_encoder("vit_tiny_patch16_224", {**VIT, "patch_size": (8, 4)}), 32, "views.size"
+        )
+
+
+def test_a_convolutional_network_takes_any_size():
+    check_size(create_encoder("resnet10t", {}), 37, "views.size")

@@ -5,7 +5,7 @@ import torch
 from timm.layers import convert_sync_batchnorm
 
 from folk.evidence.core.errors import InputError
-from folk.models.encoder import create_encoder
+from folk.models.encoder import create_encoder, encode
 from folk.models.segmenter import Segmenter
 
 ALL = [0, 1, 2, 3]
@@ -162,3 +162,66 @@ def test_batch_norm_is_shared_in_place_and_keeps_its_weights_and_activations(nam
 def batch_norms(model):
     kind = torch.nn.modules.batchnorm._BatchNorm
     return {name: m for name, m in model.named_modules() if isinstance(m, kind)}
+
+
+BEIT = {"img_size": 32, "patch_size": 8, "embed_dim": 64, "depth": 12, "num_heads": 4}
+# One of each class that passes patch tokens through all blocks.
+TOKEN_ENCODERS = {
+    "vit": ("vit_tiny_patch16_224", BEIT),
+    "beit": ("beit_base_patch16_224", BEIT),
+    "eva": ("eva02_tiny_patch14_224", BEIT),
+    "dinov3": ("vit_small_patch16_dinov3", BEIT),
+    "cait": ("cait_xxs24_224", BEIT),
+    "convit": ("convit_tiny", {**BEIT, "embed_dim": 16, "local_up_to_layer": 10}),
+    "relpos": ("vit_relpos_small_patch16_224", BEIT),
+    "distilled": ("deit_tiny_distilled_patch16_224", BEIT),
+}
+
+
+@pytest.mark.parametrize(("name", "args"), TOKEN_ENCODERS.values(), ids=TOKEN_ENCODERS)
+def test_patch_tokens_of_any_class_are_segmented_from_the_recipes_blocks(name, args):
+    encoder = create_encoder(name, args)
+
+    model = Segmenter(encoder, 2, [3, 5, 7, 11], channels=16, dropout=0.0, auxiliary_channels=None)
+
+    assert model.levels == (3, 5, 7, 11)
+    maps = [torch.rand(1, encoder.num_features, 4, 4) for _ in range(4)]
+    assert [level.shape[-1] for level in model.pyramid(maps)] == [16, 8, 4, 2]
+
+
+def rows_and_columns_without_gradient(model, size):
+    images = torch.rand(2, 3, size, size, requires_grad=True)
+    main, _ = model.train()(images)
+    weights = torch.rand(main.shape, generator=torch.Generator().manual_seed(0))
+    (main * weights).sum().backward()
+    seen = images.grad.abs().sum(dim=(0, 1)) > 0
+    return (~seen.any(dim=1)).sum().item() + (~seen.any(dim=0)).sum().item()
+
+
+@pytest.mark.parametrize("name", [*TOKEN_ENCODERS, "swin", "resnet"])
+def test_every_row_and_column_of_an_image_reaches_a_logit(name):
+    encoder = (
+        create_encoder(*TOKEN_ENCODERS[name])
+        if name in TOKEN_ENCODERS
+        else {"swin": small_swin, "resnet": lambda: create_encoder("resnet10t", {})}[name]()
+    )
+    size = 32 if name in TOKEN_ENCODERS else 64
+    blocks = [3, 5, 7, 11] if name in TOKEN_ENCODERS else [0, 1, 2, 3]
+    model = Segmenter(encoder, 3, blocks, channels=16, dropout=0.0, auxiliary_channels=None)
+
+    assert rows_and_columns_without_gradient(model, size) == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["mixer_s16_224", "xcit_nano_12_p8_224", "volo_d1_224", "crossvit_tiny_240"]
+)
+def test_an_encoder_with_neither_tokens_nor_four_halving_levels_is_refused_by_name(name):
+    with torch.device("meta"):
+        encoder = create_encoder(name, {})
+
+        with pytest.raises(
+            InputError, match=r"encoder.timm_name: .*take a ViT, a Swin or a ResNet"
+        ):
+            Segmenter(encoder, 2, [0, 1, 2, 3], channels=8, dropout=0.0, auxiliary_channels=None)
+        with pytest.raises(InputError, match="neither patch tokens nor a feature map"):
+            encode(encoder, torch.empty(1, 3, *encoder.default_cfg["input_size"][1:]))

@@ -1,7 +1,10 @@
 """One command line for each geometry, and one clear line where there can be none."""
 
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +15,7 @@ from folk.slurm.launch import in_step, outside, port
 
 STAGE = ["pretrain", "--seed", "0"]
 FOLK = ["-m", "folk", *STAGE]
-TORCHRUN = ["-m", "torch.distributed.run"]
+TORCHRUN = ["-m", "folk.training.torchrun"]
 STEP = {"SLURM_JOB_ID": "12345", "SLURM_STEP_NODELIST": "n[1-2]", "SLURM_NODEID": "1"}
 
 
@@ -23,7 +26,7 @@ def test_one_process_is_started_as_it_always_was():
 
 @pytest.mark.parametrize("gpus", [0, 3])
 def test_several_processes_of_a_node_need_no_scheduler(gpus):
-    shape = ["--standalone", "--nproc-per-node", "3"]
+    shape = ["--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", "3"]
 
     for variables in ({}, {"SLURM_JOB_ID": "1"}):
         command = outside(Geometry(1, 3, 2, gpus), STAGE, variables)
@@ -118,3 +121,41 @@ def test_the_command_becomes_the_stage_and_hands_its_status_on():
     assert (through.returncode, through.stderr) == (direct.returncode, direct.stderr)
     assert direct.returncode == 2
     assert "--bogus" in direct.stderr
+
+
+PROGRAM = """
+import os, signal, sys
+rank = int(os.environ["RANK"])
+if "{end}" == "refused":
+    words = "split --recipe none.yaml --dataset d --out o --name n"
+    sys.argv = ["folk", *words.split()]
+    from folk.cli.app import main
+    main()
+elif rank == 1:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "line"),
+    [
+        ("refused", 2, r"error: none\.yaml: no such file.*"),
+        ("killed", 137, "error: process 1 was ended by SIGKILL"),
+    ],
+)
+def test_several_processes_end_with_one_line(tmp_path, end, status, line):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.format(end=end))
+    local = ["--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", "2"]
+
+    done = subprocess.run(
+        [sys.executable, *TORCHRUN, *local, str(program)],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+    )  # fmt: skip
+
+    assert done.returncode == status
+    errors = [text for text in done.stderr.splitlines() if "error" in text.lower()]
+    assert len(errors) == 1, done.stderr
+    assert re.fullmatch(line, errors[0])
+    assert "Traceback" not in done.stderr

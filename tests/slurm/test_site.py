@@ -1,8 +1,14 @@
 """What is wrong with a site file is told before a job is submitted, a line for each problem."""
 
+import dataclasses
+import string
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from snakemake_executor_plugin_slurm.utils import set_gres_string
 from typer.testing import CliRunner
 
 from folk.cli.app import app
@@ -11,8 +17,8 @@ from folk.evidence.study.study import load_study
 from folk.slurm.ask import Ask, ask_of, submitted_stages
 from folk.slurm.check import site_problems
 from folk.slurm.duration import parse_minutes, spell_minutes
-from folk.slurm.queues import ask_slurm, read_gpus, sbatch_options
-from folk.slurm.site import EXAMPLE, load_site
+from folk.slurm.queues import ask_slurm, read_gpus, read_partitions, sbatch_options
+from folk.slurm.site import EXAMPLE, GpuQueue, Site, load_site
 from folk.stages.table import STAGES
 from tests.slurm.driver import run_driver
 from tests.slurm.fake_slurm import ENFORCED, NO_ACCOUNTING, SINFO, FakeSlurm
@@ -100,6 +106,52 @@ def test_a_good_site_has_nothing_to_mend(slurm: FakeSlurm, write):
 def test_a_problem_is_one_line_with_its_place(slurm: FakeSlurm, write, old, new, line):
     assert old in GOOD
     assert said(write(GOOD.replace(old, new)), PREPARE, PRETRAIN, COST) == [line]
+
+
+def test_a_gpu_model_that_cannot_be_submitted_is_refused_with_its_line(write):
+    with pytest.raises(InputError, match=r"cluster.yaml:3: gpu.gpu_model: .*letters, digits"):
+        write(GOOD.replace("a100", "nvidia_a100-sxm4-80gb"))
+
+
+class Resources(dict):
+    """Resources of a job, as values by name and as attributes."""
+
+    __getattr__ = dict.get
+
+
+@given(model=st.text(string.ascii_letters + string.digits + "_.,@+-:/ é", min_size=1, max_size=12))
+def test_every_gpu_model_that_a_site_takes_the_executor_takes_too(model):
+    try:
+        queue = GpuQueue(gpu_model=model)
+    except ValueError:
+        return
+    for gres in (False, True):
+        site = Site(gpu=queue.model_copy(update={"gres": gres}))
+        given = {"gpu": PRETRAIN.gpus, **site.resources(PRETRAIN)}
+        job = SimpleNamespace(resources=Resources(given))
+        option = set_gres_string(job).strip()
+        assert option == (f"--gres=gpu:{model}:8" if gres else f"--gpus={model}:8")
+
+
+def test_a_site_without_the_option_gpus_gets_gres_for_each_node(slurm: FakeSlurm, write):
+    site = write(GOOD.replace("gpu_model: a100", "gpu_model: a100, gres: true")).site
+    nodes = dataclasses.replace(PRETRAIN, nodes=2)
+
+    assert site.resources(nodes) | {"runtime": 0} == {
+        "slurm_account": "vision", "slurm_partition": "gpu", "gres": "gpu:a100:8", "gpu": 0,
+        "runtime": 0,
+    }  # fmt: skip
+    options = sbatch_options(site, nodes)
+    assert "--gres=gpu:a100:8" in options
+    assert not [option for option in options if option.startswith("--gpus")]
+
+
+def test_headings_of_clusters_are_no_partitions():
+    text = "CLUSTER: victini\ncpu*|cpu|up|1-00:00:00|1-4|4|64|256000|(null)\n\n"
+
+    assert list(read_partitions(text)) == ["cpu"]
+    with pytest.raises(InputError, match="SLURM_CLUSTERS: mew, victini; a study runs on one"):
+        read_partitions(text + text.replace("victini", "mew"))
 
 
 def test_all_problems_are_told_at_once(slurm: FakeSlurm, write):

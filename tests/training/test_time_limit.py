@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,24 @@ from folk.training.time_limit import seconds_allowed
 )
 def test_the_margin_is_a_tenth_within_bounds(minutes, seconds):
     assert seconds_allowed(minutes, {"SLURM_JOB_ID": "1"}) == seconds
+
+
+def test_inside_a_longer_allocation_its_end_counts(monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 1000.0)
+    variables = {"SLURM_JOB_ID": "1", "SLURM_JOB_END_TIME": str(1000 + 3600)}
+
+    assert seconds_allowed(1, variables) == 3600 - 360
+
+
+def test_an_older_slurm_is_asked_for_the_end_of_the_allocation(tmp_path, monkeypatch):
+    squeue = tmp_path / "squeue"
+    end = datetime.fromtimestamp(1000 + 7200).isoformat()
+    squeue.write_text(f"#!/bin/sh\necho CLUSTER: here\necho {end}\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.setattr("time.time", lambda: 1000.0)
+
+    assert seconds_allowed(1, {"SLURM_JOB_ID": "1"}) == 7200 - 600
 
 
 def test_outside_slurm_or_without_a_limit_there_is_no_end():

@@ -46,8 +46,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def describe_os_error(error: Exception) -> str | None:
     """Describe an error of memory or disk, or return None for any other error.
 
-    Covers too little memory, a disk that is full, broken or read-only, and a package that an
-    environment without torch lacks. If the file is known,
+    Covers too little memory, a small /dev/shm, a disk that is full, broken or read-only, and a
+    package that an environment without torch lacks. If the file is known,
     `folk.evidence.core.files` has named it before.
     """
     if isinstance(error, ModuleNotFoundError):
@@ -62,6 +62,12 @@ def describe_os_error(error: Exception) -> str | None:
     # torch's errors are recognized by name or text, to avoid importing it.
     message = str(error).strip().partition("\n")[0]
     is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    shared = [line.strip() for line in str(error).splitlines() if "shared memory" in line]
+    if isinstance(error, RuntimeError) and shared:
+        return (
+            f"/dev/shm is full ({shared[-1][:200]}); give the container more (--shm-size), or "
+            "lower runtime.workers of the recipe, then start again"
+        )
     if is_memory or "can't allocate memory" in message:
         return _no_memory(message or type(error).__name__)
     return None

@@ -123,6 +123,16 @@ class Encoder(Section):
     checkpoint: Checkpoint | None
     """Weights from elsewhere that replace a training (`method` and `optim` are null then)."""
 
+    @model_validator(mode="after")
+    def _fits_images_without_labels(self) -> "Encoder":
+        if self.timm_args.get("in_chans", 3) != 3:
+            raise ValueError(
+                f"timm_args.in_chans: expected 3, got {self.timm_args['in_chans']}; remove it"
+            )
+        if "num_classes" in self.timm_args:
+            raise ValueError("timm_args.num_classes: the stages set it; remove it")
+        return self
+
 
 class Optim(Section):
     """Optimizer and schedule of a stage that counts in epochs.

@@ -12,7 +12,7 @@ from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import write_json
 from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
-from folk.models.encoder import create_encoder
+from folk.models.encoder import check_size, create_encoder
 from folk.stages.cost import CostRecipe, CostStep
 from folk.stages.images import whole_batches
 from folk.stages.pretrain import PretrainRecipe
@@ -66,6 +66,7 @@ def cost(
     seed_all(seed, "cost")
     memory = PeakMemory(world.device)
     encoder = create_encoder(row.encoder.timm_name, row.encoder.timm_args)
+    check_size(encoder, row.views.size, "views.size")
     metrics = {
         "parameters": float(sum(p.numel() for p in encoder.parameters())),
         "on_gpu": float(world.device.type == "cuda"),

@@ -20,7 +20,7 @@ from folk.evidence.results.metrics.classification import (
     write_predictions,
 )
 from folk.models.classifier import create_classifier, save_classifier
-from folk.models.encoder import read_encoder_info
+from folk.models.encoder import check_size, read_encoder_info
 from folk.stages.finetune import Augment, FinetuneRecipe
 from folk.stages.images import (
     autocast,
@@ -83,6 +83,8 @@ def finetune(
 
     seed_all(seed, "classifier")
     model = world.place(create_classifier(encoder, num_classes, recipe.drop_path))
+    check_size(model, recipe.augment.size, "augment.size")
+    check_size(model, recipe.evaluate.crop, "evaluate.crop")
     check_batch_norm_batch(
         model, batch=optim.batch, max_batch=recipe.runtime.max_batch, world=world
     )

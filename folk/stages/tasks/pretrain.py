@@ -22,7 +22,7 @@ from folk.methods.folk import FOLK, Distillation
 from folk.methods.losses import WeightMatrix
 from folk.methods.mfm import MFM
 from folk.methods.table import DEGRADATIONS
-from folk.models.encoder import create_encoder, init_like_beit, save_encoder
+from folk.models.encoder import check_size, create_encoder, init_like_beit, save_encoder
 from folk.models.external import load_external
 from folk.stages.examples import save_examples
 from folk.stages.images import (
@@ -91,6 +91,7 @@ def pretrain(
     data = PreparedData.open(dataset)
     seed_all(seed, "initial weights")
     encoder = create_encoder(recipe.encoder.timm_name, recipe.encoder.timm_args)
+    check_size(encoder, recipe.views.size, "views.size")
     if recipe.encoder.init == "beit":
         init_like_beit(encoder)
     metrics = {"parameters": float(sum(p.numel() for p in encoder.parameters()))}

@@ -16,7 +16,7 @@ from folk.evidence.results.metrics.classification import top_k_of_file, write_pr
 from folk.evidence.results.metrics.knn import knn_metrics, knn_votes
 from folk.evidence.results.metrics.kshot import draw_shots, kshot_metrics, logistic_scores
 from folk.evidence.results.metrics.variants import write_variants
-from folk.models.encoder import load_encoder
+from folk.models.encoder import check_size, load_encoder
 from folk.models.frozen import Feature, frozen_feature
 from folk.stages.images import autocast, cache_bytes, keys_of, normalize, run_inference
 from folk.stages.linear import linear_probe_on_crops, linear_probe_on_features
@@ -68,6 +68,7 @@ def probe(
     """
     data = PreparedData.open(dataset)
     model, info = load_encoder(encoder)
+    check_size(model, recipe.evaluate.crop, "evaluate.crop")
     model = world.place(model).eval()
     transform = eval_transform(resize=recipe.evaluate.resize, crop=recipe.evaluate.crop)
     num_classes = len(data.classes)

@@ -25,6 +25,7 @@ from folk.evidence.results.metrics.corruption import (
 )
 from folk.evidence.results.metrics.variants import write_variants
 from folk.models.classifier import ClassifierInfo, load_classifier
+from folk.models.encoder import check_size
 from folk.stages.attacks import fgsm, pgd
 from folk.stages.images import autocast, cache_bytes, normalize, run_inference
 from folk.stages.recipes.base import Evaluate
@@ -85,6 +86,8 @@ def robustness(
     """
     sets = [PreparedData.open(folder) for folder in datasets]
     model, info = load_classifier(classifier)
+    check_size(model, recipe.evaluate.crop, "evaluate.crop")
+    check_size(model, recipe.evaluate_corrupted.crop, "evaluate_corrupted.crop")
     model = world.place(model).eval().requires_grad_(False)
     to_normal = partial(normalize, mean=info.mean, std=info.std)
     logits_of = _LogitsOf(model, to_normal, recipe, world)
