@@ -14,7 +14,7 @@ from folk.data.datasets.scenes import (
     scene_sources,
 )
 from folk.evidence.core.errors import InputError
-from folk.stages.recipes import load_recipe
+from folk.stages.table import load_recipe
 
 SMALL = {"num_train": 30, "num_val": 20, "num_unlabeled": 10}
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from folk.stages.recipes.prepare import PrepareRecipe
-from folk.stages.recipes.pretrain import PretrainRecipe
 
 from folk.data.prepare import prepare_scenes
 from folk.models.encoder import load_encoder
-from folk.stages.pretrain import pretrain
-from folk.stages.recipes import load_recipe
+from folk.stages.prepare import PrepareRecipe
+from folk.stages.pretrain import PretrainRecipe
+from folk.stages.table import load_recipe
+from folk.stages.tasks.pretrain import pretrain
 from folk.training.distributed import World, set_numerics
 
 if TYPE_CHECKING:

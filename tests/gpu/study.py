@@ -39,7 +39,10 @@ encoders:
     data: fashion
     seeds: [0]
     set:
-      {{optim.epochs: {epochs}, optim.batch: {batch}, optim.precision: {precision}, runtime.workers: 2}}
+      optim.epochs: {epochs}
+      optim.batch: {batch}
+      optim.precision: {precision}
+      runtime.workers: 2
 evaluations:
   few:
     stage: finetune

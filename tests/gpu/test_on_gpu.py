@@ -8,9 +8,9 @@ from folk.filters.gabor import GaborFilter
 from folk.filters.radial import RadialFilter
 from folk.filters.random_frequencies import RandomFilter
 from folk.filters.rng import BatchRng
+from folk.methods.degradations import Deblur, Denoise, SuperResolution
 from folk.methods.distillation import DistillationHead
 from folk.methods.losses import distillation_loss, masked_frequency_loss, masked_frequency_norm
-from folk.methods.restoration import Deblur, Denoise, SuperResolution
 from folk.models.encoder import create_encoder
 from folk.models.segmenter import Segmenter
 from folk.training.distributed import set_numerics

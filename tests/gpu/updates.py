@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from folk.stages.recipes.pretrain import PretrainRecipe
 
 from folk.models.encoder import create_encoder
-from folk.stages.pretrain import Parts, build_method, build_parts, pretrain_update
-from folk.stages.recipes import load_recipe
+from folk.stages.pretrain import PretrainRecipe
+from folk.stages.table import load_recipe
+from folk.stages.tasks.pretrain import Parts, build_method, build_parts, pretrain_update
 from folk.training.distributed import World
 
 RECIPES = Path("config/recipes/pretrain")

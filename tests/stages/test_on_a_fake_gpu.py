@@ -8,8 +8,8 @@ import torch
 from folk.filters.rng import BatchRng
 from folk.models.encoder import create_encoder
 from folk.stages.images import normalize
-from folk.stages.pretrain import build_method
-from folk.stages.recipes import load_recipe
+from folk.stages.table import load_recipe
+from folk.stages.tasks.pretrain import build_method
 from folk.training.distributed import World
 from tests.training.fake_gpu import CUDA, BlockingCopies, fake_gpu
 
