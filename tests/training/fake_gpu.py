@@ -14,9 +14,8 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from folk.filters import random_frequencies
+from folk.filters import rng
 from folk.filters.rng import BatchRng, draw_per_image
-from folk.methods import restoration
 from folk.training.distributed import World
 
 CUDA = torch.device("cuda", 0)
@@ -28,8 +27,7 @@ def fake_gpu() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("uniform", "integers", "integer"):
             patch.setattr(BatchRng, name, _real(getattr(BatchRng, name)))
-        for module in (random_frequencies, restoration):
-            patch.setattr(module, "draw_per_image", _drawn_near)
+        patch.setattr(rng, "draw_per_image", _drawn_near)
         with FakeTensorMode(allow_non_fake_inputs=True) as mode:
             patch.setattr(World, "place", lambda _world, module: _placed(module, mode))
             yield
