@@ -65,5 +65,5 @@ def _export_crate(study: Path, crate: Path, results: Path, whole: bool) -> None:
     named, study = effective_study(study, results)
     place = results / named.name
     counts = export_crate(named, study, Chain(place), crate, whole=whole)
-    said = ", ".join(f"{count} {name}" for name, count in counts.items())
-    Console(soft_wrap=True, highlight=False).print(f"{crate}: {said}", markup=False)
+    parts = ", ".join(f"{count} {name}" for name, count in counts.items())
+    Console(soft_wrap=True, highlight=False).print(f"{crate}: {parts}", markup=False)

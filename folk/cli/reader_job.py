@@ -26,7 +26,7 @@ def run_reader(
         stage: "report" or "track", which is the name of its module too.
         study: the study, for the record.
         results: the study's own folder, such as `results/demo`.
-        others: name -> file that it reads beside the records; see `is_by_value` for the names.
+        others: name -> file that it reads, other than records; see `is_by_value` for the names.
         task: does the work and returns the files that it wrote, below `results`.
 
     Returns:

@@ -10,7 +10,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from folk.cli.read import PublishedFile, Results, StudyFile, effective_study, from_here
-from folk.cli.recipes_today import recipes_today
 from folk.evidence.audit.findings import RULES, WRONG, Verification
 
 _COLORS = {"behind": "yellow", "adopted": "cyan", "ok": "green"}
@@ -47,6 +46,7 @@ def verify(
 
     Nothing is written; no time stamp and no cache is trusted.
     """
+    from folk.cli.recipes_today import recipes_today
     from folk.evidence.audit.checks.files import Sample
     from folk.evidence.audit.verify import verify as audit
 

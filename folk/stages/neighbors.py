@@ -11,7 +11,7 @@ from torch import Tensor
 from folk.evidence.core.errors import InputError
 
 QUERIES = 1024  # compared at once
-# Numbers of a block. Beside the features themselves the search holds below 100 bytes for each: 0.4
+# Numbers of a block. The search holds below 100 bytes for each, in addition to the features: 0.4
 # GB where the bank is sorted from the farthest to the nearest, a tenth of that where it is not.
 BLOCK = 2**22
 # Candidates beyond k, among which the exact similarity decides.

@@ -10,11 +10,11 @@ UNUSED = {"matplotlib", "mlflow", "pandas", "scipy", "skimage", "sklearn", "snak
 TORCH = {"torch", "torchvision", "timm"}
 MODULES = {
     "folk.cli.app": UNUSED | TORCH | {"numpy", "pyarrow"},
-    "folk.stages.prepare": UNUSED | TORCH,
-    "folk.stages.split": UNUSED | TORCH,
+    "folk.stages.tasks.prepare": UNUSED | TORCH,
+    "folk.stages.tasks.split": UNUSED | TORCH,
     **dict.fromkeys(
         [
-            f"folk.stages.{stage}"
+            f"folk.stages.tasks.{stage}"
             for stage in ("pretrain", "finetune", "probe", "segment", "robustness", "cost")
         ],
         UNUSED,

@@ -96,7 +96,7 @@ def test_a_folder_that_changed_meanwhile_is_prepared_from_its_beginning(source, 
     with pytest.raises(InputError):
         prepare_image_folder(source, tmp_path / "out")
     for path in (source / "val/bee/1.jpg", source / "train/ant/0.jpg"):
-        path.write_bytes(encoded((1, 2, 3)))
+        path.write_bytes(photo((1, 2, 3)))
 
     prepare_image_folder(source, tmp_path / "out")
     prepare_image_folder(source, tmp_path / "other")

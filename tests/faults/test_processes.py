@@ -61,13 +61,13 @@ def test_too_little_memory_is_told_in_one_line(
     lost="the job's own work, of a `prepare` the shard that was being written",
 )
 def test_ctrl_c_is_recorded_and_leaves_nothing_half(tmp_path, monkeypatch):
-    whole, calls = scenes.compose_scenes, []
+    whole = scenes.compose_scenes
 
     def interrupted(**values: object) -> Iterator[scenes.Scene]:
-        calls.append(values)
-        if len(calls) == 2:  # the first call checks the values
-            os.kill(os.getpid(), signal.SIGINT)
-        return whole(**values)
+        for number, scene in enumerate(whole(**values)):
+            if number == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield scene
 
     with monkeypatch.context() as patch:
         patch.setattr(scenes, "compose_scenes", interrupted)

@@ -43,7 +43,7 @@ def test_another_list_than_the_official_one_is_named():
         ("prepare", "imagenet", {"archive.files.train.md5": TRAIN}),
         ("prepare", "imagenet", {"archive.images": None}),
         ("prepare", "imagenet-a", {"archive.files.images.md5": "0" * 32}),  # none is published
-        ("prepare", "demo", {"scenes.num_train": 3}),
+        ("prepare", "demo", {"scenes.num_train": 30}),
         ("split", "demo-few", {"per_class": 3}),
         ("pretrain", "mfm-vit-base", {"optim.epochs": 3, "optim.warmup_epochs": 0.0}),
     ],

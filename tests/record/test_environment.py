@@ -1,6 +1,7 @@
 """What a record says about its surroundings is true, holds no secret, and never fails."""
 
 import hashlib
+import os
 import sys
 
 import pytest

@@ -70,7 +70,7 @@ def store_archives(
         name: name of the data set in tables.
         sources: name, sha256 and bytes of each archive.
         identity: as of `store_images`.
-        expected: images by split in whole archives; `each` stands for all splits.
+        expected: images by split in whole archives; `each` means all splits.
         num_splits: number of splits in whole archives.
         threads: decoding threads; None takes one per core.
         confirm: as of `store_images`.
