@@ -9,7 +9,7 @@ import pytest
 UNUSED = {"matplotlib", "mlflow", "pandas", "scipy", "skimage", "sklearn", "snakemake"}
 TORCH = {"torch", "torchvision", "timm"}
 MODULES = {
-    "folk.cli.app": UNUSED | TORCH | {"numpy", "pyarrow"},
+    "folk.cli.app": UNUSED | TORCH | {"pyarrow"},
     "folk.stages.tasks.prepare": UNUSED | TORCH,
     "folk.stages.tasks.split": UNUSED | TORCH,
     **dict.fromkeys(

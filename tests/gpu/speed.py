@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from folk.data.pixels import from_array
+from folk.data.transforms import batch_views, view_transforms
 from folk.training.distributed import set_numerics
 from folk.training.meter import PeakMemory, count_flops, seconds_of
 from tests.gpu.updates import TINY, Updates
@@ -68,6 +70,7 @@ def run(check: "Check") -> dict[str, Any]:
         torch._dynamo.utils.counters.clear()
         if check.device.type == "cuda":
             torch.cuda.empty_cache()
+    found |= _colors(check)
     for kind in ("base", "small"):
         for how in ("eager", "compiled"):
             pair = [found[f"{method}-vit-{kind}, {how}"] for method in ("mfm", "folk")]
@@ -75,6 +78,27 @@ def run(check: "Check") -> dict[str, Any]:
                 ratio = pair[0]["images/s"] / pair[1]["images/s"]
                 found[f"FOLK / MFM, ViT-{kind[0].upper()}, {how}"] = round(ratio, 2)
     return found
+
+
+def _colors(check: "Check") -> dict[str, float]:
+    """Milliseconds of `views.colors: device` for the two DINO views of a batch."""
+    side, batch = (32, 4) if check.tiny else (224, BATCH)
+    views = view_transforms(
+        "dino", size=side, min_scale=0.14, jitter=1.0, num_views=2, colors="device"
+    )
+    image = from_array(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
+    drawn = [views(image, np.random.default_rng(number)) for number in range(batch)]
+    assert all(isinstance(each, tuple) for each in drawn)
+    images = [torch.stack([torch.as_tensor(made[view]) for made, _ in drawn]) for view in (0, 1)]
+    shown = {"image": [each.to(check.device) for each in images],
+             "colors": torch.stack([changes for _, changes in drawn])}  # fmt: skip
+
+    def change() -> object:
+        return batch_views(shown, check.device, and_spatial=False)
+
+    change()
+    took = [seconds_of(change, check.device) for _ in range(5)]
+    return {f"colors of 2 x {batch} views on the device, ms": round(min(took) * 1e3, 2)}
 
 
 def run_knn(check: "Check") -> dict[str, Any]:

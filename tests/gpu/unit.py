@@ -16,7 +16,7 @@ def run(check: "Check") -> dict[str, Any]:
         AssertionError: one failed, or none was run on a GPU.
     """
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider",
-               "tests/gpu/test_on_gpu.py"]  # fmt: skip
+               "tests/gpu/test_on_gpu.py", "tests/stages/test_neighbors.py"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     last = done.stdout.strip().splitlines()[-1:] or [done.stderr.strip()[-300:]]
     assert done.returncode == 0, "\n".join(done.stdout.splitlines()[-40:]) + done.stderr[-500:]

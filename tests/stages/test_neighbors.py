@@ -145,6 +145,7 @@ def test_no_neighbors_are_refused():
         nearest(features, features[:0], 5, CPU)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU; run `make gpu-check`")
 @pytest.mark.parametrize("draw", [signs, normal, clustered])
 def test_a_gpu_finds_the_neighbors_that_the_cpu_finds(draw):
