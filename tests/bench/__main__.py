@@ -31,7 +31,6 @@ ROWS = (
     "verify_runs",
     "dry_run",
     "start_up",
-    "gpu",
     "paper",
 )
 

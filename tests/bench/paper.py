@@ -4,7 +4,7 @@
 
 The arithmetic of each kind of step is counted from the models that take it, on two images of the
 recipe's shape that have no values; epochs and images are the study's. Hours assume `SHARE` of
-what the maker says of an H200, which `make bench ROWS=gpu` measures where there is a GPU. Reading,
+what the maker says of an H200, which `make gpu-check` measures where there is a GPU. Reading,
 which may be the limit, is not in them; see `docs/performance.md`.
 """
 

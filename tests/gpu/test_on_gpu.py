@@ -62,7 +62,7 @@ def test_frequency_losses_and_their_gradients_are_those_of_the_cpu(loss):
     keep = ComRComFilter()(IMAGES, BatchRng(3, len(IMAGES)))
 
     def gradient(device):
-        predicted = OTHERS.to(device).requires_grad_()
+        predicted = OTHERS.clone().to(device).requires_grad_()
         value = loss(predicted, IMAGES.to(device), keep.to(device))
         value.backward()
         return value.detach().cpu(), predicted.grad.cpu()
