@@ -20,7 +20,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,35 +27,12 @@ import torch
 
 from folk.evidence.core.files import write_json
 from tests.bench.measure import machine
+from tests.gpu.check import Check, NotRunError
 
 OUT = Path("results/bench/gpu.json")
 FASHION = Path("/usr/share/datasets/fashion-mnist")  # of Debian's package dataset-fashion-mnist
 
 Findings = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Check:
-    """How a part is to be run.
-
-    Attributes:
-        device: what is checked against the CPU.
-        tiny: toy sizes, for a test of the script itself.
-        data: folder with the four files of Fashion-MNIST.
-        deadline: in time.monotonic(); a part starts nothing long after it.
-    """
-
-    device: torch.device
-    tiny: bool
-    data: Path
-    deadline: float
-
-    def seconds_left(self) -> float:
-        return self.deadline - time.monotonic()
-
-
-class NotRunError(Exception):
-    """Why a part was not run; it is no failure."""
 
 
 def parts() -> dict[str, tuple[str, Callable[[Check], Findings]]]:

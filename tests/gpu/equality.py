@@ -1,14 +1,12 @@
 """Part b: one update on the GPU against the CPU in fp32, and bf16 against fp32."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from folk.training.distributed import set_numerics
+from tests.gpu.check import Check
 from tests.gpu.updates import TINY, Updates
-
-if TYPE_CHECKING:
-    from tests.gpu.__main__ import Check
 
 CPU = torch.device("cpu")
 FP32_TOLERANCE = 1e-4  # of the loss, relative
@@ -16,7 +14,7 @@ BF16_TOLERANCE = 2e-2  # bf16 has 8 bits of mantissa
 ROWS = ("mfm-vit-small", "folk-vit-small")
 
 
-def run(check: "Check") -> dict[str, Any]:
+def run(check: Check) -> dict[str, Any]:
     """Compare losses and the norm of the gradient.
 
     Raises:

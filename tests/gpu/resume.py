@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -13,9 +13,7 @@ from folk.stages.pretrain import PretrainRecipe
 from folk.stages.table import load_recipe
 from folk.stages.tasks.pretrain import pretrain
 from folk.training.distributed import World, set_numerics
-
-if TYPE_CHECKING:
-    from tests.gpu.__main__ import Check
+from tests.gpu.check import Check
 
 STOP_AT = 7  # updates, in the middle of an epoch
 TOLERANCE = 5e-2  # of the weights, relative to their norm, where kernels are not repeatable
@@ -25,7 +23,7 @@ class StopHereError(Exception):
     """Stands for a kill; the checkpoint of the update before is there."""
 
 
-def run(check: "Check") -> dict[str, Any]:
+def run(check: Check) -> dict[str, Any]:
     """Train three times: as a whole, again, and with a stop; repeatable kernels, then fast ones.
 
     Raises:
@@ -58,7 +56,7 @@ def run(check: "Check") -> dict[str, Any]:
 
 
 def _train(
-    check: "Check", scenes: Path, work: Path, deterministic: bool, stop_at: int | None
+    check: Check, scenes: Path, work: Path, deterministic: bool, stop_at: int | None
 ) -> dict[str, torch.Tensor]:
     precision = "fp32" if check.device.type == "cpu" else "bf16"
     recipe = load_recipe("pretrain", Path("config/recipes/pretrain/demo-folk.yaml"), {

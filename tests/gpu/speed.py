@@ -1,7 +1,7 @@
 """Parts d and e: speed of updates and of k-NN."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +11,8 @@ from folk.data.pixels import from_array
 from folk.data.transforms import batch_views, view_transforms
 from folk.training.distributed import set_numerics
 from folk.training.meter import PeakMemory, count_flops, seconds_of
+from tests.gpu.check import Check
 from tests.gpu.updates import TINY, Updates
-
-if TYPE_CHECKING:
-    from tests.gpu.__main__ import Check
 
 BATCH = 128  # images on each GPU in MFM's configs
 COUNTED = 8  # images of the update whose FLOPs are counted; they grow with the batch
@@ -32,7 +30,7 @@ ROWS = (
 )
 
 
-def run(check: "Check") -> dict[str, Any]:
+def run(check: Check) -> dict[str, Any]:
     """Images per second, memory and share of the measured bf16 peak, and a profile.
 
     Images lie in pinned memory and are copied in each update: reading and augmenting is not here.
@@ -80,7 +78,7 @@ def run(check: "Check") -> dict[str, Any]:
     return found
 
 
-def _colors(check: "Check") -> dict[str, float]:
+def _colors(check: Check) -> dict[str, float]:
     """Milliseconds of `views.colors: device` for the two DINO views of a batch."""
     side, batch = (32, 4) if check.tiny else (224, BATCH)
     views = view_transforms(
@@ -101,7 +99,7 @@ def _colors(check: "Check") -> dict[str, float]:
     return {f"colors of 2 x {batch} views on the device, ms": round(min(took) * 1e3, 2)}
 
 
-def run_knn(check: "Check") -> dict[str, Any]:
+def run_knn(check: Check) -> dict[str, Any]:
     """50,000 queries against 1.28 million features of 384."""
     from folk.stages.neighbors import nearest
 
@@ -114,19 +112,19 @@ def run_knn(check: "Check") -> dict[str, Any]:
     return {"queries": queries, "bank": bank, "seconds": round(time.monotonic() - start, 2)}
 
 
-def _updates(check: "Check", name: str, batch: int, compiled: bool) -> Updates:
+def _updates(check: Check, name: str, batch: int, compiled: bool) -> Updates:
     precision = "fp32" if check.device.type == "cpu" else "bf16"
     more = TINY if check.tiny else {}
     values = {"optim.precision": precision, "runtime.compile": compiled, **more}
     return Updates(name, batch, check.device, values)
 
 
-def _flops(check: "Check", name: str) -> float:
+def _flops(check: Check, name: str) -> float:
     batch = 2 if check.tiny else COUNTED
     return count_flops(_updates(check, name, batch, compiled=False)) / batch
 
 
-def _seconds(check: "Check", updates: Updates) -> float:
+def _seconds(check: Check, updates: Updates) -> float:
     times = 1 if check.tiny else 10
     for _ in range(1 if check.tiny else 3):
         updates()
@@ -137,7 +135,7 @@ def _seconds(check: "Check", updates: Updates) -> float:
     return sorted(rounds)[len(rounds) // 2]
 
 
-def _peak(check: "Check") -> float:
+def _peak(check: Check) -> float:
     side = 256 if check.tiny else 8192
     kind = torch.float32 if check.device.type == "cpu" else torch.bfloat16
     left, right = torch.randn(2, side, side, device=check.device).to(kind)
@@ -148,7 +146,7 @@ def _peak(check: "Check") -> float:
     return float(2 * side**3 / min(took))
 
 
-def _profile(check: "Check", updates: Updates) -> dict[str, Any]:
+def _profile(check: Check, updates: Updates) -> dict[str, Any]:
     """The kernels that take most of three updates, and the time without any."""
     if check.device.type != "cuda":
         return {}

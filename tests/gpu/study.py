@@ -10,13 +10,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-if TYPE_CHECKING:
-    from tests.gpu.__main__ import Check
+from tests.gpu.check import Check, NotRunError
 
 STUDY = """
 study: gpu-check
@@ -61,14 +60,12 @@ tables:
 """
 
 
-def run(check: "Check") -> dict[str, Any]:
+def run(check: Check) -> dict[str, Any]:
     """Write images and study, call snakemake, read the metrics.
 
     Raises:
         AssertionError: snakemake failed, or a record does not name the GPU.
     """
-    from tests.gpu.__main__ import NotRunError
-
     if importlib.util.find_spec("snakemake") is None:
         raise NotRunError("snakemake is not installed here")
     if not (check.data / "train-images-idx3-ubyte.gz").is_file():

@@ -3,13 +3,12 @@
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from tests.gpu.__main__ import Check
+from tests.gpu.check import Check
 
 
-def run(check: "Check") -> dict[str, Any]:
+def run(check: Check) -> dict[str, Any]:
     """Run them in a process of their own.
 
     Raises:

@@ -84,6 +84,7 @@ def test_a_large_file_is_named_by_its_digest(finished_copy):
         from folk.evidence.audit import chain
         from folk.evidence.adapters import rocrate_export as crate
         from folk.evidence.study.study import load_study
+        from folk.stages.table import STAGES
         crate.LARGEST = 100_000
         file, records = Path("config/tiny.yaml"), chain.Chain(Path("results/tiny"))
         crate.export_crate(load_study(file, STAGES), file, records, Path("crate"))

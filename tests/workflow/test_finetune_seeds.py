@@ -76,7 +76,7 @@ def test_fine_tunings_of_one_run_differ_and_are_counted_once_with_their_mean(nes
     counts = Counter((record["stage"], record.get("finetune_seed")) for record in records)
     assert counts == {
         ("prepare", None): 1, ("pretrain", None): 2, ("finetune", 0): 2, ("finetune", 1): 2,
-        ("robustness", 0): 2, ("robustness", 1): 2,
+        ("robustness", 0): 2, ("robustness", 1): 2, ("report", None): 1,
     }  # fmt: skip
     classifiers = {path.read_bytes() for path in folder.glob("finetune/*/*/classifier.safetensors")}
     assert len(classifiers) == 4

@@ -47,7 +47,7 @@ def test_every_stage_has_run_and_every_record_is_marked(smoke_run):
 
     assert Counter(record["stage"] for record in found) == {
         "prepare": 3, "split": 1, "pretrain": 3, "finetune": 3, "probe": 1, "segment": 1,
-        "robustness": 1, "cost": 1,
+        "robustness": 1, "cost": 1, "report": 1,
     }  # fmt: skip
     assert {(r["study"], r["scale"], r["smoke"]) for r in found} == {
         ("shapes-smoke", "smoke", True)

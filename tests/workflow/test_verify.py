@@ -116,7 +116,7 @@ def test_time_stamps_mean_nothing_and_a_sealed_study_is_as_sealed(study):
 
 def test_a_comment_in_code_or_recipe_is_never_a_finding_that_fails(study):
     replace_in(
-        Path("folk/stages/probe.py"), "    linear = recipe", "    # why\n    linear = recipe"
+        Path("folk/stages/tasks/probe.py"), "    linear = recipe", "    # why\n    linear = recipe"
     )
     replace_in(Path("config/recipes/pretrain/demo-folk.yaml"), "about:", "# A remark.\nabout:")
     replace_in(Path("config/tiny.yaml"), "# The whole graph", "# The entire graph")
@@ -392,7 +392,7 @@ def test_a_result_of_uncommitted_code_is_named_and_its_changes_must_be_there(stu
     Path(".gitignore").write_text("results/\n.snakemake/\n__pycache__/\n")
     git("add", ".")
     git("commit", "-qm", "all of it")
-    replace_in(Path("folk/stages/segment.py"), '"""', '"""Tried: ')
+    replace_in(Path("folk/stages/tasks/segment.py"), '"""', '"""Tried: ')
     record = TINY / "segment/folk-s0/upernet/record.json"
     again(record)
     report()
@@ -428,14 +428,14 @@ def test_a_comment_that_was_committed_is_behind(study):
     assert said(audit(), "behind") == []
 
     replace_in(
-        Path("folk/stages/probe.py"), "    linear = recipe", "    # why\n    linear = recipe"
+        Path("folk/stages/tasks/probe.py"), "    linear = recipe", "    # why\n    linear = recipe"
     )
     git("commit", "-qam", "say why")
     found = audit()
 
     assert wrong(found) == {}
     (line,) = said(found, "behind")
-    assert f"1 results made at commit {head[:12]}; since then folk/stages/probe.py" in line
+    assert f"1 results made at commit {head[:12]}; since then folk/stages/tasks/probe.py" in line
     assert study.run("-m", "folk", "verify", STUDY.as_posix()).returncode == 0
 
 
