@@ -24,6 +24,7 @@ resources:
 # Ids of records hold times and hosts.
 NOT_OF_THE_RESULT = "parent_ids"
 # What is measured and not computed: of another machine, of another moment.
+LOCAL = ("split/", "report/", "track/")
 MEASURED = "cost"
 
 
@@ -53,9 +54,9 @@ def results(copy: Copy, pattern: str) -> dict[str, Path]:
 
 
 def submitted(copy: Copy) -> dict[str, Path]:
-    """The records of all jobs of the cluster; labels are chosen by the driver itself."""
+    """The records of all jobs of the cluster; what takes seconds is made by the driver itself."""
     records = results(copy, "**/record.json")
-    return {name: path for name, path in records.items() if not name.startswith("split/")}
+    return {name: path for name, path in records.items() if not name.startswith(LOCAL)}
 
 
 def are_equal(cells: pd.DataFrame, others: pd.DataFrame) -> None:
