@@ -24,8 +24,8 @@ resources:
 # Ids of records hold times and hosts.
 NOT_OF_THE_RESULT = "parent_ids"
 # What is measured and not computed: of another machine, of another moment.
-LOCAL = ("split/", "report/", "track/")
 MEASURED = "cost"
+LOCAL = ("split/", "report/", "track/")  # the driver makes them itself
 
 
 @pytest.fixture(scope="module")
