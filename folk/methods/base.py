@@ -42,6 +42,7 @@ class Reconstruction:
         form: "mfm" is `masked_frequency_loss`, "norm" is `masked_frequency_norm`, to which
             `normalize` and `gamma` mean nothing.
         decoder_depth: transformer blocks before the head.
+        weight: of this loss; with 0 there is no head, which FOLK alone allows.
     """
 
     filter_stage: Literal["before", "after"] = "before"
@@ -54,6 +55,7 @@ class Reconstruction:
     weight_matrix: WeightMatrix | None = None
     average_spectrum: bool = False
     decoder_depth: int = 0
+    weight: float = 1.0
 
 
 class Method(nn.Module):
@@ -80,8 +82,10 @@ class Method(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.reconstruction = reconstruction or Reconstruction()
-        self.reconstruction_head = ReconstructionHead.for_encoder(
-            encoder, self.reconstruction.decoder_depth
+        self.reconstruction_head = (
+            ReconstructionHead.for_encoder(encoder, self.reconstruction.decoder_depth)
+            if self.reconstruction.weight > 0.0
+            else None
         )
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
@@ -116,6 +120,7 @@ class Method(nn.Module):
 
     def rebuild(self, seen: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Return the normalized images that the model predicts after seeing `seen`."""
+        assert self.reconstruction_head is not None
         features = encode(self.encoder, self.encoder_input(seen))
         predicted: Tensor = self.reconstruction_head(features.map, features.class_token)
         return predicted

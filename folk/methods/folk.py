@@ -150,17 +150,9 @@ class FOLK(MFM):
 
         filtered = self.filtered(torch.cat([u, v]), torch.cat(corrupted))
         features = encode(self.encoder, self.encoder_input(filtered))
-        predicted = self.reconstruction_head(features.map, features.class_token)
-        predicted_u, predicted_v = predicted.chunk(2)
         pooled = features.pooled(self.distillation.feature)
         student_u, student_v = self.distillation_head(pooled).chunk(2)
 
-        # Eq. 3, the mean over both views.
-        removed_u, removed_v = removed or (None, None)
-        reconstruction = 0.5 * (
-            self._reconstruction_loss(predicted_u, u, keep_u, removed_u)
-            + self._reconstruction_loss(predicted_v, v, keep_v, removed_v)
-        )
         # Eq. 5, crossed: each filtered view predicts the teacher's output for the other view.
         center = self.centering.center
         temperatures = self.distillation.student_temperature, teacher_temperature
@@ -171,12 +163,23 @@ class FOLK(MFM):
             distillation = 0.5 * distillation
         if self.training:
             self.centering.observe(teacher_logits)
-        return {
-            "loss": self.distillation.alpha * distillation + reconstruction,  # Eq. 6
-            "loss/reconstruction": reconstruction.detach(),
+        losses = {
+            "loss": self.distillation.alpha * distillation,
             "loss/distillation": distillation.detach(),
             **self._clipped_share(filtered),
         }
+        if self.reconstruction_head is not None:
+            # Eq. 3, the mean over both views.
+            predicted = self.reconstruction_head(features.map, features.class_token)
+            predicted_u, predicted_v = predicted.chunk(2)
+            removed_u, removed_v = removed or (None, None)
+            reconstruction = 0.5 * (
+                self._reconstruction_loss(predicted_u, u, keep_u, removed_u)
+                + self._reconstruction_loss(predicted_v, v, keep_v, removed_v)
+            )
+            losses["loss"] = losses["loss"] + self.reconstruction.weight * reconstruction  # Eq. 6
+            losses["loss/reconstruction"] = reconstruction.detach()
+        return losses
 
     @torch.no_grad()
     def teacher_logits(self, views: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k"]:

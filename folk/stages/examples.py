@@ -31,8 +31,8 @@ def save_examples(
 
     It holds `images` [n, h, w, 3] uint8 from the validation split; and, for each side of the
     filter named in `names` [k], `keep` [k, n, h, w] bool with the mean color in the middle,
-    `filtered` and `reconstructed` [k, n, h, w, 3] uint8. Without a filter k is 0; a degradation
-    has one side, which keeps every frequency.
+    `filtered` and `reconstructed` [k, n, h, w, 3] uint8. Without a reconstruction k is 0; a
+    degradation has one side, which keeps every frequency.
     """
     dataset = ImageDataset(data.split("val"), eval_transform(resize=size, crop=size))
     count = min(NUM_EXAMPLES, len(dataset))
@@ -41,7 +41,7 @@ def save_examples(
     images = unit_range(torch.stack([dataset[int(index)]["image"] for index in chosen]))
     names: list[str] = []
     keeps, filtered, reconstructed = [], [], []
-    if method is not None:
+    if method is not None and method.reconstruction_head is not None:
         for name, keep, seen in _sides(method, images):
             names.append(name)
             keeps.append(centered(keep, size).numpy())

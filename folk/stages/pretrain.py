@@ -60,6 +60,8 @@ class Reconstruction(Section):
     """Transformer blocks, 512 wide, that all tokens pass between a ViT and the head; 0 for none,
     MFM's default.
     """
+    weight: NotNegative = 1.0
+    """Of this loss; 0 leaves it and its head out, so that distillation is all that trains."""
 
     @model_validator(mode="after")
     def _a_mean_spectrum_has_no_mask(self) -> "Reconstruction":
@@ -175,6 +177,17 @@ class Method(Section):
         if (self.filter is None) == (self.degradation is None):
             found = "none" if self.filter is None else "both"
             raise ValueError(f"expected one of 'filter' and 'degradation', got {found}")
+        return self
+
+    @model_validator(mode="after")
+    def _something_trains(self) -> "Method":
+        weight = self.reconstruction.weight
+        if weight > 0.0 and self.filter is not None and self.filter.kind == "none":
+            raise ValueError(
+                "filter.kind: none leaves nothing to predict; set reconstruction.weight: 0"
+            )
+        if weight != 1.0 and self.distillation is None:
+            raise ValueError(f"reconstruction.weight: {weight:g} needs distillation, got null")
         return self
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ import torch
 from folk.filters.com_rcom import ComRComFilter
 from folk.filters.radial import RadialFilter
 from folk.filters.rng import BatchRng
+from folk.filters.unfiltered import Unfiltered
 from folk.methods.base import Reconstruction
 from folk.methods.degradations import SuperResolution
 from folk.methods.distillation import DistillationHead
@@ -80,6 +81,41 @@ def test_the_reconstruction_head_learns_only_from_the_reconstruction(student_tea
 
     for without, with_distillation in zip(gradient(0.0), gradient(10.0), strict=True):
         torch.testing.assert_close(without, with_distillation)
+
+
+def test_without_reconstruction_and_filter_the_method_is_plain_self_distillation(
+    student_teacher, batch
+):
+    views, _ = batch
+    plain = FOLK(
+        student_teacher.encoder,
+        Unfiltered(),
+        student_teacher.distillation_head,
+        reconstruction=Reconstruction(weight=0.0),
+    ).eval()
+    keeps = plain.corrupt(views, BatchRng(0, 4))
+    losses = plain(views, keeps, teacher_temperature=0.04)
+
+    def student(view):
+        return plain.distillation_head(encode(plain.encoder, plain.normalize(view)).pooled("cls"))
+
+    center = plain.centering.center
+    (u, v), teacher = views, plain.teacher_logits
+    expected = distillation_loss(student(v), teacher(u), center, 0.1, 0.04) + distillation_loss(
+        student(u), teacher(v), center, 0.1, 0.04
+    )
+    torch.testing.assert_close(losses["loss"], expected, atol=1e-4, rtol=1e-4)
+    assert "loss/reconstruction" not in losses
+    assert plain.reconstruction_head is None
+
+
+def test_the_weight_multiplies_the_reconstruction_alone(student_teacher, batch):
+    one = student_teacher(*batch, teacher_temperature=0.04)
+    student_teacher.reconstruction = Reconstruction(weight=0.25)
+    quarter = student_teacher(*batch, teacher_temperature=0.04)
+
+    saved = one["loss"] - quarter["loss"]
+    torch.testing.assert_close(saved, 0.75 * one["loss/reconstruction"], atol=1e-5, rtol=1e-4)
 
 
 def test_views_are_crossed(student_teacher, batch):

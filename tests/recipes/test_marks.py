@@ -13,7 +13,7 @@ PROSE = ("base", "about", "source", "assume", "runtime")
 
 
 def is_paper_scale(path: Path) -> bool:
-    return not path.stem.startswith("demo")
+    return not path.stem.startswith(("demo", "fashion"))
 
 
 RECIPES = [path for path in sorted(FOLDER.glob("*/*.yaml")) if is_paper_scale(path)]

@@ -75,6 +75,8 @@ def test_prose_and_runtime_do_not_decide_a_result():
             r"method\.filter\.radios: unknown key; did you mean 'radius'",
         ),
         ("method.filter", None, "expected one of 'filter' and 'degradation', got none"),
+        ("method.filter", {"kind": "none"}, "nothing to predict; set reconstruction.weight: 0"),
+        ("method.reconstruction.weight", 0.0, "weight: 0 needs distillation, got null"),
         ("method.degradation", {"kind": "sr", "factor": 8}, "got both"),
         ("encoder.checkpoint", {"sha256": "0123"}, r"encoder\.checkpoint\.sha256: .*pattern"),
         ("method.reconstruction.average_spectrum", True, r"average_spectrum mixes .* region: all"),

@@ -140,7 +140,9 @@ def method_name(recipe: PretrainRecipe) -> str:
         return "none" if recipe.encoder.checkpoint is None else "external"
     part = recipe.method.filter or recipe.method.degradation
     assert part is not None
-    parts = [part.kind, "reconstruction"]
+    parts = [part.kind]
+    if recipe.method.reconstruction.weight > 0.0:
+        parts.append("reconstruction")
     if recipe.method.distillation is not None:
         parts.append("distillation")
     return " + ".join(parts)
