@@ -17,6 +17,7 @@ from folk.evidence.study.study import Study
 from folk.stages.prepare import PrepareRecipe
 from folk.stages.recipes import recipe_digest
 from folk.stages.recipes.base import Recipe
+from folk.stages.recipes.provide import archive_paths, folder_of_images
 
 Recipes = Mapping[tuple[str, str], Recipe]
 BYTES_PER_WEIGHT = 4  # encoders and classifiers are stored in float32
@@ -84,11 +85,16 @@ class Planner:
         evaluation = node.wildcards["evaluation"] if stage.is_evaluation else None
         return stage.name, node.wildcards[stage.wildcard], evaluation
 
+    def _folder(self, name: str) -> str | None:
+        recipe = self.recipes["prepare", name]
+        assert isinstance(recipe, PrepareRecipe)
+        return folder_of_images(self.study.data[name], recipe)
+
     def _work(self, stage: str, entry: str, row: str | None) -> str:
         """Return the work's digest, see `folk.evidence.plan.measured`."""
         digest = self._digests[stage, entry]
         if stage == "prepare":
-            return work_of(stage, digest, source=self.study.data[entry].source)
+            return work_of(stage, digest, source=self._folder(entry))
         read = self.study.reads(stage, entry)
         data = sorted(self._work("prepare", name, None) for name in read)
         inputs = self.study.stages[stage].inputs
@@ -152,8 +158,9 @@ def _prepared_bytes(study: Study, recipes: Recipes, name: str) -> float | None:
 
     Shards hold archives' images as they are, so they take what the archives take.
     """
-    recipe, paths = recipes["prepare", name], [Path(p) for p in study.data[name].archives.values()]
+    recipe = recipes["prepare", name]
     assert isinstance(recipe, PrepareRecipe)
+    paths = [Path(path) for path in archive_paths(study.data[name], recipe).values()]
     if recipe.scenes is not None:
         scenes = recipe.scenes
         count = scenes.num_train + scenes.num_val + scenes.num_unlabeled

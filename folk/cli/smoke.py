@@ -10,7 +10,6 @@ from rich.console import Console
 from ruamel.yaml import YAML
 
 from folk.cli.read import Results, StudyFile
-from folk.evidence.core.digest import digest_file
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import atomic_write
 from folk.evidence.study.study import Study, load_study, written_study
@@ -75,13 +74,7 @@ def _source(recipe: Recipe, folder: Path) -> dict[str, Any]:
         return {"source": made.source.as_posix(), "set": {}}
     return {
         "archives": {name: path.as_posix() for name, path in made.archives.items()},
-        "set": archive_values(
-            recipe,
-            {name: digest_file(path).md5 for name, path in made.archives.items()},
-            classes=made.classes,
-            splits=made.splits,
-            images=made.images,
-        ),
+        "set": archive_values(recipe, made),
     }
 
 

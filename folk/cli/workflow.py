@@ -33,7 +33,12 @@ from folk.stages.recipes import recipe_digest, result_values
 from folk.stages.recipes.base import Recipe
 from folk.stages.recipes.named import recipe_file, recipe_of
 from folk.stages.recipes.official import changed_digests
-from folk.stages.recipes.provide import archive_problems, missing_files
+from folk.stages.recipes.provide import (
+    archive_paths,
+    archive_problems,
+    folder_of_images,
+    missing_files,
+)
 from folk.stages.table import STAGES
 
 DEMO = "config/demo.yaml"
@@ -275,12 +280,12 @@ class Jobs:
 
     def get_source(self, wildcards: Any) -> str:
         """Params function: the user's folder of images, where a data set is made from one."""
-        folder = self.study.data[wildcards.data].source
+        folder = folder_of_images(*self._data(wildcards))
         return "" if folder is None else f"--source {shlex.quote(folder)}"
 
     def get_archives(self, wildcards: Any) -> str:
         """Params function: the user's official archives, where a data set is made from them."""
-        archives = self.study.data[wildcards.data].archives
+        archives = archive_paths(*self._data(wildcards))
         return " ".join(f"--archive {shlex.quote(f'{k}={path}')}" for k, path in archives.items())
 
     def get_list(self, wildcards: Any) -> str:
@@ -343,6 +348,11 @@ class Jobs:
         files = published_files(Path(get_path(PUBLISHED)))
         published = [path.read_text(encoding="utf-8") for path in files]
         return json.dumps([values, published], sort_keys=True)
+
+    def _data(self, wildcards: Any) -> tuple[DataEntry, PrepareRecipe]:
+        recipe = self.recipes["prepare", wildcards.data]
+        assert isinstance(recipe, PrepareRecipe)
+        return self.study.data[wildcards.data], recipe
 
     def _checked_recipes(self, named_in: Path, folder: Path) -> dict[tuple[str, str], Recipe]:
         recipes: dict[tuple[str, str], Recipe] = {}

@@ -1,10 +1,12 @@
 """Preparation: images, embedded, in a folder or in official archives -> shards of every stage."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_serializer, model_validator
 
+from folk.data.datasets.kinds import KINDS
+from folk.evidence.core.errors import nearest
 from folk.evidence.core.yaml_model import Section
 from folk.evidence.study.inputs import Input
 from folk.evidence.study.stage import Stage
@@ -49,13 +51,32 @@ class Folder(Section):
     """Largest number of images of each split; null takes all."""
 
 
+class Subset(Section):
+    """Part of labeled archives, by the order of the images in them."""
+
+    train_per_class: Count | None = None
+    """First training images of each class; null takes all."""
+    val_per_class: Count | None = None
+    """First validation images of each class; null takes all."""
+    held_out_per_class: Count | None = None
+    """Last training images of each class that become the validation images, in place of those of
+    the archives; null takes those of the archives.
+    """
+
+
 class ArchiveFile(Section):
-    """Official archive: its published file name and md5."""
+    """Official archive: its published file name and digest."""
 
     file: str
     """Official name."""
     md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None
     """Published digest; null where none is published."""
+    unpacked_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Digest of the content of a gzipped file, which distributions pack again; null: no check."""
+
+    @model_serializer(mode="wrap")
+    def _without_absent_sha256(self, plain: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return without_absent(plain(self), "unpacked_sha256")
 
 
 class Archives(Section):
@@ -71,47 +92,41 @@ class Archives(Section):
     """Images by split, with `each` for all splits; null skips the check."""
 
 
-# Names of the archives of a kind; sets of corruptions may be in any number of archives.
-ARCHIVES_OF_KIND: dict[str, set[str] | None] = {
-    "imagenet": {"train", "val", "devkit"},
-    "ade20k": {"images"},
-    "imagenet-c": None,
-    "imagenet-a": {"images"},
-    "imagenet-r": {"images"},
-    "imagenet-sketch": {"images"},
-    "imagenet-v2": {"images"},
-    "c-bar": None,
-}
+def without_absent(values: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """Drop keys that are null: a recipe without them keeps the digest from before they existed."""
+    return {key: value for key, value in values.items() if key not in keys or value is not None}
+
+
+ALL_KINDS = ("scenes", "folder", *KINDS)
 
 
 class PrepareRecipe(Recipe):
     """Conversion of images to shards."""
 
-    kind: Literal[
-        "scenes",
-        "folder",
-        "imagenet",
-        "ade20k",
-        "imagenet-c",
-        "imagenet-a",
-        "imagenet-r",
-        "imagenet-sketch",
-        "imagenet-v2",
-        "c-bar",
-    ]
+    kind: Annotated[str, Field(json_schema_extra={"enum": [*ALL_KINDS]})]
     """Embedded scenes, a folder of images, or official archives."""
     scenes: Scenes | None = None
     folder: Folder | None = None
     archive: Archives | None = None
+    subset: Subset | None = None
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in ALL_KINDS:
+            raise ValueError(f"unknown kind '{kind}'{nearest(kind, ALL_KINDS)}")
+        return kind
 
     @model_validator(mode="after")
     def _section_of_kind(self) -> "PrepareRecipe":
-        section = "archive" if self.kind in ARCHIVES_OF_KIND else self.kind
+        section = "archive" if self.kind in KINDS else self.kind
         if getattr(self, section) is None:
             raise ValueError(f"missing section '{section}' for kind '{self.kind}'")
+        if self.kind not in KINDS and self.subset is not None:
+            raise ValueError(f"subset: a recipe of kind '{self.kind}' takes none; remove it")
         if self.archive is not None:
-            named = ARCHIVES_OF_KIND.get(self.kind)
-            if named is not None and set(self.archive.files) != named:
+            named = KINDS[self.kind].archives if self.kind in KINDS else None
+            if named is not None and set(self.archive.files) != {*named}:
                 raise ValueError(
                     f"archive.files of kind '{self.kind}': expected {', '.join(sorted(named))}, "
                     f"got {', '.join(sorted(self.archive.files))}"
@@ -119,17 +134,17 @@ class PrepareRecipe(Recipe):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_absent_archives(self, plain: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        # A recipe without archives keeps the digest from before archives existed.
-        values = plain(self)
-        if values.get("archive", ...) is None:
-            del values["archive"]
-        return values
+    def _without_absent_sections(self, plain: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return without_absent(plain(self), "archive", "subset")
 
     def digests(self) -> dict[str, str | None]:
-        """Return the published md5 of each archive."""
+        """Return the published digests of each archive."""
         files = {} if self.archive is None else self.archive.files
-        return {f"archive.files.{name}.md5": file.md5 for name, file in files.items()}
+        return {
+            f"archive.files.{name}.{key}": getattr(file, key)
+            for name, file in files.items()
+            for key in ("md5", "unpacked_sha256")
+        }
 
 
 def run(task: Task[PrepareRecipe]) -> dict[str, float]:

@@ -6,7 +6,12 @@ import pytest
 
 from folk.evidence.core.errors import InputError
 from folk.evidence.study.study import DataEntry, load_study
-from folk.stages.recipes.provide import archive_problems, missing_files
+from folk.stages.recipes.provide import (
+    archive_paths,
+    archive_problems,
+    folder_of_images,
+    missing_files,
+)
 from folk.stages.table import STAGES, load_recipe
 
 FOLDER = Path("config/recipes")
@@ -57,7 +62,10 @@ def test_an_entry_that_fits_its_recipe_has_no_problem():
             "did you mean 'devkit'",
         ),
         ("imagenet", {}, "missing 'devkit'; give the path of ILSVRC2012_devkit_t12.tar.gz"),
-        ("imagenet", {"archives": IMAGENET, "source": "x"}, "takes no folder; remove it"),
+        ("imagenet", {"archives": IMAGENET, "source": "x"}, "remove it or them"),
+        ("demo", {"source": "x"}, "takes no folder; remove it"),
+        ("fashion-mnist-small", {"source": "x"}, "takes no folder; remove it"),
+        ("fashion-mnist-small", {"archives": {"train-images": "x"}}, "unknown archive"),
         ("image-folder", {}, "source: missing; give the folder"),
         ("image-folder", {"source": "x", "archives": {"val": "x"}}, "unknown archive 'val'"),
     ],
@@ -97,6 +105,28 @@ encoders:
     assert "officially imagenet-a.tar, no published digest" in lines[2]
     assert "sha256 6d09de11e7bdaf5b1f3b1f249b6183695f97310cdd20f0c03e7235b6b9392091" in lines[3]
     assert missing_files(study, recipes, [], []) == []
+
+
+def test_archives_may_lie_in_one_folder_under_their_names_gzipped_or_not(tmp_path):
+    names = recipe("fashion-mnist").archive.files
+    (tmp_path / "train-images-idx3-ubyte").touch()
+    (tmp_path / "train-labels-idx1-ubyte").touch()
+    (tmp_path / "train-labels-idx1-ubyte.gz").touch()
+
+    clothes = entry(source=str(tmp_path))
+    found = archive_paths(clothes, recipe("fashion-mnist"))
+
+    assert archive_problems(clothes, recipe("fashion-mnist")) == []
+    assert folder_of_images(clothes, recipe("fashion-mnist")) is None
+    assert folder_of_images(clothes, recipe("image-folder")) == str(tmp_path)
+    assert list(found) == list(names)
+    assert [path.removeprefix(f"{tmp_path}/") for path in found.values()] == [
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+    ]
+    assert archive_paths(entry(archives=IMAGENET), recipe("imagenet")) == IMAGENET
 
 
 def test_missing_weights_are_listed_once_with_the_rows_that_take_them(tmp_path):

@@ -19,10 +19,11 @@ SPLITS = {"training": "train", "validation": "val"}
 CLASSES = "objectInfo150.txt"
 
 
-def ade20k(archives: Mapping[str, Path], num_classes: int) -> Contents:
+def ade20k(kind: str, archives: Mapping[str, Path], num_classes: int) -> Contents:
     """Read the contents of ADEChallengeData2016.zip; images have no image-level label.
 
     Args:
+        kind: `ade20k`.
         archives: `images`, the zip.
         num_classes: expected length of its table of classes.
 
@@ -51,7 +52,7 @@ def ade20k(archives: Mapping[str, Path], num_classes: int) -> Contents:
         return np.where(ids == 0, IGNORE, ids - 1).astype(np.uint8)
 
     counts = {split: len(inside) for split, inside in pairs.items()}
-    return Contents("ade20k", [], images, counts, segmentation_classes=names, recode=recode)
+    return Contents(kind, [], images, counts, segmentation_classes=names, recode=recode)
 
 
 def _pairs(archive: Archive) -> dict[str, dict[str, tuple[Member, Member]]]:

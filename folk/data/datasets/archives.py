@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from folk.data.datasets.members import Archive, Member
+import numpy as np
+from jaxtyping import UInt8
+
+from folk.data.datasets.members import Member
 from folk.data.decode import MAX_RATIO, check_image, decode_annotation, decode_image
 from folk.data.store import Make, Source, SourceImage, encoded_png, store_images
 from folk.evidence.core.errors import InputError
@@ -16,13 +19,44 @@ from folk.evidence.core.errors import InputError
 Recode = Callable[[Any, Callable[[], str]], Any]
 
 
+class Reader(Protocol):
+    """What reads the files of an archive."""
+
+    def read(self, member: Member) -> bytes:
+        """Read the encoded image."""
+
+    def locate(self, member: Member) -> str:
+        """Describe a member by archive and name, for an error."""
+
+
+@dataclass(frozen=True)
+class RawImages:
+    """Images that are stored as pixels, one after the other, and leave as PNG.
+
+    Attributes:
+        where: the file, for an error.
+        pixels: of all images; a member's place is its index.
+    """
+
+    where: str
+    pixels: UInt8[np.ndarray, "n h w *colors"]
+
+    def read(self, member: Member) -> bytes:
+        """Encode an image, gray or RGB."""
+        return encoded_png(self.pixels[member.place])
+
+    def locate(self, member: Member) -> str:
+        """Describe an image by file and name."""
+        return f"{self.where}: {member.name}"
+
+
 class Entry(NamedTuple):
     """An image in its archive, with its annotation from the same archive."""
 
     key: str
     label: int  # -1 when unlabeled
     split: str
-    archive: Archive
+    archive: Reader
     image: Member
     annotation: Member | None = None
 
@@ -90,7 +124,7 @@ def store_archives(
             marks = None if entry.annotation is None else entry.archive.read(entry.annotation)
             yield partial(_checked, entry, image, marks, contents.recode)
 
-    check = partial(_check_counts, expected or {}, num_splits)
+    check = partial(check_counts, expected or {}, num_splits)
     if contents.counts is not None:  # hours before the last image is read
         check(contents.counts)
     source = Source(
@@ -144,9 +178,19 @@ def _checked(
     return SourceImage.digested(entry.key, entry.label, entry.split, image, ids)
 
 
-def _check_counts(
+def check_counts(
     expected: Mapping[str, int], num_splits: int | None, counts: Mapping[str, int]
 ) -> None:
+    """Compare numbers of images by split with those of whole archives.
+
+    Args:
+        expected: images by split; `each` means all splits.
+        num_splits: number of splits; None takes any.
+        counts: what the archives hold.
+
+    Raises:
+        InputError: another number of images or splits.
+    """
     if num_splits is not None and len(counts) != num_splits:
         raise InputError(
             f"archives: expected {num_splits} splits (archive.splits), got {len(counts)}; an "

@@ -37,10 +37,11 @@ class Devkit:
     truth: list[str]
 
 
-def imagenet(archives: Mapping[str, Path], num_classes: int) -> Contents:
+def imagenet(kind: str, archives: Mapping[str, Path], num_classes: int) -> Contents:
     """Read the contents of the archives; classes are in the order of their WordNet ids.
 
     Args:
+        kind: `imagenet`.
         archives: `train`, `val` and `devkit`.
         num_classes: expected number of classes in the development kit.
 
@@ -67,7 +68,7 @@ def imagenet(archives: Mapping[str, Path], num_classes: int) -> Contents:
             for wnid, file, member in sorted(_wnids_of_images(val, kit), key=lambda p: p[:2]):
                 yield Entry(f"val/{wnid}/{file}", label_of[wnid], "val", val, member)
 
-    return Contents("imagenet", list(kit.names.values()), images, wnids=list(kit.names))
+    return Contents(kind, list(kit.names.values()), images, wnids=list(kit.names))
 
 
 def read_devkit(path: Path) -> Devkit:

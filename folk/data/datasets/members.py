@@ -141,6 +141,19 @@ def open_archive(path: Path) -> Iterator[Archive]:
         yield Archive(str(path), file, directory)
 
 
+def read_unpacked(path: Path) -> bytes:
+    """Read a whole file, unpacked if it is gzipped, recognized by its first bytes.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such archive; give the path of the official file")
+    with _damage_named(str(path)):
+        data = path.read_bytes()
+        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+
+
 def _plain_name(where: str, name: str, is_file: bool) -> str:
     """Strip `./` from a name; reject a link, a device, and what leads out of the archive."""
     parts = name.split("/")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from folk.evidence.core.files import atomic_write
@@ -172,6 +173,33 @@ def corrupted(
         for severity in severities
         for i, wnid in enumerate(reversed(wnids))
     }
+
+
+def idx(array: UInt8[np.ndarray, "..."]) -> bytes:
+    """Make an IDX file of bytes."""
+    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+
+
+def idx_files(
+    folder: Path, files: Mapping[str, str], train: Sequence[int], test: Sequence[int]
+) -> dict[str, Path]:
+    """Write MNIST's four files, gzipped where the name says so.
+
+    Args:
+        folder: of the files.
+        files: names of `train-images`, `train-labels`, `test-images` and `test-labels`.
+        train: labels of the training images.
+        test: labels of the test images.
+    """
+    paths = {}
+    for seed, (word, labels) in enumerate((("train", train), ("test", test))):
+        rng = np.random.default_rng(seed)
+        pixels = rng.integers(0, 255, (len(labels), 28, 28), dtype=np.uint8)
+        for part, array in (("images", pixels), ("labels", np.array(labels, np.uint8))):
+            path, data = folder / files[f"{word}-{part}"], idx(array)
+            packed = gzip.compress(data, mtime=0) if path.suffix == ".gz" else data
+            paths[f"{word}-{part}"] = write_whole(path, packed)
+    return paths
 
 
 def write_whole(path: Path, data: bytes) -> Path:

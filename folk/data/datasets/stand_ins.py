@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from folk.data.datasets import miniature
+from folk.data.datasets.kinds import KINDS
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import write_text
 from folk.evidence.results.metrics.corruption import (
@@ -21,6 +22,9 @@ from folk.evidence.results.metrics.corruption import (
 CLASSES = ("n01440764", "n01443537", "n02085620", "n03000684")
 TRAIN = 5  # images: two of the first class, one of the others
 VAL = 4  # one of each class
+NUMBERS = {"train": TRAIN, "val": VAL}
+
+LABELS = ((0, 0, 1, 2, 3), (0, 1, 2, 3))  # of as many training and validation images
 
 # Contents of each archive of ImageNet-C.
 _IMAGENET_C = {
@@ -42,6 +46,7 @@ class StandIn:
         classes: number of classes.
         splits: number of splits.
         images: by split, `each` for all of them.
+        subset: images of each class, of a kind whose archives are embedded.
     """
 
     archives: dict[str, Path] = field(default_factory=dict)
@@ -49,6 +54,7 @@ class StandIn:
     classes: int = len(CLASSES)
     splits: int = 1
     images: dict[str, int] = field(default_factory=dict)
+    subset: dict[str, int] = field(default_factory=dict)
 
 
 def write_stand_in(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
@@ -64,18 +70,21 @@ def write_stand_in(kind: str, files: Mapping[str, str], folder: Path) -> StandIn
     """
     if kind in ("imagenet", "folder"):
         train = _training_images()
-        numbers = {"train": TRAIN, "val": VAL}
         if kind == "folder":
-            return StandIn(source=_folder(folder, train), splits=2, images=numbers)
+            return StandIn(source=_folder(folder, train), splits=2, images=NUMBERS)
         truth = range(1, VAL + 1)
         kit = miniature.devkit_files(CLASSES, list(truth))
         paths = miniature.imagenet(folder, train, miniature.validation_images(VAL), kit)
-        return StandIn(paths, splits=2, images=numbers)
+        return StandIn(paths, splits=2, images=NUMBERS)
     if kind == "ade20k":
         zipped = miniature.write_zip(folder / files["images"], miniature.ade20k_files())
         return StandIn({"images": zipped}, None, 150, 2, {"train": 3, "val": 2})
     if kind in ("imagenet-c", "c-bar"):
         return _corruptions(kind, files, folder)
+    if kind == "fashion-mnist":
+        return StandIn(miniature.idx_files(folder, files, *LABELS), splits=2, images=NUMBERS)
+    if kind in KINDS and KINDS[kind].embedded:
+        return StandIn(subset={"train_per_class": 1, "val_per_class": 1})
     if kind.startswith("imagenet-"):
         return _variant(kind, files["images"], folder)
     raise InputError(f"no miniature of kind '{kind}'; a smoke run needs official archives")

@@ -81,7 +81,7 @@ class DataEntry(Section):
     recipe: Name
     """Name in `recipes/prepare/`."""
     source: str | None = None
-    """Folder of images, for recipes that read one."""
+    """Folder of images, for recipes that read one, or of official archives under their names."""
     archives: dict[Name, str] = Field(default_factory=dict)
     """Path of each official archive, by its name in the recipe."""
     overrides: Overrides = Field(default_factory=dict, alias="set")

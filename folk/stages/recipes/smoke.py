@@ -1,13 +1,19 @@
 """Smoke study: two updates of every stage, with the original shapes."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from folk.data.datasets.members import read_unpacked
+from folk.evidence.core.digest import digest_file
 from folk.evidence.study.study import Evaluation, Overrides, Study, Table
 from folk.stages.prepare import PrepareRecipe
 from folk.stages.recipes.base import Recipe
 from folk.stages.recipes.cover import Cover, Recipes
 from folk.stages.split import SplitRecipe
+
+if TYPE_CHECKING:
+    from folk.data.datasets.stand_ins import StandIn
 
 
 def smoke_study(
@@ -85,19 +91,29 @@ def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
     return {key: value for key, value in below.items() if key not in above} | dict(above)
 
 
-def archive_values(recipe: PrepareRecipe, md5: Mapping[str, str], **held: Any) -> dict[str, Any]:
-    """Make the `set` of a data set with miniature archives.
+def archive_values(recipe: PrepareRecipe, made: "StandIn") -> dict[str, Any]:
+    """Make the `set` of a data set with miniature archives, or with a few embedded images.
 
     Args:
         recipe: a recipe that reads archives.
-        md5: md5 of the miniatures, by the names of the archives.
-        held: their classes, splits and images.
+        made: what takes the place of its archives.
     """
     assert recipe.archive is not None
-    # Without a published digest, the miniature's is not checked either.
-    known = [name for name, file in recipe.archive.files.items() if file.md5 is not None]
-    digests = {f"archive.files.{name}.md5": md5[name] for name in known}
-    return digests | {f"archive.{key}": value for key, value in held.items()}
+    values: dict[str, Any] = {}
+    for name, path in made.archives.items():
+        # Without a published digest, the miniature's is not checked either.
+        if recipe.archive.files[name].md5 is not None:
+            values[f"archive.files.{name}.md5"] = digest_file(path).md5
+        if recipe.archive.files[name].unpacked_sha256 is not None:
+            found = hashlib.sha256(read_unpacked(path)).hexdigest()
+            values[f"archive.files.{name}.unpacked_sha256"] = found
+    if made.archives:
+        for key in ("classes", "splits", "images"):
+            values[f"archive.{key}"] = getattr(made, key)
+    if recipe.subset is not None:
+        for key in type(recipe.subset).model_fields:
+            values[f"subset.{key}"] = made.subset.get(key)
+    return values
 
 
 def split_values(recipe: SplitRecipe, list_sha256: str) -> dict[str, Any]:

@@ -1,10 +1,14 @@
 """Preparation of embedded images, a folder or official archives as shards."""
 
+import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from folk.data.datasets.archives import store_archives
-from folk.data.datasets.kinds import look_into
+from folk.data.datasets.archives import check_counts, store_archives
+from folk.data.datasets.kinds import EMBEDDED, KINDS, look_into
+from folk.data.datasets.members import read_unpacked
+from folk.data.datasets.subset import chosen
 from folk.data.prepare import prepare_image_folder, prepare_scenes
 from folk.evidence.core.digest import FileDigest, digest_input
 from folk.evidence.core.errors import InputError, nearest
@@ -28,7 +32,7 @@ def run_prepare(
         source: the folder of images, for kind "folder".
         out: folder for shards, manifest.parquet and dataset.json.
         name: name of the data set.
-        archives: paths by name, for the kinds that read official archives.
+        archives: paths by name, for the kinds that read official archives of the user.
         identity: digest of everything that determines the result; a job with the same one is
             continued.
         confirm: called when all is made, before it is published; raises if another start of the
@@ -44,7 +48,8 @@ def run_prepare(
     given = dict(archives or {})
     if recipe.kind != "folder" and source is not None:
         raise InputError(f"{source}: a recipe of kind '{recipe.kind}' takes no source; remove it")
-    if recipe.kind in ("scenes", "folder") and given:
+    embedded = recipe.kind in KINDS and KINDS[recipe.kind].embedded
+    if (recipe.kind not in KINDS or embedded) and given:
         raise InputError(
             f"--archive {next(iter(given))}: a recipe of kind '{recipe.kind}' takes no archive; "
             "remove it"
@@ -72,11 +77,20 @@ def run_prepare(
         )
     else:
         assert recipe.archive is not None
+        if embedded:
+            files = recipe.archive.files.items()
+            given = {key: EMBEDDED / recipe.kind / file.file for key, file in files}
         digests = _checked_digests(recipe.archive, given)
         # In the recipe's order, whatever the order of the options.
         paths = {key: given[key] for key in recipe.archive.files}
+        contents = look_into(recipe.kind, paths, recipe.archive.classes)
+        expected, num_splits = recipe.archive.images, recipe.archive.splits
+        if recipe.subset is not None and (part := recipe.subset.model_dump(exclude_none=True)):
+            whole = Counter(entry.split for entry in contents.images())
+            check_counts(expected or {}, num_splits, whole)
+            contents, expected, num_splits = chosen(contents, **part), None, None
         counts = store_archives(
-            look_into(recipe.kind, paths, recipe.archive.classes),
+            contents,
             out,
             name=name,
             sources=[
@@ -84,8 +98,8 @@ def run_prepare(
                 for key in paths
             ],
             identity=identity,
-            expected=recipe.archive.images,
-            num_splits=recipe.archive.splits,
+            expected=expected,
+            num_splits=num_splits,
             confirm=confirm,
         )
     return {f"num_{split}": float(count) for split, count in counts.items()}
@@ -112,6 +126,13 @@ def _checked_digests(wanted: Archives, given: Mapping[str, Path]) -> dict[str, F
                 f"{given[key]}: expected md5 {file.md5} ({file.file}), got {digests[key].md5}; "
                 "get it again"
             )
+        if file.unpacked_sha256 is not None:
+            found = hashlib.sha256(read_unpacked(given[key])).hexdigest()
+            if found != file.unpacked_sha256:
+                problems.append(
+                    f"{given[key]}: expected sha256 {file.unpacked_sha256} of what is in "
+                    f"{file.file}, got {found}; get it again"
+                )
     if problems:
         raise InputError("\n".join(problems))
     return digests

@@ -1,0 +1,1 @@
+"""Parts of data sets that ship with this package, as their licenses allow."""
