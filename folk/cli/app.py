@@ -69,6 +69,7 @@ def main() -> None:
     """
     _force_utf8_output()
     try:
+        _refuse_bytes(sys.argv)
         app()
     except InputError as error:
         _refuse(str(error))
@@ -77,6 +78,15 @@ def main() -> None:
         if line is None:
             raise
         _refuse(line)
+
+
+def _refuse_bytes(words: list[str]) -> None:
+    """Check that every word is text: a record could not hold it."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{word}: no UTF-8; rename the file or folder") from error
 
 
 def _refuse(line: str) -> NoReturn:

@@ -1,7 +1,8 @@
 """Scenes, and a folder of images, as prepared data sets."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,10 @@ from folk.data.store import Make, Source, SourceImage, encoded_png, store_images
 from folk.data.wnids import is_wnid
 from folk.evidence.core.digest import sha256_of_json
 from folk.evidence.core.errors import InputError, nearest
+
+# Control characters and separators of lines; letters without a print of their own are allowed:
+# names from macOS have a narrow space, names in Japanese a wide one.
+_OF_LINES = {"Cc", "Zl", "Zp"}
 
 
 def prepare_scenes(
@@ -87,7 +92,8 @@ def prepare_image_folder(
 
     Args:
         source: has `train/<class>/<image>` and `val/<class>/<image>`; names that start with a
-            dot are skipped. Classes are the sub-folders of `train`, in alphabetical order.
+            dot are skipped. Classes are the sub-folders of `train`, in alphabetical order. Names
+            become keys of images, so they must be text of one line.
         folder: folder of the data set.
         name: name of the data set in tables; None takes the name of `source`.
         limit: at most so many images of each split, the same number of each class where it has
@@ -100,8 +106,9 @@ def prepare_image_folder(
         number of images by split.
 
     Raises:
-        InputError: a missing or empty folder, a file that is not an image, a class of `val` that
-            `train` lacks, a limit too small for one image of each class.
+        InputError: a missing or empty folder, a file that is not an image, a name that is no UTF-8
+            or has control characters, a class of `val` that `train` lacks, a limit too small for
+            one image of each class.
     """
     files = {split: _files_by_class(source / split) for split in ("train", "val")}
     classes = list(files["train"])
@@ -156,16 +163,30 @@ def _files_by_class(split: Path) -> dict[str, list[str]]:
         raise InputError(
             f"{split}: no such folder; a folder of images has train/<class>/ and val/<class>/"
         )
-    classes = sorted(p.name for p in split.iterdir() if p.is_dir() and p.name[0] != ".")
+    classes = _names(path for path in split.iterdir() if path.is_dir())
     if not classes:
         raise InputError(f"{split}: no classes; make one sub-folder for each class")
-    files = {
-        cls: sorted(p.name for p in (split / cls).iterdir() if p.name[0] != ".") for cls in classes
-    }
+    files = {cls: _names((split / cls).iterdir()) for cls in classes}
     for cls, names in files.items():
         if not names:
             raise InputError(f"{split / cls}: no images; add some or remove the class")
     return files
+
+
+def _names(paths: Iterable[Path]) -> list[str]:
+    """Sort the names of paths, those that start with a dot left out."""
+    names = []
+    for path in paths:
+        if path.name[0] == ".":
+            continue
+        where = repr(str(path))[1:-1]  # a name may hold the end of a line
+        kinds = {unicodedata.category(letter) for letter in path.name}
+        if "Cs" in kinds:  # Python's stand-ins for bytes that are no UTF-8
+            raise InputError(f"{where}: its name is no UTF-8; rename it")
+        if kinds & _OF_LINES:
+            raise InputError(f"{where}: its name has control characters; rename it")
+        names.append(path.name)
+    return sorted(names)
 
 
 def _limited(split: Path, files: dict[str, list[str]], limit: int | None) -> dict[str, list[str]]:

@@ -24,6 +24,7 @@ from folk.evidence.adapters.mlflow_replay import (
     spelt,
     tags_of,
 )
+from folk.evidence.core.files import follow_umask
 from folk.evidence.core.secrets import without_secrets
 from folk.evidence.core.yaml_model import flattened
 from folk.evidence.record.adopted import read_adopted
@@ -257,6 +258,7 @@ def _client(uri: str) -> Any:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temp:
             made = Path(temp).resolve() / path.name
             MlflowClient(f"sqlite:///{made.as_posix()}").search_experiments(max_results=1)
+            follow_umask(made)  # sqlite never lets a group write
             made.rename(path)
     return MlflowClient(uri)
 

@@ -11,8 +11,20 @@ MOST_NAMES = 20  # listed in one line
 class InputError(ValueError):
     """Invalid input, as one line: what is wrong, where, and the fix.
 
-    The command line prints it without a traceback and exits with status 2.
+    The command line prints it without a traceback and exits with status 2. What it quotes may hold
+    anything; letters that a line cannot show become escapes.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """Escape the letters of a text that have no print, but for the ends of its lines."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1]
+        for letter in text
+    )
 
 
 def brief(error: BaseException) -> str:
@@ -57,7 +69,7 @@ def describe_os_error(error: Exception) -> str | None:
             return _no_memory(str(error.strerror))
         if error.errno not in _OF_DISKS:
             return None
-        where = f"{error.filename}: " if error.filename else "a file: "
+        where = f"{printable(str(error.filename))}: " if error.filename else "a file: "
         return f"{where}{error.strerror}; check the disk, then start again"
     # torch's errors are recognized by name or text, to avoid importing it.
     message = str(error).strip().partition("\n")[0]

@@ -79,7 +79,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         try:
             yield temp
             flush_to_disk(temp)
-            temp.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner can read
+            follow_umask(temp)  # mkstemp makes files that only their owner can read
             temp.replace(path)
             flush_to_disk(path.parent)
         except BaseException:
@@ -106,6 +106,13 @@ def flush_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def follow_umask(path: Path) -> None:
+    """Give a file the permissions of any other new file of this user."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
 
 
 def remove_stale_temp_files(folder: Path) -> None:
@@ -153,9 +160,3 @@ def _is_of(filename: object, path: Path) -> bool:
     if not isinstance(filename, str | os.PathLike):
         return False
     return Path(filename) in (path, *path.parents) or Path(filename).parent == path.parent
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
