@@ -1,7 +1,9 @@
 """What was pulled is adopted only if every byte is as recorded; its times then follow the chain."""
 
+import hashlib
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -117,6 +119,40 @@ def test_what_is_wrong_is_refused_in_a_line_and_nothing_is_touched(pulled, spoil
     with pytest.raises(InputError, match=line):
         take()
     assert times() == before
+
+
+def test_before_a_pull_one_line_says_what_to_do(pulled):
+    seal = (RESULTS / "seal.json").read_text()
+    shutil.rmtree(RESULTS)
+    RESULTS.mkdir()
+    (RESULTS / "seal.json").write_text(seal)  # all that a clone has
+
+    with pytest.raises(InputError) as refused:
+        take()
+
+    assert str(refused.value) == f"{RESULTS}: no records; get the results with `dvc pull` first"
+
+
+def test_a_cache_that_files_are_links_to_serves_several_jobs_and_studies(pulled, tmp_path):
+    """Snakemake takes the later time of a link and its target, so a target is never later."""
+    files = [path for path in RESULTS.rglob("*") if path.is_file() and path.name != "seal.json"]
+    for path in files:
+        cached = tmp_path / "cache" / hashlib.sha256(path.read_bytes()).hexdigest()
+        cached.parent.mkdir(exist_ok=True)
+        path.rename(cached)  # of equal files the last one
+        path.symlink_to(cached)
+
+    take()
+
+    recorded = [path for path in files if "failed" not in path.parts and path.name != "main.md"]
+    recorded.remove(RESULTS / "cells.parquet")  # in no record of this study
+    late = [path for path in recorded if path.stat().st_mtime_ns > path.lstat().st_mtime_ns]
+    assert (len(recorded), late) == (6, [])
+
+    of_another_study = ENCODER.resolve()
+    os.utime(of_another_study, (1, 1))
+    take()
+    assert of_another_study.stat().st_mtime == 1
 
 
 def test_an_edited_study_file_does_not_keep_results_from_being_adopted(pulled):

@@ -120,6 +120,27 @@ def test_a_clone_has_nothing_to_do_once_its_results_are_adopted(pulled, adopted)
     assert git("status", "--porcelain", folder=adopted.folder) == ""
 
 
+def test_a_clone_whose_files_are_links_to_the_cache_has_nothing_to_do_once_adopted(
+    origin, tmp_path
+):
+    git("clone", "-q", str(origin), str(tmp_path / "clone"), folder=tmp_path)
+    clone = Copy(tmp_path / "clone")
+    dvc(clone.folder, "remote", "add", "--local", "--default", "store", f"{origin.parent}/store")
+    dvc(clone.folder, "config", "--local", "cache.type", "symlink")
+
+    early = clone.run("-m", "folk", "adopt", "config/tiny.yaml")
+    assert early.stderr.splitlines() == [
+        f"{RESULTS}: no records; get the results with `dvc pull` first",
+        "failed; nothing was changed",
+    ]
+
+    dvc(clone.folder, "pull")
+    assert (clone.folder / RESULTS / "pretrain/folk-s0/record.json").is_symlink()
+    done = clone.run("-m", "folk", "adopt", "config/tiny.yaml")
+    assert done.returncode == 0, done.stderr
+    assert clone.planned() == Counter()
+
+
 def test_the_seal_of_a_clone_holds_and_its_chain_stands_in_the_report(adopted):
     done = adopted.run("-m", "folk", "seal", "config/tiny.yaml", "--check")
 

@@ -77,31 +77,6 @@ def test_a_file_that_is_not_what_its_record_says_is_refused(finished_copy):
     assert not (finished_copy.folder / "crate").exists()
 
 
-def test_a_large_file_is_named_by_its_digest(finished_copy):
-    encoder = "results/tiny/pretrain/folk-s0/encoder.safetensors"
-    code = """if True:
-        from pathlib import Path
-        from folk.evidence.audit import chain
-        from folk.evidence.adapters import rocrate_export as crate
-        from folk.evidence.study.study import load_study
-        from folk.stages.table import STAGES
-        crate.LARGEST = 100_000
-        file, records = Path("config/tiny.yaml"), chain.Chain(Path("results/tiny"))
-        crate.export_crate(load_study(file, STAGES), file, records, Path("crate"))
-    """
-    done = finished_copy.run("-c", code)
-    assert done.returncode == 0, done.stderr
-
-    written = json.loads((finished_copy.folder / "crate/ro-crate-metadata.json").read_text())[
-        "@graph"
-    ]
-    (entity,) = [e for e in written if e.get("name") == encoder]
-    assert entity["@id"].startswith("ni:///sha-256;")
-    digest = hashlib.sha256((finished_copy.folder / encoder).read_bytes()).hexdigest()
-    assert entity["sha256"] == digest
-    assert not (finished_copy.folder / "crate" / encoder).exists()
-
-
 def test_others_read_and_accept_it(crate, tmp_path):
     if not CHECKERS.is_dir():
         pytest.skip("needs the programs that read crates: make .venv/crate/ready")

@@ -7,12 +7,14 @@ identify it elsewhere.
 """
 
 import base64
+import json
 import mimetypes
 import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from rocrate.model.computationalworkflow import ComputationalWorkflow
 from rocrate.model.contextentity import ContextEntity
@@ -20,8 +22,10 @@ from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
 from folk.evidence.audit.chain import Chain, Job
+from folk.evidence.audit.kept_diff import kept_diff
 from folk.evidence.core.digest import digest_file
 from folk.evidence.core.errors import InputError
+from folk.evidence.core.yaml_model import flattened
 from folk.evidence.study.study import Study
 
 PROFILES = {
@@ -35,6 +39,7 @@ TERMS = {
     name: f"https://w3id.org/ro/terms/workflow-run#{name}" for name in ("sha256", "environment")
 }
 LICENSE = "https://spdx.org/licenses/Apache-2.0"
+PROSE = ("about", "source", "assume")  # of a recipe; the record has it
 LARGEST = 10_000_000  # bytes of a file that still goes into the folder
 ENCODINGS = {  # that Python does not know
     ".arrow": "application/vnd.apache.arrow.file",
@@ -73,10 +78,13 @@ def export_crate(
         counts by name: jobs, files in the folder, files named by digest.
 
     Raises:
-        InputError: `out` exists, or a file's digest differs from its record.
+        InputError: `out` exists, is among the results, which would then have every record twice, or
+            a file's digest differs from its record.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--crate {out}: exists already; give a new folder")
+    if out.resolve().is_relative_to((chain.root / chain.results).resolve()):
+        raise InputError(f"--crate {out}: inside {chain.results}; give a folder elsewhere")
     jobs = [chain.at(path) for path in chain.record_paths()]
     failed = [chain.at(path) for path in chain.failed_paths()]
     if not jobs:
@@ -169,7 +177,7 @@ class _CrateMaker:
         if record["ended"] is not None:
             action["endTime"] = record["ended"]
         action["startTime"] = record["started"]
-        action["object"] = [*self._inputs(job), *self._seed(job)]
+        action["object"] = [*self._inputs(job), *self._parameters(job), *self._changes(job)]
         action["result"] = [self._recorded(job, entry) for entry in job.outputs]
         action["subjectOf"] = self.add_small(job.path)
         if record["environment"]["variables"]:
@@ -202,6 +210,8 @@ class _CrateMaker:
     def add_small(self, path: Path) -> Entity:
         """Add a file without a recorded digest, always in the folder.
 
+        A file of outside of the repository, such as a study, is there by its name alone.
+
         Raises:
             InputError: the file is a link to outside of the repository and the study's results.
         """
@@ -228,7 +238,8 @@ class _CrateMaker:
         """Add an input or output with its record's description, verified if copied."""
         path, size, sha256 = entry["path"], entry["size"], entry["sha256"]
         if sha256 is None:  # a folder of raw images; dataset.json describes them
-            return self._new(f"#folder-{_name(path)}", "CreativeWork", name=_name(path))
+            name = _name(path)
+            return self._new(f"#folder-{quote(name)}", "CreativeWork", name=name)
         known = self._files.get((path, sha256))
         if known is not None:
             return known
@@ -243,14 +254,15 @@ class _CrateMaker:
     def _file(self, path: str, size: int, sha256: str, *, inside: bool) -> Entity:
         if (path, sha256) in self._files:
             return self._files[path, sha256]
-        properties = {"name": path if _portable(path) else _name(path), "contentSize": str(size)}
+        name = path if _portable(path) else _name(path)
+        properties = {"name": name, "contentSize": str(size)}
         properties |= {"sha256": sha256, "encodingFormat": _encoding(path)}
         if inside:
-            entity = self.crate.add_file(self._root(path), path, properties=properties)
+            entity = self.crate.add_file(self._root(path), name, properties=properties)
         else:
             digest = base64.urlsafe_b64encode(bytes.fromhex(sha256)).decode().rstrip("=")
             url = f"ni:///sha-256;{digest}"
-            entity = self.crate.get(url) or self._new(url, "File", **properties)
+            entity = self.crate.get(url) or self.crate.add_file(url, properties=properties)
         self.counts["files" if inside else "named by digest"] += 1
         self._files[path, sha256] = entity
         return entity
@@ -271,17 +283,35 @@ class _CrateMaker:
         action["instrument"] = self._tools[_code(job)]
         return action
 
-    def _seed(self, job: Job) -> list[Entity]:
-        seed = job.record["seed"]
-        if seed is None:
-            return []
-        found = [self._new(f"#seed-{seed}", "PropertyValue", name="seed", value=str(seed))]
-        again = job.record.get("finetune_seed")
-        if again is not None:
-            name = f"#finetune-seed-{again}"
-            value = {"name": "fine-tuning seed", "value": str(again)}
-            found.append(self._new(name, "PropertyValue", **value))
+    def _parameters(self, job: Job) -> list[Entity]:
+        """Add what decided the result and is no file: code, seeds, values of the recipe."""
+        record = job.record
+        code = record["code"]
+        values = {
+            "commit": code["commit"],
+            "sha256 of the uncommitted changes": code["dirty_diff_sha256"],
+            "seed": record["seed"],
+            "fine-tuning seed": record.get("finetune_seed"),
+        }
+        values = {name: value for name, value in values.items() if value is not None}
+        recipe = {key: value for key, value in record["recipe"].items() if key not in PROSE}
+        values |= flattened({"recipe": recipe})
+        found = []
+        for name, value in values.items():
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            identifier = f"#{quote(f'{name}={text}')}"
+            found.append(self._new(identifier, "PropertyValue", name=name, value=text))
         return found
+
+    def _changes(self, job: Job) -> list[Entity]:
+        """Add the kept uncommitted changes that the job ran with."""
+        if job.diff is None or not self._root(job.diff).is_file():
+            return []
+        if kept_diff(self._root(job.diff), job.record["code"]["dirty_diff_sha256"]) == "other":
+            raise InputError(
+                f"{job.diff}: its digest differs from {job.path}; run `folk verify` for details"
+            )
+        return [self.add_small(job.diff)]
 
     def _new(self, identifier: str, kind: str, **properties: str) -> Entity:
         found = self.crate.get(identifier)

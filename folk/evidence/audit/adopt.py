@@ -19,7 +19,7 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import write_json
 from folk.evidence.core.secrets import without_secrets
 from folk.evidence.record.adopted import ADOPTED_NAME, read_adopted
-from folk.evidence.record.failures import FAILED, WORK
+from folk.evidence.record.failures import FAILED, WORK, record_paths
 from folk.evidence.record.record import MADE_NAME
 
 STEP_NS = 10**9  # between two jobs: some file systems have a resolution of a second
@@ -82,9 +82,9 @@ def adopt(study: str, results: Path, argv: Sequence[str], root: Path = Path()) -
         InputError: a line for each changed file, missing file or broken link, or no results at all;
             nothing was changed.
     """
-    jobs, problems = adoption_problems(results, root)
-    if not jobs and not problems:
+    if not record_paths(root / results):  # of which the seal, which is in git, names every one
         raise InputError(f"{results}: no records; get the results with `dvc pull` first")
+    jobs, problems = adoption_problems(results, root)
     if problems:
         raise InputError("\n".join(problems))
     before = read_adopted(root / results)
@@ -143,6 +143,7 @@ def _order_times(jobs: Sequence[Job], pulled: Sequence[Job], results: Path, root
     # A link may lead to the cache, whose file was compared. Other targets of links are not
     # touched.
     compared = {root / entry["path"] for job in jobs for entry in job.outputs}
+    compared |= {root / job.path for job in jobs}
     for job in jobs:
         ended = datetime.fromisoformat(str(job.record["ended"]))
         moment = max(moment + STEP_NS, int(ended.timestamp()) * 10**9)
@@ -159,7 +160,9 @@ def _set_times(paths: Iterable[Path], moment: int, through_links: Collection[Pat
     for path in paths:
         try:
             os.utime(path, ns=(moment, moment), follow_symlinks=False)
-            if path in through_links:
+            # Snakemake takes the later time of link and target. Jobs and studies share targets, and
+            # the first of them needs the earliest.
+            if path in through_links and path.stat().st_mtime_ns > moment:
                 os.utime(path, ns=(moment, moment))
         except OSError as error:
             raise InputError(
