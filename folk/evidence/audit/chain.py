@@ -74,7 +74,8 @@ class Link:
     """One input of a job, and the job that made it, by its record.
 
     `problem` is a message if the chain is broken here, else None. An input from outside of the
-    study (an archive, a recipe, a list) has no maker and no problem.
+    study (an archive, a recipe, a list) has no maker and no problem. The bytes of an input that the
+    reader could name no maker of are compared with those of the job whose file it is.
     """
 
     entry: dict[str, Any]
@@ -171,10 +172,9 @@ class Chain:
                     yield job, link.problem
 
     def _link(self, entry: dict[str, Any]) -> Link:
-        wanted = entry["record"]
-        if wanted is None:
+        wanted, path = entry["record"], Path(entry["path"])
+        if wanted is None and (entry["sha256"] is None or self.results not in path.parents):
             return Link(entry, None, None)
-        path = Path(entry["path"])
         for folder in (path.parent, path.parent.parent):
             record = folder / RECORD_NAME
             if not (self.root / record).is_file():
@@ -184,14 +184,15 @@ class Chain:
             except InputError as error:
                 return Link(entry, None, str(error))
             return Link(entry, maker, _misfit(entry, maker, wanted))
-        return Link(entry, None, f"{path}: missing record {wanted[:12]} that made it")
+        missing = f"{path}: missing record {wanted[:12]} that made it" if wanted else None
+        return Link(entry, None, missing)
 
 
-def _misfit(entry: dict[str, Any], maker: Job, wanted: str) -> str | None:
+def _misfit(entry: dict[str, Any], maker: Job, wanted: str | None) -> str | None:
     made = {(output["path"], output["sha256"]) for output in maker.outputs}
     is_record = entry["path"] == maker.path.as_posix()
     if not is_record and (entry["path"], entry["sha256"]) not in made:
         return f"{entry['path']}: {maker.path} records other bytes than were read"
-    if maker.id != wanted:
+    if wanted is not None and maker.id != wanted:
         return f"{maker.path}: another record was here when {entry['path']} was read"
     return None

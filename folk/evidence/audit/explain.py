@@ -87,6 +87,7 @@ class Explainer:
         failures = list(self._failures(runs, jobs, said))
         said.of_number(cell, runs, self._derived(cell, said))
         said.of_runs(cell, runs, facts)
+        self._of_predictions(cell, runs, jobs, said)
         said.of_chain(facts, self.files.reading)
         number = self._published(cell)
         said.of_published(cell, number, self.published)
@@ -180,6 +181,17 @@ class Explainer:
             record=found.record,
             record_id=found.record_id,
         )
+
+    def _of_predictions(
+        self, cell: Cell, runs: list[Run], jobs: list[Job], said: Statements
+    ) -> None:
+        """Contradict a number that is derived from a file that its record does not name."""
+        named = {output["path"] for job in jobs for output in job.outputs}
+        for part in (part for run in runs for part in run.parts if part.derived is not None):
+            metric = self.study.stages[part.stage].metric(cell.metric or "")
+            place = Path(part.record).with_name(metric.file if metric else "metrics.json")
+            if place.as_posix() not in named:
+                said.contradict(f"{place}: no record names it, and the number is derived from it")
 
     def _jobs(self, runs: list[Run], said: Statements) -> list[Job]:
         measuring = []

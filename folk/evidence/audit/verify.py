@@ -9,8 +9,10 @@ from folk.evidence.audit.checks.cells import check_cells
 from folk.evidence.audit.checks.claims import check_claims
 from folk.evidence.audit.checks.code import check_code
 from folk.evidence.audit.checks.dvc import check_dvc
+from folk.evidence.audit.checks.explained import check_explained
 from folk.evidence.audit.checks.files import Sample, check_files
 from folk.evidence.audit.checks.foreign import check_foreign
+from folk.evidence.audit.checks.readers import check_readers
 from folk.evidence.audit.checks.records import check_failed, check_records
 from folk.evidence.audit.checks.seal import check_seal
 from folk.evidence.audit.checks.today import check_today
@@ -53,7 +55,12 @@ def verify(
     subject = Subject(study, study_path, results, published, recipes)
     again = evaluations_of(subject, deep)
     files = check_files(subject, sample)
-    sources = [*check_records(subject), *files.findings, *check_seal(subject)]
+    sources = [
+        *check_records(subject),
+        *files.findings,
+        *check_readers(subject, files),
+        *check_seal(subject),
+    ]
     # No cell rests on a table or the page, so these excuse no cell.
     printed = {output["path"] for job in subject.readers.values() for output in job.outputs}
     causes = [finding for finding in sources if finding.wrong and finding.place not in printed]
@@ -61,21 +68,21 @@ def verify(
     cells = check_cells(subject, accused, files)
     code = list(check_code(subject))
     moved = any(finding.word == "behind" for finding in code)
-    findings = in_order(
-        [
-            *sources,
-            *check_today(subject),
-            *code,
-            *check_uncommitted(subject),
-            *cells.findings,
-            *check_claims(subject, cells, accused),
-            *check_failed(subject),
-            *check_foreign(subject),
-            *check_dvc(subject),
-            *check_adopted(subject),
-            *check_again(subject, cells, again, moved),
-        ]
-    )
+    found = [
+        *sources,
+        *check_today(subject),
+        *code,
+        *check_uncommitted(subject),
+        *cells.findings,
+        *check_claims(subject, cells, accused),
+        *check_failed(subject),
+        *check_foreign(subject),
+        *check_dvc(subject),
+        *check_adopted(subject),
+        *check_again(subject, cells, again, moved),
+    ]
+    accused = {cell for finding in found if finding.wrong for cell in finding.cells}
+    findings = in_order([*found, *check_explained(subject, cells, accused)])
     checked = Checked(
         records=len(subject.finished) + len(subject.failed),
         files=len(files.good),

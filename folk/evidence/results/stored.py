@@ -1,5 +1,6 @@
 """Parquet tables that the report writes and reads back, so that it shows its files' content."""
 
+from collections import Counter
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -9,6 +10,11 @@ import pyarrow.parquet as pq
 
 from folk.evidence.core.errors import InputError, brief
 from folk.evidence.core.files import atomic_write
+
+
+class OtherColumnsError(InputError):
+    """A table of another version: its columns are not today's."""
+
 
 _TYPES: dict[Any, Any] = {
     str: pa.string(),
@@ -46,7 +52,8 @@ def read_rows(path: Path, schema: pa.Schema, what: str) -> pa.Table:
         what: the word for its rows, for the error.
 
     Raises:
-        InputError: the file is missing, unreadable or has other columns.
+        InputError: the file is missing, unreadable or has two rows of one id;
+            `OtherColumnsError` if it has other columns.
     """
     try:
         table = pq.ParquetFile(path).read()  # `read_table` imports pandas: a second
@@ -55,5 +62,8 @@ def read_rows(path: Path, schema: pa.Schema, what: str) -> pa.Table:
         line = f"{path}: invalid {what}: {brief(error)}; run `report` again"
         raise InputError(line) from error
     if not table.schema.equals(schema):
-        raise InputError(f"{path}: columns of another version; run `report` again")
+        raise OtherColumnsError(f"{path}: columns of another version; run `report` again")
+    for id_, count in Counter(table["id"].to_pylist()).items():
+        if count > 1:
+            raise InputError(f"{path}: {count} rows for '{id_}'; run `report` again")
     return table

@@ -14,6 +14,7 @@ from folk.evidence.core.numbers import alike
 from folk.evidence.results.cells import Cell, derive_cells, read_cells
 from folk.evidence.results.evidence import Evidence
 from folk.evidence.results.published import Published, load_published, numbers_file
+from folk.evidence.results.stored import OtherColumnsError
 
 CELLS_NAME = "cells.parquet"
 # Fields of a cell from the study file, and from the published numbers, independent of results.
@@ -26,6 +27,7 @@ class Derived:
     """Stored and recomputed cells, and their problems."""
 
     published: Published
+    evidence: Evidence
     stored: dict[str, Cell] = field(default_factory=dict)
     today: dict[str, Cell] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)  # cells that cannot be recomputed
@@ -41,8 +43,8 @@ def check_cells(subject: Subject, accused: set[str], files: FilesRead) -> Derive
             not reported again.
         files: the study's files, which show whether cells.parquet is as its record says.
     """
-    derived = Derived(load_published(subject.published))
     evidence = Evidence(subject.study, subject.results)
+    derived = Derived(load_published(subject.published), evidence)
     for cell, result in derive_cells(subject.study, evidence, derived.published):
         if isinstance(result, Cell):
             derived.today[cell] = result
@@ -71,15 +73,10 @@ def _stored(subject: Subject, path: Path) -> tuple[dict[str, Cell], Finding | No
         return {}, Finding("missing", path.as_posix(), "not there; run `report`", every)
     try:
         return {cell.id: cell for cell in read_cells(path)}, None
-    except InputError as error:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            pq.read_schema(path)
-        except (OSError, pa.ArrowException):
-            return {}, Finding("tampered", path.as_posix(), str(error), every)
+    except OtherColumnsError as error:
         return {}, Finding("stale", path.as_posix(), str(error), every)
+    except InputError as error:
+        return {}, Finding("tampered", path.as_posix(), str(error), every)
 
 
 def _compared(

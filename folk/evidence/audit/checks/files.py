@@ -4,7 +4,9 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from folk.evidence.audit.chain import Job
 from folk.evidence.audit.findings import Finding, Word
 from folk.evidence.audit.subject import Subject
 from folk.evidence.core.digest import sha256_of_all
@@ -78,14 +80,12 @@ def check_files(subject: Subject, sample: Sample | None) -> FilesRead:
 
 
 def _expected(subject: Subject) -> Iterator[tuple[Path, _Expected]]:
-    for job in subject.finished.values():
-        for entry in job.inputs:
-            if entry["sha256"] is None or is_by_value(entry["name"]):
-                continue
-            path, outside = Path(entry["path"]), entry["record"] is None
-            cells = subject.plan.cells(job.path)
-            said = (entry["size"], entry["sha256"], f"{job.path} read it", cells, outside)
-            yield path, _Expected(*said)
+    for (path, sha256), readers in readings(subject).items():
+        job, entry = readers[-1]
+        cells = subject.plan.cells(*(reader.path for reader, _ in readers))
+        outside = entry["record"] is None and subject.results not in path.parents
+        says = f"{job.path} read it"
+        yield path, _Expected(entry["size"], sha256, says, cells, outside)
     # The maker's record comes last, and so takes precedence over readers.
     for job in subject.finished.values():
         cells = subject.plan.cells(job.path)
@@ -94,6 +94,16 @@ def _expected(subject: Subject) -> Iterator[tuple[Path, _Expected]]:
                 cells = subject.plan.printed_in(Path(output["path"]))
             said = (output["size"], output["sha256"], f"{job.path} made it", cells, False)
             yield Path(output["path"]), _Expected(*said)
+
+
+def readings(subject: Subject) -> dict[tuple[Path, str], list[tuple[Job, dict[str, Any]]]]:
+    """Map path and sha256 of every file that jobs read to these jobs and their entries."""
+    found: dict[tuple[Path, str], list[tuple[Job, dict[str, Any]]]] = {}
+    for job in subject.finished.values():
+        for entry in job.inputs:
+            if entry["sha256"] is not None and not is_by_value(entry["name"]):
+                found.setdefault((Path(entry["path"]), entry["sha256"]), []).append((job, entry))
+    return found
 
 
 def _missing(path: Path, said: _Expected) -> Finding:

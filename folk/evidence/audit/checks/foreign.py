@@ -39,4 +39,11 @@ def check_foreign(subject: Subject) -> Iterator[Finding]:
             continue  # its record is missing or unreadable, which is reported for the record
         if not any(fnmatch.fnmatchcase(place, pattern) for pattern in patterns):
             says = "no record and no product of the workflow is this file"
-            yield Finding("foreign", path.as_posix(), says)
+            yield Finding("foreign", path.as_posix(), says, _derived_from(subject, path))
+
+
+def _derived_from(subject: Subject, path: Path) -> tuple[str, ...]:
+    """List the cells of an evaluation whose numbers are derived from a file of this name."""
+    stage = subject.study.stages.get(path.relative_to(subject.results).parts[0])
+    files = {metric.file for metric in stage.metrics.values()} if stage else set()
+    return subject.plan.cells(path) if path.name in files else ()

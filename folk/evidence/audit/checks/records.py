@@ -94,6 +94,8 @@ def _broken(subject: Subject, job: Job, link: Link) -> Finding:
     if made_since(maker, [job]):
         says = f"{maker.path} was made again after this job had read {path}"
         return Finding("stale", job.path.as_posix(), says, subject.plan.cells(job.path))
+    if link.entry["record"] is None:  # the reader read what no job had made
+        return Finding("tampered", job.path.as_posix(), says, subject.plan.cells(job.path))
     return Finding("tampered", maker.path.as_posix(), says, cells)
 
 
