@@ -13,7 +13,8 @@ from folk.evidence.audit.checks.files import Sample, check_files
 from folk.evidence.audit.checks.foreign import check_foreign
 from folk.evidence.audit.checks.records import check_failed, check_records
 from folk.evidence.audit.checks.seal import check_seal
-from folk.evidence.audit.checks.today import check_today
+from folk.evidence.audit.checks.summaries import check_summaries
+from folk.evidence.audit.checks.today import check_kept_study, check_today
 from folk.evidence.audit.checks.uncommitted import check_uncommitted
 from folk.evidence.audit.findings import Checked, Verification, in_order, words_by_cell
 from folk.evidence.audit.subject import Subject
@@ -53,7 +54,13 @@ def verify(
     subject = Subject(study, study_path, results, published, recipes)
     again = evaluations_of(subject, deep)
     files = check_files(subject, sample)
-    sources = [*check_records(subject), *files.findings, *check_seal(subject)]
+    sources = [
+        *check_records(subject),
+        *files.findings,
+        *check_seal(subject),
+        *check_kept_study(subject),
+    ]
+    edited = {finding.place for finding in sources if finding.word == "tampered"}
     # No cell rests on a table or the page, so these excuse no cell.
     printed = {output["path"] for job in subject.readers.values() for output in job.outputs}
     causes = [finding for finding in sources if finding.wrong and finding.place not in printed]
@@ -64,11 +71,12 @@ def verify(
     findings = in_order(
         [
             *sources,
-            *check_today(subject),
+            *check_today(subject, study_path.as_posix() in edited),
             *code,
             *check_uncommitted(subject),
             *cells.findings,
-            *check_claims(subject, cells, accused),
+            *check_claims(subject, cells, accused, files),
+            *check_summaries(subject, causes),
             *check_failed(subject),
             *check_foreign(subject),
             *check_dvc(subject),
