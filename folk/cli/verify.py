@@ -11,6 +11,9 @@ from rich.table import Table
 
 from folk.cli.read import PublishedFile, Results, StudyFile, effective_study, from_here
 from folk.evidence.audit.findings import RULES, WRONG, Verification
+from folk.evidence.core.errors import InputError
+from folk.evidence.study.study import load_study
+from folk.stages.table import STAGES
 
 _COLORS = {"behind": "yellow", "adopted": "cyan", "ok": "green"}
 _SHOWN_CELLS = 4
@@ -50,7 +53,10 @@ def verify(
     from folk.evidence.audit.checks.files import Sample
     from folk.evidence.audit.verify import verify as audit
 
-    named, path = effective_study(study, results)
+    try:
+        named, path = effective_study(study, results)
+    except InputError:  # of study.yaml, which is a finding; or of this file, as before
+        named, path = load_study(study, STAGES), from_here(study)
     found = audit(
         named,
         path,

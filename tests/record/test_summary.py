@@ -2,7 +2,8 @@
 
 import json
 
-from folk.evidence.adapters.dvc_stage import NOT_MEASURED, write_metrics_summary
+from folk.evidence.adapters.dvc_stage import write_metrics_summary
+from folk.evidence.results.summaries import NOT_MEASURED
 from folk.stages.table import STAGES
 
 

@@ -384,7 +384,7 @@ def test_a_value_of_the_study_that_was_edited_after_the_run_is_named(study):
 
     found = wrong(audit())
 
-    assert found["stale", "pretrain/folk-s0/record.json"] == OF_FOLK
+    assert found == {("tampered", "study.yaml"): OF_FOLK}
 
 
 def test_a_result_of_uncommitted_code_is_named_and_its_changes_must_be_there(study):

@@ -12,23 +12,18 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import write_json
-from folk.evidence.core.json_file import read_keys
 from folk.evidence.core.secrets import without_secrets
-from folk.evidence.record.failures import FAILED, WORK, reader_paths, record_paths
+from folk.evidence.record.failures import FAILED, reader_paths, record_paths
 from folk.evidence.record.schema import read_record
+from folk.evidence.results.summaries import FOLDER, measured_files, summary_of
 from folk.evidence.study.stage import Stages
 
 STAGE = "reproduce"
-# Costs and settings of a job are no quality of its result.
-NOT_MEASURED = {
-    "best_epoch", "epochs", "images_per_second", "num_train", "num_val", "parameters", "seconds",
-}  # fmt: skip
 SHOWN_PROBLEMS = 5
 
 
@@ -82,17 +77,8 @@ def write_metrics_summary(results: Path, stages: Stages) -> list[Path]:
     Returns:
         the files written.
     """
-    runs: dict[str, dict[str, dict[str, Any]]] = {}
-    for path in sorted(results.glob("*/**/metrics.json")):
-        stage, *place = path.parent.relative_to(results).parts
-        if stage in (WORK, FAILED, "metrics") or not place:
-            continue
-        run, *evaluation = place
-        measured = read_keys(path, "run that job again")
-        kept = {name: value for name, value in measured.items() if name not in NOT_MEASURED}
-        if stages[stage].tells_quality:
-            runs.setdefault(run, {})["/".join(evaluation) or stage] = kept
-    folder = results / "metrics"
+    runs = {run: summary_of(files) for run, files in measured_files(results, stages).items()}
+    folder = results / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.json"):
         if old.stem not in runs:

@@ -47,7 +47,7 @@ def evaluations_of(subject: Subject, names: Sequence[str]) -> list[Job]:
                                  "with predictions")  # fmt: skip
             path = folder / "record.json"
             if path not in subject.finished:
-                raise InputError(f"--deep {name}: missing {path}; run the study first")
+                raise InputError(f"--deep {name}: no sound {path}; run the study first")
             found[path] = subject.finished[path]
     return list(found.values())
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from folk.evidence.record.failures import FAILED
 from folk.evidence.study.study import Evaluation, Study, run_name
 
 
@@ -60,7 +61,13 @@ class Plan:
 
     def owner(self, path: Path) -> Path | None:
         """Find the job's folder that a path below the results belongs to."""
-        return next((folder for folder in (path, *path.parents) if folder in self.jobs), None)
+        here = self.without_failed(path)
+        return next((folder for folder in (here, *here.parents) if folder in self.jobs), None)
+
+    def without_failed(self, path: Path) -> Path:
+        """Convert a place in the folder of failures to that of the job's results."""
+        failed = self.results / FAILED
+        return self.results / path.relative_to(failed) if path.is_relative_to(failed) else path
 
     def cells(self, *paths: Path) -> tuple[str, ...]:
         """List the cells that depend on the jobs of these files or folders."""
@@ -69,9 +76,11 @@ class Plan:
         return tuple(sorted(reached, key=self._order.__getitem__))
 
     def printed_in(self, path: Path) -> tuple[str, ...]:
-        """List the cells that a file of the report prints; cells.parquet is compared by cell."""
-        if path == self.results / "report.html":
-            return tuple(self.cell_ids)
+        """List the cells of the table that a file of the report prints.
+
+        Others have none: cells.parquet is compared by cell, and which number of a page was edited
+        is not known.
+        """
         tables = self.results / "tables"
         return tuple(c for c in self.cell_ids if path.with_suffix("") == tables / c.split("/")[0])
 

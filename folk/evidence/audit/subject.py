@@ -1,15 +1,15 @@
 """Study under audit: its plan, records and seal, read once for all checks."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from folk.evidence.audit.chain import Chain, Job
+from folk.evidence.audit.chain import EDITED, Chain, Job
 from folk.evidence.audit.plan import Plan
 from folk.evidence.audit.seal import Seal, read_seal, seal_path
 from folk.evidence.audit.today import Recipes
 from folk.evidence.core.errors import InputError
-from folk.evidence.record.adopted import read_adopted
 from folk.evidence.record.failures import READERS, failed_paths
 from folk.evidence.study.study import Study
 
@@ -45,25 +45,32 @@ class Subject:
 
     @cached_property
     def _read(self) -> tuple[dict[Path, Job], dict[Path, Job], dict[Path, str]]:
-        paths = [*self.chain.record_paths(), *self.chain.reader_paths()]
-        finished, unreadable = self.chain.readable(paths)
+        finished, problems = self._sound([*self.chain.record_paths(), *self.chain.reader_paths()])
         of_readers = [p for stage in READERS for p in failed_paths(self.results, Path(stage))]
-        failed, others = self.chain.readable([*self.chain.failed_paths(), *of_readers])
-        return finished, failed, unreadable | others
+        failed, others = self._sound([*self.chain.failed_paths(), *of_readers])
+        return finished, failed, problems | others
+
+    def _sound(self, paths: Iterable[Path]) -> tuple[dict[Path, Job], dict[Path, str]]:
+        jobs, problems = self.chain.readable(path for path in paths if path.is_file())
+        edited = {path: EDITED for path, job in jobs.items() if not job.id_holds}
+        return {p: job for p, job in jobs.items() if p not in edited}, problems | edited
 
     @property
     def finished(self) -> dict[Path, Job]:
-        """The readable records of finished jobs, by path."""
+        """The sound records of finished jobs, by path.
+
+        An edited record is none: what it says of files, makers and recipe accuses nobody.
+        """
         return self._read[0]
 
     @property
     def failed(self) -> dict[Path, Job]:
-        """The readable records of failed and interrupted jobs, by path."""
+        """The sound records of failed and interrupted jobs, by path."""
         return self._read[1]
 
     @property
-    def unreadable(self) -> dict[Path, str]:
-        """Problems of unreadable records, by path."""
+    def unsound(self) -> dict[Path, str]:
+        """Problems of unreadable and edited records, by path."""
         return self._read[2]
 
     @cached_property
@@ -76,12 +83,3 @@ class Subject:
         """The finished records of jobs that read all others, by path."""
         places = [self.results / stage for stage in READERS]
         return {p: job for p, job in self.finished.items() if p.parent in places}
-
-    @cached_property
-    def adopted(self) -> dict[str, str]:
-        """Path and id of the adopted records.
-
-        Raises:
-            InputError: invalid file.
-        """
-        return read_adopted(self.results)

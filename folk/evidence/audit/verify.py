@@ -15,7 +15,8 @@ from folk.evidence.audit.checks.foreign import check_foreign
 from folk.evidence.audit.checks.readers import check_readers
 from folk.evidence.audit.checks.records import check_failed, check_records
 from folk.evidence.audit.checks.seal import check_seal
-from folk.evidence.audit.checks.today import check_today
+from folk.evidence.audit.checks.summaries import check_summaries
+from folk.evidence.audit.checks.today import check_kept_study, check_today
 from folk.evidence.audit.checks.uncommitted import check_uncommitted
 from folk.evidence.audit.findings import Checked, Verification, in_order, words_by_cell
 from folk.evidence.audit.subject import Subject
@@ -60,7 +61,9 @@ def verify(
         *files.findings,
         *check_readers(subject, files),
         *check_seal(subject),
+        *check_kept_study(subject),
     ]
+    edited = {finding.place for finding in sources if finding.word == "tampered"}
     # No cell rests on a table or the page, so these excuse no cell.
     printed = {output["path"] for job in subject.readers.values() for output in job.outputs}
     causes = [finding for finding in sources if finding.wrong and finding.place not in printed]
@@ -70,11 +73,12 @@ def verify(
     moved = any(finding.word == "behind" for finding in code)
     found = [
         *sources,
-        *check_today(subject),
+        *check_today(subject, study_path.as_posix() in edited),
         *code,
         *check_uncommitted(subject),
         *cells.findings,
-        *check_claims(subject, cells, accused),
+        *check_claims(subject, cells, accused, files),
+        *check_summaries(subject, causes),
         *check_failed(subject),
         *check_foreign(subject),
         *check_dvc(subject),

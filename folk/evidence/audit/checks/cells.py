@@ -18,7 +18,8 @@ from folk.evidence.results.stored import OtherColumnsError
 
 CELLS_NAME = "cells.parquet"
 # Fields of a cell from the study file, and from the published numbers, independent of results.
-_OF_STUDY = ("unit", "seeds", "finetune_seeds", "metric", "formula", "published_id")
+_OF_STUDY = ("unit", "metric", "formula", "published_id")
+_OF_RUNS = ("seeds", "finetune_seeds")  # from the study file too, where no run is missing
 _OF_PUBLISHED = ("published_value", "published_printed", "published_certainty", "published_margin")
 
 
@@ -58,23 +59,26 @@ def check_cells(subject: Subject, accused: set[str], files: FilesRead) -> Derive
             place = numbers_file(subject.published).as_posix()
             derived.findings.append(Finding("stale", place, derived.broken[cell], (cell,)))
     path = subject.results / CELLS_NAME
-    derived.stored, unreadable = _stored(subject, path)
-    if unreadable is not None:
-        derived.findings.append(unreadable)
-    else:
-        edited = path.as_posix() in {finding.place for finding in files.findings}
-        derived.findings += _compared(subject, derived, path.as_posix(), accused, edited)
+    edited = path.as_posix() in {finding.place for finding in files.findings}
+    if path.is_file():
+        derived.stored, unreadable = _stored(subject, path, edited)
+        if unreadable is not None:
+            derived.findings.append(unreadable)
+        else:
+            derived.findings += _compared(subject, derived, path.as_posix(), accused, edited)
+    elif edited:  # else no report was made, which is reported for its record
+        every = tuple(subject.plan.cell_ids)
+        derived.findings.append(Finding("missing", path.as_posix(), "run `report`", every))
     return derived
 
 
-def _stored(subject: Subject, path: Path) -> tuple[dict[str, Cell], Finding | None]:
+def _stored(subject: Subject, path: Path, edited: bool) -> tuple[dict[str, Cell], Finding | None]:
     every = tuple(subject.plan.cell_ids)
-    if not path.is_file():
-        return {}, Finding("missing", path.as_posix(), "not there; run `report`", every)
     try:
         return {cell.id: cell for cell in read_cells(path)}, None
     except OtherColumnsError as error:
-        return {}, Finding("stale", path.as_posix(), str(error), every)
+        word: Word = "tampered" if edited else "stale"
+        return {}, Finding(word, path.as_posix(), str(error), every)
     except InputError as error:
         return {}, Finding("tampered", path.as_posix(), str(error), every)
 
@@ -82,28 +86,28 @@ def _stored(subject: Subject, path: Path) -> tuple[dict[str, Cell], Finding | No
 def _compared(
     subject: Subject, derived: Derived, place: str, accused: set[str], edited: bool
 ) -> Iterator[Finding]:
-    study_path = subject.study_path.as_posix()
-    published = numbers_file(subject.published).as_posix()
+    of_others: Word = "tampered" if edited else "stale"
+    study_path = place if edited else subject.study_path.as_posix()
+    published = place if edited else numbers_file(subject.published).as_posix()
     wanted = [*derived.today, *derived.broken]
     for cell in sorted(set(derived.stored) - set(wanted)):
-        yield Finding("stale", study_path, f"{place} has a cell '{cell}', the study has none")
+        yield Finding(of_others, study_path, f"{place} has a cell '{cell}', the study has none")
     for cell in wanted:
         if cell not in derived.stored:
             says = f"the study has a cell '{cell}', {place} has none"
-            yield Finding("stale", study_path, says, (cell,))
+            yield Finding(of_others, study_path, says, (cell,))
         elif cell in derived.today:
             before, now = asdict(derived.stored[cell]), asdict(derived.today[cell])
             differ = [key for key in now if not alike(before[key], now[key])]
             if not differ:
                 continue
             says = f"{cell}: {_shown(differ, before, now)}"
-            if any(key in _OF_STUDY for key in differ):
-                yield Finding("stale", study_path, f"changed after the cells were made: {says}",
-                              (cell,))  # fmt: skip
+            of_study = _OF_STUDY if cell in accused else (*_OF_STUDY, *_OF_RUNS)
+            since = f"changed after the cells were made: {says}"
+            if any(key in of_study for key in differ):
+                yield Finding(of_others, study_path, since, (cell,))
             elif any(key in _OF_PUBLISHED for key in differ):
-                word: Word
-                word, where = ("tampered", place) if edited else ("stale", published)
-                yield Finding(word, where, f"changed after the cells were made: {says}", (cell,))
+                yield Finding(of_others, published, since, (cell,))
             elif cell not in accused:
                 yield _other(subject, place, says, cell, before, now)
 

@@ -5,7 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from folk.evidence.audit.checks.cells import Derived
-from folk.evidence.audit.findings import Finding
+from folk.evidence.audit.checks.files import FilesRead
+from folk.evidence.audit.findings import Finding, Word
 from folk.evidence.audit.subject import Subject
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.numbers import alike
@@ -15,18 +16,23 @@ from folk.evidence.results.published import numbers_file
 CLAIMS_NAME = "claims.parquet"
 
 
-def check_claims(subject: Subject, derived: Derived, accused: set[str]) -> Iterator[Finding]:
+def check_claims(
+    subject: Subject, derived: Derived, accused: set[str], files: FilesRead
+) -> Iterator[Finding]:
     """Judge every claim again from the cells as derived just now, and compare it with the stored.
 
     Args:
         subject: the study.
         derived: its cells.
         accused: cells with findings; a claim that rests on one is not reported again.
+        files: the study's files, which show whether claims.parquet is as its record says.
     """
     path = subject.results / CLAIMS_NAME
     if not path.is_file():
-        yield Finding("missing", path.as_posix(), "not there; run `report`")
-        return
+        return  # reported for the record that names it, or for this record, if there is none
+    edited = path.as_posix() in {finding.place for finding in files.findings}
+    of_others: Word = "tampered" if edited else "stale"
+    study_path = path if edited else subject.study_path
     try:
         stored = {claim.id: claim for claim in read_claims(path)}
     except InputError as error:
@@ -49,12 +55,12 @@ def check_claims(subject: Subject, derived: Derived, accused: set[str]) -> Itera
         cells = tuple(claim.cells)
         if claim.id not in stored:
             says = f"the study has a claim '{claim.id}', {path} has none"
-            yield Finding("stale", subject.study_path.as_posix(), says, cells)
+            yield Finding(of_others, study_path.as_posix(), says, cells)
             continue
         for key, was, now in differences(stored[claim.id], claim):
             says = f"{claim.id}: {key} is stored as {was!r}, derived again as {now!r}"
-            of_others = key in ("says", "kind", "cells") or key.startswith(("margin", "published"))
-            yield Finding("stale" if of_others else "tampered", path.as_posix(), says, cells)
+            not_ours = key in ("says", "kind", "cells") or key.startswith(("margin", "published"))
+            yield Finding(of_others if not_ours else "tampered", path.as_posix(), says, cells)
 
 
 def differences(stored: JudgedClaim, again: JudgedClaim) -> Iterator[tuple[str, Any, Any]]:

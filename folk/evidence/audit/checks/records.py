@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from folk.evidence.audit.chain import EDITED, Job, Link
+from folk.evidence.audit.chain import Job, Link
 from folk.evidence.audit.findings import Finding
 from folk.evidence.audit.plan import folder_of
 from folk.evidence.audit.subject import Subject
@@ -12,7 +12,7 @@ from folk.evidence.record.failures import READERS
 
 def check_records(subject: Subject) -> Iterator[Finding]:
     """Check every record, then every link between two of them."""
-    for path, problem in subject.unreadable.items():
+    for path, problem in subject.unsound.items():
         yield Finding("tampered", path.as_posix(), problem, subject.plan.cells(path))
     for job in [*subject.finished.values(), *subject.failed.values()]:
         yield from _alone(subject, job)
@@ -21,7 +21,7 @@ def check_records(subject: Subject) -> Iterator[Finding]:
     for job in [*subject.planned.values(), *reports]:
         for link in subject.chain.links(job):
             if link.problem is not None:
-                yield _broken(subject, job, link)
+                yield from _broken(subject, job, link)
     yield from _not_there(subject)
 
 
@@ -57,11 +57,13 @@ def _alone(subject: Subject, job: Job) -> Iterator[Finding]:
         says = f"a record of the study '{record['study']}'"
         yield Finding("foreign", place, says, subject.plan.cells(job.path))
         return
-    if not job.id_holds:
-        yield Finding("tampered", place, EDITED, cells)
-    if not job.finished:
-        return
     folder = folder_of(subject.results, record)
+    if not job.finished:
+        here = subject.plan.without_failed(job.path.parent)
+        if here != folder:
+            says = f"a failed record of another folder: {folder}"
+            yield Finding("tampered", place, says, subject.plan.cells(folder, here))
+        return
     if folder != job.path.parent:
         yield Finding("tampered", place, f"a record of another folder: {folder}", cells)
     elif job.path in subject.readers:
@@ -82,34 +84,36 @@ def _or_none(seed: int | None) -> str:
     return "none" if seed is None else str(seed)
 
 
-def _broken(subject: Subject, job: Job, link: Link) -> Finding:
+def _broken(subject: Subject, job: Job, link: Link) -> Iterator[Finding]:
     path, maker = Path(link.entry["path"]), link.maker
     cells = subject.plan.cells(path, job.path)
-    says = f"{link.problem} ({job.path} names it)"
     if maker is None:
         here = path.parent if path.parent.name != "shards" else path.parent.parent
         record = here / "record.json"
-        known = record in subject.unreadable
-        return Finding("tampered" if known else "missing", record.as_posix(), says, cells)
-    if made_since(maker, [job]):
+        if record not in subject.unsound:
+            says = "the record is missing, others name it"
+            yield Finding("missing", record.as_posix(), says, cells)
+    elif made_since(maker, [job]):
         says = f"{maker.path} was made again after this job had read {path}"
-        return Finding("stale", job.path.as_posix(), says, subject.plan.cells(job.path))
-    if link.entry["record"] is None:  # the reader read what no job had made
-        return Finding("tampered", job.path.as_posix(), says, subject.plan.cells(job.path))
-    return Finding("tampered", maker.path.as_posix(), says, cells)
+        yield Finding("stale", job.path.as_posix(), says, subject.plan.cells(job.path))
+    elif link.entry["record"] is None:  # the reader read what no job had made
+        yield Finding("tampered", job.path.as_posix(), str(link.problem), subject.plan.cells(job.path))
+    elif maker.path not in subject.unsound:
+        says = f"{link.problem} ({job.path} names it)"
+        yield Finding("tampered", maker.path.as_posix(), says, cells)
 
 
 def _not_there(subject: Subject) -> Iterator[Finding]:
     """Report the first missing job of each chain; the rest follows from it."""
-    given = {job.path for job in subject.finished.values()} | set(subject.unreadable)
+    given = {*subject.finished, *subject.unsound}
     failed = {folder_of(subject.results, job.record) for job in subject.failed.values()}
     for folder, planned in subject.plan.jobs.items():
         record = folder / "record.json"
         if record in given or folder in failed:
             continue
         if all(below / "record.json" in given for below in planned.reads):
-            left = any(path.suffix != ".log" for path in folder.glob("*.*"))
-            says = "the record is missing, its files exist" if left else "not run"
+            left = any(path.suffix not in (".log", ".jsonl") for path in folder.glob("*.*"))
+            says = "the record is missing, its files are there" if left else "not run"
             yield Finding("missing", record.as_posix(), says, subject.plan.cells(folder))
     if all(folder / "record.json" in given for folder in subject.plan.jobs):
         yield from _readers_not_there(subject, given | failed)

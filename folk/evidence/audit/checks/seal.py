@@ -23,11 +23,12 @@ def check_seal(subject: Subject) -> Iterator[Finding]:
         else:
             yield Finding("missing", place.as_posix(), "not sealed", remark=True)
         return
+    if not seal.holds:  # so what it says of others counts for nothing
+        yield Finding("tampered", place.as_posix(), "its digests do not match: edited", every)
+        return
     if seal.study != subject.study.name:
         yield Finding("foreign", place.as_posix(), f"seal of another study '{seal.study}'")
         return
-    if not seal.holds:
-        yield Finding("tampered", place.as_posix(), "its digests do not match: edited", every)
     yield from _records(subject, place, seal.records, subject.finished)
     yield from _records(subject, place, seal.failed, subject.failed)
     yield from _files(subject, seal.files)
@@ -39,7 +40,7 @@ def _files(subject: Subject, sealed: Mapping[str, str]) -> Iterator[Finding]:
     for name, sha256 in sealed.items():
         path = Path(name)
         # Recipes and published numbers are outside: they are compared by value.
-        if name in recorded or not _inside(subject, path) or path in subject.unreadable:
+        if name in recorded or not _inside(subject, path) or path in subject.unsound:
             continue
         job = subject.readers.get(path)
         if not path.is_file():
@@ -58,7 +59,7 @@ def _records(
     same = [job for path, job in jobs.items() if sealed.get(path.as_posix()) == job.id]
     for name, wanted in sealed.items():
         path = Path(name)
-        if path in subject.unreadable:
+        if path in subject.unsound:
             continue  # reported for the record
         job = jobs.get(path)
         if job is None:

@@ -1,4 +1,4 @@
-"""Check of results against today's study and recipes."""
+"""Check of results against today's study and recipes, and of the study that is kept with them."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,17 +8,38 @@ from folk.evidence.audit.chain import Job
 from folk.evidence.audit.findings import Finding
 from folk.evidence.audit.subject import Subject
 from folk.evidence.core.digest import sha256_of_json
+from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import flattened
+from folk.evidence.study.effective import effective_path
+from folk.evidence.study.study import written_study
 
 SHOWN_KEYS = 3
 
 
-def check_today(subject: Subject) -> Iterator[Finding]:
-    """Compare each planned job's record with today's recipe values, inputs and scale."""
+def check_kept_study(subject: Subject) -> Iterator[Finding]:
+    """Report a study.yaml of the results that is no study, so that another file was read."""
+    kept = effective_path(subject.results)
+    if kept.is_file() and kept != subject.study_path:
+        try:
+            written_study(kept, subject.study.stages)
+        except InputError as error:
+            yield Finding("tampered", kept.as_posix(), str(error))
+
+
+def check_today(subject: Subject, edited_study: bool) -> Iterator[Finding]:
+    """Compare each planned job's record with today's recipe values, inputs and scale.
+
+    Args:
+        subject: the study.
+        edited_study: the study file has other bytes than were sealed, so a difference from it is
+            its own.
+    """
     for job in subject.planned.values():
-        says = "; ".join(_differences(subject, job))
-        if says:
-            yield Finding("stale", job.path.as_posix(), says, subject.plan.cells(job.path))
+        says, cells = "; ".join(_differences(subject, job)), subject.plan.cells(job.path)
+        if says and edited_study:
+            yield Finding("tampered", subject.study_path.as_posix(), says, cells)
+        elif says:
+            yield Finding("stale", job.path.as_posix(), says, cells)
 
 
 def _differences(subject: Subject, job: Job) -> Iterator[str]:
