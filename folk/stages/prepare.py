@@ -54,6 +54,10 @@ class Folder(Section):
 class Subset(Section):
     """Part of labeled archives, by the order of the images in them."""
 
+    classes: list[str] | None = Field(default=None, min_length=2)
+    """WordNet ids of the classes, or names where there are no ids; null takes all. Labels count
+    these alone, in the order of the archives.
+    """
     train_per_class: Count | None = None
     """First training images of each class; null takes all."""
     val_per_class: Count | None = None

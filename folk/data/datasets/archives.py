@@ -20,7 +20,7 @@ Recode = Callable[[Any, Callable[[], str]], Any]
 
 
 class Reader(Protocol):
-    """What reads the files of an archive."""
+    """Reader of the files of an archive."""
 
     def read(self, member: Member) -> bytes:
         """Read the encoded image."""
@@ -31,19 +31,19 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class RawImages:
-    """Images that are stored as pixels, one after the other, and leave as PNG.
+    """Images that are stored as pixels and leave as PNG.
 
     Attributes:
         where: the file, for an error.
-        pixels: of all images; a member's place is its index.
+        pixels: of the image at a member's place.
     """
 
     where: str
-    pixels: UInt8[np.ndarray, "n h w *colors"]
+    pixels: Callable[[Any], UInt8[np.ndarray, "h w *colors"]]
 
     def read(self, member: Member) -> bytes:
         """Encode an image, gray or RGB."""
-        return encoded_png(self.pixels[member.place])
+        return encoded_png(self.pixels(member.place))
 
     def locate(self, member: Member) -> str:
         """Describe an image by file and name."""

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from folk.data.datasets.archives import Contents, Entry, RawImages
 from folk.data.datasets.members import Member, read_unpacked
+from folk.data.datasets.miniature import LABELS, NUMBERS, StandIn, idx_files
 from folk.evidence.core.errors import InputError
 
 CLASSES = (
@@ -62,7 +63,7 @@ def fashion_mnist(kind: str, archives: Mapping[str, Path], num_classes: int) -> 
 
     def entries() -> Iterator[Entry]:
         for split, (path, _) in pairs.items():
-            raw = RawImages(str(path), images[split])
+            raw = RawImages(str(path), images[split].__getitem__)
             for index, label in enumerate(labels[split].tolist()):
                 key = f"{split}/{index:05d}"
                 yield Entry(key, label, split, raw, Member(f"image {index}", 0, index))
@@ -86,3 +87,8 @@ def read_idx(path: Path, num_axes: int) -> UInt8[np.ndarray, "..."]:
             "official file"
         )
     return np.frombuffer(data, np.uint8, offset=start).reshape(sizes)
+
+
+def stand_in(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
+    """Write miniatures of the four files."""
+    return StandIn(idx_files(folder, files, *LABELS), splits=2, images=NUMBERS)

@@ -8,6 +8,7 @@ import io
 import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,10 +20,40 @@ from folk.evidence.core.files import atomic_write
 from folk.evidence.results.metrics.corruption import SEVERITIES
 
 WNIDS = ("n01440764", "n01443537", "n02085620")
+
+# Of a smoke run: so that a batch of two images gives two updates of all training images, of the
+# few-label list, and of one image of each class.
+CLASSES = ("n01440764", "n01443537", "n02085620", "n03000684")
+TRAIN = 5  # images: two of the first class, one of the others
+VAL = 4  # one of each class
+NUMBERS = {"train": TRAIN, "val": VAL}
+LABELS = ((0, 0, 1, 2, 3), (0, 1, 2, 3))  # of as many training and validation images
+
 TarMode = Literal["w", "w:gz"]
 
 _MAT_TEXT = 116  # bytes of a MAT file's head that are free text; SciPy writes the time there
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can name
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A miniature and its contents.
+
+    Attributes:
+        archives: paths by the kind's names for them; empty for a folder of images.
+        source: the folder of images, for kind `folder`.
+        classes: number of classes.
+        splits: number of splits.
+        images: by split, `each` for all of them.
+        subset: images of each class, of a kind whose archives are embedded.
+    """
+
+    archives: dict[str, Path] = field(default_factory=dict)
+    source: Path | None = None
+    classes: int = len(CLASSES)
+    splits: int = 1
+    images: dict[str, int] = field(default_factory=dict)
+    subset: dict[str, int] = field(default_factory=dict)
 
 
 def image(

@@ -1,15 +1,11 @@
-"""Miniatures that replace the official archives in a smoke run.
-
-Sizes are chosen so that a batch of two images gives two updates of all training images, of the
-few-label list, and of one image of each class.
-"""
+"""Miniatures that replace the official archives in a smoke run."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from folk.data.datasets import miniature
-from folk.data.datasets.kinds import KINDS
+from folk.data.datasets.kinds import KINDS, function_of
+from folk.data.datasets.miniature import CLASSES, NUMBERS, VAL, StandIn
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import write_text
 from folk.evidence.results.metrics.corruption import (
@@ -19,13 +15,6 @@ from folk.evidence.results.metrics.corruption import (
     SEVERITIES,
 )
 
-CLASSES = ("n01440764", "n01443537", "n02085620", "n03000684")
-TRAIN = 5  # images: two of the first class, one of the others
-VAL = 4  # one of each class
-NUMBERS = {"train": TRAIN, "val": VAL}
-
-LABELS = ((0, 0, 1, 2, 3), (0, 1, 2, 3))  # of as many training and validation images
-
 # Contents of each archive of ImageNet-C.
 _IMAGENET_C = {
     "noise": [name for name in ALEXNET_ERROR if name.endswith("_noise")],
@@ -34,27 +23,6 @@ _IMAGENET_C = {
     "digital": ["contrast", "elastic_transform", "pixelate", "jpeg_compression"],
     "extra": list(ALEXNET_ERROR_EXTRA),
 }
-
-
-@dataclass(frozen=True)
-class StandIn:
-    """A miniature and its contents.
-
-    Attributes:
-        archives: paths by the kind's names for them; empty for a folder of images.
-        source: the folder of images, for kind `folder`.
-        classes: number of classes.
-        splits: number of splits.
-        images: by split, `each` for all of them.
-        subset: images of each class, of a kind whose archives are embedded.
-    """
-
-    archives: dict[str, Path] = field(default_factory=dict)
-    source: Path | None = None
-    classes: int = len(CLASSES)
-    splits: int = 1
-    images: dict[str, int] = field(default_factory=dict)
-    subset: dict[str, int] = field(default_factory=dict)
 
 
 def write_stand_in(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
@@ -68,26 +36,31 @@ def write_stand_in(kind: str, files: Mapping[str, str], folder: Path) -> StandIn
     Raises:
         InputError: no miniature of this kind, or of an archive of this name.
     """
-    if kind in ("imagenet", "folder"):
-        train = _training_images()
-        if kind == "folder":
-            return StandIn(source=_folder(folder, train), splits=2, images=NUMBERS)
-        truth = range(1, VAL + 1)
-        kit = miniature.devkit_files(CLASSES, list(truth))
-        paths = miniature.imagenet(folder, train, miniature.validation_images(VAL), kit)
-        return StandIn(paths, splits=2, images=NUMBERS)
-    if kind == "ade20k":
-        zipped = miniature.write_zip(folder / files["images"], miniature.ade20k_files())
-        return StandIn({"images": zipped}, None, 150, 2, {"train": 3, "val": 2})
-    if kind in ("imagenet-c", "c-bar"):
-        return _corruptions(kind, files, folder)
-    if kind == "fashion-mnist":
-        return StandIn(miniature.idx_files(folder, files, *LABELS), splits=2, images=NUMBERS)
-    if kind in KINDS and KINDS[kind].embedded:
-        return StandIn(subset={"train_per_class": 1, "val_per_class": 1})
-    if kind.startswith("imagenet-"):
-        return _variant(kind, files["images"], folder)
-    raise InputError(f"no miniature of kind '{kind}'; a smoke run needs official archives")
+    if kind == "folder":
+        return StandIn(source=_folder(folder, _training_images()), splits=2, images=NUMBERS)
+    if kind not in KINDS:
+        raise InputError(f"no miniature of kind '{kind}'; a smoke run needs official archives")
+    made: StandIn = function_of(KINDS[kind].stand_in)(kind, files, folder)
+    return made
+
+
+def imagenet(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
+    """Write the three archives of ImageNet."""
+    kit = miniature.devkit_files(CLASSES, list(range(1, VAL + 1)))
+    val = miniature.validation_images(VAL)
+    paths = miniature.imagenet(folder, _training_images(), val, kit)
+    return StandIn(paths, splits=2, images=NUMBERS)
+
+
+def ade20k(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
+    """Write the zip of ADE20K."""
+    zipped = miniature.write_zip(folder / files["images"], miniature.ade20k_files())
+    return StandIn({"images": zipped}, None, 150, 2, {"train": 3, "val": 2})
+
+
+def embedded(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
+    """Take an image of each class of what is embedded."""
+    return StandIn(subset={"train_per_class": 1, "val_per_class": 1})
 
 
 def few_label_list(path: Path) -> Path:
@@ -113,7 +86,7 @@ def _folder(folder: Path, train: Mapping[str, Mapping[str, bytes]]) -> Path:
     return folder
 
 
-def _corruptions(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
+def corruptions(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
     """Write one image per split; classes take turns, so that each occurs."""
     paths, done = {}, 0
     for name, file in files.items():
@@ -130,12 +103,12 @@ def _corruptions(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
     return StandIn(paths, splits=done, images={"each": 1})
 
 
-def _variant(kind: str, file: str, folder: Path) -> StandIn:
+def variant(kind: str, files: Mapping[str, str], folder: Path) -> StandIn:
     """Write one image of each class; A and R have some of the classes only, V2 numbers them."""
     classes = CLASSES[:2] if kind in ("imagenet-a", "imagenet-r") else CLASSES
     names = [str(i) for i in range(len(classes))] if kind == "imagenet-v2" else classes
     images = {f"{kind}/{n}/{i}.jpg": miniature.image(200 + i) for i, n in enumerate(names)}
-    path = _write_as(folder / file, images)
+    path = _write_as(folder / files["images"], images)
     return StandIn({"images": path}, classes=len(classes), images={"val": len(classes)})
 
 

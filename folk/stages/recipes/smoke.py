@@ -13,7 +13,7 @@ from folk.stages.recipes.cover import Cover, Recipes
 from folk.stages.split import SplitRecipe
 
 if TYPE_CHECKING:
-    from folk.data.datasets.stand_ins import StandIn
+    from folk.data.datasets.miniature import StandIn
 
 
 def smoke_study(

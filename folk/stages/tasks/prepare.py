@@ -86,9 +86,12 @@ def run_prepare(
         contents = look_into(recipe.kind, paths, recipe.archive.classes)
         expected, num_splits = recipe.archive.images, recipe.archive.splits
         if recipe.subset is not None and (part := recipe.subset.model_dump(exclude_none=True)):
-            whole = Counter(entry.split for entry in contents.images())
+            numbers = Counter((entry.split, entry.label) for entry in contents.images())
+            whole: Counter[str] = Counter()
+            for (split, _), number in numbers.items():
+                whole[split] += number
             check_counts(expected or {}, num_splits, whole)
-            contents, expected, num_splits = chosen(contents, **part), None, None
+            contents, expected, num_splits = chosen(contents, numbers, **part), None, None
         counts = store_archives(
             contents,
             out,

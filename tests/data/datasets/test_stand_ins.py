@@ -83,7 +83,7 @@ def test_drawn_splits_find_enough_images_for_two_updates(way, images, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["imagenet", "ade20k", "imagenet-c", "imagenet-v2", "fashion-mnist"]
+    "name", ["imagenet", "ade20k", "imagenet-c", "imagenet-v2", "fashion-mnist", "cifar-10"]
 )
 def test_the_same_bytes_come_out_at_another_time(name, tmp_path, monkeypatch):
     recipe = load_recipe("prepare", RECIPES / f"prepare/{name}.yaml")
