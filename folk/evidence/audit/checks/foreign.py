@@ -30,7 +30,9 @@ def check_foreign(subject: Subject) -> Iterator[Finding]:
     known |= {*subject.finished, *subject.failed, *subject.unreadable}
     known |= {job.diff for job in subject.finished.values() if job.diff is not None}
     patterns = PRODUCTS if len(subject.readers) == len(READERS) else (*PRODUCTS, *OF_READERS)
-    for path in sorted(subject.results.rglob("*")):
+    # The first star follows links: a stage's folder may be on another disk.
+    places = {*subject.results.glob("*"), *subject.results.glob("*/**/*")}
+    for path in sorted(places):
         if path in known or not path.is_file():
             continue
         place = path.relative_to(subject.results).as_posix()
