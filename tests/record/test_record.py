@@ -443,6 +443,7 @@ def test_an_input_that_was_exchanged_and_put_back_is_marked_in_the_record(job):
     "Bytes",
     "a shard or another input that changes while a job reads it",
     "the job fails by name; if the same bytes are back, its record says `replaced`",
+    lost="the job",
 )
 @pytest.mark.parametrize("back", [True, False])
 def test_a_shard_that_was_exchanged_while_a_job_ran_is_noticed(job, back):
