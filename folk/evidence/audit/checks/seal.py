@@ -35,7 +35,7 @@ def check_seal(subject: Subject) -> Iterator[Finding]:
 
 
 def _committed(subject: Subject, place: Path) -> Iterator[Finding]:
-    """Compare the seal, and the records that it was made anew of, with the seal in git's HEAD."""
+    """Compare the seal and the records with the seal in git's HEAD, if that is another one."""
     seal, committed = subject.seal, subject.committed
     if committed is None or (seal is not None and seal.digest == committed.digest):
         return
@@ -45,6 +45,8 @@ def _committed(subject: Subject, place: Path) -> Iterator[Finding]:
         yield Finding("stale", place.as_posix(), f"{NOT_OF_HEAD}; seal the study again")
     for name, id_ in committed.failed.items():
         job = subject.failed.get(Path(name))
+        if Path(name) in subject.unreadable or (seal and seal.failed.get(name) == id_):
+            continue  # reported for the record, or by this seal
         if job is None or job.id != id_:
             says = f"the failure {id_[:12]} of the committed seal is missing"
             cells = subject.plan.cells(_folder(subject, Path(name)))
