@@ -1,5 +1,6 @@
 """Lies planted in a finished study: what `explain` contradicts, `verify` does not pass."""
 
+import hashlib
 import json
 import random
 import shutil
@@ -12,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from folk.evidence.audit.chain import Chain
+from folk.evidence.audit.checks.dvc import CACHE, _listing
 from folk.evidence.audit.explain import Explainer
 from folk.evidence.audit.today import RecipeToday, Today
-from folk.evidence.core.digest import digest_file
+from folk.evidence.core.digest import digest_file, sha256_of_json
 from folk.evidence.core.errors import InputError
 from folk.evidence.record.failures import READERS, record_paths
 from folk.evidence.record.schema import record_id
@@ -22,13 +24,15 @@ from folk.evidence.results.cells import read_cells
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
-from tests.audit.conftest import CELLS, PUBLISHED, RESULTS, TOLD
+from tests.audit.conftest import CELLS, PUBLISHED, RESULTS, TOLD, finetune
 from tests.audit.many_runs import STUDY_PATH, audit, fill, report
-from tests.toy import edit
+from tests.faults.table import fault
+from tests.toy import edit, git
 
 ENCODER = RESULTS / "pretrain/r0-s0/encoder.safetensors"
 MEASURED = RESULTS / "finetune/r0-s0/full/record.json"
 CELL = "main/r0/full"
+LINE = '{"step": 1, "epoch": 0.5, "time": 1.5, "loss": 0.7}\n'
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +122,11 @@ def test_an_honest_study_is_neither_contradicted_nor_accused(study):
     assert contradicted() == []
 
 
+@fault(
+    "Hostile input",
+    "an input that was exchanged for one job and put back",
+    "`verify` and `explain` name the job that read other bytes",
+)
 def test_an_input_that_was_exchanged_for_one_job_and_put_back_is_named_at_its_reader(study):
     forge(MEASURED, read_other_bytes)
     report_anew()
@@ -191,6 +200,244 @@ def test_a_second_row_for_one_cell_is_tampered_before_or_after_the_true_one(stud
     (finding,) = [f for f in audit().findings if f.wrong and f.place == CELLS.as_posix()]
     assert finding.word == "tampered"
     assert f"2 rows for '{CELL}'" in finding.says
+
+
+@pytest.fixture
+def committed(study):
+    """The study, with its seal in git."""
+    git("init", "-q")
+    git("add", "-f", RESULTS / "seal.json")
+    git("commit", "-qm", "seal the study")
+
+
+@fault(
+    "Hostile input",
+    "a forged record, with seal and report made anew",
+    "`verify` names it by the seal that git has",
+)
+def test_a_forged_record_is_named_by_the_committed_seal_after_seal_and_report_were_made_anew(
+    committed,
+):
+    forge(MEASURED, lambda record: record["hardware"].update(cpu="none"))
+    report_anew()
+
+    assert contradicted() == []
+    assert wrong() == {("tampered", "finetune/r0-s0/full/record.json"): {CELL}}
+
+
+def test_a_seal_that_was_deleted_after_its_commit_is_missing(committed):
+    (RESULTS / "seal.json").unlink()
+
+    assert wrong() == {("missing", "seal.json"): set()}
+
+
+def test_an_evaluation_that_was_honestly_made_again_after_the_commit_is_a_remark(committed):
+    finetune("r0-s0", "full", 0, 11)
+    edit(MEASURED, lambda record: record.update(recipe_digest=sha256_of_json(TOLD)), new_id=True)
+    report()
+
+    found = audit()
+
+    assert [f for f in found.findings if f.wrong] == []
+    (line,) = [f.says for f in found.findings if f.place.endswith("seal.json")]
+    assert line == "since the committed seal 1 results were made again and 0 given up"
+
+
+def rewrite(path: Path, content: bytes) -> None:
+    """Exchange a file and let its record, and all that rests on it, name the new bytes."""
+    path.write_bytes(content)
+    found = digest_file(path)
+
+    def change(record: dict[str, Any]) -> None:
+        for entry in (*record["inputs"], *record["outputs"]):
+            if entry["path"] == path.as_posix():
+                entry |= {"size": found.size, "sha256": found.sha256, "md5": found.md5}
+
+    for place in record_paths(RESULTS):
+        edit(place, change)
+    forge(MEASURED, lambda record: None)
+    report_anew()
+
+
+def add_history(run: str, text: str) -> None:
+    path = RESULTS / f"pretrain/{run}/metrics.jsonl"
+    path.write_text(text)
+    entry = {"name": path.name, "path": path.as_posix(), "size": 0, "sha256": "", "md5": ""}
+    edit(path.with_name("record.json"), lambda record: record["outputs"].append(entry))
+    rewrite(path, text.encode())
+
+
+def remarks(place: str) -> list[str]:
+    return [f.says for f in audit().findings if f.remark and f.place.endswith(place)]
+
+
+@fault(
+    "Hostile input",
+    "an encoder copied from one seed to another, all records with it",
+    "`verify` names both runs' cells",
+)
+def test_an_encoder_that_is_that_of_another_seed_is_a_copy(study):
+    rewrite(RESULTS / "pretrain/r0-s1/encoder.safetensors", ENCODER.read_bytes())
+
+    assert wrong() == {("tampered", "pretrain/r0-s1/record.json"): {CELL}}
+
+
+def test_untrained_encoders_of_two_rows_with_one_seed_may_be_equal(study):
+    rewrite(RESULTS / "pretrain/r1-s0/encoder.safetensors", ENCODER.read_bytes())
+
+    assert wrong() == {}
+    assert remarks("r1-s0/record.json") == []
+
+
+def test_external_weights_are_those_of_every_seed(study):
+    here = digest_file(Path("images.tar"))
+    entry = {"name": "checkpoint", "path": "images.tar", "size": here.size, "md5": here.md5,
+             "sha256": here.sha256, "record": None}  # fmt: skip
+    for run in ("r0-s0", "r0-s1"):
+        edit(
+            RESULTS / f"pretrain/{run}/record.json",
+            lambda record: record["inputs"].append(entry),
+        )
+    rewrite(RESULTS / "pretrain/r0-s1/encoder.safetensors", ENCODER.read_bytes())
+
+    assert wrong() == {}
+
+
+def test_an_untrained_encoder_that_is_a_trained_one_is_a_copy(study):
+    edit(RESULTS / "pretrain/r1-s0/record.json", lambda record: record.update(recipe_digest="e"))
+    add_history("r0-s0", LINE)
+    rewrite(RESULTS / "pretrain/r1-s0/encoder.safetensors", ENCODER.read_bytes())
+
+    found = wrong()
+
+    assert found["tampered", "pretrain/r1-s0/record.json"] == {CELL, "main/r1/full"}
+
+
+def test_a_history_that_is_time_by_time_that_of_another_run_is_a_copy(study):
+    add_history("r0-s0", LINE)
+    assert wrong() == {}
+    add_history("r1-s0", LINE)
+
+    assert wrong() == {("tampered", "pretrain/r1-s0/record.json"): {CELL, "main/r1/full"}}
+
+
+def test_an_input_that_was_replaced_while_a_job_ran_is_a_remark(study):
+    forge(MEASURED, lambda record: record["inputs"][0].update(replaced=True))
+    report_anew()
+
+    assert wrong() == {}
+    assert any(
+        "was replaced or touched while the job ran" in line for line in remarks("record.json")
+    )
+
+
+def test_a_job_that_started_before_what_it_read_was_made_is_a_remark(study):
+    forge(MEASURED, lambda record: record.update(started="2001-01-01T00:00:00.000000Z"))
+    report_anew()
+
+    assert wrong() == {}
+    assert any("started 2001-01-01" in line for line in remarks("r0-s0/full/record.json"))
+
+
+def add_manifest(*twins: str) -> None:
+    """Give the data set a manifest of the 20 images, of which some are training images too."""
+    rows = [{"key": f"val/{i}", "label": 0, "split": "val", "sha256": f"v{i}"} for i in range(20)]
+    rows += [
+        {"key": f"train/{x}", "label": 1, "split": "train", "sha256": x} for x in ("t", *twins)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), "manifest")
+    rewrite(RESULTS / "prepare/scenes/manifest.parquet", Path("manifest").read_bytes())
+    Path("manifest").unlink()
+
+
+def test_validation_images_that_are_training_images_too_are_a_remark(study):
+    add_manifest()
+    assert remarks("manifest.parquet") == []
+    add_manifest("v3", "v4")
+
+    assert wrong() == {}
+    assert remarks("manifest.parquet") == [
+        "2 of 20 images of split 'val' are, byte for byte, training images too: results on this "
+        "split are too good"
+    ]
+
+
+@fault(
+    "Hostile input",
+    "predictions with images left out, twice or unknown, or with other labels",
+    "`verify` names them",
+)
+@pytest.mark.parametrize(
+    ("lie", "says"),
+    [
+        (lambda rows: rows[1:], "19 predictions of 20 images: some are left out"),
+        (lambda rows: [*rows[1:], rows[1]], "20 predictions of 20 images: some are left out"),
+        (lambda rows: [*rows[1:], rows[0] | {"key": "none"}], "are of no image of the data set"),
+        (lambda rows: [*rows[1:], rows[0] | {"label": 2}], "1 of 20 labels are not those"),
+    ],
+)
+def test_predictions_of_other_images_or_labels_than_the_manifest_has_are_named(study, lie, says):
+    add_manifest()
+    path = MEASURED.with_name("predictions.parquet")
+    table = pq.read_table(path)
+    pq.write_table(pa.Table.from_pylist(lie(table.to_pylist()), schema=table.schema), "lie")
+    rewrite(path, Path("lie").read_bytes())
+
+    (finding,) = [f for f in audit().findings if f.place == path.as_posix()]
+
+    assert (finding.word, finding.cells) == ("tampered", (CELL,))
+    assert says in finding.says
+
+
+@pytest.fixture
+def kept_by_dvc(study):
+    """The study, kept by DVC: a lock with a file for the page and a folder with its listing."""
+    stage = RESULTS / "finetune"
+    listing = _listing(stage)
+    name = hashlib.md5(listing).hexdigest() + ".dir"
+    place = CACHE / name[:2] / name[2:]
+    place.parent.mkdir(parents=True)
+    place.write_bytes(listing)
+    outs = [{"path": stage.as_posix(), "md5": name}]
+    for path in (RESULTS / "report.html", CELLS):
+        outs.append({"path": path.as_posix(), "md5": digest_file(path).md5})
+    Path("dvc.lock").write_text(json.dumps({"stages": {"reproduce@toy": {"outs": outs}}}))
+    return place
+
+
+def test_what_dvc_keeps_as_recorded_is_no_finding_with_or_without_its_listing(kept_by_dvc):
+    assert wrong() == {}
+    kept_by_dvc.unlink()
+    assert wrong() == {}
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_an_edited_md5_of_page_cells_or_folder_in_the_lock_is_named(kept_by_dvc, number):
+    def change(lock: dict[str, Any]) -> None:
+        lock["stages"]["reproduce@toy"]["outs"][number]["md5"] = "0" * 32 + (".dir" * (not number))
+
+    edit(Path("dvc.lock"), change)
+
+    assert list(wrong()) == [("stale", "dvc.lock")]
+
+
+def test_an_edited_listing_of_dvc_is_named(kept_by_dvc):
+    kept_by_dvc.write_bytes(kept_by_dvc.read_bytes().replace(b"predictions", b"predictionz"))
+
+    assert wrong() == {("tampered", "dvc.lock"): set()}
+
+
+def test_a_stage_folder_that_is_a_link_has_the_same_chain_on_page_and_seal_and_is_searched(study):
+    chain = json.loads((RESULTS / "seal.json").read_text())["chain"]
+    (RESULTS / "finetune").rename("elsewhere")
+    (RESULTS / "finetune").symlink_to(Path("elsewhere").resolve())
+    report_anew()
+
+    assert json.loads((RESULTS / "seal.json").read_text())["chain"] == chain
+    assert chain in (RESULTS / "report.html").read_text()
+    assert wrong() == {}
+    Path("elsewhere/better.parquet").write_text("lies")
+    assert wrong() == {("foreign", "finetune/better.parquet"): set()}
 
 
 @pytest.mark.parametrize("seed", range(16))

@@ -12,12 +12,12 @@ from folk.cli.app import app
 from folk.evidence.audit.chain import Chain
 from folk.evidence.audit.seal import read_seal, seal_path, seal_problems, signature_path, write_seal
 from folk.evidence.audit.signature import check_signature, sign
-from folk.evidence.core.canonical import chain_digest
+from folk.evidence.core.canonical import chain_digest, sha256_of_json
 from folk.evidence.core.errors import InputError
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
 from tests.faults.table import fault
-from tests.toy import RESULTS, edit
+from tests.toy import RESULTS, edit, git
 
 STUDY = Path("config/demo.yaml")
 ENCODER = RESULTS / "pretrain/folk-s0/record.json"
@@ -129,6 +129,88 @@ def test_an_edited_seal_is_not_built_upon(finished):
 
     with pytest.raises(InputError, match="restore the committed one"):
         sealed()
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda seal: seal.update(parent="my own"), "its parent 'my own' is no digest"),
+        (lambda seal: seal.update(files={}), "it has no files"),
+        (lambda seal: seal.update(study="other"), "the seal of another study, 'other'"),
+    ],
+)
+def test_a_seal_that_was_made_up_is_refused_although_its_digest_holds(finished, change, problem):
+    sealed()
+    edit(seal_path(RESULTS), lambda seal: (change(seal), seal.update(digest=digest_of(seal))))
+
+    assert read_seal(seal_path(RESULTS)).holds
+    assert any(problem in line for line in seal_problems(RESULTS))
+    with pytest.raises(InputError, match=problem):
+        sealed()
+
+
+def digest_of(seal):
+    return sha256_of_json({key: value for key, value in seal.items() if key != "digest"})
+
+
+@pytest.fixture
+def committed(finished):
+    """A sealed study whose seal is committed, and nothing else."""
+    first = sealed()
+    git("init", "-q")
+    git("add", "-f", seal_path(RESULTS))
+    git("commit", "-qm", "seal the study")
+    return first
+
+
+def test_a_seal_has_the_committed_one_as_parent_however_often_it_was_made_since(committed):
+    for text in ("| 12.6 |", "| 12.7 |"):
+        (RESULTS / "tables/main.md").write_text(text)
+        assert sealed().parent == committed.digest
+    assert seal_problems(RESULTS) == []
+
+    git("commit", "-qam", "seal it again")
+    (RESULTS / "tables/main.md").write_text("| 12.8 |")
+
+    assert sealed().parent not in (None, committed.digest)
+
+
+def test_a_deleted_seal_comes_back_as_it_was_committed(committed):
+    seal_path(RESULTS).unlink()
+
+    assert sealed() == committed
+
+
+def test_a_seal_without_its_committed_parent_is_named_and_can_be_made_again(committed):
+    edit(
+        seal_path(RESULTS),
+        lambda seal: (seal.update(parent="0" * 64), seal.update(digest=digest_of(seal))),
+    )
+
+    (line,) = seal_problems(RESULTS)
+
+    assert line.endswith("its parent is another one; seal the study again")
+    sealed()
+    assert seal_problems(RESULTS) == []
+
+
+def test_a_failure_of_the_committed_seal_cannot_be_sealed_away_with_the_seal(committed):
+    seal_path(RESULTS).unlink()
+    failure().unlink()
+
+    with pytest.raises(InputError, match=r"sealed in .* restore it"):
+        sealed()
+
+
+@pytest.mark.parametrize("study", ["demo", "demo-full"])
+def test_git_sees_the_seal_of_a_demo_and_none_of_its_bytes(study):
+    root = Path(__file__).parents[2]
+    paths = [f"results/{study}/{name}" for name in ("seal.json", "report.html", "prepare/a.arrow")]
+    command = ["git", "-C", root, "check-ignore", "--no-index", *paths]
+
+    ignored = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert ignored.stdout.split() == paths[1:]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": 1, "study": "demo"}'])

@@ -394,3 +394,84 @@ def test_a_start_on_a_lost_node_leaves_when_another_has_taken_over(job):
     assert read_record(RESULT / "record.json")["outcome"] == "finished"
     assert [failure["outcome"] for failure in failures()] == ["interrupted"]
     assert "another start" in failures()[0]["error"]["message"]
+
+
+def exchanged(path: Path, content: str) -> None:
+    path.unlink()
+    path.write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda path: exchanged(path, "imagos"), "changed while the job ran"),
+        (lambda path: path.unlink(), "removed while the job ran"),
+    ],
+)
+def test_a_job_whose_input_is_another_at_its_end_fails_and_publishes_nothing(job, change, says):
+    data = Path("images.tar")
+    data.write_text("images")
+
+    def do():
+        with job(inputs={"archive": data}) as record:
+            change(data)
+            finish(record)
+
+    with pytest.raises(InputError, match=rf"images\.tar: {says}"):
+        do()
+
+    assert not RESULT.exists()
+    assert [failure["outcome"] for failure in failures()] == ["failed"]
+
+
+def test_an_input_that_was_exchanged_and_put_back_is_marked_in_the_record(job):
+    data, other = Path("images.tar"), Path("other.tar")
+    data.write_text("images")
+    other.write_text("others")
+
+    with job(inputs={"archive": data, "other": other}) as record:
+        data.rename("aside")
+        data.write_text("lies")
+        Path("aside").rename(data)
+        finish(record)
+
+    found = read_record(RESULT / "record.json")["inputs"]
+    assert [entry.get("replaced") for entry in found] == [True, None]
+
+
+@fault(
+    "Bytes",
+    "a shard or another input that changes while a job reads it",
+    "the job fails by name; if the same bytes are back, its record says `replaced`",
+    lost="the job",
+)
+@pytest.mark.parametrize("back", [True, False])
+def test_a_shard_that_was_exchanged_while_a_job_ran_is_noticed(job, back):
+    shard = Path("scenes/shards/val-00000.arrow")
+    shard.parent.mkdir(parents=True)
+    shard.write_text("images")
+    sha256 = hashlib.sha256(b"images").hexdigest()
+    description = Path("scenes/dataset.json")
+    description.write_text(json.dumps({"shards": {shard.name: {"sha256": sha256}}}))
+    refused = (
+        contextlib.nullcontext() if back else pytest.raises(InputError, match="arrow: changed")
+    )
+
+    with refused, job(inputs={"dataset": description}) as record:
+        exchanged(shard, "others")
+        if back:
+            exchanged(shard, "images")
+        finish(record)
+
+    assert [e.get("replaced") for e in record.fields["inputs"]] == [True if back else None]
+
+
+def test_a_recipe_that_was_edited_while_a_job_ran_is_compared_by_value_and_not_here(job):
+    recipe = Path("recipe.yaml")
+    recipe.write_text("a: 1")
+
+    with job(inputs={"pretrain-recipe": recipe}) as record:
+        recipe.write_text("a: 2")
+        finish(record)
+
+    assert "replaced" not in read_record(RESULT / "record.json")["inputs"][0]

@@ -1,10 +1,13 @@
 """Seal of a study: one digest of all records and small results, kept in git.
 
 `chain` is the digest of all records, failed jobs included, and is printed at the end of the report.
-`digest` is that of the whole seal, and `parent` that of the seal before it, so the seals of a study
-form a chain: git has them all, and none can be replaced without all later ones.
+`digest` is that of the whole seal. `parent` is that of the committed seal when this one was made,
+or without git of the seal before it, so the committed seals of a study form a chain: none can be
+replaced without all later ones.
 """
 
+import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,12 +19,14 @@ from folk.evidence.core.digest import digest_file
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import write_json
 from folk.evidence.core.json_file import read_keys, typed
+from folk.evidence.record.environment import file_of_commit
 from folk.evidence.record.failures import FAILED
 from folk.evidence.results.published import published_files
 from folk.evidence.study.study import Study
 
 FORMAT = 1
 SEAL_NAME = "seal.json"
+NOT_OF_HEAD = "it is not the committed seal, and its parent is another one"
 # Byte by byte, beside the records of `READERS`, which are no part of the chain on the page.
 RESULT_FILES = ("cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html")
 OUTSIDE = (*published_files(Path("config/published")), Path("requirements.lock"))
@@ -38,7 +43,7 @@ class Seal:
     failed: dict[str, str]  # path -> id, of failed and interrupted jobs
     files: dict[str, str]  # path -> sha256, of small results and of their inputs
     chain: str  # `chain_digest` of records and failed
-    parent: str | None  # digest of the seal before this one
+    parent: str | None  # digest of the seal before this one: the committed one, if git has any
     digest: str  # sha256 of the canonical JSON of all the others
 
     @property
@@ -74,6 +79,40 @@ def read_seal(path: Path) -> Seal | None:
     return typed(path, Seal, values, remedy)
 
 
+def committed_seal(results: Path, root: Path = Path()) -> Seal | None:
+    """Read the seal of git's HEAD; None without git, without a commit or a valid seal there."""
+    content = file_of_commit(root, "HEAD", seal_path(results))
+    if content is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, SEAL_NAME)
+        path.write_bytes(content)
+        try:
+            seal = read_seal(path)
+        except InputError:
+            return None
+    return None if seal is None or problems_of(seal, results) else seal
+
+
+def follows(seal: Seal, before: Seal) -> bool:
+    """Return True if a seal is the given one, or was made next to it."""
+    return before.digest in (seal.digest, seal.parent)
+
+
+def problems_of(seal: Seal, results: Path) -> list[str]:
+    """List what shows that this is no seal that was made of the study in `results`."""
+    problems = []
+    if seal.study != results.name:
+        problems.append(f"the seal of another study, '{seal.study}'")
+    if not seal.holds:
+        problems.append("it was edited: its digests do not match")
+    if not seal.files:
+        problems.append("it has no files, so it was edited")
+    if seal.parent is not None and not re.fullmatch("[0-9a-f]{64}", seal.parent):
+        problems.append(f"its parent '{seal.parent[:12]}' is no digest, so it was edited")
+    return problems
+
+
 def write_seal(
     study: Study,
     study_path: Path,
@@ -94,18 +133,18 @@ def write_seal(
         the seal.
 
     Raises:
-        InputError: a record was edited, a sealed failure is missing, or the existing seal was
-            edited; nothing is written.
+        InputError: a record was edited, a failure in this or the committed seal is missing, or the
+            existing seal is not of this study or was edited; nothing is written.
     """
     place = root / seal_path(results)
-    before = read_seal(place)
-    if before is not None and not before.holds:
-        raise InputError(f"{place}: it was edited; restore the committed one")
+    before, committed = read_seal(place), committed_seal(results, root)
+    for problem in [] if before is None else problems_of(before, results):
+        raise InputError(f"{place}: {problem}; restore the committed one")
     chain = Chain(results, root)
     records = _ids(chain, chain.record_paths())
     failed = _ids(chain, chain.failed_paths())
-    if before is not None:
-        _refuse_lost_failures(place, before.failed, failed)
+    for earlier in filter(None, (before, committed)):
+        _refuse_lost_failures(place, earlier.failed, failed)
     said: dict[str, Any] = {
         "format": FORMAT,
         "study": study.name,
@@ -114,12 +153,15 @@ def write_seal(
         "failed": failed,
         "files": _files(chain, [study_path, *outside]),
         "chain": chain_digest(records, failed),
-        "parent": None if before is None else before.parent,
     }
-    if before is not None:
-        if before.digest == _digest(said):
-            return before
-        said["parent"] = before.digest
+    for same in filter(None, (before, committed)):
+        is_same = same.digest == _digest(said | {"parent": same.parent})
+        if is_same and (committed is None or follows(same, committed)):
+            if same is not before:
+                write_json(place, asdict(same))
+            return same
+    last = committed or before
+    said["parent"] = None if last is None else last.digest
     seal = Seal(**said, digest=_digest(said))
     (root / signature_path(results)).unlink(missing_ok=True)  # it signs other bytes
     write_json(place, asdict(seal))
@@ -140,10 +182,14 @@ def seal_problems(results: Path, root: Path = Path()) -> list[str]:
     seal = read_seal(place)
     if seal is None:
         raise InputError(f"{place}: missing; write it with `python -m folk seal`")
-    problems = [] if seal.holds else [f"{place}: it was edited: its digests do not match"]
+    problems = [f"{place}: {problem}" for problem in problems_of(seal, results)]
+    committed = committed_seal(results, root)
+    if committed is not None and not follows(seal, committed):
+        problems.append(f"{place}: {NOT_OF_HEAD}; seal the study again")
     chain = Chain(results, root)
     problems += _record_problems(chain, chain.record_paths(), seal.records)
-    problems += _record_problems(chain, chain.failed_paths(), seal.failed)
+    lost = {} if committed is None else committed.failed
+    problems += _record_problems(chain, chain.failed_paths(), lost | seal.failed)
     for name, sha256 in seal.files.items():
         path = root / name
         if not path.is_file():
@@ -184,7 +230,8 @@ def _refuse_lost_failures(place: Path, sealed: Mapping[str, str], here: Mapping[
         raise InputError(
             "\n".join(
                 f"{name}: sealed in {place}, but missing; restore it, because failures stay "
-                f"part of a study (never delete files in '{FAILED}')"
+                f"part of a study (never delete files in '{FAILED}'); to begin the study anew, "
+                "`git rm` its seal and commit that"
                 for name in lost
             )
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from folk.evidence.audit.chain import EDITED, Chain, Job
 from folk.evidence.audit.plan import Plan
-from folk.evidence.audit.seal import Seal, read_seal, seal_path
+from folk.evidence.audit.seal import Seal, committed_seal, read_seal, seal_path
 from folk.evidence.audit.today import Recipes
 from folk.evidence.core.errors import InputError
 from folk.evidence.record.failures import READERS, failed_paths
@@ -32,6 +32,11 @@ class Subject:
             return read_seal(seal_path(self.results))
         except InputError:
             return None
+
+    @cached_property
+    def committed(self) -> Seal | None:
+        """The study's seal in git's HEAD; None without one."""
+        return committed_seal(self.results)
 
     @cached_property
     def plan(self) -> Plan:

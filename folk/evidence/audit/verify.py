@@ -8,10 +8,17 @@ from folk.evidence.audit.checks.adopted import check_adopted
 from folk.evidence.audit.checks.cells import check_cells
 from folk.evidence.audit.checks.claims import check_claims
 from folk.evidence.audit.checks.code import check_code
+from folk.evidence.audit.checks.copies import (
+    check_encoders,
+    check_histories,
+    check_order,
+    check_replaced,
+)
 from folk.evidence.audit.checks.dvc import check_dvc
 from folk.evidence.audit.checks.explained import check_explained
 from folk.evidence.audit.checks.files import Sample, check_files
 from folk.evidence.audit.checks.foreign import check_foreign
+from folk.evidence.audit.checks.manifests import check_manifests
 from folk.evidence.audit.checks.readers import check_readers
 from folk.evidence.audit.checks.records import check_failed, check_records
 from folk.evidence.audit.checks.seal import check_seal
@@ -81,6 +88,11 @@ def verify(
         *check_summaries(subject, causes),
         *check_failed(subject),
         *check_foreign(subject),
+        *check_histories(subject),
+        *check_encoders(subject),
+        *check_order(subject),
+        *check_replaced(subject),
+        *check_manifests(subject, {finding.place for finding in files.findings}),
         *check_dvc(subject),
         *check_adopted(subject),
         *check_again(subject, cells, again, moved),

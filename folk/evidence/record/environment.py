@@ -105,6 +105,11 @@ def code_moved_since(root: Path, commit: str) -> list[str] | None:
     return None if listed is None else os.fsdecode(listed).splitlines()
 
 
+def file_of_commit(root: Path, commit: str, path: Path) -> bytes | None:
+    """Read a file, relative to `root`, from a commit; None if git does not have it there."""
+    return _git(root, "show", "--end-of-options", f"{commit}:./{path.as_posix()}")
+
+
 def environment(root: Path) -> dict[str, Any]:
     """Collect Python, package versions, digest of the lock in `root`, and allowed variables."""
     lock = root / "requirements.lock"

@@ -1,12 +1,13 @@
 """Descriptions of a job's input and output files in its record."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from folk.evidence.core.digest import FileDigest, digest_file, digest_input, digest_tree
 from folk.evidence.core.errors import InputError
+from folk.evidence.core.json_file import read_keys
 from folk.evidence.record.schema import read_record
 
 # A record lists a prepared data set as these files: dataset.json has the sha256 of every shard and
@@ -44,6 +45,60 @@ def describe_inputs(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:
             unread = {"size": None, "sha256": None, "md5": None, "record": None}
             entries.append({"name": name, "path": portable(path), **unread})
     return entries
+
+
+def stamps_of(inputs: Mapping[str, Path]) -> dict[Path, tuple[int, ...]]:
+    """Map each file that a job reads to inode, size and times, those of a data set's shards too.
+
+    Files that are compared by value are left out. A file that is put back after another stood in
+    its place has the old bytes and another time of its last change of state.
+    """
+    files: list[Path] = []
+    for name, path in inputs.items():
+        if is_by_value(name):
+            continue
+        own = [path / file for file in DATA_SET_FILES] if path.is_dir() else [path]
+        files += own
+        for file in own:
+            if file.name == DATA_SET_FILES[0] and file.is_file():
+                files += sorted((file.parent / "shards").glob("*.arrow"))
+    stats = {path: path.stat() for path in files if path.is_file()}
+    return {p: (s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for p, s in stats.items()}
+
+
+def mark_replaced(
+    entries: Sequence[dict[str, Any]],
+    before: Mapping[Path, tuple[int, ...]],
+    after: Mapping[Path, tuple[int, ...]],
+) -> None:
+    """Mark the inputs whose files were replaced or touched while a job ran.
+
+    Args:
+        entries: of `describe_inputs`; those of such files, or of the data set of such a shard, get
+            the key `replaced`.
+        before: `stamps_of` the inputs when the job started.
+        after: `stamps_of` them when it ends.
+
+    Raises:
+        InputError: a file is gone or has other bytes than at the start.
+    """
+    known = {entry["path"]: entry for entry in entries}
+    for path, stamp in before.items():
+        if after.get(path) == stamp:
+            continue
+        if path not in after:
+            raise InputError(f"{path}: removed while the job ran; restore it and run the job again")
+        if path.suffix == ".arrow":
+            described = path.parent.with_name(DATA_SET_FILES[0])
+            entry = known[portable(described)]
+            shards = read_keys(described, "run prepare again").get("shards", {})
+            wanted = shards.get(path.name, {}).get("sha256")
+        else:
+            entry = known[portable(path)]
+            wanted = entry["sha256"]
+        if digest_file(path).sha256 != wanted:  # not a cached digest: times can be set
+            raise InputError(f"{path}: changed while the job ran; run the job again")
+        entry["replaced"] = True
 
 
 def describe_outputs(

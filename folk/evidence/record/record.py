@@ -31,7 +31,7 @@ from folk.evidence.record.environment import (
     scheduler,
 )
 from folk.evidence.record.failures import failed_folder
-from folk.evidence.record.lineage import describe_inputs, describe_outputs
+from folk.evidence.record.lineage import describe_inputs, describe_outputs, mark_replaced, stamps_of
 from folk.evidence.record.publish import publish
 from folk.evidence.record.schema import record_id, write_record
 
@@ -61,11 +61,17 @@ class SupersededError(SystemExit):
 class Record:
     """Record of a running job."""
 
-    def __init__(self, work: Path, fields: dict[str, Any], diff: str | None) -> None:
+    def __init__(
+        self, work: Path, fields: dict[str, Any], diff: str | None, inputs: Mapping[str, Path]
+    ) -> None:
         self.work = work
         self.fields = fields
         self.finished = False
         self._diff = diff
+        self._inputs = inputs
+        self._stamps = stamps_of(inputs)
+        fields["inputs"] = describe_inputs(inputs)
+        fields["parents"] = sorted({e["record"] for e in fields["inputs"] if e["record"]})
 
     def finish(
         self,
@@ -86,11 +92,12 @@ class Record:
             the record's id.
 
         Raises:
-            InputError: an output is missing.
+            InputError: an output is missing, or an input was removed or changed since the start.
             SupersededError: another start of the job has taken over; nothing was published.
         """
         assert not self.finished, "a record is finished once"
         self.check_is_latest()
+        mark_replaced(self.fields["inputs"], self._stamps, stamps_of(self._inputs))
         moves = moves or {}
         self.fields["outputs"] = describe_outputs(outputs, moves)
         self.fields["metrics"] = dict(metrics)
@@ -217,17 +224,15 @@ def open_record(
         "hardware": hardware(),
         "scheduler": scheduler(),
         "geometry": geometry(threads),
-        "inputs": describe_inputs(inputs),
         "pid": os.getpid(),
         "identity": identity or f"{recipe_digest} {seed}",
     }
     if finetune_seed is not None:
         fields["finetune_seed"] = finetune_seed
-    fields["parents"] = sorted({e["record"] for e in fields["inputs"] if e["record"]})
+    record = Record(work, fields, diff, inputs)
     fields["restarts"] = _earlier_starts(work, fields["identity"])
     remove_stale_temp_files(work)
     write_json(work / OPEN_NAME, fields)
-    record = Record(work, fields, diff)
     with _terminate_as_exit():
         try:
             yield record

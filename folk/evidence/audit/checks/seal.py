@@ -7,7 +7,7 @@ from folk.evidence.audit.chain import Job
 from folk.evidence.audit.checks.records import made_since
 from folk.evidence.audit.findings import Finding
 from folk.evidence.audit.plan import folder_of
-from folk.evidence.audit.seal import seal_path
+from folk.evidence.audit.seal import NOT_OF_HEAD, follows, problems_of, seal_path
 from folk.evidence.audit.subject import Subject
 from folk.evidence.core.digest import sha256_or_none
 from folk.evidence.record.failures import READERS
@@ -17,10 +17,11 @@ def check_seal(subject: Subject) -> Iterator[Finding]:
     """Compare the seal with itself, with the records, and with files that no record names."""
     place = seal_path(subject.results)
     seal, every = subject.seal, tuple(subject.plan.cell_ids)
+    yield from _committed(subject, place)
     if seal is None:
         if place.exists():
             yield Finding("tampered", place.as_posix(), "invalid seal", every)
-        else:
+        elif subject.committed is None:
             yield Finding("missing", place.as_posix(), "not sealed", remark=True)
         return
     if not seal.holds:  # so what it says of others counts for nothing
@@ -29,9 +30,45 @@ def check_seal(subject: Subject) -> Iterator[Finding]:
     if seal.study != subject.study.name:
         yield Finding("foreign", place.as_posix(), f"seal of another study '{seal.study}'")
         return
+    for problem in problems_of(seal, subject.results):
+        yield Finding("tampered", place.as_posix(), problem, every)
     yield from _records(subject, place, seal.records, subject.finished)
     yield from _records(subject, place, seal.failed, subject.failed)
     yield from _files(subject, seal.files)
+
+
+def _committed(subject: Subject, place: Path) -> Iterator[Finding]:
+    """Compare the seal and the records with the seal in git's HEAD, if that is another one."""
+    seal, committed = subject.seal, subject.committed
+    if committed is None or (seal is not None and seal.digest == committed.digest):
+        return
+    if not place.exists():
+        yield Finding("missing", place.as_posix(), "committed, but not there; restore it from git")
+    elif seal is not None and not follows(seal, committed):
+        yield Finding("stale", place.as_posix(), f"{NOT_OF_HEAD}; seal the study again")
+    for name, id_ in committed.failed.items():
+        job = subject.failed.get(Path(name))
+        if Path(name) in subject.unreadable or (seal and seal.failed.get(name) == id_):
+            continue  # reported for the record, or by this seal
+        if job is None or job.id != id_:
+            says = f"the failure {id_[:12]} of the committed seal is missing"
+            cells = subject.plan.cells(_folder(subject, Path(name)))
+            yield Finding("missing", name, says, cells)
+    jobs = {name: subject.finished.get(Path(name)) for name in committed.records}
+    same = [job for name, job in jobs.items() if job and job.id == committed.records[name]]
+    again = gone = 0
+    for name, job in jobs.items():
+        if job is None:
+            gone += Path(name).parent not in subject.plan.jobs  # others are reported as not run
+        elif job not in same and (not same or made_since(job, same)):
+            again += 1
+        elif job not in same:
+            says = f"expected the record {committed.records[name][:12]} of the committed seal, "
+            says += f"got {job.id[:12]}, which is no later run of the job by its times"
+            yield Finding("tampered", name, says, subject.plan.cells(job.path))
+    if again or gone:
+        says = f"since the committed seal {again} results were made again and {gone} given up"
+        yield Finding("ok", place.as_posix(), says, remark=True)
 
 
 def _files(subject: Subject, sealed: Mapping[str, str]) -> Iterator[Finding]:
