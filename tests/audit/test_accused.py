@@ -161,11 +161,11 @@ def test_a_link_to_a_folder_of_others_is_foreign_and_one_to_known_files_is_not(s
     Path("elsewhere").mkdir()
     Path("elsewhere/main.md").write_text("99.9")
     (RESULTS / "drafts").symlink_to(Path("elsewhere").absolute())
-    (RESULTS / "up").symlink_to("..")
+    (RESULTS / "tables/up").symlink_to("..")
     (RESULTS / "pretrain").rename("scratch")
     (RESULTS / "pretrain").symlink_to(Path("scratch").absolute())
 
-    assert wrong() == {("foreign", "drafts"): set(), ("foreign", "up"): set()}
+    assert wrong() == {("foreign", "drafts"): set(), ("foreign", "tables/up"): set()}
 
     Path("scratch/better.txt").write_text("99.9")
     assert ("foreign", "pretrain/better.txt") in wrong()
