@@ -75,8 +75,10 @@ DAMAGES: dict[Callable[[Path, Path], None], str] = {
 
 def truth(path: Path, damage: Callable[[Path, Path], None]) -> set[tuple[str, str]]:
     """The findings that fail the audit of a study with this damage to a file that is checked."""
-    if path == TINY / "seal.json" and DAMAGES[damage] == "missing":
+    if path == TINY / "seal.json" and damage in (_gone, _nowhere):
         return set()  # a study that was never sealed is not accused; the remark names it
+    if path == TINY / "seal.json":
+        return {("tampered", path.as_posix())}
     return {(DAMAGES[damage], path.as_posix())}
 
 
