@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,11 +74,11 @@ DAMAGES: dict[Callable[[Path, Path], None], str] = {
 
 
 def truth(path: Path, damage: Callable[[Path, Path], None]) -> set[tuple[str, str]]:
-    """The findings that fail the audit of a study with this damage."""
-    if NOT_CHECKED.fullmatch(path.relative_to(TINY).as_posix()):
-        return set()
-    if path == TINY / "seal.json" and DAMAGES[damage] == "missing":
+    """The findings that fail the audit of a study with this damage to a file that is checked."""
+    if path == TINY / "seal.json" and damage in (_gone, _nowhere):
         return set()  # a study that was never sealed is not accused; the remark names it
+    if path == TINY / "seal.json":
+        return {("tampered", path.as_posix())}
     return {(DAMAGES[damage], path.as_posix())}
 
 
@@ -107,7 +107,8 @@ def audit() -> Audit:
 @contextmanager
 def damaged(path: Path, damage: Callable[[Path, Path], None]) -> Iterator[None]:
     """Damage a file; afterwards it is there as before."""
-    kept = Path("kept")
+    kept = Path("kept", path.as_posix().replace("/", "+"))
+    kept.parent.mkdir(exist_ok=True)
     path.rename(kept)
     try:
         damage(path, kept)
@@ -134,8 +135,13 @@ def whole(finished_study: Copy, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield found
 
 
-def files() -> list[Path]:
-    return sorted(path for path in TINY.rglob("*") if path.is_file())
+def files(are_checked: bool = True) -> list[Path]:
+    return sorted(
+        path
+        for path in TINY.rglob("*")
+        if path.is_file()
+        and are_checked != bool(NOT_CHECKED.fullmatch(path.relative_to(TINY).as_posix()))
+    )
 
 
 def kind(path: Path) -> str:
@@ -145,8 +151,6 @@ def kind(path: Path) -> str:
         return f"{place.parts[0]}/*{path.suffix}"
     if place.parts[0] in ("report", "track"):
         return f"{place.parts[0]}/{path.name}"
-    if NOT_CHECKED.fullmatch(place.as_posix()):
-        return path.suffix
     return re.sub(r"record-.*\.failed", "record-*.failed", path.name)
 
 
@@ -174,6 +178,17 @@ def test_a_damaged_file_of_each_kind_is_named_and_nothing_else_is(damage, whole)
     assert {"examples.npz", "record-*.failed.json", "report.html", "study.yaml"} < set(of_kind)
 
     assert misfits(list(of_kind.values()), damage, whole) == []
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_files_that_no_audit_checks_may_be_damaged(damage, whole):
+    unchecked = files(are_checked=False)
+    assert {".log", ".jsonl", ".db", ".json", ".id"} <= {path.suffix for path in unchecked}
+
+    with ExitStack() as stack:
+        for path in unchecked:
+            stack.enter_context(damaged(path, damage))
+        assert audit() == whole
 
 
 @pytest.mark.slow

@@ -35,5 +35,6 @@ def check_summaries(subject: Subject, causes: Iterable[Finding]) -> Iterator[Fin
         except InputError as error:
             yield Finding("tampered", path.as_posix(), str(error))
             continue
-        if not same:
-            yield Finding("tampered", path.as_posix(), "differs from the metrics of its run")
+        if not same:  # edited, or older than its run: only a seal tells them apart
+            says = "differs from the metrics of its run; seal the study again"
+            yield Finding("stale", path.as_posix(), says)
