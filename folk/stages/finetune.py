@@ -11,6 +11,7 @@ from folk.stages.recipes.base import (
     SMOKE_EPOCH,
     SMOKE_LOGGED,
     Count,
+    Encoder,
     Evaluate,
     Fraction,
     InnerFraction,
@@ -74,6 +75,12 @@ class FinetuneRecipe(Recipe):
                 f"bce_threshold {self.bce_threshold} needs loss: bce, got ce; set it to null"
             )
         return self
+
+    def check_fit(self, encoder: Encoder) -> None:
+        """Check the sizes of its images, and its stochastic depth."""
+        from folk.stages.tasks.finetune import check_fit
+
+        check_fit(self, encoder)
 
     def cuts(self) -> dict[str, Any]:
         """Cut to one epoch of small batches."""

@@ -219,6 +219,17 @@ class PretrainRecipe(Recipe):
         checkpoint = self.encoder.checkpoint
         return {} if checkpoint is None else {"checkpoint": Path(checkpoint.path)}
 
+    def check_fit(self, encoder: Encoder) -> None:
+        """Check the size of the views with encoder and head."""
+        from folk.stages.tasks.pretrain import check_fit
+
+        check_fit(self)
+
+    def fit_values(self) -> dict[str, Any]:
+        """Return the size of the views and the depth of the decoder, none for an untrained row."""
+        depth = None if self.method is None else self.method.reconstruction.decoder_depth
+        return {"size": self.views.size, "decoder_depth": depth}
+
     def cuts(self) -> dict[str, Any]:
         """Cut to one epoch of small batches."""
         # External weights are not needed to test the rest: the encoder starts untrained.

@@ -12,6 +12,7 @@ from folk.stages.recipes.base import (
     SMOKE_LOGGED,
     SMOKE_UPDATES,
     Count,
+    Encoder,
     Fraction,
     InnerFraction,
     NotNegative,
@@ -124,6 +125,12 @@ class SegmentRecipe(Recipe):
                 f"give at most window.size {self.window.size}"
             )
         return self
+
+    def check_fit(self, encoder: Encoder) -> None:
+        """Check the size of its images, and the levels of the pyramid."""
+        from folk.stages.tasks.segment import check_fit
+
+        check_fit(self, encoder)
 
     def cuts(self) -> dict[str, Any]:
         """Cut to two updates of small batches."""

@@ -22,8 +22,7 @@ class InputError(ValueError):
 def printable(text: str) -> str:
     """Escape the letters of a text that have no print, but for the ends of its lines."""
     return "".join(
-        letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1]
-        for letter in text
+        letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text
     )
 
 
