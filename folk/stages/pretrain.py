@@ -148,6 +148,14 @@ class Views(Section):
     values differ by a gray level.
     """
 
+    @model_validator(mode="after")
+    def _scales_are_a_range(self) -> "Views":
+        if not 0.0 < self.min_scale <= self.max_scale:
+            raise ValueError(
+                f"expected 0 < min_scale <= max_scale, got {self.min_scale} and {self.max_scale}"
+            )
+        return self
+
 
 class Method(Section):
     """Pre-training task, on a filtered or a degraded image."""

@@ -89,6 +89,12 @@ class SegmentAugment(Section):
     photometric: bool
     """MMSegmentation's distortion of colors."""
 
+    @model_validator(mode="after")
+    def _scales_are_a_range(self) -> "SegmentAugment":
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"scale {self.scale}: expected the smallest first")
+        return self
+
 
 class Window(Section):
     """Sliding-window test; whole images when `size` covers them."""

@@ -30,6 +30,7 @@ def problem(stage, recipe, values, row):
 
 
 RESNET = {"encoder.timm_name": "resnet10t", "encoder.init": "timm"}
+CROP_48 = {"evaluate.resize": 48, "evaluate.crop": 48}
 VGG = RESNET | {"encoder.timm_name": "vgg11"}
 BEIT = {
     "encoder.timm_name": "beit_base_patch16_224",
@@ -60,7 +61,8 @@ BEIT = {
             "finetune", "demo-full.yaml", {"drop_path": 0.1}, VGG,
             "drop_path: 0.1; 'vgg11' has no stochastic depth; set it to 0",
         ),
-        ("probe", "demo.yaml", {"evaluate.crop": 48}, {}, f"evaluate.crop: 48; {ONLY}"),
+        ("finetune", "demo-full.yaml", {"augment.rand_augment": "x9"}, {}, "rand_augment: 'x9'"),
+        ("probe", "demo.yaml", CROP_48, {}, f"evaluate.crop: 48; {ONLY}"),
         ("probe", "demo.yaml", {"linear.feature": "last-4-cls"}, RESNET, "linear.feature: 'last-4"),
         (
             "segment", "demo.yaml",
@@ -82,6 +84,22 @@ def test_a_recipe_that_does_not_fit_an_encoder_is_found_without_training(
     found = problem(stage, recipe, values, row)
 
     assert found is None if line is None else re.search(line, found or "")
+
+
+@pytest.mark.parametrize(
+    ("stage", "recipe", "values", "line"),
+    [
+        ("probe", "demo.yaml", {"evaluate.crop": 48}, "crop 48 must be at most resize 32"),
+        ("pretrain", "demo-folk.yaml", {"views.min_scale": 0.0}, "0 < min_scale <= max_scale"),
+        ("pretrain", "demo-folk.yaml", {"views.max_scale": 0.01}, "0 < min_scale <= max_scale"),
+        ("segment", "demo.yaml", {"augment.scale": [2.0, 0.5]}, "expected the smallest first"),
+    ],
+)
+def test_values_of_one_section_that_contradict_are_found_when_it_is_read(
+    stage, recipe, values, line
+):
+    with pytest.raises(InputError, match=rf"\.yaml:\d+: \w+: .*{line}"):
+        load_recipe(stage, RECIPES / stage / recipe, values)
 
 
 @pytest.fixture

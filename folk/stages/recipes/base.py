@@ -244,3 +244,9 @@ class Evaluate(Section):
     """Side of the center crop, pixels."""
     batch: Count
     """Images at once."""
+
+    @model_validator(mode="after")
+    def _crop_is_within(self) -> "Evaluate":
+        if self.crop > self.resize:
+            raise ValueError(f"crop {self.crop} must be at most resize {self.resize}")
+        return self

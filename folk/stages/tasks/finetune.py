@@ -9,6 +9,7 @@ from timm.data.mixup import Mixup, mixup_target
 from timm.loss import BinaryCrossEntropy, SoftTargetCrossEntropy
 from torch import Tensor, nn
 
+from folk.data.augment import RandAugment
 from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import eval_transform, finetune_transform, unit_range
@@ -165,12 +166,15 @@ def check_fit(recipe: FinetuneRecipe, encoder: Encoder) -> None:
     """Check that a classifier of the encoder takes the images.
 
     Raises:
-        InputError: it does not, or has no stochastic depth.
+        InputError: it does not, or has no stochastic depth; RandAugment's notation is invalid.
     """
     name, args = encoder.timm_name, encoder.timm_args
     where = Path("encoder.timm_name")
+    augment = recipe.augment
+    if augment.rand_augment is not None:
+        RandAugment(augment.rand_augment, augment.size)
     model = classifier_of(create_encoder(name, args), name, args, 2, recipe.drop_path, 1.0, where)
-    try_images(model, recipe.augment.size, "augment.size")
+    try_images(model, augment.size, "augment.size")
     try_images(model, recipe.evaluate.crop, "evaluate.crop")
 
 
