@@ -82,6 +82,11 @@ class FinetuneRecipe(Recipe):
 
         check_fit(self, encoder)
 
+    def fit_values(self) -> dict[str, Any]:
+        """Return sizes, stochastic depth and RandAugment: trainings differ in much else."""
+        read = {"augment": {"size", "rand_augment"}, "evaluate": {"crop"}, "drop_path": True}
+        return self.model_dump(mode="json", include=read)
+
     def cuts(self) -> dict[str, Any]:
         """Cut to one epoch of small batches."""
         return {**SMOKE_EPOCH, "evaluate_every": 1, **SMOKE_LOGGED}
