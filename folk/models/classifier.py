@@ -113,7 +113,7 @@ def classifier_of(
     try:
         model = create_model(timm_name, args)
     except InputError as error:
-        if drop_path > 0.0 and "'drop_path_rate'" in str(error):
+        if "argument 'drop_path_rate'" in str(error) and drop_path > 0.0:
             raise InputError(
                 f"drop_path: {drop_path}; '{timm_name}' has no stochastic depth; set it to 0"
             ) from error
