@@ -83,6 +83,10 @@ onstart:
         on_slurm = workflow.executor_plugin.name in ("folk-slurm", "slurm")
         jobs.refuse_unready(needrun, on_slurm=on_slurm)
         jobs.keep_study()
+        if not on_slurm:
+            # A job waits for its GPUs before it holds cores; `--resources gpu=N` says otherwise.
+            for known in (workflow.scheduler.global_resources, workflow.scheduler.resources):
+                known.setdefault("gpu", jobs.num_gpus)
 
 
 onsuccess:

@@ -27,7 +27,8 @@ from folk.evidence.core.errors import InputError, describe_os_error
 from folk.evidence.core.secrets import without_secrets
 from folk.stages.table import STAGES
 
-ALONE_AFTER = 3.0  # seconds
+ALONE_AFTER = 10.0  # seconds; a crowded machine is slow
+PEER_LEFT = ("Connection closed by peer", "Connection reset by peer")  # gloo's words
 
 app = typer.Typer(
     name="python -m folk",
@@ -76,6 +77,9 @@ def main() -> None:
     except Exception as error:
         line = describe_os_error(error)
         if line is None:
+            if any(words in " ".join(str(error).split()) for words in PEER_LEFT):
+                # The process that left has the reason, and prints it; the launcher ends this one.
+                time.sleep(2 * ALONE_AFTER)
             raise
         _refuse(line)
 

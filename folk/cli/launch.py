@@ -8,6 +8,7 @@ import typer
 
 from folk.evidence.core.errors import InputError
 from folk.slurm.geometry import Geometry
+from folk.slurm.gpus import hold_gpus
 from folk.slurm.launch import in_step, outside
 
 
@@ -24,9 +25,10 @@ def launch(
     """Start a stage in several processes: torchrun on a node, srun and torchrun on several."""
     geometry = Geometry(nodes, processes, threads, gpus)
     command = (in_step if step else outside)(geometry, stage, os.environ)
+    variables = os.environ | hold_gpus(gpus, os.environ)
     sys.stdout.flush()
     try:
-        # exec: signals, exit status and memory are those of the command.
-        os.execvp(command[0], command)
+        # exec: signals, exit status, memory and locks are those of the command.
+        os.execvpe(command[0], command, variables)
     except OSError as error:
         raise InputError(f"{command[0]}: cannot be started ({error.strerror})") from error

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from folk.cli.read import PublishedFile, Results, StudyFile
 from folk.evidence.core.errors import InputError
+from folk.evidence.core.yaml_model import Document
 from folk.evidence.plan.graph import longest_chain, read_graph
 from folk.evidence.plan.jobs import WATTS_PER_GPU, Plan
 from folk.evidence.plan.measured import read_ledger
@@ -63,6 +64,7 @@ def plan(
     Hours are those of finished jobs that did the same work on the same kind of device, else an
     upper bound: the runtime that the study asks for. With --power: what it can find out.
     """
+    from folk.cli.fits import Fits
     from folk.cli.planned_jobs import Planner
     from folk.evidence.plan.tables import plan_tables
     from folk.stages.recipes.named import recipes_of
@@ -70,7 +72,8 @@ def plan(
     if not power and (sd is not None or sd_pretrain is not None):
         raise InputError("--sd, --sd-pretrain: need --power; add it")
     named = load_study(study, STAGES)
-    planner = Planner(named, recipes_of(named, study), read_ledger(results))
+    recipes = recipes_of(named, study)
+    planner = Planner(named, recipes, read_ledger(results))
     if power:
         from folk.cli.power import print_power
 
@@ -85,6 +88,8 @@ def plan(
         )
         return
     nodes = read_graph(_drawn_by_snakemake(study))
+    fits = Fits(named, Document(study), named.recipe_folder(study), recipes)
+    fits.check(filter(None, (planner.fit_of(node) for node in nodes.values() if node.needed)))
     jobs = {
         number: planner.job(node)
         for number, node in nodes.items()

@@ -59,6 +59,13 @@ class Planner:
             disk=self._disk(own, work, stage, entry, row),
         )
 
+    def fit_of(self, node: Node) -> tuple[str, str, str] | None:
+        """Return stage, entry and row of a job of a run, for `Fits.check`; None for any other."""
+        if node.rule not in self.study.stages or not self.study.stages[node.rule].of_runs:
+            return None
+        stage, run, evaluation = self._place(node)
+        return stage, self.study.entry_name(stage, run, evaluation), run.rpartition("-s")[0]
+
     def gpu_hours(self, stage: str, entry: str, row: str) -> Figure:
         """Estimate the GPU-hours of a job of one run, done or not, for any seed."""
         asked = self.study.resources_of(stage)

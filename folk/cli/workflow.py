@@ -5,11 +5,13 @@ wildcards they are one.
 """
 
 import json
+import os
 import shlex
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from folk.cli.fits import Fits
 from folk.evidence.audit.adopted import adopted_record, is_of_today
 from folk.evidence.audit.seal import read_seal, seal_path
 from folk.evidence.core.digest import digest_file
@@ -26,6 +28,7 @@ from folk.evidence.study.study import DataEntry, Entry, checked_study, plain_pat
 from folk.slurm.ask import ask_of, submitted_stages
 from folk.slurm.check import site_problems
 from folk.slurm.geometry import Geometry
+from folk.slurm.gpus import has_only, visible_gpus
 from folk.slurm.queues import ask_slurm
 from folk.slurm.site import load_site
 from folk.stages.prepare import PrepareRecipe
@@ -115,13 +118,18 @@ class Jobs:
         self.results = Path("results", self.study.name)
         self.study_file = effective_path(self.results)
         self.recipes = self._checked_recipes(config.path, folder)
-        self._folder, self._ancient = folder, ancient
+        self._config, self._folder, self._ancient = config, folder, ancient
         self._site = load_site()
         self._adopted = read_adopted(self.results)
         self._fingerprints = {
             name: code_fingerprint(stage.code, SOURCE) for name, stage in STAGES.items()
         }
         self._spelled: dict[tuple[str, str], str] = {}
+
+    @property
+    def num_gpus(self) -> int:
+        """Number of GPUs of this machine."""
+        return len(visible_gpus(os.environ))
 
     def check_published(self) -> None:
         """Check the published numbers that the study names.
@@ -145,17 +153,23 @@ class Jobs:
         return list(stale_results(self.results, kept))
 
     def refuse_unready(self, jobs: Iterable[Any], *, on_slurm: bool) -> None:
-        """Check that these jobs have their files, and that the cluster can run them.
+        """Check that these jobs have their files, recipes that fit, and machines.
 
         Raises:
-            InputError: a line for each file that is missing and each thing that the cluster lacks.
+            InputError: a line for each file that is missing, each thing that the machine lacks and
+                each recipe that does not fit an encoder.
         """
         jobs = list(jobs)
         lines = self._missing_files(jobs)
-        if on_slurm:
-            lines += self._cluster_problems({job.rule.name for job in jobs})
+        rules = {job.rule.name for job in jobs}
+        lines += self._cluster_problems(rules) if on_slurm else self._machine_problems(rules)
         if lines:
             raise InputError("\n".join(lines))
+        Fits(self.study, self._config, self._folder, self.recipes).check(
+            (job.rule.name, self._entry_name(job.rule.name, job.wildcards), _row(job.wildcards))
+            for job in jobs
+            if job.rule.name in STAGES and STAGES[job.rule.name].of_runs
+        )
 
     # Params and input functions.
 
@@ -432,6 +446,21 @@ class Jobs:
         except InputError as error:
             lines = [str(error)]
         return ["this cluster cannot run it:", *lines] if lines else []
+
+    def _machine_problems(self, rules: set[str]) -> list[str]:
+        """What stands against these rules on the machine at hand."""
+        lines, gpus = [], visible_gpus(os.environ)
+        for stage in rules & STAGES.keys():
+            asked = self.get_geometry(stage)
+            where = self._config.where(("resources", stage))
+            if asked.gpus > len(gpus):
+                lines.append(f"{where}: resources.{stage}.gpu: {asked.gpus}; {has_only(gpus)}")
+            if asked.nodes > 1 and not os.environ.get("SLURM_JOB_ID"):
+                lines.append(
+                    f"{where}: resources.{stage}.nodes: {asked.nodes}; this call runs on one "
+                    "machine; set it to 1, or call with --workflow-profile slurm"
+                )
+        return lines
 
 
 def _from_here(path: Path) -> Path:

@@ -140,7 +140,7 @@ class RandAugment:
             steps = rand_augment_transform(self.notation, settings)
         except (AssertionError, ValueError, KeyError) as error:
             raise InputError(
-                f"augment: '{self.notation}' is not valid timm RandAugment notation; "
+                f"augment.rand_augment: '{self.notation}' is no RandAugment notation of timm; "
                 "write for example 'rand-m9-mstd0.5-inc1'"
             ) from error
         for step in steps.ops:

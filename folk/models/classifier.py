@@ -57,12 +57,7 @@ class ClassifierInfo:
 def create_classifier(
     encoder_folder: Path, num_classes: int, drop_path: float = 0.0, head_scale: float = 0.001
 ) -> nn.Module:
-    """Make a timm classifier and give it the weights of a stored encoder.
-
-    A ViT averages its patch tokens, then applies a new LayerNorm (`fc_norm`); its old `norm` is
-    dropped. BEiT and EVA do likewise. Other encoders keep their own pooling. The linear head is
-    new, its weights drawn from torch's global generator and scaled down so that the first steps
-    hardly disturb the encoder.
+    """Make a timm classifier from a stored encoder, see `classifier_of`.
 
     Args:
         encoder_folder: holds `encoder.safetensors` and `encoder.json`.
@@ -70,18 +65,59 @@ def create_classifier(
         drop_path: stochastic depth of the last block; 0 is none, whatever timm has by default.
         head_scale: factor on the new head of a ViT.
 
+    Raises:
+        InputError: the stored encoder is missing or damaged; or as `classifier_of`.
+    """
+    encoder, info = load_encoder(encoder_folder)
+    where = encoder_folder / "encoder.safetensors"
+    return classifier_of(
+        encoder, info.timm_name, info.timm_args, num_classes, drop_path, head_scale, where
+    )
+
+
+def classifier_of(
+    encoder: nn.Module,
+    timm_name: str,
+    timm_args: dict[str, Any],
+    num_classes: int,
+    drop_path: float,
+    head_scale: float,
+    where: Path,
+) -> nn.Module:
+    """Make a timm classifier and give it the weights of an encoder.
+
+    A ViT averages its patch tokens, then applies a new LayerNorm (`fc_norm`); its old `norm` is
+    dropped. BEiT and EVA do likewise. Other encoders keep their own pooling. The linear head is
+    new, its weights drawn from torch's global generator and scaled down so that the first steps
+    hardly disturb the encoder.
+
+    Args:
+        encoder: the encoder.
+        timm_name: its architecture.
+        timm_args: its arguments.
+        num_classes: of the data set.
+        drop_path: stochastic depth of the last block; 0 is none, whatever timm has by default.
+        head_scale: factor on the new head of a ViT.
+        where: file of its weights, for the error.
+
     Source: MFM, arXiv:2206.07706, fine-tuning after BEiT: mean pooling, `fc_norm`, drop path 0.1,
         head scaled by 0.001.
 
     Raises:
-        InputError: the stored encoder is missing, damaged or for another architecture, or its
-            architecture does not support stochastic depth.
+        InputError: the encoder is of another architecture, or its architecture does not support
+            stochastic depth.
     """
-    encoder, info = load_encoder(encoder_folder)
-    args = _timm_args(info, encoder, num_classes)
+    args = _timm_args(timm_args, encoder, num_classes)
     if drop_path > 0.0 or _takes(encoder, "drop_path_rate"):
         args["drop_path_rate"] = drop_path  # even 0: some architectures have another default
-    model = create_model(info.timm_name, args)
+    try:
+        model = create_model(timm_name, args)
+    except InputError as error:
+        if "argument 'drop_path_rate'" in str(error) and drop_path > 0.0:
+            raise InputError(
+                f"drop_path: {drop_path}; '{timm_name}' has no stochastic depth; set it to 0"
+            ) from error
+        raise
     head = model.get_classifier()  # type: ignore[operator]
     new = {key for key, value in model.state_dict(keep_vars=True).items() if _is_in(value, head)}
     unused: set[str] = set()
@@ -95,7 +131,7 @@ def create_classifier(
     load_state(
         model,
         encoder.state_dict(),
-        where=encoder_folder / "encoder.safetensors",
+        where=where,
         may_miss=frozenset(new),
         may_ignore=frozenset(unused),
     )
@@ -122,7 +158,7 @@ def save_classifier(
     """
     info = ClassifierInfo(
         timm_name=encoder.timm_name,
-        timm_args=_timm_args(encoder, model, len(classes)),
+        timm_args=_timm_args(encoder.timm_args, model, len(classes)),
         classes=classes,
         mean=encoder.mean,
         std=encoder.std,
@@ -153,9 +189,9 @@ def load_classifier(folder: Path) -> tuple[nn.Module, ClassifierInfo]:
     return model, info
 
 
-def _timm_args(info: EncoderInfo, network: nn.Module, num_classes: int) -> dict[str, Any]:
+def _timm_args(timm_args: dict[str, Any], network: nn.Module, num_classes: int) -> dict[str, Any]:
     pooling = {"global_pool": "avg"} if has_patch_tokens(network) else {}
-    return {**info.timm_args, "num_classes": num_classes, **pooling}
+    return {**timm_args, "num_classes": num_classes, **pooling}
 
 
 def _takes(network: nn.Module, argument: str) -> bool:

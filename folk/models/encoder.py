@@ -5,7 +5,7 @@ A stored encoder is `encoder.safetensors`, with the keys of a plain
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -191,6 +191,37 @@ def check_size(encoder: nn.Module, size: int, key: str) -> None:
             f"{key}: {size}; the encoder takes images of {own[0]} pixels only; set it to {own[0]}, "
             "or encoder.timm_args.img_size of the pre-training"
         )
+
+
+def try_images(
+    network: nn.Module, size: int, key: str, run: Callable[[Tensor], object] | None = None
+) -> None:
+    """Run a network once on an image of zeros, on torch's default device.
+
+    Args:
+        network: an encoder, or a network that has one.
+        size: side of the image, pixels.
+        key: key of the recipe that has the size, for the error.
+        run: runs the network; None calls it.
+
+    Raises:
+        InputError: as `check_size`, or the network cannot take such an image. On the meta device,
+            which lacks some operations, the network's own error instead.
+    """
+    check_size(network, size, key)
+    images = torch.zeros(1, 3, size, size)
+    network.eval()
+    try:
+        (run or network)(images)
+    except InputError:
+        raise
+    except Exception as error:
+        if images.is_meta:
+            raise
+        raise InputError(
+            f"{key}: {size}; {type(network).__name__} takes no such images "
+            f"({brief_with_type(error)}); choose another size or encoder"
+        ) from error
 
 
 def stride_of(encoder: nn.Module) -> int:

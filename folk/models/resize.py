@@ -1,6 +1,7 @@
 """Stored encoders at another image size than they were trained on."""
 
 from pathlib import Path
+from typing import Any
 
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
@@ -16,33 +17,58 @@ from folk.models.stored import load_state
 
 
 def load_resized(folder: Path, size: int, drop_path: float) -> tuple[nn.Module, EncoderInfo]:
-    """Load the encoder in `folder` for images of `size` x `size` pixels.
-
-    The position embedding of a ViT is interpolated, bicubic, to the new grid of patches; all other
-    weights must fit unchanged.
+    """Load the encoder in `folder` for images of `size` x `size` pixels, see `resized`.
 
     Args:
         folder: holds `encoder.safetensors` and `encoder.json`.
         size: side in pixels, a multiple of a ViT's patch.
         drop_path: stochastic depth.
 
+    Raises:
+        InputError: a file is missing or damaged; or as `resized`.
+    """
+    info, state = load_weights(folder)
+    where = folder / "encoder.safetensors"
+    return resized(info.timm_name, info.timm_args, state, size, drop_path, where), info
+
+
+def resized(
+    timm_name: str,
+    timm_args: dict[str, Any],
+    state: dict[str, Tensor],
+    size: int,
+    drop_path: float,
+    where: Path,
+) -> nn.Module:
+    """Make an encoder for images of another size from the weights of one.
+
+    The position embedding of a ViT is interpolated, bicubic, to the new grid of patches; all other
+    weights must fit unchanged.
+
+    Args:
+        timm_name: name of the architecture.
+        timm_args: arguments of the encoder that has these weights.
+        state: its weights.
+        size: side in pixels, a multiple of a ViT's patch.
+        drop_path: stochastic depth.
+        where: file of the weights, for the error.
+
     Source: BEiT, arXiv:2106.08254, on ADE20K; github.com/bytedance/ibot issue 18 on what goes wrong
         without it.
 
     Raises:
-        InputError: a file is missing, damaged or for another architecture, or the size is no
-            multiple of the patch.
+        InputError: the weights are those of another architecture, or the size is no multiple of the
+            patch.
     """
-    info, state = load_weights(folder)
-    args = {**info.timm_args, "drop_path_rate": drop_path}
-    encoder = create_encoder(info.timm_name, args)
+    args = {**timm_args, "drop_path_rate": drop_path}
+    encoder = create_encoder(timm_name, args)
     if hasattr(encoder, "patch_embed"):  # ViTs and Swin know the size of their images
-        encoder = create_encoder(info.timm_name, {**args, "img_size": size})
+        encoder = create_encoder(timm_name, {**args, "img_size": size})
     check_size(encoder, size, "window.size")
     if has_patch_tokens(encoder) and "pos_embed" in state:
-        state["pos_embed"] = _interpolated(encoder, state["pos_embed"])
-    load_state(encoder, state, where=folder / "encoder.safetensors")
-    return encoder, info
+        state = state | {"pos_embed": _interpolated(encoder, state["pos_embed"])}
+    load_state(encoder, state, where)
+    return encoder
 
 
 def _interpolated(encoder: nn.Module, positions: Tensor) -> Tensor:

@@ -62,8 +62,8 @@ class Geometry:
         Args:
             cores: available cores of a node.
         """
-        if self.world_size == 1:
-            return "-m folk"  # no launcher to load or to intercept signals
+        if self.world_size == 1 and not self.gpus:
+            return "-m folk"  # no launcher to load
         options = f"--nodes {self.nodes} --processes {self.processes}"
         options += f" --threads {self.threads_within(cores)} --gpus {self.gpus}"
         return f"-m folk launch {options} --"

@@ -1,8 +1,10 @@
 """Queries of SLURM's partitions and accounts, and test submissions."""
 
 import getpass
+import os
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from folk.evidence.core.errors import InputError
@@ -211,8 +213,20 @@ def _words(*command: str) -> frozenset[str] | None:
     return frozenset(line.strip() for line in lines if line.strip()) or None
 
 
+def without_filters(variables: Mapping[str, str]) -> dict[str, str]:
+    """Drop the user's own choice of columns and rows, such as SQUEUE_PARTITION.
+
+    Those of sbatch stay: a site may set them for all its users.
+    """
+    own = ("SQUEUE_", "SINFO_", "SACCT_", "SLURM_TIME_FORMAT")
+    return {name: value for name, value in variables.items() if not name.startswith(own)}
+
+
 def _output(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    env = without_filters(os.environ)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, env=env, check=True
+    )
     return done.stdout
 
 

@@ -8,10 +8,10 @@ import shutil
 import subprocess
 from collections.abc import Collection
 from dataclasses import dataclass
-from os import getuid
+from os import environ, getuid
 from pwd import getpwuid
 
-from folk.slurm.queues import one_cluster
+from folk.slurm.queues import one_cluster, without_filters
 
 COMPLETED = "COMPLETED"
 # All end states of SLURM 20 to 25; all others, and new ones, mean that a job is live.
@@ -96,7 +96,12 @@ def _rows(columns: int, *command: str) -> list[list[str]]:
     """Return a program's output, line by line, split at the first `|`s."""
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=SECONDS, check=False, encoding="utf-8"
+            command,
+            env=without_filters(environ),
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+            encoding="utf-8",
         )
     except subprocess.TimeoutExpired:
         raise NoAnswerError(f"{command[0]} did not answer within {SECONDS:.0f} s") from None

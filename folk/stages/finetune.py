@@ -11,6 +11,7 @@ from folk.stages.recipes.base import (
     SMOKE_EPOCH,
     SMOKE_LOGGED,
     Count,
+    Encoder,
     Evaluate,
     Fraction,
     InnerFraction,
@@ -74,6 +75,17 @@ class FinetuneRecipe(Recipe):
                 f"bce_threshold {self.bce_threshold} needs loss: bce, got ce; set it to null"
             )
         return self
+
+    def check_fit(self, encoder: Encoder) -> None:
+        """Check the sizes of its images, and its stochastic depth."""
+        from folk.stages.tasks.finetune import check_fit
+
+        check_fit(self, encoder)
+
+    def fit_values(self) -> dict[str, Any]:
+        """Return sizes, stochastic depth and RandAugment: trainings differ in much else."""
+        read = {"augment": {"size", "rand_augment"}, "evaluate": {"crop"}, "drop_path": True}
+        return self.model_dump(mode="json", include=read)
 
     def cuts(self) -> dict[str, Any]:
         """Cut to one epoch of small batches."""

@@ -150,6 +150,14 @@ class Views(Section):
     values differ by a gray level.
     """
 
+    @model_validator(mode="after")
+    def _scales_are_a_range(self) -> "Views":
+        if not 0.0 < self.min_scale <= self.max_scale:
+            raise ValueError(
+                f"expected 0 < min_scale <= max_scale, got {self.min_scale} and {self.max_scale}"
+            )
+        return self
+
 
 class Method(Section):
     """Pre-training task, on a filtered or a degraded image."""
@@ -231,6 +239,17 @@ class PretrainRecipe(Recipe):
         """Return the external weights."""
         checkpoint = self.encoder.checkpoint
         return {} if checkpoint is None else {"checkpoint": Path(checkpoint.path)}
+
+    def check_fit(self, encoder: Encoder) -> None:
+        """Check the size of the views with encoder and head."""
+        from folk.stages.tasks.pretrain import check_fit
+
+        check_fit(self)
+
+    def fit_values(self) -> dict[str, Any]:
+        """Return the size of the views and the depth of the decoder, none for an untrained row."""
+        depth = None if self.method is None else self.method.reconstruction.decoder_depth
+        return {"size": self.views.size, "decoder_depth": depth}
 
     def cuts(self) -> dict[str, Any]:
         """Cut to one epoch of small batches."""

@@ -11,6 +11,7 @@ from folk.stages.recipes.base import (
     SMOKE_ALONE,
     SMOKE_BATCH,
     Count,
+    Encoder,
     Evaluate,
     Fraction,
     NotNegative,
@@ -113,6 +114,12 @@ class ProbeRecipe(Recipe):
     precision: Precision
     """Of forward passes."""
     runtime: Runtime
+
+    def check_fit(self, encoder: Encoder) -> None:
+        """Check the size of its images, and its features."""
+        from folk.stages.tasks.probe import check_fit
+
+        check_fit(self, encoder)
 
     def cuts(self) -> dict[str, Any]:
         """Cut to one epoch of small batches, and one image of each class."""

@@ -8,6 +8,7 @@ from folk.evidence.study.stage import Metric, Stage
 from folk.stages.recipes.base import (
     SMOKE_ALONE,
     Count,
+    Encoder,
     Evaluate,
     Positive,
     Precision,
@@ -56,6 +57,12 @@ class RobustnessRecipe(Recipe):
             "in_memory: corruptions made in memory are for demos; at the papers' scale "
             "prepare ImageNet-C's own JPEG files, name that set in the study, and give [] here"
         )
+
+    def check_fit(self, encoder: Encoder) -> None:
+        """Check the sizes of its images."""
+        from folk.stages.tasks.robustness import check_fit
+
+        check_fit(self, encoder)
 
     def cuts(self) -> dict[str, Any]:
         """Cut to two steps of an attack."""

@@ -12,6 +12,7 @@ from folk.stages.recipes.base import (
     SMOKE_LOGGED,
     SMOKE_UPDATES,
     Count,
+    Encoder,
     Fraction,
     InnerFraction,
     NotNegative,
@@ -88,6 +89,12 @@ class SegmentAugment(Section):
     photometric: bool
     """MMSegmentation's distortion of colors."""
 
+    @model_validator(mode="after")
+    def _scales_are_a_range(self) -> "SegmentAugment":
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"scale {self.scale}: expected the smallest first")
+        return self
+
 
 class Window(Section):
     """Sliding-window test; whole images when `size` covers them."""
@@ -124,6 +131,12 @@ class SegmentRecipe(Recipe):
                 f"give at most window.size {self.window.size}"
             )
         return self
+
+    def check_fit(self, encoder: Encoder) -> None:
+        """Check the size of its images, and the levels of the pyramid."""
+        from folk.stages.tasks.segment import check_fit
+
+        check_fit(self, encoder)
 
     def cuts(self) -> dict[str, Any]:
         """Cut to two updates of small batches."""

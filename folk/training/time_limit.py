@@ -43,7 +43,10 @@ def _end_of_allocation(job: str, variables: Mapping[str, str]) -> float | None:
         return float(end)
     asked = ["squeue", "--noheader", f"--jobs={job}", "--format=%e"]
     try:
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE, check=True)
+        env = os.environ | {"SLURM_TIME_FORMAT": "standard"}
+        done = subprocess.run(
+            asked, capture_output=True, text=True, timeout=PATIENCE, env=env, check=True
+        )
         return datetime.fromisoformat(done.stdout.split()[-1]).timestamp()
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None  # no squeue on the node, no answer, or "N/A" for a job without an end

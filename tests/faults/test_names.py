@@ -31,7 +31,7 @@ def images(tmp_path):
 
 def renamed(path: Path, name: bytes) -> None:
     """Give a file or a folder a name of any bytes."""
-    os.rename(os.fsencode(path), os.fsencode(path.parent) + b"/" + name)
+    path.rename(os.fsdecode(os.fsencode(path.parent) + b"/" + name))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_an_option_that_is_no_text_is_refused(images, tmp_path):
 
 
 @fault("Disk", "a umask of a group that works in one folder",
-       "every file follows it, MLflow's database and what is written through temp files too")  # fmt: skip
+       "every file follows it, MLflow's database and temp files too")  # fmt: skip
 @pytest.mark.parametrize(("mask", "mode"), [(0o002, 0o664), (0o077, 0o600)])
 def test_files_follow_the_umask(images, tmp_path, monkeypatch, mask, mode):
     monkeypatch.chdir(tmp_path)

@@ -21,7 +21,9 @@ STEP = {"SLURM_JOB_ID": "12345", "SLURM_STEP_NODELIST": "n[1-2]", "SLURM_NODEID"
 
 def test_one_process_is_started_as_it_always_was():
     assert outside(Geometry(threads=4, gpus=1), STAGE, {}) == [sys.executable, *FOLK]
-    assert Geometry(threads=4, gpus=1).words(4) == "-m folk"
+    assert Geometry(threads=4).words(4) == "-m folk"
+    words = "-m folk launch --nodes 1 --processes 1 --threads 4 --gpus 1 --"
+    assert Geometry(threads=4, gpus=1).words(4) == words  # which chooses the GPU
 
 
 @pytest.mark.parametrize("gpus", [0, 3])

@@ -19,7 +19,7 @@ from snakemake.exceptions import WorkflowError
 
 # Jobs run the Python that runs this, found by name: a path would tie results to one machine.
 prefix = f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
-if SOURCE != Path.cwd():
+if SOURCE != Path.cwd() or sys.flags.safe_path:
     prefix += f"export PYTHONPATH={shlex.quote(str(SOURCE))}:$PYTHONPATH; "
 shell.prefix(prefix)
 

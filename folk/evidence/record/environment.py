@@ -48,6 +48,9 @@ SCHEDULER_ANSWERS = {
     "restart_count": "Restarts",
     "time_limit": "TimeLimit",
 }
+# All that may reach git: others, such as GIT_DIR in a hook, make it read another repository, or
+# change the text of a difference.
+GIT_VARIABLES = ("GIT_CEILING_DIRECTORIES", "GIT_CONFIG", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
 SECONDS_TO_ANSWER = 20.0  # an unreachable scheduler must not delay a job
 DIFF_CAP_BYTES = 1_000_000
 LARGE_FILE_BYTES = 16_000_000
@@ -215,9 +218,9 @@ def _new_files(root: Path) -> bytes | None:
 
 def _git_problem(root: Path) -> str:
     """Return why git cannot read an existing repository."""
-    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    command, env = ["git", "-C", str(root), "rev-parse", "HEAD"], _git_environment()
     try:
-        done = subprocess.run(command, capture_output=True, timeout=60.0, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=60.0, env=env, check=False)
     except (OSError, subprocess.SubprocessError):
         return "git cannot be called"
     lines = done.stderr.decode(errors="replace").strip().splitlines()
@@ -225,10 +228,17 @@ def _git_problem(root: Path) -> str:
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:
-    command = ["git", "-C", str(root), *arguments]
-    # GIT_OPTIONAL_LOCKS: many jobs may run git at once, and none may touch the index.
-    quiet = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
-    return _output(command, env=quiet)
+    return _output(["git", "-C", str(root), *arguments], env=_git_environment())
+
+
+def _git_environment() -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name.startswith(GIT_VARIABLES)
+    }
+    # Many jobs may run git at once, and none may touch the index.
+    return kept | {"GIT_OPTIONAL_LOCKS": "0"}
 
 
 def _output(

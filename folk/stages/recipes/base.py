@@ -64,6 +64,25 @@ class Recipe(Section):
         """Return why a study of this scale cannot use the recipe; None if it can."""
         return None
 
+    def check_fit(self, encoder: "Encoder") -> None:
+        """Check the recipe with the encoder of a row, before anything is trained.
+
+        It needs torch, and makes the network on torch's default device: on the meta device nothing
+        is allocated or computed.
+
+        Args:
+            encoder: of the row; a pre-training has its own.
+
+        Raises:
+            InputError: `key: problem`, a key of this recipe or of the row's.
+        """
+
+    def fit_values(self) -> dict[str, Any]:
+        """Return what decides `check_fit` of this recipe: equal values are checked once."""
+        return self.model_dump(
+            mode="json", exclude={"about", "source", "assume", "optim", "runtime"}
+        )
+
     def cuts(self) -> dict[str, Any]:
         """Make dotted keys and values that reduce the recipe to two updates with small batches."""
         return {}
@@ -225,3 +244,9 @@ class Evaluate(Section):
     """Side of the center crop, pixels."""
     batch: Count
     """Images at once."""
+
+    @model_validator(mode="after")
+    def _crop_is_within(self) -> "Evaluate":
+        if self.crop > self.resize:
+            raise ValueError(f"crop {self.crop} must be at most resize {self.resize}")
+        return self

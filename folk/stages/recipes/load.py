@@ -35,6 +35,13 @@ def load_typed(
     return checked(model, values, document)
 
 
+def where_in(path: Path, dotted: str) -> str:
+    """Return `file:line` of a key in a recipe or one of its bases."""
+    document = Document(path)
+    _with_bases(document, (path.stem,))
+    return document.where(tuple(dotted.split(".")))
+
+
 def result_values(recipe: Recipe) -> dict[str, Any]:
     """Extract the values that may change a result, without prose and `runtime`."""
     return recipe.model_dump(mode="json", exclude=set(_NOT_RESULTS))

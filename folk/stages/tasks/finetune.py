@@ -9,6 +9,7 @@ from timm.data.mixup import Mixup, mixup_target
 from timm.loss import BinaryCrossEntropy, SoftTargetCrossEntropy
 from torch import Tensor, nn
 
+from folk.data.augment import RandAugment
 from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import eval_transform, finetune_transform, unit_range
@@ -19,8 +20,8 @@ from folk.evidence.results.metrics.classification import (
     top_k_of_file,
     write_predictions,
 )
-from folk.models.classifier import create_classifier, save_classifier
-from folk.models.encoder import check_size, read_encoder_info
+from folk.models.classifier import classifier_of, create_classifier, save_classifier
+from folk.models.encoder import check_size, create_encoder, read_encoder_info, try_images
 from folk.stages.finetune import Augment, FinetuneRecipe
 from folk.stages.images import (
     autocast,
@@ -33,6 +34,7 @@ from folk.stages.images import (
 )
 from folk.stages.loop import Batch, supervised_update, train_on
 from folk.stages.optimization import check_batch_norm_batch, optimizer_and_schedule
+from folk.stages.recipes.base import Encoder
 from folk.training.distributed import World
 from folk.training.history import History
 from folk.training.optimizer import layer_decay_groups
@@ -158,6 +160,22 @@ def finetune(
         "epochs": float(optim.epochs),
         "updates": float(updates),
     }
+
+
+def check_fit(recipe: FinetuneRecipe, encoder: Encoder) -> None:
+    """Check that a classifier of the encoder takes the images.
+
+    Raises:
+        InputError: it does not, or has no stochastic depth; RandAugment's notation is invalid.
+    """
+    name, args = encoder.timm_name, encoder.timm_args
+    where = Path("encoder.timm_name")
+    augment = recipe.augment
+    if augment.rand_augment is not None:
+        RandAugment(augment.rand_augment, augment.size)
+    model = classifier_of(create_encoder(name, args), name, args, 2, recipe.drop_path, 1.0, where)
+    try_images(model, augment.size, "augment.size")
+    try_images(model, recipe.evaluate.crop, "evaluate.crop")
 
 
 def _images(

@@ -13,6 +13,7 @@ from folk.data.dataset import ImageDataset
 from folk.data.repeated import LEARNED
 from folk.data.shards import PreparedData
 from folk.data.transforms import batch_views, view_transforms
+from folk.evidence.core.errors import InputError
 from folk.filters.rng import BatchRng
 from folk.filters.table import FILTERS
 from folk.methods.base import Method, Reconstruction
@@ -22,8 +23,16 @@ from folk.methods.folk import FOLK, Distillation
 from folk.methods.losses import WeightMatrix
 from folk.methods.mfm import MFM
 from folk.methods.table import DEGRADATIONS
-from folk.models.encoder import check_size, create_encoder, init_like_beit, save_encoder
+from folk.models.encoder import (
+    check_size,
+    create_encoder,
+    encode,
+    init_like_beit,
+    save_encoder,
+    try_images,
+)
 from folk.models.external import load_external
+from folk.models.heads import ReconstructionHead
 from folk.stages.examples import save_examples
 from folk.stages.images import (
     MEAN,
@@ -90,10 +99,7 @@ def pretrain(
     """
     data = PreparedData.open(dataset)
     seed_all(seed, "initial weights")
-    encoder = create_encoder(recipe.encoder.timm_name, recipe.encoder.timm_args)
-    check_size(encoder, recipe.views.size, "views.size")
-    if recipe.encoder.init == "beit":
-        init_like_beit(encoder)
+    encoder = _new_encoder(recipe)
     metrics = {"parameters": float(sum(p.numel() for p in encoder.parameters()))}
     method: Method | None = None
     checkpoint = recipe.encoder.checkpoint
@@ -146,6 +152,40 @@ def method_name(recipe: PretrainRecipe) -> str:
     if recipe.method.distillation is not None:
         parts.append("distillation")
     return " + ".join(parts)
+
+
+def check_fit(recipe: PretrainRecipe) -> None:
+    """Check that encoder and reconstruction head take the views.
+
+    Raises:
+        InputError: they do not.
+    """
+    encoder = _new_encoder(recipe)
+    head, size = None, recipe.views.size
+    if recipe.method is not None:
+        depth = recipe.method.reconstruction.decoder_depth
+        head = ReconstructionHead.for_encoder(encoder, depth).eval()
+
+    def rebuild(images: Tensor) -> None:
+        features = encode(encoder, images)
+        if head is None:
+            return
+        side = head(features.map, features.class_token).shape[-1]
+        if side != size:
+            raise InputError(
+                f"views.size: {size}; {type(encoder).__name__} and the reconstruction head give "
+                f"{side} pixels; take {side}"
+            )
+
+    try_images(encoder, size, "views.size", rebuild)
+
+
+def _new_encoder(recipe: PretrainRecipe) -> nn.Module:
+    encoder = create_encoder(recipe.encoder.timm_name, recipe.encoder.timm_args)
+    check_size(encoder, recipe.views.size, "views.size")
+    if recipe.encoder.init == "beit":
+        init_like_beit(encoder)
+    return encoder
 
 
 def build_method(method: MethodSection, encoder: nn.Module) -> Method:

@@ -12,16 +12,18 @@ from torch import Tensor
 from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
 from folk.data.transforms import Transform, eval_transform, finetune_transform, unit_range
+from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.classification import top_k_of_file, write_predictions
 from folk.evidence.results.metrics.knn import knn_metrics, knn_votes
 from folk.evidence.results.metrics.kshot import draw_shots, kshot_metrics, logistic_scores
 from folk.evidence.results.metrics.variants import write_variants
-from folk.models.encoder import check_size, load_encoder
+from folk.models.encoder import check_size, create_encoder, load_encoder, try_images
 from folk.models.frozen import Feature, frozen_feature
 from folk.stages.images import autocast, cache_bytes, keys_of, normalize, run_inference
 from folk.stages.linear import linear_probe_on_crops, linear_probe_on_features
 from folk.stages.neighbors import nearest
 from folk.stages.probe import Knn, Kshot, ProbeRecipe
+from folk.stages.recipes.base import Encoder
 from folk.training.distributed import World
 from folk.training.history import History
 from folk.training.randomness import derived_seed
@@ -171,6 +173,24 @@ def probe(
         "linear_top1_last": top_k_of_file(path, 1),
         "linear_top1_best": max(value for _, value in history.values("top1")),
     }
+
+
+def check_fit(recipe: ProbeRecipe, encoder: Encoder) -> None:
+    """Check that the encoder takes the images and has the features.
+
+    Raises:
+        InputError: it does not.
+    """
+    model, size = create_encoder(encoder.timm_name, encoder.timm_args), recipe.evaluate.crop
+    for key, which in (("feature", recipe.feature), ("linear.feature", recipe.linear.feature)):
+
+        def pooled(images: Tensor, which: Feature = which) -> Tensor:
+            return frozen_feature(model, images, which)
+
+        try:
+            try_images(model, size, "evaluate.crop", pooled)
+        except InputError as error:
+            raise InputError(str(error).replace("feature:", f"{key}:", 1)) from error
 
 
 def _rows(

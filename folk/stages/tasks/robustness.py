@@ -25,10 +25,10 @@ from folk.evidence.results.metrics.corruption import (
 )
 from folk.evidence.results.metrics.variants import write_variants
 from folk.models.classifier import ClassifierInfo, load_classifier
-from folk.models.encoder import check_size
+from folk.models.encoder import check_size, create_encoder, try_images
 from folk.stages.attacks import fgsm, pgd
 from folk.stages.images import autocast, cache_bytes, normalize, run_inference
-from folk.stages.recipes.base import Evaluate
+from folk.stages.recipes.base import Encoder, Evaluate
 from folk.stages.robustness import Attack, RobustnessRecipe
 from folk.training.distributed import World
 from folk.training.randomness import derived_seed
@@ -40,6 +40,17 @@ Move = Callable[[Tensor, Tensor, Tensor], Tensor]
 CLEAN = "val"  # the split of the first set
 GRAY_LEVEL = 1.0 / 255.0
 NUMBERED = "imagenet-v2"  # kind of set whose classes are named 0 to 999, in ImageNet's order
+
+
+def check_fit(recipe: RobustnessRecipe, encoder: Encoder) -> None:
+    """Check that a classifier of the encoder takes the images.
+
+    Raises:
+        InputError: it does not.
+    """
+    model = create_encoder(encoder.timm_name, encoder.timm_args)
+    try_images(model, recipe.evaluate.crop, "evaluate.crop")
+    try_images(model, recipe.evaluate_corrupted.crop, "evaluate_corrupted.crop")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from timm.layers import convert_sync_batchnorm
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from folk.data.dataset import ImageDataset
@@ -21,7 +21,8 @@ from folk.evidence.results.metrics.segmentation import (
     scores_of_file,
     write_confusions,
 )
-from folk.models.resize import load_resized
+from folk.models.encoder import create_encoder, try_images
+from folk.models.resize import load_resized, resized
 from folk.models.segmenter import Segmenter
 from folk.stages.images import (
     autocast,
@@ -33,6 +34,7 @@ from folk.stages.images import (
 )
 from folk.stages.loop import Batch, supervised_update, train_on
 from folk.stages.optimization import check_batch_norm_batch
+from folk.stages.recipes.base import Encoder
 from folk.stages.segment import SegmentRecipe
 from folk.stages.windows import sliding_logits
 from folk.training.distributed import World
@@ -89,7 +91,9 @@ def segment(
     updates_per_epoch = whole_batches(len(training), optim.batch, "annotated images")
 
     seed_all(seed, "segmenter")
-    model, to_normal = _segmenter(recipe, encoder, num_classes)
+    trunk, info = load_resized(encoder, recipe.window.size, recipe.drop_path)
+    model = _segmenter(recipe, trunk, num_classes)
+    to_normal = partial(normalize, mean=info.mean, std=info.std)
     world.place(model).train()
     if world.can_synchronize_batch_norm:
         convert_sync_batchnorm(model)  # in place: layers change, parameters stay the same objects
@@ -199,12 +203,22 @@ def _images(
     return training, validation
 
 
-def _segmenter(
-    recipe: SegmentRecipe, folder: Path, num_classes: int
-) -> tuple[Segmenter, Callable[[Tensor], Tensor]]:
-    encoder, info = load_resized(folder, recipe.window.size, recipe.drop_path)
+def check_fit(recipe: SegmentRecipe, encoder: Encoder) -> None:
+    """Check that a segmenter of the encoder takes the images.
+
+    Raises:
+        InputError: it does not, or the encoder has no such levels.
+    """
+    name, args = encoder.timm_name, encoder.timm_args
+    state, size = create_encoder(name, args).state_dict(), recipe.window.size
+    trunk = resized(name, args, state, size, recipe.drop_path, Path("window.size"))
+    model = _segmenter(recipe, trunk, num_classes=2)
+    try_images(trunk, size, "window.size", model.eval())
+
+
+def _segmenter(recipe: SegmentRecipe, encoder: nn.Module, num_classes: int) -> Segmenter:
     decoder = recipe.decoder
-    model = Segmenter(
+    return Segmenter(
         encoder,
         num_classes,
         blocks=decoder.blocks,
@@ -212,7 +226,6 @@ def _segmenter(
         dropout=decoder.dropout,
         auxiliary_channels=decoder.auxiliary_channels if decoder.auxiliary_weight > 0.0 else None,
     )
-    return model, partial(normalize, mean=info.mean, std=info.std)
 
 
 def _pixel_loss(logits: Tensor, targets: Tensor) -> Tensor:
