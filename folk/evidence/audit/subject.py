@@ -74,7 +74,7 @@ class Subject:
         return self._read[1]
 
     @property
-    def unreadable(self) -> dict[Path, str]:
+    def unsound(self) -> dict[Path, str]:
         """Problems of unreadable and edited records, by path."""
         return self._read[2]
 

@@ -30,7 +30,7 @@ OF_READERS = {
 def check_foreign(subject: Subject) -> Iterator[Finding]:
     """Report every file below the results that is in no record and no known product."""
     known = {Path(o["path"]) for job in subject.finished.values() for o in job.outputs}
-    known |= {*subject.finished, *subject.failed, *subject.unreadable}
+    known |= {*subject.finished, *subject.failed, *subject.unsound}
     known |= {job.diff for job in subject.finished.values() if job.diff is not None}
     runs = {job.run for job in subject.plan.jobs.values() if job.seed is not None}
     runs |= measured_files(subject.results, subject.study.stages).keys()
@@ -38,12 +38,12 @@ def check_foreign(subject: Subject) -> Iterator[Finding]:
     known |= {Path(name) for name in (subject.seal.files if subject.seal else ())}
     absent = OF_READERS.keys() - {path.parent.name for path in subject.readers}
     of_readers = [pattern for stage in absent for pattern in OF_READERS[stage]]
-    silent = {path.parent for path in subject.unreadable}
+    silent = {path.parent for path in subject.unsound}
     silent |= {folder for folder in subject.plan.jobs if folder / "record.json" not in known}
     silent |= {subject.results / stage for stage in absent}
     for path in _unknown(subject.results, known):
         if silent & set(path.parents):
-            continue  # its record is missing or unreadable, which is reported for the record
+            continue  # its record is missing or unsound, which is reported for the record
         place = path.relative_to(subject.results).as_posix() + "/" * path.is_dir()
         if not any(fnmatch.fnmatchcase(place, pattern) for pattern in (*PRODUCTS, *of_readers)):
             says = "no record and no product of the workflow is this file"

@@ -12,7 +12,7 @@ from folk.evidence.record.failures import READERS
 
 def check_records(subject: Subject) -> Iterator[Finding]:
     """Check every record, then every link between two of them."""
-    for path, problem in subject.unreadable.items():
+    for path, problem in subject.unsound.items():
         yield Finding("tampered", path.as_posix(), problem, subject.plan.cells(path))
     for job in [*subject.finished.values(), *subject.failed.values()]:
         yield from _alone(subject, job)
@@ -90,7 +90,7 @@ def _broken(subject: Subject, job: Job, link: Link) -> Iterator[Finding]:
     if maker is None:
         here = path.parent if path.parent.name != "shards" else path.parent.parent
         record = here / "record.json"
-        if record not in subject.unreadable:
+        if record not in subject.unsound:
             says = "the record is missing, others name it"
             yield Finding("missing", record.as_posix(), says, cells)
     elif made_since(maker, [job]):
@@ -99,14 +99,14 @@ def _broken(subject: Subject, job: Job, link: Link) -> Iterator[Finding]:
     elif link.entry["record"] is None:  # the reader read what no job had made
         says = str(link.problem)
         yield Finding("tampered", job.path.as_posix(), says, subject.plan.cells(job.path))
-    elif maker.path not in subject.unreadable:
+    elif maker.path not in subject.unsound:
         says = f"{link.problem} ({job.path} names it)"
         yield Finding("tampered", maker.path.as_posix(), says, cells)
 
 
 def _not_there(subject: Subject) -> Iterator[Finding]:
     """Report the first missing job of each chain; the rest follows from it."""
-    given = {*subject.finished, *subject.unreadable}
+    given = {*subject.finished, *subject.unsound}
     failed = {folder_of(subject.results, job.record) for job in subject.failed.values()}
     for folder, planned in subject.plan.jobs.items():
         record = folder / "record.json"

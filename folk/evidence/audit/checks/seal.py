@@ -77,7 +77,7 @@ def _files(subject: Subject, sealed: Mapping[str, str]) -> Iterator[Finding]:
     for name, sha256 in sealed.items():
         path = Path(name)
         # Recipes and published numbers are outside: they are compared by value.
-        if name in recorded or not _inside(subject, path) or path in subject.unreadable:
+        if name in recorded or not _inside(subject, path) or path in subject.unsound:
             continue
         job = subject.readers.get(path)
         if not path.is_file():
@@ -96,7 +96,7 @@ def _records(
     same = [job for path, job in jobs.items() if sealed.get(path.as_posix()) == job.id]
     for name, wanted in sealed.items():
         path = Path(name)
-        if path in subject.unreadable:
+        if path in subject.unsound:
             continue  # reported for the record
         job = jobs.get(path)
         if job is None:
