@@ -12,6 +12,7 @@ from rich.console import Console
 from folk import __version__
 from folk.cli.adopt import adopt
 from folk.cli.cluster import cluster
+from folk.cli.compare import compare
 from folk.cli.explain import explain
 from folk.cli.export import export
 from folk.cli.launch import launch
@@ -55,7 +56,7 @@ app.command()(launch)
 app.command()(plan)
 app.command()(cluster)
 app.command("mlflow-sync")(mlflow_sync)
-for question in (explain, seal, adopt, export):
+for question in (explain, compare, seal, adopt, export):
     app.command(rich_help_panel="Audit")(question)
 app.command()(smoke)
 app.command()(schema)

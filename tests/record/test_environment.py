@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -178,6 +179,28 @@ def test_the_machine_is_described():
     assert found["host"]
     assert found["cores"] >= 1
     assert found["memory_bytes"] > 2**28
+
+
+def test_the_vector_instructions_are_those_that_torch_takes():
+    import torch
+
+    assert hardware()["cpu_capability"] == torch.backends.cpu.get_cpu_capability()
+
+
+@pytest.mark.parametrize(("value", "name"), [("avx2", "AVX2"), ("default", "DEFAULT")])
+def test_vector_instructions_may_be_chosen_by_variable(monkeypatch, value, name):
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", value)
+
+    assert hardware()["cpu_capability"] == name
+    assert environment(Path())["variables"]["ATEN_CPU_CAPABILITY"] == value
+
+
+def test_a_value_that_torch_ignores_chooses_nothing(monkeypatch):
+    before = hardware()["cpu_capability"]
+
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "AVX512VNNI")
+
+    assert hardware()["cpu_capability"] == before
 
 
 def test_graphics_cards_are_named_by_their_own_tool(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ COMMANDS = {
     "explain of a claim": ["explain", "config/tiny.yaml", "claims/rises"],
     "verify": ["verify", "config/tiny.yaml"],
     "adopt": ["adopt", "config/tiny.yaml"],
+    "compare": ["compare", "results/tiny", "results/tiny"],
     "export as a crate": ["export", "config/tiny.yaml", "--crate", "crate"],
     "export of a cell": ["export", "config/tiny.yaml", "--json", "main/folk/full"],
     "plan": ["plan", "config/tiny.yaml"],

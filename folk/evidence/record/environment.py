@@ -25,8 +25,8 @@ PACKAGES = (
     "segmentation-models-pytorch", "snakemake", "timm", "torch", "torchvision",
 )  # fmt: skip
 ALLOWED_VARIABLES = (
-    "CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "LOCAL_WORLD_SIZE", "MKL_NUM_THREADS",
-    "NCCL_ALGO", "NCCL_PROTO", "NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS",
+    "ATEN_CPU_CAPABILITY", "CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "LOCAL_WORLD_SIZE",
+    "MKL_NUM_THREADS", "NCCL_ALGO", "NCCL_PROTO", "NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS",
     "PYTHONHASHSEED", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "WORLD_SIZE",
 )  # fmt: skip
 SCHEDULER_VARIABLES = {
@@ -51,6 +51,11 @@ SCHEDULER_ANSWERS = {
 # All that may reach git: others, such as GIT_DIR in a hook, make it read another repository, or
 # change the text of a difference.
 GIT_VARIABLES = ("GIT_CEILING_DIRECTORIES", "GIT_CONFIG", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
+# Vector instructions that torch's kernels are made for, and what of the processor they need.
+CPU_CAPABILITIES = {
+    "AVX512": {"avx512f", "avx512vl", "avx512bw", "avx512dq", "fma"},
+    "AVX2": {"avx2", "fma"},
+}
 SECONDS_TO_ANSWER = 20.0  # an unreachable scheduler must not delay a job
 DIFF_CAP_BYTES = 1_000_000
 LARGE_FILE_BYTES = 16_000_000
@@ -126,10 +131,15 @@ def environment(root: Path) -> dict[str, Any]:
 
 
 def hardware() -> dict[str, Any]:
-    """Collect host name, processor, usable cores, memory in bytes, names of the GPUs."""
+    """Collect host name, processor, usable cores, memory in bytes, names of the GPUs.
+
+    `cpu_capability` names the vector instructions that torch's kernels are chosen by, such as AVX2:
+    other ones round differently.
+    """
     return {
         "host": socket.gethostname(),
-        "cpu": _cpu_model(),
+        "cpu": _cpu_info("model name") or platform.processor() or None,
+        "cpu_capability": _cpu_capability(),
         "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
         "memory_bytes": _memory_bytes(),
         "gpus": _gpus(),
@@ -258,14 +268,30 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cpu_model() -> str | None:
+def _cpu_info(key: str) -> str | None:
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
+            if line.startswith(key):
                 return line.partition(":")[2].strip()
     except OSError:
         pass
-    return platform.processor() or None
+    return None
+
+
+def _cpu_capability() -> str | None:
+    """Return the set of kernels that torch takes; None on another processor than x86.
+
+    Source: torch 2.15, aten/src/ATen/native/DispatchStub.cpp, compute_cpu_capability.
+    """
+    names = {name.lower(): name for name in ("DEFAULT", *CPU_CAPABILITIES)}
+    wanted = names.get(os.environ.get("ATEN_CPU_CAPABILITY", ""))  # torch ignores capitals
+    if wanted is not None:
+        return wanted
+    flags = _cpu_info("flags")
+    if flags is None:
+        return None
+    here = set(flags.split())
+    return next((name for name, needs in CPU_CAPABILITIES.items() if needs <= here), "DEFAULT")
 
 
 def _memory_bytes() -> int | None:

@@ -288,6 +288,7 @@ def _earlier_starts(work: Path, identity: str) -> list[dict[str, Any]]:
             "node": slurm.get("node"),
             "job_id": slurm.get("job_id"),
             "cpu": left["hardware"]["cpu"],
+            "cpu_capability": left["hardware"].get("cpu_capability"),
             "gpus": left["hardware"]["gpus"],
             "fingerprint": left["code"]["fingerprint"],
             "commit": left["code"]["commit"],

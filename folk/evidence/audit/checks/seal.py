@@ -48,7 +48,7 @@ def _committed(subject: Subject, place: Path) -> Iterator[Finding]:
         yield Finding("stale", place.as_posix(), f"{NOT_OF_HEAD}; seal the study again")
     for name, id_ in committed.failed.items():
         job = subject.failed.get(Path(name))
-        if Path(name) in subject.unreadable or (seal and seal.failed.get(name) == id_):
+        if Path(name) in subject.unsound or (seal and seal.failed.get(name) == id_):
             continue  # reported for the record, or by this seal
         if job is None or job.id != id_:
             says = f"the failure {id_[:12]} of the committed seal is missing"
