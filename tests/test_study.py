@@ -83,7 +83,6 @@ def test_every_entry_that_follows_a_recipe_is_found_by_stage_and_name(tmp_path):
         ("to: main/folk/avg", "to: main/folk/full", r":26: claims\.same: duplicate cell"),
         pytest.param("to: main/folk/avg", "to: main/folk/speed", "cells have different units",
          marks=fault("Config", "a claim of cells in two units", "refused by file and line")),
-        (", published: id}", "}", "'published', the id of the printed difference, is only for"),
         ("says: no gain, equal", "says: no gain, published: id, equal", "'published', the id of"),
         ("says: it rises, order", "says: it rises, equal: {of: a, to: b, margin: 1}, order",
          "expected one of 'order', 'difference' and 'equal', got order and equal"),

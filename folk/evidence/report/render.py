@@ -63,7 +63,7 @@ def render_report(
     claims_path = results / "claims.parquet"
     write_claims(judge_claims(study, cells, numbers), claims_path)
     claims = claim_views(study, read_claims(claims_path), numbers)
-    written += [claims_path, _write(results / "claims.md", render_claims(claims))]
+    written += [claims_path, _write(results / "claims.md", render_claims(study, claims))]
     text = render_assumptions(study, assumptions)
     written.append(_write(results / "assumptions.md", text))
     for left in (results / "figures").glob("*.svg"):

@@ -249,8 +249,8 @@ class Equivalence(Section):
 class Claim(Section):
     """A paper's statement about several numbers; cells are named `table/row/column`.
 
-    One of three: `order` lists cells in ascending order, `difference` two cells and in `published`
-    the printed number for it, `equal` two cells and a margin.
+    One of three: `order` lists cells in ascending order, `difference` two cells and perhaps in
+    `published` the printed number for it, `equal` two cells and a margin.
     """
 
     says: str
@@ -260,7 +260,9 @@ class Claim(Section):
     difference: Difference | None = None
     equal: Equivalence | None = None
     published: str | None = None
-    """For `difference`: id of the printed difference, with its margin."""
+    """For `difference`: id of the printed difference, with its margin; null states the sign alone,
+    that the first cell is above the other.
+    """
     source: str | None = None
     """For `order` and `equal`: id of a statement in `published/papers.yaml`."""
 
@@ -271,19 +273,18 @@ class Claim(Section):
         if len(given) != 1:
             found = " and ".join(given) or "none"
             raise ValueError(f"expected one of 'order', 'difference' and 'equal', got {found}")
-        if (self.difference is not None) != (self.published is not None):
-            raise ValueError(
-                "'published', the id of the printed difference, is only for 'difference'; use "
-                "'order' for a cell above another"
-            )
+        if self.published is not None and self.difference is None:
+            raise ValueError("'published', the id of the printed difference, is for 'difference'")
         return self
 
     @property
-    def kind(self) -> Literal["order", "difference", "equal"]:
-        """The kind of claim."""
+    def kind(self) -> Literal["order", "difference", "sign", "equal"]:
+        """The kind of claim; a difference without a printed number is a sign."""
         if self.order is not None:
             return "order"
-        return "difference" if self.difference is not None else "equal"
+        if self.equal is not None:
+            return "equal"
+        return "difference" if self.published is not None else "sign"
 
     def places(self) -> list[tuple[tuple[str | int, ...], str]]:
         """Key path and name of each cell in this claim; the subtracted one first."""
@@ -304,8 +305,8 @@ class Study(Section):
     title: str
     """Heading of the report."""
     scale: Scale
-    """Below the papers' scale the only verdict is "not comparable (scale)"; `smoke` is written by
-    `python -m folk smoke`.
+    """Below the papers' scale numbers are "not comparable (scale)", and claims are tested by the
+    study's own cells; `smoke` is written by `python -m folk smoke`.
     """
     recipes: Annotated[str, AfterValidator(plain_path)] | None = None
     """Folder of the recipes, with a folder for each stage; null is `recipes/` next to the file."""
