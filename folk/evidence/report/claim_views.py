@@ -9,7 +9,12 @@ from folk.evidence.results.published import Published
 from folk.evidence.results.verdicts import ONLY_HERE, TO_DECIDE, rule_of
 from folk.evidence.study.study import Study
 
-_KINDS = {"order": "order", "difference": "difference", "sign": "sign", "equal": "equivalence"}
+_KINDS = {
+    "order": "order",
+    "difference": "difference",
+    "sign": "sign of a difference",
+    "equal": "equivalence",
+}
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class ClaimView:
     cells: list[tuple[str, str, str]]  # id, label, number as in tables
     steps: list[tuple[str, str]]  # our difference, its interval
     seeds: str  # of each row, such as "2" or "2, 2, 3"
+    seeds_in_words: str  # such as "1 seed"
     to_decide: str  # seeds in each row; empty for a decided claim, or without an interval
     published: str
     certainty: str  # with its meaning; empty without a citation
@@ -53,10 +59,13 @@ def render_claims(study: Study, claims: list[ClaimView]) -> str:
 def _view(study: Study, claim: JudgedClaim, published: Published) -> ClaimView:
     unit = f" {claim.unit}" if claim.unit else ""
     level = f"{100 * claim.confidence:.0f} %"
+    seeds = ", ".join(map(str, claim.seeds if len(set(claim.seeds)) > 1 else claim.seeds[:1]))
+    # Below the papers' size, only the sign of a difference is tested.
+    sign = claim.kind == "difference" and study.scale != "paper"
     return ClaimView(
         id=claim.id,
         says=claim.says,
-        kind=_KINDS[claim.kind],
+        kind=_KINDS["sign" if sign else claim.kind],
         rules=claim.kind,
         cells=[
             (cell, _label(study, cell), printed or "—")
@@ -69,7 +78,8 @@ def _view(study: Study, claim: JudgedClaim, published: Published) -> ClaimView:
             )
             for step in claim.steps
         ],
-        seeds=", ".join(map(str, claim.seeds if len(set(claim.seeds)) > 1 else claim.seeds[:1])),
+        seeds=seeds,
+        seeds_in_words=f"{seeds} seed" + ("" if seeds == "1" else "s"),
         to_decide=claim.printed_seeds_to_decide,
         published=_published(claim, unit),
         certainty=_certainty(claim, published),

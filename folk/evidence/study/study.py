@@ -297,6 +297,15 @@ class Claim(Section):
         return [(("equal", "to"), self.equal.to), (("equal", "of"), self.equal.of)]
 
 
+class MainComparison(Section):
+    """The comparison at the top of the report: rows of a table by some of its columns."""
+
+    table: Name
+    """Name of a table."""
+    columns: list[Name] = Field(default_factory=list)
+    """Columns of the table; left out: its first two."""
+
+
 class Study(Section):
     """A study file, and the stages that it can name."""
 
@@ -324,6 +333,8 @@ class Study(Section):
     """
     tables: dict[Name, Table] = Field(default_factory=dict)
     claims: dict[Name, Claim] = Field(default_factory=dict)
+    summary: MainComparison | None = None
+    """What the report draws first; null takes the first table."""
     _stages: Stages = PrivateAttr(default_factory=dict)
 
     @property
@@ -605,6 +616,11 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
         yield from _dangling_in_table(study, document, name, table, lost)
     for name, claim in study.claims.items():
         yield from _dangling_in_claim(study, document, name, claim, lost)
+    if study.summary is not None:
+        yield from lost(("summary", "table"), study.summary.table, study.tables, "table")
+        if (shown := study.tables.get(study.summary.table)) is not None:
+            for index, column in enumerate(study.summary.columns):
+                yield from lost(("summary", "columns", index), column, shown.columns, "column")
 
 
 def _bad_finetune_names(study: Study, document: Document, name: str) -> Iterator[str]:
