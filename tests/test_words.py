@@ -26,7 +26,10 @@ PRIVATE = r"""
 TICS = r"""said | told | beside | stands"""
 # Docstrings open with a noun phrase or an imperative.
 QUESTIONS = "What|How|Whether|Which|Where|When|Who|Why"
-NOT_YET = re.compile(r"folk/(evidence/(audit|report)/|slurm/watch|cli/(stages|workflow))")
+NOT_YET = re.compile(
+    r"folk/(evidence/(audit/|report/(assumptions|cost_drawings|drawings|example_drawings|tables))"
+    r"|slurm/watch|cli/(stages|workflow))"
+)
 QUOTED = re.compile(r"^```.*?^```$|`[^`]*`|\]\([^)]*\)", re.MULTILINE | re.DOTALL)
 
 

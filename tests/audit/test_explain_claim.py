@@ -38,12 +38,13 @@ def test_a_claim_has_its_cells_its_steps_and_a_verdict_with_its_rule(toy):
     (step,) = found.judged.steps
     assert (step.below, step.above, step.difference) == (FULL, MAX, 5.0)
     assert step.low < 5.0 < step.high
-    assert found.judged.verdict == "not comparable (scale)"
-    assert "smaller than the paper's experiment" in found.rule
+    assert found.judged.verdict == "undecided here"
+    assert "but one reaches it" in found.rule
     assert any(f"{FULL}, {MAX}" in sentence for sentence in found.established)
     assert any("on trust" in sentence for sentence in found.not_established)
-    assert in_one_line(found) == f"holds  {RISES}  not comparable (scale)  follows from 2 cells"
-    assert toy.explain(FULL).claims[0].verdict == "not comparable (scale)"
+    assert any("nothing about ImageNet" in sentence for sentence in found.not_established)
+    assert in_one_line(found) == f"holds  {RISES}  undecided here  follows from 2 cells"
+    assert toy.explain(FULL).claims[0].verdict == "undecided here"
 
 
 def test_a_claim_is_json_and_text_of_80_columns(toy):
@@ -57,12 +58,15 @@ def test_a_claim_is_json_and_text_of_80_columns(toy):
     assert max(map(len, text.splitlines())) <= 80
     assert f"reads     {FULL}: 60.0 ± 14.1 %, n = 2; holds" in text
     assert f"step      {MAX} over {FULL}: +5.00 points" in text
+    assert "more than 50 seeds in each row would decide it: a chance of 80 %" in " ".join(
+        text.split()
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"verdict": "reproduced"}, "says verdict 'reproduced', the cells give 'not comparable"),
+        ({"verdict": "reproduced"}, "says verdict 'reproduced', the cells give 'undecided here'"),
         ({"says": "it falls"}, "says says 'it falls'"),
         ({"margin": 0.5}, "says margin 0.5, the cells give None"),
     ],

@@ -23,7 +23,7 @@ from folk.evidence.core.yaml_model import parsed_settings
 from folk.evidence.record.adopted import read_adopted
 from folk.evidence.record.record import OPEN_NAME, _earlier_starts, _last_step
 from folk.evidence.record.schema import read_record, record_id
-from folk.evidence.report.drawings import _histories
+from folk.evidence.report.curve_drawings import read_histories
 from folk.evidence.results.evidence import read_json
 from folk.evidence.results.published import load_published, numbers_file, papers_file
 from folk.evidence.study.study import load_study
@@ -268,7 +268,7 @@ PARSERS = (
     Parser("data set", mangled_json(DATASET), _file("dataset.json", _beside(PreparedData.open))),
     Parser("json of a result", mangled_json({"top1_last": 0.5}), _file("metrics.json", read_json)),
     Parser("history", mangled(HISTORY), _file("metrics.jsonl", _history)),
-    Parser("history, for a figure", mangled(HISTORY), _file("metrics.jsonl", _histories)),
+    Parser("history, for a figure", mangled(HISTORY), _file("metrics.jsonl", read_histories)),
     Parser("progress", mangled_json({"step": 3}), _file("progress.json", _progress)),
     Parser(
         "submission",

@@ -24,6 +24,7 @@ from folk.evidence.core.yaml_model import Document
 from folk.evidence.record.adopted import read_adopted
 from folk.evidence.record.schema import read_record, record_id
 from folk.evidence.report import drawings, examples
+from folk.evidence.report.curve_drawings import read_histories
 from folk.evidence.results.cells import SCHEMA, read_cells
 from folk.evidence.results.evidence import read_metrics
 from folk.evidence.results.metrics.classification import read_predictions, write_predictions
@@ -82,7 +83,7 @@ READERS = {
     "data set in a figure": Reader(
         "scenes/dataset.json", lambda f: drawings._described(f / "scenes/dataset.json")
     ),
-    "curves": Reader("metrics.jsonl", lambda f: drawings._histories(f / "metrics.jsonl")),
+    "curves": Reader("metrics.jsonl", lambda f: read_histories(f / "metrics.jsonl")),
     "examples": Reader("examples.npz", lambda f: examples._read(f / "examples.npz", "x")),
     "split": Reader("keys.parquet", lambda f: keys_of(f / "keys.parquet")),
     "predictions": Reader(

@@ -75,7 +75,7 @@ def judged(asked, runs):
         middle = mean(above) - mean(below)
     if asked.kind == "order":
         steps = [(mean(b) - mean(a), difference_interval(b, a)) for a, b in zip(runs, runs[1:])]  # noqa: B905, RUF007
-        return order_verdict(scale="paper", steps=[Step(d, i.low, i.high) for d, i in steps])
+        return order_verdict([Step(d, i.low, i.high) for d, i in steps])
     return verdict(
         scale="paper", mean=middle, low=found.low, high=found.high, published=asked.target,
         margin=asked.margin,
@@ -133,6 +133,7 @@ tables:
 claims:
   rises: {says: it rises, order: [main/mfm/best, main/folk/best]}
   same: {says: the same, equal: {of: main/folk/max, to: main/mfm/max, margin: 1.0}}
+  above: {says: it gains, difference: {of: main/folk/avg, over: main/mfm/avg}}
   mean: {says: the same, equal: {of: main/folk/avg, to: main/mfm/avg, margin: 1.0}}
   speed: {says: faster, order: [main/mfm/speed, main/folk/speed]}
 """
@@ -176,6 +177,7 @@ def test_what_can_get_no_verdict_is_named_with_the_reason(tmp_path):
         "main/mfm/last": "the published number is of another epoch",
         "main/folk/best": "the published value is not known",
         "claims/rises": "not every published value is known",
+        "claims/above": "no difference is published",
         "claims/speed": "not in %, so no deviation is known",
     }
 

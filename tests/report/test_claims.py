@@ -107,8 +107,18 @@ def test_a_missing_cell_leaves_a_claim_unattempted_and_names_the_cell(make_tree)
     assert [step.difference for step in claim.steps] == [None, None]
 
 
-def test_a_demo_claims_nothing(tree):
-    assert {claim.verdict for claim in judged(tree).values()} == {"not comparable (scale)"}
+def test_a_demo_judges_its_claims_by_its_own_cells(tree):
+    claims = judged(tree)
+
+    # 82.5 to 85.5 to 89.5, with intervals of 3.04 to both sides: the first step reaches zero.
+    order = claims["order-full"]
+    assert (order.verdict, order.seeds) == ("undecided here", [2, 2, 2])
+    assert (order.seeds_to_decide, order.printed_seeds_to_decide) == (3, "3")
+    # +3.33, from 0.29 to 6.38: of the printed +10.7 only the sign is tested.
+    gain = claims["gain-com-few"]
+    assert (gain.verdict, gain.kind, gain.published_printed) == ("holds here", "difference", "10.7")
+    assert (gain.seeds_to_decide, gain.printed_seeds_to_decide) == (None, "")
+    assert claims["no-gain"].verdict == "holds here"
 
 
 def test_claims_come_back_from_their_file_as_they_were(tree, tmp_path):

@@ -32,6 +32,25 @@ def curves():
     return figures.figure_curves(made, COLORS)
 
 
+def progress():
+    made = [
+        figures.Curve(row, part, seed, [0.0, 1.0, 2.0], [3.0, 2.0, 1.0 + seed])
+        for part in ("full, loss", "full, top-1 <%>", "few, loss")
+        for row in COLORS
+        for seed in (0, 1)
+    ]
+    return figures.figure_progress(made, COLORS)
+
+
+def comparison(low=79.0, high=85.0):
+    rows = [("scratch", [70.0], None, None), ("FOLK $x <b>", [81.0, 83.0], low, high)]
+    made = [
+        figures.Estimate(row, seeds, float(np.mean(seeds)), *ends) for row, seeds, *ends in rows
+    ]
+    panels = [figures.Comparison(name, made, (0.0, 100.0)) for name in ("last <%>", "best")]
+    return figures.figure_comparison(panels, list(COLORS), COLORS)
+
+
 def labels():
     made = [
         figures.Point(row, count, accuracy + 0.01 * seed)
@@ -66,7 +85,9 @@ def spent():
     return figures.figure_spent([figures.Panel("GPU-hours", "top-1 %", points)] * 2, COLORS)
 
 
-FIGURES = [scenes, filters, completed, curves, energy, labels, frozen, spent]
+FIGURES = [
+    scenes, filters, completed, curves, progress, comparison, energy, labels, frozen, spent,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("draw", FIGURES)
@@ -92,6 +113,8 @@ def test_a_figure_is_well_formed_and_needs_no_network(draw):
         (scenes, "class 3 &lt;&amp;$"),
         (filters, "Com"),
         (curves, "distillation"),
+        (progress, "full, top-1 &lt;%&gt;"),
+        (comparison, "last &lt;%&gt;"),
         (labels, "FOLK $x &lt;b&gt;"),
         (frozen, "linear probe"),
         (completed, "Com &lt;b&gt;"),
@@ -101,6 +124,20 @@ def test_a_figure_is_well_formed_and_needs_no_network(draw):
 )
 def test_words_of_a_figure_stay_text(draw, words):
     assert words in draw()
+
+
+def test_an_interval_far_wider_than_its_seeds_is_cut_and_marked():
+    seeds = [figures.Estimate("FOLK", [81.0, 83.0], 82.0, 69.3, 94.7)]
+    percent, free = (0.0, 100.0), (-np.inf, np.inf)
+
+    left, right = figures._window(figures.Comparison("x", seeds, free))
+    assert 69.3 < left < 81.0
+    assert 83.0 < right < 94.7
+    high = [figures.Estimate("FOLK", [97.0, 99.5], 98.25, 82.4, 114.1)]
+    assert figures._window(figures.Comparison("x", high, percent))[1] == 100.0
+    assert comparison(low=20.0) != comparison()
+    same = [figures.Estimate("FOLK", [82.0, 82.0], 82.0, 82.0, 82.0)]
+    assert np.diff(figures._window(figures.Comparison("x", same, percent))) > 0.0
 
 
 def test_two_figures_on_one_page_share_no_id():

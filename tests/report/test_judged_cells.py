@@ -103,6 +103,7 @@ def test_a_claim_says_all_that_it_rests_on(judge):
         "kind": "difference",
         "cells": ["main/mfm/full", "main/folk/full"],
         "printed_values": ["mfm as printed", "folk as printed"],
+        "seeds": [2, 2],
         "unit": "points",
         "confidence": 0.95,
         "steps": [
@@ -123,6 +124,8 @@ def test_a_claim_says_all_that_it_rests_on(judge):
         "published_certainty": "paper",
         "published_source": "FOLK (ECCV 2024), Table 1. Source: page 9. Last epoch.",
         "verdict": "reproduced",
+        "seeds_to_decide": None,
+        "printed_seeds_to_decide": "",
         "note": "",
     }
 

@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from folk.evidence.results.metrics import intervals
-from folk.evidence.results.verdicts import CLAIM_RULES, RULES, Step, order_verdict, verdict
+from folk.evidence.results.verdicts import (
+    CLAIM_RULES,
+    CLAIM_RULES_HERE,
+    RULES,
+    Step,
+    equal_here,
+    order_here,
+    order_verdict,
+    sign_here,
+    verdict,
+)
 from tests.faults.table import fault
 
 # Quarters: sums of them are exact, so that mirrored cases are mirrored to the last bit.
@@ -124,24 +134,55 @@ STEPS = st.lists(
 )
 
 
-@given(SCALES, STEPS)
-def test_an_order_is_as_sure_as_its_weakest_step(scale, steps):
-    word = order_verdict(scale=scale, steps=steps)
+@given(STEPS)
+def test_an_order_is_as_sure_as_its_weakest_step(steps):
+    word = order_verdict(steps)
 
     assert word in CLAIM_RULES["order"]
-    alone = [order_verdict(scale=scale, steps=[step]) for step in steps]
-    if scale != "paper":
-        assert word == "not comparable (scale)"
-    elif "not attempted" in alone:
+    alone = [order_verdict([step]) for step in steps]
+    if "not attempted" in alone:
         assert word == "not attempted"
     else:
         assert word == SURER[min(map(SURER.index, alone))]
-        assert order_verdict(scale=scale, steps=steps[::-1]) == word
+        assert order_verdict(steps[::-1]) == word
         for step, said in zip(steps, alone, strict=True):
             rises, falls = step.difference > 0.0, step.high is not None and step.high < 0.0
             sure = step.low is not None and step.low > 0.0
             weak = "within tolerance" if rises else "inconclusive"
             assert said == ("not reproduced" if falls else "reproduced" if sure else weak)
+
+
+OTHER_WAY = {"holds here": "fails here", "fails here": "holds here"}
+SURER_HERE = ["fails here", "undecided here", "holds here"]
+
+
+@given(STEPS)
+def test_an_order_holds_here_only_if_it_would_be_reproduced_and_fails_only_if_not(steps):
+    word, at_paper = order_here(steps), order_verdict(steps)
+
+    assert word in CLAIM_RULES_HERE["order"]
+    assert (word == "holds here") == (at_paper == "reproduced")
+    assert (word == "fails here") == (at_paper == "not reproduced")
+    assert (word == "not attempted") == (at_paper == "not attempted")
+
+
+@given(STEPS, NUMBERS)
+def test_a_sign_the_other_way_round_is_the_other_verdict(steps, stated):
+    word, back = sign_here(steps[0], stated), sign_here(steps[0].reversed(), stated)
+
+    assert back == OTHER_WAY.get(word, word)
+    assert sign_here(steps[0], -stated) == back
+
+
+@given(STEPS, MARGINS, MARGINS)
+def test_a_wider_margin_never_makes_an_equivalence_fail(steps, margin, more):
+    narrow, wide = (equal_here(steps[0], margin + add) for add in (0.0, more))
+
+    assert equal_here(steps[0].reversed(), margin) == narrow
+    if "not attempted" in (narrow, wide):
+        assert narrow == wide
+    else:
+        assert SURER_HERE.index(narrow) <= SURER_HERE.index(wide)
 
 
 SEEDS = st.lists(NUMBERS, min_size=2, max_size=5)

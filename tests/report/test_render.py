@@ -58,7 +58,8 @@ def test_a_whole_report_is_written(tree):
     tables = [
         f"tables/{t}.{s}" for t in ("finetune", "few", "frozen") for s in ["md", "tex", "csv"]
     ]
-    drawn = [f"figures/{name}.svg" for name in ("scenes-scenes", "training", "labels", "frozen")]
+    figures = ("summary", "scenes-scenes", "training", "labels", "frozen")
+    drawn = [f"figures/{name}.svg" for name in figures]
     claims = ["claims.parquet", "claims.md", "assumptions.md"]
     assert names == ["cells.parquet", *tables, *claims, *drawn, "report.html"]
     assert all(path.stat().st_size > 0 for path in written)
@@ -69,7 +70,7 @@ def test_the_same_results_give_the_same_bytes(untouched):
 
     written, _ = untouched.render()
 
-    assert len(written) == 18
+    assert len(written) == 19
     assert {path: path.read_bytes() for path in written} == {p: before[p] for p in written}
 
 
@@ -120,7 +121,11 @@ def test_each_claim_shows_ours_its_interval_what_is_stated_and_how_surely(untouc
     text = untouched.page
 
     section = text[text.index('<section id="claims"') : text.index('<section id="figures"')]
-    assert section.count("not comparable (scale)</span><span") == 3
+    assert (
+        section.count("holds here</span><span") == section.count("undecided here</span><span") + 1
+    )
+    assert "verdict says nothing about ImageNet" in section
+    assert "3 seeds in each row would decide it: a chance of 80 %" in section
     assert "+3.33 points" in section
     assert "95 %: −0.04 to +6.04" in section
     assert "+10.7 ± 1.4 points" in section
@@ -134,9 +139,12 @@ def test_claims_stand_in_a_markdown_table_whose_rows_are_whole(untouched):
 
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert len(rows) == 2 + 3
-    assert {line.replace("\\|", "").count("|") for line in rows} == {7}
+    assert {line.replace("\\|", "").count("|") for line in rows} == {9}
     assert "MFM &lt; MFM + Com/RCom &lt; FOLK" in text
-    assert text.count("not comparable (scale) |") == 3
+    assert [row.split(" | ")[-2:] for row in rows[2:]] == [
+        ["undecided here", "3 |"], ["holds here", "— |"], ["holds here", "— |"],
+    ]  # fmt: skip
+    assert "verdict says nothing about ImageNet" in text
 
 
 def test_a_study_without_claims_says_so(tree):
@@ -311,7 +319,7 @@ def test_a_figure_says_what_is_to_be_seen_to_those_who_do_not_see_it(tree):
     _, page = tree.render()
 
     labels = re.findall(r'<svg [^>]*role="img" aria-label="([^"]+)"', page)
-    assert len(labels) == page.count("<figure ") == 7
+    assert len(labels) == page.count("<figure ") == 8
     (energy,) = [label for label in labels if label.startswith("How much each filter keeps")]
     assert re.search(r"low-pass, \d\d\.\d % and \d\d\.\d %", energy)
     assert any("FOLK with 1400 labels, 89.5 %" in label for label in labels)

@@ -2,7 +2,18 @@
 
 import pytest
 
-from folk.evidence.results.verdicts import CLAIM_RULES, RULES, Step, order_verdict, verdict
+from folk.evidence.results.verdicts import (
+    CLAIM_RULES,
+    CLAIM_RULES_HERE,
+    RULES,
+    Step,
+    equal_here,
+    order_here,
+    order_verdict,
+    rule_of,
+    sign_here,
+    verdict,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +59,7 @@ def test_a_best_epoch_beside_a_last_one_is_not_judged():
 
 
 UP, DOWN = Step(0.5, 0.1, 0.9), Step(-0.5, -0.9, -0.1)
+NOTHING = Step(None, None, None)
 UNSURE, FALLING = Step(0.2, -0.1, 0.5), Step(-0.2, -0.5, 0.1)
 
 
@@ -66,19 +78,69 @@ UNSURE, FALLING = Step(0.2, -0.1, 0.5), Step(-0.2, -0.5, 0.1)
     ],
 )
 def test_every_step_decides_over_an_order(steps, word):
-    assert order_verdict(scale="paper", steps=steps) == word
-    assert order_verdict(scale="demo", steps=steps) == "not comparable (scale)"
+    assert order_verdict(steps) == word
 
 
-WORDS = {
-    "reproduced",
-    "within tolerance",
-    "not reproduced",
-    "inconclusive",
-    "not attempted",
-    "not comparable (epoch)",
-    "not comparable (scale)",
-}
+@pytest.mark.parametrize(
+    ("steps", "word"),
+    [
+        ([UP, UP], "holds here"),
+        ([UP, UNSURE], "undecided here"),
+        ([UP, Step(0.5, None, None)], "undecided here"),
+        ([UP, Step(-9.0, None, None)], "undecided here"),  # one seed, however far down
+        ([UP, Step(0.5, 0.0, 1.0)], "undecided here"),  # an end at zero decides nothing
+        ([UP, Step(-0.5, -1.0, 0.0)], "undecided here"),
+        ([UP, DOWN], "fails here"),
+        ([UNSURE, DOWN], "fails here"),
+        ([UP, NOTHING], "not attempted"),
+        ([DOWN, NOTHING], "not attempted"),
+    ],
+)
+def test_every_step_decides_over_an_order_at_its_own_scale(steps, word):
+    assert order_here(steps) == word
+
+
+@pytest.mark.parametrize(
+    ("step", "stated", "word"),
+    [
+        (UP, 1.0, "holds here"),
+        (UP, -0.2, "fails here"),
+        (DOWN, 10.7, "fails here"),
+        (DOWN, -10.7, "holds here"),
+        (UNSURE, 1.0, "undecided here"),
+        (UNSURE, -1.0, "undecided here"),
+        (UP, None, "undecided here"),  # nobody knows the published sign
+        (UP, 0.0, "undecided here"),
+        (Step(9.0, None, None), 1.0, "undecided here"),
+        (NOTHING, 1.0, "not attempted"),
+        (NOTHING, None, "not attempted"),
+    ],
+)
+def test_the_sign_of_a_difference_is_tested_by_its_interval(step, stated, word):
+    assert sign_here(step, stated) == word
+
+
+@pytest.mark.parametrize(
+    ("step", "word"),
+    [
+        (Step(0.0, -0.9, 0.9), "holds here"),
+        (Step(0.0, -1.0, 1.0), "holds here"),  # the ends belong to the margin
+        (Step(0.2, -0.8, 1.2), "undecided here"),
+        (Step(0.2, -1.2, 0.8), "undecided here"),
+        (Step(1.5, 1.0, 2.0), "undecided here"),  # the end of the interval is inside
+        (Step(1.5, 1.1, 1.9), "fails here"),
+        (Step(-1.5, -1.9, -1.1), "fails here"),
+        (Step(0.0, None, None), "undecided here"),
+        (NOTHING, "not attempted"),
+    ],
+)
+def test_two_cells_are_equal_if_the_interval_lies_inside_the_margin(step, word):
+    assert equal_here(step, 1.0) == word
+
+
+OF_PAPER = {"reproduced", "within tolerance", "not reproduced", "inconclusive", "not attempted"}
+HERE = {"holds here", "fails here", "undecided here", "not attempted"}
+EPOCH, SCALE = "not comparable (epoch)", "not comparable (scale)"
 
 
 @pytest.mark.parametrize(("low", "high"), [(80.0, None), (None, 80.0)])
@@ -89,6 +151,14 @@ def test_half_an_interval_is_none(low, high):
 
 
 def test_every_verdict_has_its_rule_in_words():
-    assert set(RULES) == WORDS
-    assert set(CLAIM_RULES) == {"order", "difference", "equal"}
-    assert all(set(rules) == WORDS for rules in CLAIM_RULES.values())
+    assert set(RULES) == {*OF_PAPER, EPOCH, SCALE}
+    assert set(CLAIM_RULES) == set(CLAIM_RULES_HERE) == {"order", "difference", "sign", "equal"}
+    assert all(set(rules) - {EPOCH} == OF_PAPER for rules in CLAIM_RULES.values())
+    assert all(set(rules) == HERE for rules in CLAIM_RULES_HERE.values())
+
+
+def test_a_word_has_the_rule_of_its_kind_of_claim():
+    assert "90 % interval" in rule_of("holds here", "equal")
+    assert "stated side of zero" in rule_of("holds here", "difference")
+    assert "published ± margin" in rule_of("reproduced", "difference")
+    assert rule_of("holds here") == "not of this version"  # no word for a number

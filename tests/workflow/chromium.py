@@ -68,11 +68,11 @@ class Chromium:
                 return said["result"]
             self.events.append(said)
 
-    def show(self, page: Path, width: int, scheme: str = "light") -> None:
+    def show(self, page: Path, width: int, scheme: str = "light", height: int = 900) -> None:
         """Load a page anew, so wide and in this color scheme."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
-            width=width, height=900, deviceScaleFactor=1, mobile=width < 600,
+            width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
         )  # fmt: skip
         wanted = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=wanted)

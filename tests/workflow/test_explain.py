@@ -25,7 +25,7 @@ def test_every_cell_of_every_table_is_explained(finished_study, claims):
     listed = json.loads(finished_study.run(*EXPLAIN, "--json").stdout)
 
     assert [each["cell"] for each in listed if "cell" in each] == list(claims)
-    assert listed[-1] == {"claim": "claims/rises", "verdict": "not comparable (scale)"}
+    assert listed[-1] == {"claim": "claims/rises", "verdict": "undecided here"}
     assert len(claims) == 8 * 2 + 1 + 2  # two rows of eight columns, one quoted, two of costs
     assert [cell for cell, claim in claims.items() if claim["contradicted"]] == []
 
@@ -36,7 +36,7 @@ def test_the_claim_of_the_study_is_judged_again_from_its_cells(finished_study):
     assert done.returncode == 0, done.stderr
     claim = json.loads(done.stdout)
     assert [cell["id"] for cell in claim["cells"]] == ["main/scratch/full", "main/folk/full"]
-    assert claim["judged"]["verdict"] == "not comparable (scale)"
+    assert claim["judged"]["verdict"] == "undecided here"
     assert claim["established"]
 
 

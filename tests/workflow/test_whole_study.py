@@ -72,8 +72,8 @@ def test_claims_and_assumptions_stand_beside_the_cells(finished_study):
     folder = results(finished_study)
     (claim,) = pd.read_parquet(folder / "claims.parquet").to_dict("records")
 
-    assert (claim["id"], claim["verdict"]) == ("rises", "not comparable (scale)")
-    assert "not comparable (scale) |" in (folder / "claims.md").read_text()
+    assert (claim["id"], claim["verdict"]) == ("rises", "undecided here")
+    assert "undecided here |" in (folder / "claims.md").read_text()
     text = (folder / "assumptions.md").read_text()
     assumed = "| method.filter.pairing | one\\_of\\_each | tuned on the validation scenes"
     assert f"{assumed} | independent | demo-folk | folk | main, cost |" in text

@@ -7,7 +7,7 @@ from folk.evidence.audit.statements import Statements
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.results.claims import JudgedClaim, judge_claims
 from folk.evidence.results.published import Published
-from folk.evidence.results.verdicts import rule_of
+from folk.evidence.results.verdicts import ONLY_HERE, rule_of
 
 
 def explain_claim(explainer: Explainer, asked: str) -> ClaimExplanation:
@@ -35,6 +35,8 @@ def explain_claim(explainer: Explainer, asked: str) -> ClaimExplanation:
         raise InputError("\n".join(said.contradicted))
     _compare(name, stored, again, said)
     _establish(shown, cells, explainer.published, said)
+    if study.scale != "paper":
+        said.not_established.append(ONLY_HERE[0].lower() + ONLY_HERE[1:])
     return ClaimExplanation(
         claim=claim_id(name),
         study=study.name,

@@ -18,6 +18,7 @@ from folk.evidence.audit.explanation import (
     PublishedFacts,
 )
 from folk.evidence.results.cells import Cell
+from folk.evidence.results.verdicts import TO_DECIDE
 
 _SHORT = 12  # digits of a digest; JSON has all of them
 _SHOWN_FILES = 12
@@ -121,6 +122,8 @@ def _claim_lines(found: ClaimExplanation) -> Lines:
         yield "published", f"{printed}{claim.published_source}"
         yield "", f"{claim.published_certainty}: {found.certainty_means}"
     yield "verdict", f"{claim.verdict}: {found.rule}"
+    if claim.printed_seeds_to_decide:
+        yield "", f"{claim.printed_seeds_to_decide} seeds in each row would decide it: {TO_DECIDE}"
     if claim.note:
         yield "note", claim.note
 

@@ -15,16 +15,20 @@ from jaxtyping import Bool, Float
 from folk.evidence.results.claims import CONFIDENCE
 from folk.evidence.results.compared import unit_of
 from folk.evidence.results.published import Published
+from folk.evidence.results.simulated import (
+    fewest_seeds,
+    simulated_means,
+    steps_between,
+    student_reach,
+)
 from folk.evidence.study.study import Claim, Column, Study
 
-ENOUGH = 0.8  # the usual target power
 MOST_SEEDS = 100  # beyond it a question counts as out of reach
+Kind = Literal["number", "order", "difference", "equal"]
 # ASSUME: half of the variance of a number comes from its pre-training. The one public nested
 # measurement, 4 x 3 runs of CoinCheung/MFM@e4ce8db, estimates none by moments, with three degrees
 # of freedom; half is the cautious side, since more fine-tunings do not lessen it.
 PRETRAIN_SHARE = 0.5
-
-_SEED = 0  # of the simulation: the same question has the same answer
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Question:
     """A published number or claim to be judged, in one unit."""
 
     name: str  # table/row/column, or claims/name
-    kind: Literal["number", "order", "difference", "equal"]
+    kind: Kind
     cells: tuple[Measured, ...]  # the subtracted one first
     target: float = 0.0  # of a number, a difference or an equivalence
     margin: float = 0.0
@@ -71,22 +75,16 @@ class Question:
     def chance(self, seeds: Sequence[int], trials: int) -> float:
         """Simulate studies and return the share with verdict "reproduced".
 
-        Means and variances are drawn, not runs: of normal runs they are independent, normal and
-        chi-squared, so a study of a hundred seeds costs no more than one of two.
-
         Args:
             seeds: pre-training runs of each cell.
             trials: number of simulated studies.
         """
         if min(seeds) < 2:
             return 0.0  # without an interval nothing is reproduced
-        draw = np.random.default_rng(_SEED)
-        means, errors = [], []  # of the cells; errors are squared
-        for cell, count in zip(self.cells, seeds, strict=True):
-            error = cell.deviation**2 / count
-            means.append(cell.truth + error**0.5 * draw.standard_normal(trials))
-            errors.append(error * draw.chisquare(count - 1, trials) / (count - 1))
-        return float(self.reproduced(np.stack(means), np.stack(errors), seeds).mean())
+        truths = [cell.truth for cell in self.cells]
+        deviations = [cell.deviation for cell in self.cells]
+        means, errors = simulated_means(truths, deviations, seeds, trials)
+        return float(self.reproduced(means, errors, seeds).mean())
 
     def reproduced(
         self,
@@ -102,60 +100,20 @@ class Question:
             seeds: runs of each cell.
         """
         if self.kind == "number":
-            reach = _quantile(np.float64(seeds[0] - 1), 0.95) * errors[0] ** 0.5
+            reach = student_reach(errors[0], seeds[0], 0.95)
             return np.asarray(np.abs(means[0] - self.target) + reach <= self.margin)
-        confidence = CONFIDENCE[self.kind]
-        inside = []
-        for below in range(len(means) - 1):
-            gap = means[below + 1] - means[below]
-            reach = welch_reach(
-                errors[below + 1], errors[below], seeds[below + 1], seeds[below], confidence
-            )
-            if self.kind == "order":
-                inside.append(gap - reach > 0.0)
-            else:
-                inside.append(np.abs(gap - self.target) + reach <= self.margin)
+        gaps, reaches = steps_between(means, errors, seeds, CONFIDENCE[self.kind])
+        if self.kind == "order":
+            inside = gaps - reaches > 0.0
+        else:
+            inside = np.abs(gaps - self.target) + reaches <= self.margin
         return np.asarray(np.all(inside, axis=0))
 
     def seeds_needed(self, trials: int) -> int | None:
         """Find the runs per row for a chance of `ENOUGH`; None above `MOST_SEEDS`."""
-
-        def enough(count: int) -> bool:
-            return self.chance([count] * len(self.cells), trials) >= ENOUGH
-
-        if not enough(MOST_SEEDS):
-            return None
-        low, high = 1, MOST_SEEDS  # the chance rises with the runs
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if enough(middle) else (middle, high)
-        return high
-
-
-def welch_reach(
-    above: Float[np.ndarray, "t"],
-    below: Float[np.ndarray, "t"],
-    count_above: int,
-    count_below: int,
-    confidence: float,
-) -> Float[np.ndarray, "t"]:
-    """Compute half the length of `intervals.difference_interval`, vectorized over samples.
-
-    Args:
-        above: squared standard error of one mean.
-        below: of the other.
-        count_above: runs of the one.
-        count_below: of the other.
-        confidence: in (0, 1).
-    """
-    freedom = (above + below) ** 2 / (above**2 / (count_above - 1) + below**2 / (count_below - 1))
-    return np.asarray(_quantile(freedom, confidence) * (above + below) ** 0.5)
-
-
-def _quantile(freedom: np.ndarray | np.float64, confidence: float) -> np.ndarray:
-    import scipy.special
-
-    return np.asarray(scipy.special.stdtrit(freedom, 0.5 + confidence / 2))
+        return fewest_seeds(
+            lambda count: self.chance([count] * len(self.cells), trials), MOST_SEEDS
+        )
 
 
 def kind_of(study: Study, evaluation: str) -> str:
@@ -189,6 +147,7 @@ def questions(
 _Found = Iterator[tuple[str, Question | str]]
 _UNIT = "not in %, so no deviation is known"
 _UNSEEN = "the published value is not known"
+_UNSTATED = "no difference is published"
 _NO_MARGIN = "the published number has no margin"
 _EPOCH = "the published number is of another epoch"
 
@@ -219,17 +178,21 @@ def _of_claims(study: Study, published: Published, deviations: Deviations) -> _F
         if any(unit_of(columns[place]) != "%" for place in places):
             yield name, _UNIT
             continue
+        kind: Kind = "difference"
         target, margin, truths = 0.0, 0.0, [0.0] * len(places)
         if claim.order is not None:
             found = _printed_values(study, published, claim, places)
             if isinstance(found, str):
                 yield name, found
                 continue
-            truths = found
+            kind, truths = "order", found
         elif claim.equal is not None:
-            margin = claim.equal.margin
+            kind, margin = "equal", claim.equal.margin
+        elif claim.published is None:
+            yield name, _UNSTATED
+            continue
         else:
-            number = published.number(claim.published or "", short)
+            number = published.number(claim.published, short)
             if number.value is None:
                 yield name, _UNSEEN
                 continue
@@ -244,7 +207,7 @@ def _of_claims(study: Study, published: Published, deviations: Deviations) -> _F
             _measured(study, deviations, place, truth)
             for place, truth in zip(places, truths, strict=True)
         ]
-        yield name, Question(name, claim.kind, tuple(cells), target, margin)
+        yield name, Question(name, kind, tuple(cells), target, margin)
 
 
 def _printed_values(

@@ -9,7 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from folk.evidence.plan.figures import BOUND, SCALED, Figure
-from folk.evidence.plan.power import ENOUGH, MOST_SEEDS, Deviations, Question
+from folk.evidence.plan.power import MOST_SEEDS, Deviations, Question
+from folk.evidence.results.simulated import ENOUGH
 
 _MARKS = {
     BOUND: "≤  never measured: the runtime that the study asks for",

@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from folk.evidence.report.escape import markdown_templates
 from folk.evidence.results.claims import JudgedClaim
 from folk.evidence.results.published import Published
-from folk.evidence.results.verdicts import rule_of
+from folk.evidence.results.verdicts import ONLY_HERE, TO_DECIDE, rule_of
 from folk.evidence.study.study import Study
 
-_KINDS = {"order": "order", "difference": "difference", "equal": "equivalence"}
+_KINDS = {
+    "order": "order",
+    "difference": "difference",
+    "sign": "sign of a difference",
+    "equal": "equivalence",
+}
 
 
 @dataclass(frozen=True)
@@ -19,9 +24,12 @@ class ClaimView:
     id: str
     says: str
     kind: str  # in words
-    rules: str  # the kind in `CLAIM_RULES`
+    rules: str  # the kind in `CLAIM_RULES` and `CLAIM_RULES_HERE`
     cells: list[tuple[str, str, str]]  # id, label, number as in tables
     steps: list[tuple[str, str]]  # our difference, its interval
+    seeds: str  # of each row, such as "2" or "2, 2, 3"
+    seeds_in_words: str  # such as "1 seed"
+    to_decide: str  # seeds in each row; empty for a decided claim, or without an interval
     published: str
     certainty: str  # with its meaning; empty without a citation
     source: str
@@ -37,18 +45,27 @@ def claim_views(
     return [_view(study, claim, published) for claim in claims]
 
 
-def render_claims(claims: list[ClaimView]) -> str:
+def scope(study: Study) -> str:
+    """Describe what the verdicts on a study's claims are about; empty at the papers' size."""
+    return "" if study.scale == "paper" else f"{ONLY_HERE}."
+
+
+def render_claims(study: Study, claims: list[ClaimView]) -> str:
     """Render all claims as one Markdown table."""
-    return markdown_templates().get_template("claims.md.jinja").render(claims=claims)
+    template = markdown_templates().get_template("claims.md.jinja")
+    return template.render(claims=claims, scope=scope(study), to_decide=TO_DECIDE)
 
 
 def _view(study: Study, claim: JudgedClaim, published: Published) -> ClaimView:
     unit = f" {claim.unit}" if claim.unit else ""
     level = f"{100 * claim.confidence:.0f} %"
+    seeds = ", ".join(map(str, claim.seeds if len(set(claim.seeds)) > 1 else claim.seeds[:1]))
+    # Below the papers' size, only the sign of a difference is tested.
+    sign = claim.kind == "difference" and study.scale != "paper"
     return ClaimView(
         id=claim.id,
         says=claim.says,
-        kind=_KINDS[claim.kind],
+        kind=_KINDS["sign" if sign else claim.kind],
         rules=claim.kind,
         cells=[
             (cell, _label(study, cell), printed or "—")
@@ -61,6 +78,9 @@ def _view(study: Study, claim: JudgedClaim, published: Published) -> ClaimView:
             )
             for step in claim.steps
         ],
+        seeds=seeds,
+        seeds_in_words=f"{seeds} seed" + ("" if seeds == "1" else "s"),
+        to_decide=claim.printed_seeds_to_decide,
         published=_published(claim, unit),
         certainty=_certainty(claim, published),
         source=claim.published_source or "",
@@ -81,6 +101,8 @@ def _published(claim: JudgedClaim, unit: str) -> str:
         return f"+{claim.published_printed}".replace("+-", "−") + f"{margin}{unit}"
     if claim.kind == "equal":
         return f"0{margin}{unit}"
+    if claim.kind == "sign":
+        return "above 0"
     return "this order" if claim.published_id is not None else "—"
 
 

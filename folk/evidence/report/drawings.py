@@ -1,11 +1,8 @@
 """Figures of a study, drawn from its result files."""
 
 import io
-import json
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +11,7 @@ from PIL import Image
 from folk.evidence.core.errors import InputError, brief_with_type
 from folk.evidence.report import figures, image_figures
 from folk.evidence.report.cost_drawings import draw_cost
+from folk.evidence.report.curve_drawings import draw_curves
 from folk.evidence.report.drawing import Drawing, NotDrawn, row_colors
 from folk.evidence.report.example_drawings import draw_examples
 from folk.evidence.results.cells import Cell
@@ -21,12 +19,11 @@ from folk.evidence.results.evidence import Evidence, Measurement, read_json
 from folk.evidence.results.metrics.columns import numbers
 from folk.evidence.study.study import Study
 
-_POINTS = 400  # of a training curve: more than a phone's width in pixels
 _SAMPLES = 12
 
 
 def draw(evidence: Evidence, cells: Sequence[Cell]) -> tuple[list[Drawing], list[NotDrawn]]:
-    """Draw every figure with data, in the order of the report, and list the others.
+    """Draw every figure with data but the summary's, in the order of the report; list the others.
 
     Raises:
         InputError: an existing file cannot be read.
@@ -34,7 +31,7 @@ def draw(evidence: Evidence, cells: Sequence[Cell]) -> tuple[list[Drawing], list
     found = [
         *_scenes(evidence),
         *draw_examples(evidence),
-        *_curves(evidence),
+        *draw_curves(evidence),
         *_labels(evidence),
         *_frozen(evidence),
         *draw_cost(evidence, cells),
@@ -108,66 +105,6 @@ def _samples(shard: Path, classes: list[str]) -> tuple[list[np.ndarray], list[st
             key = table["key"][row].as_py()
             raise InputError(f"{shard}: invalid image '{key}': {error}; run `prepare`") from error
     return images, [classes[labels[row]] for row in chosen]
-
-
-def _curves(evidence: Evidence) -> Iterator[Drawing]:
-    curves = []
-    for run, row, seed in evidence.study.runs():
-        folder = evidence.results / "pretrain" / run
-        if evidence.foreign(folder) is not None:
-            continue
-        label = evidence.study.encoders[row].label
-        for name, history in _histories(folder / "metrics.jsonl").items():
-            epochs, values = zip(*_thinned(history), strict=True)
-            part = name.removeprefix("loss/")
-            curves.append(figures.Curve(label, part, seed, list(epochs), list(values)))
-    if curves:
-        yield Drawing(
-            name="training",
-            title="Pre-training losses",
-            caption="One line for each seed. Every method has its own scale: losses of different "
-            "methods are not comparable.",
-            seen="Losses over the epochs, first and last: " + _ends(curves),
-            svg=figures.figure_curves(curves, row_colors(evidence)),
-        )
-
-
-def _ends(curves: Sequence[figures.Curve]) -> str:
-    panels = {(c.row, c.part): c for c in reversed(curves)}  # the first seed of each
-    told = (
-        f"{row} {part}, {c.values[0]:.3g} and {c.values[-1]:.3g}"
-        for (row, part), c in panels.items()
-    )
-    return "; ".join(reversed(list(told))) + "."
-
-
-def _histories(path: Path) -> dict[str, list[tuple[float, float]]]:
-    """Read each part of the loss (the whole if it has no parts) as (epoch, value)."""
-    histories: dict[str, list[tuple[float, float]]] = {}
-    if not path.is_file():
-        return histories
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                entry: dict[str, Any] = json.loads(line)
-                for name, value in entry.items():
-                    if name.split("/")[0] == "loss" and math.isfinite(value):
-                        point = (float(entry["epoch"]), float(value))
-                        histories.setdefault(name, []).append(point)
-            except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
-                    RecursionError) as error:  # fmt: skip
-                raise InputError(
-                    f"{path}:{number}: invalid line of a history ({brief_with_type(error)}); "
-                    "run that job again"
-                ) from error
-    parts = {name: history for name, history in histories.items() if name.startswith("loss/")}
-    return parts or histories
-
-
-def _thinned(history: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Average a history over as many equal intervals as a figure can show."""
-    stretches = np.array_split(np.asarray(history), min(len(history), _POINTS))
-    return [(float(s[-1, 0]), float(s[:, 1].mean())) for s in stretches]
 
 
 def _measurements(evidence: Evidence, metric: str) -> Iterator[tuple[str, Measurement]]:

@@ -60,6 +60,26 @@ class Spent:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """One row of a comparison: a number for each seed, their mean and its 95 % interval."""
+
+    row: str  # label of the encoder's row
+    seeds: list[float]
+    mean: float
+    low: float | None  # None for a single seed
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One column of the main comparison."""
+
+    column: str  # label, with its unit
+    estimates: list[Estimate]
+    limits: tuple[float, float]  # that no value can leave; infinite if there are none
+
+
+@dataclass(frozen=True)
 class Panel:
     """Rows by one kind of cost."""
 
@@ -92,6 +112,105 @@ def figure_curves(curves: Sequence[Curve], colors: Mapping[str, str]) -> str:
             axes.yaxis.set_major_locator(MaxNLocator(4))
         figure.supxlabel("epoch", fontsize=11)
         return svg_text(figure)
+
+
+def figure_progress(curves: Sequence[Curve], colors: Mapping[str, str]) -> str:
+    """Draw the histories of one stage in small multiples: a line for each run, colored by row.
+
+    Args:
+        curves: of all runs; those of one part share their axes.
+        colors: row label to color.
+    """
+    panels = list(dict.fromkeys(curve.part for curve in curves))
+    rows = [row for row in colors if any(curve.row == row for curve in curves)]
+    lines, legend = -(-len(panels) // 2), -(-len(rows) // 2)
+    with mpl.rc_context(STYLE):
+        size = (WIDTH, 0.3 + 1.7 * lines + 0.22 * legend)
+        figure = Figure(figsize=size, layout="constrained")
+        grid = np.atleast_1d(figure.subplots(lines, 2, squeeze=False))
+        for axes in grid.flat[len(panels) :]:
+            axes.set_visible(False)
+        for axes, part in zip(grid.flat, panels, strict=False):
+            axes.set_title(part, fontsize=10)
+            for curve in (c for c in curves if c.part == part):
+                axes.plot(curve.epochs, curve.values, color=colors[curve.row], linewidth=1.2)
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.yaxis.set_major_locator(MaxNLocator(4))
+        figure.supxlabel("epoch", fontsize=11)
+        handles = [Line2D([], [], color=colors[row], linewidth=2, label=row) for row in rows]
+        figure.legend(
+            handles=handles, loc="outside lower left", ncols=2, frameon=False, fontsize=10
+        )
+        return svg_text(figure)
+
+
+def figure_comparison(
+    panels: Sequence[Comparison], rows: Sequence[str], colors: Mapping[str, str]
+) -> str:
+    """Draw rows by columns: a dot for each seed, a stroke for the mean, a bar for its interval.
+
+    An interval that is much wider than the seeds is cut, with an arrowhead at the cut.
+
+    Args:
+        panels: the columns, from left to right.
+        rows: labels, from top to bottom.
+        colors: row label to color.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 0.7 + 0.4 * len(rows)), layout="constrained")
+        grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        for axes, panel in zip(grid, panels, strict=True):
+            left, right = _window(panel)
+            for estimate in panel.estimates:
+                _draw_estimate(axes, estimate, rows.index(estimate.row), (left, right), colors)
+            axes.set_xlim(left, right)
+            axes.set_ylim(len(rows) - 0.5, -0.5)
+            axes.set_yticks(range(len(rows)), [textwrap.fill(row, _NAME_WIDTH) for row in rows])
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.tick_params(axis="y", length=0)
+            axes.spines["left"].set_visible(False)
+            axes.grid(visible=False, axis="y")
+            axes.set_title(textwrap.fill(panel.column, 24), fontsize=10)
+        return svg_text(figure)
+
+
+def _draw_estimate(
+    axes: Axes,
+    estimate: Estimate,
+    place: int,
+    window: tuple[float, float],
+    colors: Mapping[str, str],
+) -> None:
+    color = colors[estimate.row]
+    if estimate.low is not None and estimate.high is not None:
+        ends = np.clip((estimate.low, estimate.high), *window)
+        axes.plot(ends, [place, place], color=color, linewidth=7, alpha=0.4, solid_capstyle="butt")
+        for end, edge, marker in zip((estimate.low, estimate.high), window, "<>", strict=True):
+            if not window[0] <= end <= window[1]:
+                axes.plot(edge, place, marker, color=color, markersize=6, clip_on=False)
+    axes.plot(estimate.mean, place, "|", color=INK, markersize=15, markeredgewidth=1.8)
+    axes.plot(
+        estimate.seeds,
+        [place] * len(estimate.seeds),
+        "o",
+        color=color,
+        markersize=5.5,
+        markeredgecolor=INK,
+        markeredgewidth=0.7,
+        clip_on=False,
+    )
+
+
+def _window(panel: Comparison) -> tuple[float, float]:
+    """Compute the axis limits: around the seeds, and around intervals as far as they are near."""
+    seeds = [value for estimate in panel.estimates for value in estimate.seeds]
+    ends = [end for e in panel.estimates for end in (e.low, e.high) if end is not None]
+    low, high = min(seeds), max(seeds)
+    span = (high - low) or abs(high) or 1.0
+    left = max(min(low, *ends, high), low - 0.6 * span)
+    right = min(max(low, *ends, high), high + 0.6 * span)
+    pad = 0.06 * span
+    return max(left - pad, panel.limits[0]), min(right + pad, panel.limits[1])
 
 
 def figure_labels(points: Sequence[Point], colors: Mapping[str, str]) -> str:

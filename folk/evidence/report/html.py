@@ -14,13 +14,14 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.record.adopted import read_adopted
 from folk.evidence.report.assumptions import Assumption
 from folk.evidence.report.canvas import inline
-from folk.evidence.report.claim_views import ClaimView
+from folk.evidence.report.claim_views import ClaimView, scope
 from folk.evidence.report.drawing import Drawing, NotDrawn
 from folk.evidence.report.escape import html_templates
+from folk.evidence.report.summary import Summary
 from folk.evidence.report.tables import CellView, TableView
 from folk.evidence.results.evidence import Evidence, Failure
 from folk.evidence.results.published import Published
-from folk.evidence.results.verdicts import CLAIM_RULES, RULES
+from folk.evidence.results.verdicts import CLAIM_RULES, CLAIM_RULES_HERE, RULES, TO_DECIDE
 from folk.evidence.study.study import Study
 
 Grouped = list[tuple[str, list[str]]]  # a label and its lines
@@ -47,6 +48,7 @@ class Facts:
 def render_html(
     study: Study,
     study_path: Path,
+    summary: Summary,
     tables: Sequence[TableView],
     claims: Sequence[ClaimView],
     drawings: Sequence[Drawing],
@@ -60,8 +62,9 @@ def render_html(
     """Render the whole page."""
     views = [view for table in tables for row in table.rows for view in row.cells if view]
     cells = [view.cell for view in views if not view.cell.quoted]
-    # Cells share jobs, each of which is told once.
+    # Cells share jobs; the page shows each once.
     jobs = {job.record: job for found in explained.values() for job in found.chain}
+    claim_rules = CLAIM_RULES if study.scale == "paper" else CLAIM_RULES_HERE
     return (
         html_templates()
         .get_template("report.html.jinja")
@@ -84,13 +87,14 @@ def render_html(
             papers=[paper for paper in published.papers.values() if paper.arxiv and paper.authors],
             version=__version__,
             claims=claims,
-            claim_rules=[(c.kind, list(CLAIM_RULES[c.rules].items())) for c in _one_a_kind(claims)],
+            claim_rules=[(c.kind, list(claim_rules[c.rules].items())) for c in _one_a_kind(claims)],
+            scope=scope(study),
+            to_decide=TO_DECIDE,
+            summary=summary,
+            comparison=None if summary.comparison is None else _embedded(summary.comparison),
             anchor=anchor,
             verdict_class=verdict_class,
-            figures=[
-                (d.name, d.title, d.caption, Markup(inline(d.svg, d.name, f"{d.title}. {d.seen}")))
-                for d in drawings
-            ],
+            figures=[_embedded(drawing) for drawing in drawings],
             not_drawn=not_drawn,
             assumptions=assumptions,
             assumed={t.name: [a for a in assumptions if t.name in a.tables] for t in tables},
@@ -103,6 +107,12 @@ def render_html(
             facts=facts,
         )
     )
+
+
+def _embedded(drawing: Drawing) -> tuple[str, str, str, Markup]:
+    """Return name, title, caption and element of a figure."""
+    svg = inline(drawing.svg, drawing.name, f"{drawing.title}. {drawing.seen}")
+    return drawing.name, drawing.title, drawing.caption, Markup(svg)
 
 
 def anchor(cell_id: str) -> str:

@@ -11,6 +11,7 @@ from folk.evidence.report.assumptions import assumptions_in_force, render_assump
 from folk.evidence.report.claim_views import claim_views, render_claims
 from folk.evidence.report.drawings import draw
 from folk.evidence.report.html import collect_facts, render_html
+from folk.evidence.report.summary import draw_comparison, summarize
 from folk.evidence.report.tables import render_csv, render_latex, render_markdown, table_views
 from folk.evidence.results.cells import cells_of, collect_cells, read_cells, write_cells
 from folk.evidence.results.claims import judge_claims, read_claims, write_claims
@@ -47,6 +48,7 @@ def render_report(
     numbers = load_published(published)
     evidence = Evidence(study, results)
     table = collect_cells(study, results, numbers, strict=strict, evidence=evidence)
+    comparison = draw_comparison(evidence, cells_of(table))
     drawings, not_drawn = draw(evidence, cells_of(table))
     assumptions = assumptions_in_force(evidence, recipes)
 
@@ -63,12 +65,12 @@ def render_report(
     claims_path = results / "claims.parquet"
     write_claims(judge_claims(study, cells, numbers), claims_path)
     claims = claim_views(study, read_claims(claims_path), numbers)
-    written += [claims_path, _write(results / "claims.md", render_claims(claims))]
+    written += [claims_path, _write(results / "claims.md", render_claims(study, claims))]
     text = render_assumptions(study, assumptions)
     written.append(_write(results / "assumptions.md", text))
     for left in (results / "figures").glob("*.svg"):
         left.unlink()  # of an earlier report, which may have had other data
-    for drawing in drawings:
+    for drawing in [*([comparison] if comparison is not None else []), *drawings]:
         written.append(_write(results / "figures" / f"{drawing.name}.svg", drawing.svg))
 
     sealed = (study_path, *published_files(published), cells_path, claims_path)
@@ -86,6 +88,7 @@ def render_report(
     page = render_html(
         study,
         Path(shown_path(study_path)),
+        summarize(study, claims, comparison),
         views,
         claims,
         drawings,

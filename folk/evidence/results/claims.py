@@ -1,6 +1,6 @@
 """Claims about several numbers, judged by the cells alone."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,12 +12,24 @@ from folk.evidence.results.cells import Cell, digits_of
 from folk.evidence.results.compared import check_comparisons, unit_of_difference
 from folk.evidence.results.metrics import intervals
 from folk.evidence.results.published import Published
+from folk.evidence.results.simulated import fewest_seeds, simulated_means, steps_between
 from folk.evidence.results.stored import read_rows, schema_of, write_rows
-from folk.evidence.results.verdicts import Step, order_verdict, verdict
+from folk.evidence.results.verdicts import (
+    Step,
+    Verdict,
+    equal_here,
+    order_here,
+    order_verdict,
+    sign_here,
+    verdict,
+)
 from folk.evidence.study.study import Claim, Study
 
 # Two one-sided tests at 5 % each need the 90 % interval.
-CONFIDENCE = {"order": 0.95, "difference": 0.95, "equal": 0.90}
+CONFIDENCE = {"order": 0.95, "difference": 0.95, "sign": 0.95, "equal": 0.90}
+MOST_SEEDS = 50  # beyond it the seeds that would decide a claim are not counted
+
+_TRIALS = 4000  # simulated studies; a chance of 80 % is then known to 0.6 points
 
 
 @dataclass(frozen=True)
@@ -39,9 +51,10 @@ class JudgedClaim:
 
     id: str
     says: str
-    kind: str  # order, difference or equal
+    kind: str  # order, difference, sign or equal
     cells: list[str]  # the subtracted one first
     printed_values: list[str]
+    seeds: list[int]  # of each cell
     unit: str  # of differences
     confidence: float
     steps: list[ClaimStep]  # from each cell to the next
@@ -52,6 +65,8 @@ class JudgedClaim:
     published_certainty: str | None
     published_source: str | None
     verdict: str
+    seeds_to_decide: int | None  # in each row, if undecided; None beyond `MOST_SEEDS`
+    printed_seeds_to_decide: str  # empty for a decided claim, or without an interval
     note: str
 
 
@@ -98,17 +113,20 @@ def _judged(
     # One decimal more than cells have: margins of differences are finer than a printed accuracy.
     digits = 2 if unit == "points" else 1 + digits_of([v for c in cells for v in c.seed_values])
     steps = [_step(below, above, confidence, digits) for below, above in pairwise(cells)]
+    against = _against(study, claim, cells, steps, published)
     return JudgedClaim(
         id=name,
         says=claim.says,
         kind=claim.kind,
         cells=[cell.id for cell in cells],
         printed_values=[cell.printed for cell in cells],
+        seeds=[cell.n for cell in cells],
         unit=unit,
         confidence=confidence,
         steps=steps,
-        **_against(study, claim, cells, steps, published),
-        note=_note(cells),
+        **against,
+        **_to_decide(claim, cells, against),
+        note=_note(cells, _without_sign(claim, against)),
     )
 
 
@@ -136,10 +154,12 @@ def _against(
     margin = claim.equal.margin if claim.equal is not None else None
     if number is not None and known is not None:
         margin = number.margin
-    if claim.kind == "order":
-        word = order_verdict(
-            scale=study.scale, steps=[Step(step.difference, step.low, step.high) for step in steps]
-        )
+    changes = [Step(step.difference, step.low, step.high) for step in steps]
+    word: Verdict
+    if study.scale != "paper":
+        word = _here(claim, changes, known)
+    elif claim.kind in ("order", "sign"):
+        word = order_verdict(changes)
     else:
         # A difference without a published value has no margin: it stays inconclusive.
         word = verdict(
@@ -162,6 +182,61 @@ def _against(
     }
 
 
+def _here(claim: Claim, steps: list[Step], published: float | None) -> Verdict:
+    """Judge a claim by its own cells, in a study below the papers' size."""
+    if claim.equal is not None:
+        return equal_here(steps[0], claim.equal.margin)
+    if claim.difference is not None:
+        return sign_here(steps[0], 1.0 if claim.published is None else published)
+    return order_here(steps)
+
+
+def _to_decide(claim: Claim, cells: list[Cell], against: dict[str, Any]) -> dict[str, Any]:
+    runs = [cell.run_values for cell in cells]
+    undecided = against["verdict"] == "undecided here" and not _without_sign(claim, against)
+    if not undecided or min(map(len, runs)) < 2:
+        return {"seeds_to_decide": None, "printed_seeds_to_decide": ""}
+    count = seeds_to_decide(runs, None if claim.equal is None else claim.equal.margin)
+    printed = f"more than {MOST_SEEDS}" if count is None else str(count)
+    return {"seeds_to_decide": count, "printed_seeds_to_decide": printed}
+
+
+def seeds_to_decide(runs: Sequence[Sequence[float]], margin: float | None) -> int | None:
+    """Find the seeds in each row for a chance of 80 % that a claim holds or fails.
+
+    It takes the observed differences and standard deviations for the true ones, which two or
+    three seeds know badly.
+
+    Args:
+        runs: the numbers of each cell's runs, two or more; the subtracted cell first.
+        margin: of an equivalence; None for an order or a sign.
+
+    Returns:
+        None beyond `MOST_SEEDS`.
+    """
+    truths = [intervals.mean(values) for values in runs]
+    deviations = [intervals.deviation(values) or 0.0 for values in runs]
+    confidence = CONFIDENCE["order" if margin is None else "equal"]
+
+    def chance(count: int) -> float:
+        seeds = [count] * len(runs)
+        means, errors = simulated_means(truths, deviations, seeds, _TRIALS)
+        gaps, reaches = steps_between(means, errors, seeds, confidence)
+        if margin is not None:
+            decided = (abs(gaps) + reaches <= margin) | (abs(gaps) - reaches > margin)
+            return float(decided.mean())
+        rises, falls = (gaps - reaches > 0.0).all(axis=0), (gaps + reaches < 0.0).any(axis=0)
+        return float((rises | falls).mean())
+
+    return fewest_seeds(chance, MOST_SEEDS)
+
+
+def _without_sign(claim: Claim, against: dict[str, Any]) -> bool:
+    """Return True if the sign of a published difference is tested, and it has none."""
+    judged_here = against["verdict"] == "undecided here"
+    return judged_here and claim.kind == "difference" and not against["published_value"]
+
+
 def _source(published: Published, claim: Claim) -> str | None:
     sources = []
     if number := published.numbers.get(claim.published or ""):
@@ -176,8 +251,9 @@ def _source(published: Published, claim: Claim) -> str | None:
     return " ".join(texts) or None
 
 
-def _note(cells: list[Cell]) -> str:
+def _note(cells: list[Cell], without_sign: bool) -> str:
     empty = [f"{cell.id} has no number ({cell.note})" for cell in cells if cell.value is None]
     single = [cell.id for cell in cells if cell.value is not None and cell.n == 1]
     one = [f"one seed in {', '.join(single)}, so no interval"] if single else []
-    return "; ".join([*empty, *one])
+    unsigned = ["the published difference has no known sign"] if without_sign else []
+    return "; ".join([*empty, *one, *unsigned])

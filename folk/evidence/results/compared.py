@@ -68,9 +68,10 @@ def _cited(study: Study, published: Published, name: str, claim: Claim) -> Itera
     except InputError as error:
         yield str(error)
         return
-    if (statement.kind == "equal") != (claim.kind == "equal"):
+    kind = "equal" if claim.kind == "equal" else "order"
+    if statement.kind != kind:
         yield (
-            f"{study.name}: claim '{name}': expected a source of kind '{claim.kind}', got "
+            f"{study.name}: claim '{name}': expected a source of kind '{kind}', got "
             f"'{statement.id}' of kind '{statement.kind}'; name another"
         )
 

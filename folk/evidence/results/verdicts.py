@@ -12,6 +12,9 @@ Verdict = Literal[
     "not attempted",
     "not comparable (epoch)",
     "not comparable (scale)",
+    "holds here",
+    "fails here",
+    "undecided here",
 ]
 
 _NOT_ATTEMPTED = "we have no number for this cell"
@@ -36,17 +39,19 @@ RULES: dict[Verdict, str] = {
 _OF_CLAIMS: dict[Verdict, str] = {
     "not attempted": "we lack a number for one of the cells",
     "not comparable (epoch)": _EPOCH,
-    "not comparable (scale)": _SCALE,
 }
+_ORDER: dict[Verdict, str] = {
+    "reproduced": "the 95 % interval of every step (Welch, over seeds) lies above zero",
+    "within tolerance": "the means are in order, but the interval of a step reaches zero, "
+    + _ONE_SEED,
+    "not reproduced": "the 95 % interval of some step lies below zero",
+    "inconclusive": "the means are not in order, but no step's interval lies below zero",
+    "not attempted": _OF_CLAIMS["not attempted"],
+}
+# By kind of claim, in a study of the papers' size.
 CLAIM_RULES: dict[str, dict[Verdict, str]] = {
-    "order": {
-        "reproduced": "the 95 % interval of every step (Welch, over seeds) lies above zero",
-        "within tolerance": "the means are in order, but the interval of a step reaches zero, "
-        + _ONE_SEED,
-        "not reproduced": "the 95 % interval of some step lies below zero",
-        "inconclusive": "the means are not in order, but no step's interval lies below zero",
-        **_OF_CLAIMS,
-    },
+    "order": _ORDER,
+    "sign": _ORDER,  # an order of two cells
     "difference": {
         "reproduced": "the 95 % interval of our difference (Welch, over seeds) lies inside "
         "published ± margin",
@@ -66,11 +71,45 @@ CLAIM_RULES: dict[str, dict[Verdict, str]] = {
         **_OF_CLAIMS,
     },
 }
+ONLY_HERE = (
+    "A claim is tested on this study's own data, encoders and schedules; its verdict says nothing "
+    "about ImageNet"
+)
+TO_DECIDE = "a chance of 80 %, if the observed differences and deviations are the true ones"
+_SIGN_HERE: dict[Verdict, str] = {
+    "holds here": "the 95 % interval of our difference (Welch, over seeds) lies on the stated side "
+    "of zero",
+    "fails here": "the 95 % interval of our difference lies on the other side of zero",
+    "undecided here": "the 95 % interval of our difference reaches zero, " + _ONE_SEED,
+    "not attempted": _OF_CLAIMS["not attempted"],
+}
+# By kind of claim, in a smaller study.
+CLAIM_RULES_HERE: dict[str, dict[Verdict, str]] = {
+    "order": {
+        "holds here": "the 95 % interval of every step (Welch, over seeds) lies above zero",
+        "fails here": "the 95 % interval of some step lies below zero",
+        "undecided here": "no step's 95 % interval lies below zero, but one reaches it, "
+        + _ONE_SEED,
+        "not attempted": _OF_CLAIMS["not attempted"],
+    },
+    "sign": _SIGN_HERE,
+    "difference": _SIGN_HERE,  # of a published difference, only the sign is tested
+    "equal": {
+        "holds here": "two one-sided tests at 5 % each: the 90 % interval of our difference "
+        "(Welch, over seeds) lies inside ± margin",
+        "fails here": "the 90 % interval of our difference lies outside ± margin",
+        "undecided here": "the 90 % interval of our difference reaches over an end of ± margin, "
+        + _ONE_SEED,
+        "not attempted": _OF_CLAIMS["not attempted"],
+    },
+}
 
 
 def rule_of(word: str, kind: str | None = None) -> str:
     """Return the rule of a verdict on a published number, or on a claim of this kind."""
-    rules = RULES if kind is None else CLAIM_RULES.get(kind, {})
+    rules = RULES
+    if kind is not None:
+        rules = CLAIM_RULES.get(kind, {}) | CLAIM_RULES_HERE.get(kind, {})
     return next((rule for known, rule in rules.items() if known == word), "not of this version")
 
 
@@ -81,6 +120,11 @@ class Step:
     difference: float | None
     low: float | None
     high: float | None
+
+    def reversed(self) -> "Step":
+        """Return the step back."""
+        low, high = (None if end is None else -end for end in (self.high, self.low))
+        return Step(None if self.difference is None else -self.difference, low, high)
 
 
 def verdict(
@@ -126,17 +170,14 @@ def verdict(
     return "within tolerance" if inside else "inconclusive"
 
 
-def order_verdict(*, scale: str, steps: Sequence[Step]) -> Verdict:
-    """Judge whether cells rise, from the steps between neighbors.
+def order_verdict(steps: Sequence[Step]) -> Verdict:
+    """Judge whether cells rise, from the steps between neighbors, in a study of the papers' size.
 
     "Reproduced" asks it of every step, so it needs no correction for their number.
 
     Args:
-        scale: of the study. Nothing but "paper" is ever compared.
         steps: from each cell to the next, with 95 % intervals.
     """
-    if scale != "paper":
-        return "not comparable (scale)"
     rises = [step.difference for step in steps if step.difference is not None]
     if len(rises) < len(steps):
         return "not attempted"
@@ -145,3 +186,47 @@ def order_verdict(*, scale: str, steps: Sequence[Step]) -> Verdict:
     if all(step.low is not None and step.low > 0.0 for step in steps):
         return "reproduced"
     return "within tolerance" if all(rise > 0.0 for rise in rises) else "inconclusive"
+
+
+def order_here(steps: Sequence[Step]) -> Verdict:
+    """Judge at the study's own scale whether cells rise, from the steps between neighbors.
+
+    Args:
+        steps: from each cell to the next, with 95 % intervals.
+    """
+    if any(step.difference is None for step in steps):
+        return "not attempted"
+    if any(step.high is not None and step.high < 0.0 for step in steps):
+        return "fails here"
+    if all(step.low is not None and step.low > 0.0 for step in steps):
+        return "holds here"
+    return "undecided here"
+
+
+def sign_here(step: Step, stated: float | None) -> Verdict:
+    """Judge at the study's own scale whether a difference has the stated sign.
+
+    Args:
+        step: our difference with its 95 % interval.
+        stated: a number with the stated sign; None, or 0, states none.
+    """
+    if step.difference is not None and not stated:
+        return "undecided here"
+    return order_here([step if (stated or 0.0) > 0.0 else step.reversed()])
+
+
+def equal_here(step: Step, margin: float) -> Verdict:
+    """Judge at the study's own scale whether two cells differ by less than a margin.
+
+    Args:
+        step: our difference with its 90 % interval, which makes two one-sided tests at 5 %.
+        margin: of the equivalence, in the unit of the difference.
+    """
+    if step.difference is None:
+        return "not attempted"
+    if step.low is None or step.high is None:
+        return "undecided here"
+    if -margin <= step.low and step.high <= margin:
+        return "holds here"
+    outside = step.high < -margin or step.low > margin
+    return "fails here" if outside else "undecided here"

@@ -249,8 +249,8 @@ class Equivalence(Section):
 class Claim(Section):
     """A paper's statement about several numbers; cells are named `table/row/column`.
 
-    One of three: `order` lists cells in ascending order, `difference` two cells and in `published`
-    the printed number for it, `equal` two cells and a margin.
+    One of three: `order` lists cells in ascending order, `difference` two cells and perhaps in
+    `published` the printed number for it, `equal` two cells and a margin.
     """
 
     says: str
@@ -260,7 +260,9 @@ class Claim(Section):
     difference: Difference | None = None
     equal: Equivalence | None = None
     published: str | None = None
-    """For `difference`: id of the printed difference, with its margin."""
+    """For `difference`: id of the printed difference, with its margin; null states the sign alone,
+    that the first cell is above the other.
+    """
     source: str | None = None
     """For `order` and `equal`: id of a statement in `published/papers.yaml`."""
 
@@ -271,19 +273,18 @@ class Claim(Section):
         if len(given) != 1:
             found = " and ".join(given) or "none"
             raise ValueError(f"expected one of 'order', 'difference' and 'equal', got {found}")
-        if (self.difference is not None) != (self.published is not None):
-            raise ValueError(
-                "'published', the id of the printed difference, is only for 'difference'; use "
-                "'order' for a cell above another"
-            )
+        if self.published is not None and self.difference is None:
+            raise ValueError("'published', the id of the printed difference, is for 'difference'")
         return self
 
     @property
-    def kind(self) -> Literal["order", "difference", "equal"]:
-        """The kind of claim."""
+    def kind(self) -> Literal["order", "difference", "sign", "equal"]:
+        """The kind of claim; a difference without a printed number is a sign."""
         if self.order is not None:
             return "order"
-        return "difference" if self.difference is not None else "equal"
+        if self.equal is not None:
+            return "equal"
+        return "difference" if self.published is not None else "sign"
 
     def places(self) -> list[tuple[tuple[str | int, ...], str]]:
         """Key path and name of each cell in this claim; the subtracted one first."""
@@ -296,6 +297,15 @@ class Claim(Section):
         return [(("equal", "to"), self.equal.to), (("equal", "of"), self.equal.of)]
 
 
+class MainComparison(Section):
+    """The comparison at the top of the report: rows of a table by some of its columns."""
+
+    table: Name
+    """Name of a table."""
+    columns: list[Name] = Field(default_factory=list)
+    """Columns of the table; left out: its first two."""
+
+
 class Study(Section):
     """A study file, and the stages that it can name."""
 
@@ -304,8 +314,8 @@ class Study(Section):
     title: str
     """Heading of the report."""
     scale: Scale
-    """Below the papers' scale the only verdict is "not comparable (scale)"; `smoke` is written by
-    `python -m folk smoke`.
+    """Below the papers' scale numbers are "not comparable (scale)", and claims are tested by the
+    study's own cells; `smoke` is written by `python -m folk smoke`.
     """
     recipes: Annotated[str, AfterValidator(plain_path)] | None = None
     """Folder of the recipes, with a folder for each stage; null is `recipes/` next to the file."""
@@ -323,6 +333,8 @@ class Study(Section):
     """
     tables: dict[Name, Table] = Field(default_factory=dict)
     claims: dict[Name, Claim] = Field(default_factory=dict)
+    summary: MainComparison | None = None
+    """What the report draws first; null takes the first table."""
     _stages: Stages = PrivateAttr(default_factory=dict)
 
     @property
@@ -604,6 +616,11 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
         yield from _dangling_in_table(study, document, name, table, lost)
     for name, claim in study.claims.items():
         yield from _dangling_in_claim(study, document, name, claim, lost)
+    if study.summary is not None:
+        yield from lost(("summary", "table"), study.summary.table, study.tables, "table")
+        if (shown := study.tables.get(study.summary.table)) is not None:
+            for index, column in enumerate(study.summary.columns):
+                yield from lost(("summary", "columns", index), column, shown.columns, "column")
 
 
 def _bad_finetune_names(study: Study, document: Document, name: str) -> Iterator[str]:
