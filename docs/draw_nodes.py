@@ -18,7 +18,8 @@ BLUE, ORANGE = "#2166ac", "#d6604d"
 
 def main(one: str, nodes: str, path: str) -> None:
     """Write the figure to `path`."""
-    alone, spread = (read_history(Path(each)) for each in (one, nodes))
+    histories = (read_history(Path(each)) for each in (one, nodes))
+    alone, spread = ([line for line in lines if "loss" in line] for lines in histories)
     steps = [line["step"] for line in alone]
     losses = [line["loss"] for line in alone]
     # The same updates in both, or the figure would compare different things.

@@ -22,6 +22,7 @@ from folk.cli.schema import schema
 from folk.cli.seal import seal
 from folk.cli.smoke import smoke
 from folk.cli.stages import command_of
+from folk.cli.status import status
 from folk.cli.track import mlflow_sync
 from folk.cli.verify import WORDS, verify
 from folk.evidence.core.errors import InputError, describe_os_error
@@ -54,6 +55,7 @@ for stage in STAGES.values():
     app.command(rich_help_panel="Stages")(command_of(stage) if stage.run else report)
 app.command()(launch)
 app.command()(plan)
+app.command()(status)
 app.command()(cluster)
 app.command("mlflow-sync")(mlflow_sync)
 for question in (explain, compare, seal, adopt, export):

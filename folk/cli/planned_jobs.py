@@ -69,10 +69,20 @@ class Planner:
     def gpu_hours(self, stage: str, entry: str, row: str) -> Figure:
         """Estimate the GPU-hours of a job of one run, done or not, for any seed."""
         asked = self.study.resources_of(stage)
-        gpus = asked.nodes * asked.gpu
-        device = Device.asked(gpus, asked.nodes * asked.processes_of_node * asked.threads)
-        work = self._work(stage, entry, row)
-        return self._hours(None, work, device, stage, asked.runtime).times(float(gpus))
+        return self.hours(stage, entry, row).times(float(asked.nodes * asked.gpu))
+
+    def hours(self, stage: str, entry: str, row: str | None) -> Figure:
+        """Estimate the hours of a job, done or not, for any seed; `row` is None without a run."""
+        asked = self.study.resources_of(stage)
+        return self._hours(
+            None, self._work(stage, entry, row), self.device(stage), stage, asked.runtime
+        )
+
+    def device(self, stage: str) -> Device:
+        """Return what a job of this stage asks for."""
+        asked = self.study.resources_of(stage)
+        threads = asked.nodes * asked.processes_of_node * asked.threads
+        return Device.asked(asked.nodes * asked.gpu, threads)
 
     def _of_the_driver(self, node: Node) -> PlannedJob:
         """Estimate a job on the driver's machine: tables and the mirror."""

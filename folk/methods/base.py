@@ -10,7 +10,7 @@ A method is one `nn.Module`. A training step asks it in this order:
 `forward` uses every trained parameter, as `DistributedDataParallel` needs. Images come in [0, 1];
 they are filtered and normalized here. `clipped_share`, logged with the losses, is the share of
 values of the corrupted images outside [0, 1], which a clip changes: about half of a high-pass
-image, hardly any of a low-pass one.
+image, hardly any of a low-pass one. `feature_std` shows a collapse, see `indicators`.
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,9 @@ from torch import Tensor, nn
 
 from folk.filters.apply import clipped_fraction
 from folk.filters.rng import BatchRng
+from folk.methods.indicators import feature_std
 from folk.methods.losses import WeightMatrix, masked_frequency_loss, masked_frequency_norm
-from folk.models.encoder import encode
+from folk.models.encoder import Features, encode
 from folk.models.heads import ReconstructionHead
 
 Losses = dict[str, Tensor]
@@ -69,6 +70,7 @@ class Method(nn.Module):
     """
 
     num_views = 1
+    feature: Literal["cls", "mean"] = "mean"  # that is watched for a collapse
     mean: Tensor
     std: Tensor
 
@@ -120,15 +122,21 @@ class Method(nn.Module):
 
     def rebuild(self, seen: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Return the normalized images that the model predicts after seeing `seen`."""
+        return self._predicted(self._features(seen))
+
+    def _features(self, seen: Tensor) -> Features:
+        return encode(self.encoder, self.encoder_input(seen))
+
+    def _predicted(self, features: Features) -> Tensor:
         assert self.reconstruction_head is not None
-        features = encode(self.encoder, self.encoder_input(seen))
         predicted: Tensor = self.reconstruction_head(features.map, features.class_token)
         return predicted
 
-    def _clipped_share(self, seen: Tensor) -> Losses:
+    def _indicators(self, seen: Tensor, features: Features) -> Losses:
         # Normalized images have no range that a clip could keep.
         is_raw = self.reconstruction.filter_stage == "before"
-        return {"clipped_share": clipped_fraction(seen)} if is_raw else {}
+        clipped = {"clipped_share": clipped_fraction(seen)} if is_raw else {}
+        return clipped | feature_std(features.pooled(self.feature))
 
     def _reconstruction_loss(
         self,

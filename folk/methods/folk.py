@@ -23,6 +23,7 @@ from folk.methods.distillation import (
     ema_update,
     teacher_temperature,
 )
+from folk.methods.indicators import teacher_entropies
 from folk.methods.losses import distillation_loss
 from folk.methods.mfm import MFM
 from folk.models.encoder import encode
@@ -99,6 +100,7 @@ class FOLK(MFM):
     ) -> None:
         super().__init__(encoder, frequency_filter, reconstruction, mean, std)
         self.distillation = distillation or Distillation()
+        self.feature = self.distillation.feature
         self.distillation_head = distillation_head
         self.teacher_encoder = copy.deepcopy(encoder).requires_grad_(False)
         self.teacher_head = copy.deepcopy(distillation_head).requires_grad_(False)
@@ -149,8 +151,8 @@ class FOLK(MFM):
         teacher_u, teacher_v = teacher_logits.chunk(2)
 
         filtered = self.filtered(torch.cat([u, v]), torch.cat(corrupted))
-        features = encode(self.encoder, self.encoder_input(filtered))
-        pooled = features.pooled(self.distillation.feature)
+        features = self._features(filtered)
+        pooled = features.pooled(self.feature)
         student_u, student_v = self.distillation_head(pooled).chunk(2)
 
         # Eq. 5, crossed: each filtered view predicts the teacher's output for the other view.
@@ -166,12 +168,12 @@ class FOLK(MFM):
         losses = {
             "loss": self.distillation.alpha * distillation,
             "loss/distillation": distillation.detach(),
-            **self._clipped_share(filtered),
+            **self._indicators(filtered, features),
+            **teacher_entropies(teacher_logits, center, teacher_temperature),
         }
         if self.reconstruction_head is not None:
             # Eq. 3, the mean over both views.
-            predicted = self.reconstruction_head(features.map, features.class_token)
-            predicted_u, predicted_v = predicted.chunk(2)
+            predicted_u, predicted_v = self._predicted(features).chunk(2)
             removed_u, removed_v = removed or (None, None)
             reconstruction = 0.5 * (
                 self._reconstruction_loss(predicted_u, u, keep_u, removed_u)
@@ -185,7 +187,7 @@ class FOLK(MFM):
     def teacher_logits(self, views: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k"]:
         """Return the teacher's prototype logits for unfiltered views in [0, 1]."""
         features = encode(self.teacher_encoder, self.normalize(views))
-        logits: Tensor = self.teacher_head(features.pooled(self.distillation.feature))
+        logits: Tensor = self.teacher_head(features.pooled(self.feature))
         return logits
 
     def after_backward(self, epoch: float) -> None:

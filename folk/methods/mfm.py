@@ -61,9 +61,14 @@ class MFM(Method):
         """
         (images,), (keep,) = views, corrupted
         filtered = self.filtered(images, keep)
-        predicted = self.rebuild(filtered)
+        features = self._features(filtered)
+        predicted = self._predicted(features)
         loss = self._reconstruction_loss(predicted, images, keep, removed[0] if removed else None)
-        return {"loss": loss, "loss/reconstruction": loss.detach()} | self._clipped_share(filtered)
+        return {
+            "loss": loss,
+            "loss/reconstruction": loss.detach(),
+            **self._indicators(filtered, features),
+        }
 
     def reconstruct(
         self, images: Float[Tensor, "b 3 h w"], keep: Bool[Tensor, "b m h w_half"]

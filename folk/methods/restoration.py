@@ -54,5 +54,10 @@ class Restoration(Method):
             removed: nothing, since no frequency is removed as such.
         """
         (images,), (degraded,) = views, corrupted
-        loss = self._reconstruction_loss(self.rebuild(degraded), images, None)
-        return {"loss": loss, "loss/reconstruction": loss.detach()} | self._clipped_share(degraded)
+        features = self._features(degraded)
+        loss = self._reconstruction_loss(self._predicted(features), images, None)
+        return {
+            "loss": loss,
+            "loss/reconstruction": loss.detach(),
+            **self._indicators(degraded, features),
+        }

@@ -16,6 +16,8 @@ from pydantic import ConfigDict, TypeAdapter
 from folk.evidence.core.files import write_json
 from folk.evidence.core.json_file import read_json
 
+LEDGER = Path(".snakemake/slurm_jobs")
+
 
 @dataclass(frozen=True)
 class Submission:

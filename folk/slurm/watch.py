@@ -22,11 +22,10 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.utils import format_cli_arg
 
 from folk.slurm.ending import Verdict, Watched
-from folk.slurm.ledger import Ledger, Submission, now, progress_of
+from folk.slurm.ledger import LEDGER, Ledger, Submission, now, progress_of
 from folk.slurm.states import COMPLETED, ENDED_BADLY, NoAnswerError, Seen, in_accounts, in_queue
 from folk.slurm.takeover import Takeover, Wanted, not_noted, take_over
 
-LEDGER = Path(".snakemake/slurm_jobs")
 # Messages of sbatch when the controller, not the job, is at fault.
 CONTROLLER_AWAY = (
     "Unable to contact slurm controller",

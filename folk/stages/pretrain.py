@@ -212,6 +212,15 @@ class Method(Section):
         return self
 
 
+class PretrainRuntime(TrainingRuntime):
+    """Runtime of a pre-training."""
+
+    knn_every: Annotated[int, Field(ge=0)] = 1
+    """Epochs between two accuracies of nearest neighbors among a few labeled training images, which
+    `metrics.jsonl` shows and nothing is chosen by; 0 for none.
+    """
+
+
 class PretrainRecipe(Recipe):
     """Pre-training of one encoder; without a method it keeps its initial weights."""
 
@@ -220,7 +229,7 @@ class PretrainRecipe(Recipe):
     """Null leaves the encoder untrained (then `optim` is null too)."""
     views: Views
     optim: Optim | None
-    runtime: TrainingRuntime
+    runtime: PretrainRuntime
 
     def encoders(self) -> dict[str, str]:
         """Map the folders of the saved encoders to "student" or "teacher"; "" is evaluated."""

@@ -151,10 +151,11 @@ def _train(
                 _log(history, plan, done, values)
             if epoch_ends and after_epoch is not None:
                 finite.check(saved, weights_of=done)
+                paused = time.monotonic()
                 measured = after_epoch(done // plan.updates_per_epoch)
                 if measured:
                     _log(history, plan, done, measured)
-                window_start = time.monotonic()
+                window_start += time.monotonic() - paused
 
             # Processes must agree, which costs a message and a wait for the device.
             ask = log_now or done % ask_every == 0

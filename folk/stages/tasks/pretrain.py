@@ -43,6 +43,7 @@ from folk.stages.images import (
     whole_batches,
 )
 from folk.stages.loop import train_on
+from folk.stages.monitor import OnlineKnn, warning_of_collapse
 from folk.stages.optimization import check_batch_norm_batch, optimizer_and_schedule
 from folk.stages.pretrain import Distillation as DistillationSection
 from folk.stages.pretrain import Method as MethodSection
@@ -86,7 +87,7 @@ def pretrain(
 
     Args:
         recipe: how.
-        dataset: folder of the prepared data set; labels are not read.
+        dataset: folder of the prepared data set; labels serve the online k-NN alone.
         work: folder of the growing state; the results are left there too.
         run: name of the run, for encoder.json.
         seed: feeds every random number of the run.
@@ -370,6 +371,7 @@ def _train(
     history = train_on(
         images,
         lambda step, batch: pretrain_update(parts, recipe, world, seed, step, batch),
+        _online_knn(recipe, method, data, len(images), world),
         parts={"model": method, "optimizer": parts.optimizer},
         updates=parts.updates,
         updates_per_epoch=updates_per_epoch,
@@ -379,10 +381,10 @@ def _train(
         seed=seed,
         identity=identity,
         world=world,
-        live=live,
+        live=warning_of_collapse(live, updates_per_epoch),
     )
     method.cpu().eval()
-    last = history.lines[-1] if history.lines else {}
+    last = next((line for line in reversed(history.lines) if "loss" in line), {})
     final = {name: value for name, value in last.items() if name.startswith("loss")}
     return {
         **final,
@@ -390,6 +392,32 @@ def _train(
         "epochs": float(optim.epochs),
         "images": float(len(images)),
     }
+
+
+def _online_knn(
+    recipe: PretrainRecipe,
+    method: Method,
+    data: PreparedData,
+    images_per_epoch: int,
+    world: World,
+) -> Callable[[int], dict[str, float]] | None:
+    """Make what measures the encoder after an epoch, in the main process; None for nothing."""
+    every = recipe.runtime.knn_every
+    if not every:
+        return None
+    knn = OnlineKnn(data, recipe.views.size, images_per_epoch) if world.is_main else None
+    assert recipe.optim is not None
+    is_teacher = isinstance(method, FOLK) and recipe.encoders()[""] == "teacher"
+    encoder = method.teacher_encoder if is_teacher else method.encoder
+    batch = recipe.runtime.max_batch or max(1, recipe.optim.batch // world.size)
+    precision = recipe.optim.precision
+
+    def measured(epoch: int) -> dict[str, float]:
+        if knn is None or not knn.is_possible or epoch % every:
+            return {}
+        return knn(encoder, method, batch=batch, precision=precision, world=world)
+
+    return measured
 
 
 def _is_trained(module: nn.Module) -> bool:
