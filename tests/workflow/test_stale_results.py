@@ -21,36 +21,12 @@ from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
 from tests.faults.table import fault
 from tests.toy import edit, replace_in
-from tests.workflow.conftest import PARTS, ROOT, Copy, copy_repository
-from tests.workflow.hand_made import PICS, STUDY, give_sources, make_by_hand
+from tests.workflow.conftest import Copy, copy_repository, counts
+from tests.workflow.hand_made import PICS
 
 RESULTS = Path("results/mine")
 KEPT = RESULTS / "study.yaml"
 IMAGE = PICS / "train/a/0.jpg"
-
-
-@pytest.fixture(scope="session")
-def pattern(tmp_path_factory):
-    """A study made by hand; not to be changed."""
-    folder = tmp_path_factory.mktemp("by-hand")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for name in PARTS:
-            # Links to what the tests leave as it is: every job asks for the code's fingerprint.
-            Path(name).symlink_to(ROOT / name) if name != "config" else shutil.copytree(
-                ROOT / name, name
-            )
-        Path("config/mine.yaml").write_text(STUDY)
-        give_sources()
-        make_by_hand(Path("config/mine.yaml"))
-    return folder
-
-
-@pytest.fixture
-def study(pattern, tmp_path, monkeypatch):
-    """A copy of it, time stamps and all, as the current folder."""
-    shutil.copytree(pattern, tmp_path / "copy", symlinks=True, copy_function=shutil.copy2)
-    monkeypatch.chdir(tmp_path / "copy")
 
 
 def planned(study_file=KEPT):
@@ -72,7 +48,7 @@ def accused():
     return {str(Path(f.place).parent.relative_to(RESULTS)) for f in found}, behind
 
 
-def test_a_finished_study_is_not_stale(study):
+def test_a_finished_study_is_not_stale(by_hand):
     assert planned() == (set(), [])
     assert accused() == (set(), set())
 
@@ -139,7 +115,7 @@ EDITS = {
 
 
 @pytest.mark.parametrize(("change", "expected"), EDITS.values(), ids=EDITS)
-def test_the_workflow_makes_again_what_verify_calls_stale(study, change, expected):
+def test_the_workflow_makes_again_what_verify_calls_stale(by_hand, change, expected):
     change()
 
     again, lines = planned()
@@ -151,7 +127,7 @@ def test_the_workflow_makes_again_what_verify_calls_stale(study, change, expecte
 @fault("Bytes", "source images that change after they were prepared",
        "`snakemake -n` plans the preparation and all that reads it; `verify` says stale; a "
        "touch alone changes nothing")  # fmt: skip
-def test_the_line_names_the_images_that_changed(study):
+def test_the_line_names_the_images_that_changed(by_hand):
     (PICS / "train/b/9.jpg").write_text("new")
     (PICS / "val/b/1.jpg").unlink()
 
@@ -163,7 +139,7 @@ def test_the_line_names_the_images_that_changed(study):
     )
 
 
-def test_images_that_were_touched_are_read_once(study, monkeypatch):
+def test_images_that_were_touched_are_read_once(by_hand, monkeypatch):
     IMAGE.touch()
     read = []
 
@@ -178,7 +154,7 @@ def test_images_that_were_touched_are_read_once(study, monkeypatch):
     assert read == [IMAGE]
 
 
-def test_an_older_image_of_the_same_size_is_seen_once_the_sources_were_noted(study):
+def test_an_older_image_of_the_same_size_is_seen_once_the_sources_were_noted(by_hand):
     assert planned() == (set(), [])
     IMAGE.write_text(IMAGE.read_text().replace("image", "IMAGE"))
     os.utime(IMAGE, (time.time() - 1e6,) * 2)
@@ -187,7 +163,7 @@ def test_an_older_image_of_the_same_size_is_seen_once_the_sources_were_noted(stu
 
 
 @pytest.mark.parametrize(("stage", "again"), [("probe", True), ("pretrain", False)])
-def test_other_code_reruns_or_is_reported_as_the_study_says(study, stage, again):
+def test_other_code_reruns_or_is_reported_as_the_study_says(by_hand, stage, again):
     place = {"probe": "probe/folk-s0/frozen", "pretrain": "pretrain/folk-s0"}[stage]
     edit(RESULTS / place / "record.json", lambda r: r["code"].update(fingerprint="a" * 64), True)
 
@@ -200,7 +176,7 @@ def test_other_code_reruns_or_is_reported_as_the_study_says(study, stage, again)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"id": 1}', '{"recipe_digest": "a"}'])
-def test_a_damaged_record_is_named_and_its_result_stays(study, text):
+def test_a_damaged_record_is_named_and_its_result_stays(by_hand, text):
     record = RESULTS / "pretrain/folk-s0/record.json"
     record.write_text(text)
 
@@ -210,7 +186,7 @@ def test_a_damaged_record_is_named_and_its_result_stays(study, text):
     )
 
 
-def test_a_result_that_lost_a_file_is_named(study):
+def test_a_result_that_lost_a_file_is_named(by_hand):
     lost = RESULTS / "pretrain/folk-s0/encoder.safetensors"
     lost.unlink()
 
@@ -220,7 +196,7 @@ def test_a_result_that_lost_a_file_is_named(study):
     assert line.startswith(f"{lost.parent}: 1 of its files are missing, such as {lost}; ")
 
 
-def test_an_archive_with_other_bytes_makes_the_preparation_stale(study):
+def test_an_archive_with_other_bytes_makes_the_preparation_stale(by_hand):
     """The record of an archive, published digest or not, has its size and sha256."""
     from folk.evidence.audit.sources import source_changes
 
@@ -246,19 +222,17 @@ def test_an_archive_with_other_bytes_makes_the_preparation_stale(study):
 
 
 @pytest.fixture
-def copy(pattern, tmp_path):
+def copy(hand_made, tmp_path):
     folder = tmp_path / "copy"
     folder.mkdir()
     made = copy_repository(folder)
     for name in ("results", "data", "config/mine.yaml"):
-        source = pattern / name
+        source = hand_made / name
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / name)
     return Copy(made.folder)
 
 
 def dry_run(copy, *arguments):
-    from tests.workflow.conftest import counts
-
     return counts(copy.snakemake("-n", *arguments, study="config/mine.yaml"))
 
 
