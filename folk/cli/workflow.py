@@ -151,7 +151,7 @@ class Jobs:
                 continue
             try:
                 lines += self._stale_lines(today, stage, path)
-            except (InputError, KeyError, TypeError, AttributeError):
+            except (InputError, KeyError, TypeError, ValueError, AttributeError):
                 lines.append(f"{path}: unreadable; restore it, or delete it and run its job again")
         more = len(lines) - SHOWN_LINES
         return lines[:SHOWN_LINES] + ([f"... and {more} more"] if more > 0 else [])

@@ -40,5 +40,5 @@ def test_a_part_of_a_study_ends_with_status_0_and_without_a_seal(clean_copy, ask
 
     assert done.returncode == 0, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if "not sealed" in line]
-    assert line.startswith("tiny: not sealed, and DVC keeps no files yet: 15 of 16 records are ")
+    assert line.startswith("tiny: not sealed, and DVC keeps no files yet: 16 of 17 records are ")
     assert not (clean_copy.folder / "results/tiny/seal.json").exists()

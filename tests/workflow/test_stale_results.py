@@ -99,6 +99,9 @@ EDITS = {
     ),
     "an image more": (lambda: (PICS / "train/b/9.jpg").write_text("new"), {"prepare/pics"}),
     "an image less": (lambda: (PICS / "val/b/1.jpg").unlink(), {"prepare/pics"}),
+    "an image that is a link to nowhere": (
+        lambda: (IMAGE.unlink(), IMAGE.symlink_to("nowhere")), {"prepare/pics"},
+    ),
     "an image renamed": (lambda: IMAGE.rename(IMAGE.with_name("z.jpg")), {"prepare/pics"}),
     "other bytes of the same number": (
         lambda: IMAGE.write_text(IMAGE.read_text().replace("image", "IMAGE")), {"prepare/pics"},

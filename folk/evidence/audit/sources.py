@@ -28,17 +28,18 @@ def source_changes(
             its name. A missing archive is left out: results do not need it any more.
         note: file of the note, in the folder of growing state; None trusts no time stamp.
     """
-    status = {name: path.stat() for name, path in today.items()}
+    # A link that leads nowhere is no source.
+    status = {name: path.stat() for name, path in today.items() if path.exists()}
     facts = sorted((name, found.st_size, found.st_mtime_ns) for name, found in status.items())
     stamp = f"{record['id']} {sha256_of_json([list(fact) for fact in facts])}\n"
-    noted = note.read_text(encoding="utf-8") if note is not None and note.is_file() else ""
+    noted = note.read_text("utf-8", "replace") if note is not None and note.is_file() else ""
     if noted == stamp:
         return
     before = _as_read(record, folder, today)
     if before is None:
         return
-    gone, added = before.keys() - today.keys(), today.keys() - before.keys()
-    both = sorted(before.keys() & today.keys())
+    gone, added = before.keys() - status.keys(), status.keys() - before.keys()
+    both = sorted(before.keys() & status.keys())
     other = [name for name in both if status[name].st_size != before[name][0]]
     if not (gone or added or other):
         suspects = both
