@@ -105,8 +105,8 @@ lock: setup ## choose package versions again, after an edit of pyproject.toml
 	$(LOCK) pyproject.toml --group build --extra workflow -c requirements.lock -o requirements-core.lock
 	$(LOCK) tests/workflow/crate.in -o tests/workflow/crate.lock
 
-clean: ## remove the results of both demos, and what snakemake remembers of every study
-	rm -rf results/demo results/demo-full .snakemake
+clean: ## remove the results of both demos
+	rm -rf results/demo results/demo-full
 
 # What reads our crates in the tests. Apart, because it holds other packages to old versions.
 .venv/crate/ready: tests/workflow/crate.lock .venv/ready

@@ -25,6 +25,8 @@ Where everything lies:
 Beside each of them: record.json (the evidence), recipe.yaml (all values), a log and a benchmark.
 """
 
+import sys
+
 from folk.cli.workflow import get_default
 from snakemake.utils import min_version
 
@@ -66,6 +68,7 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
+        jobs.get_records,
         rules.report.output,
         rules.track.output,
 
@@ -89,5 +92,9 @@ onstart:
                 known.setdefault("gpu", jobs.num_gpus)
 
 
+# A call for a part of the study leaves it open.
 onsuccess:
-    shell(f"python -m folk seal {jobs.study_file}")
+    if (problem := jobs.closing_problem()) is None:
+        shell(f"python -m folk seal {jobs.study_file}")
+    else:
+        print(problem, file=sys.stderr)

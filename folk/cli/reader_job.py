@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from folk.cli.job import log_clamped
 from folk.evidence.core.digest import sha256_of_json
@@ -17,6 +18,7 @@ def run_reader(
     stage: str,
     study: Study,
     results: Path,
+    recipe: Mapping[str, Any],
     others: Mapping[str, Path],
     task: Callable[[], list[Path]],
 ) -> list[Path]:
@@ -26,6 +28,7 @@ def run_reader(
         stage: "report" or "track", which is the name of its module too.
         study: the study, for the record.
         results: the study's own folder, such as `results/demo`.
+        recipe: values of the study that decide what it makes.
         others: name -> file that it reads, other than records; see `is_by_value` for the names.
         task: does the work and returns the files that it wrote, below `results`.
 
@@ -45,8 +48,8 @@ def run_reader(
         run=None,
         evaluation=None,
         argv=["python", "-m", "folk", *sys.argv[1:]],
-        recipe={},
-        recipe_digest=sha256_of_json({}),
+        recipe=recipe,
+        recipe_digest=sha256_of_json(recipe),
         seed=None,
         inputs={**inputs, **others},
         code=code_fingerprint(f"folk.cli.{stage}", SOURCE),

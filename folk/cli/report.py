@@ -19,6 +19,7 @@ def report(
     is results/<study>/report/record.json.
     """
     from folk.cli.recipes_today import recipes_today
+    from folk.evidence.audit.stale import shown_values
     from folk.evidence.report.render import render_report
 
     # Stages name their metrics' functions; imported here they count as code of the report.
@@ -40,6 +41,7 @@ def report(
         "report",
         named,
         folder,
+        shown_values(named),
         {"study": study, **others},
         lambda: render_report(named, study, folder, published, recipes),
     )

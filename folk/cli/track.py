@@ -48,7 +48,7 @@ def mlflow_sync(
         return [path]
 
     if record:
-        run_reader("track", named, folder, {}, noted)
+        run_reader("track", named, folder, {}, {}, noted)
         return
     log_clamped(clamp_future_mtimes(record_paths(folder)))
     if sync().error:

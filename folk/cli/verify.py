@@ -50,6 +50,7 @@ def verify(
     Nothing is written; no time stamp and no cache is trusted.
     """
     from folk.cli.recipes_today import recipes_today
+    from folk.cli.sources_today import sources_today
     from folk.evidence.audit.checks.files import Sample
     from folk.evidence.audit.verify import verify as audit
 
@@ -63,6 +64,7 @@ def verify(
         from_here(results) / named.name,
         from_here(published),
         recipes_today(named, path),
+        source_files=sources_today(named, named.recipe_folder(path)),
         sample=None if sample is None else Sample(sample, seed),
         deep=deep,
     )

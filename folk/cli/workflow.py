@@ -4,25 +4,25 @@ Methods called `get_x` are for rules: given a stage they return an input or para
 wildcards they are one.
 """
 
-import json
 import os
 import shlex
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from folk.cli.fits import Fits
-from folk.evidence.audit.adopted import adopted_record, is_of_today
-from folk.evidence.audit.seal import read_seal, seal_path
-from folk.evidence.core.digest import digest_file
+from folk.cli.sources_today import sources_today
+from folk.evidence.audit.chain import RECORD_NAME
+from folk.evidence.audit.sources import NOTE_NAME
+from folk.evidence.audit.stale import StudyToday, published_differences
 from folk.evidence.core.errors import InputError
+from folk.evidence.core.json_file import read_keys
 from folk.evidence.core.yaml_model import Document, Layers, parse_value, spelt_value
-from folk.evidence.record.adopted import read_adopted
+from folk.evidence.record.failures import READERS, WORK
 from folk.evidence.record.fingerprint import SOURCE, code_fingerprint
-from folk.evidence.record.staleness import stale_results
 from folk.evidence.results.compared import check_comparisons
 from folk.evidence.results.published import load_published, published_files
-from folk.evidence.study.effective import effective_path, is_effective, write_effective
+from folk.evidence.study.effective import effective_path, write_effective
 from folk.evidence.study.inputs import Input
 from folk.evidence.study.study import DataEntry, Entry, checked_study, plain_path, unfolded
 from folk.slurm.ask import ask_of, submitted_stages
@@ -32,7 +32,7 @@ from folk.slurm.gpus import has_only, visible_gpus
 from folk.slurm.queues import ask_slurm
 from folk.slurm.site import load_site
 from folk.stages.prepare import PrepareRecipe
-from folk.stages.recipes import recipe_digest, result_values
+from folk.stages.recipes import result_values
 from folk.stages.recipes.base import Recipe
 from folk.stages.recipes.named import recipe_file, recipe_of
 from folk.stages.recipes.official import changed_digests
@@ -45,6 +45,7 @@ from folk.stages.recipes.provide import (
 from folk.stages.table import STAGES
 
 DEMO = "config/demo.yaml"
+SHOWN_LINES = 20
 PUBLISHED = "config/published"
 
 # Snakemake calls these with an object that has each wildcard as an attribute.
@@ -94,12 +95,15 @@ def get_config(files: Sequence[Path], arguments: Iterable[str]) -> Layers:
 class Jobs:
     """The jobs of one study: what decides them, what they read, and how they are started."""
 
-    def __init__(self, config: Document, ancient: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, config: Document, ancient: Callable[[Any], Any], make_again: Callable[[str], None]
+    ) -> None:
         """Check a study and its recipes before anything runs.
 
         Args:
             config: the values of the study.
             ancient: marks a path whose time stamp means nothing.
+            make_again: plans the job that makes a file, whatever the time stamps are.
 
         Raises:
             InputError: one line for each problem.
@@ -119,12 +123,12 @@ class Jobs:
         self.study_file = effective_path(self.results)
         self.recipes = self._checked_recipes(config.path, folder)
         self._config, self._folder, self._ancient = config, folder, ancient
+        self._make_again = make_again
         self._site = load_site()
-        self._adopted = read_adopted(self.results)
         self._fingerprints = {
             name: code_fingerprint(stage.code, SOURCE) for name, stage in STAGES.items()
         }
-        self._spelled: dict[tuple[str, str], str] = {}
+        self._stale: set[str] = set()  # records of results that are to be made again
 
     @property
     def num_gpus(self) -> int:
@@ -143,14 +147,39 @@ class Jobs:
         """Write the study beside its results, for those who read them."""
         write_effective(self.values, self.study_file)
 
-    def stale_lines(self) -> list[str]:
-        """Which results older code made, of the stages that the study does not run again for it."""
-        kept: dict[str, str] = {
-            stage: code
-            for stage, code in self._fingerprints.items()
-            if not self.study.reruns_on_code_change(stage)
-        }
-        return list(stale_results(self.results, kept))
+    def find_stale(self) -> list[str]:
+        """Decide from the records what is made again, whatever Snakemake remembers.
+
+        Returns:
+            a line for each result that today's study, recipes, sources or code would make
+            otherwise, and for each that is damaged, which a person decides about.
+        """
+        recipes = {entry: result_values(recipe) for entry, recipe in self.recipes.items()}
+        sources = sources_today(self.study, self._folder)
+        today = StudyToday(self.study, self.results, recipes, sources)
+        stages = {folder: job.stage for folder, job in today.jobs.items()}
+        lines: list[str] = []
+        for folder, stage in [*stages.items(), (self.results / "report", "report")]:
+            path = folder / RECORD_NAME
+            if not path.is_file():
+                continue
+            try:
+                lines += self._stale_lines(today, stage, path)
+            except (InputError, KeyError, TypeError, ValueError, AttributeError):
+                lines.append(f"{path}: unreadable; restore it, or delete it and run its job again")
+        more = len(lines) - SHOWN_LINES
+        return lines[:SHOWN_LINES] + ([f"... and {more} more"] if more > 0 else [])
+
+    def closing_problem(self) -> str | None:
+        """Why the study is not to be sealed yet: a record that it asks for is missing."""
+        paths = [*self.get_records(None), *(f"{self.results}/{r}/{RECORD_NAME}" for r in READERS)]
+        missing = [path for path in paths if not Path(path).is_file()]
+        if not missing:
+            return None
+        return (
+            f"{self.study.name}: not sealed, and DVC keeps no files yet: {len(missing)} of "
+            f"{len(paths)} records are missing, such as {missing[0]}"
+        )
 
     def refuse_unready(self, jobs: Iterable[Any], *, on_slurm: bool) -> None:
         """Check that these jobs have their files, recipes that fit, and machines.
@@ -174,21 +203,15 @@ class Jobs:
     # Params and input functions.
 
     def get_recipe(self, stage: str) -> Asked:
-        """Input function: the recipe. Its time stamp means nothing, `get_values` tells of changes.
-
-        But Snakemake knows no values of a job that it has not run: where an adopted result was
-        made otherwise than the study now asks, the recipe counts as newer than the result.
-        """
+        """Input function: the recipe. Its time stamp means nothing, records tell of changes."""
 
         def path(wildcards: Any) -> Any:
-            file = self._recipe_file(stage, self._entry_name(stage, wildcards))
-            return file if self._adopted_otherwise(stage, wildcards) else self._ancient(file)
+            record = f"{self.get_folder(stage).format(**vars(wildcards))}/{RECORD_NAME}"
+            if record in self._stale:
+                self._make_again(record)
+            return self._ancient(self._recipe_file(stage, self._entry_name(stage, wildcards)))
 
         return path
-
-    def get_values(self, stage: str) -> Asked:
-        """Params function: what decides the result. A changed value reruns, a comment does not."""
-        return lambda wildcards: self._values_of(stage, self._entry_name(stage, wildcards))
 
     def get_overrides(self, stage: str) -> Asked:
         """Params function: the study's own values of an entry, as options of the command."""
@@ -244,10 +267,9 @@ class Jobs:
         }
 
     def get_params(self, stage: str) -> dict[str, Any]:
-        """The params of an evaluation stage; each decides the result, or how the job is called."""
+        """The params of an evaluation stage: how its jobs are called."""
         launch = self.get_launch(stage)
-        params = {
-            "values": self.get_values(stage),
+        return {
             "code": self.get_code(stage),
             "command": lambda wildcards, threads: f"{launch(wildcards, threads)} {stage}",
             "threads": self.get_threads(stage),
@@ -258,9 +280,6 @@ class Jobs:
             # Not an output: outputs of a failed job are deleted, what has grown must survive.
             "work": self.get_folder(stage, "work"),
         }
-        if any(given.settings for given in STAGES[stage].inputs):
-            params["row"] = lambda wildcards: _spelled([self.recipes["pretrain", _row(wildcards)]])
-        return params
 
     def get_options(self, stage: str) -> Asked:
         """Params function: the inputs that may be left out or repeated, and values over recipes."""
@@ -328,16 +347,12 @@ class Jobs:
         return lambda wildcards, threads: self.get_geometry(stage).threads_within(threads)
 
     def get_published(self, wildcards: Any) -> Any:
-        """Input function: the papers' numbers; adopted tables count them as `get_recipe` does."""
-        paths = [path.as_posix() for path in published_files(Path(get_path(PUBLISHED)))]
-        held = read_seal(seal_path(self.results)) if self._adopted else None
-        if held is None:
-            return self._ancient(paths)
-        same = is_effective(self.values, self.study_file) and all(
-            held.files.get(name) == digest_file(Path(name)).sha256
-            for name in (self.study_file.as_posix(), *paths)
-        )
-        return self._ancient(paths) if same else paths
+        """Input function: the papers' numbers; `get_recipe` says how changes are noticed."""
+        record = f"{self.results}/report/{RECORD_NAME}"
+        if record in self._stale:
+            self._make_again(record)
+        published = published_files(Path(get_path(PUBLISHED)))
+        return self._ancient([path.as_posix() for path in published])
 
     def get_records(self, wildcards: Any) -> list[str]:
         """Input function: the records of everything that the tables and the audit read."""
@@ -351,17 +366,6 @@ class Jobs:
                 f"{evaluation.stage}/{run}/{name}" for run, row, _ in study.runs() if row in rows
             ]
         return [f"{self.results}/{place}/record.json" for place in found]
-
-    def get_table_values(self, wildcards: Any) -> str:
-        """Params function: what the study says of rows, columns, claims and published numbers.
-
-        A function, because Snakemake looks for wildcards in the braces of a text.
-        """
-        parts = {"title", "scale", "encoders", "exclude", "tables", "claims"}
-        values = self.study.model_dump(mode="json", include=parts)
-        files = published_files(Path(get_path(PUBLISHED)))
-        published = [path.read_text(encoding="utf-8") for path in files]
-        return json.dumps([values, published], sort_keys=True)
 
     def _data(self, wildcards: Any) -> tuple[DataEntry, PrepareRecipe]:
         recipe = self.recipes["prepare", wildcards.data]
@@ -391,24 +395,30 @@ class Jobs:
     def _recipe_file(self, stage: str, name: str) -> str:
         return str(recipe_file(self._folder, stage, self.study.entry(stage, name)))
 
-    def _values_of(self, stage: str, name: str) -> str:
-        """The same for every run of an entry, so it is spelled once for all of them."""
-        if (stage, name) not in self._spelled:
-            read = [self.recipes["prepare", data] for data in self.study.reads(stage, name)]
-            self._spelled[stage, name] = _spelled([self.recipes[stage, name], *read])
-        return self._spelled[stage, name]
-
-    def _adopted_otherwise(self, stage: str, wildcards: Any) -> bool:
-        """Whether the result of a job was adopted, and is not what the job would make today."""
-        name = self._entry_name(stage, wildcards)
-        folder = self.get_folder(stage).format(**vars(wildcards))
-        record = adopted_record(Path(folder, "record.json"), self._adopted)
-        if record is None:
-            return False
-        given = STAGES[stage].inputs
-        reads = {path for each in given for path in self._made_input(each, stage, wildcards)}
-        digest = recipe_digest(self.recipes[stage, name])
-        return not is_of_today(record, digest, self.get_code(stage), reads)
+    def _stale_lines(self, today: StudyToday, stage: str, path: Path) -> Iterator[str]:
+        """The lines of one result; what is to be made again is noted."""
+        record = read_keys(path, "restore it")
+        if stage == "report":
+            changes = [*today.of_tables(record)]
+            changes += published_differences(record, Path(get_path(PUBLISHED)))
+        else:
+            note = self.results / WORK / path.parent.relative_to(self.results) / NOTE_NAME
+            changes = list(today.differences(today.jobs[path.parent], record, note))
+        made_by, code = record["code"]["fingerprint"], self._fingerprints[stage]
+        of_code = f"made by code {made_by[:8]}, today's is {code[:8]}"
+        if made_by != code and self.study.reruns_on_code_change(stage):
+            changes.append(of_code)
+        if changes:
+            self._stale.add(path.as_posix())
+            yield f"{path.parent}: stale: {'; '.join(changes)}"
+        elif made_by != code:
+            yield f"{path.parent}: stale: {of_code}"
+        lost = [each["path"] for each in record["outputs"] if not Path(each["path"]).exists()]
+        if lost and not changes:
+            yield (
+                f"{path.parent}: {len(lost)} of its files are missing, such as {lost[0]}; "
+                f"get them back, or delete {path} and run its job again"
+            )
 
     def _get_input(self, stage: str, given: Input) -> Asked:
         if given.settings is None:
@@ -470,10 +480,6 @@ def _from_here(path: Path) -> Path:
 
 def _row(wildcards: Any) -> str:
     return str(wildcards.run.rpartition("-s")[0])
-
-
-def _spelled(recipes: Iterable[Recipe]) -> str:
-    return json.dumps([result_values(recipe) for recipe in recipes], sort_keys=True)
 
 
 def _options(option: str, entry: Entry) -> str:

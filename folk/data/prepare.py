@@ -20,6 +20,7 @@ from folk.evidence.core.errors import InputError, nearest
 # Control characters and separators of lines; letters without a print of their own are allowed:
 # names from macOS have a narrow space, names in Japanese a wide one.
 _OF_LINES = {"Cc", "Zl", "Zp"}
+SPLITS = ("train", "val")
 
 
 def prepare_scenes(
@@ -110,17 +111,14 @@ def prepare_image_folder(
             or has control characters, a class of `val` that `train` lacks, a limit too small for
             one image of each class.
     """
-    files = {split: _files_by_class(source / split) for split in ("train", "val")}
+    files = {split: _files_by_class(source / split) for split in SPLITS}
     classes = list(files["train"])
     label_of = {cls: label for label, cls in enumerate(classes)}
     for cls in files["val"]:
         if cls not in files["train"]:
             hint = nearest(cls, classes)
             raise InputError(f"{source / 'val' / cls}: unknown class '{cls}', not in train{hint}")
-    keys: list[str] = []
-    for split, by_class in files.items():
-        chosen = _limited(source / split, by_class, limit)
-        keys += sorted(f"{split}/{cls}/{file}" for cls, of in chosen.items() for file in of)
+    keys = image_keys(source, limit)
     name = name or source.resolve().name
 
     def images(start: int) -> Iterator[Make]:
@@ -213,3 +211,16 @@ def _checked(path: Path, key: str, label: int, split: str) -> SourceImage:
     data = path.read_bytes()
     check_image(data, where=lambda: str(path))
     return SourceImage.digested(key, label, split, data)
+
+
+def image_keys(source: Path, limit: int | None) -> list[str]:
+    """List `<split>/<class>/<image>` of the images that a folder gives, sorted in each split.
+
+    Raises:
+        InputError: as `prepare_image_folder`, of a folder, a class or the limit.
+    """
+    keys: list[str] = []
+    for split in SPLITS:
+        chosen = _limited(source / split, _files_by_class(source / split), limit)
+        keys += sorted(f"{split}/{cls}/{file}" for cls, of in chosen.items() for file in of)
+    return keys

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from folk.cli.app import app
 from folk.evidence.audit.adopt import adopt
-from folk.evidence.audit.adopted import adopted_record, is_of_today
 from folk.evidence.audit.seal import write_seal
 from folk.evidence.core.errors import InputError
 from folk.evidence.record.adopted import read_adopted
@@ -75,10 +74,6 @@ def test_a_second_time_changes_nothing(pulled):
 def test_a_job_that_ran_here_stays_computed_here(pulled):
     take()
     do("finetune", "folk-s0", {"predictions.parquet": "new"}, {"encoder": ENCODER}, "full")
-    adopted = read_adopted(RESULTS)
-    assert adopted_record(PREDICTIONS.with_name("record.json"), adopted) is None
-    assert adopted_record(ENCODER.with_name("record.json"), adopted) is not None
-
     before = times()
 
     done = take()
@@ -167,17 +162,6 @@ def test_an_edited_study_file_does_not_keep_results_from_being_adopted(pulled):
 def test_a_study_without_results_says_where_they_come_from(pulled):
     with pytest.raises(InputError, match="`dvc pull`"):
         adopt("demo", Path("results/other"), [])
-
-
-def test_a_record_is_of_today_as_long_as_recipe_code_and_inputs_are(pulled):
-    record = json.loads(PREDICTIONS.with_name("record.json").read_text())
-    reads = {ENCODER.as_posix(), f"{RESULTS}/prepare/scenes/dataset.json"}
-
-    assert is_of_today(record, "d", "c" * 64, reads)
-    assert is_of_today(record, "d", "reported", reads)
-    assert not is_of_today(record, "other", "c" * 64, reads)
-    assert not is_of_today(record, "d", "e" * 64, reads)
-    assert not is_of_today(record, "d", "c" * 64, {ENCODER.as_posix()})
 
 
 def test_a_note_that_is_none_is_refused(pulled):

@@ -108,3 +108,28 @@ def finished_copy(finished_study: Copy, tmp_path: Path) -> Copy:
     """A copy of the finished study, time stamps and all, in which tests may change anything."""
     shutil.copytree(finished_study.folder, tmp_path / "copy", copy_function=shutil.copy2)
     return Copy(tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def hand_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study made by hand, with links to the code; not to be changed."""
+    from tests.workflow.hand_made import STUDY, give_sources, make_by_hand
+
+    folder = tmp_path_factory.mktemp("by-hand")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("folk", "requirements.lock"):
+            Path(name).symlink_to(ROOT / name)
+        shutil.copytree(ROOT / "config", "config")
+        Path("config/mine.yaml").write_text(STUDY)
+        give_sources()
+        make_by_hand(Path("config/mine.yaml"))
+    return folder
+
+
+@pytest.fixture
+def by_hand(hand_made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, time stamps and all, as the current folder."""
+    shutil.copytree(hand_made, tmp_path / "copy", symlinks=True, copy_function=shutil.copy2)
+    monkeypatch.chdir(tmp_path / "copy")
+    return tmp_path / "copy"

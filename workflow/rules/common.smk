@@ -43,14 +43,20 @@ def get_study_config():
     )
 
 
+def make_again(file):
+    """Plan the job of a file, where the job is part of the call; jobs themselves plan nothing."""
+    if workflow.is_main_process:
+        workflow.dag.forcefiles.add(file)
+
+
 def report_to_user():
     """Which results are stale, and who holds a lock that is left."""
-    for line in [*jobs.stale_lines(), *describe_lock()]:
+    for line in [*jobs.find_stale(), *describe_lock()]:
         print(line, file=sys.stderr)
 
 
 with refusing():
-    jobs = Jobs(get_study_config(), ancient)
+    jobs = Jobs(get_study_config(), ancient, make_again)
     if workflow.is_main_process:
         jobs.check_published()
 study = jobs.study

@@ -31,7 +31,6 @@ rule prepare:
     params:
         study=study.name,
         scale=study.scale,
-        values=jobs.get_values("prepare"),
         code=jobs.get_code("prepare"),
         source=jobs.get_source,
         archives=jobs.get_archives,

@@ -36,7 +36,6 @@ rule pretrain:
     params:
         study=study.name,
         scale=study.scale,
-        values=jobs.get_values("pretrain"),
         code=jobs.get_code("pretrain"),
         seed=jobs.get_seed,
         launch=jobs.get_launch("pretrain"),

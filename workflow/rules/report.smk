@@ -59,8 +59,6 @@ rule report:
         runtime=jobs.get_resource("report", "runtime"),
     params:
         study=jobs.study_file.as_posix(),
-        values=jobs.get_table_values,
-        code=jobs.get_code("report"),
     message:
         f"Rendering the tables of {study.name}"
     shell:

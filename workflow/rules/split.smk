@@ -32,7 +32,6 @@ rule split:
     params:
         study=study.name,
         scale=study.scale,
-        values=jobs.get_values("split"),
         code=jobs.get_code("split"),
         list_file=jobs.get_list,
         overrides=jobs.get_overrides("split"),

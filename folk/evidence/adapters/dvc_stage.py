@@ -125,11 +125,24 @@ def _refused(root: Path, study: str) -> VersioningReport | None:
     if study not in _studies_of(root / "dvc.yaml"):
         line = f"DVC: no stage for '{study}'; add it to stages.{STAGE}.matrix.study in dvc.yaml"
         return VersioningReport("skipped", line)
+    if (away := _outside(root, root / "results" / study)) is not None:
+        # DVC keeps no file that a link leads out of the repository to, such as scratch space.
+        line = f"DVC: {away} lies outside of the repository, so no bytes were kept"
+        return VersioningReport("skipped", line)
     if os.environ.get("DVC_STAGE"):
         # `dvc repro` called the workflow, holds the lock, and commits when it returns.
         return VersioningReport(
             "left to dvc repro", "DVC: `dvc repro` is running and keeps the files"
         )
+    return None
+
+
+def _outside(root: Path, results: Path) -> str | None:
+    """The first folder of the results that is a link out of the repository, seen from there."""
+    below = sorted(path for path in results.iterdir() if path.is_symlink())
+    for path in (results.parent, results, *below):
+        if not path.resolve().is_relative_to(root.resolve()):
+            return path.relative_to(root).as_posix()
     return None
 
 

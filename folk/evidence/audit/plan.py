@@ -31,7 +31,7 @@ class Plan:
     def __init__(self, study: Study, results: Path) -> None:
         self.study = study
         self.results = results
-        self.jobs = {job.folder: job for job in _jobs(study, results)}
+        self.jobs = {job.folder: job for job in planned_jobs(study, results)}
         self._direct = _direct(study, results)
         self._order = {cell: index for index, cell in enumerate(self._direct)}
         self._cells = self._reached()
@@ -98,7 +98,8 @@ def folder_of(results: Path, record: Mapping[str, Any]) -> Path:
     return results.joinpath(*filter(None, parts))
 
 
-def _jobs(study: Study, results: Path) -> Iterator[Planned]:
+def planned_jobs(study: Study, results: Path) -> Iterator[Planned]:
+    """Yield every job of a study but those that read all records."""
     for stage, name, entry in study.entries():
         inputs = study.stages[stage].inputs
         for run, seed in _runs(study, stage, name):

@@ -1,6 +1,6 @@
 """Study under audit: its plan, records and seal, read once for all checks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ class Subject:
     results: Path  # the study's own folder, such as results/demo
     published: Path
     recipes: Recipes
+    sources: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)  # of data sets, today
     not_checked: list[str] = field(default_factory=list)
 
     @cached_property

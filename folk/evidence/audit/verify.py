@@ -1,6 +1,6 @@
 """All checks of a finished study, causes before consequences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from folk.evidence.audit.again import check_again, evaluations_of
@@ -39,6 +39,7 @@ def verify(
     published: Path,
     recipes: Recipes,
     *,
+    source_files: Mapping[str, Mapping[str, Path]] | None = None,
     sample: Sample | None = None,
     deep: Sequence[str] = (),
 ) -> Verification:
@@ -52,6 +53,7 @@ def verify(
         results: the study's own folder, such as results/demo.
         published: the folder of published numbers.
         recipes: today's recipe of each entry of the study.
+        source_files: what each data set would be made from today, if it is here.
         sample: read only a sample of the large files; None reads all.
         deep: cells (table/row/column) or evaluations (run/evaluation) to rerun.
 
@@ -60,7 +62,7 @@ def verify(
     """
     if not results.is_dir():
         raise InputError(f"{results}: no such folder; run the study '{study.name}' first")
-    subject = Subject(study, study_path, results, published, recipes)
+    subject = Subject(study, study_path, results, published, recipes, source_files or {})
     again = evaluations_of(subject, deep)
     files = check_files(subject, sample)
     sources = [

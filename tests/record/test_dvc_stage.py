@@ -1,4 +1,4 @@
-"""Results of older code are named, where a study has that reported."""
+"""What DVC is asked to keep of a study, and why it may keep nothing."""
 
 import json
 import subprocess
@@ -8,32 +8,15 @@ import pytest
 
 from folk.evidence.adapters.dvc_stage import VersioningReport, commit_to_dvc, md5_problems
 from folk.evidence.core.errors import InputError
-from folk.evidence.record.staleness import stale_results
 from folk.stages.table import STAGES
 from tests.faults.parsers import RECORD
 
 RESULTS = Path("results/demo")
-NOW, BEFORE = "1" * 64, "2" * 64
 
 
-def put(place, fingerprint=NOW, **changes):
-    record = {**RECORD, **changes, "code": {**RECORD["code"], "fingerprint": fingerprint}}
+def put(place, **changes):
     (RESULTS / place).mkdir(parents=True)
-    (RESULTS / place / "record.json").write_text(json.dumps(record))
-
-
-def test_results_whose_stage_has_other_code_today_are_named_with_both(here):
-    put("pretrain/folk-s0", BEFORE)
-    put("pretrain/folk-s1")
-    put("finetune/folk-s0/full", BEFORE)
-    put("probe/folk-s0/frozen", BEFORE)
-
-    lines = list(stale_results(RESULTS, {"pretrain": NOW, "finetune": NOW, "segment": NOW}))
-
-    assert lines == [
-        "results/demo/finetune/folk-s0/full: stale: made by code 22222222, today's is 11111111",
-        "results/demo/pretrain/folk-s0: stale: made by code 22222222, today's is 11111111",
-    ]
+    (RESULTS / place / "record.json").write_text(json.dumps({**RECORD, **changes}))
 
 
 @pytest.mark.parametrize(
@@ -68,6 +51,24 @@ def test_where_dvc_is_not_to_keep_bytes_a_line_says_why(
     assert (report.status, report.line.replace("DVC: .dvc", "DVC: ./.dvc")) == (status, line)
     assert (report.compared, report.problems) == (0, [])
     assert report.line in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["results", "results/demo", "results/demo/pretrain"])
+def test_results_behind_a_link_out_of_the_repository_are_not_kept(here, capsys, place):
+    """As on a cluster, where results lie on scratch; the study ends well all the same."""
+    repository = here / "repository"
+    for folder in (".dvc", ".git"):
+        (repository / folder).mkdir(parents=True)
+    (repository / "dvc.yaml").write_text("stages: {reproduce: {matrix: {study: [demo]}}}")
+    (here / "scratch/demo").mkdir(parents=True)
+    (repository / place).parent.mkdir(parents=True, exist_ok=True)
+    (repository / place).symlink_to(here / "scratch")
+
+    report = commit_to_dvc(repository, "demo", STAGES)
+
+    line = f"DVC: {place} lies outside of the repository, so no bytes were kept"
+    assert (report.status, report.line) == ("skipped", line)
+    assert capsys.readouterr().err == f"{line}\n"
 
 
 def test_a_recorded_file_is_held_to_the_md5_that_dvc_keeps(here):
