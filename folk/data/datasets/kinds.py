@@ -12,7 +12,7 @@ EMBEDDED = Path(__file__).parent / "embedded"
 
 
 class Kind(NamedTuple):
-    """How archives of a kind are read.
+    """Reader of the archives of a kind.
 
     Attributes:
         reader: `module.function` in this package, by name, so that recipes are checked without
