@@ -84,8 +84,9 @@ class FinetuneRecipe(Recipe):
 
     def fit_values(self) -> dict[str, Any]:
         """Return sizes, stochastic depth and RandAugment: trainings differ in much else."""
-        read = {"augment": {"size", "rand_augment"}, "evaluate": {"crop"}, "drop_path": True}
-        return self.model_dump(mode="json", include=read)
+        values = self.model_dump(mode="json")
+        images = {key: values["augment"][key] for key in ("size", "rand_augment")}
+        return {"augment": images, "crop": values["evaluate"]["crop"], "drop_path": self.drop_path}
 
     def cuts(self) -> dict[str, Any]:
         """Cut to one epoch of small batches."""
