@@ -14,6 +14,7 @@ from folk.data.datasets.kinds import KINDS, look_into
 from folk.data.datasets.miniature import CLASSES, LABELS, write_tar, write_zip
 from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
+from folk.evidence.record.fingerprint import closure
 from folk.stages.table import load_recipe
 from folk.stages.tasks.prepare import run_prepare
 
@@ -202,6 +203,13 @@ def test_a_hundred_classes_of_imagenet_are_labeled_in_the_order_of_their_ids(tmp
     other = load_recipe("prepare", recipe, few | {"subset.classes": ["n00000000", kept[0]]})
     with pytest.raises(InputError, match=r"unknown class 'n00000000', not in the archives"):
         run_prepare(other, None, tmp_path / "other", "part", archives=archives)
+
+
+def test_the_code_of_every_reader_belongs_to_the_stage():
+    code = closure("folk.stages.prepare", Path())
+
+    for kind in KINDS.values():
+        assert f"folk.data.datasets.{kind.reader.split('.')[0]}" in code
 
 
 def test_every_kind_of_archives_has_a_recipe():
