@@ -5,6 +5,7 @@ Source: zalandoresearch/fashion-mnist, README.md: the files, and the table of la
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,13 @@ CLASSES = (
 SPLITS = {"train": "train", "test": "val"}  # by the word in the names of the files
 
 _BYTES = 8  # the code of IDX for unsigned bytes
+_PLACES = ("image", "mask")
 
 
 def fashion_mnist(kind: str, archives: Mapping[str, Path], num_classes: int) -> Contents:
     """Read the four files; `val` is made of the test images.
+
+    The background of every image is 0. So each has a mask: 0 there, the label + 1 elsewhere.
 
     Args:
         kind: `fashion-mnist` or `fashion-mnist-small`.
@@ -63,13 +67,29 @@ def fashion_mnist(kind: str, archives: Mapping[str, Path], num_classes: int) -> 
 
     def entries() -> Iterator[Entry]:
         for split, (path, _) in pairs.items():
-            raw = RawImages(str(path), images[split].__getitem__)
+            raw = RawImages(str(path), partial(_image_or_mask, images[split], labels[split]))
             for index, label in enumerate(labels[split].tolist()):
-                key = f"{split}/{index:05d}"
-                yield Entry(key, label, split, raw, Member(f"image {index}", 0, index))
+                image, mask = (Member(f"image {index}", 0, (index, word)) for word in _PLACES)
+                yield Entry(f"{split}/{index:05d}", label, split, raw, image, mask)
 
     counts = {split: len(of_split) for split, of_split in labels.items()}
-    return Contents(kind, CLASSES[:num_classes], entries, counts)
+    classes = CLASSES[:num_classes]
+    return Contents(
+        kind,
+        classes,
+        entries,
+        counts,
+        segmentation_classes=("background", *classes),
+        recode=lambda mask, _where: np.asarray(mask),
+    )
+
+
+def _image_or_mask(
+    images: UInt8[np.ndarray, "n 28 28"], labels: UInt8[np.ndarray, "n"], place: tuple[int, str]
+) -> UInt8[np.ndarray, "28 28"]:
+    index, word = place
+    image = images[index]
+    return image if word == "image" else np.where(image > 0, labels[index] + 1, 0).astype(np.uint8)
 
 
 def read_idx(path: Path, num_axes: int) -> UInt8[np.ndarray, "..."]:

@@ -10,7 +10,7 @@ from folk.data.datasets import miniature
 from folk.data.datasets.embedded.make_fashion_mnist_small import contents_of
 from folk.data.datasets.fashion_mnist import CLASSES, read_idx
 from folk.data.datasets.kinds import EMBEDDED
-from folk.data.decode import decode_image
+from folk.data.decode import decode_annotation, decode_image
 from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
 from folk.stages.table import load_recipe
@@ -56,6 +56,17 @@ def test_images_are_those_of_the_files_with_their_labels_and_the_names_of_the_cl
         image = np.asarray(decode_image(table.image_bytes(index), where=lambda: ""))
         assert image.shape == (28, 28, 3)
         assert (image == pixels[index][..., None]).all()
+
+
+def test_a_mask_has_the_class_where_an_image_is_not_black(tmp_path):
+    data = prepared(tmp_path)
+    split = data.split("val")
+
+    for index, label in enumerate(split.labels().tolist()):
+        image = np.asarray(decode_image(split.image_bytes(index)))[..., 0]
+        mask = np.asarray(decode_annotation(split.annotation_bytes(index)))
+        assert (mask == np.where(image > 0, label + 1, 0)).all()
+    assert data.segmentation_classes == ("background", *CLASSES[:4])
 
 
 def test_unpacked_files_give_the_same_data_set(tmp_path):
