@@ -137,8 +137,9 @@ def _observer(study: Path, results: Path) -> Any:
         if job.state == "running":
             done = job.seconds(now) / 3600
             return Figure(max(0.0, planned.value - done), planned.basis)
-        continues = job.state == "interrupted" and training is not None and training.share
-        return planned.times(1.0 - training.share) if continues and training else planned
+        if job.state == "interrupted" and training is not None and training.share is not None:
+            return planned.times(1.0 - training.share)  # it goes on from its checkpoint
+        return planned
 
     def look() -> Overview:
         now = time.time()

@@ -236,8 +236,8 @@ def _seconds_left(
         of_update = 1.0 / last["updates_per_second"]
     else:
         return None
-    left = last["step"] * (1.0 / share - 1.0) * of_update
-    return max(0.0, left - (now - last["time"]))
+    left: float = last["step"] * (1.0 / share - 1.0) * of_update - (now - last["time"])
+    return max(0.0, left)
 
 
 def _history(path: Path) -> list[dict[str, Any]]:

@@ -384,7 +384,7 @@ def _train(
         live=warning_of_collapse(live, updates_per_epoch),
     )
     method.cpu().eval()
-    last = next((line for line in reversed(history.lines) if "loss" in line), {})
+    last: dict[str, Any] = next((line for line in reversed(history.lines) if "loss" in line), {})
     final = {name: value for name, value in last.items() if name.startswith("loss")}
     return {
         **final,
@@ -408,7 +408,7 @@ def _online_knn(
     knn = OnlineKnn(data, recipe.views.size, images_per_epoch) if world.is_main else None
     assert recipe.optim is not None
     is_teacher = isinstance(method, FOLK) and recipe.encoders()[""] == "teacher"
-    encoder = method.teacher_encoder if is_teacher else method.encoder
+    encoder = method.get_submodule("teacher_encoder" if is_teacher else "encoder")
     batch = recipe.runtime.max_batch or max(1, recipe.optim.batch // world.size)
     precision = recipe.optim.precision
 
