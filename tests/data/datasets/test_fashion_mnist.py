@@ -63,7 +63,7 @@ def test_a_mask_has_the_class_where_an_image_is_not_black(tmp_path):
     split = data.split("val")
 
     for index, label in enumerate(split.labels().tolist()):
-        image = np.asarray(decode_image(split.image_bytes(index)))[..., 0]
+        image = np.asarray(decode_image(split.image_bytes(index), where=lambda: "image"))[..., 0]
         mask = np.asarray(decode_annotation(split.annotation_bytes(index), where=lambda: "mask"))
         assert (mask == np.where(image > 0, label + 1, 0)).all()
     assert data.segmentation_classes == ("background", *CLASSES[:4])
