@@ -74,7 +74,7 @@ def hold_gpus(count: int, variables: Mapping[str, str]) -> dict[str, str]:
         raise InputError(f"--gpus {count}: {has_only(gpus)}")
     folder = Path(tempfile.gettempdir(), f"folk-gpus-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
-    told = False
+    announced = False
     while True:
         with (folder / "all.lock").open("a") as every:
             fcntl.flock(every, fcntl.LOCK_EX)  # so that of two jobs none has half of what it needs
@@ -85,9 +85,9 @@ def hold_gpus(count: int, variables: Mapping[str, str]) -> dict[str, str]:
             return {VARIABLE: ",".join(held)}
         for descriptor in held.values():
             os.close(descriptor)
-        if not told:
+        if not announced:
             print(f"waiting for {count} of {len(gpus)} GPUs", file=sys.stderr, flush=True)
-            told = True
+            announced = True
         time.sleep(PAUSE)
 
 

@@ -106,7 +106,7 @@ def test_a_study_that_asks_for_more_than_the_machine_has_is_refused(tmp_path, as
     more = f"study: tiny\nresources:\n  pretrain: {{{asked}}}\nrecipes: config/recipes\n"
     study = tmp_path / "tiny.yaml"
     study.write_text(more + text.replace("study: tiny\n", ""))
-    jobs = Jobs(Document(study), lambda path: path)
+    jobs = Jobs(Document(study), lambda path: path, lambda _: None)
     wildcards = SimpleNamespace(run="folk-s0")
     job = SimpleNamespace(rule=SimpleNamespace(name="pretrain"), wildcards=wildcards)
 

@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -215,7 +216,7 @@ def test_watch_looks_again_until_all_is_finished(monkeypatch):
         if len(waits) == 2:
             finish_all()
 
-    monkeypatch.setattr(status.time, "sleep", wait)
+    monkeypatch.setattr(status, "time", SimpleNamespace(sleep=wait, time=time.time))
 
     text = shown("--watch")
 
@@ -228,7 +229,7 @@ def test_watch_ends_with_ctrl_c_without_a_traceback(monkeypatch):
     def interrupt(_seconds):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(status.time, "sleep", interrupt)
+    monkeypatch.setattr(status, "time", SimpleNamespace(sleep=interrupt, time=time.time))
 
     done = toy.folk("status", "--watch")
 

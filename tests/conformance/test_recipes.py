@@ -17,7 +17,11 @@ from folk.training.schedules import current_rate
 FOLDER = Path("config/recipes")
 NUM_TRAIN, NUM_TEN_PERCENT = 1_281_167, 128_116
 
-PRETRAIN = [p.stem for p in sorted((FOLDER / "pretrain").glob("*.yaml")) if "demo" not in p.stem]
+PRETRAIN = [
+    p.stem
+    for p in sorted((FOLDER / "pretrain").glob("*.yaml"))
+    if not p.stem.startswith(("demo", "fashion"))
+]
 TRAINED = [name for name in PRETRAIN if not name.startswith("scratch")]
 
 

@@ -235,7 +235,7 @@ def test_the_parts_of_a_batch_have_the_loss_of_the_batch_as_their_mean(batch):
     one = [mfm([v[h]], [keep_v[h]], removed[1:]) for h in halves]
 
     for parts, whole in ((both, folk(*batch, teacher_temperature=0.04)), (one, mfm([v], [keep_v]))):
-        for name in whole:
+        for name in (name for name in whole if name.startswith("loss")):
             torch.testing.assert_close((parts[0][name] + parts[1][name]) / 2, whole[name])
     alone = sum(mfm([v[h]], [keep_v[h]])["loss"] for h in halves) / 2
     assert abs(alone - mfm([v], [keep_v])["loss"]) > 1e-5

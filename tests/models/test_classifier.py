@@ -80,7 +80,7 @@ def test_an_encoder_without_stochastic_depth_can_be_fine_tuned_and_refuses_any(t
     store_encoder(tmp_path, "dla46_c", {})
 
     create_classifier(tmp_path, 7, drop_path=0.0)
-    with pytest.raises(InputError, match="drop_path_rate"):
+    with pytest.raises(InputError, match="has no stochastic depth; set it to 0"):
         create_classifier(tmp_path, 7, drop_path=0.1)
 
 

@@ -69,6 +69,7 @@ def test_a_cell_is_what_the_predictions_of_its_seeds_give(tree, published, first
     st.lists(
         st.fixed_dictionaries({field.name: OF_TYPE[str(field.type)] for field in SCHEMA}),
         max_size=3,
+        unique_by=lambda row: row["id"],
     ),
     st.lists(st.sampled_from(["value", "std", "low", "published_id", "verdict"])),
 )

@@ -224,7 +224,9 @@ def annotated(tmp_path):
                 files[f"ADEChallengeData2016/{name}"] = buffer.getvalue()
         path = miniature.write_zip(tmp_path / "ade.zip", files)
         folder = tmp_path / "ade"
-        store_archives(ade20k({"images": path}, 150), folder, name="ade", sources=[], identity="a")
+        store_archives(
+            ade20k("ade20k", {"images": path}, 150), folder, name="ade", sources=[], identity="a"
+        )
         return folder
 
     return prepared

@@ -37,7 +37,8 @@ def _empty(path: Path, kept: Path) -> None:
 
 def _byte(path: Path, kept: Path) -> None:
     content = bytearray(kept.read_bytes())
-    content[len(content) // 2] ^= 1
+    middle = len(content) // 2
+    content[middle : middle + 1] = [content[middle] ^ 1] if content else [1]
     path.write_bytes(content)
 
 

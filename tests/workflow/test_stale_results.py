@@ -43,7 +43,7 @@ def accused():
     recipes = recipes_today(read, KEPT)
     sources = sources_today(read, read.recipe_folder(KEPT))
     subject = Subject(read, KEPT, RESULTS, Path("config/published"), recipes, sources)
-    found = [f for f in check_today(subject) if f.word == "stale"]
+    found = [f for f in check_today(subject, edited_study=False) if f.word == "stale"]
     behind = {Path(f.place).stem for f in check_code(subject) if f.place.startswith("folk/stages/")}
     return {str(Path(f.place).parent.relative_to(RESULTS)) for f in found}, behind
 

@@ -115,7 +115,7 @@ class StudyToday:
         if today is None:
             return
         if note is None:
-            # Whoever trusts no time stamp reads the archives where they were recorded, too.
+            # An audit reads the archives where they were recorded, whatever their time stamps.
             same = {name for name in today if recorded.get(f"archive {name}") == str(today[name])}
             if same and same == today.keys():
                 return

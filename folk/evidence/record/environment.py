@@ -50,7 +50,12 @@ SCHEDULER_ANSWERS = {
 }
 # All that may reach git: others, such as GIT_DIR in a hook, make it read another repository, or
 # change the text of a difference.
-GIT_VARIABLES = ("GIT_CEILING_DIRECTORIES", "GIT_CONFIG", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
+GIT_VARIABLES = (
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_CONFIG",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+    "GIT_TEST_",
+)
 # Vector instructions that torch's kernels are made for, and what of the processor they need.
 CPU_CAPABILITIES = {
     "AVX512": {"avx512f", "avx512vl", "avx512bw", "avx512dq", "fma"},
