@@ -17,7 +17,12 @@ from folk.training.schedules import current_rate
 FOLDER = Path("config/recipes")
 NUM_TRAIN, NUM_TEN_PERCENT = 1_281_167, 128_116
 
-PRETRAIN = [p.stem for p in sorted((FOLDER / "pretrain").glob("*.yaml")) if "demo" not in p.stem]
+SMALLER = ("demo", "fashion", "imagenet-100", "cifar")
+PRETRAIN = [
+    path.stem
+    for path in sorted((FOLDER / "pretrain").glob("*.yaml"))
+    if not path.stem.startswith(SMALLER)
+]
 TRAINED = [name for name in PRETRAIN if not name.startswith("scratch")]
 
 
