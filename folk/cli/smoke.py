@@ -35,10 +35,8 @@ def smoke(
     it makes is marked `scale: smoke` and enters no table of another study.
     """
     whole = written_study(study, STAGES)
-    if whole.scale != "paper":
-        raise InputError(
-            f"{study}: scale is '{whole.scale}'; a smoke run is made of a study with scale 'paper'"
-        )
+    if whole.scale == "smoke":
+        raise InputError(f"{study}: scale is 'smoke'; name the study that it was written from")
     path = study.with_name(f"{study.stem}-smoke.yaml")
     recipes = recipes_of(whole, study)
     cover = cover_of(whole, recipes, [row for row in rows.split(",") if row])

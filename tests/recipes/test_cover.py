@@ -80,10 +80,12 @@ def test_named_rows_are_kept_and_no_others(small):
         cover_of(small, recipes_of(small, PATH), ["wid"])
 
 
-def test_every_recipe_of_the_paper_study_is_used_by_what_is_kept_of_it():
-    study = load_study(CONFIG / "paper.yaml", STAGES)
+@pytest.mark.parametrize("name", ["paper", "one-gpu", "cifar"])
+def test_every_recipe_of_a_study_is_used_by_what_is_kept_of_it(name):
+    path = CONFIG / f"{name}.yaml"
+    study = load_study(path, STAGES)
 
-    cover = cover_of(study, recipes_of(study, CONFIG / "paper.yaml"))
+    cover = cover_of(study, recipes_of(study, path))
 
     def kept_and_all(entries, kept):
         return {entries[name].recipe for name in kept}, {e.recipe for e in entries.values()}

@@ -18,8 +18,9 @@ SMALL = """    set:
 """
 
 
-def test_the_paper_study_is_planned_without_data(clean_copy):
-    done = clean_copy.snakemake("-n", study=PAPER)
+@pytest.mark.parametrize("study", [PAPER, "config/one-gpu.yaml", "config/cifar.yaml"])
+def test_a_study_of_archives_is_planned_without_data(clean_copy, study):
+    done = clean_copy.snakemake("-n", study=study)
 
     assert done.returncode == 0, done.stderr + done.stdout
 

@@ -132,11 +132,25 @@ def test_nothing_is_made_of_an_encoder_of_a_smoke_run(smoke_run):
     assert "made by a smoke run; use inputs of a full run" in done.stderr
 
 
-def test_a_study_of_another_scale_has_no_smoke_run(smoke_run):
-    done = smoke_run.run("-m", "folk", "smoke", "config/demo.yaml")
+@pytest.mark.parametrize(
+    ("study", "message"),
+    [("demo", "no miniature of kind 'scenes'"),
+     ("shapes-smoke", "scale is 'smoke'; name the study that it was written from")],
+)  # fmt: skip
+def test_a_study_without_archives_and_a_smoke_study_have_no_smoke_run(smoke_run, study, message):
+    done = smoke_run.run("-m", "folk", "smoke", f"config/{study}.yaml")
 
     assert done.returncode == 2
-    assert "scale is 'demo'" in done.stderr
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize("study", ["one-gpu", "cifar"])
+def test_a_study_below_the_papers_size_has_a_smoke_run_too(smoke_run, study):
+    done = smoke_run.run("-m", "folk", "smoke", f"config/{study}.yaml")
+
+    assert done.returncode == 0, done.stderr
+    assert "5 of 5 rows" in done.stderr
+    assert values(smoke_run.folder / f"config/{study}-smoke.yaml")["scale"] == "smoke"
 
 
 def _large(_folder, names):

@@ -384,7 +384,8 @@ def test_a_value_of_the_study_that_was_edited_after_the_run_is_named(study):
 
     found = wrong(audit())
 
-    assert found == {("tampered", "study.yaml"): OF_FOLK}
+    measured = {"cost/folk/flops", "cost/folk/speed"}  # of the row's recipe
+    assert found == {("tampered", "study.yaml"): OF_FOLK | measured}
 
 
 def test_a_result_of_uncommitted_code_is_named_and_its_changes_must_be_there(study):
@@ -465,12 +466,12 @@ def test_results_that_came_by_pull_are_said_to_be_adopted(study):
 def test_a_sample_says_what_it_did_not_read(study, monkeypatch):
     monkeypatch.setattr("folk.evidence.audit.checks.files.SMALL_BYTES", 400_000)
     encoder = TINY / "pretrain/folk-s0/encoder.safetensors"
-    large = {p.as_posix() for p in TINY.rglob("*.safetensors")}
+    large = {p.as_posix() for p in [*TINY.rglob("*.safetensors"), TINY / "report.html"]}
 
     subject = Subject(load_study(STUDY, STAGES), STUDY, TINY, PUBLISHED, {})
     one, same, other = (check_files(subject, Sample(2, seed)) for seed in (0, 0, 1))
 
-    assert len(one.not_read) == len(large) - 2 == 5
+    assert len(one.not_read) == len(large) - 2 == 6
     assert set(one.not_read) < large
     assert one.not_read == same.not_read != other.not_read
     encoder.write_bytes(encoder.read_bytes() + b"x")

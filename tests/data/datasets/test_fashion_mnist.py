@@ -176,6 +176,7 @@ def test_the_part_that_ships_is_made_from_the_whole():
         assert name in (SMALL / "README.md").read_text()
 
 
+@pytest.mark.slow
 @needs_whole
 def test_images_held_out_of_the_official_files_leave_the_training_images(tmp_path):
     recipe = load_recipe("prepare", RECIPES / "fashion-mnist-held-out.yaml")
