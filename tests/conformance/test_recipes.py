@@ -17,18 +17,11 @@ from folk.training.schedules import current_rate
 FOLDER = Path("config/recipes")
 NUM_TRAIN, NUM_TEN_PERCENT = 1_281_167, 128_116
 
-<<<<<<< HEAD
-PRETRAIN = [
-    p.stem
-    for p in sorted((FOLDER / "pretrain").glob("*.yaml"))
-    if not p.stem.startswith(("demo", "fashion"))
-=======
 SMALLER = ("demo", "fashion", "imagenet-100", "cifar")
 PRETRAIN = [
     path.stem
     for path in sorted((FOLDER / "pretrain").glob("*.yaml"))
     if not path.stem.startswith(SMALLER)
->>>>>>> h-gpuconf
 ]
 TRAINED = [name for name in PRETRAIN if not name.startswith("scratch")]
 
