@@ -80,7 +80,9 @@ def test_named_rows_are_kept_and_no_others(small):
         cover_of(small, recipes_of(small, PATH), ["wid"])
 
 
-@pytest.mark.parametrize("name", ["paper", "one-gpu", "cifar"])
+@pytest.mark.parametrize(
+    "name", ["paper", "one-gpu", "cifar", "fashion", "fashion-tuning", "fashion-ablations"]
+)
 def test_every_recipe_of_a_study_is_used_by_what_is_kept_of_it(name):
     path = CONFIG / f"{name}.yaml"
     study = load_study(path, STAGES)

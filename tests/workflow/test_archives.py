@@ -9,6 +9,8 @@ from folk.data.datasets import miniature
 pytestmark = pytest.mark.slow
 
 PAPER = "config/paper.yaml"
+SMALLER = ("one-gpu", "cifar", "fashion", "fashion-tuning", "fashion-ablations")
+STUDIES = [PAPER, *(f"config/{name}.yaml" for name in SMALLER)]
 SMALL = """    set:
       archive.classes: 3
       archive.images: {train: 9, val: 4}
@@ -18,7 +20,7 @@ SMALL = """    set:
 """
 
 
-@pytest.mark.parametrize("study", [PAPER, "config/one-gpu.yaml", "config/cifar.yaml"])
+@pytest.mark.parametrize("study", STUDIES)
 def test_a_study_of_archives_is_planned_without_data(clean_copy, study):
     done = clean_copy.snakemake("-n", study=study)
 

@@ -144,7 +144,7 @@ def test_a_study_without_archives_and_a_smoke_study_have_no_smoke_run(smoke_run,
     assert message in done.stderr
 
 
-@pytest.mark.parametrize("study", ["one-gpu", "cifar"])
+@pytest.mark.parametrize("study", ["one-gpu", "cifar", "fashion"])
 def test_a_study_below_the_papers_size_has_a_smoke_run_too(smoke_run, study):
     done = smoke_run.run("-m", "folk", "smoke", f"config/{study}.yaml")
 
