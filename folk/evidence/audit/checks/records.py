@@ -36,7 +36,9 @@ def check_failed(subject: Subject) -> Iterator[Finding]:
         reason = f"{error['type']}: {error['message']}".splitlines()[0][:200]
         says = f"{job.name} {job.record['outcome']} ({reason})"
         says += "; a later start finished it" if later else ""
-        cells = () if later else subject.plan.cells(folder)
+        # A finished job leaves its recipe; if its record is gone or unsound, that is reported.
+        left = later or (folder / "recipe.yaml").is_file()
+        cells = () if left else subject.plan.cells(folder)
         yield Finding("failed", path.as_posix(), says, cells, remark=not cells)
 
 
