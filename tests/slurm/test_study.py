@@ -37,7 +37,9 @@ def both(shared_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> tuple[Cop
             study.write(RESOURCES)
     done = run_driver(shared_lab, there.folder, "--configfile", "config/tiny.yaml")
     assert done.returncode == 0, done.stdout[-6000:] + logs(there)
-    done = here.snakemake()
+    # As if this machine had a GPU; without one, torch takes the CPU here as on the node.
+    call = ("-m", "snakemake", "--cores", "2", "--configfile", "config/tiny.yaml")
+    done = here.run(*call, CUDA_VISIBLE_DEVICES="0")
     assert done.returncode == 0, done.stderr[-6000:] + logs(here)
     return there, here, done.stdout
 
