@@ -6,6 +6,7 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.study.study import DataEntry, Study
 from folk.stages.prepare import PrepareRecipe
 from folk.stages.recipes.named import recipe_of
+from folk.stages.recipes.provide import archive_paths, folder_of_images
 
 
 def sources_today(study: Study, recipes: Path) -> dict[str, dict[str, Path]]:
@@ -31,14 +32,16 @@ def sources_today(study: Study, recipes: Path) -> dict[str, dict[str, Path]]:
 
 
 def _sources(entry: DataEntry, recipe: PrepareRecipe) -> dict[str, Path] | None:
-    if entry.source is None or recipe.folder is None:
-        archives = {name: Path(path) for name, path in entry.archives.items()}
+    source = folder_of_images(entry, recipe)
+    if source is None:
+        archives = {name: Path(path) for name, path in archive_paths(entry, recipe).items()}
         return {name: path for name, path in archives.items() if path.is_file()} or None
-    if not Path(entry.source).is_dir():
+    folder = Path(source)
+    assert recipe.folder is not None
+    if not folder.is_dir():
         return None
     from folk.data.prepare import image_keys  # a second, which few studies need
 
-    folder = Path(entry.source)
     try:
         return {key: folder / key for key in image_keys(folder, recipe.folder.limit)}
     except InputError:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from folk.cli.sources_today import sources_today
 from folk.evidence.core.errors import InputError
 from folk.evidence.study.study import DataEntry, load_study
 from folk.stages.recipes.provide import (
@@ -127,6 +128,17 @@ def test_archives_may_lie_in_one_folder_under_their_names_gzipped_or_not(tmp_pat
         "t10k-labels-idx1-ubyte.gz",
     ]
     assert archive_paths(entry(archives=IMAGENET), recipe("imagenet")) == IMAGENET
+
+
+def test_archives_in_a_folder_are_sources_of_today_as_named_ones_are(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").touch()
+    clothes = entry(recipe="fashion-mnist", source=str(tmp_path))
+    study = load_study(Path("config/fashion.yaml"), STAGES)
+    study = study.model_copy(update={"data": {"clothes": clothes}})
+
+    found = sources_today(study, FOLDER)
+
+    assert found == {"clothes": {"train-images": tmp_path / "train-images-idx3-ubyte"}}
 
 
 def test_missing_weights_are_listed_once_with_the_rows_that_take_them(tmp_path):

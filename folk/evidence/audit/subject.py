@@ -79,6 +79,10 @@ class Subject:
         """Problems of unreadable and edited records, by path."""
         return self._read[2]
 
+    def names_unsound(self, sentence: str) -> bool:
+        """Return True if a sentence names an unsound record, which is reported for the record."""
+        return any(path.as_posix() in sentence for path in self.unsound)
+
     @cached_property
     def planned(self) -> dict[Path, Job]:
         """The finished records of planned jobs, by path."""

@@ -51,10 +51,9 @@ def check_cells(subject: Subject, accused: set[str], files: FilesRead) -> Derive
             derived.today[cell] = result
         else:
             derived.broken[cell] = str(result)
-    unsound = tuple(path.as_posix() for path in subject.unsound)
     for cell in set(derived.broken) - accused:
-        if derived.broken[cell].startswith(unsound):
-            continue  # a record that the cell asks, such as that of a row whose cost is measured
+        if subject.names_unsound(derived.broken[cell]):
+            continue  # of a row whose cost is measured
         if cell in subject.plan.cell_ids:
             place = subject.plan.folders_of(cell)[0].as_posix()
             derived.findings.append(Finding("tampered", place, derived.broken[cell], (cell,)))

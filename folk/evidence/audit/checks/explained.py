@@ -27,14 +27,11 @@ def check_explained(subject: Subject, derived: Derived, accused: set[str]) -> It
         evidence=derived.evidence,
         derived=derived.today,
     )
-    # Every cell reports a failed record that cannot be read, since its job is unknown.
-    _, of_failures = subject.chain.readable(subject.chain.failed_paths())
-    unsound = [path.as_posix() for path in subject.unsound]  # reported for the records
     for cell in subject.plan.cell_ids:
         if cell in accused or cell not in derived.stored:
             continue
         for sentence in explainer.explain(cell).contradicted:
-            if sentence in of_failures.values() or any(path in sentence for path in unsound):
-                continue
+            if subject.names_unsound(sentence):
+                continue  # of a row whose cost is measured, or failed, its job unknown
             place = (subject.plan.evaluations_of(cell)[0] / "record.json").as_posix()
             yield Finding("tampered", place, f"{cell}: {sentence}", (cell,))
