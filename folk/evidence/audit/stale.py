@@ -124,7 +124,7 @@ class StudyToday:
 
 
 def shown_values(study: Study) -> dict[str, Any]:
-    """What a study says of rows, columns and claims: the recipe of its report."""
+    """Rows, columns and claims of a study: the recipe of its report."""
     parts = {"title", "scale", "encoders", "exclude", "tables", "claims"}
     return study.model_dump(mode="json", include=parts)
 

@@ -65,7 +65,7 @@ class Subject:
     def finished(self) -> dict[Path, Job]:
         """The sound records of finished jobs, by path.
 
-        An edited record is none: what it says of files, makers and recipe accuses nobody.
+        An edited record is none: its files, makers and recipe accuse nobody.
         """
         return self._read[0]
 

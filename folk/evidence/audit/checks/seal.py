@@ -24,7 +24,7 @@ def check_seal(subject: Subject) -> Iterator[Finding]:
         elif subject.committed is None:
             yield Finding("missing", place.as_posix(), "not sealed", remark=True)
         return
-    if not seal.holds:  # so what it says of others counts for nothing
+    if not seal.holds:  # its entries count for nothing
         yield Finding("tampered", place.as_posix(), "its digests do not match: edited", every)
         return
     if seal.study != subject.study.name:
