@@ -139,7 +139,7 @@ def figure_progress(curves: Sequence[Curve], colors: Mapping[str, str]) -> str:
         figure.supxlabel("epoch", fontsize=11)
         handles = [Line2D([], [], color=colors[row], linewidth=2, label=row) for row in rows]
         figure.legend(
-            handles=handles, loc="outside lower left", ncols=2, frameon=False, fontsize=10
+            handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize=10
         )
         return svg_text(figure)
 

@@ -27,11 +27,13 @@ def check_explained(subject: Subject, derived: Derived, accused: set[str]) -> It
         evidence=derived.evidence,
         derived=derived.today,
     )
+    # Every cell reports a failed record that cannot be read, or leads nowhere: its job is unknown.
+    _, of_failures = subject.chain.readable(subject.chain.failed_paths())
     for cell in subject.plan.cell_ids:
         if cell in accused or cell not in derived.stored:
             continue
         for sentence in explainer.explain(cell).contradicted:
-            if subject.names_unsound(sentence):
-                continue  # of a row whose cost is measured, or failed, its job unknown
+            if sentence in of_failures.values() or subject.names_unsound(sentence):
+                continue
             place = (subject.plan.evaluations_of(cell)[0] / "record.json").as_posix()
             yield Finding("tampered", place, f"{cell}: {sentence}", (cell,))
