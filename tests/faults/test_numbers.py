@@ -14,7 +14,6 @@ from folk.evidence.results.bootstrap import image_bootstrap
 from folk.evidence.results.evidence import image_scores
 from folk.evidence.results.metrics.classification import ranked, top_k_of_file, write_predictions
 from folk.evidence.results.metrics.knn import knn_votes
-from folk.evidence.results.metrics.variants import accuracy_of_variants, write_variants
 from folk.filters.apply import apply_filter
 from folk.filters.com_rcom import ComRComFilter
 from folk.filters.rng import BatchRng
@@ -43,19 +42,15 @@ def spoilt(path, value):
 )
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_no_number_is_computed_from_scores_that_are_none(tmp_path, value):
-    plain, variants = tmp_path / "p.parquet", tmp_path / "v.parquet"
-    write_predictions(plain, ["a", "b", "c"], LABELS, LOGITS)
-    with write_variants(variants) as predictions:
-        predictions.add("clean", ["a", "b", "c"], LABELS, LOGITS)
-    assert top_k_of_file(plain) == accuracy_of_variants(variants)["clean"] == 1.0
+    path = tmp_path / "p.parquet"
+    write_predictions(path, ["a", "b", "c"], LABELS, LOGITS)
+    assert top_k_of_file(path) == 1.0
 
-    spoilt(plain, value)
-    spoilt(variants, value)
+    spoilt(path, value)
 
-    for path, read in ((plain, top_k_of_file), (variants, accuracy_of_variants)):
-        with pytest.raises(InputError, match=r"[pv]\.parquet: .*non-finite scores") as error:
-            read(path)
-        assert str(error.value).startswith(str(path))
+    with pytest.raises(InputError, match=r"p\.parquet: .*non-finite scores") as error:
+        top_k_of_file(path)
+    assert str(error.value).startswith(str(path))
 
 
 @fault("Numbers", "a rate of infinity or NaN in a recipe", "refused, by line and key")

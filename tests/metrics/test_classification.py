@@ -56,6 +56,17 @@ def test_the_file_has_the_agreed_columns_and_types(tmp_path):
     ]
 
 
+def test_scores_are_stored_as_bfloat16_in_under_ten_bytes_an_image(tmp_path):
+    path, count = tmp_path / "p.parquet", 10_000
+    logits = np.random.default_rng(0).normal(size=(count, 10)) * [1e6] * 10
+
+    write_predictions(path, [f"{n:05}" for n in range(count)], np.arange(count) % 10, logits)
+
+    stored = np.stack(pq.read_table(path)["logits"].to_numpy())
+    np.testing.assert_allclose(stored, -np.sort(-logits, axis=1)[:, :5], rtol=2**-7)
+    assert path.stat().st_size < 10 * count
+
+
 @fault("Numbers", "top-5 with fewer than five classes", "all of them are kept: 100 %")
 def test_with_three_classes_three_are_kept_and_top_5_is_always_right(tmp_path):
     write_predictions(tmp_path / "p.parquet", ["a"], np.array([1]), np.array([[3.0, 1.0, 2.0]]))

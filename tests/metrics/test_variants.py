@@ -29,7 +29,7 @@ def test_each_variant_has_its_own_accuracy_in_the_order_of_the_file(tmp_path):
         ("clean", 1.0), ("imagenet-c/fog-3", 0.75), ("blank", 0.5)
     ]  # fmt: skip
     table = pq.read_table(path)
-    assert table.column_names == ["variant", "key", "label", "top5", "logits"]
+    assert table.column_names == ["variant", "key", "label", "top5"]
     assert table["key"].to_pylist() == 3 * KEYS
     assert table["top5"].to_pylist()[:2] == [[0, 1, 2], [1, 0, 2]]
 

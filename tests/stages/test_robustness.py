@@ -195,6 +195,4 @@ def test_neither_batches_nor_chance_change_a_prediction(classifier, tmp_path):
 
     one, two = stored
     assert one["key"].tolist() == two["key"].tolist()
-    np.testing.assert_allclose(
-        np.stack(one["logits"]), np.stack(two["logits"]), rtol=1e-3, atol=1e-3
-    )
+    assert one["top5"].map(list).tolist() == two["top5"].map(list).tolist()

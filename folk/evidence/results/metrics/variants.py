@@ -1,4 +1,7 @@
-"""Predictions of many image variants in one file: corrupted, attacked, or of other sets."""
+"""Predictions of many image variants in one file: corrupted, attacked, or of other sets.
+
+Without scores, which would be nine tenths of the file.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +16,7 @@ from jaxtyping import Float, Integer
 
 from folk.evidence.core.errors import InputError, brief
 from folk.evidence.core.files import atomic_write
-from folk.evidence.results.metrics.classification import hits_of_table, prediction_table
+from folk.evidence.results.metrics.classification import COMPACT, hits_of_table, prediction_table
 from folk.evidence.results.metrics.columns import numbers, texts
 from folk.evidence.results.metrics.image_scores import (
     ImageScores,
@@ -28,7 +31,6 @@ _SCHEMA = pa.schema(
         ("key", pa.string()),
         ("label", pa.int32()),
         ("top5", pa.list_(pa.int32())),  # lists: a set of fewer than five classes keeps fewer
-        ("logits", pa.list_(pa.float32())),
     ]
 )
 
@@ -72,7 +74,7 @@ def write_variants(path: Path) -> Iterator[VariantWriter]:
     """Open the file; it is published when the block succeeds, even without variants."""
     with (
         atomic_write(path) as temp,
-        pq.ParquetWriter(temp, _SCHEMA, compression="zstd") as writer,
+        pq.ParquetWriter(temp, _SCHEMA, **COMPACT) as writer,
     ):
         yield VariantWriter(path, writer)
 
@@ -88,9 +90,7 @@ def accuracy_of_variants(path: Path) -> dict[str, float]:
     try:
         with pq.ParquetFile(path) as file:
             # In batches: ImageNet-C alone has 3.75 million images.
-            for batch in file.iter_batches(columns=["variant", "label", "top5", "logits"]):
-                if not np.isfinite(numbers(pc.list_flatten(batch.column("logits")))).all():
-                    raise ValueError("non-finite scores; make it again")
+            for batch in file.iter_batches(columns=["variant", "label", "top5"]):
                 best = pc.list_slice(batch.column("top5"), 0, 1)
                 hit = numbers(pc.list_flatten(best)) == numbers(batch.column("label"))
                 names = texts(batch.column("variant"))
