@@ -1,7 +1,8 @@
 """Command `verify`, which audits a whole study."""
 
 import json
-from pathlib import Path
+from collections import Counter
+from pathlib import Path, PurePath
 from typing import Annotated
 
 import typer
@@ -99,6 +100,14 @@ def _show(found: Verification) -> None:
         console.print(f"not read, only their sizes compared: {len(done.not_read)} files:")
         for place in done.not_read:
             console.print(f"  {place}", markup=False)
+    if done.elsewhere:
+        names = Counter(PurePath(place).name for place in done.elsewhere)
+        listed = ", ".join(f"{count} {name}" for name, count in names.most_common())
+        console.print(
+            f"not checked: {len(done.elsewhere)} files that git does not hold ({listed}); "
+            "--json lists the sha256 that each must have",
+            markup=False,
+        )
     for sentence in done.not_checked:
         console.print(f"not checked: {sentence}", markup=False)
     if found.wrong:

@@ -61,7 +61,7 @@ class Explainer:
         self.study = study
         self.published = published
         self.today = today
-        self.files = FileStates(chain.root, reading)
+        self.files = FileStates(chain.root, chain.results, reading)
         self.evidence = evidence or Evidence(study, chain.root / chain.results)
         self.derived = derived or {}
         self.cells = {cell.id: cell for cell in cells}

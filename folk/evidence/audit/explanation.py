@@ -14,7 +14,7 @@ LISTS = ("contradicted", "established", "not_established")
 CLAIMS = "claims/"  # prefix of claims among ids of cells
 
 Agreement = Literal["same", "other", "unknown"]
-FileState = Literal["same", "other", "missing", "not read", "no digest"]
+FileState = Literal["same", "other", "missing", "elsewhere", "not read", "no digest"]
 DiffState = Literal["kept", "cut", "missing", "other"]
 
 

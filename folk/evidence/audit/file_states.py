@@ -1,6 +1,7 @@
 """Comparison of files with records; each file is read once."""
 
-from collections.abc import Iterable, Mapping
+import fnmatch
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,17 +12,36 @@ Reading = Literal["all", "small", "none"]
 LARGE_BYTES = 16_000_000
 
 
+def held_elsewhere(results: Path) -> Callable[[Path], bool]:
+    """Return a test for the files that a study in git leaves out, such as its encoders.
+
+    Args:
+        results: the study's folder; the names in its `.gitignore`, such as `*.safetensors`, are
+            left out.
+    """
+    try:
+        lines = (results / ".gitignore").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        lines = []
+    names = [line for line in lines if line and "/" not in line and line[0] not in "#!"]
+    return lambda path: (
+        results in path.parents and any(fnmatch.fnmatchcase(path.name, name) for name in names)
+    )
+
+
 class FileStates:
     """Comparison of entries of records with their files.
 
     Args:
         root: the base folder of recorded paths.
+        results: the study's folder below it.
         reading: which files are hashed: all, those below 16 MB, or none. Of the others only the
             size is compared.
     """
 
-    def __init__(self, root: Path, reading: Reading) -> None:
+    def __init__(self, root: Path, results: Path, reading: Reading) -> None:
         self.root = root
+        self._held_elsewhere = held_elsewhere(root / results)
         self.reading = reading
         self._sha256: dict[Path, str | None] = {}
 
@@ -41,7 +61,7 @@ class FileStates:
         if entry["sha256"] is None:
             return "no digest"
         if not path.is_file():
-            return "missing"
+            return "elsewhere" if self._held_elsewhere(path) else "missing"
         if path.stat().st_size != entry["size"]:
             return "other"
         if not self._to_read(entry):

@@ -53,6 +53,7 @@ class Checked:
     bytes_read: int = 0
     cells: int = 0
     not_read: tuple[str, ...] = ()  # files of which only the size was compared
+    elsewhere: dict[str, str] = field(default_factory=dict)  # their recorded sha256
     not_checked: tuple[str, ...] = ()  # sentences: what could not be compared, and why
 
 

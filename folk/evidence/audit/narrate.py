@@ -28,6 +28,7 @@ _STATES = {
     "same": "re-hashed",
     "other": "OTHER BYTES",
     "missing": "missing",
+    "elsewhere": "not here",
     "not read": "not hashed",
     "no digest": "no digest",
 }

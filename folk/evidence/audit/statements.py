@@ -205,6 +205,11 @@ class Statements:
                 self.not_established.append(f"{file['path']}: missing; {digest} is only recorded")
             else:
                 self.contradict(f"{file['path']}: missing, recorded in {readers[file['path']]}")
+        if away := by_state["elsewhere"]:
+            named = f"{away[0]['path']}, sha256 {(away[0]['sha256'] or '')[:12]}"
+            self.not_established.append(
+                f"bytes of {_count(len(away), 'file')} that git does not hold, such as {named}"
+            )
         if same := by_state["same"]:
             size = sum(file["size"] or 0 for file in same)
             self.established.append(

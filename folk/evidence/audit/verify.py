@@ -107,6 +107,7 @@ def verify(
         bytes_read=files.bytes_read,
         cells=len(cells.today),
         not_read=files.not_read,
+        elsewhere=files.elsewhere,
         not_checked=tuple(subject.not_checked),
     )
     ids = subject.plan.cell_ids

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from folk.evidence.audit.chain import Job
+from folk.evidence.audit.file_states import held_elsewhere
 from folk.evidence.audit.findings import Finding, Word
 from folk.evidence.audit.subject import Subject
 from folk.evidence.core.digest import sha256_of_all
@@ -32,6 +33,7 @@ class FilesRead:
     sha256: dict[Path, str | None]  # of every file that was read; None if that failed
     bytes_read: int
     not_read: tuple[str, ...]
+    elsewhere: dict[str, str]  # sha256 that each file must have which git does not hold
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,14 @@ def check_files(subject: Subject, sample: Sample | None) -> FilesRead:
     expected = dict(_expected(subject))
     findings: list[Finding] = []
     to_read: dict[Path, int] = {}
+    elsewhere: dict[str, str] = {}
+    is_elsewhere = held_elsewhere(subject.results)
     for path, said in expected.items():
         if not path.is_file():
-            findings.append(_missing(path, said))
+            if is_elsewhere(path):
+                elsewhere[path.as_posix()] = said.sha256
+            else:
+                findings.append(_missing(path, said))
             continue
         size = path.stat().st_size
         if size == said.size:
@@ -76,6 +83,7 @@ def check_files(subject: Subject, sample: Sample | None) -> FilesRead:
         found,
         sum(to_read[path] for path in found),
         tuple(sorted(path.as_posix() for path in skipped)),
+        elsewhere,
     )
 
 
