@@ -1,7 +1,8 @@
 """Encoders by timm name: creation, forward pass, storage.
 
 A stored encoder is `encoder.safetensors`, with the keys of a plain
-`timm.create_model(timm_name, num_classes=0, **timm_args)`, and its metadata in `encoder.json`.
+`timm.create_model(timm_name, num_classes=0, **timm_args)`, its metadata in `encoder.json`, and
+timm's own `config.json`, so that `timm.create_model("local-dir:FOLDER", pretrained=True)` opens it.
 """
 
 import math
@@ -17,6 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from folk.evidence.core.errors import InputError, brief_with_type, nearest
+from folk.evidence.core.files import write_json
 from folk.models.stored import (
     Kind,
     load_state,
@@ -297,7 +299,7 @@ def save_encoder(
     method: str,
     run: str,
 ) -> EncoderInfo:
-    """Write `encoder.safetensors` and `encoder.json` into `folder`, each atomically."""
+    """Write `encoder.safetensors`, `encoder.json` and `config.json`, each atomically."""
     info = EncoderInfo(
         timm_name=timm_name,
         timm_args=timm_args,
@@ -310,6 +312,14 @@ def save_encoder(
         sha256=write_weights(folder, KIND, encoder),
     )
     write_card(folder, KIND, info)
+    config = {
+        "architecture": timm_name.partition(".")[0],  # without the name of timm's own weights
+        "num_classes": 0,
+        "num_features": info.num_features,
+        "model_args": timm_args,
+        "pretrained_cfg": {"input_size": input_size, "mean": mean, "std": std},
+    }
+    write_json(folder / "config.json", config)
     return info
 
 

@@ -76,6 +76,13 @@ def test_a_stored_encoder_loads_strictly_into_plain_timm(
     encoder = create_encoder(name, args).eval()
     store(tmp_path, encoder, name, args)
 
+    opened = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
+    images = torch.rand(2, 3, size, size)
+    with torch.no_grad():
+        assert torch.equal(opened(images), encoder(images))
+    expected = read_encoder_info(tmp_path).input_size
+    assert timm.data.resolve_model_data_config(opened)["input_size"] == expected
+
     description = json.loads((tmp_path / "encoder.json").read_text())
     plain = timm.create_model(description["timm_name"], num_classes=0, **description["timm_args"])
     plain.load_state_dict(load_file(tmp_path / "encoder.safetensors"), strict=True)

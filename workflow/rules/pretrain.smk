@@ -6,7 +6,7 @@ INPUTS
     recipe   config/recipes/pretrain/*.yaml
 
 OUTPUTS
-    encoder  results/{study}/pretrain/{run}/encoder.safetensors, encoder.json
+    encoder  results/{study}/pretrain/{run}/encoder.safetensors, encoder.json, config.json
     metrics  results/{study}/pretrain/{run}/metrics.json, metrics.jsonl
     record   results/{study}/pretrain/{run}/record.json
 """
@@ -19,6 +19,7 @@ rule pretrain:
     output:
         encoder=f"results/{study.name}/pretrain/{{run}}/encoder.safetensors",
         card=f"results/{study.name}/pretrain/{{run}}/encoder.json",
+        timm=f"results/{study.name}/pretrain/{{run}}/config.json",
         examples=f"results/{study.name}/pretrain/{{run}}/examples.npz",
         metrics=f"results/{study.name}/pretrain/{{run}}/metrics.json",
         history=f"results/{study.name}/pretrain/{{run}}/metrics.jsonl",
