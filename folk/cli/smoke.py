@@ -63,7 +63,7 @@ def smoke(
 
 
 def _source(recipe: Recipe, folder: Path) -> dict[str, Any]:
-    from folk.data.datasets.stand_ins import write_stand_in
+    from folk.data.datasets.miniature import write_stand_in
 
     assert isinstance(recipe, PrepareRecipe)
     files = {} if recipe.archive is None else recipe.archive.files
@@ -77,7 +77,7 @@ def _source(recipe: Recipe, folder: Path) -> dict[str, Any]:
 
 
 def _list(recipe: Recipe, folder: Path) -> dict[str, Any]:
-    from folk.data.datasets.stand_ins import few_label_list
+    from folk.data.datasets.miniature import few_label_list
 
     assert isinstance(recipe, SplitRecipe)
     if recipe.list_sha256 is None:

@@ -13,10 +13,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageFilter
 
-from folk.data.pixels import Pixels, to_pixels
+from folk.data.pixels import Pixels, from_array, to_array
 from folk.data.transforms import EvalTransform
 from folk.evidence.core.errors import InputError, nearest
-from folk.evidence.results.metrics.corruption import SEVERITIES
 
 Pixel8 = UInt8[np.ndarray, "h w 3"]
 
@@ -31,7 +30,7 @@ class CorruptedImage:
         severity: 1 to 5.
 
     Raises:
-        InputError: unknown corruption, or invalid severity.
+        InputError: unknown corruption.
     """
 
     center: EvalTransform
@@ -42,15 +41,11 @@ class CorruptedImage:
         if self.corruption not in CORRUPTIONS:
             hint = nearest(self.corruption, CORRUPTIONS)
             raise InputError(f"unknown corruption '{self.corruption}'{hint}")
-        if self.severity not in SEVERITIES:
-            raise InputError(
-                f"{self.corruption}: invalid severity {self.severity}; expected 1 to 5"
-            )
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         """Cut and corrupt; only noise draws from `rng`."""
-        center = self.center(pixels, rng).numpy().transpose(1, 2, 0)
-        return to_pixels(Image.fromarray(corrupt(center, self.corruption, self.severity, rng)))
+        center = to_array(self.center(pixels, rng))
+        return from_array(corrupt(center, self.corruption, self.severity, rng))
 
 
 def corrupt(
@@ -64,7 +59,7 @@ def corrupt(
         severity: 1 to 5.
         rng: source of the noise.
     """
-    return CORRUPTIONS[corruption](np.ascontiguousarray(pixels), severity / 5, rng)
+    return CORRUPTIONS[corruption](pixels, severity / 5, rng)
 
 
 # Each takes its strength in (0, 1], 1 at severity 5.

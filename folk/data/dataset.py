@@ -71,7 +71,6 @@ class ImageDataset(Dataset[Item]):
         if num_classes is not None:
             _check_labels(table, num_classes)
         self.table = table
-        self.epoch = 0
         self._transform: Any = transform
         self._seed = seed
         self._num_segmentation_classes = num_segmentation_classes
@@ -82,18 +81,14 @@ class ImageDataset(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.table)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Set the epoch of plain integer indices; an `EpochSampler` brings its own along."""
-        self.epoch = epoch
-
     def __getitem__(self, index: int | Draw) -> Item:
-        """Read one image.
+        """Read one image; without a `Draw`, as in epoch 0.
 
         Raises:
             InputError: the bytes are not a whole image, or the annotation has another size; names
                 key and shard.
         """
-        epoch, place, copy = index if isinstance(index, Draw) else Draw(self.epoch, index)
+        epoch, place, copy = index if isinstance(index, Draw) else Draw(0, index)
         # The first copy has the seed of an image without repeats.
         rng = np.random.default_rng((self._seed, epoch, place, *([copy] if copy else [])))
         item: Item = {"label": int(self._labels[place]), "index": place}
@@ -191,7 +186,7 @@ def collate(items: Sequence[Item]) -> dict[str, Any]:
     first = items[0]["image"]
     image: Tensor | list[Tensor]
     if isinstance(first, list):
-        image = [stacked([item["image"][view] for item in items]) for view in range(len(first))]
+        image = [stacked(list(of)) for of in zip(*(item["image"] for item in items), strict=True)]
     else:
         image = stacked([item["image"] for item in items])
     batch: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Decoding of images and annotations, with errors that name their source."""
+"""Decoding of images and annotations, with errors that name their source; encoding."""
 
 import contextlib
 import io
@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageFile
 
 from folk.evidence.core.errors import InputError, brief
@@ -90,6 +91,14 @@ def decode_annotation(data: bytes, *, where: Callable[[], str]) -> Image.Image:
     if annotation.mode == "P":
         return Image.fromarray(np.asarray(annotation))
     return annotation
+
+
+def encoded_png(pixels: UInt8[np.ndarray, "..."]) -> bytes:
+    """Encode pixels, or class ids, as a PNG."""
+    buffer = io.BytesIO()
+    # Level 1 gives files as small as 6 here, in half the time.
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 _PNG_DEPTH = 24  # offset of the byte that holds the bit depth

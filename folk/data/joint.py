@@ -11,8 +11,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from folk.data.augment import MEAN, ColorJitter
-from folk.data.distortion import PhotometricDistortion
+from folk.data.augment import MEAN, ColorJitter, PhotometricDistortion
 from folk.data.pixels import Pixels, from_array, to_pil, to_pixels
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.segmentation import IGNORE
@@ -33,20 +32,40 @@ class JointTransform(Protocol):
         """Draw from `rng` only."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SegmentTransform:
-    """Random square crop of a randomly resized image and its annotation, mirrored half of the time.
+    """Random square crop of a randomly resized image and its annotation, perhaps mirrored.
 
     Where the image is smaller than the square, it is filled with the mean color and the
     annotation with `IGNORE`.
+
+    Attributes:
+        crop: side of the square in pixels.
+        scale: smallest and largest shorter side of the resized image, over `crop`.
+        flip: probability of mirroring.
+        jitter: of brightness, contrast and saturation; a quarter of it of hue.
+        photometric: True distorts colors as MMSegmentation does.
+        max_class_share: a square of whose annotated pixels one class has this share or more is
+            drawn again, up to 10 times; None takes the first one.
+
+    Source: BEiT on ADE20K, microsoft/unilm@86f74f0: largest share of a category 0.75.
+
+    Raises:
+        InputError: the scale is not a range of positive numbers.
     """
 
     crop: int
     scale: tuple[float, float]
-    flip: float
-    jitter: ColorJitter | None
-    distortion: PhotometricDistortion | None = None
+    flip: float = 0.5
+    jitter: float = 0.0
+    photometric: bool = False
     max_class_share: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.scale[0] <= self.scale[1]:
+            raise InputError(
+                f"augment: invalid scale {list(self.scale)}; give 0 < smallest <= largest"
+            )
 
     def __call__(
         self, pixels: Pixels, annotation: Image.Image, rng: np.random.Generator
@@ -66,67 +85,34 @@ class SegmentTransform:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             annotation = annotation.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         colors = np.array(image)
-        if self.jitter is not None:
-            colors = self.jitter(colors, rng)
-        if self.distortion is not None:
-            colors = self.distortion(colors, rng)
+        if self.jitter:
+            strength = self.jitter
+            jitter = ColorJitter(strength, strength, strength, strength / 4, probability=1.0)
+            colors = jitter(colors, rng)
+        if self.photometric:
+            colors = PhotometricDistortion()(colors, rng)
         return from_array(colors), _ids(annotation)
 
     def _box(self, annotation: Image.Image, rng: np.random.Generator) -> tuple[int, int, int, int]:
         """Draw a square, and redraw it up to `_RETRIES` times while one class covers too much."""
-
-        def drawn() -> tuple[int, int, int, int]:
+        for _ in range(_RETRIES + 1):
             left = int(rng.integers(annotation.width - self.crop + 1))
             top = int(rng.integers(annotation.height - self.crop + 1))
-            return left, top, left + self.crop, top + self.crop
-
-        box = drawn()
-        if self.max_class_share is None:
-            return box
-        for _ in range(_RETRIES):
-            if _largest_share(annotation.crop(box)) < self.max_class_share:
+            box = (left, top, left + self.crop, top + self.crop)
+            most = self.max_class_share
+            if most is None or _largest_share(annotation.crop(box)) < most:
                 break
-            box = drawn()
         return box
-
-
-def segment_transform(
-    *,
-    crop: int,
-    scale: tuple[float, float],
-    flip: float = 0.5,
-    jitter: float = 0.0,
-    photometric: bool = False,
-    max_class_share: float | None = None,
-) -> SegmentTransform:
-    """Make the training transform of segmentation.
-
-    Args:
-        crop: side of the square in pixels.
-        scale: smallest and largest shorter side of the resized image, over `crop`.
-        flip: probability of mirroring.
-        jitter: of brightness, contrast and saturation; a quarter of it of hue.
-        photometric: True distorts colors as MMSegmentation does.
-        max_class_share: a square of whose annotated pixels one class has this share or more is
-            drawn again, up to 10 times; None takes the first one.
-
-    Source: BEiT on ADE20K, microsoft/unilm@86f74f0: largest share of a category 0.75.
-
-    Raises:
-        InputError: the scale is not a range of positive numbers.
-    """
-    if not 0.0 < scale[0] <= scale[1]:
-        raise InputError(f"augment: invalid scale {list(scale)}; give 0 < smallest <= largest")
-    color = ColorJitter(jitter, jitter, jitter, jitter / 4, 1.0) if jitter else None
-    distortion = PhotometricDistortion() if photometric else None
-    return SegmentTransform(crop, scale, flip, color, distortion, max_class_share)
 
 
 @dataclass(frozen=True)
 class SegmentEvalTransform:
-    """The whole image, its shorter side resized; the annotation stays as it is."""
+    """The whole image, its shorter side resized to `size` pixels, bicubic; None keeps it.
 
-    size: int | None
+    The annotation keeps its own size, at which predictions are to be compared.
+    """
+
+    size: int | None = None
 
     def __call__(
         self, pixels: Pixels, annotation: Image.Image, rng: np.random.Generator
@@ -136,16 +122,6 @@ class SegmentEvalTransform:
             image = _resized(to_pil(pixels), self.size, InterpolationMode.BICUBIC)
             pixels = to_pixels(image)
         return pixels, _ids(annotation)
-
-
-def segment_eval_transform(*, size: int | None = None) -> SegmentEvalTransform:
-    """Make the evaluation transform of segmentation.
-
-    Args:
-        size: shorter side in pixels, bicubic; None keeps the image. The annotation keeps its own
-            size, at which predictions are to be compared.
-    """
-    return SegmentEvalTransform(size)
 
 
 def _resized(image: Image.Image, side: int, how: InterpolationMode) -> Image.Image:

@@ -73,11 +73,6 @@ def to_pil(pixels: Pixels) -> Image.Image:
     return Image.fromarray(to_array(pixels))
 
 
-def cut(pixels: Pixels, top: int, left: int, height: int, width: int) -> Pixels:
-    """Crop an image; the result may share the image's memory."""
-    return pixels[:, top : top + height, left : left + width]
-
-
 def resized(
     pixels: Pixels, height: int, width: int, interpolation: Interpolation = "bicubic"
 ) -> Pixels:
@@ -86,11 +81,6 @@ def resized(
         return pixels
     dense = pixels.unsqueeze(0).contiguous(memory_format=torch.channels_last)
     return interpolate(dense, size=(height, width), mode=interpolation, antialias=True).squeeze(0)
-
-
-def mirrored(pixels: Pixels) -> Pixels:
-    """Swap left and right."""
-    return pixels.flip(2)
 
 
 def stacked(images: list[Pixels]) -> UInt8[Tensor, "b 3 h w"]:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int, Int32
 
-from folk.data.writer import SHARD_SCHEMA, ShardInfo, split_of
+from folk.data.writer import SHARD_SCHEMA, ShardInfo
 from folk.evidence.core.errors import InputError, brief_with_type, nearest
 from folk.evidence.core.json_file import read_form
 
@@ -39,16 +39,18 @@ class ImageTable:
         """
         self.shards = tuple(shards)
         self._rows = rows
-        self._open_shards()
+        opened = [(path, batch) for path in self.shards for batch in _map_shard(path)]
+        if not opened:
+            raise InputError(f"{', '.join(map(str, self.shards))}: no images")
+        self._batch_shards = [path for path, _ in opened]
+        self._batches = [batch for _, batch in opened]
+        self._ends = np.cumsum([batch.num_rows for batch in self._batches])
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if self._rows is None else len(self._rows)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"shards": self.shards, "rows": self._rows}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["shards"], state["rows"])  # type: ignore[misc]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ImageTable, (self.shards, self._rows)
 
     def key(self, index: int) -> str:
         """Name of an image."""
@@ -88,17 +90,6 @@ class ImageTable:
         """Select rows of the table, in this order."""
         return ImageTable(self.shards, rows if self._rows is None else self._rows[rows])
 
-    def _open_shards(self) -> None:
-        self._batches: list[Any] = []
-        self._batch_shards: list[Path] = []
-        for path in self.shards:
-            batches = _map_shard(path)
-            self._batches += batches
-            self._batch_shards += [path] * len(batches)
-        if not self._batches:
-            raise InputError(f"{', '.join(map(str, self.shards))}: no images")
-        self._ends = np.cumsum([batch.num_rows for batch in self._batches])
-
     def _place(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):
             raise IndexError(f"image {index} of {len(self)}")
@@ -112,46 +103,39 @@ class ImageTable:
 
 
 @dataclass(frozen=True)
-class _Description:
-    """The keys of `dataset.json`."""
-
-    name: str
-    kind: str
-    classes: list[str]
-    segmentation_classes: list[str] | None
-    counts: dict[str, int]
-    image_size: tuple[int, int] | None
-    sources: list[dict[str, Any]]
-    shards: dict[str, ShardInfo]
-    wnids: list[str] | None = None
-    also_learned_from: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class PreparedData:
-    """A prepared data set: the content of `dataset.json`, and its images.
+class Description:
+    """The keys of `dataset.json`.
 
     Attributes:
-        folder: its folder.
         name: of the data set.
         kind: "scenes", "folder", or the kind of archive it was made from.
         classes: names, in the order of the labels.
         segmentation_classes: names of the ids in annotations, None without annotations.
         counts: images by split.
         image_size: (height, width) in pixels when all images share it, else None.
+        sources: name, sha256 and bytes of what the images come from.
         shards: expected rows, size and digest of each shard.
         wnids: WordNet ids of the classes, in the order of the labels, where they are known.
+        also_learned_from: images of evaluation splits that are training images too.
     """
 
-    folder: Path
     name: str
     kind: str
     classes: tuple[str, ...]
     segmentation_classes: tuple[str, ...] | None
     counts: dict[str, int]
     image_size: tuple[int, int] | None
+    sources: list[dict[str, Any]]
     shards: dict[str, ShardInfo]
     wnids: tuple[str, ...] | None = None
+    also_learned_from: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedData(Description):
+    """A prepared data set: the content of `dataset.json` in `folder`, and its images."""
+
+    folder: Path
 
     @classmethod
     def open(cls, folder: Path) -> "PreparedData":
@@ -163,8 +147,11 @@ class PreparedData:
         Raises:
             InputError: a file is missing, truncated or inconsistent with the others.
         """
-        data = _read_description(folder)
-        for name, shard in data.shards.items():
+        path = folder / "dataset.json"
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; make the data set with `folk prepare` first")
+        description = read_form(path, Description, FORMAT, "run prepare again")
+        for name, shard in description.shards.items():
             path = folder / "shards" / name
             if not path.is_file():
                 raise InputError(f"{path}: missing shard; run prepare again")
@@ -173,7 +160,7 @@ class PreparedData:
                     f"{path}: expected {shard.bytes} bytes ({folder / 'dataset.json'}), got "
                     f"{path.stat().st_size}; run prepare again"
                 )
-        return data
+        return cls(folder=folder, **vars(description))
 
     def split(self, names: str | Sequence[str]) -> ImageTable:
         """Select the images of a split, or of several in sequence.
@@ -187,7 +174,7 @@ class PreparedData:
             if name not in self.counts:
                 hint = nearest(name, self.counts)
                 raise InputError(f"{where}: unknown split '{name}' of data set '{self.name}'{hint}")
-            own = sorted(shard for shard in self.shards if split_of(shard) == name)
+            own = sorted(shard for shard in self.shards if shard.rpartition("-")[0] == name)
             if not own:
                 raise InputError(f"{where}: split '{name}' of '{self.name}' is empty")
             paths += [self.folder / "shards" / shard for shard in own]
@@ -216,27 +203,3 @@ def _map_shard(path: Path) -> list[Any]:
             f"{path}: invalid or truncated shard ({brief_with_type(error)}); run prepare again"
         ) from error
     return batches
-
-
-def _read_description(folder: Path) -> PreparedData:
-    path = folder / "dataset.json"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; make the data set with `folk prepare` first")
-    description = read_form(path, _Description, FORMAT, "run prepare again")
-    for shard in description.shards:
-        split_of(shard, where=path)
-    return PreparedData(
-        folder=folder,
-        name=description.name,
-        kind=description.kind,
-        classes=tuple(description.classes),
-        segmentation_classes=_tuple(description.segmentation_classes),
-        counts=description.counts,
-        image_size=description.image_size,
-        shards=description.shards,
-        wnids=_tuple(description.wnids),
-    )
-
-
-def _tuple(names: list[str] | None) -> tuple[str, ...] | None:
-    return None if names is None else tuple(names)

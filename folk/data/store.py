@@ -6,83 +6,44 @@ A restarted job begins after the images of finished shards.
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from itertools import chain, groupby, islice
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import UInt8
-from PIL import Image
 
+from folk.data.datasets.source import Entry, Source, check_counts
+from folk.data.decode import MAX_RATIO, check_image, decode_annotation, decode_image, encoded_png
 from folk.data.repeated import check_unique_keys, log_shared_images, shared_images
 from folk.data.shards import FORMAT, PreparedData
-from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter, shard_writer
+from folk.data.writer import Row, ShardInfo, write_shard
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import atomic_write, write_json, write_text
 
 MAX_ROWS_PER_SHARD = 65536
 MANIFEST_ROWS = 65536  # of a row group
-
-
-class SourceImage(NamedTuple):
-    """One image on its way into a shard; `image` and `annotation` are encoded."""
-
-    key: str
-    label: int
-    split: str
-    image: bytes
-    sha256: str
-    annotation: bytes | None = None
-    annotation_sha256: str | None = None
-
-    @classmethod
-    def digested(
-        cls, key: str, label: int, split: str, image: bytes, annotation: bytes | None = None
-    ) -> "SourceImage":
-        """Compute the digests; call it in a thread, since hashing releases the GIL."""
-        marks = None if annotation is None else _sha256(annotation)
-        return cls(key, label, split, image, _sha256(image), annotation, marks)
-
-
-# Work for a thread that makes one image.
-Make = Callable[[], SourceImage]
-
-
-@dataclass(frozen=True)
-class Source:
-    """Images to store, and what `dataset.json` says of them.
-
-    Attributes:
-        kind: "scenes", "folder", or a kind of archive.
-        classes: names, in the order of the labels.
-        images: yields the images after the first so many, always in the same order, split after
-            split.
-        sources: name, sha256 and bytes of what the images come from, given the manifest.
-        splits: names that `counts` lists even without an image.
-        segmentation_classes: names of the ids in annotations, None without annotations.
-        image_size: (height, width) in pixels, if all images share it.
-        wnids: WordNet ids of the classes, where known.
-    """
-
-    kind: str
-    classes: Sequence[str]
-    images: Callable[[int], Iterator[Make]]
-    sources: Callable[[Path], Sequence[Mapping[str, Any]]]
-    splits: Sequence[str] = ()
-    segmentation_classes: Sequence[str] | None = None
-    image_size: tuple[int, int] | None = None
-    wnids: Sequence[str] | None = None
+MANIFEST_SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("label", pa.int32(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),
+        pa.field("annotation_sha256", pa.string()),
+        pa.field("shard", pa.string(), nullable=False),
+        pa.field("row", pa.int64(), nullable=False),
+    ]
+)
 
 
 def store_images(
@@ -91,11 +52,13 @@ def store_images(
     *,
     name: str,
     identity: str,
+    sources: Sequence[Mapping[str, Any]] | None = None,
+    expected: Mapping[str, int] | None = None,
+    num_splits: int | None = None,
     threads: int | None = None,
-    check: Callable[[Mapping[str, int]], None] = lambda _counts: None,
     confirm: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
-    """Store images as a prepared data set.
+    """Check every image by decoding it, and store it; its bytes stay unchanged.
 
     Memory does not grow with the number of images, except for the names of one split and the
     digests of the training images. Images that are in a training and in an evaluation split are
@@ -107,8 +70,9 @@ def store_images(
         name: name of the data set in tables.
         identity: digest of all that decides the result; unfinished work with another one is
             deleted.
-        threads: number of threads that make images; None takes one per core.
-        check: raises if the numbers of images by split are not as expected.
+        sources: name, sha256 and bytes of what the images come from; None digests the images.
+        expected, num_splits: as for `check_counts`.
+        threads: decoding threads; None takes one per core.
         confirm: called when all is made, before it is published; raises if another start of the
             job has taken over.
 
@@ -116,74 +80,119 @@ def store_images(
         number of images by split.
 
     Raises:
-        InputError: as the source's images and `check`, or a duplicate key.
+        InputError: an image that cannot be decoded, a duplicate key, or an unexpected number of
+            images or splits.
     """
     finished = folder / "finished"  # a job may still be killed while its record is written
     if finished.is_file() and finished.read_text(encoding="utf-8") == identity:
         with contextlib.suppress(InputError):  # it has been published since
             return PreparedData.open(folder).counts
+    check = partial(check_counts, expected or {}, num_splits)
+    if source.counts is not None:  # hours before the last image is read
+        check(source.counts)
     temp = folder / "partial"
     try:
-        counts = _make(source, temp, name, identity, threads, check)
+        journal = _Journal(temp, identity)
+        for split, run in _shards_of(_in_threads(_work(source, journal.counts.total()), threads)):
+            journal.add(split, run)
+        counts = dict.fromkeys(source.splits, 0) | journal.counts
+        check(counts)
+        manifest = temp / "manifest.parquet"
+        journal.write_manifest(manifest)
+        check_unique_keys(manifest)
+        shared = shared_images(manifest)
+        log_shared_images(shared, counts)
+        segmentation, wnids = source.segmentation_classes, source.wnids
+        description = {
+            "format": FORMAT,
+            "name": name,
+            "kind": source.kind,
+            "classes": [*source.classes],
+            "segmentation_classes": None if segmentation is None else [*segmentation],
+            "counts": counts,
+            "image_size": source.image_size,
+            "sources": [_digest(name, manifest)] if sources is None else [*map(dict, sources)],
+            "shards": {shard: asdict(info) for shard, info in journal.shards.items()},
+            **({} if wnids is None else {"wnids": [*wnids]}),
+            **({"also_learned_from": shared} if shared else {}),
+        }
+        write_json(temp / "dataset.json", description)
     except FileNotFoundError:
         confirm()  # another start may have published what both have made
         raise
     confirm()
-    _move(temp, folder)
+    # In place of an older one. The description moves last: without it a data set cannot be
+    # opened, so that no reader sees one that is half new and half old.
+    (folder / "dataset.json").unlink(missing_ok=True)
+    shutil.rmtree(folder / "shards", ignore_errors=True)
+    for made in ("shards", "manifest.parquet", "dataset.json"):
+        (temp / made).replace(folder / made)
     write_text(finished, identity)
     shutil.rmtree(temp)
     return counts
 
 
-def _make(
-    source: Source,
-    temp: Path,
-    name: str,
-    identity: str,
-    threads: int | None,
-    check: Callable[[Mapping[str, int]], None],
-) -> dict[str, int]:
-    journal = _Journal(temp, identity)
-    images = _in_threads(source.images(journal.counts.total()), threads)
-    for split, run in _shards_of(images):
-        number = sum(shard.rpartition("-")[0] == split for shard in journal.shards)
-        with shard_writer(temp / "shards", split, number) as writer:
-            rows = [_stored(writer, image) for image in run]
-        assert writer.info is not None
-        journal.add(rows, writer.name, writer.info)
-    counts = dict.fromkeys(source.splits, 0) | journal.counts
-    check(counts)
-    manifest = temp / "manifest.parquet"
-    journal.write_manifest(manifest)
-    check_unique_keys(manifest)
-    shared = shared_images(manifest)
-    log_shared_images(shared, counts)
-    segmentation, wnids = source.segmentation_classes, source.wnids
-    description = {
-        "format": FORMAT,
-        "name": name,
-        "kind": source.kind,
-        "classes": [*source.classes],
-        "segmentation_classes": None if segmentation is None else [*segmentation],
-        "counts": counts,
-        "image_size": source.image_size,
-        "sources": [dict(entry) for entry in source.sources(manifest)],
-        "shards": {shard: asdict(info) for shard, info in journal.shards.items()},
-        **({} if wnids is None else {"wnids": [*wnids]}),
-        **({"also_learned_from": shared} if shared else {}),
-    }
-    write_json(temp / "dataset.json", description)
-    return counts
+def _digest(name: str, manifest: Path) -> dict[str, Any]:
+    """Describe a folder of images by their keys and digests."""
+    table = pq.ParquetFile(manifest).read(["key", "sha256", "bytes"]).to_pydict()
+    digest = hashlib.sha256()
+    for key, sha256 in zip(table["key"], table["sha256"], strict=True):
+        digest.update(f"{key}\0{sha256}\n".encode())
+    return {"name": name, "sha256": digest.hexdigest(), "bytes": sum(table["bytes"])}
 
 
-def _stored(writer: ShardWriter, image: SourceImage) -> tuple[Any, ...]:
-    """Add an image to a shard; returns its row of the manifest."""
-    row = writer.add(image.key, image.label, image.image, image.annotation)
-    digests = (image.sha256, image.annotation_sha256)
-    return (image.key, image.label, image.split, len(image.image), *digests, writer.name, row)
+class _Checked(NamedTuple):
+    """One image on its way into a shard; `image` and `annotation` are encoded."""
+
+    entry: Entry
+    image: bytes
+    sha256: str
+    annotation: bytes | None
+    annotation_sha256: str | None
+
+    @property
+    def split(self) -> str:
+        return self.entry.split
 
 
-def _shards_of(images: Iterable[SourceImage]) -> Iterator[tuple[str, Iterator[SourceImage]]]:
+def _work(source: Source, start: int) -> Iterator[Callable[[], _Checked]]:
+    """Read images in this thread, which walks the archive; they are decoded in another."""
+    for entry in islice(source.images(), start, None):
+        image = entry.image if isinstance(entry.image, Path) else entry.image.read()
+        marks = None if entry.annotation is None else entry.annotation.read()
+        yield partial(_checked, entry, image, marks, source.recode)
+
+
+def _checked(
+    entry: Entry,
+    image: bytes | Path,
+    annotation: bytes | None,
+    recode: Callable[[Any, str], Any] | None,
+) -> _Checked:
+    where = str(entry.image) if isinstance(entry.image, Path) else entry.image.where
+    data = image.read_bytes() if isinstance(image, Path) else image
+    if annotation is None or entry.annotation is None or recode is None:
+        check_image(data, where=lambda: where)
+    else:
+        marked = entry.annotation.where
+        size = decode_image(data, where=lambda: where).size
+        marks = decode_annotation(annotation, where=lambda: marked)
+        if marks.size != size:
+            raise InputError(
+                f"{marked}: expected {size} pixels as in the image, got {marks.size}; get the "
+                "official archive"
+            )
+        if max(size) > MAX_RATIO * min(size):
+            raise InputError(
+                f"{where}: {size[0]} x {size[1]} pixels; for segmentation a side may be at most "
+                f"{MAX_RATIO} times the other; remove it"
+            )
+        annotation = encoded_png(recode(marks, marked))
+    digest = None if annotation is None else hashlib.sha256(annotation).hexdigest()
+    return _Checked(entry, data, hashlib.sha256(data).hexdigest(), annotation, digest)
+
+
+def _shards_of(images: Iterable[_Checked]) -> Iterator[tuple[str, Iterator[_Checked]]]:
     """Group consecutive images into shards: one split each, and not too long."""
     for split, run in groupby(images, key=attrgetter("split")):
         left = iter(run)
@@ -209,8 +218,20 @@ class _Journal:
             if left.name not in self.shards:
                 left.unlink()
 
-    def add(self, rows: Sequence[tuple[Any, ...]], shard: str, info: ShardInfo) -> None:
-        columns = zip(*rows, strict=True)
+    def add(self, split: str, images: Iterable[_Checked]) -> None:
+        """Write a shard, then its piece of the manifest."""
+        number = sum(shard.rpartition("-")[0] == split for shard in self.shards)
+        shard = f"{split}-{number:05d}.arrow"
+        listed: list[tuple[Any, ...]] = []
+
+        def rows() -> Iterator[Row]:
+            for row, (entry, image, sha256, marks, marks_sha256) in enumerate(images):
+                digests = (sha256, marks_sha256)
+                listed.append((entry.key, entry.label, split, len(image), *digests, shard, row))
+                yield entry.key, entry.label, image, marks
+
+        info = write_shard(self._temp / "shards" / shard, rows())
+        columns = zip(*listed, strict=True)
         arrays = [pa.array(c, f.type) for c, f in zip(columns, MANIFEST_SCHEMA, strict=True)]
         metadata = json.dumps({"shard": shard, **asdict(info)})
         table = pa.table(arrays, schema=MANIFEST_SCHEMA.with_metadata({"shard": metadata}))
@@ -248,19 +269,7 @@ class _Journal:
         return True
 
 
-def _move(temp: Path, folder: Path) -> None:
-    """Move a finished data set, in place of an older one.
-
-    The description moves last: without it a data set cannot be opened, so that no reader sees one
-    that is half new and half old.
-    """
-    (folder / "dataset.json").unlink(missing_ok=True)
-    shutil.rmtree(folder / "shards", ignore_errors=True)
-    for made in ("shards", "manifest.parquet", "dataset.json"):
-        (temp / made).replace(folder / made)
-
-
-def _in_threads(items: Iterable[Make], threads: int | None) -> Iterator[SourceImage]:
+def _in_threads(items: Iterable[Callable[[], _Checked]], threads: int | None) -> Iterator[_Checked]:
     """Make images in threads (Pillow releases the GIL) and yield them in order.
 
     `items` is consumed in this thread, only a few ahead of the results.
@@ -269,7 +278,7 @@ def _in_threads(items: Iterable[Make], threads: int | None) -> Iterator[SourceIm
     affinity = getattr(os, "sched_getaffinity", None)
     num_threads = threads or (len(affinity(0)) if affinity else os.cpu_count() or 1)
     with ThreadPoolExecutor(num_threads) as pool:
-        waiting: deque[Future[SourceImage]] = deque()
+        waiting: deque[Future[_Checked]] = deque()
         try:
             for item in items:
                 waiting.append(pool.submit(item))
@@ -280,15 +289,3 @@ def _in_threads(items: Iterable[Make], threads: int | None) -> Iterator[SourceIm
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def encoded_png(pixels: UInt8[np.ndarray, "..."]) -> bytes:
-    """Encode pixels, or class ids, as a PNG."""
-    buffer = io.BytesIO()
-    # Level 1 gives files as small as 6 here, in half the time.
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

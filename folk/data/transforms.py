@@ -15,6 +15,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from folk.data.augment import ColorJitter, RandAugment, RandomCrop, RandomErasing
+from folk.data.color import ColorChange, recolored
 from folk.data.decode import MAX_RATIO
 from folk.data.pixels import (
     Interpolation,
@@ -25,7 +26,6 @@ from folk.data.pixels import (
     to_pil,
     to_pixels,
 )
-from folk.data.recolor import ColorChange, recolored
 from folk.evidence.core.errors import InputError
 
 # DINO's blur radius is meant for images of this side, in pixels.
@@ -66,14 +66,7 @@ class View:
     blur: float = 0.0
     solarize: float = 0.0
 
-    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
-        """Make the view; the second of the two is cropped and flipped only."""
-        pixels, change = self.drawn(pixels, rng)
-        if change == ColorChange():
-            return pixels, pixels
-        return from_array(change(to_array(pixels))), pixels
-
-    def drawn(self, pixels: Pixels, rng: np.random.Generator) -> tuple[Pixels, ColorChange]:
+    def __call__(self, pixels: Pixels, rng: np.random.Generator) -> tuple[Pixels, ColorChange]:
         """Crop and flip; draw the change of colors, and leave it to the caller."""
         pixels = self.crop(pixels, rng)
         steps = () if self.jitter is None else self.jitter.drawn(rng)
@@ -103,12 +96,12 @@ class Views:
         self, pixels: Pixels, rng: np.random.Generator
     ) -> list[Pixels] | tuple[list[Pixels], Float[Tensor, "v 11"]]:
         """Make all views, in order; with `colors: device` cropped and flipped, and the changes."""
+        drawn = [view(pixels, rng) for view in self.views]
+        spatial = [view for view, _ in drawn]
         if self.colors == "device":
-            drawn = [view.drawn(pixels, rng) for view in self.views]
-            return [view for view, _ in drawn], torch.stack([each.numbers() for _, each in drawn])
-        made = [view(pixels, rng) for view in self.views]
-        full = [view for view, _ in made]
-        return full + [spatial for _, spatial in made] if self.and_spatial else full
+            return spatial, torch.stack([change.numbers() for _, change in drawn])
+        full = [from_array(change(to_array(view))) for view, change in drawn]
+        return full + spatial if self.and_spatial else full
 
 
 def view_transforms(
@@ -145,7 +138,8 @@ def view_transforms(
     if kind == "mfm":
         light = ColorJitter(0.4 * jitter, 0.4 * jitter, 0.0, 0.0, 0.8) if jitter else None
         return Views((View(crop, light),) * num_views, and_spatial, colors)
-    color = ColorJitter.dino(jitter) if jitter else None
+    strengths = (0.4 * jitter, 0.4 * jitter, 0.2 * jitter, 0.1 * jitter)
+    color = ColorJitter(*strengths, probability=0.8) if jitter else None
     first = View(crop, color, gray=0.2, blur=1.0)
     second = View(crop, color, gray=0.2, blur=0.1, solarize=0.2)
     views = tuple((first, second)[i % 2] for i in range(num_views))
@@ -170,70 +164,71 @@ def batch_views(
     return [unit_range(view) for view in views]
 
 
-@dataclass(frozen=True)
 class FinetuneTransform:
     """A training image of a classifier: crop and mirror, RandAugment or jitter, erasing."""
 
-    crop: RandomCrop
-    rand_augment: RandAugment | None
-    jitter: ColorJitter | None
-    erasing: RandomErasing | None
+    def __init__(
+        self,
+        *,
+        size: int,
+        min_scale: float,
+        flip: float = 0.5,
+        interpolation: Interpolation = "bicubic",
+        rand_augment: str | None = None,
+        color_jitter: float = 0.0,
+        random_erasing: float = 0.0,
+    ) -> None:
+        """Choose the steps; mixup and cutmix are applied to the batch.
+
+        Args:
+            size: side in pixels.
+            min_scale: smallest share of the image's area.
+            flip: probability of mirroring.
+            interpolation: of the crop's resize.
+            rand_augment: timm's notation, such as "rand-m9-mstd0.5-inc1"; None for none.
+            color_jitter: of brightness, contrast and saturation; as in timm, only without
+                RandAugment.
+            random_erasing: probability of erasing a rectangle.
+
+        Raises:
+            InputError: RandAugment's notation is invalid, or min_scale is outside (0, 1].
+        """
+        self._crop = RandomCrop(size, (min_scale, 1.0), flip, interpolation=interpolation)
+        self._rand_augment = None if rand_augment is None else RandAugment(rand_augment, size)
+        self._jitter = None
+        if color_jitter and rand_augment is None:
+            self._jitter = ColorJitter(color_jitter, color_jitter, color_jitter, 0.0, 1.0)
+        self._erasing = RandomErasing(random_erasing) if random_erasing else None
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         """Augment."""
-        pixels = self.crop(pixels, rng)
-        if self.rand_augment is not None:
-            pixels = to_pixels(self.rand_augment(to_pil(pixels), rng))
-        if self.jitter is not None:
-            pixels = from_array(self.jitter(to_array(pixels), rng))
-        return pixels if self.erasing is None else self.erasing(pixels, rng)
+        pixels = self._crop(pixels, rng)
+        if self._rand_augment is not None:
+            pixels = to_pixels(self._rand_augment(to_pil(pixels), rng))
+        if self._jitter is not None:
+            pixels = from_array(self._jitter(to_array(pixels), rng))
+        return pixels if self._erasing is None else self._erasing(pixels, rng)
 
 
-def finetune_transform(
-    *,
-    size: int,
-    min_scale: float,
-    flip: float = 0.5,
-    interpolation: Interpolation = "bicubic",
-    rand_augment: str | None = None,
-    color_jitter: float = 0.0,
-    random_erasing: float = 0.0,
-) -> FinetuneTransform:
-    """Make the training transform of a classifier; mixup and cutmix are applied to the batch.
-
-    Args:
-        size: side in pixels.
-        min_scale: smallest share of the image's area.
-        flip: probability of mirroring.
-        interpolation: of the crop's resize.
-        rand_augment: timm's notation, such as "rand-m9-mstd0.5-inc1"; None for none.
-        color_jitter: of brightness, contrast and saturation; as in timm, only without RandAugment.
-        random_erasing: probability of erasing a rectangle.
-
-    Raises:
-        InputError: RandAugment's notation is invalid, or min_scale is outside (0, 1].
-    """
-    jitter = None
-    if color_jitter and rand_augment is None:
-        jitter = ColorJitter(color_jitter, color_jitter, color_jitter, 0.0, 1.0)
-    return FinetuneTransform(
-        RandomCrop(size, (min_scale, 1.0), flip, interpolation=interpolation),
-        None if rand_augment is None else RandAugment(rand_augment, size),
-        jitter,
-        RandomErasing(random_erasing) if random_erasing else None,
-    )
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvalTransform:
-    """The center of an image: shorter side to `resize` pixels, then `crop` by `crop`.
+    """The center of an image: shorter side to `resize` pixels, bicubic, then `crop` by `crop`.
 
     Of an image longer than `MAX_RATIO` times its shorter side only the middle is resized, because
     one of 30,000 by 1 pixels would take gigabytes; what is left out lies far outside the crop.
+
+    Raises:
+        InputError: the crop is larger than what it is cut from.
     """
 
     resize: int
     crop: int
+
+    def __post_init__(self) -> None:
+        if self.crop > self.resize:
+            raise InputError(
+                f"evaluate: crop {self.crop} px is larger than resize {self.resize} px"
+            )
 
     def __call__(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         """Resize and crop; nothing is drawn."""
@@ -246,18 +241,3 @@ class EvalTransform:
         size = (self.resize, longer) if height <= width else (longer, self.resize)
         center: Pixels = F.center_crop(resized(pixels, *size), [self.crop, self.crop])
         return center
-
-
-def eval_transform(*, resize: int, crop: int) -> EvalTransform:
-    """Make the evaluation transform of a classifier.
-
-    Args:
-        resize: shorter side in pixels, bicubic.
-        crop: side of the center crop in pixels.
-
-    Raises:
-        InputError: the crop is larger than what it is cut from.
-    """
-    if crop > resize:
-        raise InputError(f"evaluate: crop {crop} px is larger than resize {resize} px")
-    return EvalTransform(resize, crop)

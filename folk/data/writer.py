@@ -1,10 +1,8 @@
-"""Writer of shards: large Arrow files of encoded images, each written atomically."""
+"""Writing of shards: large Arrow files of encoded images, each written atomically."""
 
-import contextlib
 import hashlib
 import io
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import atomic_write
 
 ROWS_PER_BATCH = 1024
@@ -28,22 +25,8 @@ SHARD_SCHEMA = pa.schema(
         pa.field("annotation", pa.binary()),
     ]
 )
-MANIFEST_SCHEMA = pa.schema(
-    [
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("label", pa.int32(), nullable=False),
-        pa.field("split", pa.string(), nullable=False),
-        pa.field("bytes", pa.int64(), nullable=False),
-        pa.field("sha256", pa.string(), nullable=False),
-        pa.field("annotation_sha256", pa.string()),
-        pa.field("shard", pa.string(), nullable=False),
-        pa.field("row", pa.int64(), nullable=False),
-    ]
-)
-# Key, label, encoded image, encoded annotation.
+# Key, label (-1 when unlabeled), encoded image, encoded annotation (class ids, 255 = ignore).
 Row = tuple[str, int, bytes, bytes | None]
-
-_SHARD_NAME = re.compile(r"(?P<split>[^/\\]+)-\d{5}\.arrow")
 
 
 @dataclass(frozen=True)
@@ -55,109 +38,52 @@ class ShardInfo:
     sha256: str
 
 
-class ShardWriter:
-    """Rows on their way into one shard, see `shard_writer`.
+def write_shard(path: Path, rows: Iterable[Row]) -> ShardInfo:
+    """Write a shard atomically; an exception leaves none.
 
-    A thread writes one batch while the next is collected, so two are in memory; an error there is
-    raised by the next call.
-
-    Attributes:
-        name: file name of the shard.
-        info: None until the shard is finished.
+    A thread writes one batch while the next is collected, so two are in memory.
     """
-
-    def __init__(self, name: str, arrow: Any, thread: ThreadPoolExecutor) -> None:
-        self.name = name
-        self.info: ShardInfo | None = None
-        self.num_rows = 0
-        self._arrow, self._thread = arrow, thread
-        self._rows: list[Row] = []
-        self._rows_bytes = 0
-        self._written: Future[None] | None = None
-
-    def add(self, key: str, label: int, image: bytes, annotation: bytes | None = None) -> int:
-        """Append one image and return its row.
-
-        Args:
-            key: unique name of the image in the data set.
-            label: class, -1 when unlabeled.
-            image: the encoded image, stored as it is.
-            annotation: an encoded image of class ids, 255 = ignore.
-        """
-        self._rows.append((key, label, image, annotation))
-        self._rows_bytes += len(image) + len(annotation or b"")
-        self.num_rows += 1
-        if len(self._rows) == ROWS_PER_BATCH or self._rows_bytes >= BYTES_PER_BATCH:
-            self._write_batch()
-        return self.num_rows - 1
-
-    def flush(self) -> None:
-        """Write what is left, and wait for it."""
-        if self._rows:
-            self._write_batch()
-        self._wait()
-
-    def _write_batch(self) -> None:
-        self._wait()
-        rows, self._rows, self._rows_bytes = self._rows, [], 0
-        self._written = self._thread.submit(_write, self._arrow, rows)
-
-    def _wait(self) -> None:
-        written, self._written = self._written, None
-        if written is not None:
-            written.result()
-
-
-@contextlib.contextmanager
-def shard_writer(folder: Path, split: str, number: int = 0) -> Iterator[ShardWriter]:
-    """Write the shard `<folder>/<split>-<number>.arrow` atomically; an exception leaves none."""
-    path = folder / f"{split}-{number:05d}.arrow"
+    num_rows = 0
     with atomic_write(path) as temp, temp.open("wb") as file:
         hashed = _HashedFile(file)
         sink = pa.PythonFile(hashed, mode="w")
         with pa.ipc.new_file(sink, SHARD_SCHEMA) as arrow, ThreadPoolExecutor(1) as thread:
-            writer = ShardWriter(path.name, arrow, thread)
-            yield writer
-            writer.flush()
-    writer.info = ShardInfo(writer.num_rows, hashed.num_bytes, hashed.hexdigest())
+            written: Future[None] | None = None
+            for batch in _batches(rows):
+                if written is not None:
+                    written.result()
+                written = thread.submit(_write, arrow, batch)
+                num_rows += len(batch)
+            if written is not None:
+                written.result()
+    return ShardInfo(num_rows, hashed.num_bytes, hashed.sha256.hexdigest())
 
 
-def _write(writer: Any, rows: Sequence[Row]) -> None:
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += len(row[2]) + len(row[3] or b"")
+        if len(batch) == ROWS_PER_BATCH or size >= BYTES_PER_BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _write(arrow: Any, rows: Sequence[Row]) -> None:
     keys, labels, images, annotations = zip(*rows, strict=True)
-    types = SHARD_SCHEMA.types
+    # `pa.array` copies images again and again while it grows.
+    ends = np.cumsum([0, *map(len, images)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(images))]
     columns = [
-        pa.array(keys, types[0]),
-        pa.array(labels, types[1]),
-        _binary(images),
-        pa.array(annotations, types[3]),
+        pa.array(keys, pa.string()),
+        pa.array(labels, pa.int32()),
+        pa.Array.from_buffers(pa.binary(), len(images), buffers),
+        pa.array(annotations, pa.binary()),
     ]
-    writer.write_batch(pa.record_batch(columns, schema=SHARD_SCHEMA))
-
-
-def _binary(values: Sequence[bytes]) -> Any:
-    # `pa.array` copies what it has again and again while it grows.
-    ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
-    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))]
-    return pa.Array.from_buffers(pa.binary(), len(values), buffers)
-
-
-def split_of(shard: str, where: Path | None = None) -> str:
-    """Parse the split's name out of a shard's file name.
-
-    Args:
-        shard: the name, without a folder.
-        where: the file that names it, for the error.
-
-    Raises:
-        InputError: invalid shard name.
-    """
-    match = _SHARD_NAME.fullmatch(shard)
-    if match is None:
-        place = "" if where is None else f"{where}: "
-        raise InputError(
-            f"{place}invalid shard name '{shard}'; expected <split>-00000.arrow; run prepare again"
-        )
-    return match["split"]
+    arrow.write_batch(pa.record_batch(columns, schema=SHARD_SCHEMA))
 
 
 class _HashedFile(io.RawIOBase):
@@ -165,20 +91,17 @@ class _HashedFile(io.RawIOBase):
 
     def __init__(self, file: Any) -> None:
         self._file = file
-        self._sha256 = hashlib.sha256()
+        self.sha256 = hashlib.sha256()
         self.num_bytes = 0
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
-        written = self._file.write(data)
-        self._sha256.update(data)
-        self.num_bytes += written
-        return int(written)
+        self._file.write(data)
+        self.sha256.update(data)
+        self.num_bytes += len(data)
+        return len(data)
 
     def tell(self) -> int:
         return self.num_bytes
-
-    def hexdigest(self) -> str:
-        return self._sha256.hexdigest()

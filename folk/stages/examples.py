@@ -10,7 +10,7 @@ from torch import Tensor
 
 from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
-from folk.data.transforms import eval_transform, unit_range
+from folk.data.transforms import EvalTransform, unit_range
 from folk.evidence.core.files import atomic_write
 from folk.filters.rng import BatchRng
 from folk.filters.spectrum import half_spectrum
@@ -34,7 +34,7 @@ def save_examples(
     `filtered` and `reconstructed` [k, n, h, w, 3] uint8. Without a reconstruction k is 0; a
     degradation has one side, which keeps every frequency.
     """
-    dataset = ImageDataset(data.split("val"), eval_transform(resize=size, crop=size))
+    dataset = ImageDataset(data.split("val"), EvalTransform(resize=size, crop=size))
     count = min(NUM_EXAMPLES, len(dataset))
     # Random, because evenly spaced indices can hit a single class.
     chosen = np.random.default_rng(0).permutation(len(dataset))[:count]

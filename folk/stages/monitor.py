@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
-from folk.data.transforms import eval_transform, unit_range
+from folk.data.transforms import EvalTransform, unit_range
 from folk.evidence.core.errors import InputError
 from folk.methods.base import Method
 from folk.models.frozen import frozen_feature
@@ -56,7 +56,7 @@ class OnlineKnn:
         if table is None or not self.is_possible:
             return
         rows = np.random.default_rng(0).permutation(usable)[:count]
-        images = ImageDataset(table.select(rows), eval_transform(resize=size, crop=size))
+        images = ImageDataset(table.select(rows), EvalTransform(resize=size, crop=size))
         self._images: UInt8[Tensor, "n 3 h w"] = torch.stack(
             [images[index]["image"] for index in range(count)]
         )

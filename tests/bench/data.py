@@ -21,7 +21,7 @@ from folk.data.dataset import ImageDataset, collate
 from folk.data.pixels import decode_pixels
 from folk.data.shards import ImageTable
 from folk.data.transforms import Views, view_transforms
-from folk.data.writer import shard_writer
+from folk.data.writer import write_shard
 from tests.bench.measure import Row, in_turns
 from tests.bench.photographs import photographs
 
@@ -179,10 +179,9 @@ def _write_folder(folder: Path, jpegs: Sequence[bytes]) -> None:
 
 
 def _write_shard(folder: Path, jpegs: Sequence[bytes]) -> ImageTable:
-    with shard_writer(folder, "train") as writer:
-        for i, jpeg in enumerate(jpegs):
-            writer.add(str(i), i % CLASSES, jpeg)
-    return ImageTable([folder / writer.name])
+    path = folder / "train-00000.arrow"
+    write_shard(path, [(str(i), i % CLASSES, jpeg, None) for i, jpeg in enumerate(jpegs)])
+    return ImageTable([path])
 
 
 def _read_all(shard: Path, both: Any) -> dict[str, float]:

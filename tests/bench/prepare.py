@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from folk.data.datasets import miniature
-from folk.data.datasets.archives import store_archives
-from folk.data.datasets.kinds import look_into
+from folk.data.datasets.kinds import read_archives
+from folk.data.store import store_images
 from folk.evidence.core.digest import digest_file
 from tests.bench.measure import Row, in_a_process, in_turns
 from tests.bench.photographs import photographs
@@ -96,8 +96,8 @@ def _prepare(archives: dict[str, Path], folder: Path) -> Spent:
     start, busy = time.perf_counter(), time.process_time()
     for path in archives.values():
         digest_file(path)
-    contents = look_into("imagenet", archives, len(CLASSES))
-    store_archives(contents, folder, name="bench", sources=[], identity="bench")
+    contents = read_archives("imagenet", archives, len(CLASSES))
+    store_images(contents, folder, name="bench", sources=[], identity="bench")
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
     return Spent(seconds, busy, _peak())
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from folk.data.distortion import PhotometricDistortion
+from folk.data.augment import PhotometricDistortion
 
 GRAY = np.full((4, 4, 3), 128, dtype=np.uint8)
 ORANGE = np.array(Image.new("RGB", (4, 4), (200, 120, 60)))

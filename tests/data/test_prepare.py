@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from folk.data import prepare, store
+from folk.data import store
 from folk.data.datasets import scenes
 from folk.data.prepare import prepare_image_folder, prepare_scenes
 from folk.data.shards import PreparedData
@@ -66,7 +66,7 @@ def test_the_description_names_what_the_scenes_were_made_from(scenes_folder):
     lost="the shard that was being written",
 )
 def test_an_interrupted_prepare_goes_on_after_its_last_whole_shard(tmp_path, monkeypatch):
-    whole, real, made = scenes.compose_scenes, prepare._encoded, []
+    whole, real, made = scenes.compose_scenes, store.check_image, []
 
     def interrupted(**values):
         for i, scene in enumerate(whole(**values)):
@@ -83,9 +83,10 @@ def test_an_interrupted_prepare_goes_on_after_its_last_whole_shard(tmp_path, mon
     shards = list((tmp_path / "a/partial/shards").iterdir())
     assert [path.name for path in shards] == ["train-00000.arrow"]
 
-    monkeypatch.setattr(prepare, "_encoded", lambda s: made.append(s.key) or real(s))
-    prepare_scenes(tmp_path / "a", **SMALL)
-    assert sorted(made) == [f"val/{i:05d}" for i in range(10)]
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "check_image", lambda data, **w: made.append(1) or real(data, **w))
+        prepare_scenes(tmp_path / "a", **SMALL)
+    assert len(made) == SMALL["num_val"]
     prepare_scenes(tmp_path / "b", **SMALL)
     for file in ("dataset.json", "manifest.parquet"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()

@@ -5,9 +5,9 @@ import pytest
 import skimage.data
 import torch
 
+from folk.data.color import ColorChange, recolored
 from folk.data.dataset import ImageDataset, collate
 from folk.data.pixels import from_array
-from folk.data.recolor import ColorChange, recolored
 from folk.data.transforms import batch_views, view_transforms
 
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea")

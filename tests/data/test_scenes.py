@@ -118,7 +118,7 @@ def test_the_sources_are_the_digits_and_every_photograph():
     sources = scene_sources()
 
     assert len(sources) == 1 + len(read_photographs())
-    assert len({s.sha256 for s in sources}) == len(sources)
+    assert len({s["sha256"] for s in sources}) == len(sources)
 
 
 @pytest.mark.parametrize(

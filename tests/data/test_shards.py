@@ -14,17 +14,14 @@ from PIL import Image
 
 from folk.data.datasets.scenes import compose_scenes
 from folk.data.shards import ImageTable, PreparedData
-from folk.data.writer import shard_writer
+from folk.data.writer import write_shard
 from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 
 
-def write(folder, count, number=0):
-    with shard_writer(folder, "train", number) as writer:
-        for i in range(count):
-            row = writer.add(f"k{i}", i % 3, b"p%d" % i, b"a" if i % 2 else None)
-            assert row == i
-    return writer
+def write(path, count):
+    return write_shard(path, [(f"k{i}", i % 3, b"p%d" % i, b"a" if i % 2 else None)
+                              for i in range(count)])  # fmt: skip
 
 
 @pytest.fixture
@@ -33,10 +30,13 @@ def copy(scenes_folder, tmp_path):
 
 
 def test_rows_come_back_as_written_over_batches_and_shards(tmp_path):
-    writers = [write(tmp_path, 2000), write(tmp_path, 500, number=1)]
-    table = ImageTable([tmp_path / writer.name for writer in writers])
+    paths = [tmp_path / "train-00000.arrow", tmp_path / "train-00001.arrow"]
+    assert [write(path, count).rows for path, count in zip(paths, (2000, 500), strict=True)] == [
+        2000,
+        500,
+    ]
+    table = ImageTable(paths)
 
-    assert [writer.info.rows for writer in writers] == [2000, 500]
     assert len(table) == 2500
     for i in (0, 1023, 1024, 1999, 2000, 2499):
         row = i % 2000
@@ -49,8 +49,8 @@ def test_rows_come_back_as_written_over_batches_and_shards(tmp_path):
 
 
 def test_a_shard_is_described_by_the_digest_of_its_file(tmp_path):
-    writer = write(tmp_path, 10)
-    info, data = writer.info, (tmp_path / writer.name).read_bytes()
+    info = write(tmp_path / "a.arrow", 10)
+    data = (tmp_path / "a.arrow").read_bytes()
 
     assert info.sha256 == hashlib.sha256(data).hexdigest()
     assert info.bytes == len(data)
@@ -58,35 +58,24 @@ def test_a_shard_is_described_by_the_digest_of_its_file(tmp_path):
         assert reader.schema.names == ["key", "label", "image", "annotation"]
 
 
-def test_a_failed_writer_leaves_no_file(tmp_path):
-    def broken_off():
-        with shard_writer(tmp_path, "train") as writer:
-            for i in range(3000):
-                writer.add(f"k{i}", 0, b"x")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        broken_off()
-
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("number", [10, 3000])
-def test_what_fails_while_another_batch_is_collected_is_raised_and_leaves_no_file(tmp_path, number):
-    def too_large_a_label():
-        with shard_writer(tmp_path, "train") as writer:
-            for i in range(number):
-                writer.add(f"k{i}", 2**40 if i == 5 else 0, b"x")
+@pytest.mark.parametrize("fault", [RuntimeError, None], ids=["of the rows", "of the thread"])
+def test_a_shard_that_fails_is_raised_and_leaves_no_file(tmp_path, number, fault):
+    def rows():
+        for i in range(number):
+            yield f"k{i}", 2**40 if i == 5 and fault is None else 0, b"x", None
+        if fault is not None:
+            raise fault
 
-    with pytest.raises((pa.ArrowInvalid, OverflowError)):
-        too_large_a_label()
+    with pytest.raises(fault or (pa.ArrowInvalid, OverflowError)):
+        write_shard(tmp_path / "a.arrow", rows())
 
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_index_outside_the_table_is_an_error_not_another_image(tmp_path):
-    writer = write(tmp_path, 3)
-    table = ImageTable([tmp_path / writer.name])
+    write(tmp_path / "a.arrow", 3)
+    table = ImageTable([tmp_path / "a.arrow"])
 
     for index in (-1, 3):
         with pytest.raises(IndexError):

@@ -10,11 +10,11 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from folk.data.augment import ColorJitter, RandomCrop, RandomErasing, global_generators
-from folk.data.joint import segment_eval_transform, segment_transform
+from folk.data.joint import SegmentEvalTransform, SegmentTransform
 from folk.data.pixels import to_pixels
 from folk.data.transforms import (
-    eval_transform,
-    finetune_transform,
+    EvalTransform,
+    FinetuneTransform,
     unit_range,
     view_transforms,
 )
@@ -47,10 +47,10 @@ TRAINING = {
     "mfm": view_transforms("mfm", size=32, min_scale=0.2, num_views=2),
     "mfm, jitter": view_transforms("mfm", size=32, min_scale=0.2, jitter=1.0, num_views=1),
     "dino": view_transforms("dino", size=32, min_scale=0.2, jitter=1.0, num_views=2),
-    "finetune": finetune_transform(
+    "finetune": FinetuneTransform(
         size=32, min_scale=0.2, rand_augment="rand-m9-mstd0.5-inc1", random_erasing=0.25
     ),
-    "jitter": finetune_transform(size=32, min_scale=0.2, color_jitter=0.4),
+    "jitter": FinetuneTransform(size=32, min_scale=0.2, color_jitter=0.4),
 }
 
 
@@ -220,7 +220,7 @@ def test_erasing_changes_one_rectangle_and_only_as_often_as_asked():
 
 @pytest.mark.parametrize("magnitude", [9, 10])
 def test_rand_augment_survives_every_operation(magnitude):
-    transform = finetune_transform(
+    transform = FinetuneTransform(
         size=16, min_scale=1.0, rand_augment=f"rand-m{magnitude}-mstd2.0-inc1"
     )
     pixels = to_pixels(Image.fromarray(rng().integers(0, 256, (16, 16, 3), dtype=np.uint8)))
@@ -231,14 +231,14 @@ def test_rand_augment_survives_every_operation(magnitude):
 def test_evaluation_takes_the_center_of_the_resized_image(image):
     expected = F.center_crop(F.resize(image, [36], InterpolationMode.BICUBIC), [32, 32])
 
-    found = eval_transform(resize=36, crop=32)(to_pixels(image), rng())
+    found = EvalTransform(resize=36, crop=32)(to_pixels(image), rng())
     assert near(found, to_pixels(expected))
 
 
 def test_evaluation_leaves_a_fitting_image_as_it_is(image):
     square = to_pixels(image.resize((32, 32)))
 
-    assert torch.equal(eval_transform(resize=32, crop=32)(square, rng()), square)
+    assert torch.equal(EvalTransform(resize=32, crop=32)(square, rng()), square)
 
 
 def test_unit_range_maps_black_to_0_and_white_to_1():
@@ -258,7 +258,7 @@ def joint_pair(height=40, width=60):
 @pytest.mark.parametrize("seed", range(8))
 def test_image_and_annotation_move_together(seed):
     image, annotation = joint_pair()
-    image, ids = segment_transform(crop=40, scale=(1.0, 1.0))(image, annotation, rng(seed))
+    image, ids = SegmentTransform(crop=40, scale=(1.0, 1.0))(image, annotation, rng(seed))
 
     assert image.shape == (3, 40, 40)
     assert torch.equal(image[0], ids * 10)
@@ -267,7 +267,7 @@ def test_image_and_annotation_move_together(seed):
 @pytest.mark.parametrize("scale", [(0.5, 0.5), (0.5, 2.0), (2.0, 2.0)])
 def test_scaled_annotations_hold_known_ids_only_and_fill_with_ignore(scale):
     image, annotation = joint_pair()
-    image, ids = segment_transform(crop=32, scale=scale)(image, annotation, rng())
+    image, ids = SegmentTransform(crop=32, scale=scale)(image, annotation, rng())
     inside = ids != IGNORE
 
     assert ids.shape == (32, 32)
@@ -281,8 +281,8 @@ def test_scaled_annotations_hold_known_ids_only_and_fill_with_ignore(scale):
 
 def test_color_jitter_leaves_the_annotation_alone():
     image, annotation = joint_pair()
-    plain = segment_transform(crop=40, scale=(1.0, 1.0), flip=0.0)
-    jittered = segment_transform(crop=40, scale=(1.0, 1.0), flip=0.0, jitter=0.5)
+    plain = SegmentTransform(crop=40, scale=(1.0, 1.0), flip=0.0)
+    jittered = SegmentTransform(crop=40, scale=(1.0, 1.0), flip=0.0, jitter=0.5)
 
     assert torch.equal(plain(image, annotation, rng(2))[1], jittered(image, annotation, rng(2))[1])
 
@@ -308,7 +308,7 @@ def striped(*widths_and_ids):
 def crop_at(image, *lefts, share=0.75):
     """The ids of the crop that is taken, and how many places were left over."""
     drawn = Places(*(number for left in lefts for number in (left, 0)))
-    transform = segment_transform(crop=8, scale=(1.0, 1.0), flip=0.0, max_class_share=share)
+    transform = SegmentTransform(crop=8, scale=(1.0, 1.0), flip=0.0, max_class_share=share)
     _, ids = transform(*image, drawn)
     return ids[0].tolist(), len(drawn.places) // 2
 
@@ -339,11 +339,11 @@ def test_where_no_crop_is_mixed_the_eleventh_is_taken(value):
 
 
 def test_segmentation_evaluation_keeps_the_annotations_size():
-    image, ids = segment_eval_transform(size=20)(*joint_pair(), rng())
+    image, ids = SegmentEvalTransform(size=20)(*joint_pair(), rng())
     assert image.shape == (3, 20, 30)
     assert ids.shape == (40, 60)
 
-    image, _ = segment_eval_transform()(*joint_pair(), rng())
+    image, _ = SegmentEvalTransform()(*joint_pair(), rng())
     assert image.shape == (3, 40, 60)
 
 
@@ -352,9 +352,9 @@ def test_segmentation_evaluation_keeps_the_annotations_size():
     [
         lambda: view_transforms("mfm", size=32, min_scale=0.0, num_views=1),
         lambda: view_transforms("mfm", size=32, min_scale=0.5, max_scale=0.4, num_views=1),
-        lambda: finetune_transform(size=32, min_scale=0.2, rand_augment="randd-m9"),
-        lambda: eval_transform(resize=16, crop=32),
-        lambda: segment_transform(crop=32, scale=(2.0, 1.0)),
+        lambda: FinetuneTransform(size=32, min_scale=0.2, rand_augment="randd-m9"),
+        lambda: EvalTransform(resize=16, crop=32),
+        lambda: SegmentTransform(crop=32, scale=(2.0, 1.0)),
     ],
 )
 def test_wrong_settings_are_refused(wrong):

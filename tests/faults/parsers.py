@@ -128,8 +128,8 @@ def _slurm(ask: Callable[[], object]) -> Callable[[str], object]:
 
 
 def _archive(path: Path) -> object:
-    with open_archive(path) as archive:
-        return [archive.read(member) for member in archive.members()]
+    with open_archive(path) as files:
+        return [member.read() for member in files]
 
 
 def _tar(mode: str) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from folk.data.writer import shard_writer
+from folk.data.writer import write_shard
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import (
     UnwritableError,
@@ -38,9 +38,8 @@ FULL = "No space left on device"
 
 
 def _shard(path: Path) -> None:
-    with shard_writer(path.parent, "train") as writer:
-        for number in range(3000):  # more than one batch, so that a thread writes the first
-            writer.add(f"k{number}", 0, b"x" * 100)
+    # More than one batch, so that a thread writes the first.
+    write_shard(path, [(f"k{number}", 0, b"x" * 100, None) for number in range(3000)])
 
 
 def _predictions(path: Path) -> None:

@@ -13,16 +13,16 @@ from PIL import EpsImagePlugin, Image
 from folk.data import transforms
 from folk.data.dataset import ImageDataset
 from folk.data.datasets import miniature
-from folk.data.datasets.archives import store_archives
-from folk.data.datasets.kinds import look_into
-from folk.data.datasets.miniature import image, write_tar, write_zip
+from folk.data.datasets.kinds import read_archives
+from folk.data.datasets.miniature import image, write_archive
 from folk.data.decode import MAX_PIXELS, check_image, decode_annotation, decode_image
-from folk.data.joint import segment_eval_transform, segment_transform
+from folk.data.joint import SegmentEvalTransform, SegmentTransform
 from folk.data.pixels import decode_pixels
 from folk.data.prepare import prepare_image_folder
 from folk.data.shards import ImageTable, PreparedData
-from folk.data.transforms import eval_transform, finetune_transform, view_transforms
-from folk.data.writer import shard_writer
+from folk.data.store import store_images
+from folk.data.transforms import EvalTransform, FinetuneTransform, view_transforms
+from folk.data.writer import write_shard
 from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 from tests.toy import encoded
@@ -235,10 +235,10 @@ def test_an_image_with_too_many_pixels_is_refused_by_its_head(data):
 
 
 EVERY_TRANSFORM = {
-    "evaluation": eval_transform(resize=48, crop=32),
+    "evaluation": EvalTransform(resize=48, crop=32),
     "mfm": view_transforms("mfm", size=32, min_scale=0.2, num_views=1),
     "dino": view_transforms("dino", size=32, min_scale=0.2, jitter=1.0, num_views=2),
-    "fine-tuning": finetune_transform(
+    "fine-tuning": FinetuneTransform(
         size=32, min_scale=0.08, rand_augment="rand-m9-mstd0.5-inc1", random_erasing=1.0
     ),
 }
@@ -290,7 +290,7 @@ def test_the_middle_of_a_long_image_is_what_the_whole_would_give():
     image[:, 390:410] = np.random.default_rng(0).integers(0, 256, (4, 20, 3), dtype=np.uint8)
     pixels = torch.from_numpy(image).permute(2, 0, 1)
     assert transforms.MAX_RATIO * 4 < 800
-    evaluate = eval_transform(resize=8, crop=8)
+    evaluate = EvalTransform(resize=8, crop=8)
 
     found = evaluate(pixels, np.random.default_rng(0))
 
@@ -343,8 +343,8 @@ def test_images_that_differ_are_not_told(tmp_path, capsys):
 
 
 def stored(kind, archives, out, classes):
-    contents = look_into(kind, archives, classes)
-    return store_archives(contents, out, name="x", sources=[], identity="a")
+    contents = read_archives(kind, archives, classes)
+    return store_images(contents, out, name="x", sources=[], identity="a")
 
 
 def test_images_of_archives_that_are_learned_from_and_measured_are_told(tmp_path, capsys):
@@ -368,7 +368,7 @@ def test_a_key_that_is_there_twice_is_refused_wherever_it_stands(tmp_path):
         "a/n01443537/1.jpg": image(2),
         "b/n01440764/1.jpg": image(3),
     }
-    path = write_tar(tmp_path / "a.tar", files)
+    path = write_archive(tmp_path / "a.tar", files)
 
     with pytest.raises(InputError, match=r"1 duplicate keys: val/n01440764/1\.jpg"):
         stored("imagenet-a", {"images": path}, tmp_path / "out", 2)
@@ -379,9 +379,9 @@ def test_a_key_that_is_there_twice_is_refused_wherever_it_stands(tmp_path):
 
 
 def table_of(folder, image, annotation):
-    with shard_writer(folder, "train") as writer:
-        writer.add("train/0", -1, image, annotation)
-    return ImageTable([folder / writer.name])
+    path = folder / "train-00000.arrow"
+    write_shard(path, [("train/0", -1, image, annotation)])
+    return ImageTable([path])
 
 
 def ids(values):
@@ -394,7 +394,7 @@ def ids(values):
     "refused when it is read, by key and shard",
 )
 @pytest.mark.parametrize(
-    "transform", [segment_transform(crop=8, scale=(1.0, 1.0)), segment_eval_transform(size=8)]
+    "transform", [SegmentTransform(crop=8, scale=(1.0, 1.0)), SegmentEvalTransform(size=8)]
 )
 def test_an_annotation_of_another_size_is_refused_when_it_is_read(tmp_path, transform):
     table = table_of(tmp_path, encoded(gradient(24, 16)), ids(np.zeros((24, 16))))
@@ -426,7 +426,7 @@ def test_an_endless_image_to_segment_is_refused(tmp_path):
     root = "ADEChallengeData2016"
     files[f"{root}/images/validation/ADE_val_00000001.jpg"] = encoded(gradient(330, 10), "JPEG")
     files[f"{root}/annotations/validation/ADE_val_00000001.png"] = ids(np.ones((10, 330)))
-    archives = {"images": write_zip(tmp_path / "ade.zip", files)}
+    archives = {"images": write_archive(tmp_path / "ade.zip", files)}
 
     with pytest.raises(InputError, match=r"ADE_val_00000001\.jpg: 330 x 10 pixels; .* 32 times"):
         stored("ade20k", archives, tmp_path / "out", 150)

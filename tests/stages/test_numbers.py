@@ -12,8 +12,8 @@ from PIL import Image
 
 from folk.data.datasets import miniature
 from folk.data.datasets.ade20k import ade20k
-from folk.data.datasets.archives import store_archives
 from folk.data.prepare import prepare_image_folder
+from folk.data.store import store_images
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.bootstrap import image_bootstrap
 from folk.evidence.results.evidence import image_scores
@@ -222,9 +222,9 @@ def annotated(tmp_path):
                 Image.fromarray(np.full((16, 24), value, dtype=np.uint8)).save(buffer, "PNG")
                 name = f"annotations/{split}/ADE_{short}_{number:08d}.png"
                 files[f"ADEChallengeData2016/{name}"] = buffer.getvalue()
-        path = miniature.write_zip(tmp_path / "ade.zip", files)
+        path = miniature.write_archive(tmp_path / "ade.zip", files)
         folder = tmp_path / "ade"
-        store_archives(
+        store_images(
             ade20k("ade20k", {"images": path}, 150), folder, name="ade", sources=[], identity="a"
         )
         return folder

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from folk.data.store import Source, SourceImage, encoded_png, store_images
+from folk.data.datasets.source import Entry, RawImage, Source
+from folk.data.store import store_images
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.corruption import SEVERITIES
 from folk.models.classifier import create_classifier, save_classifier
@@ -34,19 +35,19 @@ def store(
     """A prepared data set of noise in one color for each class, which may be called otherwise."""
     rng = np.random.default_rng(0)
 
-    def made(label: int, split: str, number: int) -> SourceImage:
+    def pixels(label: int) -> np.ndarray:
         tint = 60 * CLASSES.index(classes[label]) if classes[label] in CLASSES else 0
-        pixels = rng.integers(0, 40, (32, 32, 3)) + tint
-        image = encoded_png(pixels.astype(np.uint8))
-        return SourceImage.digested(f"{split}/{number:03}", label, split, image)
+        return (rng.integers(0, 40, (32, 32, 3)) + tint).astype(np.uint8)
 
-    def images(_start: int):
+    def images():
         for split, count in splits.items():
             for number in range(count):
-                yield partial(made, number % len(classes), split, number)
+                label = number % len(classes)
+                key = f"{split}/{number:03}"
+                yield Entry(key, label, split, RawImage(key, partial(pixels, label)))
 
-    source = Source(kind, called or classes, images, lambda _manifest: [], wnids=wnids)
-    store_images(source, folder, name=folder.name, identity="", threads=1)
+    source = Source(kind, called or classes, images, wnids=wnids)
+    store_images(source, folder, name=folder.name, identity="", sources=[], threads=1)
     return folder
 
 

@@ -11,8 +11,7 @@ import hashlib
 import importlib.resources
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -50,23 +49,14 @@ BASE_GRAY = 0.35
 SPLITS = ("train", "val", "unlabeled")  # the place in this list is part of each scene's seed
 
 
-@dataclass(frozen=True)
-class Scene:
-    """One composed image.
+class Scene(NamedTuple):
+    """One composed image."""
 
-    Attributes:
-        key: `train/00012`; does not change when the number of scenes grows.
-        split: "train", "val" or "unlabeled".
-        label: the digit; -1 in the unlabeled split.
-        image: RGB, [0, 255].
-        annotation: 0 background, digit + 1 where the stroke covers more than half a pixel.
-    """
-
-    key: str
-    split: str
-    label: int
-    image: UInt8[np.ndarray, "h w 3"]
-    annotation: UInt8[np.ndarray, "h w"]
+    key: str  # `train/00012`; does not change when the number of scenes grows
+    split: str  # one of `SPLITS`
+    label: int  # the digit; -1 in the unlabeled split
+    image: UInt8[np.ndarray, "h w 3"]  # RGB, [0, 255]
+    annotation: UInt8[np.ndarray, "h w"]  # 0 background, digit + 1 where ink covers over half
 
 
 class Photograph(NamedTuple):
@@ -77,38 +67,19 @@ class Photograph(NamedTuple):
     pixels: UInt8[np.ndarray, "h w 3"]
 
 
-class SceneSource(NamedTuple):
-    """Source of the scenes, for the record: name, sha256 and size in bytes."""
-
-    name: str
-    sha256: str
-    num_bytes: int
-
-
 class DigitPool(NamedTuple):
-    """The digits of one side of the split.
+    """The digits of one side of the split, by class."""
 
-    Attributes:
-        images: one array per class, [0, 1].
-        indices: the same digits as positions in `load_digits`.
-    """
-
-    images: list[Float[np.ndarray, "n 8 8"]]
-    indices: list[np.ndarray]
+    images: list[Float[np.ndarray, "n 8 8"]]  # [0, 1]
+    indices: list[np.ndarray]  # positions in `load_digits`
 
 
 class Region(NamedTuple):
-    """The part of one photograph that a split may show.
+    """The part of one photograph that a split may show."""
 
-    Attributes:
-        name: of the photograph.
-        columns: first and one-past-last column in the photograph, in pixels.
-        levels: the region's pixels at each resolution of `REDUCTIONS` that holds a scene.
-    """
-
-    name: str
-    columns: tuple[int, int]
-    levels: list[UInt8[np.ndarray, "h w 3"]]
+    name: str  # of the photograph
+    columns: tuple[int, int]  # first and one-past-last one in the photograph, in pixels
+    levels: list[UInt8[np.ndarray, "h w 3"]]  # at each of `REDUCTIONS` that holds a scene
 
 
 def read_photographs() -> list[Photograph]:
@@ -129,14 +100,15 @@ def read_digits() -> tuple[UInt8[np.ndarray, "n 8 8"], UInt8[np.ndarray, "n"]]:
     return digits.images.astype(np.uint8), digits.target.astype(np.uint8)
 
 
-def scene_sources() -> list[SceneSource]:
+def scene_sources() -> list[dict[str, Any]]:
     """Digest the sources of the scenes: the array of digits and each photograph's file."""
     images, labels = read_digits()
-    pixels = images.tobytes() + labels.tobytes()
-    sources = [SceneSource("sklearn load_digits", _sha256(pixels), len(pixels))]
-    for photograph in read_photographs():
-        sources.append(SceneSource(photograph.name, _sha256(photograph.data), len(photograph.data)))
-    return sources
+    files = {"sklearn load_digits": images.tobytes() + labels.tobytes()}
+    files |= {photograph.name: photograph.data for photograph in read_photographs()}
+    return [
+        {"name": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        for name, data in files.items()
+    ]
 
 
 def digit_pool(split: str) -> DigitPool:
@@ -263,7 +235,3 @@ def _crop(
     left = rng.integers(level.shape[1] - size + 1)
     square = level[top : top + size, left : left + size]
     return square[:, ::-1] if rng.random() < 0.5 else square
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from folk.data.augment import RandAugment
 from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
-from folk.data.transforms import eval_transform, finetune_transform, unit_range
+from folk.data.transforms import EvalTransform, FinetuneTransform, unit_range
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.classification import (
     ranked,
@@ -184,7 +184,7 @@ def _images(
     augment, cache = recipe.augment, cache_bytes(recipe.runtime.cache_mb)
     training = ImageDataset(
         data.split("train"),
-        finetune_transform(
+        FinetuneTransform(
             size=augment.size,
             min_scale=augment.min_scale,
             flip=augment.flip,
@@ -199,7 +199,7 @@ def _images(
     )
     validation = ImageDataset(
         data.split("val"),
-        eval_transform(resize=recipe.evaluate.resize, crop=recipe.evaluate.crop),
+        EvalTransform(resize=recipe.evaluate.resize, crop=recipe.evaluate.crop),
         num_classes=len(data.classes),
         cache_bytes=cache,
     )

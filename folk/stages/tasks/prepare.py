@@ -1,15 +1,14 @@
 """Preparation of embedded images, a folder or official archives as shards."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from folk.data.datasets.archives import check_counts, store_archives
-from folk.data.datasets.kinds import EMBEDDED, KINDS, look_into
+from folk.data.datasets.kinds import EMBEDDED, KINDS, read_archives
 from folk.data.datasets.members import read_unpacked
-from folk.data.datasets.subset import chosen
+from folk.data.datasets.source import chosen
 from folk.data.prepare import prepare_image_folder, prepare_scenes
+from folk.data.store import store_images
 from folk.evidence.core.digest import FileDigest, digest_input
 from folk.evidence.core.errors import InputError, nearest
 from folk.stages.prepare import Archives, PrepareRecipe
@@ -83,24 +82,20 @@ def run_prepare(
         digests = _checked_digests(recipe.archive, given)
         # In the recipe's order, whatever the order of the options.
         paths = {key: given[key] for key in recipe.archive.files}
-        contents = look_into(recipe.kind, paths, recipe.archive.classes)
-        expected, num_splits = recipe.archive.images, recipe.archive.splits
+        images = read_archives(recipe.kind, paths, recipe.archive.classes)
+        expected, num_splits = recipe.archive.images or {}, recipe.archive.splits
         if recipe.subset is not None and (part := recipe.subset.model_dump(exclude_none=True)):
-            numbers = Counter((entry.split, entry.label) for entry in contents.images())
-            whole: Counter[str] = Counter()
-            for (split, _), number in numbers.items():
-                whole[split] += number
-            check_counts(expected or {}, num_splits, whole)
-            contents, expected, num_splits = chosen(contents, numbers, **part), None, None
-        counts = store_archives(
-            contents,
+            images = chosen(images, expected=expected, num_splits=num_splits, **part)
+            expected, num_splits = {}, None
+        counts = store_images(
+            images,
             out,
             name=name,
+            identity=identity,
             sources=[
                 {"name": key, "sha256": digests[key].sha256, "bytes": digests[key].size}
                 for key in paths
             ],
-            identity=identity,
             expected=expected,
             num_splits=num_splits,
             confirm=confirm,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from folk.data.dataset import ImageDataset
 from folk.data.shards import PreparedData
-from folk.data.transforms import Transform, eval_transform, finetune_transform, unit_range
+from folk.data.transforms import EvalTransform, FinetuneTransform, Transform, unit_range
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.classification import top_k_of_file, write_predictions
 from folk.evidence.results.metrics.knn import knn_metrics, knn_votes
@@ -72,7 +72,7 @@ def probe(
     model, info = load_encoder(encoder)
     check_size(model, recipe.evaluate.crop, "evaluate.crop")
     model = world.place(model).eval()
-    transform = eval_transform(resize=recipe.evaluate.resize, crop=recipe.evaluate.crop)
+    transform = EvalTransform(resize=recipe.evaluate.resize, crop=recipe.evaluate.crop)
     num_classes = len(data.classes)
     linear = recipe.linear
 
@@ -103,7 +103,7 @@ def probe(
     line_unseen = unseen if alike else features(validation, linear.feature)
     keys, labels = validation.keys(), validation.labels()
     if linear.views == "crops":
-        crops = finetune_transform(
+        crops = FinetuneTransform(
             size=recipe.evaluate.crop,
             min_scale=linear.min_scale,
             flip=linear.flip,

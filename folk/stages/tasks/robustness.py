@@ -15,7 +15,7 @@ from folk.data.corruptions import CorruptedImage
 from folk.data.dataset import ImageDataset
 from folk.data.repeated import LEARNED
 from folk.data.shards import PreparedData
-from folk.data.transforms import EvalTransform, Transform, eval_transform, unit_range
+from folk.data.transforms import EvalTransform, Transform, unit_range
 from folk.data.wnids import positions_among
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.results.metrics.corruption import (
@@ -186,7 +186,7 @@ def _variants(
 
 
 def _center(section: Evaluate) -> EvalTransform:
-    return eval_transform(resize=section.resize, crop=section.crop)
+    return EvalTransform(resize=section.resize, crop=section.crop)
 
 
 def _attacks(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from folk.data.dataset import ImageDataset
-from folk.data.joint import segment_eval_transform, segment_transform
+from folk.data.joint import SegmentEvalTransform, SegmentTransform
 from folk.data.shards import PreparedData
 from folk.data.transforms import unit_range
 from folk.evidence.core.errors import InputError
@@ -181,7 +181,7 @@ def _images(
     augment, cache = recipe.augment, cache_bytes(recipe.runtime.cache_mb)
     training = ImageDataset(
         data.split("train"),
-        segment_transform(
+        SegmentTransform(
             crop=augment.crop,
             scale=(augment.scale[0], augment.scale[1]),
             flip=augment.flip,
@@ -196,7 +196,7 @@ def _images(
     )
     validation = ImageDataset(
         data.split("val"),
-        segment_eval_transform(size=recipe.window.size),
+        SegmentEvalTransform(size=recipe.window.size),
         num_segmentation_classes=num_classes,
         cache_bytes=cache,
     )

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from folk.data.datasets import miniature
+from folk.data.datasets.arrays import CLOTHES, read_idx
 from folk.data.datasets.embedded.make_fashion_mnist_small import contents_of
-from folk.data.datasets.fashion_mnist import CLASSES, read_idx
 from folk.data.datasets.kinds import EMBEDDED
 from folk.data.decode import decode_annotation, decode_image
 from folk.data.shards import PreparedData
@@ -46,7 +46,7 @@ def test_images_are_those_of_the_files_with_their_labels_and_the_names_of_the_cl
     table = data.split("val")
 
     assert data.counts == {"train": 12, "val": 8}
-    assert list(data.classes) == list(CLASSES[:4])
+    assert list(data.classes) == list(CLOTHES[:4])
     assert table.keys()[3] == "val/00003"
     assert data.split("train").keys()[11] == "train/00011"
     assert table.labels().tolist() == list(TEST)
@@ -66,7 +66,7 @@ def test_a_mask_has_the_class_where_an_image_is_not_black(tmp_path):
         image = np.asarray(decode_image(split.image_bytes(index), where=lambda: "image"))[..., 0]
         mask = np.asarray(decode_annotation(split.annotation_bytes(index), where=lambda: "mask"))
         assert (mask == np.where(image > 0, label + 1, 0)).all()
-    assert data.segmentation_classes == ("background", *CLASSES[:4])
+    assert data.segmentation_classes == ("background", *CLOTHES[:4])
 
 
 def test_unpacked_files_give_the_same_data_set(tmp_path):

@@ -8,21 +8,21 @@ import pytest
 from PIL import Image
 
 from folk.data.datasets import miniature
-from folk.data.datasets.archives import store_archives
-from folk.data.datasets.kinds import look_into
-from folk.data.datasets.miniature import WNIDS, image, write_tar, write_zip
+from folk.data.datasets.kinds import read_archives
+from folk.data.datasets.miniature import WNIDS, image, write_archive
 from folk.data.decode import decode_image
 from folk.data.prepare import prepare_image_folder
 from folk.data.shards import PreparedData
+from folk.data.store import store_images
 from folk.data.wnids import positions_among
 from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 
 
 def prepared(kind, archives, folder, num_classes, **values):
-    contents = look_into(kind, archives, num_classes)
+    contents = read_archives(kind, archives, num_classes)
     values = {"name": kind, "sources": [], "identity": "x", "threads": 2} | values
-    counts = store_archives(contents, folder, **values)
+    counts = store_images(contents, folder, **values)
     data = PreparedData.open(folder)
     assert data.counts == counts
     return data
@@ -66,21 +66,21 @@ def test_a_training_tar_that_lacks_a_class_is_refused(tmp_path):
     few = miniature.imagenet_images(WNIDS[:2])
 
     with pytest.raises(InputError, match="missing tars of 1 classes: n02085620"):
-        look_into("imagenet", miniature.imagenet(tmp_path, train=few), 3)
+        read_archives("imagenet", miniature.imagenet(tmp_path, train=few), 3)
 
 
 def test_a_training_tar_with_another_class_is_refused(tmp_path):
     other = miniature.imagenet_images((*WNIDS, "n99999999"))
 
     with pytest.raises(InputError, match=r"n99999999\.tar: unknown class"):
-        look_into("imagenet", miniature.imagenet(tmp_path, train=other), 3)
+        read_archives("imagenet", miniature.imagenet(tmp_path, train=other), 3)
 
 
 def test_validation_images_and_labels_that_differ_in_number_are_refused(tmp_path):
     archives = miniature.imagenet(tmp_path, val=miniature.validation_images(3))
 
     with pytest.raises(InputError, match=r"expected 4 images .*got 3"):
-        look_into("imagenet", archives, 3)
+        read_archives("imagenet", archives, 3)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_devkit_without_sound_tables_is_refused(tmp_path, spoilt, message):
             del files[name]
 
     with pytest.raises(InputError, match=message):
-        look_into("imagenet", miniature.imagenet(tmp_path, devkit=files), 3)
+        read_archives("imagenet", miniature.imagenet(tmp_path, devkit=files), 3)
 
 
 def test_dirty_images_of_imagenet_survive_as_they_are(tmp_path):
@@ -133,7 +133,7 @@ def test_a_truncated_image_is_refused_by_archive_and_name(tmp_path):
 
 
 def test_ade20k_counts_classes_from_zero_and_ignores_the_rest(tmp_path):
-    archives = {"images": write_zip(tmp_path / "ade.zip", miniature.ade20k_files())}
+    archives = {"images": write_archive(tmp_path / "ade.zip", miniature.ade20k_files())}
     data = prepared("ade20k", archives, tmp_path / "out", 150)
     table = data.split("train")
 
@@ -162,7 +162,7 @@ def test_an_ade20k_that_lacks_something_is_refused(tmp_path, spoilt, message):
     del files[f"ADEChallengeData2016/{spoilt}"]
 
     with pytest.raises(InputError, match=message):
-        look_into("ade20k", {"images": write_zip(tmp_path / "ade.zip", files)}, 150)
+        read_archives("ade20k", {"images": write_archive(tmp_path / "ade.zip", files)}, 150)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_an_annotation_that_does_not_fit_is_refused(tmp_path, marks):
     size, value = ((16, 23), 1) if marks == "size" else ((16, 24), 151)
     Image.fromarray(np.full(size, value, dtype=np.uint8)).save(buffer, "PNG")
     files["ADEChallengeData2016/annotations/validation/ADE_val_00000001.png"] = buffer.getvalue()
-    archives = {"images": write_zip(tmp_path / "ade.zip", files)}
+    archives = {"images": write_archive(tmp_path / "ade.zip", files)}
 
     with pytest.raises(
         InputError, match=r"00001\.png: (expected .*got \(23, 16\)|invalid class 151)"
@@ -198,8 +198,8 @@ def test_an_annotation_that_does_not_fit_is_refused(tmp_path, marks):
 
 def test_each_corruption_at_each_severity_is_a_split(tmp_path):
     archives = {
-        "noise": write_tar(tmp_path / "noise.tar", miniature.corrupted(["gaussian_noise"])),
-        "blur": write_tar(tmp_path / "blur.tar", miniature.corrupted(["zoom_blur"])),
+        "noise": write_archive(tmp_path / "noise.tar", miniature.corrupted(["gaussian_noise"])),
+        "blur": write_archive(tmp_path / "blur.tar", miniature.corrupted(["zoom_blur"])),
     }
     data = prepared(
         "imagenet-c", archives, tmp_path / "out", 3, num_splits=10, expected={"each": 3}
@@ -218,7 +218,7 @@ def test_each_corruption_at_each_severity_is_a_split(tmp_path):
 def test_severities_are_numbered_by_size_and_may_lie_in_any_order(tmp_path):
     files = miniature.corrupted(["sparkles"], ("10.0", "2.5", "9"))
     inside = {f"imagenet_c_bar/{name}": data for name, data in files.items()}
-    archives = {"images": write_tar(tmp_path / "bar.tar.gz", inside, "w:gz")}
+    archives = {"images": write_archive(tmp_path / "bar.tar.gz", inside)}
     data = prepared("c-bar", archives, tmp_path / "out", 3)
 
     assert {s: data.split(s).keys()[0].split("/")[1] for s in data.counts} == {
@@ -232,7 +232,7 @@ def test_a_split_that_lies_in_two_places_is_whole(tmp_path):
     files = miniature.corrupted(["fog"], ("1", "2"))
     mixed = dict(sorted(files.items(), key=lambda item: item[0].split("/")[2:]))
     data = prepared(
-        "imagenet-c", {"all": write_tar(tmp_path / "a.tar", mixed)}, tmp_path / "out", 3
+        "imagenet-c", {"all": write_archive(tmp_path / "a.tar", mixed)}, tmp_path / "out", 3
     )
 
     assert data.counts == {"fog-1": 3, "fog-2": 3}
@@ -241,16 +241,16 @@ def test_a_split_that_lies_in_two_places_is_whole(tmp_path):
 
 def test_a_corruption_in_two_archives_is_refused(tmp_path):
     archives = {
-        n: write_tar(tmp_path / f"{n}.tar", miniature.corrupted(["fog"])) for n in ("a", "b")
+        n: write_archive(tmp_path / f"{n}.tar", miniature.corrupted(["fog"])) for n in ("a", "b")
     }
 
     with pytest.raises(InputError, match=r"duplicate corruption 'fog', also in .*a\.tar"):
-        look_into("imagenet-c", archives, 3)
+        read_archives("imagenet-c", archives, 3)
 
 
 def test_other_numbers_than_the_recipe_names_are_refused_before_anything_is_read(tmp_path):
     files = miniature.corrupted(["fog"]) | {"fog/3/n01440764/more.JPEG": b"no image"}
-    archives = {"all": write_tar(tmp_path / "a.tar", files)}
+    archives = {"all": write_archive(tmp_path / "a.tar", files)}
 
     with pytest.raises(InputError, match=r"expected 75 splits .*got 5"):
         prepared("imagenet-c", archives, tmp_path / "out", 3, num_splits=75)
@@ -262,8 +262,8 @@ def test_other_numbers_than_the_recipe_names_are_refused_before_anything_is_read
 @pytest.mark.parametrize("kind", ["imagenet-a", "imagenet-r", "imagenet-sketch"])
 def test_a_variant_knows_its_classes_among_those_of_imagenet(tmp_path, kind):
     files = {f"{kind}/{wnid}/a b_{i}.jpg": image(i) for i, wnid in enumerate(reversed(WNIDS[1:]))}
-    write = write_zip if kind == "imagenet-sketch" else write_tar
-    path = write(tmp_path / "archive", files | {f"{kind}/README.txt": b"about"})
+    path = tmp_path / ("in.zip" if kind == "imagenet-sketch" else "in.tar")
+    write_archive(path, files | {f"{kind}/README.txt": b"about"})
     data = prepared(kind, {"images": path}, tmp_path / "out", 2, expected={"val": 2})
 
     assert data.wnids == WNIDS[1:]
@@ -275,15 +275,15 @@ def test_a_variant_knows_its_classes_among_those_of_imagenet(tmp_path, kind):
 def test_folders_of_v2_are_numbers_and_ten_comes_after_nine(tmp_path):
     order = ["0", "1", "10", "11", *map(str, range(2, 10))]
     files = {f"imagenetv2-matched-frequency-format-val/{n}/x.jpeg": image() for n in order}
-    path = write_tar(tmp_path / "v2.tar.gz", files, "w:gz")
+    path = write_archive(tmp_path / "v2.tar.gz", files)
     data = prepared("imagenet-v2", {"images": path}, tmp_path / "out", 12)
     table = data.split("val")
 
     assert [f"val/{label}/x.jpeg" for label in table.labels()] == table.keys()
     assert data.wnids is None
     assert positions_among(None, WNIDS, num_classes=3).tolist() == [0, 1, 2]
-    with pytest.raises(InputError, match=r"expected 11 class folders .*got 12"):
-        look_into("imagenet-v2", {"images": path}, 11)
+    with pytest.raises(InputError, match=r"expected 11 classes .*got 12"):
+        read_archives("imagenet-v2", {"images": path}, 11)
 
 
 def test_classes_that_were_not_trained_are_refused():

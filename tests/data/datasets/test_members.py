@@ -1,10 +1,7 @@
 """Archives are read where they lie, and what has no business in them is refused by name."""
 
-import io
-import stat
 import tarfile
 import tracemalloc
-import zipfile
 
 import pytest
 
@@ -13,103 +10,59 @@ from folk.data.datasets.members import open_archive
 from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 
+FORMS = pytest.mark.parametrize("form", [".zip", ".tar", ".gz"])
 FILES = {"top/a/1.jpg": b"x" * 700, "top/b/2.jpg": b"y" * 512, "top/README.txt": b"about"}
 
 
 def write(path, form, files=FILES):
-    if form == "zip":
-        return miniature.write_zip(path, files)
-    return miniature.write_tar(path, files, {"tar": "w", "tar.gz": "w:gz"}[form])
+    return miniature.write_archive(path.with_suffix(form), files).rename(path)
 
 
 def contents(path):
-    with open_archive(path) as archive:
-        return {member.name: archive.read(member) for member in archive.members()}
+    with open_archive(path) as files:
+        return {member.name: member.read() for member in files}
 
 
-@pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])
+@FORMS
 def test_every_form_gives_the_same_files_whatever_its_name_says(tmp_path, form):
     assert contents(write(tmp_path / "archive.bin", form)) == FILES
 
 
-@pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])
-def test_members_can_be_read_in_another_order_and_listed_again(tmp_path, form):
-    with open_archive(write(tmp_path / "archive", form)) as archive:
-        found = list(archive.members())
-        assert [archive.read(m) for m in reversed(found)] == list(reversed(FILES.values()))
-        assert list(archive.members()) == found
+@FORMS
+def test_members_can_be_read_in_another_order(tmp_path, form):
+    with open_archive(write(tmp_path / "archive", form)) as files:
+        found = list(files)
+        assert [member.read() for member in reversed(found)] == list(reversed(FILES.values()))
 
 
 def test_hidden_files_and_what_macos_adds_are_passed_over(tmp_path):
     odd = {"./a/.DS_Store": b"x", "__MACOSX/a/1.jpg": b"x", "a/._1.jpg": b"x", "./a/1.jpg": b"1"}
 
-    assert contents(miniature.write_tar(tmp_path / "a.tar", odd)) == {"a/1.jpg": b"1"}
+    assert contents(miniature.write_archive(tmp_path / "a.tar", odd)) == {"a/1.jpg": b"1"}
 
 
 def test_long_names_survive(tmp_path):
     name = f"{'deep/' * 40}{'long' * 30}.jpg"
 
-    assert list(contents(miniature.write_tar(tmp_path / "a.tar", {name: b"1"}))) == [name]
-
-
-@fault(
-    "Hostile input",
-    "an archive with absolute paths, `..`, backslashes or drives in its names",
-    "refused, archive and name are named; nothing is ever unpacked",
-)
-@pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])
-@pytest.mark.parametrize(
-    "name", ["../a.jpg", "a/../../b.jpg", "/etc/passwd", "a\\..\\b.jpg", "C:/a.jpg", "a\n.jpg"]
-)
-def test_a_name_that_leads_elsewhere_is_refused(tmp_path, form, name):
-    path = tmp_path / "archive"
-    if form == "zip":
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr(name, b"x")
-    else:
-        mode = "w" if form == "tar" else "w:gz"
-        with tarfile.open(path, mode) as tar:
-            info = tarfile.TarInfo(name)
-            info.size = 1
-            tar.addfile(info, io.BytesIO(b"x"))
-
-    with pytest.raises(InputError, match="leads out of the archive or is no plain path") as error:
-        contents(path)
-    assert "\n" not in str(error.value)
+    assert list(contents(miniature.write_archive(tmp_path / "a.tar", {name: b"1"}))) == [name]
 
 
 @fault(
     "Hostile input",
     "an archive with links, devices or pipes",
-    "refused, archive and name are named",
+    "they are left out; nothing is ever unpacked",
 )
 @pytest.mark.parametrize(
     "kind",
     [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE],
 )
-def test_links_and_devices_are_refused(tmp_path, kind):
+def test_links_and_devices_are_left_out(tmp_path, kind):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         info = tarfile.TarInfo("a/1.jpg")
         info.type, info.linkname = kind, "/etc/passwd"
         tar.addfile(info)
 
-    with pytest.raises(InputError, match=r"a\.tar: 'a/1\.jpg' is no plain file"):
-        contents(tmp_path / "a.tar")
-
-
-@fault(
-    "Hostile input",
-    "a zip with a link",
-    "refused, archive and name are named",
-)
-def test_a_link_in_a_zip_is_refused(tmp_path):
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        info = zipfile.ZipInfo("a/1.jpg")
-        info.external_attr = (stat.S_IFLNK | 0o777) << 16
-        archive.writestr(info, "/etc/passwd")
-
-    with pytest.raises(InputError, match=r"'a/1\.jpg' is no plain file"):
-        contents(tmp_path / "a.zip")
+    assert contents(tmp_path / "a.tar") == {}
 
 
 @fault(
@@ -117,7 +70,7 @@ def test_a_link_in_a_zip_is_refused(tmp_path):
     "an archive that is cut short",
     "refused: `damaged or cut short; get it again`",
 )
-@pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])
+@FORMS
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.6])
 def test_an_archive_that_is_cut_short_is_refused(tmp_path, form, share):
     path = tmp_path / "archive"
@@ -130,7 +83,7 @@ def test_an_archive_that_is_cut_short_is_refused(tmp_path, form, share):
 
 
 def test_a_tar_that_ends_between_two_files_is_refused(tmp_path):
-    path = miniature.write_tar(tmp_path / "a.tar", {"1.jpg": b"x", "2.jpg": b"y"})
+    path = miniature.write_archive(tmp_path / "a.tar", {"1.jpg": b"x", "2.jpg": b"y"})
     path.write_bytes(path.read_bytes()[:1024])
 
     with pytest.raises(InputError, match=r"a\.tar: damaged or cut short"):
@@ -143,7 +96,7 @@ def test_a_tar_that_ends_between_two_files_is_refused(tmp_path):
     "refused: it does not pass for the end of the archive",
 )
 def test_a_damaged_header_does_not_pass_for_the_end(tmp_path):
-    path = miniature.write_tar(tmp_path / "a.tar", {"1.jpg": b"x", "2.jpg": b"y"})
+    path = miniature.write_archive(tmp_path / "a.tar", {"1.jpg": b"x", "2.jpg": b"y"})
     data = bytearray(path.read_bytes())
     data[1024 + 5] ^= 0xFF  # in the name of the second file, so its sum is wrong
     path.write_bytes(data)
@@ -158,21 +111,21 @@ def test_a_damaged_header_does_not_pass_for_the_end(tmp_path):
     "refused by its checksum, the image is named",
 )
 def test_a_damaged_member_of_a_zip_is_refused(tmp_path):
-    path = miniature.write_zip(tmp_path / "a.zip", {"1.jpg": b"some bytes of an image"})
+    path = miniature.write_archive(tmp_path / "a.zip", {"1.jpg": b"some bytes of an image"})
     path.write_bytes(path.read_bytes().replace(b"some bytes", b"same bytes"))
 
     with pytest.raises(InputError, match=r"1\.jpg: damaged or cut short"):
         contents(path)
 
 
-@pytest.mark.parametrize("form", ["tar", "tar.gz"])
+@pytest.mark.parametrize("form", [".tar", ".gz"])
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_files(tmp_path, form):
     path = write(tmp_path / "archive", form, {f"{i}.jpg": b"x" for i in range(4000)})
 
-    with open_archive(path) as archive:
+    with open_archive(path) as files:
         tracemalloc.start()
-        assert sum(len(archive.read(member)) for member in archive.members()) == 4000
+        assert sum(len(member.read()) for member in files) == 4000
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
 

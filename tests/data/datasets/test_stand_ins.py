@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from folk.data.datasets.stand_ins import CLASSES, few_label_list, write_stand_in
+from folk.data.datasets.miniature import CLASSES, few_label_list, write_stand_in
 from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.corruption import ALEXNET_ERROR, C_BAR

@@ -8,11 +8,11 @@ import sys
 import pytest
 
 from folk.data import store
-from folk.data.datasets import archives, miniature
-from folk.data.datasets.archives import store_archives
-from folk.data.datasets.kinds import look_into
+from folk.data.datasets import miniature
+from folk.data.datasets.kinds import read_archives
 from folk.data.decode import check_image
 from folk.data.shards import PreparedData
+from folk.data.store import store_images
 from folk.evidence.core.errors import InputError
 from tests.faults.table import fault
 
@@ -21,15 +21,14 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from folk.data import store
-from folk.data.datasets import archives
 store.MAX_ROWS_PER_SHARD = 2
-check, calls = archives.check_image, []
+check, calls = store.check_image, []
 def dying(data, *, where):
     calls.append(1)
     if len(calls) == 8:
         os.kill(os.getpid(), signal.SIGKILL)
     return check(data, where=where)
-archives.check_image = dying
+store.check_image = dying
 from tests.data.datasets.test_store import run
 run(Path(sys.argv[1]), Path(sys.argv[2]))
 """
@@ -43,7 +42,7 @@ def run(source, folder, identity="same", **values):
     }
     archives = {name: source / file for name, file in names.items()}
     values = {"name": "x", "sources": [], "identity": identity, "threads": 1} | values
-    return store_archives(look_into("imagenet", archives, 3), folder, **values)
+    return store_images(read_archives("imagenet", archives, 3), folder, **values)
 
 
 @pytest.fixture
@@ -73,7 +72,7 @@ def counted_checks(monkeypatch):
         calls.append(1)
         return check_image(data, where=where)
 
-    monkeypatch.setattr(archives, "check_image", counting)
+    monkeypatch.setattr(store, "check_image", counting)
     return calls
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from folk.data.datasets import miniature
-from folk.data.datasets.fashion_mnist import read_idx
+from folk.data.datasets.arrays import read_idx
 from folk.evidence.core.files import atomic_write
 
 PER_CLASS = {"train": 1200, "t10k": 300}
