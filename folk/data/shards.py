@@ -56,10 +56,6 @@ class ImageTable:
         """Name of an image."""
         return str(self._value(index, "key").as_py())
 
-    def label(self, index: int) -> int:
-        """Class of an image, -1 when unlabeled."""
-        return int(self._value(index, "label").as_py())
-
     def image_bytes(self, index: int) -> bytes:
         """The encoded image."""
         return self._value(index, "image").as_buffer().to_pybytes()  # type: ignore[no-any-return]

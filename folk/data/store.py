@@ -15,7 +15,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from itertools import chain, groupby, islice
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -150,10 +149,6 @@ class _Checked(NamedTuple):
     annotation: bytes | None
     annotation_sha256: str | None
 
-    @property
-    def split(self) -> str:
-        return self.entry.split
-
 
 def _work(source: Source, start: int) -> Iterator[Callable[[], _Checked]]:
     """Read images in this thread, which walks the archive; they are decoded in another."""
@@ -194,7 +189,7 @@ def _checked(
 
 def _shards_of(images: Iterable[_Checked]) -> Iterator[tuple[str, Iterator[_Checked]]]:
     """Group consecutive images into shards: one split each, and not too long."""
-    for split, run in groupby(images, key=attrgetter("split")):
+    for split, run in groupby(images, key=lambda image: image.entry.split):
         left = iter(run)
         while (first := next(left, None)) is not None:
             yield split, chain([first], islice(left, MAX_ROWS_PER_SHARD - 1))

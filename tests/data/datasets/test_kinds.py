@@ -62,45 +62,30 @@ def test_labels_follow_wordnet_ids_and_not_the_numbers_of_the_devkit(tmp_path):
     assert sorted(data.split("val").labels().tolist()) == [1, 2, 2, 2]
 
 
-def test_a_training_tar_that_lacks_a_class_is_refused(tmp_path):
-    few = miniature.imagenet_images(WNIDS[:2])
-
-    with pytest.raises(InputError, match="missing tars of 1 classes: n02085620"):
-        read_archives("imagenet", miniature.imagenet(tmp_path, train=few), 3)
-
-
-def test_a_training_tar_with_another_class_is_refused(tmp_path):
-    other = miniature.imagenet_images((*WNIDS, "n99999999"))
-
-    with pytest.raises(InputError, match=r"n99999999\.tar: unknown class"):
-        read_archives("imagenet", miniature.imagenet(tmp_path, train=other), 3)
-
-
-def test_validation_images_and_labels_that_differ_in_number_are_refused(tmp_path):
-    archives = miniature.imagenet(tmp_path, val=miniature.validation_images(3))
-
-    with pytest.raises(InputError, match=r"expected 4 images .*got 3"):
-        read_archives("imagenet", archives, 3)
+KIT = "ILSVRC2012_devkit_t12/data"
+TRUTH = f"{KIT}/ILSVRC2012_validation_ground_truth.txt"
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "message"),
+    ("archive", "files", "message"),
     [
-        ({"data/meta.mat": b"nonsense"}, "unreadable tables"),
-        ({"data/ILSVRC2012_validation_ground_truth.txt": b"9\n"}, "unreadable tables"),
-        ({"data/meta.mat": None}, r"missing data/meta\.mat"),
+        ("train", miniature.imagenet_images(WNIDS[:2]), "missing tars of 1 classes: n02085620"),
+        ("train", miniature.imagenet_images((*WNIDS, "n99999999")), r"99\.tar: unknown class"),
+        ("val", miniature.validation_images(3), r"expected 4 images .*got 3"),
+        ("devkit", {f"{KIT}/meta.mat": b"nonsense"}, "unreadable tables"),
+        ("devkit", {TRUTH: b"9\n"}, "unreadable tables"),
+        ("devkit", {f"{KIT}/meta.mat": None}, r"missing data/meta\.mat"),
     ],
 )
-def test_a_devkit_without_sound_tables_is_refused(tmp_path, spoilt, message):
-    files = miniature.devkit_files()
-    for end, data in spoilt.items():
-        name = f"ILSVRC2012_devkit_t12/{end}"
-        files[name] = data
-        if data is None:
-            del files[name]
+def test_an_imagenet_whose_archives_do_not_belong_together_is_refused(
+    tmp_path, archive, files, message
+):
+    if archive == "devkit":
+        changed = miniature.devkit_files() | files
+        files = {name: data for name, data in changed.items() if data is not None}
 
     with pytest.raises(InputError, match=message):
-        read_archives("imagenet", miniature.imagenet(tmp_path, devkit=files), 3)
+        read_archives("imagenet", miniature.imagenet(tmp_path, **{archive: files}), 3)
 
 
 def test_dirty_images_of_imagenet_survive_as_they_are(tmp_path):
