@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from folk.data.decode import decode_annotation
-from folk.data.joint import JointTransform
+from folk.data.joint import SegmentEvalTransform, SegmentTransform
 from folk.data.pixels import Pixels, decode_pixels, stacked
 from folk.data.sampler import Draw, EpochSampler
 from folk.data.shards import ImageTable
@@ -40,7 +40,7 @@ class ImageDataset(Dataset[Item]):
     def __init__(
         self,
         table: ImageTable,
-        transform: Transform | JointTransform,
+        transform: Transform | SegmentTransform | SegmentEvalTransform,
         *,
         seed: int = 0,
         num_classes: int | None = None,

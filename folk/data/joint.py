@@ -1,7 +1,6 @@
 """Joint transforms of an image and its annotation, for segmentation."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,16 +19,6 @@ from folk.evidence.results.metrics.segmentation import IGNORE
 _RETRIES = 10
 
 _MEAN_COLOR = [round(255 * value) for value in MEAN]
-
-
-@runtime_checkable
-class JointTransform(Protocol):
-    """Transform that applies the same geometry to an image and its annotation."""
-
-    def __call__(
-        self, pixels: Pixels, annotation: Image.Image, rng: np.random.Generator
-    ) -> tuple[Pixels, UInt8[Tensor, "h w"]]:
-        """Draw from `rng` only."""
 
 
 @dataclass(frozen=True, kw_only=True)
