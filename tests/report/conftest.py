@@ -233,7 +233,7 @@ def write_classification(
             "key": [f"val/{i:05d}" for i in range(NUM_VAL)],
             "label": labels,
             "top5": pa.FixedSizeListArray.from_arrays(top5.astype(np.int32).ravel(), 5),
-            "logits": pa.FixedSizeListArray.from_arrays(np.zeros(5 * NUM_VAL, np.float32), 5),
+            "probability": pa.FixedSizeListArray.from_arrays(np.zeros(5 * NUM_VAL, np.float32), 5),
         }
     )
     if variant is not None:
