@@ -82,9 +82,9 @@ def edit_predictions(root: Path) -> None:
         path = evaluation(root, run) / PREDICTIONS
         table = pq.read_table(path)
         rows = table.to_pylist()
-        wrong = [row for row in rows if row["top5"][0] != row["label"]]
+        wrong = [row for row in rows if row["predicted"] != row["label"]]
         for row in wrong[: round(GAIN * len(rows))]:
-            row["top5"] = [row["label"], *(c for c in row["top5"] if c != row["label"])][:5]
+            row["predicted"] = row["label"]
         pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
 
 

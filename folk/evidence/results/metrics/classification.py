@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float, Integer, Num
-from scipy.special import softmax
 
 from folk.evidence.core.errors import InputError, brief
 from folk.evidence.core.files import COMPACT, atomic_write
@@ -38,7 +37,8 @@ def write_predictions(
     """
     check_predictions(path, keys, labels, logits)
     top = ranked(logits, min(NUM_KEPT, logits.shape[1]))
-    probabilities = np.take_along_axis(softmax(logits.astype(np.float64), axis=1), top, axis=1)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = np.take_along_axis(powers / powers.sum(axis=1, keepdims=True), top, axis=1)
     rounded = probabilities.round(2).astype(np.float32)  # more digits would be most of the file
     table = pa.table(
         {
