@@ -15,7 +15,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 -
 SNAKEMAKE = $(BIN)/snakemake --configfile $(STUDY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-core demo demo-full tamper smoke schemas test test-all slurm-test soak coverage mutate bench gpu-check check format lock clean
+.PHONY: help setup setup-core demo demo-full smoke schemas test test-all slurm-test soak coverage mutate bench gpu-check check format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -38,9 +38,6 @@ demo-full: setup ## every method, and the measurements that the demo leaves out,
 	@cat results/demo-full/tables/grid.md
 	@echo
 	@echo "Done. Open results/demo-full/report.html; the tables are in results/demo-full/tables/."
-
-tamper: setup ## seven lies about the shipped study, and what catches each
-	@$(BIN)/python -m examples.tamper
 
 smoke: setup ## two steps of every recipe of the paper study, on miniature archives
 	@command=$$($(BIN)/python -m folk smoke $(PAPER)) && $(BIN)/$$command --quiet reason host
