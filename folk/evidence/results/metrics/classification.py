@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Float, Integer, Num
+from jaxtyping import Float, Integer
 
 from folk.evidence.core.errors import InputError, brief
 from folk.evidence.core.files import COMPACT, atomic_write
@@ -162,14 +162,10 @@ def top_k_of_images(path: Path, metric: str) -> ImageScores:
         InputError: missing or invalid file.
     """
     table = read_columns(path, ["key", "label", "top5"])
-    return ordered_scores(texts(table["key"]), _hits_of_table(table, _k_of(metric)))
-
-
-def _hits_of_table(table: pa.Table, k: int) -> Num[np.ndarray, "n 1"]:
-    """Mark the images of stored predictions as `hits` does, in one column."""
     labels = numbers(table["label"])
     ranked = numbers(table["top5"].combine_chunks().flatten()).reshape(len(labels), -1)
-    return hits(labels, ranked, k)[:, None].astype(np.uint8)
+    right = hits(labels, ranked, _k_of(metric))[:, None].astype(np.uint8)
+    return ordered_scores(texts(table["key"]), right)
 
 
 def _k_of(metric: str) -> int:

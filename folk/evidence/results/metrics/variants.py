@@ -111,14 +111,12 @@ def scores_of_variants(path: Path, wanted: Callable[[str], bool]) -> ImageScores
     """
     table = read_columns(path, ["variant", "key", "label", "predicted"])
     names = table["variant"].combine_chunks().dictionary_encode()
-    labels = [str(name) for name in names.dictionary.to_pylist()]
-    found = [
-        ordered_scores(texts(part["key"]), hits[:, None].astype(np.uint8))
-        for code, name in enumerate(labels)
-        if wanted(name)
-        for part in [table.filter(pc.equal(table["variant"], names.dictionary[code]))]
-        for hits in [numbers(part["predicted"]) == numbers(part["label"])]
-    ]
+    found = []
+    for name in names.dictionary:
+        if wanted(str(name)):
+            part = table.filter(pc.equal(table["variant"], name))
+            right = numbers(part["predicted"]) == numbers(part["label"])
+            found.append(ordered_scores(texts(part["key"]), right[:, None].astype(np.uint8)))
     if not found or len({scores.names for scores in found}) > 1:
         return None
     mean = np.mean([scores.terms for scores in found], axis=0)
