@@ -232,7 +232,7 @@ class _Journal:
         table = pa.table(arrays, schema=MANIFEST_SCHEMA.with_metadata({"shard": metadata}))
         with atomic_write(self._piece(len(self.shards))) as unfinished:
             pq.write_table(table, unfinished)
-        assert self._take_up()
+        self._take_up()
 
     def write_manifest(self, path: Path) -> None:
         with (

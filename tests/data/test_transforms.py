@@ -412,3 +412,10 @@ def test_hue_turns_colors_by_at_most_a_tenth_and_keeps_the_brightest():
 
     assert abs(turn).max() in range(23, 28)
     assert (abs(found.max(axis=1) - 200) <= 1).all()
+
+
+def test_the_same_generator_distorts_alike():
+    colors = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    one, two = (PhotometricDistortion()(colors, np.random.default_rng(3)) for _ in range(2))
+
+    assert np.array_equal(one, two)

@@ -1,7 +1,11 @@
-"""Files inside a tar or zip archive, read in place and never unpacked."""
+"""Files inside a tar or zip archive, read in place and never unpacked.
+
+Names inside an archive become keys, so anything but plain files with plain names is rejected.
+"""
 
 import contextlib
 import gzip
+import stat
 import struct
 import tarfile
 import zipfile
@@ -64,11 +68,12 @@ def open_archive(path: Path) -> Iterator[Iterator[Member]]:
     """Open a zip, a tar or a gzipped tar, recognized by its first bytes.
 
     Yields:
-        its files in archive order, without folders, links, hidden files and what macOS adds.
-        Memory does not grow with their number, except for the directory of a zip.
+        its files in archive order, without folders, hidden files and what macOS adds. Memory does
+        not grow with their number, except for the directory of a zip.
 
     Raises:
-        InputError: the archive is missing or damaged, also while its files are listed.
+        InputError: the archive is missing or damaged, or holds a link, a device or a path that
+            leads out of it; also while its files are listed.
     """
     with contextlib.ExitStack() as stack:
         with _damage_named(str(path)):
@@ -91,7 +96,7 @@ def tar_files(file: Any, where: str) -> Iterator[Member]:
         while (info := tar.next()) is not None:
             tar.members.clear()  # it would keep a description of every member it has seen
             name = info.name.removeprefix("./")
-            if info.isreg() and _is_wanted(name):
+            if not info.isdir() and _is_wanted(name, info.isreg(), where):
                 yield Member(f"{where}: {name}", name, info.size, partial(tar.extractfile, info))
         # tarfile takes a damaged header, or none at all, for the first of the two blocks of zeros
         # that end an archive.
@@ -102,12 +107,21 @@ def tar_files(file: Any, where: str) -> Iterator[Member]:
 def _zip_files(directory: zipfile.ZipFile, where: str) -> Iterator[Member]:
     for info in directory.infolist():
         name = info.filename.removeprefix("./")
-        if not info.is_dir() and _is_wanted(name):
+        kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where it was not packed on Unix
+        if not info.is_dir() and _is_wanted(name, kind in (0, stat.S_IFREG), where):
             yield Member(f"{where}: {name}", name, info.file_size, partial(directory.open, info))
 
 
-def _is_wanted(name: str) -> bool:
-    return not any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+def _is_wanted(name: str, is_file: bool, where: str) -> bool:
+    """False for a hidden file and what macOS adds; reject what is no plain file or name."""
+    parts = name.split("/")
+    is_plain = is_file and name.isprintable() and "\\" not in name and ":" not in parts[0]
+    if not is_plain or {"", ".", ".."} & {*parts}:
+        raise InputError(
+            f"{where}: {name!a} is no plain file, or leads out of the archive or is no plain path; "
+            "get the official archive"
+        )
+    return not any(part.startswith(".") or part == "__MACOSX" for part in parts)
 
 
 def read_unpacked(path: Path) -> bytes:

@@ -93,6 +93,7 @@ class Evil:
     ("name", "content", "message"),
     [
         ("meta", pickle.dumps(Evil(), 2), r"meta: .*__builtin__\.print is not admitted"),
+        ("train", pickle.dumps({b"data": np.zeros(3)}, 2), "is not admitted"),
         ("train", b"\x80\x02}", "expected a pickle of images"),
         ("test", pickled({"data": np.zeros((1, 9), np.uint8), "fine_labels": [1]}), "reshape"),
         ("meta", pickled({"fine_label_names": ["only"]}), "a label without a name"),

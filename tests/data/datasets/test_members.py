@@ -1,7 +1,10 @@
 """Archives are read where they lie, and what has no business in them is refused by name."""
 
+import io
+import stat
 import tarfile
 import tracemalloc
+import zipfile
 
 import pytest
 
@@ -49,20 +52,62 @@ def test_long_names_survive(tmp_path):
 
 @fault(
     "Hostile input",
+    "an archive with absolute paths, `..`, backslashes or drives in its names",
+    "refused, archive and name are named; nothing is ever unpacked",
+)
+@pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])
+@pytest.mark.parametrize(
+    "name", ["../a.jpg", "a/../../b.jpg", "/etc/passwd", "a\\..\\b.jpg", "C:/a.jpg", "a\n.jpg"]
+)
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path, form, name):
+    path = tmp_path / "archive"
+    if form == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(name, b"x")
+    else:
+        mode = "w" if form == "tar" else "w:gz"
+        with tarfile.open(path, mode) as tar:
+            info = tarfile.TarInfo(name)
+            info.size = 1
+            tar.addfile(info, io.BytesIO(b"x"))
+
+    with pytest.raises(InputError, match="leads out of the archive or is no plain path") as error:
+        contents(path)
+    assert "\n" not in str(error.value)
+
+
+@fault(
+    "Hostile input",
     "an archive with links, devices or pipes",
-    "they are left out; nothing is ever unpacked",
+    "refused, archive and name are named",
 )
 @pytest.mark.parametrize(
     "kind",
     [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE],
 )
-def test_links_and_devices_are_left_out(tmp_path, kind):
+def test_links_and_devices_are_refused(tmp_path, kind):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         info = tarfile.TarInfo("a/1.jpg")
         info.type, info.linkname = kind, "/etc/passwd"
         tar.addfile(info)
 
-    assert contents(tmp_path / "a.tar") == {}
+    with pytest.raises(InputError, match=r"a\.tar: 'a/1\.jpg' is no plain file"):
+        contents(tmp_path / "a.tar")
+
+
+@fault(
+    "Hostile input",
+    "a zip with a link",
+    "refused, archive and name are named",
+)
+def test_a_link_in_a_zip_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        info = zipfile.ZipInfo("a/1.jpg")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(info, "/etc/passwd")
+
+    with pytest.raises(InputError, match=r"'a/1\.jpg' is no plain file"):
+        contents(tmp_path / "a.zip")
 
 
 @fault(
