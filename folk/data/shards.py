@@ -4,6 +4,7 @@ A shard is an Arrow IPC file, so an image is found without reading the others an
 processes share one copy in the page cache. Images stay encoded as they were given.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,18 +144,20 @@ class PreparedData(Description):
         Raises:
             InputError: a file is missing, truncated or inconsistent with the others.
         """
-        path = folder / "dataset.json"
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; make the data set with `folk prepare` first")
-        description = read_form(path, Description, FORMAT, "run prepare again")
+        where = folder / "dataset.json"
+        if not where.is_file():
+            raise InputError(f"{where}: no such file; make the data set with `folk prepare` first")
+        description = read_form(where, Description, FORMAT, "run prepare again")
         for name, shard in description.shards.items():
+            if not re.fullmatch(r"[^/\\]+-\d{5}\.arrow", name):
+                raise InputError(f"{where}: invalid shard name '{name}'; run prepare again")
             path = folder / "shards" / name
             if not path.is_file():
                 raise InputError(f"{path}: missing shard; run prepare again")
             if path.stat().st_size != shard.bytes:
                 raise InputError(
-                    f"{path}: expected {shard.bytes} bytes ({folder / 'dataset.json'}), got "
-                    f"{path.stat().st_size}; run prepare again"
+                    f"{path}: expected {shard.bytes} bytes ({where}), got {path.stat().st_size}; "
+                    "run prepare again"
                 )
         return cls(folder=folder, **vars(description))
 
