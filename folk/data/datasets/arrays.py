@@ -8,7 +8,7 @@ import pickle
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -240,7 +240,7 @@ def stl10(kind: str, archives: Mapping[str, Path], num_classes: int) -> Source:
     return Source(kind, classes, images, counts)
 
 
-def _of_stl10(file: IO[bytes], index: int) -> UInt8[np.ndarray, "96 96 3"]:
+def _of_stl10(file: Any, index: int) -> UInt8[np.ndarray, "96 96 3"]:
     """Read an image, which is stored color by color and column by column."""
     file.seek(index * 3 * 96 * 96)
     colors = np.frombuffer(file.read(3 * 96 * 96), np.uint8).reshape(3, 96, 96)
