@@ -77,6 +77,7 @@ def test_every_entry_that_follows_a_recipe_is_found_by_stage_and_name(tmp_path):
         ("{avg: some-id}", "{agv: some-id}", r":22: tables.*column 'agv'; did .* 'avg'"),
         ("title: A study", "exclude: {folk-s9: x}\ntitle: A study", "exclude.folk-s9: unknown run"),
         ("title: A study", "exclude: {folk-s0: ''}\ntitle: A study", "at least 1 character"),
+        ("  main:\n", "  numbers:\n", r"tables\.numbers: tables/numbers.tex has the macros of all"),
         ("ibot: {label", "folk: {label", "tables.main.context.folk: duplicate row"),
         ("[main/folk/avg,", "[main/flok/avg,", r":24: claims\.rising\.order\.0: .*'main/folk"),
         ("over: main/folk/avg", "over: main/folk/agv", r"gain\.difference\.over: unknown cell"),

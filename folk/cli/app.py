@@ -11,6 +11,7 @@ from rich.console import Console
 
 from folk import __version__
 from folk.cli.adopt import adopt
+from folk.cli.check import check
 from folk.cli.cluster import cluster
 from folk.cli.compare import compare
 from folk.cli.explain import explain
@@ -58,7 +59,7 @@ app.command()(plan)
 app.command()(status)
 app.command()(cluster)
 app.command("mlflow-sync")(mlflow_sync)
-for question in (explain, compare, seal, adopt, export):
+for question in (explain, compare, check, seal, adopt, export):
     app.command(rich_help_panel="Audit")(question)
 app.command()(smoke)
 app.command()(schema)

@@ -16,6 +16,7 @@ from folk.evidence.core.yaml_model import Document, Section, checked
 from folk.evidence.study.inputs import CLASSIFIER, DATASETS, SPLIT
 from folk.evidence.study.stage import Resources, Stages
 
+MACROS = "numbers"  # no table's name: the report's file of LaTeX macros has it
 LONGEST_NAME = 64  # characters; file systems allow 255 of a whole file name
 
 
@@ -612,6 +613,9 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
     runs = [run for run, _, _ in study.runs()]
     for run in study.exclude:
         yield from lost(("exclude", run), run, runs, "run")
+    if MACROS in study.tables:
+        where = document.where(("tables", MACROS))
+        yield f"{where}: tables.{MACROS}: tables/{MACROS}.tex has the macros of all; rename it"
     for name, table in study.tables.items():
         yield from _dangling_in_table(study, document, name, table, lost)
     for name, claim in study.claims.items():
