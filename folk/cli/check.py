@@ -28,9 +28,9 @@ def check(
     input.
     """
     from folk.evidence.audit.paper import check_paper
-    from folk.evidence.results.cells import read_cells
+    from folk.evidence.results.cells import Cell, read_cells
 
-    cells = {}
+    cells: dict[str, Cell] = {}
     for path in studies:
         study, _ = effective_study(path, results)
         found = read_cells(from_here(results) / study.name / "cells.parquet")
