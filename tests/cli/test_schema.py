@@ -15,6 +15,7 @@ from folk.stages.table import RECIPES
 FOLDER = Path("workflow/schemas")
 FILES = {"study": "study.schema.json"} | {s: f"recipe-{s}.schema.json" for s in RECIPES}
 STUDIES = [*Path("config").glob("*.yaml"), Path("tests/workflow/tiny.yaml")]
+SHIPPED = [path for path in Path("config").glob("*.yaml") if not path.stem.endswith("-smoke")]
 EXAMPLES = {
     "study": [path for path in STUDIES if "study" in Document(path).values],
     **{stage: [*Path("config/recipes", stage).glob("*.yaml")] for stage in RECIPES},
@@ -36,6 +37,14 @@ def test_a_schema_takes_every_file_of_the_repository(of):
     assert len(EXAMPLES[of]) > 0
     for path in EXAMPLES[of]:
         assert [e.message for e in validator.iter_errors(Document(path).values)] == [], path
+
+
+@pytest.mark.parametrize("path", [path for path in SHIPPED if path in EXAMPLES["study"]], ids=str)
+def test_a_shipped_study_names_its_schema_in_its_first_line(path):
+    comment, _, schema = path.read_text().splitlines()[0].partition("$schema=")
+
+    assert comment == "# yaml-language-server: "
+    assert (path.parent / schema).resolve() == (FOLDER / FILES["study"]).resolve()
 
 
 @pytest.mark.parametrize(
