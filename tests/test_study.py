@@ -177,6 +177,8 @@ def test_a_study_with_a_grid_is_the_one_with_its_rows_written(tmp_path):
     by_hand = with_grid(tmp_path, (row, written), *lists)
 
     assert by_hand.model_dump() == by_grid.model_dump()
+    # Nor do grids change the values that reports before them recorded.
+    assert "grid" not in by_grid.encoders["folk-low"].model_dump()
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ def embed(
 ) -> None:
     """Write the features of a folder of images by any stored encoder, to parquet.
 
-    Images are resized and normalized as the encoder's card says. The file's metadata have the
-    encoder's sha256, its run, the feature and the versions.
+    Images are resized and normalized as the encoder's `encoder.json` states. The file's metadata
+    have the encoder's sha256, its run, the feature and the versions.
     """
     import torch
 

@@ -31,7 +31,7 @@ def embed(
     """Write the feature of every image of a folder, by name.
 
     The shorter side of an image is resized to the encoder's size and the center cut out; colors are
-    normalized as the encoder's card says. The file has `key`, the path below `images`, and
+    normalized as `encoder.json` states. The file has `key`, the path below `images`, and
     `feature`, a list of float32 of one length; its metadata name the encoder and the versions.
 
     Args:
@@ -46,7 +46,7 @@ def embed(
         number of images, and length of a feature.
 
     Raises:
-        InputError: no encoder, no image, or an image that cannot be read.
+        InputError: no encoder, no image, an image that cannot be read, or a name that is no UTF-8.
     """
     keys = sorted(_keys(images))
     if not keys:
@@ -95,8 +95,14 @@ def embed(
 
 
 def _keys(images: Path) -> Iterator[str]:
+    """Yield the paths of the images below a folder, relative to it."""
     for path in images.rglob("*"):
         key = path.relative_to(images)
         hidden = any(part.startswith(".") for part in key.parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
-            yield key.as_posix()
+        if path.suffix.lower() not in SUFFIXES or hidden or not path.is_file():
+            continue
+        try:
+            key.as_posix().encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{path}: its name is no UTF-8; rename it") from error
+        yield key.as_posix()

@@ -1,10 +1,13 @@
 """A paper prints a study's numbers by macro, and numbers typed by hand are compared with them."""
 
+from dataclasses import replace
+
 import pytest
 from typer.testing import CliRunner
 
 from folk.cli.app import app
 from folk.evidence.audit.paper import check_paper
+from folk.evidence.report.macros import render_macros
 from folk.evidence.results.cells import read_cells
 from tests.faults.table import fault
 
@@ -12,6 +15,18 @@ from tests.faults.table import fault
 @pytest.fixture(scope="module")
 def cells(untouched):
     return {cell.id: cell for cell in read_cells(untouched.results / "cells.parquet")}
+
+
+def test_a_negative_number_agrees_with_its_macro_and_as_it_is_typed(cells, tmp_path):
+    cell = replace(cells["few/folk/avg"], value=-0.02, printed="-0.02 ± 0.01", printed_mean="-0.02")
+    paper = tmp_path / "paper.tex"
+    typed = [r"-0.02", r"$-0.02 \pm 0.01$", r"$-$0.02", r"\ensuremath{-}0.02"]
+    lines = [f"a change of {number} % folk: {cell.id}\n" for number in typed]
+    paper.write_text("".join([*lines, render_macros("toy", [cell])]), encoding="utf-8")
+
+    done = check_paper(paper, {cell.id: cell, f"toy/{cell.id}": cell})
+
+    assert (done.problems, done.typed) == ([], 5)
 
 
 def problems_of(line, cells, tmp_path):

@@ -1,5 +1,7 @@
 """The features of a folder of images are those of the encoder, by the name of each image."""
 
+import os
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -30,7 +32,7 @@ def images(tmp_path):
     for name in ("b.png", "cats/a.PNG", "cats/more/c.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / name)
-    (folder / "README.txt").write_text("pictures")
+    (folder / "README.txt").write_text("notes")
     (folder / ".hidden.png").write_text("no image")
     return folder
 
@@ -65,13 +67,13 @@ def test_the_file_names_its_encoder_and_the_versions(tmp_path, encoder, images):
     )  # fmt: skip
 
     schema = pq.read_schema(tmp_path / "features.parquet")
-    said = {key.decode(): value.decode() for key, value in schema.metadata.items()}
+    stated = {key.decode(): value.decode() for key, value in schema.metadata.items()}
     assert (count, length) == (3, 24)
     kind = schema.field("feature").type
     assert (str(kind.value_type), kind.list_size) == ("float", 24)
-    assert said["encoder_sha256"] == read_encoder_info(tmp_path / "encoder").sha256
-    assert (said["run"], said["feature"], said["size"]) == ("mfm-s0", "cls", "32")
-    assert said["torch"] == torch.__version__
+    assert stated["encoder_sha256"] == read_encoder_info(tmp_path / "encoder").sha256
+    assert (stated["run"], stated["feature"], stated["size"]) == ("mfm-s0", "cls", "32")
+    assert stated["torch"] == torch.__version__
 
 
 @fault(
@@ -90,6 +92,14 @@ def test_an_image_that_cannot_be_read_is_named_and_nothing_is_written(tmp_path, 
     assert f"{images / 'cats/broken.jpg'}: expected a whole image" in str(done.exception)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["features.parquet"]
     assert (tmp_path / "out/features.parquet").read_bytes() == before
+
+
+def test_a_name_that_is_no_utf_8_is_named(tmp_path, encoder, images):
+    (images / "b.png").rename(os.fsdecode(os.fsencode(images) + b"/caf\xe9.png"))
+
+    done = call(tmp_path)
+
+    assert str(done.exception) == rf"{images}/caf\udce9.png: its name is no UTF-8; rename it"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ end of a line, whose cells are those of the last numbers typed before it, in the
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +16,14 @@ from folk.evidence.results.cells import Cell
 _LINE = re.compile(r"((?:[^\\%]|\\.)*)(?:%(.*))?")  # what is typeset, and the comment
 _MACRO = re.compile(r"\\folk\{([^}]*)\}")
 _COMMENT = re.compile(r"\s*folk:\s*(.*)")
+_MINUS = re.compile(r"\\ensuremath\{-\}|\$-\$")
 _SIGNS = re.compile(r"\\ensuremath|\\[,;:! ]|[${}~]")  # around and inside a number
 _NUMBER = re.compile(r"(?<![\w.])(?:(?<!-)-)?\d+(?:\.\d+)?(?:\s*±\s*\d+(?:\.\d+)?)?")
 
 
 @dataclass(frozen=True)
 class PaperCheck:
-    """What a paper's source says of cells.
+    """Numbers of a paper's source, compared with cells.
 
     Attributes:
         problems: a line for each, with file and line.
@@ -53,34 +54,34 @@ def check_paper(path: Path, cells: Mapping[str, Cell]) -> PaperCheck:
         printed = _MACRO.findall(text)
         named = comment[1].replace(",", " ").split() if comment else []
         macros, typed = macros + len(printed), typed + len(named)
-        found = [*_of_macros(printed, cells), *_of_comment(text, named, cells)]
+        found = [problem for name in printed if (problem := _not_a_number(name, cells))]
+        found += _of_comment(text, named, cells)
         problems += [f"{path}:{number}: {problem}" for problem in found]
     return PaperCheck(problems, macros, typed)
 
 
-def _of_macros(names: Iterable[str], cells: Mapping[str, Cell]) -> Iterator[str]:
-    for name in names:
-        yield from _not_a_number(name, cells)
-
-
 def _of_comment(text: str, names: list[str], cells: Mapping[str, Cell]) -> Iterator[str]:
-    plain = _SIGNS.sub(" ", _MACRO.sub("", text).replace(r"\pm", " ± "))
+    """Yield a line for each named cell that the numbers at the end of a text do not print."""
+    plain = _MINUS.sub("-", _MACRO.sub("", text)).replace(r"\pm", " ± ")
+    plain = _SIGNS.sub(" ", plain)
     numbers = [" ".join(number.split()) for number in _NUMBER.findall(plain)]
     if len(numbers) < len(names):
         yield f"expected a number before the comment for each of its cells, got {len(numbers)}"
         return
     for name, number in zip(names, numbers[len(numbers) - len(names) :], strict=True):
-        if problems := list(_not_a_number(name, cells)):
-            yield from problems
+        if problem := _not_a_number(name, cells):
+            yield problem
         elif number not in (cells[name].printed, cells[name].printed_mean):
             yield f"{name}: expected {cells[name].printed}, got {number}"
 
 
-def _not_a_number(name: str, cells: Mapping[str, Cell]) -> Iterator[str]:
+def _not_a_number(name: str, cells: Mapping[str, Cell]) -> str | None:
+    """Return why a name has no number of a study; None if it has one."""
     if name not in cells:
         short = [known for known in cells if known.count("/") == name.count("/")]
-        yield f"unknown cell '{name}'{nearest(name, short or cells)}"
-    elif cells[name].quoted:
-        yield f"{name}: a quoted number, none of this study"
-    elif cells[name].value is None:
-        yield f"{name}: no number; {cells[name].note}"
+        return f"unknown cell '{name}'{nearest(name, short or cells)}"
+    if cells[name].quoted:
+        return f"{name}: a quoted number, none of this study"
+    if cells[name].value is None:
+        return f"{name}: no number; {cells[name].note}"
+    return None

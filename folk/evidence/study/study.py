@@ -119,7 +119,8 @@ class EncoderRow(Section):
     overrides: Overrides = Field(default_factory=dict, alias="set")
     """Dotted keys that override the recipe, such as `{optim.epochs: 3}`."""
     grid: dict[Dotted, Annotated[dict[Name, Any], Field(min_length=1)]] = Field(
-        default_factory=dict
+        default_factory=dict,
+        exclude=True,  # rows of a loaded study have none
     )
     """Dotted keys with named values, such as `{optim.lr: {low: 5.0e-4, high: 2.0e-3}}`. The row
     becomes one for each value, or for each combination where several keys have values: `mfm-low`
