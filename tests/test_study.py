@@ -77,6 +77,7 @@ def test_every_entry_that_follows_a_recipe_is_found_by_stage_and_name(tmp_path):
         ("{avg: some-id}", "{agv: some-id}", r":22: tables.*column 'agv'; did .* 'avg'"),
         ("title: A study", "exclude: {folk-s9: x}\ntitle: A study", "exclude.folk-s9: unknown run"),
         ("title: A study", "exclude: {folk-s0: ''}\ntitle: A study", "at least 1 character"),
+        ("  main:\n", "  numbers:\n", r"tables\.numbers: tables/numbers.tex has the macros of all"),
         ("ibot: {label", "folk: {label", "tables.main.context.folk: duplicate row"),
         ("[main/folk/avg,", "[main/flok/avg,", r":24: claims\.rising\.order\.0: .*'main/folk"),
         ("over: main/folk/avg", "over: main/folk/agv", r"gain\.difference\.over: unknown cell"),
@@ -122,6 +123,84 @@ def test_the_studies_of_this_repository_are_sound():
     for path in Path("config").glob("*.yaml"):
         if not path.name.startswith("cluster"):
             assert load_study(path, STAGES).name == path.stem
+
+
+GRID = (
+    "seeds: [0, 3]}",
+    "seeds: [0], set: {optim.epochs: 3}, grid: {optim.lr: {low: 1.0e-3, high: 2.0e-3}}}",
+)
+TWO_KEYS = "grid: {optim.lr: {low: 1.0e-3, high: 2.0e-3}, optim.batch: {few: 8, many: 16}}"
+
+
+def with_grid(tmp_path, *more):
+    text = STUDY
+    claims = text.index("claims:")
+    text = text[:claims].replace("classifier: full}", "classifier: full, encoders: [folk]}")
+    for old, new in (GRID, *more):
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    (tmp_path / "tiny.yaml").write_text(text)
+    return load_study(tmp_path / "tiny.yaml", STAGES)
+
+
+def test_a_grid_becomes_a_row_for_each_value_and_its_name_stands_for_all(tmp_path):
+    study = with_grid(tmp_path)
+
+    assert list(study.encoders) == ["folk-low", "folk-high"]
+    assert [row.label for row in study.encoders.values()] == ["FOLK, low", "FOLK, high"]
+    assert study.encoders["folk-high"].overrides == {"optim.epochs": 3, "optim.lr": 2.0e-3}
+    assert study.tables["main"].rows == ["folk-low", "folk-high"]
+    assert study.rows_of("hard") == ["folk-low", "folk-high"]
+    assert study.grids == {"folk": ["folk-low", "folk-high"]}
+    assert [run for run, _, _ in study.runs()] == ["folk-low-s0", "folk-high-s0"]
+
+
+def test_a_grid_of_two_keys_has_each_combination(tmp_path):
+    study = with_grid(tmp_path, (GRID[1].split("3}, ")[1][:-1], TWO_KEYS))
+
+    names = ["folk-low-few", "folk-low-many", "folk-high-few", "folk-high-many"]
+    assert list(study.encoders) == names
+    assert study.encoders["folk-low-many"].label == "FOLK, low, many"
+    assert study.encoders["folk-low-many"].overrides["optim.batch"] == 16
+
+
+def test_a_study_with_a_grid_is_the_one_with_its_rows_written(tmp_path):
+    written = "".join(
+        f"  folk-{name}: {{label: 'FOLK, {name}', recipe: folk, data: scenes, seeds: [0], "
+        f"set: {{optim.epochs: 3, optim.lr: {rate}}}}}\n"
+        for name, rate in (("low", 1.0e-3), ("high", 2.0e-3))
+    )
+    by_grid = with_grid(tmp_path)
+    row = f"  folk: {{label: FOLK, recipe: folk, data: scenes, {GRID[1]}\n"
+
+    lists = [(f"{key}: [folk]", f"{key}: [folk-low, folk-high]") for key in ("encoders", "rows")]
+    by_hand = with_grid(tmp_path, (row, written), *lists)
+
+    assert by_hand.model_dump() == by_grid.model_dump()
+    # Nor do grids change the values that reports before them recorded.
+    assert "grid" not in by_grid.encoders["folk-low"].model_dump()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("high: 2", "'../x': 2", "a name may have only"),
+        ("low: 1.0e-3, high: 2.0e-3", "", "at least 1 item"),
+        ("optim.lr:", "'optim lr':", "a key of 'set' is words"),
+        ("optim.epochs: 3", "optim.lr: 3", r":8: encoders\.folk: 'optim.lr' is in 'set' and in"),
+        ("high: 2", f"{'h' * 60}: 2", "has more than 64 characters"),
+        ("low: 1.0e-3, high: 2.0e-3", ", ".join(f"v{n}: {n}" for n in range(65)),
+         "'grid' makes 65 rows; expected at most 64"),
+        ("evaluations:",
+         "  folk-low: {label: x, recipe: folk, data: scenes, seeds: [0]}\nevaluations:",
+         r":8: encoders\.folk\.grid: duplicate name 'folk-low'; rename one"),
+        ("data: scenes, seeds", "data: scene, seeds", r":8: encoders\.folk\.data: unknown data"),
+        ("rows: [folk]", "rows: [folk-lwo]", "row 'folk-lwo'; did you mean 'folk-low'"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_grid_is_named(tmp_path, old, new, message):
+    with pytest.raises(InputError, match=message):
+        with_grid(tmp_path, (old, new))
 
 
 NESTED = ("recipe: full, data: scenes}", "recipe: full, data: scenes, seeds: [0, 4]}")

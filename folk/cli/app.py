@@ -11,8 +11,10 @@ from rich.console import Console
 
 from folk import __version__
 from folk.cli.adopt import adopt
+from folk.cli.check import check
 from folk.cli.cluster import cluster
 from folk.cli.compare import compare
+from folk.cli.embed import embed
 from folk.cli.explain import explain
 from folk.cli.export import export
 from folk.cli.launch import launch
@@ -58,8 +60,9 @@ app.command()(plan)
 app.command()(status)
 app.command()(cluster)
 app.command("mlflow-sync")(mlflow_sync)
-for question in (explain, compare, seal, adopt, export):
+for question in (explain, compare, check, seal, adopt, export):
     app.command(rich_help_panel="Audit")(question)
+app.command()(embed)
 app.command()(smoke)
 app.command()(schema)
 app.command(rich_help_panel="Audit", epilog=WORDS)(verify)

@@ -107,7 +107,10 @@ def plan(
     if as_json:
         print(json.dumps(found.to_json(), indent=2))
     else:
-        Console(highlight=False, markup=False).print(plan_tables(found))
+        console = Console(highlight=False, markup=False)
+        console.print(plan_tables(found))
+        for name, rows in named.grids.items():
+            console.print(f"Grid '{name}' makes {len(rows)} rows: {', '.join(rows)}")
     asked = found.to_do().gpu_hours
     if max_gpu_hours is not None and asked.value > max_gpu_hours:
         raise InputError(

@@ -19,6 +19,12 @@ EXAMPLES = {
     "study": [path for path in STUDIES if "study" in Document(path).values],
     **{stage: [*Path("config/recipes", stage).glob("*.yaml")] for stage in RECIPES},
 }
+# Not the demo, whose file dvc.lock has by its digest.
+SHIPPED = [
+    path
+    for path in EXAMPLES["study"]
+    if path.parent.name == "config" and path.stem != "demo" and not path.stem.endswith("-smoke")
+]
 
 
 @pytest.mark.parametrize("of", FILES)
@@ -36,6 +42,14 @@ def test_a_schema_takes_every_file_of_the_repository(of):
     assert len(EXAMPLES[of]) > 0
     for path in EXAMPLES[of]:
         assert [e.message for e in validator.iter_errors(Document(path).values)] == [], path
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=str)
+def test_a_shipped_study_but_the_demo_names_its_schema_in_its_first_line(path):
+    comment, _, schema = path.read_text().splitlines()[0].partition("$schema=")
+
+    assert comment == "# yaml-language-server: "
+    assert (path.parent / schema).resolve() == (FOLDER / FILES["study"]).resolve()
 
 
 @pytest.mark.parametrize(

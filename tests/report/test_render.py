@@ -58,6 +58,7 @@ def test_a_whole_report_is_written(tree):
     tables = [
         f"tables/{t}.{s}" for t in ("finetune", "few", "frozen") for s in ["md", "tex", "csv"]
     ]
+    tables.append("tables/numbers.tex")
     figures = ("summary", "scenes-scenes", "training", "labels", "frozen")
     drawn = [f"figures/{name}.svg" for name in figures]
     claims = ["claims.parquet", "claims.md", "assumptions.md"]
@@ -70,7 +71,7 @@ def test_the_same_results_give_the_same_bytes(untouched):
 
     written, _ = untouched.render()
 
-    assert len(written) == 19
+    assert len(written) == 20
     assert {path: path.read_bytes() for path in written} == {p: before[p] for p in written}
 
 

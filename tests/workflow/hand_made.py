@@ -60,6 +60,7 @@ def make_by_hand(study_file: Path) -> None:
     shown = shown_values(jobs.study)
     others = {"study": kept, **{f"published {path.name}": path for path in published}}
     pages = ["cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html"]
+    pages += ["tables/numbers.tex"]
     _read(jobs, "report", shown, others, pages)
     _read(jobs, "track", {}, {}, ["tracked.json"])
 
@@ -137,6 +138,7 @@ def _read(
         scale=jobs.study.scale,
     ) as record:
         for name in names:
+            (jobs.results / name).parent.mkdir(exist_ok=True)
             (jobs.results / name).write_text("{}")
         outputs = {name: jobs.results / name for name in names}
         record.finish(outputs, {}, jobs.results / stage / "record.json")

@@ -17,6 +17,7 @@ COMMANDS = {
     "verify": ["verify", "config/tiny.yaml"],
     "adopt": ["adopt", "config/tiny.yaml"],
     "compare": ["compare", "results/tiny", "results/tiny"],
+    "check": ["check", "results/tiny/tables/numbers.tex", "config/tiny.yaml"],
     "export as a crate": ["export", "config/tiny.yaml", "--crate", "crate"],
     "export of a cell": ["export", "config/tiny.yaml", "--json", "main/folk/full"],
     "plan": ["plan", "config/tiny.yaml"],

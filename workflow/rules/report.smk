@@ -10,6 +10,7 @@ OUTPUTS
     claims   results/{study}/claims.parquet, claims.md
     assumed  results/{study}/assumptions.md
     tables   results/{study}/tables/*.md, *.tex, *.csv
+    numbers  results/{study}/tables/numbers.tex, macros for a paper
     page     results/{study}/report.html
     tracked  results/{study}/tracked.json
 """
@@ -46,6 +47,7 @@ rule report:
             ),
             category="Tables",
         ),
+        numbers=f"results/{study.name}/tables/numbers.tex",
     log:
         f"results/{study.name}/report.log",
     benchmark:

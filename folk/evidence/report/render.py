@@ -11,13 +11,14 @@ from folk.evidence.report.assumptions import assumptions_in_force, render_assump
 from folk.evidence.report.claim_views import claim_views, render_claims
 from folk.evidence.report.drawings import draw
 from folk.evidence.report.html import collect_facts, render_html
+from folk.evidence.report.macros import render_macros
 from folk.evidence.report.summary import draw_comparison, summarize
 from folk.evidence.report.tables import render_csv, render_latex, render_markdown, table_views
 from folk.evidence.results.cells import cells_of, collect_cells, read_cells, write_cells
 from folk.evidence.results.claims import judge_claims, read_claims, write_claims
 from folk.evidence.results.evidence import Evidence, shown_path
 from folk.evidence.results.published import load_published, published_files
-from folk.evidence.study.study import Study
+from folk.evidence.study.study import MACROS, Study
 
 
 def render_report(
@@ -62,6 +63,8 @@ def render_report(
         texts = {"md": render_markdown, "tex": render_latex, "csv": render_csv}
         for suffix, render in texts.items():
             written.append(_write(results / "tables" / f"{view.name}.{suffix}", render(view)))
+    macros = render_macros(study.name, cells)
+    written.append(_write(results / "tables" / f"{MACROS}.tex", macros))
     claims_path = results / "claims.parquet"
     write_claims(judge_claims(study, cells, numbers), claims_path)
     claims = claim_views(study, read_claims(claims_path), numbers)

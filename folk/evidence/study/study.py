@@ -3,6 +3,7 @@
 The study file defines *what* is run, its recipes *how*. Nothing here computes anything.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,9 +14,11 @@ from pydantic import AfterValidator, ConfigDict, Field, PrivateAttr, model_valid
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.core.ranges import Positive
 from folk.evidence.core.yaml_model import Document, Section, checked
+from folk.evidence.study.grid import LARGEST_GRID, bad_grid_names, rows_of_grid, with_grids
 from folk.evidence.study.inputs import CLASSIFIER, DATASETS, SPLIT
 from folk.evidence.study.stage import Resources, Stages
 
+MACROS = "numbers"  # no table's name: the report's file of LaTeX macros has it
 LONGEST_NAME = 64  # characters; file systems allow 255 of a whole file name
 
 
@@ -55,7 +58,8 @@ def plain_path(path: str) -> str:
 Name = Annotated[str, AfterValidator(path_safe)]
 Reason = Annotated[str, Field(min_length=1)]
 Scale = Literal["demo", "smoke", "paper"]
-Overrides = dict[Annotated[str, AfterValidator(_dotted)], Any]
+Dotted = Annotated[str, AfterValidator(_dotted)]
+Overrides = dict[Dotted, Any]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -114,6 +118,24 @@ class EncoderRow(Section):
     """A run each."""
     overrides: Overrides = Field(default_factory=dict, alias="set")
     """Dotted keys that override the recipe, such as `{optim.epochs: 3}`."""
+    grid: dict[Dotted, Annotated[dict[Name, Any], Field(min_length=1)]] = Field(
+        default_factory=dict,
+        exclude=True,  # rows of a loaded study have none
+    )
+    """Dotted keys with named values, such as `{optim.lr: {low: 5.0e-4, high: 2.0e-3}}`. The row
+    becomes one for each value, or for each combination where several keys have values: `mfm-low`
+    and `mfm-high` in place of `mfm`, which then names them all in `rows` and `encoders`.
+    """
+
+    @model_validator(mode="after")
+    def _grid_is_bounded(self) -> "EncoderRow":
+        count = math.prod(map(len, self.grid.values()))
+        if count > LARGEST_GRID:
+            raise ValueError(f"'grid' makes {count} rows; expected at most {LARGEST_GRID}")
+        for key in self.grid:
+            if key in self.overrides:
+                raise ValueError(f"'{key}' is in 'set' and in 'grid'; remove one")
+        return self
 
 
 class Evaluation(Section):
@@ -139,7 +161,7 @@ class Evaluation(Section):
     seeds: list[Seed] = Field(default_factory=list, min_length=1)
     """For finetune: each run is fine-tuned once for each of these."""
     encoders: list[Name] = Field(default_factory=list)
-    """Names of rows; left out: all."""
+    """Names of rows, or of grids; left out: all."""
     overrides: Overrides = Field(default_factory=dict, alias="set")
     """Dotted keys that override the recipe."""
 
@@ -218,7 +240,7 @@ class Table(Section):
     reproduces: str = ""
     """Table of a paper."""
     rows: list[Name] = Field(min_length=1)
-    """Names of rows of `encoders`."""
+    """Names of rows of `encoders`, or of grids."""
     columns: dict[Name, Column] = Field(min_length=1)
     published: dict[str, str] = Field(default_factory=dict)
     """`row/column` to the id of a published number."""
@@ -336,11 +358,18 @@ class Study(Section):
     summary: MainComparison | None = None
     """What the report draws first; null takes the first table."""
     _stages: Stages = PrivateAttr(default_factory=dict)
+    _written_rows: dict[str, EncoderRow] = PrivateAttr(default_factory=dict)
 
     @property
     def stages(self) -> Stages:
         """The declared stages by name, in the order of the workflow."""
         return self._stages
+
+    @property
+    def grids(self) -> dict[str, list[str]]:
+        """Names of the rows that each grid has made, by its name."""
+        written = self._written_rows.items()
+        return {name: [n for n, _ in rows_of_grid(name, row)] for name, row in written if row.grid}
 
     def recipe_folder(self, path: Path) -> Path:
         """The folder of the recipes of a study that was read from `path`: named, or next to it."""
@@ -450,7 +479,7 @@ def finetune_name(evaluation: str, seed: int) -> str:
 
 
 def load_study(path: Path, stages: Stages) -> Study:
-    """Read and check a study file; each fine-tuning seed becomes an evaluation of its own.
+    """Read and check a study file; grids become rows, each fine-tuning seed an evaluation.
 
     Args:
         path: the file.
@@ -464,7 +493,7 @@ def load_study(path: Path, stages: Stages) -> Study:
 
 
 def written_study(path: Path, stages: Stages) -> Study:
-    """Read and check a study file; evaluations stay as written.
+    """Read and check a study file; grids become rows, and evaluations stay as written.
 
     Raises:
         InputError: as `load_study`.
@@ -479,8 +508,9 @@ def checked_study(document: Document, stages: Stages) -> Study:
         InputError: as `load_study`.
     """
     study = checked(Study, document.values, document)
-    study._stages = stages
-    problems = list(_of_another(study, document))
+    study._stages, study._written_rows = stages, study.encoders
+    problems = [*_of_another(study, document), *bad_grid_names(study, document, LONGEST_NAME)]
+    study = with_grids(study)
     problems += list(_unlike_their_stages(study, document)) or list(_dangling(study, document))
     if problems:
         raise InputError("\n".join(problems))
@@ -588,7 +618,7 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
 
     for name, split in study.splits.items():
         yield from lost(("splits", name, "data"), split.data, study.data, "data set")
-    for name, row in study.encoders.items():
+    for name, row in study._written_rows.items():
         yield from lost(("encoders", name, "data"), row.data, study.data, "data set")
         if len(set(row.seeds)) < len(row.seeds):
             yield f"{document.where(('encoders', name, 'seeds'))}: duplicate seed"
@@ -612,6 +642,9 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
     runs = [run for run, _, _ in study.runs()]
     for run in study.exclude:
         yield from lost(("exclude", run), run, runs, "run")
+    if MACROS in study.tables:
+        where = document.where(("tables", MACROS))
+        yield f"{where}: tables.{MACROS}: tables/{MACROS}.tex has the macros of all; rename it"
     for name, table in study.tables.items():
         yield from _dangling_in_table(study, document, name, table, lost)
     for name, claim in study.claims.items():
