@@ -14,7 +14,7 @@ from torch import Tensor
 
 from folk import __version__
 from folk.data.pixels import decode_pixels, stacked
-from folk.data.transforms import eval_transform, unit_range
+from folk.data.transforms import EvalTransform, unit_range
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import atomic_write
 from folk.models.encoder import load_encoder
@@ -56,7 +56,7 @@ def embed(
     model, info = load_encoder(encoder)
     model = model.to(device).eval()
     size = info.input_size[-1]
-    transform, unused = eval_transform(resize=size, crop=size), np.random.default_rng()
+    transform, unused = EvalTransform(resize=size, crop=size), np.random.default_rng()
 
     def pixels_of(key: str) -> UInt8[Tensor, "3 h w"]:
         path = images / key
