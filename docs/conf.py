@@ -47,6 +47,8 @@ default_role = "code"  # docstrings have single backticks
 napoleon_custom_sections = ["Source"]
 napoleon_use_ivar = True
 python_maximum_signature_line_length = 88
+add_module_names = False
+toc_object_entries_show_parents = "hide"
 
 
 class Site(StandaloneHTMLBuilder):
@@ -103,7 +105,8 @@ def declared(node: ast.FunctionDef | ast.ClassDef, in_class: bool) -> tuple[str,
         if "property" in marks:
             return "property", node.name
         skipped = 1 if in_class and "staticmethod" not in marks else 0
-        returned = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+        # A name that is defined further down is quoted in code.
+        returned = " -> " + ast.unparse(node.returns).strip("'") if node.returns else ""
         kind = "method" if in_class else "function"
         return kind, f"{node.name}({arguments(node, skipped)}){returned}"
     for child in node.body:
