@@ -83,7 +83,9 @@ class Docstrings(SphinxDirective):
         return sections
 
     def _described(self, node: Any, indent: str) -> Iterator[str]:
-        docstring = GoogleDocstring(ast.get_docstring(node) or "", self.config)
+        # A section begins on the line below its name.
+        text = (ast.get_docstring(node) or "").replace("\nSource: ", "\nSource:\n    ")
+        docstring = GoogleDocstring(text, self.config)
         yield from (indent + line for line in docstring.lines())
         for child in node.body:
             if isinstance(child, ast.FunctionDef | ast.ClassDef) and is_public(child):
