@@ -15,7 +15,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 -
 SNAKEMAKE = $(BIN)/snakemake --configfile $(STUDY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-core demo demo-full smoke schemas test test-all slurm-test soak coverage mutate bench gpu-check check format lock clean
+.PHONY: help setup setup-core demo demo-full smoke schemas test test-all slurm-test soak coverage mutate bench gpu-check check format lock site clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -104,14 +104,23 @@ lock: setup ## choose package versions again, after an edit of pyproject.toml
 	$(LOCK) pyproject.toml --group build --extra dev -o requirements.lock
 	$(LOCK) pyproject.toml --group build --extra workflow -c requirements.lock -o requirements-core.lock
 	$(LOCK) tests/workflow/crate.in -o tests/workflow/crate.lock
+	$(LOCK) docs/site.in -o docs/site.lock
+
+site: .venv/site/ready ## the documentation as a site, in build/site; a broken link fails
+	@rm -rf build/site
+	@.venv/site/bin/python -m sphinx --quiet --fail-on-warning --fresh-env -c docs -d build/site-cache . build/site
+	@echo "Done. Open build/site/index.html."
 
 clean: ## remove the results of both demos
 	rm -rf results/demo results/demo-full
 
-# What reads our crates in the tests. Apart, because it holds other packages to old versions.
-.venv/crate/ready: tests/workflow/crate.lock .venv/ready
-	@$(BIN)/uv venv --quiet --clear .venv/crate
-	@VIRTUAL_ENV=.venv/crate $(BIN)/uv pip sync --quiet --require-hashes tests/workflow/crate.lock
+# What reads our crates in the tests, apart, because it holds other packages to old versions; and what
+# builds the site, which nothing else needs.
+.venv/crate/ready: tests/workflow/crate.lock
+.venv/site/ready: docs/site.lock
+.venv/crate/ready .venv/site/ready: .venv/ready
+	@$(BIN)/uv venv --quiet --clear $(@D)
+	@VIRTUAL_ENV=$(@D) $(BIN)/uv pip sync --quiet --require-hashes $(filter %.lock,$^)
 	@touch $@
 
 # uv installs quickly; it comes by pip, from the same lock and held to the same hashes. Last comes this
