@@ -18,6 +18,7 @@ from folk.cli.embed import embed
 from folk.cli.explain import explain
 from folk.cli.export import export
 from folk.cli.launch import launch
+from folk.cli.new import new, path
 from folk.cli.plan import plan
 from folk.cli.report import report
 from folk.cli.schema import schema
@@ -38,7 +39,6 @@ app = typer.Typer(
     name="python -m folk",
     help="Reproduce and audit every number of FOLK and MFM.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -55,6 +55,8 @@ def _answer_version(
 
 for stage in STAGES.values():
     app.command(rich_help_panel="Stages")(command_of(stage) if stage.run else report)
+app.command()(new)
+app.command()(path)
 app.command()(launch)
 app.command()(plan)
 app.command()(status)

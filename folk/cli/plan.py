@@ -12,6 +12,7 @@ from rich.console import Console
 
 from folk.cli.read import PublishedFile, Results, StudyFile
 from folk.evidence.core.errors import InputError
+from folk.evidence.core.shipped import shipped
 from folk.evidence.core.yaml_model import Document
 from folk.evidence.plan.graph import longest_chain, read_graph
 from folk.evidence.plan.jobs import WATTS_PER_GPU, Plan
@@ -121,11 +122,10 @@ def plan(
 
 def _drawn_by_snakemake(study: Path) -> str:
     """Return snakemake's current graph, done jobs dashed; it locks and writes nothing."""
-    if not Path("Snakefile").is_file():
-        raise InputError(f"{Path.cwd()}: no Snakefile here; call this in the repository's folder")
     # A profile of the user's may name a cluster; drawing needs none.
     quiet = {key: value for key, value in os.environ.items() if key != "SNAKEMAKE_PROFILE"}
-    command = [sys.executable, "-m", "snakemake", "--dag", "--configfile", str(study)]
+    snakefile = ["--snakefile", str(shipped(Path("Snakefile")))]
+    command = [sys.executable, "-m", "snakemake", *snakefile, "--dag", "--configfile", str(study)]
     done = subprocess.run(command, capture_output=True, text=True, env=quiet, check=False)
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()[-20:]

@@ -6,13 +6,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from folk.evidence.core.shipped import shipped
 from folk.evidence.study.effective import difference, effective_path
 from folk.evidence.study.study import Study, load_study, written_study
 from folk.stages.table import STAGES
 
-StudyFile = Annotated[Path, typer.Argument(help="study file, such as config/demo.yaml")]
+StudyFile = Annotated[
+    Path, typer.Argument(help="study file, such as config/demo.yaml", callback=shipped)
+]
 Results = Annotated[Path, typer.Option(help="folder that holds the studies' results")]
-PublishedFile = Annotated[Path, typer.Option(help="folder with the papers' numbers")]
+PublishedFile = Annotated[
+    Path, typer.Option(help="folder with the papers' numbers", callback=shipped)
+]
 
 
 def from_here(path: Path) -> Path:

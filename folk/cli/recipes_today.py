@@ -5,6 +5,7 @@ from typing import Any
 
 from folk.evidence.audit.today import RecipeToday
 from folk.evidence.core.errors import InputError
+from folk.evidence.core.shipped import own_or_shipped_recipe
 from folk.evidence.core.yaml_model import Document
 from folk.evidence.study.study import Entry, Study
 from folk.stages.recipes import result_values
@@ -47,6 +48,8 @@ def _of_base(stage: str, file: Path, base: str | None) -> dict[str, Any] | None:
     if base is None:
         return None
     try:
-        return result_values(load_recipe(stage, file.with_name(f"{base}.yaml")))
+        return result_values(
+            load_recipe(stage, own_or_shipped_recipe(file.with_name(f"{base}.yaml")))
+        )
     except InputError:
         return None

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from folk.cli.read import Results, StudyFile
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import atomic_write
+from folk.evidence.core.shipped import SHIPPED
 from folk.evidence.study.study import Study, load_study, written_study
 from folk.stages.prepare import PrepareRecipe
 from folk.stages.recipes.base import Recipe
@@ -38,6 +39,8 @@ def smoke(
     if whole.scale == "smoke":
         raise InputError(f"{study}: scale is 'smoke'; name the study that it was written from")
     path = study.with_name(f"{study.stem}-smoke.yaml")
+    if study.is_relative_to(SHIPPED / "config"):
+        path = Path(path.name)  # in the current folder; nothing is written into an installation
     recipes = recipes_of(whole, study)
     cover = cover_of(whole, recipes, [row for row in rows.split(",") if row])
     folder = results / path.stem / "archives"

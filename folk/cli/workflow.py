@@ -17,6 +17,7 @@ from folk.evidence.audit.sources import NOTE_NAME
 from folk.evidence.audit.stale import StudyToday, published_differences
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.json_file import read_keys
+from folk.evidence.core.shipped import shipped
 from folk.evidence.core.yaml_model import Document, Layers, parse_value, spelt_value
 from folk.evidence.record.failures import READERS, WORK
 from folk.evidence.record.fingerprint import SOURCE, code_fingerprint
@@ -44,18 +45,13 @@ from folk.stages.recipes.provide import (
 )
 from folk.stages.table import STAGES
 
-DEMO = "config/demo.yaml"
+DEMO = Path("config/demo.yaml")
 SHOWN_LINES = 20
-PUBLISHED = "config/published"
+PUBLISHED = Path("config/published")
 
 # Snakemake calls these with an object that has each wildcard as an attribute.
 Asked = Callable[[Any], Any]
 AskedWithThreads = Callable[[Any, int], Any]
-
-
-def get_path(name: str) -> str:
-    """A path of the repository: in the current folder, else in the folder of the workflow."""
-    return name if Path(name).exists() else str(SOURCE / name)
 
 
 def get_default(files: Iterable[Path]) -> str | None:
@@ -67,7 +63,7 @@ def get_default(files: Iterable[Path]) -> str | None:
         InputError: one of the files is missing or is not YAML.
     """
     named = any("study" in Document(_from_here(path)).values for path in files)
-    return None if named else get_path(DEMO)
+    return None if named else str(shipped(DEMO))
 
 
 def get_config(files: Sequence[Path], arguments: Iterable[str]) -> Layers:
@@ -110,8 +106,6 @@ class Jobs:
         """
         written = checked_study(config, STAGES)
         folder = written.recipe_folder(config.path)
-        if written.recipes is None and not folder.is_dir():
-            folder = Path(get_path("config/recipes"))
         try:
             plain_path(folder.as_posix())
         except ValueError as error:
@@ -141,7 +135,7 @@ class Jobs:
         Raises:
             InputError: a line for each that cannot stand beside one of ours.
         """
-        check_comparisons(self.study, load_published(Path(get_path(PUBLISHED))))
+        check_comparisons(self.study, load_published(shipped(PUBLISHED)))
 
     def keep_study(self) -> None:
         """Write the study beside its results, for those who read them."""
@@ -351,7 +345,7 @@ class Jobs:
         record = f"{self.results}/report/{RECORD_NAME}"
         if record in self._stale:
             self._make_again(record)
-        published = published_files(Path(get_path(PUBLISHED)))
+        published = published_files(shipped(PUBLISHED))
         return self._ancient([path.as_posix() for path in published])
 
     def get_records(self, wildcards: Any) -> list[str]:
@@ -400,7 +394,7 @@ class Jobs:
         record = read_keys(path, "restore it")
         if stage == "report":
             changes = [*today.of_tables(record)]
-            changes += published_differences(record, Path(get_path(PUBLISHED)))
+            changes += published_differences(record, shipped(PUBLISHED))
         else:
             note = self.results / WORK / path.parent.relative_to(self.results) / NOTE_NAME
             changes = list(today.differences(today.jobs[path.parent], record, note))

@@ -36,7 +36,8 @@ def load_recipe(stage: str, path: Path, overrides: Mapping[str, Any] | None = No
 
     Args:
         stage: a stage with recipes, such as "pretrain".
-        path: the YAML file. Its `base:` names a recipe in the same folder that it changes.
+        path: the YAML file. Its `base:` names a recipe in the same folder, or of the package,
+            that it changes.
         overrides: dotted keys and values laid on top, such as `{"optim.epochs": 3}`.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from folk.cli.workflow import Jobs, get_path
+from folk.cli.workflow import Jobs
 from folk.evidence.audit.plan import Planned, planned_jobs
 from folk.evidence.audit.stale import shown_values
 from folk.evidence.core.digest import sha256_of_json
@@ -56,7 +56,7 @@ def make_by_hand(study_file: Path) -> None:
     jobs.keep_study()
     for job in planned_jobs(jobs.study, jobs.results):
         _make(jobs, job)
-    kept, published = jobs.study_file, published_files(Path(get_path("config/published")))
+    kept, published = jobs.study_file, published_files(Path("config/published"))
     shown = shown_values(jobs.study)
     others = {"study": kept, **{f"published {path.name}": path for path in published}}
     pages = ["cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html"]

@@ -120,14 +120,9 @@ def test_a_trial_run_prices_nothing(finished_copy):
     assert found["cpu_hours"]["from"] == {"upper bound": 1}
 
 
-def test_a_bad_study_and_a_wrong_folder_are_refused(clean_copy):
+def test_a_bad_study_is_refused(clean_copy):
     clean_copy.edit("config/tiny.yaml", "recipe: demo-folk", "recipe: demo-flok")
     done = plan(clean_copy)
     assert done.returncode == 2
     assert "did you mean 'demo-folk'" in done.stderr
     assert "Traceback" not in done.stderr
-
-    (clean_copy.folder / "Snakefile").rename(clean_copy.folder / "Snakefile.old")
-    done = plan(clean_copy, study="config/demo.yaml")
-    assert done.returncode == 2
-    assert "no Snakefile here" in done.stderr

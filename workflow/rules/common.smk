@@ -12,6 +12,7 @@ from pathlib import Path
 
 from folk.cli.workflow import Jobs, get_config
 from folk.evidence.core.errors import InputError
+from folk.evidence.core.shipped import IS_WHEEL
 from folk.evidence.core.yaml_model import Layers
 from folk.evidence.record.fingerprint import SOURCE
 from folk.slurm.study_lock import describe_lock, hold_study
@@ -19,7 +20,7 @@ from snakemake.exceptions import WorkflowError
 
 # Jobs run the Python that runs this, found by name: a path would tie results to one machine.
 prefix = f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
-if SOURCE != Path.cwd() or sys.flags.safe_path:
+if not IS_WHEEL and (SOURCE != Path.cwd() or sys.flags.safe_path):
     prefix += f"export PYTHONPATH={shlex.quote(str(SOURCE))}:$PYTHONPATH; "
 shell.prefix(prefix)
 

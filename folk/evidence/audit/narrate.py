@@ -220,7 +220,8 @@ def job_lines(job: JobFacts) -> Lines:
         if found:
             yield "", f"{title}: {_changes_line(found)}"
     code, installed = record["code"], record["environment"]
-    commit = f"commit {code['commit'][:_SHORT]}" if code["commit"] else "no commit"
+    version = f", version {code['version']}" if "version" in code else ""
+    commit = f"commit {code['commit'][:_SHORT]}" if code["commit"] else f"no commit{version}"
     yield "code", f"{code['fingerprint'][:_SHORT]} {_AGREEMENT[job.code]}; {commit}"
     if job.job.diff is not None:
         yield "", f"with uncommitted changes, {job.uncommitted}: {job.job.diff}"

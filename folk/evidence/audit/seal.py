@@ -19,6 +19,7 @@ from folk.evidence.core.digest import digest_file
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import write_json
 from folk.evidence.core.json_file import read_keys, typed
+from folk.evidence.core.shipped import shipped
 from folk.evidence.record.environment import file_of_commit
 from folk.evidence.record.failures import FAILED
 from folk.evidence.results.published import published_files
@@ -191,7 +192,7 @@ def seal_problems(results: Path, root: Path = Path()) -> list[str]:
     lost = {} if committed is None else committed.failed
     problems += _record_problems(chain, chain.failed_paths(), lost | seal.failed)
     for name, sha256 in seal.files.items():
-        path = root / name
+        path = shipped(root / name)
         if not path.is_file():
             problems.append(f"{name}: sealed, but missing")
         elif digest_file(path).sha256 != sha256:

@@ -9,10 +9,11 @@ from typing import Any
 from folk.evidence.audit.explanation import Agreement, Change
 from folk.evidence.core.digest import digest_file
 from folk.evidence.core.errors import InputError
+from folk.evidence.core.shipped import shipped
 from folk.evidence.core.yaml_model import flattened
-from folk.evidence.record.fingerprint import code_fingerprint
+from folk.evidence.record.fingerprint import code_fingerprint, code_here
 
-LOCK = "requirements.lock"
+LOCK = Path("requirements.lock")
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,18 @@ class RecipeToday:
 Recipes = Mapping[tuple[str, str], RecipeToday]  # by stage and entry of the study
 
 
+def lock_sha256() -> str | None:
+    """Digest of the environment lock, here or of the package; None without one."""
+    lock = shipped(LOCK)
+    return digest_file(lock).sha256 if lock.is_file() else None
+
+
 @dataclass
 class Today:
     """Today's code and lock, read lazily, and the recipes, which this package does not read."""
 
     recipes: Recipes
-    root: Path = Path()
+    root: Path = field(default_factory=code_here)
     _fingerprints: dict[str, str | None] = field(default_factory=dict)
 
     def fingerprint(self, stage: str) -> str | None:
@@ -50,8 +57,7 @@ class Today:
     @cached_property
     def lock_sha256(self) -> str | None:
         """Digest of the lock; None without one."""
-        lock = self.root / LOCK
-        return digest_file(lock).sha256 if lock.is_file() else None
+        return lock_sha256()
 
 
 def agreement(then: str | None, now: str | None) -> Agreement:

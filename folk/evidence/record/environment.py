@@ -19,6 +19,7 @@ from typing import Any
 from folk.evidence.core.digest import digest_file
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.secrets import without_secrets
+from folk.evidence.core.shipped import IS_WHEEL
 
 PACKAGES = (
     "numpy", "pillow", "pyarrow", "safetensors", "scikit-image", "scikit-learn", "scipy",
@@ -76,14 +77,17 @@ def code_state(root: Path) -> tuple[dict[str, Any], str | None]:
         root: a folder inside the working tree.
 
     Returns:
-        `{"commit", "dirty", "dirty_diff_sha256"}`, each None outside a repository (`commit` alone
-        is None before the first one, `dirty` if git cannot compare), and the text of the
-        differences to keep with the record, None without any. If git cannot read the repository,
-        a line on standard error has the reason. The digest is that of the whole text; the text
-        itself is truncated at 1 MB. New files that git does not ignore count by name and digest.
-        Results and dvc.lock do not count: the workflow writes them.
+        `{"commit", "dirty", "dirty_diff_sha256"}`, each None outside a repository and where the
+        package is installed from a wheel (`commit` alone is None before the first one, `dirty` if
+        git cannot compare), and the text of the differences to keep with the record, None without
+        any. If git cannot read the repository, a line on standard error has the reason. The digest
+        is that of the whole text; the text itself is truncated at 1 MB. New files that git does not
+        ignore count by name and digest. Results and dvc.lock do not count: the workflow writes
+        them.
     """
     unknown = {"commit": None, "dirty": None, "dirty_diff_sha256": None}
+    if IS_WHEEL:
+        return unknown, None  # git would name the repository that the environment lies in
     if _git(root, "rev-parse", "--is-inside-work-tree") != b"true\n":
         if any((folder / ".git").exists() for folder in (root.resolve(), *root.resolve().parents)):
             print(f"{root.resolve()}: {_git_problem(root)}; no commit is recorded", file=sys.stderr)

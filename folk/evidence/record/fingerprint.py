@@ -17,8 +17,13 @@ from folk.evidence.core.errors import InputError, nearest
 PACKAGE = "folk"
 
 
-# The folder that holds the package, which is the folder of the workflow.
+# The folder that holds the package, which in a clone is the folder of the workflow.
 SOURCE = Path(__file__).resolve().parents[3]
+
+
+def code_here() -> Path:
+    """The folder of the code that results are compared with: the current one, else `SOURCE`."""
+    return Path() if Path(PACKAGE, "__init__.py").is_file() else SOURCE
 
 
 def code_fingerprint(module: str, root: Path) -> str:

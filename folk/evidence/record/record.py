@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from folk import __version__
 from folk.evidence.core.files import remove_stale_temp_files, write_json, write_text
 from folk.evidence.core.secrets import without_secrets
 from folk.evidence.record.environment import (
@@ -219,7 +220,7 @@ def open_record(
         "argv": [without_secrets(str(argument)) for argument in argv],
         "recipe": dict(recipe),
         "recipe_digest": recipe_digest,
-        "code": {"fingerprint": code, **state},
+        "code": {"fingerprint": code, "version": __version__, **state},
         "environment": environment(root),
         "hardware": hardware(),
         "scheduler": scheduler(),

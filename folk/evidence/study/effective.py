@@ -7,6 +7,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from folk.evidence.core.files import atomic_write
+from folk.evidence.core.shipped import shipped
 from folk.evidence.core.yaml_model import Document, flattened
 from folk.evidence.study.stage import Stages
 from folk.evidence.study.study import Study, written_study
@@ -54,4 +55,4 @@ def difference(study: Path, effective: Path, stages: Stages) -> str:
 
 def _flat(study: Study, path: Path) -> dict[str, Any]:
     values = study.model_dump(mode="json", by_alias=True)
-    return flattened({**values, "recipes": study.recipe_folder(path).as_posix()})
+    return flattened({**values, "recipes": shipped(study.recipe_folder(path)).as_posix()})

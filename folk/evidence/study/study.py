@@ -340,7 +340,9 @@ class Study(Section):
     study's own cells; `smoke` is written by `python -m folk smoke`.
     """
     recipes: Annotated[str, AfterValidator(plain_path)] | None = None
-    """Folder of the recipes, with a folder for each stage; null is `recipes/` next to the file."""
+    """Folder of the recipes, with a folder for each stage; null is `recipes/` next to the file. A
+    recipe that is not there is the one of this name that comes with the package.
+    """
     code_change: dict[Name, Literal["rerun", "report"]] = Field(default_factory=dict)
     """When code of a stage is edited: `rerun` it, or `report` its results as stale."""
     resources: dict[Name, Resources] = Field(default_factory=dict)

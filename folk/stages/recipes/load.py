@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from folk.evidence.core.digest import sha256_of_json
 from folk.evidence.core.errors import InputError
+from folk.evidence.core.shipped import own_or_shipped_recipe
 from folk.evidence.core.yaml_model import Document, checked, merged, nested
 from folk.evidence.study.study import path_safe
 from folk.stages.recipes.base import Recipe
@@ -23,7 +24,8 @@ def load_typed(
 
     Args:
         model: the typed form.
-        path: the YAML file. Its `base:` names a recipe in the same folder that it changes.
+        path: the YAML file. Its `base:` names a recipe in the same folder, or of the package,
+            that it changes.
         overrides: dotted keys and values laid on top, such as `{"optim.epochs": 3}`.
 
     Raises:
@@ -66,7 +68,7 @@ def _with_bases(document: Document, seen: tuple[str, ...]) -> dict[str, Any]:
             f"{document.where(('base',))}: base: '{base}' forms a cycle "
             f"({' -> '.join((*seen, base))})"
         )
-    document.base = Document(document.path.parent / f"{base}.yaml")
+    document.base = Document(own_or_shipped_recipe(document.path.with_name(f"{base}.yaml")))
     return _laid_over(_with_bases(document.base, (*seen, base)), values)
 
 

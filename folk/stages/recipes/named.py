@@ -1,16 +1,23 @@
-"""Recipes of a study's entries, in STAGE/ of its folder of recipes."""
+"""Recipes of a study's entries, in STAGE/ of its folder of recipes or of the package's."""
 
 from pathlib import Path
 
 from folk.evidence.core.errors import InputError
+from folk.evidence.core.shipped import own_or_shipped_recipe
 from folk.evidence.study.study import Entry, Study
 from folk.stages.recipes.base import Recipe
 from folk.stages.table import load_recipe
 
 
 def recipe_file(folder: Path, stage: str, entry: Entry) -> Path:
-    """Return the recipe file of an entry of a study; `folder` holds the recipes of all stages."""
-    return folder / stage / f"{entry.recipe}.yaml"
+    """Return the recipe file of an entry of a study.
+
+    Args:
+        folder: the study's own recipes, which go before those of the package.
+        stage: of the entry.
+        entry: names the recipe.
+    """
+    return own_or_shipped_recipe(folder / stage / f"{entry.recipe}.yaml")
 
 
 def recipe_of(folder: Path, stage: str, entry: Entry) -> Recipe:

@@ -5,14 +5,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from folk import __version__
 from folk.evidence.audit.chain import Job
 from folk.evidence.audit.findings import Finding
 from folk.evidence.audit.subject import Subject
-from folk.evidence.core.digest import digest_file
+from folk.evidence.audit.today import LOCK, lock_sha256
+from folk.evidence.core.shipped import IS_WHEEL
 from folk.evidence.record.environment import code_moved_since
-from folk.evidence.record.fingerprint import code_fingerprint
+from folk.evidence.record.fingerprint import code_fingerprint, code_here
 
-LOCK = Path("requirements.lock")
 REPORT = "folk.cli.report"
 _SHORT = 12
 
@@ -32,14 +33,14 @@ def _fingerprints(subject: Subject) -> Iterator[Finding]:
         return job.record["stage"], job.record["code"]["fingerprint"]
 
     for (stage, fingerprint), jobs in _grouped(subject, made_by):
-        today = code_fingerprint(f"folk.stages.{stage}", Path())
+        today = code_fingerprint(f"folk.stages.{stage}", code_here())
         if fingerprint != today:
             says = f"{len(jobs)} results made by code {fingerprint[:_SHORT]}, today's is "
             says += today[:_SHORT]
             yield _behind(subject, f"folk/stages/{stage}.py", says, jobs)
     for path, job in subject.readers.items():
         # The mirror in MLflow is not made again for other code.
-        then, today = job.record["code"]["fingerprint"], code_fingerprint(REPORT, Path())
+        then, today = job.record["code"]["fingerprint"], code_fingerprint(REPORT, code_here())
         if path.parent.name == "report" and then != today:
             says = f"made by code {then[:_SHORT]}, today's is {today[:_SHORT]}"
             yield Finding("behind", path.as_posix(), says)
@@ -51,6 +52,10 @@ def _commits(subject: Subject) -> Iterator[Finding]:
             says = f"{len(jobs)} results made where git named no commit, so none is known"
             cells = subject.plan.cells(*(job.path for job in jobs))
             yield Finding("ok", subject.results.as_posix(), says, cells, remark=True)
+        elif IS_WHEEL:
+            says = f"{len(jobs)} results made at commit {commit[:_SHORT]}, which an installed folk "
+            says += f"cannot compare with its version {__version__}"
+            yield Finding("ok", subject.results.as_posix(), says, remark=True)
         elif (moved := code_moved_since(Path(), commit)) is None:
             says = f"{len(jobs)} results made at commit {commit[:_SHORT]}, not in this clone"
             yield _behind(subject, subject.results.as_posix(), says, jobs)
@@ -61,10 +66,10 @@ def _commits(subject: Subject) -> Iterator[Finding]:
 
 
 def _locks(subject: Subject) -> Iterator[Finding]:
-    today = digest_file(LOCK).sha256 if LOCK.is_file() else None
+    today = lock_sha256()
     for lock, jobs in _grouped(subject, lambda job: job.record["environment"]["lock_sha256"]):
-        if lock != today:
-            says = f"{len(jobs)} results made with another lock, {str(lock)[:_SHORT]}"
+        if lock not in (None, today):
+            says = f"{len(jobs)} results made with another lock, {lock[:_SHORT]}"
             yield _behind(subject, LOCK.as_posix(), says, jobs)
 
 
