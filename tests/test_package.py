@@ -11,7 +11,10 @@ import pytest
 import folk
 
 ROOT = Path(__file__).parents[1]
-PLUGIN = "snakemake_executor_plugin_folk_slurm"
+PLUGINS = {
+    "folk/slurm/plugin": "snakemake_executor_plugin_folk_slurm",
+    "folk/cli/plugin": "snakemake_logger_plugin_folk",
+}
 
 
 @pytest.fixture(scope="module")
@@ -23,15 +26,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
     return ZipFile(path)
 
 
-def test_a_wheel_holds_all_files_of_the_package_and_the_plugin_beside_it(wheel: ZipFile):
-    plugin = Path("folk/slurm/plugin")
+def test_a_wheel_holds_all_files_of_the_package_and_the_plugins_beside_it(wheel: ZipFile):
     files = [p.relative_to(ROOT) for p in ROOT.glob("folk/**/*") if p.is_file()]
+    names = {str(path) for path in files if "__pycache__" not in path.parts}
+    for folder, plugin in PLUGINS.items():
+        assert f"{folder}/{plugin}/__init__.py" in names
     wanted = {
-        str(path.relative_to(plugin) if path.is_relative_to(plugin) else path)
-        for path in files
-        if "__pycache__" not in path.parts
+        next((name.removeprefix(f"{f}/") for f in PLUGINS if name.startswith(f"{f}/")), name)
+        for name in names
     }
-    assert f"{PLUGIN}/__init__.py" in wanted
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == wanted
 
 
@@ -41,6 +44,6 @@ def test_the_command_prints_the_version():
     assert done.stdout == f"folk {folk.__version__}\n"
 
 
-def test_snakemake_finds_the_executor_where_the_project_is_installed():
+def test_snakemake_finds_the_plugins_where_the_project_is_installed():
     # Snakemake looks for names in the folders of the path, and into no other kind of install.
-    assert PLUGIN in {module.name for module in pkgutil.iter_modules()}
+    assert set(PLUGINS.values()) <= {module.name for module in pkgutil.iter_modules()}
