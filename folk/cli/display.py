@@ -208,7 +208,7 @@ class Display:
                 self._study = load_study(effective_path(self._results), STAGES)
             self._seen = job_states(self._study, self._results, lambda job: None, now)
         except InputError:
-            self._results, self._seen = None, []  # no study of ours: names alone are shown
+            self._seen = []  # no study of ours: names alone are shown
         self._next_look = now + max(INTERVAL, 10.0 * (time.time() - now))
 
 
