@@ -23,7 +23,7 @@ STOPPING = "Terminating processes on user request"
 LOG = "Complete log(s): "
 
 
-class LogHandler(LogHandlerBase):  # type: ignore[misc]  # the interface has no types
+class LogHandler(LogHandlerBase):
     """Translator of Snakemake's events into calls of a display."""
 
     writes_to_stream = True
