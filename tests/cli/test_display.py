@@ -12,6 +12,7 @@ import sys
 import termios
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -57,8 +58,10 @@ def plain(folder: Path, code: str, *options: str) -> "subprocess.CompletedProces
     )
 
 
-def on_terminal(folder: Path, code: str, ctrl_c_after: str | None = None) -> tuple[int, str]:
-    """Run on a terminal of 24 lines; Ctrl-C is pressed when it shows the text."""
+def on_terminal(
+    folder: Path, code: str, at_work: Callable[["subprocess.Popen[bytes]"], object]
+) -> tuple[int, str]:
+    """Run on a terminal of 24 lines; `at_work` is called once when it shows jobs."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     process = subprocess.Popen(
@@ -66,12 +69,12 @@ def on_terminal(folder: Path, code: str, ctrl_c_after: str | None = None) -> tup
         stdin=theirs, stdout=theirs, stderr=theirs,
     )  # fmt: skip
     os.close(theirs)
-    shown = ""
+    shown, is_called = "", False
     while part := _read(ours):
         shown += part
-        if ctrl_c_after is not None and ctrl_c_after in shown:
-            ctrl_c_after = None
-            os.killpg(process.pid, signal.SIGINT)
+        if not is_called and "Fine-tuning" in shown:
+            at_work(process)
+            is_called = True
     os.close(ours)
     return process.wait(PATIENCE), shown
 
@@ -113,24 +116,27 @@ def test_without_a_terminal_each_finished_job_is_one_line_and_a_failed_one_shows
 def test_a_terminal_shows_one_block_and_at_last_the_summary_and_a_second_call_has_nothing_to_do(
     tmp_path,
 ):
-    status, shown = on_terminal(tmp_path, "sleep 2; true")
+    waits = "until test -e go; do sleep 0.1; done; true"
+    status, shown = on_terminal(tmp_path, waits, lambda _: (tmp_path / "go").touch())
 
     assert status == 0
-    assert "of 4 jobs" in shown
-    assert "Fine-tuning folk-s0: full" in shown
+    assert "0 of 4 jobs" in shown
     summary, log = left_on_screen(shown)
     assert re.fullmatch(r"toy: 4 of 4 jobs done in \d+:\d\d\.", summary)
     assert log.startswith("  log: .snakemake/log/")
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is hidden"
 
-    again = plain(tmp_path, "sleep 2; true")
+    again = plain(tmp_path, waits)
     assert again.returncode == 0
     assert again.stderr.startswith("Nothing to be done")
     assert len(again.stderr.splitlines()) == 1
 
 
 def test_ctrl_c_stops_the_jobs_and_is_no_failure_of_theirs(tmp_path):
-    status, shown = on_terminal(tmp_path, "sleep 3000; true", ctrl_c_after="Fine-tuning")
+    def press_ctrl_c(process: "subprocess.Popen[bytes]") -> None:
+        os.killpg(process.pid, signal.SIGINT)
+
+    status, shown = on_terminal(tmp_path, "sleep 3000; true", press_ctrl_c)
 
     assert status == 1
     assert "Stopping the running jobs" in shown
