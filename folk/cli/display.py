@@ -68,7 +68,7 @@ class ToGo(NamedTuple):
 
 
 class Display:
-    """What a person sees of one call of snakemake."""
+    """View of one call of snakemake."""
 
     def __init__(
         self, planned: Counter[str], began: float, *, is_terminal: bool, colors: bool = True
@@ -173,15 +173,15 @@ class Display:
             job.rule for job in (*self.finished.values(), *self.failed.values())
         )
         to_go = time_to_go(left, self._seen, self._at_once, now)
-        failed = f", [red]{len(self.failed)} failed[/]" if self.failed else ""
+        name = Text(self._results.name if self._results else "", style="bold")
+        counts = Text(f"{len(self.finished)} of {self.planned.total()} jobs")
+        if self.failed:
+            counts.append(f", {len(self.failed)} failed", style="red")
+        times = f"{_clock(now - self._began)}  {'stopping' if self._stops else to_go or ''}"
+        room = self._console.width - name.cell_len - counts.cell_len - len(times) - 3 * 2
         head = Table.grid(padding=(0, 2))
-        head.add_row(
-            Text(self._results.name if self._results else "", style="bold"),
-            ProgressBar(self.planned.total(), len(self.finished), width=20),
-            Text.from_markup(f"{len(self.finished)} of {self.planned.total()} jobs{failed}"),
-            _clock(now - self._began),
-            "stopping" if self._stops else str(to_go or ""),
-        )
+        bar = ProgressBar(self.planned.total(), len(self.finished), width=max(1, min(20, room)))
+        head.add_row(name, bar, counts, times)
         return Group(head, self._running(now))
 
     def _running(self, now: float) -> RenderableType:
