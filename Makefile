@@ -12,7 +12,7 @@ MARKDOWN := README.md CONTRIBUTING.md CODE_OF_CONDUCT.md SECURITY.md CHANGELOG.m
 CORE ?= .venv-core
 # One process for each core; the tests of a file stay together, for they share what is dear to make.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
-SNAKEMAKE = $(BIN)/snakemake --configfile $(STUDY)
+SNAKEMAKE = $(BIN)/snakemake --configfile $(STUDY) --logger folk
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-core demo demo-full smoke schemas test test-all slurm-test soak coverage mutate bench gpu-check check format lock site clean
@@ -25,7 +25,7 @@ setup: .venv/ready ## the environment, from hash-pinned packages
 setup-core: $(CORE)/ready ## an environment without torch in .venv-core: explain, verify, adopt, plan, report, export, seal
 
 demo: setup ## the main job: images in, tables out, about ten minutes on two cores
-	@$(SNAKEMAKE) --quiet reason host
+	@$(SNAKEMAKE)
 	@echo
 	@cat results/demo/tables/few-labels.md
 	@echo
@@ -33,14 +33,14 @@ demo: setup ## the main job: images in, tables out, about ten minutes on two cor
 
 demo-full: STUDY := config/demo-full.yaml
 demo-full: setup ## every method, and the measurements that the demo leaves out, about sixteen minutes
-	@$(SNAKEMAKE) --quiet reason host
+	@$(SNAKEMAKE)
 	@echo
 	@cat results/demo-full/tables/grid.md
 	@echo
 	@echo "Done. Open results/demo-full/report.html; the tables are in results/demo-full/tables/."
 
 smoke: setup ## two steps of every recipe of the paper study, on miniature archives
-	@command=$$($(BIN)/python -m folk smoke $(PAPER)) && $(BIN)/$$command --quiet reason host
+	@command=$$($(BIN)/python -m folk smoke $(PAPER)) && $(BIN)/$$command --logger folk
 	@echo "Done. Every recipe of $(PAPER) has run; none of its numbers is a result."
 
 test: setup ## the tests that a person waits for, a whole tiny study among them

@@ -15,11 +15,14 @@ import pytest
 import folk
 
 ROOT = Path(__file__).parents[1]
-PLUGIN = "snakemake_executor_plugin_folk_slurm"
 UV = Path(sys.executable).with_name("uv")
 LARGEST = 1_000_000_000  # bytes
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
+PLUGINS = {
+    "folk/slurm/plugin": "snakemake_executor_plugin_folk_slurm",
+    "folk/cli/plugin": "snakemake_logger_plugin_folk",
+}
 
 
 @pytest.fixture(scope="module")
@@ -79,15 +82,15 @@ def copy_fashion(folder: Path) -> None:
     shutil.copytree(ROOT / "results/fashion", folder / "results/fashion")
 
 
-def test_a_wheel_holds_all_files_of_the_package_the_plugin_and_the_repository(wheel: Path):
-    plugin = Path("folk/slurm/plugin")
+def test_a_wheel_holds_all_files_of_the_package_the_plugins_and_the_repository(wheel: Path):
     files = [p.relative_to(ROOT) for p in ROOT.glob("folk/**/*") if p.is_file()]
+    names = {str(path) for path in files if "__pycache__" not in path.parts}
+    for folder, plugin in PLUGINS.items():
+        assert f"{folder}/{plugin}/__init__.py" in names
     wanted = {
-        str(path.relative_to(plugin) if path.is_relative_to(plugin) else path)
-        for path in files
-        if "__pycache__" not in path.parts
+        next((name.removeprefix(f"{f}/") for f in PLUGINS if name.startswith(f"{f}/")), name)
+        for name in names
     }
-    assert f"{PLUGIN}/__init__.py" in wanted
     tracked = ["git", "ls-files", "Snakefile", "requirements.lock", "config", "workflow"]
     listed = subprocess.run(tracked, cwd=ROOT, capture_output=True, text=True, check=True)
     wanted |= {f"folk/shipped/{name}" for name in listed.stdout.split()}
@@ -102,9 +105,9 @@ def test_the_command_prints_the_version():
     assert done.stdout == f"folk {folk.__version__}\n"
 
 
-def test_snakemake_finds_the_executor_where_the_project_is_installed():
+def test_snakemake_finds_the_plugins_where_the_project_is_installed():
     # Snakemake looks for names in the folders of the path, and into no other kind of install.
-    assert PLUGIN in {module.name for module in pkgutil.iter_modules()}
+    assert set(PLUGINS.values()) <= {module.name for module in pkgutil.iter_modules()}
 
 
 def test_the_installed_command_runs_the_code_of_the_wheel(call: Call, environment: Path):

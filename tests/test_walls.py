@@ -104,11 +104,12 @@ def test_one_place_alone_knows_a_tool(name, users):
     assert bool(of_tool) == (users != "nowhere")
 
 
-def test_only_the_watch_and_its_plugin_know_the_interface_of_executors():
+def test_only_the_watch_and_the_plugins_know_the_interfaces_of_snakemake():
     users = {path for path, _, module in imports() if module.startswith("snakemake_")}
 
-    plugin = "folk/slurm/plugin/snakemake_executor_plugin_folk_slurm/__init__.py"
-    assert users == {"folk/slurm/watch.py", plugin}
+    executor = "folk/slurm/plugin/snakemake_executor_plugin_folk_slurm/__init__.py"
+    logger = "folk/cli/plugin/snakemake_logger_plugin_folk/__init__.py"
+    assert users == {"folk/slurm/watch.py", executor, logger}
 
 
 @pytest.mark.parametrize("room", [*EVIDENCE, "slurm"])

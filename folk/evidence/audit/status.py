@@ -92,8 +92,12 @@ class JobStatus:
     @cached_property
     def log_lines(self) -> list[str]:
         """The last lines of its log."""
-        text = _tail(self.folder / f"{self.stage}.log")
-        return [line.rstrip() for line in text.splitlines() if line.strip()][-NUM_LOG_LINES:]
+        return last_lines(self.folder / f"{self.stage}.log")
+
+
+def last_lines(log: Path) -> list[str]:
+    """Read the last lines of a log that are not empty; none if there is no log."""
+    return [line.rstrip() for line in _tail(log).splitlines() if line.strip()][-NUM_LOG_LINES:]
 
 
 def job_states(study: Study, results: Path, lives: Lives, now: float) -> list[JobStatus]:
