@@ -17,9 +17,11 @@ from torch import Tensor
 
 from folk.evidence.core.errors import InputError, brief_with_type
 from folk.evidence.core.files import write_json
+from folk.evidence.core.replay_log import Cadence
 from folk.training.checkpoint import load_checkpoint, save_checkpoint
 from folk.training.distributed import World
 from folk.training.history import History
+from folk.training.replay import ReplayLog, answer_request, state_of
 
 Batch = TypeVar("Batch")
 DIVERGED = "diverged.json"  # next to the checkpoint, after a non-finite loss
@@ -79,6 +81,7 @@ class Plan:
     log_every: int  # updates
     checkpoint_seconds: float
     live: Callable[[int, dict[str, float]], None]  # called with every line of the history
+    replay: Cadence | None = None  # of the log of states; None for no log
 
 
 def train(
@@ -107,6 +110,7 @@ def train(
             start of this training ended so.
         StoppedError: a signal asked to stop, or time is up; the checkpoint is written.
     """
+    answer_request(plan.work, plan.updates, world, parts, batches, update)
     note = plan.work / DIVERGED
     _refuse_to_repeat(note, plan.identity)
     try:
@@ -128,6 +132,9 @@ def _train(
     path = plan.work / "checkpoint.pt"
     start = _resume(path, plan, world, parts)
     history = History(plan.work / "metrics.jsonl", start) if world.is_main else None
+    log = None
+    if plan.replay is not None and world.is_main:
+        log = ReplayLog(plan.work, plan.replay, plan.updates, start, world, parts)
     finite = _Finite(plan, world, parts)
     saved, saved_at = start, time.monotonic()
     window_start, window_updates = time.monotonic(), 0
@@ -157,6 +164,9 @@ def _train(
                     _log(history, plan, done, measured)
                 window_start += time.monotonic() - paused
 
+            if log is not None:
+                window_start += log.after(done)
+
             # Processes must agree, which costs a message and a wait for the device.
             ask = log_now or done % ask_every == 0
             why = _reason_to_stop(stop, world) if ask else None
@@ -168,8 +178,9 @@ def _train(
             if (why or due) and done < plan.updates:
                 if history is not None:
                     history.flush()
-                    state = {name: part.state_dict() for name, part in parts.items()}
-                    save_checkpoint(path, plan.identity, done, state)
+                    if log is not None:
+                        log.flush()
+                    save_checkpoint(path, plan.identity, done, state_of(parts))
                     write_json(plan.work / "progress.json", {"step": done})
                 world.wait()
                 saved, saved_at = done, time.monotonic()
@@ -181,6 +192,9 @@ def _train(
 
     if history is None:
         return History(plan.work / f"rank{world.rank}.jsonl", 0)
+    if log is not None:
+        log.close()
+        print(f"replay log: {log.seconds:.1f} s in this start", file=sys.stderr)
     history.close()
     return history
 
@@ -286,7 +300,7 @@ class _Finite:
         if first < self._never:
             self._stop(f"the {WATCHED[name]} of update {first + 1}", first + 1, saved)
         if weights_of:
-            bad = next(_not_finite({n: p.state_dict() for n, p in self._parts.items()}), None)
+            bad = next(_not_finite(state_of(self._parts)), None)
             if self._world.any(bad is not None):
                 found = next(name for name in self._world.gather(bad) if name)
                 self._stop(f"{found} after update {weights_of}", weights_of, saved)
