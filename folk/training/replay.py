@@ -175,7 +175,9 @@ def _outline(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         return {"tensor": name}
     if isinstance(value, Mapping):
         pairs = sorted(value.items(), key=lambda pair: str(pair[0]))
-        return {"pairs": [[k, _outline(v, f"{name}.{k}" if name else k, tensors)] for k, v in pairs]}
+        return {
+            "pairs": [[k, _outline(v, f"{name}.{k}" if name else k, tensors)] for k, v in pairs]
+        }
     if isinstance(value, list | tuple):
         return [_outline(each, f"{name}.{place}", tensors) for place, each in enumerate(value)]
     return value
@@ -207,16 +209,27 @@ def _filled(outline: Any, tensor_of: Callable[[str], Tensor]) -> Any:
 
 
 def restore(parts: Mapping[str, "Resumable"], state: Mapping[str, Any]) -> None:
-    """Give all parts a state that was read from a file."""
+    """Give all parts a kept state, but for the optimizer's settings, which are the recipe's.
+
+    A state with other settings, of another recipe, has another digest when it is restored.
+    """
     for name, part in parts.items():
+        if not isinstance(part, Optimizer):
+            part.load_state_dict(state[name])
+            continue
+        settings = [
+            {key: value for key, value in group.items() if key not in ("params", "lr")}
+            for group in part.param_groups
+        ]
         part.load_state_dict(state[name])
-        if isinstance(part, Optimizer):
-            # Fused kernels want moments in the order in memory of their weights, which is
-            # channels last on a GPU.
-            for weight, moments in part.state.items():
-                for key, value in moments.items():
-                    if isinstance(value, Tensor) and value.shape == weight.shape:
-                        moments[key] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
+        for group, own in zip(part.param_groups, settings, strict=True):
+            group.update(own)
+        # Fused kernels want moments in the order in memory of their weights, which is channels
+        # last on a GPU.
+        for weight, moments in part.state.items():
+            for key, value in moments.items():
+                if isinstance(value, Tensor) and value.shape == weight.shape:
+                    moments[key] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def answer_request(
@@ -231,9 +244,9 @@ def answer_request(
 
     The request has `states`, the folder of kept states; `segments`, pairs of updates made at their
     start and end; `steps`, where digests are wanted. The answer has the machine in `on`, the
-    `updates` of the whole training, and for each segment the digest by step in `states`, the
-    digest of its start in `start`, and `distance`, that of the model from the kept state at its
-    end, relative to how far the model moved.
+    `updates` of the whole training, the digest of its `initial` state, and for each segment the
+    digest by step in `states`, the digest of its start in `start`, and `distance`, that of the
+    model from the kept state at its end, relative to how far the model moved.
 
     Raises:
         SystemExit: the answer is written.
@@ -244,7 +257,7 @@ def answer_request(
         return
     request = json.loads(path.read_text(encoding="utf-8"))
     folder, wanted = Path(request["states"]), set(request["steps"])
-    answers = []
+    initial, answers = _digest(parts), []
     for start, end in sorted(request["segments"]):  # the first has the initial state
         if start:
             restore(parts, load_state(folder / state_name(start)))
@@ -261,8 +274,8 @@ def answer_request(
         answers.append({"segment": [start, end], "start": first, "states": states,
                         "distance": distance})  # fmt: skip
     if world.is_main:
-        answer = {"on": machine(world), "updates": updates, "segments": answers}
-        write_json(work / ANSWER, answer)
+        answer = {"on": machine(world), "updates": updates, "initial": initial}
+        write_json(work / ANSWER, answer | {"segments": answers})
     raise SystemExit(0)
 
 
