@@ -8,19 +8,29 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from folk.evidence.plan.figures import BOUND, ESTIMATE, MEASURED, NOT_COUNTED, SCALED, Figure
+from folk.evidence.plan.figures import (
+    BOUND,
+    ESTIMATE,
+    MEASURED,
+    NOT_COUNTED,
+    SCALED,
+    Figure,
+    total,
+)
 from folk.evidence.plan.graph import Node
 from folk.evidence.plan.jobs import PlannedJob
 from folk.evidence.plan.measured import Device, Ledger, architecture, work_of
 from folk.evidence.study.inputs import CLASSIFIER, ENCODER, PRETRAIN_RECIPE, SPLIT
 from folk.evidence.study.study import Study
 from folk.stages.prepare import PrepareRecipe
+from folk.stages.pretrain import PretrainRecipe
 from folk.stages.recipes import recipe_digest
-from folk.stages.recipes.base import Recipe
+from folk.stages.recipes.base import Recipe, TrainingRuntime
 from folk.stages.recipes.provide import archive_paths, folder_of_images
 
 Recipes = Mapping[tuple[str, str], Recipe]
 BYTES_PER_WEIGHT = 4  # encoders and classifiers are stored in float32
+MOMENTS = 2  # numbers that AdamW and LAMB keep of a weight; SGD keeps one
 
 
 class Planner:
@@ -150,7 +160,15 @@ class Planner:
         entry: str,
         row: str | None,
     ) -> Figure:
-        found = self.ledger.bytes_of(work) if own is None else own[1]
+        if own is not None:
+            return Figure.of(own[1], MEASURED)
+        results = self._results(work, stage, entry, row)
+        kept = self._kept_states(stage, entry, row)
+        return total([results, Figure.of(kept, ESTIMATE)]) if kept else results
+
+    def _results(self, work: str, stage: str, entry: str, row: str | None) -> Figure:
+        """Estimate the size of the results without states kept for a replay."""
+        found = self.ledger.bytes_of(work)
         if found is not None:
             return Figure.of(found, MEASURED)
         if stage == "prepare":
@@ -160,6 +178,19 @@ class Planner:
             weights = _parameters(json.dumps(self._architectures[row]))
             return Figure.of(float(BYTES_PER_WEIGHT * weights), ESTIMATE)
         return Figure.of(0.0, NOT_COUNTED)
+
+    def _kept_states(self, stage: str, entry: str, row: str | None) -> float:
+        """Estimate the bytes of the states that a training keeps for a replay."""
+        recipe = self.recipes[stage, entry]
+        runtime = getattr(recipe, "runtime", None)
+        if row is None or not isinstance(runtime, TrainingRuntime) or runtime.replay is None:
+            return 0.0
+        if isinstance(recipe, PretrainRecipe):
+            from folk.stages.tasks.pretrain import state_bytes  # torch, as below
+
+            return float(runtime.replay.keep * state_bytes(recipe))
+        weights = _parameters(json.dumps(self._architectures[row]))
+        return float(runtime.replay.keep * BYTES_PER_WEIGHT * (1 + MOMENTS) * weights)
 
 
 @cache

@@ -165,7 +165,7 @@ def state_bytes(state: Mapping[str, Any]) -> Iterator[bytes | memoryview]:
     yield text
     for _, tensor in sorted(tensors.items()):
         flat = tensor.detach().cpu().contiguous().reshape(-1)
-        yield memoryview(flat.view(torch.uint8).numpy())
+        yield flat.view(torch.uint8).numpy().data
 
 
 def _outline(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

@@ -13,11 +13,12 @@ from folk.evidence.audit.subject import Subject
 from folk.evidence.core.digest import sha256_of
 from folk.evidence.core.replay_log import read_log
 from folk.evidence.study.study import load_study
-from folk.stages.table import STAGES
+from folk.stages.table import STAGES, load_recipe
+from folk.stages.tasks.pretrain import state_bytes
 from tests.toy import DEMO, RESULTS, edit, folk, prepare_scenes
 
 ROOT = Path(__file__).parents[2]
-STUDY = DEMO + "evaluations: {full: {stage: finetune, recipe: demo, data: scenes}}\n"
+STUDY = DEMO + "evaluations: {full: {stage: finetune, recipe: demo-full, data: scenes}}\n"
 SHORT = {
     "optim.epochs": 2, "optim.batch": 4, "optim.warmup_epochs": 0.5, "runtime.workers": 0,
     "runtime.replay.every": 2, "runtime.replay.keep": 3,
@@ -57,12 +58,15 @@ def findings(*trainings: str) -> list[tuple[str, str]]:
 def test_a_run_and_its_fine_tuning_replay_bit_by_bit(scenes):
     assert folk(*command("pretrain", "demo-folk", RUN)).returncode == 0
     more = ["--encoder", RUN / "encoder.safetensors", "--evaluation", "full"]
-    assert folk(*command("finetune", "demo", EVALUATION, *more)).returncode == 0
+    assert folk(*command("finetune", "demo-full", EVALUATION, *more)).returncode == 0
 
     found = findings("folk-s0", "folk-s0/full")
     assert [word for word, _ in found] == ["ok"] * 4, found
     assert all("the same bit by bit" in says for _, says in found)
     assert all("2 of 3 segments" in says for _, says in found)
+    recipe = load_recipe("pretrain", ROOT / "config/recipes/pretrain/demo-folk.yaml", {})
+    on_disk = (RUN / "replay/10.safetensors").stat().st_size
+    assert on_disk == pytest.approx(state_bytes(recipe), rel=0.01), "as `folk plan` has it"
     # What is stored belongs to the training: another encoder, with a record that agrees, does not.
     encoder = RUN / "encoder.safetensors"
     encoder.write_bytes(encoder.read_bytes()[:-1] + b"\0")

@@ -181,6 +181,19 @@ def check_fit(recipe: PretrainRecipe) -> None:
     try_images(encoder, size, "views.size", rebuild)
 
 
+def state_bytes(recipe: PretrainRecipe) -> int:
+    """Compute the size of a training's whole state: weights, buffers, moments; none is allocated.
+
+    It is that of AdamW or LAMB, which keep two numbers of a trained weight; SGD keeps one.
+    """
+    if recipe.method is None:
+        return 0
+    with torch.device("meta"):
+        method = build_method(recipe.method, _new_encoder(recipe))
+    trained = (p.nbytes for p in method.parameters() if p.requires_grad)
+    return sum(value.nbytes for value in method.state_dict().values()) + 2 * sum(trained)
+
+
 def _new_encoder(recipe: PretrainRecipe) -> nn.Module:
     encoder = create_encoder(recipe.encoder.timm_name, recipe.encoder.timm_args)
     check_size(encoder, recipe.views.size, "views.size")
