@@ -68,8 +68,11 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     for number, text in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             line = json.loads(text)
-            found = line["before"]
-            str(line["state"]), dict(line["on"]), int(line["step"])
+            found, on = line["before"], line["on"]
+            numbers = line["step"], on["processes"], on["threads"], on["repeatable"]
+            if not all(isinstance(each, int) for each in numbers):
+                raise TypeError(numbers)
+            bytes.fromhex(line["state"])
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}:{number}: invalid line ({type(error).__name__})") from error
         if found != before:
