@@ -194,7 +194,6 @@ def _train(
         return History(plan.work / f"rank{world.rank}.jsonl", 0)
     if log is not None:
         log.close()
-        print(f"replay log: {log.seconds:.1f} s in this start", file=sys.stderr)
     history.close()
     return history
 

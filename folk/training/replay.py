@@ -9,6 +9,7 @@ is the sha256 of that file.
 import json
 import platform
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
@@ -72,7 +73,7 @@ class ReplayLog:
         self._states, self._parts, self._on = work / STATES, parts, machine(world)
         self._steps, self._kept = set(cadence.steps(updates)), set(cadence.kept(updates))
         self._history = History(work / LOG, start)
-        self.seconds = 0.0
+        self._began, self._seconds = time.monotonic(), 0.0
         lacking = [s for s in missing_steps(self._history.lines, cadence, updates) if s <= start]
         lacking += [s for s in self._kept if s <= start and not self._file(s).is_file()]
         if start and lacking:
@@ -93,7 +94,7 @@ class ReplayLog:
             return 0.0
         began = time.monotonic()
         self._add(done)
-        self.seconds += (took := time.monotonic() - began)
+        self._seconds += (took := time.monotonic() - began)
         return took
 
     def flush(self) -> None:
@@ -101,8 +102,10 @@ class ReplayLog:
         self._history.flush()
 
     def close(self) -> None:
-        """Flush and close."""
+        """Flush and close, and print what the log cost."""
         self._history.close()
+        share = self._seconds / (time.monotonic() - self._began)
+        print(f"replay log: {self._seconds:.1f} s, {share:.2%} of this start", file=sys.stderr)
 
     def _add(self, step: int) -> None:
         state, digest = state_of(self._parts), sha256()

@@ -192,8 +192,9 @@ def check_replayed(
             if isinstance(answer, str):
                 yield Finding("failed", place, f"replayed it failed: {answer}", cells)
                 continue
+            changed = moved or _changed_meanwhile(job)
             for found in answer["segments"]:
-                word, says, remark = judged(lines, answer, found, moved)
+                word, says, remark = judged(lines, answer, found, changed)
                 yield Finding(word, place, f"replayed ({share}): {says}", cells, remark)
 
 
@@ -233,6 +234,13 @@ def judged(
     if found["distance"] <= TOLERANCE:
         return "ok", f"{says}, within {TOLERANCE:g}", True
     return wrong, f"{says}, {TOLERANCE:g} is allowed", False
+
+
+def _changed_meanwhile(job: Job) -> bool:
+    """Return True if two starts of a training had other code or another environment lock."""
+    last = job.record["code"]["fingerprint"], job.record["environment"]["lock_sha256"]
+    starts = {(start["fingerprint"], start["lock_sha256"]) for start in job.record["restarts"]}
+    return bool(starts - {last})
 
 
 def _machines(lines: Sequence[Line], segment: Segment) -> list[dict[str, Any]]:
