@@ -8,7 +8,7 @@ SLURM_TESTS ?= slurm
 SAMPLE ?= 100
 SEED ?= 0
 # docs/faults.md is made from the tests, see tests/faults/table.py.
-MARKDOWN := README.md CONTRIBUTING.md CHANGELOG.md config $(filter-out docs/faults.md,$(wildcard docs/*.md))
+MARKDOWN := README.md CONTRIBUTING.md CODE_OF_CONDUCT.md SECURITY.md CHANGELOG.md config $(filter-out docs/faults.md,$(wildcard docs/*.md))
 CORE ?= .venv-core
 # One process for each core; the tests of a file stay together, for they share what is dear to make.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile

@@ -1,7 +1,10 @@
 """The table of the bench says what its repetitions say."""
 
+import importlib
+
 import pytest
 
+from tests.bench.__main__ import ROWS
 from tests.bench.measure import Row, in_turns
 
 
@@ -31,3 +34,8 @@ def test_both_sides_take_turns_after_one_that_is_not_counted():
 
     assert "".join(calls) == "ababab"
     assert (ours, baseline) == ([3.0, 5.0], [4.0, 6.0])
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_row_has_a_module_that_measures_it(name):
+    assert callable(importlib.import_module(f"tests.bench.{name}").rows)

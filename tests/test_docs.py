@@ -1,5 +1,6 @@
 """What the documents say is so."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ def test_the_citation_names_this_version_and_the_papers_as_papers_yaml_does():
     papers = yaml.safe_load(Path("config/published/papers.yaml").read_text())["papers"]
 
     assert cited["version"] == folk.__version__
+    assert json.loads(Path("codemeta.json").read_text())["version"] == folk.__version__
     assert {"cff-version", "message", "title", "authors"} <= cited.keys()
     for name, paper in zip(("folk", "mfm"), cited["references"], strict=True):
         known = papers[name]

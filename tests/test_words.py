@@ -8,9 +8,8 @@ import pytest
 
 # `docs/faults.md` is made from the tests, see tests/faults/table.py.
 MARKDOWN = [
-    *map(
-        Path, ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md", "config/keys.md")
-    ),
+    *sorted(Path().glob("*.md")),
+    *(Path("config/README.md"), Path("config/keys.md")),
     *(path for path in sorted(Path("docs").glob("*.md")) if path.name != "faults.md"),
 ]
 CODE = sorted(path for path in Path("folk").rglob("*.py"))

@@ -29,7 +29,7 @@ from folk.data.repeated import check_unique_keys, log_shared_images, shared_imag
 from folk.data.shards import FORMAT, PreparedData
 from folk.data.writer import MANIFEST_SCHEMA, ShardInfo, ShardWriter, shard_writer
 from folk.evidence.core.errors import InputError
-from folk.evidence.core.files import atomic_write, write_json, write_text
+from folk.evidence.core.files import COMPACT, atomic_write, write_json, write_text
 
 MAX_ROWS_PER_SHARD = 65536
 MANIFEST_ROWS = 65536  # of a row group
@@ -219,7 +219,10 @@ class _Journal:
         assert self._take_up()
 
     def write_manifest(self, path: Path) -> None:
-        with atomic_write(path) as temp, pq.ParquetWriter(temp, MANIFEST_SCHEMA) as manifest:
+        with (
+            atomic_write(path) as temp,
+            pq.ParquetWriter(temp, MANIFEST_SCHEMA, **COMPACT) as manifest,
+        ):
             waiting: list[Any] = []
             for number in range(len(self.shards)):
                 piece = pq.ParquetFile(self._piece(number)).read()

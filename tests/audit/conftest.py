@@ -239,3 +239,22 @@ def toy(pattern: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
     shutil.copytree(pattern, tmp_path / "toy")
     monkeypatch.chdir(tmp_path / "toy")
     return Toy(dict(TOLD))
+
+
+@pytest.fixture(scope="session")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two rows of two seeds, finished and sealed."""
+    from tests.audit.many_runs import fill  # which takes its jobs from here
+
+    folder = tmp_path_factory.mktemp("honest")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        fill(2, 2)
+    return folder
+
+
+@pytest.fixture
+def study(honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of the honest study, which is the current folder."""
+    shutil.copytree(honest, tmp_path / "study")
+    monkeypatch.chdir(tmp_path / "study")

@@ -1,12 +1,10 @@
 """A study whose results are in git, without the files that are too large for it."""
 
-import shutil
-
 import pytest
 
 from folk.evidence.core.digest import digest_file
 from tests.audit.conftest import RESULTS
-from tests.audit.many_runs import audit, fill
+from tests.audit.many_runs import audit
 from tests.audit.test_lies import contradicted
 from tests.faults.table import fault
 
@@ -14,20 +12,9 @@ ENCODER = RESULTS / "pretrain/r0-s0/encoder.safetensors"
 PREDICTIONS = RESULTS / "finetune/r0-s0/full/predictions.parquet"
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """Two rows of two seeds, finished and sealed; git leaves out the encoders."""
-    folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        fill(2, 2)
-    return folder
-
-
-@pytest.fixture
-def study(finished, tmp_path, monkeypatch):
-    shutil.copytree(finished, tmp_path / "study")
-    monkeypatch.chdir(tmp_path / "study")
+@pytest.fixture(autouse=True)
+def left_out(study):
+    """What git leaves out of the study."""
     (RESULTS / ".gitignore").write_text("# too large\n*.safetensors\n/work\n", encoding="utf-8")
 
 
@@ -36,7 +23,7 @@ def study(finished, tmp_path, monkeypatch):
     "an encoder that is absent, where the study's `.gitignore` says that git does not hold it",
     "listed as not checked, with the sha256 that it must have; no finding",
 )
-def test_encoders_that_git_does_not_hold_are_no_finding_and_named_with_their_digest(study):
+def test_encoders_that_git_does_not_hold_are_no_finding_and_named_with_their_digest():
     sha256 = digest_file(ENCODER).sha256
     ENCODER.unlink()
 
@@ -47,20 +34,20 @@ def test_encoders_that_git_does_not_hold_are_no_finding_and_named_with_their_dig
     assert contradicted() == []
 
 
-def test_an_encoder_that_is_there_is_read_all_the_same(study):
+def test_an_encoder_that_is_there_is_read_all_the_same():
     ENCODER.write_bytes(ENCODER.read_bytes()[:-1] + b"!")
 
     assert [(f.word, f.place) for f in audit().wrong] == [("tampered", ENCODER.as_posix())]
 
 
-def test_an_encoder_that_the_list_does_not_name_is_missing(study):
+def test_an_encoder_that_the_list_does_not_name_is_missing():
     (RESULTS / ".gitignore").write_text("*.arrow\n", encoding="utf-8")
     ENCODER.unlink()
 
     assert [(f.word, f.place) for f in audit().wrong] == [("missing", ENCODER.as_posix())]
 
 
-def test_predictions_cannot_be_left_out_for_then_no_number_can_be_derived(study):
+def test_predictions_cannot_be_left_out_for_then_no_number_can_be_derived():
     (RESULTS / ".gitignore").write_text("*.parquet\n", encoding="utf-8")
     PREDICTIONS.unlink()
 

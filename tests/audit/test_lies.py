@@ -25,7 +25,7 @@ from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
 from tests.audit.conftest import CELLS, PUBLISHED, RESULTS, TOLD, finetune
-from tests.audit.many_runs import STUDY_PATH, audit, fill, report
+from tests.audit.many_runs import STUDY_PATH, audit, report
 from tests.faults.table import fault
 from tests.toy import edit, git
 
@@ -33,22 +33,6 @@ ENCODER = RESULTS / "pretrain/r0-s0/encoder.safetensors"
 MEASURED = RESULTS / "finetune/r0-s0/full/record.json"
 CELL = "main/r0/full"
 LINE = '{"step": 1, "epoch": 0.5, "time": 1.5, "loss": 0.7}\n'
-
-
-@pytest.fixture(scope="module")
-def honest(tmp_path_factory):
-    """Two rows of two seeds, finished and sealed."""
-    folder = tmp_path_factory.mktemp("honest")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        fill(2, 2)
-    return folder
-
-
-@pytest.fixture
-def study(honest, tmp_path, monkeypatch):
-    shutil.copytree(honest, tmp_path / "study")
-    monkeypatch.chdir(tmp_path / "study")
 
 
 def wrong() -> dict[tuple[str, str], set[str]]:

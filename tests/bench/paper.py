@@ -3,9 +3,9 @@
     .venv/bin/python -m tests.bench paper
 
 The arithmetic of each kind of step is counted from the models that take it, on two images of the
-recipe's shape that have no values; epochs and images are the study's. Hours assume `SHARE` of
-what the maker says of an H200, which `make gpu-check` measures where there is a GPU. Reading,
-which may be the limit, is not in them; see `docs/performance.md`.
+recipe's shape; epochs and images are the study's. Hours come from the share of
+an H200's peak that `make gpu-check` measured for the same step, else from `ASSUMED`. Reading, which
+may be the limit, is not in them; see `docs/performance.md`.
 """
 
 import json
@@ -15,26 +15,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from folk.stages.recipes.evaluate import (
-    Decoder,
-    FinetuneRecipe,
-    ProbeRecipe,
-    RobustnessRecipe,
-    SegmentRecipe,
-)
 
 from folk.evidence.study.study import Evaluation, Study, load_study, run_name
 from folk.models.encoder import create_encoder
 from folk.models.segmenter import Segmenter
+from folk.stages.finetune import FinetuneRecipe
 from folk.stages.pretrain import PretrainRecipe
+from folk.stages.probe import ProbeRecipe
 from folk.stages.recipes.named import recipes_of
+from folk.stages.robustness import RobustnessRecipe
+from folk.stages.segment import Decoder, SegmentRecipe
 from folk.stages.table import STAGES
 from folk.stages.tasks.pretrain import build_method
 from folk.training.meter import count_flops
 from tests.bench.measure import Row
 
 STUDY = Path("config/paper.yaml")
-SHARE = 0.45  # assumed, of the peak below
+# Of the peak below: compiled steps of `results/bench/gpu.json`, by encoder and whether FOLK or MFM.
+MEASURED = {
+    ("vit_base_patch16_224", True): 0.35,
+    ("vit_base_patch16_224", False): 0.28,
+    ("vit_small_patch16_224", True): 0.18,
+    ("vit_small_patch16_224", False): 0.11,
+}
+ASSUMED = 0.28  # for everything else: no step of ResNet-50, no evaluation and no fp32 was measured
 PEAK = {"bf16": 989e12, "fp32": 67e12}  # operations a second; NVIDIA's data sheet of the H200 SXM
 BATCH = 2
 # Images as their makers count them.
@@ -58,11 +62,6 @@ Job = tuple[str, str]  # stage or evaluation, and run
 
 def rows() -> list[Row]:
     """A row for each table, with all that it needs, and one for the whole study."""
-    with torch.device("meta"):
-        return _rows()
-
-
-def _rows() -> list[Row]:
     hours = Hours(load_study(STUDY, STAGES))
     study = hours.study
     found = []
@@ -81,8 +80,12 @@ def _rows() -> list[Row]:
 
 def _row(name: str, hours: "Hours", jobs: set[Job]) -> Row:
     training = sum(hours.of(job) for job in jobs if job[0] == "pretrain")
+    measured = sum(hours.of(job) for job in jobs if hours.is_measured(job))
     total = sum(hours.of(job) for job in jobs)
-    note = f"{training:,.0f} of them pre-training; {total / 8:,.0f} h of 8 GPUs"
+    note = (
+        f"{training:,.0f} of them pre-training; {measured:,.0f} at a measured rate; "
+        f"{total / 8:,.0f} h of 8 GPUs"
+    )
     return Row(f"paper study, {name}", "", "GPU-h", [total], note=note)
 
 
@@ -134,7 +137,14 @@ class Hours:
             "segment": _segmenting,
             "robustness": _robustness,
         }[evaluation.stage]
-        return _hours(*measure(evaluation, self.recipes[evaluation.stage, stage], recipe))
+        flops, precision = measure(evaluation, self.recipes[evaluation.stage, stage], recipe)
+        return _hours(flops, precision, ASSUMED)
+
+    def is_measured(self, job: Job) -> bool:
+        """Whether the speed of this kind of step was measured on a GPU."""
+        stage, run = job
+        recipe = self.recipes["pretrain", run.rpartition("-s")[0]]
+        return stage == "pretrain" and _kind(recipe) in MEASURED
 
     def _pretraining(self, recipe: PretrainRecipe) -> float:
         if recipe.method is None or recipe.optim is None:
@@ -144,11 +154,17 @@ class Hours:
         if shape not in self._steps:
             self._steps[shape] = _step(recipe)
         images = TRAIN * recipe.optim.epochs
-        return _hours(self._steps[shape] * images, recipe.optim.precision)
+        share = MEASURED.get(_kind(recipe), ASSUMED)
+        return _hours(self._steps[shape] * images, recipe.optim.precision, share)
 
 
-def _hours(flops: float, precision: str) -> float:
-    return flops / (SHARE * PEAK[precision]) / 3600
+def _kind(recipe: PretrainRecipe) -> tuple[str, bool]:
+    has_teacher = recipe.method is not None and recipe.method.distillation is not None
+    return recipe.encoder.timm_name, has_teacher
+
+
+def _hours(flops: float, precision: str, share: float) -> float:
+    return flops / (share * PEAK[precision]) / 3600
 
 
 def _finetuning(
@@ -165,7 +181,8 @@ def _probing(evaluation: Evaluation, recipe: ProbeRecipe, row: PretrainRecipe) -
     shown = TRAIN if evaluation.split is None else LABELED[evaluation.split]
     crops = recipe.linear.epochs if recipe.linear.views == "crops" else 0
     images = shown * (1 + crops) + VAL["imagenet"]
-    return _forward(row, recipe.evaluate.crop) * images, recipe.precision
+    neighbors = 2 * shown * VAL["imagenet"] * _width(row) if recipe.knn is not None else 0
+    return _forward(row, recipe.evaluate.crop) * images + neighbors, recipe.precision
 
 
 def _segmenting(
@@ -189,6 +206,15 @@ def _robustness(
     if recipe.attack is not None:  # a gradient for FGSM and for each step of PGD, and both measured
         images += VAL["imagenet"] * ((1 + recipe.attack.pgd_steps) * BACKWARD + 2)
     return _forward(row, recipe.evaluate.crop) * images, recipe.precision
+
+
+@cache
+def _features(timm_name: str, timm_args: str) -> int:
+    return int(create_encoder(timm_name, json.loads(timm_args)).num_features)  # type: ignore[arg-type]
+
+
+def _width(row: PretrainRecipe) -> int:
+    return _features(row.encoder.timm_name, json.dumps(row.encoder.timm_args))
 
 
 def _forward(row: PretrainRecipe, size: int) -> float:
@@ -227,7 +253,7 @@ def _step(recipe: PretrainRecipe) -> float:
     method = build_method(recipe.method, encoder).train()
     size = recipe.views.size
     views = [torch.rand(BATCH, 3, size, size) for _ in range(method.num_views)]
-    # Nothing is drawn where there are no values; a mask of any kind counts no operation.
+    # A mask of any kind counts no operation.
     keep = torch.ones(BATCH, 1, size, size // 2 + 1, dtype=torch.bool)
     corrupted = views if recipe.method.filter is None else [keep] * method.num_views
     scheduled = method.scheduled(epoch=0)

@@ -29,10 +29,12 @@ LOGITS = np.eye(3, dtype=np.float32)
 def spoilt(path, value):
     """Replace the first stored score."""
     table = pq.ParquetFile(path).read()
-    scores = table["logits"].to_pylist()
+    scores = table["probability"].to_pylist()
     scores[0][0] = value
-    column = pa.array(scores, table.schema.field("logits").type)
-    pq.write_table(table.set_column(table.schema.get_field_index("logits"), "logits", column), path)
+    column = pa.array(scores, table.schema.field("probability").type)
+    pq.write_table(
+        table.set_column(table.schema.get_field_index("probability"), "probability", column), path
+    )
 
 
 @fault(

@@ -228,16 +228,17 @@ def write_classification(
     labels = np.arange(NUM_VAL, dtype=np.int32) % 10
     ranks = np.where(np.arange(NUM_VAL) < hits, 0, np.where(np.arange(NUM_VAL) < hits + 10, 3, 9))
     top5 = np.stack([(labels - ranks + place) % 10 for place in range(5)], axis=1)
-    table = pa.table(
-        {
-            "key": [f"val/{i:05d}" for i in range(NUM_VAL)],
-            "label": labels,
-            "top5": pa.FixedSizeListArray.from_arrays(top5.astype(np.int32).ravel(), 5),
-            "logits": pa.FixedSizeListArray.from_arrays(np.zeros(5 * NUM_VAL, np.float32), 5),
-        }
-    )
+    images = {"key": [f"val/{i:05d}" for i in range(NUM_VAL)], "label": labels}
     if variant is not None:
-        table = table.add_column(0, "variant", pa.array([variant] * NUM_VAL))
+        columns = {"variant": [variant] * NUM_VAL, **images, "predicted": top5[:, 0]}
+    else:
+        zeros = np.zeros(5 * NUM_VAL, np.float32)
+        columns = {
+            **images,
+            "top5": pa.FixedSizeListArray.from_arrays(top5.astype(np.int32).ravel(), 5),
+            "probability": pa.FixedSizeListArray.from_arrays(zeros, 5),
+        }
+    table = pa.table(columns)
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, folder / f"predictions{suffix}.parquet")
     numbers = {metric.format(1): hits / NUM_VAL, metric.format(5): (hits + 10) / NUM_VAL}

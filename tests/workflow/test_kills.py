@@ -1,5 +1,6 @@
 """Kills, Ctrl-C and several drivers: the short form of `tests/faults/test_soak.py`."""
 
+import base64
 import json
 import os
 import random
@@ -53,6 +54,27 @@ def test_jobs_that_are_killed_once_and_a_driver_that_is_stopped_change_no_result
     assert soak.killed == Counter(lives.keys())
     assert finished_copy.planned() == Counter()
     assert results_of(finished_copy.folder) == results_of(finished_study.folder)
+
+
+@fault(
+    "Processes",
+    "a job that finishes while its driver is stopped, so that Snakemake's mark of it remains",
+    "its record, which is written last, tells that it is whole: it is not made again",
+)
+def test_what_has_a_record_is_whole_whatever_marks_a_stopped_driver_left(finished_copy):
+    for job in AGAIN:
+        for path in (finished_copy.folder / "results/tiny" / job).iterdir():
+            name = path.relative_to(finished_copy.folder).as_posix()
+            mark = finished_copy.folder / ".snakemake/incomplete" / _mark(name)
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.write_text('{"external_jobid": null}')
+
+    assert finished_copy.planned() == Counter()
+
+
+def _mark(name: str) -> str:
+    """Name the file by which Snakemake remembers that an output is being made."""
+    return base64.urlsafe_b64encode(name.encode()).decode()
 
 
 @pytest.fixture

@@ -253,7 +253,9 @@ def _changed_predictions(one: Path, other: Path) -> tuple[int, int] | None:
     keys = [name for name in ("variant", "key") if name in first.column_names]
     if not first.select(keys).equals(second.select(keys)):
         return None
-    if "top5" in first.column_names:
+    if "predicted" in first.column_names:
+        changed = np.not_equal(*(numbers(table["predicted"]) for table in (first, second)))
+    elif "top5" in first.column_names:
         best = (numbers(pc.list_element(table["top5"], 0)) for table in (first, second))
         changed = np.not_equal(*best)
     else:

@@ -14,6 +14,13 @@ from folk.evidence.core.errors import InputError
 
 # Temp files are hidden, next to their target, and found by `remove_stale_temp_files`.
 TEMP_SUFFIX = ".tmp"
+# How pyarrow stores tables of images; keys that follow each other differ in few characters.
+COMPACT: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": ["variant", "label", "predicted", "split", "shard",
+                       "top5.list.element", "probability.list.element"],
+    "column_encoding": {"key": "DELTA_BYTE_ARRAY", "row": "DELTA_BINARY_PACKED"},
+}  # fmt: skip
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_RIGHT = {errno.EROFS, errno.EACCES, errno.EPERM}
 AHEAD = 10.0  # seconds; clocks of machines that share a disk differ slightly

@@ -54,18 +54,18 @@ def check_files(subject: Subject, sample: Sample | None) -> FilesRead:
     to_read: dict[Path, int] = {}
     elsewhere: dict[str, str] = {}
     is_elsewhere = held_elsewhere(subject.results)
-    for path, said in expected.items():
+    for path, recorded in expected.items():
         if not path.is_file():
             if is_elsewhere(path):
-                elsewhere[path.as_posix()] = said.sha256
+                elsewhere[path.as_posix()] = recorded.sha256
             else:
-                findings.append(_missing(path, said))
+                findings.append(_missing(path, recorded))
             continue
         size = path.stat().st_size
-        if size == said.size:
+        if size == recorded.size:
             to_read[path] = size
         else:
-            findings.append(_other(path, said, f"{size} bytes, {said.size} were recorded"))
+            findings.append(_other(path, recorded, f"{size} bytes, {recorded.size} were recorded"))
     skipped = _skipped(to_read, sample)
     found = sha256_of_all(path for path in to_read if path not in skipped)
     for path, sha256 in found.items():
@@ -73,9 +73,9 @@ def check_files(subject: Subject, sample: Sample | None) -> FilesRead:
             cells = expected[path].cells
             findings.append(Finding("missing", path.as_posix(), "it cannot be read", cells))
         elif sha256 != expected[path].sha256:
-            said = expected[path]
-            says = f"its sha256 is {sha256[:12]}, {said.sha256[:12]} was recorded"
-            findings.append(_other(path, said, says))
+            recorded = expected[path]
+            says = f"its sha256 is {sha256[:12]}, {recorded.sha256[:12]} was recorded"
+            findings.append(_other(path, recorded, says))
     accused = {finding.place for finding in findings}
     return FilesRead(
         findings,
@@ -100,8 +100,8 @@ def _expected(subject: Subject) -> Iterator[tuple[Path, _Expected]]:
         for output in job.outputs:
             if job.path in subject.readers:
                 cells = subject.plan.printed_in(Path(output["path"]))
-            said = (output["size"], output["sha256"], f"{job.path} made it", cells, False)
-            yield Path(output["path"]), _Expected(*said)
+            recorded = (output["size"], output["sha256"], f"{job.path} made it", cells, False)
+            yield Path(output["path"]), _Expected(*recorded)
 
 
 def readings(subject: Subject) -> dict[tuple[Path, str], list[tuple[Job, dict[str, Any]]]]:
@@ -114,17 +114,19 @@ def readings(subject: Subject) -> dict[tuple[Path, str], list[tuple[Job, dict[st
     return found
 
 
-def _missing(path: Path, said: _Expected) -> Finding:
-    says = f"not there; {said.says}"
-    if said.outside:
+def _missing(path: Path, recorded: _Expected) -> Finding:
+    says = f"not there; {recorded.says}"
+    if recorded.outside:
         # Archives of a hundred gigabytes are often not available to an auditor.
-        return Finding("missing", path.as_posix(), f"{says}, not checked", said.cells, remark=True)
-    return Finding("missing", path.as_posix(), says, said.cells)
+        return Finding(
+            "missing", path.as_posix(), f"{says}, not checked", recorded.cells, remark=True
+        )
+    return Finding("missing", path.as_posix(), says, recorded.cells)
 
 
-def _other(path: Path, said: _Expected, says: str) -> Finding:
-    word: Word = "stale" if said.outside else "tampered"
-    return Finding(word, path.as_posix(), f"{says}; {said.says}", said.cells)
+def _other(path: Path, recorded: _Expected, says: str) -> Finding:
+    word: Word = "stale" if recorded.outside else "tampered"
+    return Finding(word, path.as_posix(), f"{says}; {recorded.says}", recorded.cells)
 
 
 def _skipped(sizes: dict[Path, int], sample: Sample | None) -> frozenset[Path]:

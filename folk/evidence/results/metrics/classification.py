@@ -2,15 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Float, Integer, Num
+from jaxtyping import Float, Integer
 
 from folk.evidence.core.errors import InputError, brief
-from folk.evidence.core.files import atomic_write
+from folk.evidence.core.files import COMPACT, atomic_write
 from folk.evidence.results.metrics.columns import numbers, texts
 from folk.evidence.results.metrics.image_scores import (
     ImageScores,
@@ -19,21 +18,16 @@ from folk.evidence.results.metrics.image_scores import (
 )
 
 NUM_KEPT = 5
-# How pyarrow stores predictions: keys that follow each other differ in a few characters only.
-COMPACT: dict[str, Any] = {
-    "compression": "zstd",
-    "use_dictionary": ["variant", "label", "top5.list.element"],
-    "column_encoding": {"key": "DELTA_BYTE_ARRAY", "logits.list.element": "BYTE_STREAM_SPLIT"},
-}
 
 
 def write_predictions(
     path: Path, keys: list[str], labels: Integer[np.ndarray, "n"], logits: Float[np.ndarray, "n c"]
 ) -> None:
-    """Store the five best classes of each image and their scores, as precise as bfloat16.
+    """Store the five best classes of each image and their probabilities.
 
     Args:
-        path: the parquet file to write: key, label, top5 (best first), logits (of top5).
+        path: the parquet file to write: key, label, top5 (best first), probability (of top5, the
+            softmax over all classes, to two decimals).
         keys: name of each image.
         labels: true class of each image.
         logits: score of each class, any finite scale; equal scores rank the lower class first.
@@ -41,19 +35,27 @@ def write_predictions(
     Raises:
         InputError: a non-finite score, or an invalid label.
     """
-    table = prediction_table(path, keys, labels, logits)
-    top = numbers(table["top5"].combine_chunks().flatten()).reshape(len(keys), -1)
-    scores = np.take_along_axis(logits, top, axis=1).astype(np.float32)
-    # The bytes that become zero take no room in the file.
-    scores = (scores.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+    check_predictions(path, keys, labels, logits)
+    top = ranked(logits, min(NUM_KEPT, logits.shape[1]))
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = np.take_along_axis(powers / powers.sum(axis=1, keepdims=True), top, axis=1)
+    rounded = probabilities.round(2).astype(np.float32)  # more digits would be most of the file
+    table = pa.table(
+        {
+            "key": pa.array(keys, pa.string()),
+            "label": pa.array(labels.astype(np.int32)),
+            "top5": _lists(top),
+            "probability": _lists(rounded),
+        }
+    )
     with atomic_write(path) as temp:
-        pq.write_table(table.append_column("logits", _lists(scores)), temp, **COMPACT)
+        pq.write_table(table, temp, **COMPACT)
 
 
-def prediction_table(
+def check_predictions(
     path: Path, keys: list[str], labels: Integer[np.ndarray, "n"], logits: Float[np.ndarray, "n c"]
-) -> pa.Table:
-    """Make a table of key, label and top5, as `write_predictions`; `path` is used in errors only.
+) -> None:
+    """Check what `write_predictions` is given; `path` is used in errors only.
 
     Raises:
         InputError: a non-finite score, or an invalid label.
@@ -69,14 +71,6 @@ def prediction_table(
             f"{path}: invalid label {labels[row]} of image '{keys[row]}'; "
             f"expected 0 to {num_classes - 1}"
         )
-    kept = min(NUM_KEPT, num_classes)
-    return pa.table(
-        {
-            "key": pa.array(keys, pa.string()),
-            "label": pa.array(labels.astype(np.int32)),
-            "top5": _lists(ranked(logits, kept)),
-        }
-    )
 
 
 def ranked(logits: Float[np.ndarray, "n c"], k: int) -> Integer[np.ndarray, "n k"]:
@@ -99,8 +93,8 @@ def read_predictions(path: Path) -> tuple[Integer[np.ndarray, "n"], Integer[np.n
     """
     try:
         # Not `read_table`: it imports pandas, which costs every job more than a second.
-        table = pq.ParquetFile(path).read(["label", "top5", "logits"])
-        finite = bool(np.isfinite(numbers(table["logits"].combine_chunks().flatten())).all())
+        table = pq.ParquetFile(path).read(["label", "top5", "probability"])
+        finite = bool(np.isfinite(numbers(table["probability"].combine_chunks().flatten())).all())
         labels = numbers(table["label"])
         top = table["top5"].combine_chunks()
         classes = numbers(top.flatten()).astype(np.int32).reshape(len(labels), -1)
@@ -168,14 +162,10 @@ def top_k_of_images(path: Path, metric: str) -> ImageScores:
         InputError: missing or invalid file.
     """
     table = read_columns(path, ["key", "label", "top5"])
-    return ordered_scores(texts(table["key"]), hits_of_table(table, _k_of(metric)))
-
-
-def hits_of_table(table: pa.Table, k: int) -> Num[np.ndarray, "n 1"]:
-    """Mark the images of stored predictions as `hits` does, in one column."""
     labels = numbers(table["label"])
     ranked = numbers(table["top5"].combine_chunks().flatten()).reshape(len(labels), -1)
-    return hits(labels, ranked, k)[:, None].astype(np.uint8)
+    right = hits(labels, ranked, _k_of(metric))[:, None].astype(np.uint8)
+    return ordered_scores(texts(table["key"]), right)
 
 
 def _k_of(metric: str) -> int:
