@@ -8,15 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from folk.evidence.plan.figures import (
-    BOUND,
-    ESTIMATE,
-    MEASURED,
-    NOT_COUNTED,
-    SCALED,
-    Figure,
-    total,
-)
+from folk.evidence.plan.figures import BOUND, ESTIMATE, MEASURED, NOT_COUNTED, SCALED, Figure
 from folk.evidence.plan.graph import Node
 from folk.evidence.plan.jobs import PlannedJob
 from folk.evidence.plan.measured import Device, Ledger, architecture, work_of
@@ -25,12 +17,11 @@ from folk.evidence.study.study import Study
 from folk.stages.prepare import PrepareRecipe
 from folk.stages.pretrain import PretrainRecipe
 from folk.stages.recipes import recipe_digest
-from folk.stages.recipes.base import Recipe, TrainingRuntime
+from folk.stages.recipes.base import Recipe
 from folk.stages.recipes.provide import archive_paths, folder_of_images
 
 Recipes = Mapping[tuple[str, str], Recipe]
 BYTES_PER_WEIGHT = 4  # encoders and classifiers are stored in float32
-MOMENTS = 2  # numbers that AdamW and LAMB keep of a weight; SGD keeps one
 
 
 class Planner:
@@ -162,9 +153,8 @@ class Planner:
     ) -> Figure:
         if own is not None:
             return Figure.of(own[1], MEASURED)
-        results = self._results(work, stage, entry, row)
-        kept = self._kept_states(stage, entry, row)
-        return total([results, Figure.of(kept, ESTIMATE)]) if kept else results
+        results, kept = self._results(work, stage, entry, row), self._kept(stage, entry, row)
+        return Figure(results.value + kept.value, results.basis + kept.basis)
 
     def _results(self, work: str, stage: str, entry: str, row: str | None) -> Figure:
         """Estimate the size of the results without states kept for a replay."""
@@ -179,18 +169,19 @@ class Planner:
             return Figure.of(float(BYTES_PER_WEIGHT * weights), ESTIMATE)
         return Figure.of(0.0, NOT_COUNTED)
 
-    def _kept_states(self, stage: str, entry: str, row: str | None) -> float:
-        """Estimate the bytes of the states that a training keeps for a replay."""
+    def _kept(self, stage: str, entry: str, row: str | None) -> Figure:
+        """Estimate the size of the states that a training keeps for a replay."""
         recipe = self.recipes[stage, entry]
-        runtime = getattr(recipe, "runtime", None)
-        if row is None or not isinstance(runtime, TrainingRuntime) or runtime.replay is None:
-            return 0.0
+        replay = getattr(getattr(recipe, "runtime", None), "replay", None)
+        if row is None or replay is None:
+            return Figure()
         if isinstance(recipe, PretrainRecipe):
-            from folk.stages.tasks.pretrain import state_bytes  # torch, as below
+            from folk.stages.tasks.pretrain import state_size  # torch, as below
 
-            return float(runtime.replay.keep * state_bytes(recipe))
+            return Figure.of(float(replay.keep * state_size(recipe)), ESTIMATE)
         weights = _parameters(json.dumps(self._architectures[row]))
-        return float(runtime.replay.keep * BYTES_PER_WEIGHT * (1 + MOMENTS) * weights)
+        # Each weight has two moments, with SGD one.
+        return Figure.of(float(replay.keep * 3 * BYTES_PER_WEIGHT * weights), ESTIMATE)
 
 
 @cache

@@ -21,7 +21,7 @@ from folk.evidence.core.replay_log import Cadence
 from folk.training.checkpoint import load_checkpoint, save_checkpoint
 from folk.training.distributed import World
 from folk.training.history import History
-from folk.training.replay import ReplayLog, answer_request, state_of
+from folk.training.replay import ReplayLog, answer_request
 
 Batch = TypeVar("Batch")
 DIVERGED = "diverged.json"  # next to the checkpoint, after a non-finite loss
@@ -110,7 +110,8 @@ def train(
             start of this training ended so.
         StoppedError: a signal asked to stop, or time is up; the checkpoint is written.
     """
-    answer_request(plan.work, plan.updates, world, parts, batches, update)
+    if plan.replay is not None:
+        answer_request(plan, world, parts, batches, update)
     note = plan.work / DIVERGED
     _refuse_to_repeat(note, plan.identity)
     try:
@@ -165,7 +166,7 @@ def _train(
                 window_start += time.monotonic() - paused
 
             if log is not None:
-                window_start += log.after(done)
+                log.after(done)
 
             # Processes must agree, which costs a message and a wait for the device.
             ask = log_now or done % ask_every == 0
@@ -180,7 +181,8 @@ def _train(
                     history.flush()
                     if log is not None:
                         log.flush()
-                    save_checkpoint(path, plan.identity, done, state_of(parts))
+                    state = {name: part.state_dict() for name, part in parts.items()}
+                    save_checkpoint(path, plan.identity, done, state)
                     write_json(plan.work / "progress.json", {"step": done})
                 world.wait()
                 saved, saved_at = done, time.monotonic()
@@ -299,7 +301,7 @@ class _Finite:
         if first < self._never:
             self._stop(f"the {WATCHED[name]} of update {first + 1}", first + 1, saved)
         if weights_of:
-            bad = next(_not_finite(state_of(self._parts)), None)
+            bad = next(_not_finite({n: p.state_dict() for n, p in self._parts.items()}), None)
             if self._world.any(bad is not None):
                 found = next(name for name in self._world.gather(bad) if name)
                 self._stop(f"{found} after update {weights_of}", weights_of, saved)

@@ -14,7 +14,7 @@ from folk.evidence.core.digest import sha256_of
 from folk.evidence.core.replay_log import read_log
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES, load_recipe
-from folk.stages.tasks.pretrain import state_bytes
+from folk.stages.tasks.pretrain import state_size
 from tests.toy import DEMO, RESULTS, edit, folk, prepare_scenes
 
 ROOT = Path(__file__).parents[2]
@@ -45,10 +45,10 @@ def command(stage: str, recipe: str, out: Path, *more: object) -> list[str]:
     return [stage, *map(str, [*given, *place, *named, *more, *words])]
 
 
-def findings(*trainings: str) -> list[tuple[str, str]]:
+def findings(*trainings: str, segments: int = 1) -> list[tuple[str, str]]:
     study = Path("config/demo.yaml")
     subject = Subject(load_study(study, STAGES), study, RESULTS, Path("config/published"), {})
-    draw = Draw(trainings, 2, 0)
+    draw = Draw(trainings, segments, 0)
     jobs = trainings_of(subject, draw)
     found = [*check_logs(subject, check_files(subject, None))]
     found += check_replayed(subject, jobs, draw, moved=False)
@@ -60,13 +60,13 @@ def test_a_run_and_its_fine_tuning_replay_bit_by_bit(scenes):
     more = ["--encoder", RUN / "encoder.safetensors", "--evaluation", "full"]
     assert folk(*command("finetune", "demo-full", EVALUATION, *more)).returncode == 0
 
-    found = findings("folk-s0", "folk-s0/full")
+    found = findings("folk-s0", "folk-s0/full", segments=2)
     assert [word for word, _ in found] == ["ok"] * 4, found
     assert all("the same bit by bit" in says for _, says in found)
-    assert all("2 of 3 segments" in says for _, says in found)
+    assert ["1 of 2 drawn of 3" in says for _, says in found] == [True, False] * 2
     recipe = load_recipe("pretrain", ROOT / "config/recipes/pretrain/demo-folk.yaml", {})
     on_disk = (RUN / "replay/10.safetensors").stat().st_size
-    assert on_disk == pytest.approx(state_bytes(recipe), rel=0.01), "as `folk plan` has it"
+    assert on_disk == pytest.approx(state_size(recipe), rel=0.01), "as `folk plan` has it"
     # What is stored belongs to the training: another encoder, with a record that agrees, does not.
     encoder = RUN / "encoder.safetensors"
     encoder.write_bytes(encoder.read_bytes()[:-1] + b"\0")

@@ -7,15 +7,14 @@ probability n / S.
 
 import json
 import random
-import struct
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from folk.evidence.audit.again import rerun
 from folk.evidence.audit.chain import Job
@@ -33,14 +32,13 @@ from folk.evidence.core.replay_log import (
     Cadence,
     Line,
     Segment,
-    missing_steps,
     read_log,
     state_name,
 )
 
-# Of the distance that the weights moved in a segment, where sums have other last bits, which
-# training amplifies. An unrelated state is at 1 and more; one that skipped the share s of the
-# updates is at about s / (1 - s).
+# Of the distance that the weights move in a segment, where sums have other last bits, which
+# training amplifies. An unrelated state is at 1 and more; one that skipped a share of the updates
+# is at about that share.
 TOLERANCE = 0.5
 
 
@@ -55,10 +53,8 @@ class Draw:
     def of(self, segments: Sequence[Segment]) -> list[Segment]:
         """Draw distinct segments, in their order."""
         # A string gives the same seed in every version and process.
-        drawn = random.Random(f"replay {self.seed}").sample(
-            range(len(segments)), min(self.segments, len(segments))
-        )
-        return [segments[place] for place in sorted(drawn)]
+        drawn = random.Random(f"replay {self.seed}")
+        return sorted(drawn.sample(segments, min(self.segments, len(segments))))
 
 
 def trainings_of(subject: Subject, draw: Draw) -> list[Job]:
@@ -88,15 +84,13 @@ def check_logs(subject: Subject, files: FilesRead) -> Iterator[Finding]:
         log = job.path.parent / LOG
         if _cadence(job) is None or log not in files.good:
             continue  # a missing or changed log is reported for the file
-        cells = subject.plan.cells(job.path)
         try:
             lines = read_log(log)
+            problem = problem_of_log(job, lines) or _foreign_weights(job, lines, files)
         except InputError as error:
-            yield Finding("tampered", log.as_posix(), str(error), cells)
-            continue
-        problem = problem_of_log(job, lines) or _foreign_weights(job, lines, files)
+            problem = str(error)
         if problem is not None:
-            yield Finding("tampered", log.as_posix(), problem, cells)
+            yield Finding("tampered", log.as_posix(), problem, subject.plan.cells(job.path))
 
 
 def problem_of_log(job: Job, lines: Sequence[Line]) -> str | None:
@@ -108,7 +102,7 @@ def problem_of_log(job: Job, lines: Sequence[Line]) -> str | None:
     updates = int(job.record["metrics"].get("updates", steps[-1]))
     if steps[-1] != updates:
         return f"it ends after update {steps[-1]} of {updates}"
-    if missing := missing_steps(lines, cadence, updates):
+    if missing := sorted({*cadence.steps(updates)} - {*steps}):
         return f"it has no line after update {missing[0]}"
     kept = {output["path"]: output["sha256"] for output in job.outputs}
     digests = {line["step"]: line["state"] for line in lines}
@@ -122,22 +116,18 @@ def problem_of_log(job: Job, lines: Sequence[Line]) -> str | None:
 def _foreign_weights(job: Job, lines: Sequence[Line], files: FilesRead) -> str | None:
     """Return which stored network is not in the last state, or None."""
     last = job.path.parent / STATES / state_name(lines[-1]["step"])
-    stored = [Path(output["path"]) for output in job.outputs]
-    stored = [p for p in stored if p.suffix == last.suffix and p.parent != last.parent]
-    if last not in files.good:
-        return None
-    of_state = tensor_digests(last)
-    for path in stored:
-        if path in files.good and not _is_within(tensor_digests(path), of_state):
-            return f"{path} is not in the training's last state"
-    return None
+    stored = {Path(output["path"]) for output in job.outputs} & {*files.good}
+    networks = (p for p in sorted(stored) if p.suffix == last.suffix and p.parent != last.parent)
+    state = tensor_digests(last) if last in stored else {}
+    found = (path for path in networks if state and not _is_within(tensor_digests(path), state))
+    return next((f"{path} is not in the training's last state" for path in found), None)
 
 
 def _is_within(network: Mapping[str, str], state: Mapping[str, str]) -> bool:
-    """Return True if a state has the tensors of a network below one name."""
-    first = next(iter(network), "")
-    below = [name.removesuffix(first) for name in state if name.endswith(f".{first}")]
-    return any(all(state.get(p + name) == d for name, d in network.items()) for p in below)
+    """Return True if a state has the tensors of a network, with longer names."""
+    found = (any(d == of and n.endswith(f".{name}") for n, of in state.items())
+             for name, d in network.items())  # fmt: skip
+    return bool(network) and all(found)
 
 
 def tensor_digests(path: Path) -> dict[str, str]:
@@ -145,16 +135,15 @@ def tensor_digests(path: Path) -> dict[str, str]:
     digests = {}
     try:
         with path.open("rb") as file:
-            (size,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(size, path.stat().st_size)))
+            size = min(int.from_bytes(file.read(8), "little"), path.stat().st_size)
+            header = json.loads(file.read(size))
             header.pop("__metadata__", None)
             for name, tensor in header.items():
                 start, end = tensor["data_offsets"]
                 file.seek(8 + size + start)
-                digest = sha256(f"{tensor['dtype']} {tensor['shape']} ".encode())
-                digest.update(file.read(end - start))
-                digests[name] = digest.hexdigest()
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error):
+                form = f"{tensor['dtype']} {tensor['shape']} ".encode()
+                digests[name] = sha256(form + file.read(end - start)).hexdigest()
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}
     return digests
 
@@ -171,110 +160,96 @@ def check_replayed(
         moved: True if code or environment changed, which may explain a difference.
     """
     for job in jobs:
-        place, cells = (job.path.parent / LOG).as_posix(), subject.plan.cells(job.path)
+        log, cells = job.path.parent / LOG, subject.plan.cells(job.path)
         try:
-            lines = read_log(job.path.parent / LOG)
+            lines = read_log(log)
             problem = problem_of_log(job, lines)
         except (InputError, OSError) as error:
             problem = str(error)
         if problem is not None:
-            yield Finding("failed", place, f"not replayed: {problem}", cells)
+            yield Finding("failed", log.as_posix(), f"not replayed: {problem}", cells)
             continue
         cadence = _cadence(job)
         assert cadence is not None
         segments = cadence.segments(lines[-1]["step"])
-        drawn = draw.of(segments)
-        share = f"{len(drawn)} of {len(segments)} segments, --seed {draw.seed}"
-        on_each = [(_machines(lines, segment)[0], segment) for segment in drawn]
-        for on, group in groupby(on_each, itemgetter(0)):
-            wanted = [segment for _, segment in group]
-            answer = _replayed(job, lines, wanted, on)
-            if isinstance(answer, str):
-                yield Finding("failed", place, f"replayed it failed: {answer}", cells)
-                continue
-            changed = moved or _changed_meanwhile(job)
-            for found in answer["segments"]:
-                word, says, remark = judged(lines, answer, found, changed)
-                yield Finding(word, place, f"replayed ({share}): {says}", cells, remark)
+        for number, segment in enumerate(drawn := draw.of(segments), start=1):
+            found = _replayed(job, lines, segment)
+            word, says = judged(lines, segment, found, moved or _changed_meanwhile(job))
+            share = f"{number} of {len(drawn)} drawn of {len(segments)}, --seed {draw.seed}"
+            says = f"updates {segment[0] + 1} to {segment[1]} replayed ({share}): {says}"
+            yield Finding(word, log.as_posix(), says, cells, remark=word == "ok")
 
 
 def judged(
-    lines: Sequence[Line], answer: Mapping[str, Any], found: Mapping[str, Any], moved: bool
-) -> tuple[Word, str, bool]:
+    lines: Sequence[Line], segment: Segment, answer: Mapping[str, Any] | str, moved: bool
+) -> tuple[Word, str]:
     """Compare a replayed segment with the log.
 
     Args:
         lines: of the log.
-        answer: of `folk.training.replay.answer_request`.
-        found: one of its segments.
+        segment: its first and last update.
+        answer: of `folk.training.replay.answer_request`, or why there is none.
         moved: True if code or environment changed since.
 
     Returns:
-        word of the finding, sentence, and if it is a remark.
+        word of the finding, and sentence.
     """
-    start, end = segment = tuple(found["segment"])
-    name = f"updates {start + 1} to {end}"
+    if isinstance(answer, str):
+        return "failed", answer
+    start, end = segment
     wrong: Word = "stale" if moved else "tampered"
     if answer["updates"] != lines[-1]["step"]:
         length = f"{answer['updates']} updates, its log {lines[-1]['step']}"
-        return wrong, f"recipe and data make a training of {length}", False
-    first = lines[0]
-    if first["on"] == answer["on"] and answer["initial"] != first["state"]:
-        return wrong, "recipe and seed make another initial state", False
-    digests = {line["step"]: line["state"] for line in lines}
-    replayed = {start: found["start"]} | {int(k): d for k, d in found["states"].items()}
-    logged = [step for step in digests if start <= step <= end]
-    other = next((step for step in logged if replayed.get(step) != digests[step]), None)
+        return wrong, f"recipe and data make a training of {length}"
+    if lines[0]["on"] == answer["on"] and lines[0]["state"] != answer["initial"]:
+        return wrong, "recipe and seed make another initial state"
+    digests = {line["step"]: line["state"] for line in lines if start <= line["step"] <= end}
+    other = next((s for s, d in digests.items() if answer["states"].get(str(s)) != d), None)
     if other is None:
-        return "ok", f"{name} are the same bit by bit", True
+        return "ok", "the same bit by bit"
     alike = all(on == answer["on"] and on["repeatable"] for on in _machines(lines, segment))
-    if alike or (other == start and start):
-        return wrong, f"{name}: another state after update {other}", False
-    says = f"{name} on another kind of machine: {found['distance']:.2g} of the way moved away"
-    if found["distance"] <= TOLERANCE:
-        return "ok", f"{says}, within {TOLERANCE:g}", True
-    return wrong, f"{says}, {TOLERANCE:g} is allowed", False
+    if alike or 0 < start == other:
+        return wrong, f"another state after update {other}"
+    says = f"on another kind of machine {answer['distance']:.2g} of the way moved away"
+    if answer["distance"] <= TOLERANCE:
+        return "ok", f"{says}, within {TOLERANCE:g}"
+    return wrong, f"{says}, {TOLERANCE:g} is allowed"
 
 
 def _changed_meanwhile(job: Job) -> bool:
     """Return True if two starts of a training had other code or another environment lock."""
     last = job.record["code"]["fingerprint"], job.record["environment"]["lock_sha256"]
-    starts = {(start["fingerprint"], start["lock_sha256"]) for start in job.record["restarts"]}
-    return bool(starts - {last})
+    return any((s["fingerprint"], s["lock_sha256"]) != last for s in job.record["restarts"])
 
 
 def _machines(lines: Sequence[Line], segment: Segment) -> list[dict[str, Any]]:
     """List the machines that made the updates of a segment, by the log."""
     start, end = segment
-    return list(
-        {line["step"]: line["on"] for line in lines if start <= line["step"] < end}.values()
-    )
+    # Of two lines of one update, the second names the machine that went on.
+    made_on = {line["step"]: line["on"] for line in lines if start <= line["step"] < end}
+    return list(made_on.values())
 
 
-def _replayed(
-    job: Job, lines: Sequence[Line], segments: Sequence[Segment], on: Mapping[str, Any]
-) -> dict[str, Any] | str:
-    """Replay segments in a separate process; return its answer, or a problem."""
+def _replayed(job: Job, lines: Sequence[Line], segment: Segment) -> dict[str, Any] | str:
+    """Replay a segment in a separate process; return its answer, or a problem."""
+    on = _machines(lines, segment)[0]
     with tempfile.TemporaryDirectory(prefix="folk-replay-") as folder:
         work, recipe = Path(folder, "work"), Path(folder, "recipe.yaml")
         write_json(recipe, job.record["recipe"])  # that of the training, `runtime` included
         states = (job.path.parent / STATES).resolve().as_posix()
         steps = [line["step"] for line in lines]
-        request = {"states": states, "segments": list(segments), "steps": steps}
-        write_json(work / REQUEST, request)
+        write_json(work / REQUEST, {"states": states, "segment": segment, "steps": steps})
         paths = {"--out": Path(folder, "out"), "--work": work, "--recipe": recipe}
         problem = rerun(
             job, paths, without=("--set",), processes=on["processes"], threads=on["threads"]
         )
-        if problem is not None:
-            return problem
-        return dict(read_keys(work / ANSWER, "replay it again"))
+        return f"it failed: {problem}" if problem else read_keys(work / ANSWER, "try again")
 
 
 def _cadence(job: Job) -> Cadence | None:
     """Return the digests and states that a training's recipe asks for; None for no log."""
-    found = (job.record["recipe"].get("runtime") or {}).get("replay")
-    names = {output["name"].partition("/")[0] for output in job.outputs}
-    if not found or LOG not in names:
-        return None
-    return Cadence(max(1, found["every"]), max(1, found["keep"]))  # a record may be forged
+    names = {output["name"] for output in job.outputs}
+    try:
+        return Cadence(**job.record["recipe"]["runtime"]["replay"]) if LOG in names else None
+    except (KeyError, TypeError, ValidationError):
+        return None  # an edited record

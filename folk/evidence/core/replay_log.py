@@ -7,13 +7,14 @@ that of its file where the state is kept; `on`, the machine that makes the updat
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from folk.evidence.core.errors import InputError
+from folk.evidence.core.ranges import Count
+from folk.evidence.core.yaml_model import Section
 
 LOG = "replay.jsonl"
 STATES = "replay"  # folder of the kept states
@@ -24,12 +25,15 @@ Line = Mapping[str, Any]
 Segment = tuple[int, int]  # updates made at its start and at its end
 
 
-@dataclass(frozen=True)
-class Cadence:
-    """Updates between two digests, and the number of states to keep."""
+class Cadence(Section):
+    """Log of a training's states, parts of which `verify --replay` runs again."""
 
-    every: int
-    keep: int
+    every: Count
+    """Updates between two digests of the whole state."""
+    keep: Count
+    """States kept with the results, evenly spaced, the last one among them. An audit draws from the
+    stretches between them.
+    """
 
     def steps(self, updates: int) -> list[int]:
         """List the numbers of updates after which a training of `updates` writes a line."""
@@ -52,9 +56,9 @@ def state_name(step: int) -> str:
     return f"{step}.safetensors"
 
 
-def link(line: bytes | str) -> str:
+def link(line: str) -> str:
     """Hash a line, without its end, for the one after it."""
-    return hashlib.sha256(line.encode() if isinstance(line, str) else line).hexdigest()
+    return hashlib.sha256(line.encode()).hexdigest()
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -65,7 +69,8 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     """
     lines: list[dict[str, Any]] = []
     before = ""
-    for number, text in enumerate(path.read_bytes().splitlines(), start=1):
+    texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, text in enumerate(texts, start=1):
         try:
             line = json.loads(text)
             found, on = line["before"], line["on"]
@@ -73,16 +78,10 @@ def read_log(path: Path) -> list[dict[str, Any]]:
             if not all(isinstance(each, int) for each in numbers):
                 raise TypeError(numbers)
             bytes.fromhex(line["state"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path}:{number}: invalid line ({type(error).__name__})") from error
         if found != before:
             raise InputError(f"{path}:{number}: the chain is broken before update {line['step']}")
         lines.append(line)
         before = link(text)
     return lines
-
-
-def missing_steps(lines: Sequence[Line], cadence: Cadence, updates: int) -> list[int]:
-    """List the steps up to `updates`, of a training of so many, that a log lacks."""
-    found = {line["step"] for line in lines}
-    return [step for step in cadence.steps(updates) if step not in found]

@@ -219,17 +219,6 @@ class Runtime(Section):
     """Decoded images kept in memory, if all of them fit."""
 
 
-class Replay(Section):
-    """Log of a training's states, parts of which `verify --replay` runs again."""
-
-    every: Count
-    """Updates between two digests of the whole state."""
-    keep: Count
-    """States kept with the results, evenly spaced, the last one among them. An audit draws from the
-    stretches between them.
-    """
-
-
 class TrainingRuntime(Runtime):
     """Runtime of a training stage."""
 
@@ -245,13 +234,8 @@ class TrainingRuntime(Runtime):
     """On a GPU, the same bits in each run: attention as plain matrix products, and kernels that add
     in a fixed order, both slower. CPUs always give the same bits.
     """
-    replay: Replay | None = None
+    replay: Cadence | None = Field(default=None, exclude_if=lambda value: value is None)
     """Null for no log."""
-
-    @property
-    def cadence(self) -> Cadence | None:
-        """Digests and kept states of the log; None for no log."""
-        return None if self.replay is None else Cadence(self.replay.every, self.replay.keep)
 
     def outputs(self) -> list[str]:
         """List what a training leaves with its results for a replay."""

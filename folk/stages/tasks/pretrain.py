@@ -181,11 +181,8 @@ def check_fit(recipe: PretrainRecipe) -> None:
     try_images(encoder, size, "views.size", rebuild)
 
 
-def state_bytes(recipe: PretrainRecipe) -> int:
-    """Compute the size of a training's whole state: weights, buffers, moments; none is allocated.
-
-    It is that of AdamW or LAMB, which keep two numbers of a trained weight; SGD keeps one.
-    """
+def state_size(recipe: PretrainRecipe) -> int:
+    """Compute the bytes of a training's state with two moments of a weight; none is allocated."""
     if recipe.method is None:
         return 0
     with torch.device("meta"):
