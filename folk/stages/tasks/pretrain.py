@@ -187,8 +187,8 @@ def state_size(recipe: PretrainRecipe) -> int:
         return 0
     with torch.device("meta"):
         method = build_method(recipe.method, _new_encoder(recipe))
-    trained = (p.nbytes for p in method.parameters() if p.requires_grad)
-    return sum(value.nbytes for value in method.state_dict().values()) + 2 * sum(trained)
+    trained = sum(p.nbytes for p in method.parameters() if p.requires_grad)
+    return sum(int(value.nbytes) for value in method.state_dict().values()) + 2 * trained
 
 
 def _new_encoder(recipe: PretrainRecipe) -> nn.Module:
