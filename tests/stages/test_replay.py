@@ -78,6 +78,7 @@ def test_a_run_and_its_fine_tuning_replay_bit_by_bit(scenes):
     assert {word for word, _ in findings("folk-s0")} == {"tampered"}
 
 
+@pytest.mark.slow
 def test_a_run_of_two_processes_is_replayed_by_two(scenes):
     torchrun = ["-m", "folk.training.torchrun", "--standalone", "--local-addr", "127.0.0.1"]
     arguments = [*torchrun, "--nproc-per-node", "2", "-m", "folk"]
@@ -85,6 +86,5 @@ def test_a_run_of_two_processes_is_replayed_by_two(scenes):
     subprocess.run([sys.executable, *arguments], check=True)
 
     assert read_log(RUN / "replay.jsonl")[0]["on"]["processes"] == 2
-    found = findings("folk-s0")
-    assert [word for word, _ in found] == ["ok"] * 2, found
-    assert all("the same bit by bit" in says for _, says in found)
+    ((word, says),) = findings("folk-s0")
+    assert (word, "the same bit by bit" in says) == ("ok", True), says
