@@ -15,6 +15,7 @@ from folk.evidence.plan.measured import Device, Ledger, architecture, work_of
 from folk.evidence.study.inputs import CLASSIFIER, ENCODER, PRETRAIN_RECIPE, SPLIT
 from folk.evidence.study.study import Study
 from folk.stages.prepare import PrepareRecipe
+from folk.stages.pretrain import PretrainRecipe
 from folk.stages.recipes import recipe_digest
 from folk.stages.recipes.base import Recipe
 from folk.stages.recipes.provide import archive_paths, folder_of_images
@@ -150,7 +151,14 @@ class Planner:
         entry: str,
         row: str | None,
     ) -> Figure:
-        found = self.ledger.bytes_of(work) if own is None else own[1]
+        if own is not None:
+            return Figure.of(own[1], MEASURED)
+        results, kept = self._results(work, stage, entry, row), self._kept(stage, entry, row)
+        return Figure(results.value + kept.value, results.basis + kept.basis)
+
+    def _results(self, work: str, stage: str, entry: str, row: str | None) -> Figure:
+        """Estimate the size of the results without states kept for a replay."""
+        found = self.ledger.bytes_of(work)
         if found is not None:
             return Figure.of(found, MEASURED)
         if stage == "prepare":
@@ -160,6 +168,20 @@ class Planner:
             weights = _parameters(json.dumps(self._architectures[row]))
             return Figure.of(float(BYTES_PER_WEIGHT * weights), ESTIMATE)
         return Figure.of(0.0, NOT_COUNTED)
+
+    def _kept(self, stage: str, entry: str, row: str | None) -> Figure:
+        """Estimate the size of the states that a training keeps for a replay."""
+        recipe = self.recipes[stage, entry]
+        replay = getattr(getattr(recipe, "runtime", None), "replay", None)
+        if row is None or replay is None:
+            return Figure()
+        if isinstance(recipe, PretrainRecipe):
+            from folk.stages.tasks.pretrain import state_size  # torch, as below
+
+            return Figure.of(float(replay.keep * state_size(recipe)), ESTIMATE)
+        weights = _parameters(json.dumps(self._architectures[row]))
+        # Each weight has two moments, with SGD one.
+        return Figure.of(float(replay.keep * 3 * BYTES_PER_WEIGHT * weights), ESTIMATE)
 
 
 @cache

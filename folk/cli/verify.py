@@ -1,6 +1,7 @@
 """Command `verify`, which audits a whole study."""
 
 import json
+import secrets
 from collections import Counter
 from pathlib import Path, PurePath
 from typing import Annotated
@@ -35,7 +36,14 @@ def verify(
         int | None,
         typer.Option(min=0, help="read only so many of the files above 1 MiB, chosen by --seed"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="chooses the files of --sample")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="chooses the files of --sample and the segments of --replay",
+            show_default="0; for --replay a new one, which is printed",
+        ),
+    ] = None,
     deep: Annotated[
         list[str],
         typer.Option(
@@ -44,6 +52,17 @@ def verify(
             show_default=False,
         ),
     ] = [],  # noqa: B006 - typer copies it
+    replay: Annotated[
+        list[str],
+        typer.Option(
+            help="run parts of a training again, from states that it kept, and compare: a run, or "
+            "a run/evaluation; needs torch",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006 - typer copies it
+    segments: Annotated[
+        int, typer.Option(min=1, help="parts that --replay draws, of those between kept states")
+    ] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
     """Verify a finished study: hash every file, recompute every cell, report every mismatch.
@@ -53,6 +72,7 @@ def verify(
     from folk.cli.recipes_today import recipes_today
     from folk.cli.sources_today import sources_today
     from folk.evidence.audit.checks.files import Sample
+    from folk.evidence.audit.replay import Draw
     from folk.evidence.audit.verify import verify as audit
 
     try:
@@ -66,8 +86,12 @@ def verify(
         from_here(published),
         recipes_today(named, path),
         source_files=sources_today(named, named.recipe_folder(path)),
-        sample=None if sample is None else Sample(sample, seed),
+        sample=None if sample is None else Sample(sample, seed or 0),
         deep=deep,
+        # Nobody who made the results can know a new seed.
+        replay=Draw(tuple(replay), segments, secrets.randbelow(2**32) if seed is None else seed)
+        if replay
+        else None,
     )
     if as_json:
         print(json.dumps(found.as_json(), indent=2, ensure_ascii=False))

@@ -76,6 +76,10 @@ class FinetuneRecipe(Recipe):
             )
         return self
 
+    def more_outputs(self) -> list[str]:
+        """List the files for a replay."""
+        return self.runtime.outputs()
+
     def check_fit(self, encoder: Encoder) -> None:
         """Check the sizes of its images, and its stochastic depth."""
         from folk.stages.tasks.finetune import check_fit

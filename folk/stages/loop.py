@@ -72,6 +72,7 @@ def train_on(
             log_every=runtime.log_every,
             checkpoint_seconds=runtime.checkpoint_seconds,
             live=live,
+            replay=runtime.replay,
         ),
         world,
         parts,

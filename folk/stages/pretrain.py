@@ -240,9 +240,10 @@ class PretrainRecipe(Recipe):
         return {"": section.encoder, other: other}
 
     def more_outputs(self) -> list[str]:
-        """List the files of the encoder that is not evaluated."""
+        """List the files of the encoder that is not evaluated, and those for a replay."""
         files = ENCODER_FILES.values()
-        return [f"{folder}/{file}" for folder in self.encoders() if folder for file in files]
+        other = [f"{folder}/{file}" for folder in self.encoders() if folder for file in files]
+        return other if self.method is None else [*other, *self.runtime.outputs()]
 
     def files(self) -> dict[str, Path]:
         """Return the external weights."""

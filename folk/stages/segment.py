@@ -132,6 +132,10 @@ class SegmentRecipe(Recipe):
             )
         return self
 
+    def more_outputs(self) -> list[str]:
+        """List the files for a replay."""
+        return self.runtime.outputs()
+
     def check_fit(self, encoder: Encoder) -> None:
         """Check the size of its images, and the levels of the pyramid."""
         from folk.stages.tasks.segment import check_fit

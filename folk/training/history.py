@@ -26,7 +26,7 @@ class History:
     def add(self, update: int, epoch: float, values: dict[str, float]) -> None:
         """Append one line after `update` updates; non-finite values are left out."""
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
-        self._append({"step": update, "epoch": epoch, "time": time.time(), **finite})
+        self.append({"step": update, "epoch": epoch, "time": time.time(), **finite})
 
     def values(self, name: str) -> list[tuple[float, float]]:
         """Return every logged (epoch, value) of one metric."""
@@ -45,7 +45,8 @@ class History:
         self.flush()
         self._file.close()
 
-    def _append(self, line: dict[str, Any]) -> None:
+    def append(self, line: dict[str, Any]) -> None:
+        """Append one line as it is; it has the key `step`."""
         self.lines.append(line)
         with writing_to(self.path):
             self._file.write(json.dumps(line) + "\n")

@@ -17,9 +17,11 @@ from torch import Tensor
 
 from folk.evidence.core.errors import InputError, brief_with_type
 from folk.evidence.core.files import write_json
+from folk.evidence.core.replay_log import Cadence
 from folk.training.checkpoint import load_checkpoint, save_checkpoint
 from folk.training.distributed import World
 from folk.training.history import History
+from folk.training.replay import ReplayLog, answer_request
 
 Batch = TypeVar("Batch")
 DIVERGED = "diverged.json"  # next to the checkpoint, after a non-finite loss
@@ -79,6 +81,7 @@ class Plan:
     log_every: int  # updates
     checkpoint_seconds: float
     live: Callable[[int, dict[str, float]], None]  # called with every line of the history
+    replay: Cadence | None = None  # of the log of states; None for no log
 
 
 def train(
@@ -107,6 +110,8 @@ def train(
             start of this training ended so.
         StoppedError: a signal asked to stop, or time is up; the checkpoint is written.
     """
+    if plan.replay is not None:
+        answer_request(plan, world, parts, batches, update)
     note = plan.work / DIVERGED
     _refuse_to_repeat(note, plan.identity)
     try:
@@ -128,6 +133,9 @@ def _train(
     path = plan.work / "checkpoint.pt"
     start = _resume(path, plan, world, parts)
     history = History(plan.work / "metrics.jsonl", start) if world.is_main else None
+    log = None
+    if plan.replay is not None and world.is_main:
+        log = ReplayLog(plan.work, plan.replay, plan.updates, start, world, parts)
     finite = _Finite(plan, world, parts)
     saved, saved_at = start, time.monotonic()
     window_start, window_updates = time.monotonic(), 0
@@ -157,6 +165,9 @@ def _train(
                     _log(history, plan, done, measured)
                 window_start += time.monotonic() - paused
 
+            if log is not None:
+                log.after(done)
+
             # Processes must agree, which costs a message and a wait for the device.
             ask = log_now or done % ask_every == 0
             why = _reason_to_stop(stop, world) if ask else None
@@ -168,6 +179,8 @@ def _train(
             if (why or due) and done < plan.updates:
                 if history is not None:
                     history.flush()
+                    if log is not None:
+                        log.flush()
                     state = {name: part.state_dict() for name, part in parts.items()}
                     save_checkpoint(path, plan.identity, done, state)
                     write_json(plan.work / "progress.json", {"step": done})
@@ -181,6 +194,8 @@ def _train(
 
     if history is None:
         return History(plan.work / f"rank{world.rank}.jsonl", 0)
+    if log is not None:
+        log.close()
     history.close()
     return history
 

@@ -28,6 +28,7 @@ ROWS = (
     "knn",
     "prepare",
     "hashing",
+    "replay",
     "verify_runs",
     "dry_run",
     "start_up",

@@ -250,7 +250,7 @@ def test_a_command_of_a_record_is_not_obeyed(finished, argv):
     path = RESULTS / "finetune/folk-s0/full/record.json"
     edit(path, lambda record: record.update(argv=argv), new_id=True)
 
-    said = again._run(Chain(RESULTS).at(path), Path("out"), Path("work"))
+    said = again.rerun(Chain(RESULTS).at(path), {"--out": Path("out"), "--work": Path("work")})
 
     assert said is not None
     assert said in {
@@ -280,7 +280,7 @@ def test_variables_of_a_record_are_not_obeyed(finished, monkeypatch):
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.setattr("folk.evidence.audit.again.subprocess.run", run)
 
-    again._run(Chain(RESULTS).at(path), Path("out"), Path("work"))
+    again.rerun(Chain(RESULTS).at(path), {"--out": Path("out"), "--work": Path("work")})
 
     assert given["OMP_NUM_THREADS"] == "3"
     assert not {"LD_PRELOAD", "PYTHONPATH"} & given.keys()

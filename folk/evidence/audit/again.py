@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from folk.evidence.audit.chain import Job
@@ -66,7 +66,7 @@ def check_again(
     for job in jobs:
         with tempfile.TemporaryDirectory(prefix="folk-again-") as folder:
             out = Path(folder) / "out"
-            problem = _run(job, out, Path(folder) / "work")
+            problem = rerun(job, {"--out": out, "--work": Path(folder) / "work"})
             place = job.path.as_posix()
             if problem is not None:
                 says = f"run again it failed: {problem}"
@@ -75,19 +75,45 @@ def check_again(
             yield _compared(subject, derived, job, out, moved)
 
 
-def _run(job: Job, out: Path, work: Path) -> str | None:
-    """Run the command of a record with other folders; return the problem, if any."""
+def rerun(
+    job: Job,
+    paths: Mapping[str, Path],
+    *,
+    without: Sequence[str] = (),
+    processes: int = 1,
+    threads: int | None = None,
+) -> str | None:
+    """Run the command of a record in a separate process; return the problem, if any.
+
+    Args:
+        job: whose command is run.
+        paths: options and their new values, such as `--out`; the command must have them.
+        without: options to leave out, with their values.
+        processes: started by torchrun where there are several.
+        threads: of each process; None for those of the command.
+    """
     arguments = list(job.record["argv"][1:])
     # A record is not trusted: only a command of one of our stages is run.
     if arguments[:3] != ["-m", "folk", job.record["stage"]]:
         return f"not run: its command is not `python -m folk {job.record['stage']} ...`"
-    for option, path in (("--out", out), ("--work", work)):
+    for option in without:
+        while option in arguments[:-1]:
+            at = arguments.index(option)
+            del arguments[at : at + 2]
+    for option, path in paths.items():
         if option not in arguments[:-1]:
             return f"its command lacks {option}, so it was not run"
         arguments[arguments.index(option) + 1] = str(path)
+    if threads is not None:
+        arguments += ["--threads", str(threads)]  # of two, the last one counts
+    if processes > 1:
+        arguments = ["-m", "folk.training.torchrun", "--standalone", "--local-addr", "127.0.0.1",
+                     "--nproc-per-node", str(processes), *arguments]  # fmt: skip
     told = job.record["environment"]["variables"]
     variables = os.environ | {name: told[name] for name in ALLOWED_VARIABLES if name in told}
-    variables.pop("MLFLOW_TRACKING_URI", None)  # an audit is no run to track
+    # An audit is no run to track, and torchrun counts its own processes.
+    for name in ("MLFLOW_TRACKING_URI", "WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        variables.pop(name, None)
     done = subprocess.run(
         [sys.executable, *arguments], env=variables, capture_output=True, text=True, check=False
     )

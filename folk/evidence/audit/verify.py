@@ -26,6 +26,7 @@ from folk.evidence.audit.checks.summaries import check_summaries
 from folk.evidence.audit.checks.today import check_kept_study, check_today
 from folk.evidence.audit.checks.uncommitted import check_uncommitted
 from folk.evidence.audit.findings import Checked, Verification, in_order, words_by_cell
+from folk.evidence.audit.replay import Draw, check_logs, check_replayed, trainings_of
 from folk.evidence.audit.subject import Subject
 from folk.evidence.audit.today import Recipes
 from folk.evidence.core.errors import InputError
@@ -42,6 +43,7 @@ def verify(
     source_files: Mapping[str, Mapping[str, Path]] | None = None,
     sample: Sample | None = None,
     deep: Sequence[str] = (),
+    replay: Draw | None = None,
 ) -> Verification:
     """Verify a study: files, records, chain, seal, cells and claims. Writes nothing.
 
@@ -56,14 +58,17 @@ def verify(
         source_files: what each data set would be made from today, if it is here.
         sample: read only a sample of the large files; None reads all.
         deep: cells (table/row/column) or evaluations (run/evaluation) to rerun.
+        replay: trainings to replay parts of.
 
     Raises:
-        InputError: no results, unreadable published numbers, or an invalid name in `deep`.
+        InputError: no results, unreadable published numbers, or an invalid name in `deep` or
+            `replay`.
     """
     if not results.is_dir():
         raise InputError(f"{results}: no such folder; run the study '{study.name}' first")
     subject = Subject(study, study_path, results, published, recipes, source_files or {})
     again = evaluations_of(subject, deep)
+    replayed = [] if replay is None else trainings_of(subject, replay)
     files = check_files(subject, sample)
     sources = [
         *check_records(subject),
@@ -98,6 +103,8 @@ def verify(
         *check_dvc(subject),
         *check_adopted(subject),
         *check_again(subject, cells, again, moved),
+        *check_logs(subject, files),
+        *([] if replay is None else check_replayed(subject, replayed, replay, moved)),
     ]
     accused = {cell for finding in found if finding.wrong for cell in finding.cells}
     findings = in_order([*found, *check_explained(subject, cells, accused)])

@@ -8,6 +8,7 @@ from typing import Any
 
 from folk.evidence.core.digest import sha256_of_json
 from folk.evidence.core.json_file import read_keys
+from folk.evidence.core.replay_log import STATES
 from folk.evidence.record.failures import READERS, WORK
 from folk.evidence.record.schema import read_record
 from folk.evidence.record.times import gpus_of, hours_of, threads_of
@@ -34,7 +35,7 @@ class Ledger:
 
     Attributes:
         hours: by work and device, a number for each job.
-        sizes: by work, bytes of all outputs of each job.
+        sizes: by work, bytes of all outputs of each job without states kept for a replay.
         own: by study, then stage, run and evaluation: hours (None if a start was killed) and bytes
             of that job.
         steps: by pre-training and device, the hours of its whole length, measured by `cost` on one
@@ -100,11 +101,13 @@ def read_ledger(results: Path) -> Ledger:
             continue
         hours, device = hours_of(record), _device(record)
         size = float(sum(output["size"] for output in record["outputs"]))
+        # How many states are kept for a replay is no part of the work.
+        kept = [o["size"] for o in record["outputs"] if o["name"].startswith(f"{STATES}/")]
         place = (record["stage"], record["run"], record["evaluation"])
         ledger.own[record["study"], place] = (hours, size)
         pretrain = _measured_recipe(path)
         work = _work(record, by_id, pretrain)
-        ledger.sizes.setdefault(work, []).append(size)
+        ledger.sizes.setdefault(work, []).append(size - sum(kept))
         if hours is not None:
             ledger.hours.setdefault((work, device), []).append(hours)
         if pretrain is not None and "hours_total" in record["metrics"]:

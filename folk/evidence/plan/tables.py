@@ -12,7 +12,8 @@ from folk.evidence.plan.jobs import Plan, Sum, hours_of_chain
 _MEANINGS = {
     BOUND: "≤  never measured: the runtime that the study asks for",
     SCALED: "~  hours: the timed steps of `cost`, without reading images, over all GPUs alike",
-    ESTIMATE: "~  disk: 4 bytes a weight of an encoder; scenes as raw pixels, archives whole",
+    ESTIMATE: "~  disk: 4 bytes a weight of an encoder, and a number of a state kept for replays; "
+    "scenes as raw pixels, archives whole",
     NOT_COUNTED: "≥  disk: predictions, histories and missing archives are not in it",
 }
 

@@ -147,12 +147,17 @@ def hardware() -> dict[str, Any]:
     """
     return {
         "host": socket.gethostname(),
-        "cpu": _cpu_info("model name") or platform.processor() or None,
+        "cpu": processor(),
         "cpu_capability": _cpu_capability(),
         "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
         "memory_bytes": _memory_bytes(),
         "gpus": _gpus(),
     }
+
+
+def processor() -> str | None:
+    """Read the name of the processor."""
+    return _cpu_info("model name") or platform.processor() or None
 
 
 def scheduler() -> dict[str, str | None] | None:

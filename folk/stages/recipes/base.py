@@ -12,6 +12,7 @@ from folk.evidence.core.ranges import Fraction as Fraction
 from folk.evidence.core.ranges import InnerFraction as InnerFraction
 from folk.evidence.core.ranges import NotNegative as NotNegative
 from folk.evidence.core.ranges import Positive as Positive
+from folk.evidence.core.replay_log import LOG, STATES, Cadence
 from folk.evidence.core.yaml_model import Section
 
 Precision = Literal["fp32", "bf16"]
@@ -233,6 +234,12 @@ class TrainingRuntime(Runtime):
     """On a GPU, the same bits in each run: attention as plain matrix products, and kernels that add
     in a fixed order, both slower. CPUs always give the same bits.
     """
+    replay: Cadence | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Null for no log."""
+
+    def outputs(self) -> list[str]:
+        """List what a training leaves with its results for a replay."""
+        return [] if self.replay is None else [LOG, STATES]
 
 
 class Evaluate(Section):

@@ -181,6 +181,16 @@ def check_fit(recipe: PretrainRecipe) -> None:
     try_images(encoder, size, "views.size", rebuild)
 
 
+def state_size(recipe: PretrainRecipe) -> int:
+    """Compute the bytes of a training's state with two moments of a weight; none is allocated."""
+    if recipe.method is None:
+        return 0
+    with torch.device("meta"):
+        method = build_method(recipe.method, _new_encoder(recipe))
+    trained = sum(p.nbytes for p in method.parameters() if p.requires_grad)
+    return sum(int(value.nbytes) for value in method.state_dict().values()) + 2 * trained
+
+
 def _new_encoder(recipe: PretrainRecipe) -> nn.Module:
     encoder = create_encoder(recipe.encoder.timm_name, recipe.encoder.timm_args)
     check_size(encoder, recipe.views.size, "views.size")
