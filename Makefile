@@ -27,7 +27,7 @@ setup-core: $(CORE)/ready ## an environment without torch in .venv-core: explain
 demo: setup ## the main job: images in, tables out, about ten minutes on two cores
 	@$(SNAKEMAKE)
 	@echo
-	@cat results/demo/tables/few-labels.md
+	@cat results/demo/tables/frozen.md results/demo/tables/finetune.md
 	@echo
 	@echo "Done. Open results/demo/report.html; the tables are in results/demo/tables/."
 
