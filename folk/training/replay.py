@@ -179,7 +179,7 @@ def answer_request(
     if not path.is_file():
         return
     request = json.loads(path.read_text(encoding="utf-8"))
-    folder, (start, end) = Path(request["states"]), request["segment"]
+    folder, (start, end) = Path(request["states"]), request["stretch"]
     settings, initial = parts["optimizer"].state_dict()["param_groups"], _digest(parts)
     if start:
         load_state(folder / state_name(start), parts, settings)

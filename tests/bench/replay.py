@@ -73,7 +73,7 @@ def _distances() -> list[Row]:
             for what, (threads, variables) in ELSEWHERE.items():
                 for start, end in SEGMENTS:
                     work = folder / f"{again}.work"
-                    request = {"states": states, "segment": (start, end), "steps": [end]}
+                    request = {"states": states, "stretch": (start, end), "steps": [end]}
                     write_json(work / REQUEST, request)
                     told = [*given, "--threads", str(threads)]
                     _folk(folder, stage, recipe, again, *told, **variables)

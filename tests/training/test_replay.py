@@ -68,7 +68,7 @@ ONE_SEGMENT = ["a skipped update", "another rate", "other data", "an exchanged s
 def replayed(work: Path, states: Path, segment: tuple[int, int], **changes: Any) -> Any:
     """Answer an audit's request with the honest training, or one that has `changes`."""
     work.mkdir(exist_ok=True)
-    request = {"states": str(states), "segment": segment, "steps": CADENCE.steps(UPDATES)}
+    request = {"states": str(states), "stretch": segment, "steps": CADENCE.steps(UPDATES)}
     (work / REQUEST).write_text(json.dumps(request))
     with pytest.raises(SystemExit):
         Logged(work, **changes).run()

@@ -238,7 +238,7 @@ def _replayed(job: Job, lines: Sequence[Line], segment: Segment) -> dict[str, An
         write_json(recipe, job.record["recipe"])  # that of the training, `runtime` included
         states = (job.path.parent / STATES).resolve().as_posix()
         steps = [line["step"] for line in lines]
-        write_json(work / REQUEST, {"states": states, "segment": segment, "steps": steps})
+        write_json(work / REQUEST, {"states": states, "stretch": segment, "steps": steps})
         paths = {"--out": Path(folder, "out"), "--work": work, "--recipe": recipe}
         problem = rerun(
             job, paths, without=("--set",), processes=on["processes"], threads=on["threads"]
