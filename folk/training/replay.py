@@ -166,7 +166,7 @@ def answer_request(
 ) -> None:
     """Replay what an audit asks for by a file in the work folder, and end; else do nothing.
 
-    The request has `states`, the folder of kept states; `segment`, the updates made at its start
+    The request has `states`, the folder of kept states; `stretch`, the updates made at its start
     and end; `steps`, where digests are wanted. The answer has the machine in `on`, the `updates` of
     the whole training, the digest of its `initial` state, the digests in `states`, by step, and
     `distance`, that of the weights from the kept state at the end, relative to how far they moved.
