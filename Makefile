@@ -24,7 +24,7 @@ setup: .venv/ready ## the environment, from hash-pinned packages
 
 setup-core: $(CORE)/ready ## an environment without torch in .venv-core: explain, verify, adopt, plan, report, export, seal
 
-demo: setup ## the main job: images in, tables out, about ten minutes on two cores
+demo: setup ## the main job: images in, tables out, about twelve minutes on two cores
 	@$(SNAKEMAKE)
 	@echo
 	@cat results/demo/tables/frozen.md results/demo/tables/finetune.md

@@ -6,6 +6,7 @@ Recipes are read here, so that the package `plan` does not depend on them.
 import json
 from collections.abc import Mapping
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from folk.evidence.plan.figures import BOUND, ESTIMATE, MEASURED, NOT_COUNTED, SCALED, Figure
@@ -21,6 +22,7 @@ from folk.stages.recipes.base import Recipe
 from folk.stages.recipes.provide import archive_paths, folder_of_images
 
 Recipes = Mapping[tuple[str, str], Recipe]
+HAS_TORCH = find_spec("torch") is not None  # without it, weights are not counted
 BYTES_PER_WEIGHT = 4  # encoders and classifiers are stored in float32
 
 
@@ -164,7 +166,7 @@ class Planner:
         if stage == "prepare":
             size = _prepared_bytes(self.study, self.recipes, entry)
             return Figure.of(0.0, NOT_COUNTED) if size is None else Figure.of(size, ESTIMATE)
-        if row is not None and self.study.stages[stage].leaves_weights:
+        if row is not None and self.study.stages[stage].leaves_weights and HAS_TORCH:
             weights = _parameters(json.dumps(self._architectures[row]))
             return Figure.of(float(BYTES_PER_WEIGHT * weights), ESTIMATE)
         return Figure.of(0.0, NOT_COUNTED)
@@ -175,6 +177,8 @@ class Planner:
         replay = getattr(getattr(recipe, "runtime", None), "replay", None)
         if row is None or replay is None:
             return Figure()
+        if not HAS_TORCH:
+            return Figure.of(0.0, NOT_COUNTED)
         if isinstance(recipe, PretrainRecipe):
             from folk.stages.tasks.pretrain import state_size  # torch, as below
 

@@ -14,7 +14,8 @@ _MEANINGS = {
     SCALED: "~  hours: the timed steps of `cost`, without reading images, over all GPUs alike",
     ESTIMATE: "~  disk: 4 bytes a weight of an encoder, and a number of a state kept for replays; "
     "scenes as raw pixels, archives whole",
-    NOT_COUNTED: "≥  disk: predictions, histories and missing archives are not in it",
+    NOT_COUNTED: "≥  disk: predictions, histories, missing archives and, without torch, weights "
+    "are not in it",
 }
 
 
