@@ -64,4 +64,5 @@ def test_words_of_others_are_shown_and_not_obeyed(hostile):
     for path in (hostile.results / "tables").glob("*.tex"):
         text = path.read_text().rpartition("\\fi\n")[2]  # the macros' own head has an \input
         assert r"\input" not in text, path
-        assert r"\textbackslash{}input\{/etc/passwd\}" in text, path
+        has_words = path.name != "numbers.tex"
+        assert (r"\textbackslash{}input\{/etc/passwd\}" in text) == has_words, path
