@@ -1,6 +1,8 @@
 """Shapes written in signatures are checked in every test; CI does not let a test be skipped."""
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if silent:
         reporter.write_line(f"skipped in CI, which counts as failed: {'; '.join(silent)}")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """A shell starts its background jobs deaf to Ctrl-C, and their children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

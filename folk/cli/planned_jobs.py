@@ -9,7 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from folk.evidence.plan.figures import BOUND, ESTIMATE, MEASURED, NOT_COUNTED, SCALED, Figure
+from folk.evidence.plan.figures import BOUND, ESTIMATE, MEASURED, NOT_COUNTED, SCALED, Figure, total
 from folk.evidence.plan.graph import Node
 from folk.evidence.plan.jobs import PlannedJob
 from folk.evidence.plan.measured import Device, Ledger, architecture, work_of
@@ -155,8 +155,7 @@ class Planner:
     ) -> Figure:
         if own is not None:
             return Figure.of(own[1], MEASURED)
-        results, kept = self._results(work, stage, entry, row), self._kept(stage, entry, row)
-        return Figure(results.value + kept.value, results.basis + kept.basis)
+        return total([self._results(work, stage, entry, row), self._kept(stage, entry, row)])
 
     def _results(self, work: str, stage: str, entry: str, row: str | None) -> Figure:
         """Estimate the size of the results without states kept for a replay."""

@@ -132,17 +132,11 @@ def test_a_terminal_shows_one_block_and_at_last_the_summary_and_a_second_call_ha
     assert len(again.stderr.splitlines()) == 1
 
 
-def test_ctrl_c_stops_the_jobs_and_is_no_failure_of_theirs(tmp_path):
-    # A shell starts its background jobs deaf to Ctrl-C, and their children inherit that.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-
+def test_ctrl_c_stops_the_jobs_and_is_no_failure_of_theirs(tmp_path, hears_ctrl_c):
     def press_ctrl_c(process: "subprocess.Popen[bytes]") -> None:
         os.killpg(process.pid, signal.SIGINT)
 
-    try:
-        status, shown = on_terminal(tmp_path, "sleep 3000; true", press_ctrl_c)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    status, shown = on_terminal(tmp_path, "sleep 3000; true", press_ctrl_c)
 
     assert status == 1
     assert "Stopping the running jobs" in shown

@@ -250,10 +250,10 @@ def test_a_command_of_a_record_is_not_obeyed(finished, argv):
     path = RESULTS / "finetune/folk-s0/full/record.json"
     edit(path, lambda record: record.update(argv=argv), new_id=True)
 
-    said = again.rerun(Chain(RESULTS).at(path), {"--out": Path("out"), "--work": Path("work")})
+    problem = again.rerun(Chain(RESULTS).at(path), {"--out": Path("out"), "--work": Path("work")})
 
-    assert said is not None
-    assert said in {
+    assert problem is not None
+    assert problem in {
         "not run: its command is not `python -m folk finetune ...`",
         "its command lacks --out, so it was not run",
     }

@@ -60,7 +60,7 @@ def test_too_little_memory_is_told_in_one_line(
     "one word and status 130; its record says that it was interrupted; no half data set is left",
     lost="the job's own work, of a `prepare` the shard that was being written",
 )
-def test_ctrl_c_is_recorded_and_leaves_nothing_half(tmp_path, monkeypatch):
+def test_ctrl_c_is_recorded_and_leaves_nothing_half(tmp_path, monkeypatch, hears_ctrl_c):
     whole = scenes.compose_scenes
 
     def interrupted(**values: object) -> Iterator[scenes.Scene]:
@@ -69,12 +69,9 @@ def test_ctrl_c_is_recorded_and_leaves_nothing_half(tmp_path, monkeypatch):
                 os.kill(os.getpid(), signal.SIGINT)
             yield scene
 
-    # A shell that starts the tests in the background has them ignore Ctrl-C.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with monkeypatch.context() as patch:
         patch.setattr(scenes, "compose_scenes", interrupted)
         done = prepare_scenes(tmp_path / "out")
-    signal.signal(signal.SIGINT, before)
     assert done.returncode == 130
     assert "Traceback" not in done.stderr
     (failed,) = tmp_path.rglob("record-*.failed.json")

@@ -45,7 +45,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Images to store, and what `dataset.json` says of them.
+    """Images to store, and what `dataset.json` holds about them.
 
     Attributes:
         kind: "scenes", "folder", or a kind of archive.
