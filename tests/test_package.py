@@ -13,6 +13,7 @@ from zipfile import ZipFile
 import pytest
 
 import folk
+from folk.evidence.core.shipped import shipped
 
 ROOT = Path(__file__).parents[1]
 UV = Path(sys.executable).with_name("uv")
@@ -122,6 +123,22 @@ def test_the_installed_command_prints_where_the_workflow_is(call: Call):
 
     assert (there / "Snakefile").read_bytes() == (ROOT / "Snakefile").read_bytes()
     assert (there / "profiles/default/profile.yaml").is_file()
+
+
+def test_what_does_not_come_with_the_package_is_never_taken_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("config/a.yaml", "results/demo/cells.parquet"):
+        file = tmp_path / "clone" / name
+        file.parent.mkdir(parents=True)
+        file.touch()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr("folk.evidence.core.shipped.SHIPPED", tmp_path / "clone")
+
+    assert shipped(Path("config/a.yaml")) == tmp_path / "clone/config/a.yaml"
+    assert shipped(Path("results/demo/cells.parquet")) == Path("results/demo/cells.parquet")
+    assert shipped(Path()) == Path()
 
 
 def test_in_a_clone_the_workflow_is_that_of_the_clone():

@@ -11,15 +11,18 @@ _OF_WHEEL = _PACKAGE / "shipped"  # pyproject.toml copies them there
 IS_WHEEL = _OF_WHEEL.is_dir()
 SHIPPED = _OF_WHEEL if IS_WHEEL else _PACKAGE.parent
 RECIPES = Path("config/recipes")
+_NAMES = ("Snakefile", "config", "profiles", "requirements.lock", "workflow")  # never results
 
 
 def shipped(path: Path) -> Path:
     """A file or folder of the repository: in the current folder, else where the package has it.
 
-    A path that neither has, or that is absolute, stays as it is.
+    A path that neither has, that is absolute, or that does not come with the package, such as one
+    of results, stays as it is.
     """
     kept = SHIPPED / path
-    return kept if kept.exists() and not path.exists() else path
+    ships = path.parts[0] in _NAMES if path.parts else False
+    return kept if ships and kept.exists() and not path.exists() else path
 
 
 def own_or_shipped_recipe(path: Path) -> Path:

@@ -68,8 +68,8 @@ def _commits(subject: Subject) -> Iterator[Finding]:
 def _locks(subject: Subject) -> Iterator[Finding]:
     today = lock_sha256()
     for lock, jobs in _grouped(subject, lambda job: job.record["environment"]["lock_sha256"]):
-        if lock not in (None, today):
-            says = f"{len(jobs)} results made with another lock, {lock[:_SHORT]}"
+        if lock != today and (lock is not None or not IS_WHEEL):  # no lock made an installation
+            says = f"{len(jobs)} results made with another lock, {str(lock)[:_SHORT]}"
             yield _behind(subject, LOCK.as_posix(), says, jobs)
 
 
