@@ -134,7 +134,7 @@ def test_nothing_is_made_of_an_encoder_of_a_smoke_run(smoke_run):
 
 @pytest.mark.parametrize(
     ("study", "message"),
-    [("demo", "no miniature of kind 'scenes'"),
+    [("demo-full", "no miniature of kind 'scenes'"),
      ("shapes-smoke", "scale is 'smoke'; name the study that it was written from")],
 )  # fmt: skip
 def test_a_study_without_archives_and_a_smoke_study_have_no_smoke_run(smoke_run, study, message):

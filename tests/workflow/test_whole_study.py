@@ -31,7 +31,7 @@ def test_a_bare_dry_run_plans_the_whole_demo(clean_copy):
     done = clean_copy.run("-m", "snakemake", "-n", "--cores", "2")
 
     assert done.returncode == 0, done.stderr
-    assert re.search(r"pretrain\s+10\b", done.stdout)
+    assert re.search(r"pretrain\s+12\b", done.stdout)
 
 
 def test_every_stage_leaves_its_files(finished_study):
@@ -193,11 +193,11 @@ def test_a_value_on_the_command_line_reaches_results_and_records(finished_copy):
 @pytest.mark.slow
 def test_config_files_are_merged_and_one_without_a_study_lies_over_the_demo(clean_copy):
     patch = clean_copy.folder / "patch.yaml"
-    patch.write_text("encoders: {folk: {seeds: [0, 1, 2]}}\n")
+    patch.write_text("encoders: {folk: {seeds: [0, 1, 2, 3]}}\n")
     call = ("-m", "snakemake", "-n", "--cores", "2", "--configfile")
 
-    assert counts(clean_copy.run(*call, "config/tiny.yaml", "patch.yaml"))["pretrain"] == 4
-    assert counts(clean_copy.run(*call, "patch.yaml"))["pretrain"] == 11  # 10 in the demo
+    assert counts(clean_copy.run(*call, "config/tiny.yaml", "patch.yaml"))["pretrain"] == 5
+    assert counts(clean_copy.run(*call, "patch.yaml"))["pretrain"] == 13  # 12 in the demo
 
 
 def test_a_wrong_value_is_named_where_it_was_given(clean_copy):
@@ -217,7 +217,7 @@ def test_an_empty_folder_elsewhere_gets_the_demo_of_the_workflow(clean_copy, sna
     (tmp_path / "empty").mkdir()
     where = ("-s", str(clean_copy.folder / snakefile), "--directory", str(tmp_path / "empty"))
 
-    assert counts(clean_copy.run("-m", "snakemake", "-n", *where))["pretrain"] == 10
+    assert counts(clean_copy.run("-m", "snakemake", "-n", *where))["pretrain"] == 12
 
 
 @pytest.mark.slow

@@ -76,7 +76,14 @@ def fashion_mnist(kind: str, archives: Mapping[str, Path], num_classes: int) -> 
 
     counts = {split: len(of_split) for split, of_split in labels.items()}
     classes = CLOTHES[:num_classes]
-    return Source(kind, classes, entries, counts, segmentation_classes=("background", *classes))
+    return Source(
+        kind,
+        classes,
+        entries,
+        counts,
+        segmentation_classes=("background", *classes),
+        image_size=(28, 28),
+    )
 
 
 def read_idx(path: Path, num_axes: int) -> UInt8[np.ndarray, "..."]:
@@ -173,7 +180,7 @@ def cifar(kind: str, archives: Mapping[str, Path], num_classes: int) -> Source:
                 yield Entry(key, label, split, image)
 
     counts = {split: len(of_split) for split, of_split in labels.items()}
-    return Source(kind, classes, images, counts)
+    return Source(kind, classes, images, counts, image_size=(32, 32))
 
 
 class _Unpickler(pickle.Unpickler):
@@ -237,7 +244,7 @@ def stl10(kind: str, archives: Mapping[str, Path], num_classes: int) -> Source:
                     yield Entry(key, label, split, RawImage(key, partial(_of_stl10, file, index)))
 
     counts = {split: len(of_split) for split, of_split in labels.items()}
-    return Source(kind, classes, images, counts)
+    return Source(kind, classes, images, counts, image_size=(96, 96))
 
 
 def _of_stl10(file: Any, index: int) -> UInt8[np.ndarray, "96 96 3"]:

@@ -54,7 +54,7 @@ def test_images_are_those_of_the_files_with_their_labels_and_the_names_of_the_cl
     pixels = read_idx(tmp_path / "in/t10k-images-idx3-ubyte.gz", 3)
     for index in range(8):
         image = np.asarray(decode_image(table.image_bytes(index), where=lambda: ""))
-        assert image.shape == (28, 28, 3)
+        assert image.shape == (*data.image_size, 3) == (28, 28, 3)
         assert (image == pixels[index][..., None]).all()
 
 

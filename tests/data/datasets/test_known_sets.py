@@ -79,7 +79,7 @@ def test_images_of_cifar_are_three_planes_of_rows_in_the_order_of_the_files(kind
     assert data.split("train").keys()[9] == "train/00009"
     noise = np.random.default_rng(0).integers(0, 255, (10, 3072), dtype=np.uint8)
     found = pixels(data, "train", 7)
-    assert found.shape == (32, 32, 3)
+    assert found.shape == (*data.image_size, 3) == (32, 32, 3)
     for color in range(3):
         assert (found[..., color] == noise[7][1024 * color :][:1024].reshape(32, 32)).all()
 
@@ -120,6 +120,7 @@ def test_images_of_stl_are_three_planes_of_columns_and_most_have_no_label(tmp_pa
     assert data.split("train").labels().tolist() == list(LABELS[0])
     assert data.split("val").labels().tolist() == list(LABELS[1])
     assert data.split("unlabeled").labels().tolist() == [-1, -1]
+    assert data.image_size == (96, 96)
     for split, word, index in (("val", "test", 3), ("unlabeled", "unlabeled", 1)):
         stored = np.frombuffer(files[f"stl10_binary/{word}_X.bin"], np.uint8)
         columns = stored.reshape(-1, 3, 96, 96)[index]
