@@ -158,7 +158,7 @@ _SHA, _MD5 = "a" * 64, "b" * 32
 _TIME = "2026-01-02T03:04:05.000006Z"
 _FILE = {"name": "encoder", "path": "results/x/encoder.safetensors", "size": 3}
 RECORD: dict[str, Any] = {
-    "format": 1,
+    "format": 2,
     "id": "",
     **{"study": "demo", "stage": "pretrain", "run": "folk-s0", "evaluation": None},
     **{"scale": "demo", "smoke": False, "seed": 0, "outcome": "finished", "error": None},

@@ -1,5 +1,10 @@
 """What holds of every record and every JSON value that gets a digest."""
 
+import hashlib
+import json
+
+import pytest
+import rfc8785
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -21,7 +26,12 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=12,
 )
-RECIPES = st.dictionaries(TEXTS, VALUES, max_size=4)
+EXACT = st.integers(-(2**53) + 1, 2**53 - 1)  # in any reader's JSON
+RECIPES = st.dictionaries(
+    TEXTS, EXACT | st.lists(EXACT | TEXTS) | TEXTS | st.booleans(), max_size=4
+)
+OLD = RECORD | {"format": 1}
+OLD["id"] = record_id(OLD)
 METRICS = st.dictionaries(TEXTS, st.floats(allow_nan=False, allow_infinity=False), max_size=4)
 
 
@@ -43,17 +53,41 @@ def test_a_record_comes_back_as_it_was_written(tmp_path, recipe, metrics, word, 
     assert record_id(read_record(path)) == record["id"]
 
 
-@given(edited(RECORD))
-def test_any_edit_of_a_record_moves_its_digest(changed):
-    assume(isinstance(changed, dict) and not _same(changed, RECORD))
+@pytest.mark.parametrize("written", [RECORD, OLD], ids=["format 2", "format 1"])
+@given(data=st.data())
+def test_any_edit_of_a_record_moves_its_digest(written, data):
+    changed = data.draw(edited(written))
+    assume(isinstance(changed, dict) and not _same(changed, written))
     try:
         said = record_id(changed)
     except ValueError:
         return  # NaN and half characters have no digest, and so are never that of a record
-    # Only the id itself does not count.
-    kept = {key: value for key, value in changed.items() if key != "id"}
-    whole = {key: value for key, value in RECORD.items() if key != "id"}
-    assert (said == RECORD["id"]) == _same(kept, whole)
+    # Only the id itself does not count, nor 1 for 1.0 where both are one number.
+    kept, whole = ({k: v for k, v in each.items() if k != "id"} for each in (changed, written))
+    as_one = (lambda v: json.loads(rfc8785.dumps(v))) if written is RECORD else (lambda v: v)
+    assert (said == written["id"]) == _same(as_one(kept), as_one(whole))
+
+
+def test_a_record_has_the_id_that_any_reader_of_rfc_8785_finds():
+    # The example of RFC 8785, section 3.2.2, with sorted keys as in 3.2.3.
+    example = {
+        "numbers": [333333333.33333329, 1e30, 4.50, 2e-3, 0.000000000000000000000000001],
+        "string": '\u20ac$\u000f\nA\'B"\\\\"/',
+        "literals": [None, True, False],
+    }
+    spelt = (
+        '{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],'
+        '"string":"\u20ac$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}'
+    )
+
+    assert record_id({**example, "id": "x"}) == hashlib.sha256(spelt.encode()).hexdigest()
+
+
+def test_a_record_with_the_numbers_of_python_keeps_its_id():
+    content = {"format": 1, "metrics": {"rate": 1e-05, "whole": 2.0}}
+    spelt = b'{"format":1,"metrics":{"rate":1e-05,"whole":2.0}}'
+
+    assert record_id({**content, "id": "x"}) == hashlib.sha256(spelt).hexdigest()
 
 
 @given(edited(SEAL))

@@ -20,7 +20,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import rfc8785
+
 from folk import __version__
+from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import remove_stale_temp_files, write_json, write_text
 from folk.evidence.core.secrets import without_secrets
 from folk.evidence.record.environment import (
@@ -34,7 +37,7 @@ from folk.evidence.record.environment import (
 from folk.evidence.record.failures import failed_folder
 from folk.evidence.record.lineage import describe_inputs, describe_outputs, mark_replaced, stamps_of
 from folk.evidence.record.publish import publish
-from folk.evidence.record.schema import record_id, write_record
+from folk.evidence.record.schema import FORMATS, record_id, write_record
 
 OPEN_NAME = "record.open.json"
 DIFF_NAME = "uncommitted.diff"
@@ -204,9 +207,13 @@ def open_record(
         the open record; the block must call its `finish`.
 
     Raises:
-        InputError: an input is missing.
+        InputError: an input is missing, or the recipe has a number without an exact JSON.
     """
     root = Path() if root is None else root
+    try:
+        rfc8785.dumps(dict(recipe))
+    except rfc8785.CanonicalizationError as error:
+        raise InputError(f"recipe: {error}; give numbers that JSON holds exactly") from error
     state, diff = code_state(root)
     fields: dict[str, Any] = {
         "study": study,
@@ -331,8 +338,8 @@ def _failed_path(work: Path, fields: dict[str, Any]) -> Path:
 
 
 def _sealed(record: dict[str, Any]) -> dict[str, Any]:
-    record = {"format": 1} | record
-    return {"format": 1, "id": record_id(record)} | record
+    record = {"format": FORMATS[-1]} | record
+    return {"format": FORMATS[-1], "id": record_id(record)} | record
 
 
 def _last_step(progress: Path) -> int | None:

@@ -1,10 +1,13 @@
 """Reading and writing of records, validated against record.schema.json."""
 
+import hashlib
 import json
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import rfc8785
 
 from folk.evidence.core.digest import sha256_of_json
 from folk.evidence.core.errors import InputError
@@ -12,12 +15,23 @@ from folk.evidence.core.files import write_json
 from folk.evidence.core.json_file import read_json
 
 SCHEMA_PATH = Path(__file__).with_name("record.schema.json")
-FORMAT = 1  # version in the schema
+FORMATS = (1, 2)  # that are read; the last one is written
 
 
 def record_id(record: dict[str, Any]) -> str:
-    """Compute the id of a record: the sha256 of everything in it but its id."""
-    return sha256_of_json({key: value for key, value in record.items() if key != "id"})
+    """Compute the id of a record: the sha256 of everything in it but its id, as canonical JSON.
+
+    Records of format 1 have numbers as Python writes them.
+
+    Raises:
+        ValueError: a number that JSON cannot hold exactly, such as an integer above 2^53.
+
+    Source: RFC 8785, JSON Canonicalization Scheme, for format 2.
+    """
+    content = {key: value for key, value in record.items() if key != "id"}
+    if record.get("format") == 1:
+        return sha256_of_json(content)
+    return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
@@ -39,9 +53,9 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     record = read_json(path, "restore it, or run that job again")
     written = record.get("format") if isinstance(record, dict) else None
-    if isinstance(written, int) and written != FORMAT:
+    if isinstance(written, int) and written not in FORMATS:
         raise InputError(
-            f"{path}: expected a record of format {FORMAT}, got format {written}; use the version "
+            f"{path}: expected a record of format {FORMATS[-1]}, got {written}; use the version "
             "of the code that made it, or make the results anew"
         )
     problem = schema_problem(record) or _time_problem(record)

@@ -60,7 +60,7 @@ Reason = Annotated[str, Field(min_length=1)]
 Scale = Literal["demo", "smoke", "paper"]
 Dotted = Annotated[str, AfterValidator(_dotted)]
 Overrides = dict[Dotted, Any]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Seed = Annotated[int, Field(ge=0, lt=2**53)]  # exact in any reader's JSON
 
 
 def _or_one(schema: dict[str, Any]) -> None:
