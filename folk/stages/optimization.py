@@ -49,7 +49,7 @@ def optimizer_and_schedule(
 
 
 def check_batch_norm_batch(
-    model: nn.Module, *, batch: int, max_batch: int | None, world: World, views: int = 1
+    model: nn.Module, batch: int, max_batch: int | None, world: World, views: int = 1
 ) -> None:
     """Check that batch norm gets at least two images per forward pass.
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from folk.stages.attacks import fgsm, pgd
 from folk.stages.images import autocast, cache_bytes, normalize, run_inference
 from folk.stages.recipes.base import Encoder, Evaluate
 from folk.stages.robustness import Attack, RobustnessRecipe
+from folk.stages.task import Task
 from folk.training.distributed import World
 from folk.training.randomness import derived_seed
 
@@ -64,29 +64,13 @@ class Variant:
     move: Move | None = None  # an attack
 
 
-def robustness(
-    recipe: RobustnessRecipe,
-    *,
-    classifier: Path,
-    datasets: Sequence[Path],
-    work: Path,
-    seed: int,
-    world: World,
-) -> dict[str, float]:
+def robustness(task: Task[RobustnessRecipe]) -> dict[str, float]:
     """Classify the images of every split of every set, corrupted ones, and attacked ones.
 
-    A set with fewer classes than the classifier restricts the logits to its own, by WordNet id or,
-    where the set has none, by name.
-
-    Args:
-        recipe: the hyper-parameters.
-        classifier: folder of the stored classifier.
-        datasets: folders of prepared data sets; split `val` of the first holds the clean images,
-            which are also corrupted in memory and attacked. Of all sets, every split but those for
-            training is measured; a split called `fog-3` is corruption fog at severity 3.
-        work: folder for predictions-variants.parquet.
-        seed: seed of noise and random starts.
-        world: this process among those of its job.
+    Split `val` of the first set holds the clean images, which are also corrupted in memory and
+    attacked. Of all sets, every split but those for training is measured; a split called `fog-3` is
+    corruption fog at severity 3. A set with fewer classes than the classifier restricts the logits
+    to its own, by WordNet id or, where the set has none, by name.
 
     Returns:
         the numbers of `robustness_metrics` in `folk.evidence.results.metrics.corruption`, and the
@@ -95,21 +79,22 @@ def robustness(
     Raises:
         InputError: a set has a class that the classifier lacks, or incomplete corruptions.
     """
-    sets = [PreparedData.open(folder) for folder in datasets]
-    model, info = load_classifier(classifier)
+    recipe, world = task.recipe, task.world
+    sets = [PreparedData.open(folder) for folder in task.folders("dataset")]
+    model, info = load_classifier(task.folder("classifier"))
     check_size(model, recipe.evaluate.crop, "evaluate.crop")
     check_size(model, recipe.evaluate_corrupted.crop, "evaluate_corrupted.crop")
     model = world.place(model).eval().requires_grad_(False)
     to_normal = partial(normalize, mean=info.mean, std=info.std)
     logits_of = _LogitsOf(model, to_normal, recipe, world)
-    path = work / "predictions-variants.parquet"
+    path = task.work / "predictions-variants.parquet"
     with write_variants(path) if world.is_main else nullcontext() as predictions:
-        for variant in _variants(recipe, sets, logits_of.whole, seed, world):
+        for variant in _variants(task, sets, logits_of.whole):
             own = _own_classes(variant.data, info)
             images = ImageDataset(
                 variant.data.split(variant.split),
                 variant.transform,
-                seed=derived_seed(seed, variant.name),
+                seed=derived_seed(task.seed, variant.name),
                 num_classes=len(own),
                 cache_bytes=cache_bytes(recipe.runtime.cache_mb),
             )
@@ -158,20 +143,18 @@ class _LogitsOf:
 
 
 def _variants(
-    recipe: RobustnessRecipe,
+    task: Task[RobustnessRecipe],
     sets: Sequence[PreparedData],
     classifier: Callable[[Tensor], Tensor],
-    seed: int,
-    world: World,
 ) -> Iterator[Variant]:
-    clean, center = sets[0], _center(recipe.evaluate)
+    recipe, clean, center = task.recipe, sets[0], _center(task.recipe.evaluate)
     yield Variant("clean", clean, CLEAN, center)
     for corruption in recipe.in_memory:
         for severity in SEVERITIES:
             corrupted = CorruptedImage(center, corruption, severity)
             yield Variant(f"in-memory/{corruption}-{severity}", clean, CLEAN, corrupted)
     if recipe.attack is not None:
-        for name, move in _attacks(recipe.attack, classifier, seed, world).items():
+        for name, move in _attacks(recipe.attack, classifier, task.seed, task.world).items():
             yield Variant(name, clean, CLEAN, center, move)
     for data in sets:
         name = data.folder.name  # its name in the study
