@@ -60,8 +60,6 @@ def create_classifier(
     """Make a timm classifier from a stored encoder, see `classifier_of`.
 
     Args:
-        encoder_folder: holds `encoder.safetensors` and `encoder.json`.
-        num_classes: of the data set.
         drop_path: stochastic depth of the last block; 0 is none, whatever timm has by default.
         head_scale: factor on the new head of a ViT.
 
@@ -92,10 +90,6 @@ def classifier_of(
     hardly disturb the encoder.
 
     Args:
-        encoder: the encoder.
-        timm_name: its architecture.
-        timm_args: its arguments.
-        num_classes: of the data set.
         drop_path: stochastic depth of the last block; 0 is none, whatever timm has by default.
         head_scale: factor on the new head of a ViT.
         where: file of its weights, for the error.
@@ -149,9 +143,7 @@ def save_classifier(
     """Write `classifier.safetensors` and `classifier.json`, each atomically.
 
     Args:
-        folder: folder to write to.
         model: what `create_classifier` made, trained.
-        encoder: what it was made from.
         classes: names, in the order of the logits.
         size: side of the training images in pixels.
         wnids: WordNet ids of the classes, if the training data has them.

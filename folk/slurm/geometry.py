@@ -57,11 +57,7 @@ class Geometry:
         return one_node | {"mpi": "srun", "tasks": self.nodes, "tasks_per_gpu": 0}
 
     def words(self, cores: int) -> str:
-        """Make the arguments between `python` and the stage on the command line of a rule.
-
-        Args:
-            cores: available cores of a node.
-        """
+        """Make the arguments between `python` and the stage on the command line of a rule."""
         if self.world_size == 1 and not self.gpus:
             return "-m folk"  # no launcher to load
         options = f"--nodes {self.nodes} --processes {self.processes}"

@@ -83,12 +83,9 @@ def linear_probe_on_crops(
     """Train a linear probe with SGD on features of new crops in each epoch.
 
     Args:
-        task: its recipe has `linear`.
         images: random crops of the labeled images.
         feature_of: computes a batch's features, without gradient, on the task's device.
         unseen: features of the validation images, the accuracy of each epoch.
-        unseen_labels: their classes.
-        num_classes: outputs of the linear probe.
 
     Returns:
         logits of the unseen, and the history with `top1` after each epoch.

@@ -96,7 +96,6 @@ def supervised_update(
     Args:
         task: its recipe has precision, largest gradient and images at once.
         model: the trained model, on its device.
-        optimizer: its optimizer.
         schedule: sets the rates; has `step_update`.
         to_normal: images in [0, 1] -> normalized ones.
         targets_of: normalized images and their batch -> images and targets.

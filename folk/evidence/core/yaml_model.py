@@ -258,7 +258,6 @@ def checked(model: type[Model], values: Mapping[str, Any], place: Place) -> Mode
     """Turn `values` into `model`.
 
     Args:
-        model: the typed form.
         values: plain values, usually `document.values`.
         place: the file they came from, for the error lines.
 

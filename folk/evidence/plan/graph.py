@@ -35,9 +35,6 @@ def read_graph(dot: str) -> dict[int, Node]:
     Snakemake prints for a job only the wildcards that its dependencies lack, and dashes finished
     jobs.
 
-    Args:
-        dot: output of `snakemake --dag`.
-
     Raises:
         InputError: it has no jobs.
     """

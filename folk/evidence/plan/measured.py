@@ -67,8 +67,6 @@ def work_of(stage: str, digest: str, **given: Any) -> str:
     """Hash all that determines the amount of work of a job, without its seed.
 
     Args:
-        stage: its stage.
-        digest: of its recipe.
         given: `source` of prepare; `data`, works of the data sets it reads; `split`, digest of its
             recipe; `encoder`, the architecture; `pretrain`, digest of the recipe that is measured.
     """
@@ -82,9 +80,6 @@ def architecture(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_ledger(results: Path) -> Ledger:
     """Read the records of all studies, without smoke runs.
-
-    Args:
-        results: the folder that holds the studies' results.
 
     Raises:
         InputError: a record or its cost.json cannot be read.

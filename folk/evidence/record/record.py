@@ -181,15 +181,11 @@ def open_record(
     """Open the record of a job, and close it as failed or interrupted when the block raises.
 
     Args:
-        work: the job's folder of growing state; made when missing.
-        study: name of the study.
         stage: the verb, such as "pretrain".
         run: run, data set or split, as in the result's path.
-        evaluation: name of the evaluation, for stages that have one.
         argv: the command line, to repeat it.
         recipe: the resolved recipe as plain JSON values.
         recipe_digest: digest of the recipe's values that may change the result.
-        seed: the run's seed.
         inputs: name -> file or prepared folder; hashed before the work starts.
         code: fingerprint of the stage's code.
         scale: "demo", "smoke" (a short run of the papers' shapes) or "paper".

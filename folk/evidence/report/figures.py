@@ -93,7 +93,6 @@ def figure_curves(curves: Sequence[Curve], colors: Mapping[str, str]) -> str:
 
     Args:
         curves: of all runs; curves of one row and part share their axes.
-        colors: row label to color.
     """
     panels = list(dict.fromkeys((curve.row, curve.part) for curve in curves))
     lines = -(-len(panels) // 2)
@@ -119,7 +118,6 @@ def figure_progress(curves: Sequence[Curve], colors: Mapping[str, str]) -> str:
 
     Args:
         curves: of all runs; those of one part share their axes.
-        colors: row label to color.
     """
     panels = list(dict.fromkeys(curve.part for curve in curves))
     rows = [row for row in colors if any(curve.row == row for curve in curves)]
@@ -150,11 +148,6 @@ def figure_comparison(
     """Draw rows by columns: a dot for each seed, a stroke for the mean, a bar for its interval.
 
     An interval that is much wider than the seeds is cut, with an arrowhead at the cut.
-
-    Args:
-        panels: the columns, from left to right.
-        rows: labels, from top to bottom.
-        colors: row label to color.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 0.7 + 0.4 * len(rows)), layout="constrained")
@@ -217,7 +210,6 @@ def figure_labels(points: Sequence[Point], colors: Mapping[str, str]) -> str:
     """Draw accuracy against number of labels: every run a dot, a line through the means.
 
     Args:
-        points: of all runs and settings.
         colors: row label to color; its order is the order of the markers.
     """
     counts = sorted({point.labels for point in points})
@@ -371,7 +363,6 @@ def figure_frozen(
 
     Args:
         values: measure (such as "k-NN") to row label to one fraction per seed.
-        colors: row label to color.
         chance: chance accuracy, a fraction; None if unknown.
     """
     rows = [row for row in colors if any(row in by_row for by_row in values.values())]

@@ -91,9 +91,6 @@ def collect_cells(
     """Compute every cell of a study's tables.
 
     Args:
-        study: the study with its tables.
-        results: the study's own folder, such as `results/demo`.
-        published: the published numbers of the study's tables.
         strict: raise for a cell with a missing run instead of leaving it empty.
         evidence: the results, if the caller has read them already.
 

@@ -484,7 +484,6 @@ def load_study(path: Path, stages: Stages) -> Study:
     """Read and check a study file; grids become rows, each fine-tuning seed an evaluation.
 
     Args:
-        path: the file.
         stages: the declared stages, `folk.stages.table.STAGES`.
 
     Raises:

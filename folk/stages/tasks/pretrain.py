@@ -244,12 +244,8 @@ def pretrain_update(
     """Make one update of any method.
 
     Args:
-        parts: what is updated.
-        recipe: how.
-        world: this process among those of its job.
         seed: of the run. Random numbers depend on it and the update alone, so a resumed run repeats
             them; those of the filter do not even depend on how the batch is shared out.
-        step: which update, from 0.
         batch: under "image" as many views of each image as the method asks for; then, where its
             teacher sees other ones, those.
 

@@ -28,8 +28,6 @@ def write_predictions(
     Args:
         path: the parquet file to write: key, label, top5 (best first), probability (of top5, the
             softmax over all classes, to two decimals).
-        keys: name of each image.
-        labels: true class of each image.
         logits: score of each class, any finite scale; equal scores rank the lower class first.
 
     Raises:
@@ -126,13 +124,7 @@ def hits(
 def top_k_accuracy(
     labels: Integer[np.ndarray, "n"], ranked: Integer[np.ndarray, "n k"], k: int = 1
 ) -> float:
-    """Compute the fraction in [0, 1] of images whose true class is among the k best.
-
-    Args:
-        labels: true classes.
-        ranked: classes by descending score, as from `read_predictions`.
-        k: number of classes that count.
-    """
+    """Compute the fraction in [0, 1] of images whose true class is among the k best."""
     return float(hits(labels, ranked, k).mean())
 
 

@@ -22,9 +22,7 @@ def knn_votes(
 
     Args:
         similarity: cosine of each image and its neighbors.
-        labels: classes of the neighbors.
         temperature: T, about 0.07; smaller values favor the nearest.
-        num_classes: width of the result.
 
     Returns:
         the logarithm of each class's votes, which keeps the order in float32 for any T; a class

@@ -19,11 +19,6 @@ def draw_shots(
 ) -> dict[int, Integer[np.ndarray, "m"]]:
     """Choose k images of each class for every k; smaller choices are subsets of larger ones.
 
-    Args:
-        labels: classes of all labeled images.
-        shots: the values of k.
-        seed: of the draw.
-
     Returns:
         k -> indices of the chosen images, ascending.
 
@@ -62,13 +57,9 @@ def logistic_scores(
     iBOT does not divide its lambda by N: pass its value times n here.
 
     Args:
-        seen: features of the labeled images, any scale.
-        labels: their classes.
-        unseen: features of the images to classify.
         num_classes: width of the result; a class without a labeled image gets the lowest score.
         weight_decay: lambda, above 0.
         center: the subtracted mean, see `prepared`.
-        max_iterations: of the solver.
         tolerance: of the solver, on the largest entry of the gradient.
 
     Source: MSN, facebookresearch/msn@4388dc1: no intercept, lambda / N; its solver, cyanure 1.2.2,
@@ -133,8 +124,6 @@ def prepared(
     """Center and L2-normalize features, in float64.
 
     Args:
-        seen: features of the labeled images.
-        unseen: features of the others.
         center: "image" subtracts from each feature vector the mean of its own entries, then
             normalizes; "feature" normalizes, then subtracts the mean vector of the labeled images
             from all.

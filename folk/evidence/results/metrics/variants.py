@@ -54,8 +54,6 @@ class VariantWriter:
 
         Args:
             variant: its name, such as `imagenet-c/fog-3`.
-            keys: name of each image.
-            labels: true class of each image.
             logits: score of each class, any finite scale; equal scores rank the lower class first.
 
         Raises:
