@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from folk.evidence.core.errors import InputError
-from folk.evidence.results.cells import cells_of, collect_cells, read_cells, write_cells
+from folk.evidence.results.cells import cells_of, collect_cells
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
@@ -97,19 +97,6 @@ def test_metrics_that_the_predictions_contradict_are_refused(tree, folder, metri
     path.write_text(json.dumps(metrics | {metric: metrics[metric] + 0.005}))
 
     with pytest.raises(InputError, match=f"{folder}/metrics.json: expected {metric}"):
-        collected(tree)
-
-
-def test_two_seeds_whose_predictions_were_swapped_are_noticed(tree):
-    one, two = (
-        tree.results / "finetune" / f"folk-s{seed}" / "full" / "predictions.parquet"
-        for seed in (0, 1)
-    )
-    kept = one.read_bytes()
-    one.write_bytes(two.read_bytes())
-    two.write_bytes(kept)
-
-    with pytest.raises(InputError, match="from the stored predictions"):
         collected(tree)
 
 
@@ -254,24 +241,6 @@ def test_a_number_that_nobody_has_seen_gets_no_verdict(tree):
     cell = {cell.id: cell for cell in cells_of(table)}["few/mfm/a"]
     assert cell.published_id == "folk-t4-mfm-r50"
     assert (cell.published_printed, cell.verdict) == (None, None)
-
-
-def test_cells_come_back_from_their_file_as_they_were(tree, tmp_path):
-    table = collect_cells(tree.study, tree.results, load_published(tree.published))
-    path = tmp_path / "cells.parquet"
-
-    write_cells(table, path)
-
-    assert read_cells(path) == cells_of(table)
-
-
-@pytest.mark.parametrize("content", [b"", b"PAR1 nonsense PAR1"])
-def test_cells_that_cannot_be_read_are_refused(tmp_path, content):
-    path = tmp_path / "cells.parquet"
-    path.write_bytes(content)
-
-    with pytest.raises(InputError, match="invalid cells"):
-        read_cells(path)
 
 
 def test_a_study_that_never_ran_is_refused(tree, tmp_path):

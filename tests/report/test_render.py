@@ -339,14 +339,6 @@ def test_a_mask_for_each_color_is_not_measured_by_that_of_the_first(tree):
     assert "Not drawn: How much each filter keeps (FOLK: a mask for each color" in page
 
 
-@pytest.mark.parametrize("content", [b"", b"no arrays", b"PK\x03\x04 torn"])
-def test_broken_examples_are_refused(tree, content):
-    (tree.results / "pretrain" / "mfm-s0" / "examples.npz").write_bytes(content)
-
-    with pytest.raises(InputError, match=r"examples\.npz: invalid examples"):
-        tree.render()
-
-
 @fault(
     "Bytes",
     "a metrics.json that its predictions contradict",
