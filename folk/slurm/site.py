@@ -133,8 +133,9 @@ class SiteFile:
 
     def where(self, *keys: str) -> str:
         """Return `file:line: key`, the beginning of a message about this key."""
-        place = SITE_FILE if self.document is None else self.document.where(keys)
-        return f"{place}: {'.'.join(keys)}"
+        if self.document is None:
+            return f"{SITE_FILE}: {'.'.join(keys)}"
+        return self.document.at(*keys)
 
 
 def load_site(path: Path = SITE_FILE) -> SiteFile:
