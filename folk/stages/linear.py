@@ -31,12 +31,14 @@ def linear_probe_on_features(
     unseen_labels: Integer[np.ndarray, "m"],
     *,
     num_classes: int,
-    history: History,
-) -> Float[np.ndarray, "m c"]:
-    """Train a linear probe with SGD on stored features; return its validation logits.
+) -> tuple[Float[np.ndarray, "m c"], History]:
+    """Train a linear probe with SGD on stored features.
 
     Each feature is centered and scaled first: encoders differ in scale, and one learning rate must
     serve them all.
+
+    Returns:
+        logits of the unseen, and the history with `top1` after each epoch.
 
     Raises:
         NonFiniteLossError: the rate is too high.
@@ -49,6 +51,7 @@ def linear_probe_on_features(
     batch = min(section.batch, len(inputs))
     per_epoch = -(-len(inputs) // batch)
     optimizer, schedule = _optimizer(section, line, batch, section.epochs * per_epoch)
+    history = History(task.work / "metrics.jsonl", 0)
     for epoch in range(section.epochs):
         order = torch.Generator().manual_seed(derived_seed(seed, "linear order", epoch))
         shuffled = torch.randperm(len(inputs), generator=order).to(device).split(batch)
@@ -68,7 +71,8 @@ def linear_probe_on_features(
         values = {"loss": float(loss.detach()), "top1": _top1(unseen_labels, logits)}
         history.add((epoch + 1) * per_epoch, epoch + 1.0, values)
         task.live((epoch + 1) * per_epoch, values)
-    return logits  # type: ignore[no-any-return]
+    history.close()
+    return logits, history
 
 
 def linear_probe_on_crops(

@@ -134,11 +134,7 @@ def method_name(recipe: PretrainRecipe) -> str:
 
 
 def check_fit(recipe: PretrainRecipe) -> None:
-    """Check that encoder and reconstruction head take the views.
-
-    Raises:
-        InputError: they do not.
-    """
+    """Check that encoder and reconstruction head take the views."""
     encoder = _new_encoder(recipe)
     head, size = None, recipe.views.size
     if recipe.method is not None:

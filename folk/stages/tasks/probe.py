@@ -24,7 +24,6 @@ from folk.stages.neighbors import nearest
 from folk.stages.probe import ProbeRecipe
 from folk.stages.recipes.base import Encoder
 from folk.stages.task import Task
-from folk.training.history import History
 from folk.training.randomness import derived_seed
 
 
@@ -99,17 +98,9 @@ def probe(task: Task[ProbeRecipe]) -> dict[str, float]:
         return {}
 
     if linear.views == "whole":
-        history = History(task.work / "metrics.jsonl", 0)
-        logits = linear_probe_on_features(
-            task,
-            line_seen,
-            training.labels(),
-            line_unseen,
-            labels,
-            num_classes=num_classes,
-            history=history,
+        logits, history = linear_probe_on_features(
+            task, line_seen, training.labels(), line_unseen, labels, num_classes=num_classes
         )
-        history.close()
     path = task.work / "predictions-linear.parquet"
     write_predictions(path, validation.keys(), labels, logits)
     return {
@@ -123,11 +114,7 @@ def probe(task: Task[ProbeRecipe]) -> dict[str, float]:
 
 
 def check_fit(recipe: ProbeRecipe, encoder: Encoder) -> None:
-    """Check that the encoder takes the images and has the features.
-
-    Raises:
-        InputError: it does not.
-    """
+    """Check that the encoder takes the images and has the features."""
     model, size = create_encoder(encoder.timm_name, encoder.timm_args), recipe.evaluate.crop
     for key, which in (("feature", recipe.feature), ("linear.feature", recipe.linear.feature)):
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from folk.data.corruptions import CorruptedImage
 from folk.data.dataset import ImageDataset
@@ -43,11 +43,7 @@ NUMBERED = "imagenet-v2"  # kind of set whose classes are named 0 to 999, in Ima
 
 
 def check_fit(recipe: RobustnessRecipe, encoder: Encoder) -> None:
-    """Check that a classifier of the encoder takes the images.
-
-    Raises:
-        InputError: it does not.
-    """
+    """Check that a classifier of the encoder takes the images."""
     model = create_encoder(encoder.timm_name, encoder.timm_args)
     try_images(model, recipe.evaluate.crop, "evaluate.crop")
     try_images(model, recipe.evaluate_corrupted.crop, "evaluate_corrupted.crop")
@@ -86,10 +82,28 @@ def robustness(task: Task[RobustnessRecipe]) -> dict[str, float]:
     check_size(model, recipe.evaluate_corrupted.crop, "evaluate_corrupted.crop")
     model = world.place(model).eval().requires_grad_(False)
     to_normal = partial(normalize, mean=info.mean, std=info.std)
-    logits_of = _LogitsOf(model, to_normal, recipe, world)
+
+    def classify(images: Tensor) -> Tensor:
+        """Return the logits of all classes for images in [0, 1]."""
+        logits: Tensor = model(to_normal(images))
+        return logits
+
+    def logits_of(batch: Batch, own: list[int], move: Move | None) -> np.ndarray:
+        """Return the logits of the classes of a set, after an attack if there is one."""
+        # Outside of inference mode, because attacks need gradients.
+        with torch.inference_mode(False), torch.no_grad():
+            images = unit_range(batch["image"].to(world.device, non_blocking=True))
+            if move is not None:
+                labels = torch.tensor(own)[batch["label"]].to(world.device)
+                images = move(images, labels, batch["index"])
+            with autocast(world, recipe.precision):
+                logits = classify(images)
+        found: np.ndarray = logits[:, own].float().cpu().numpy()
+        return found
+
     path = task.work / "predictions-variants.parquet"
     with write_variants(path) if world.is_main else nullcontext() as predictions:
-        for variant in _variants(task, sets, logits_of.whole):
+        for variant in _variants(task, sets, classify):
             own = _own_classes(variant.data, info)
             images = ImageDataset(
                 variant.data.split(variant.split),
@@ -110,36 +124,6 @@ def robustness(task: Task[RobustnessRecipe]) -> dict[str, float]:
     if not world.is_main:
         return {}
     return robustness_metrics(path) | {"num_val": float(sets[0].counts[CLEAN])}
-
-
-class _LogitsOf:
-    """Logits of a batch, restricted to the classes of its set, optionally after an attack."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        to_normal: Callable[[Tensor], Tensor],
-        recipe: RobustnessRecipe,
-        world: World,
-    ) -> None:
-        self._model, self._to_normal = model, to_normal
-        self._precision, self._world = recipe.precision, world
-
-    def __call__(self, batch: Batch, *, own: list[int], move: Move | None) -> np.ndarray:
-        # Outside of inference mode, because attacks need gradients.
-        with torch.inference_mode(False), torch.no_grad():
-            images = unit_range(batch["image"].to(self._world.device, non_blocking=True))
-            if move is not None:
-                labels = torch.tensor(own)[batch["label"]].to(self._world.device)
-                images = move(images, labels, batch["index"])
-            with autocast(self._world, self._precision):
-                logits = self.whole(images)
-        return logits[:, own].float().cpu().numpy()
-
-    def whole(self, images: Tensor) -> Tensor:
-        """Logits of all classes for images in [0, 1]."""
-        logits: Tensor = self._model(self._to_normal(images))
-        return logits
 
 
 def _variants(
