@@ -185,15 +185,16 @@ def order_verdict(steps: Sequence[Step]) -> Verdict:
     return "within tolerance" if all(rise > 0.0 for rise in rises) else "inconclusive"
 
 
+_HERE: dict[Verdict, Verdict] = {
+    "not attempted": "not attempted",
+    "not reproduced": "fails here",
+    "reproduced": "holds here",
+}
+
+
 def order_here(steps: Sequence[Step]) -> Verdict:
     """Judge at the study's own scale whether cells rise, by the 95 % intervals of the steps."""
-    if any(step.difference is None for step in steps):
-        return "not attempted"
-    if any(step.high is not None and step.high < 0.0 for step in steps):
-        return "fails here"
-    if all(step.low is not None and step.low > 0.0 for step in steps):
-        return "holds here"
-    return "undecided here"
+    return _HERE.get(order_verdict(steps), "undecided here")
 
 
 def sign_here(step: Step, stated: float | None) -> Verdict:
