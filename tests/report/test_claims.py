@@ -5,21 +5,15 @@ import shutil
 import pytest
 
 from folk.evidence.core.errors import InputError
-from folk.evidence.results.cells import cells_of, collect_cells, write_cells
+from folk.evidence.results.cells import collect_cells, write_cells
 from folk.evidence.results.claims import judge_claims, read_claims
 from folk.evidence.results.published import load_published
-from folk.evidence.study.study import load_study
-from folk.stages.table import STAGES
 
 
 def judged(tree, old="", new=""):
-    if old:
-        text = tree.study_path.read_text()
-        assert old in text
-        tree.study_path.write_text(text.replace(old, new))
-    study, published = load_study(tree.study_path, STAGES), load_published(tree.published)
-    cells = cells_of(collect_cells(study, tree.results, published))
-    return {claim.id: claim for claim in judge_claims(study, cells, published)}
+    tree = tree.rewrite(old, new)
+    claims = judge_claims(tree.study, tree.cells().values(), load_published(tree.published))
+    return {claim.id: claim for claim in claims}
 
 
 def predict(tree, row, *hits):
