@@ -78,9 +78,6 @@ def judge_claims(study: Study, cells: Iterable[Cell], published: Published) -> l
 
     Args:
         cells: the study's cells; differences and intervals are computed from their seeds.
-
-    Raises:
-        InputError: as `check_comparisons`.
     """
     check_comparisons(study, published)
     by_id = {cell.id: cell for cell in cells}

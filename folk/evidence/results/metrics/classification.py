@@ -129,30 +129,18 @@ def top_k_accuracy(
 
 
 def top_k_of_file(path: Path, k: int = 1) -> float:
-    """Top-k accuracy, recomputed from a file of predictions.
-
-    Raises:
-        InputError: as `read_predictions`.
-    """
+    """Top-k accuracy, recomputed from a file of predictions."""
     labels, ranked = read_predictions(path)
     return top_k_accuracy(labels, ranked, k)
 
 
 def top_k_by_name(path: Path, metric: str) -> float:
-    """Top-k accuracy of a file of predictions, for a metric such as `top5_last`.
-
-    Raises:
-        InputError: as `read_predictions`.
-    """
+    """Top-k accuracy of a file of predictions, for a metric such as `top5_last`."""
     return top_k_of_file(path, _k_of(metric))
 
 
 def top_k_of_images(path: Path, metric: str) -> ImageScores:
-    """1 for an image whose class is among the k best, else 0; k as in `top_k_by_name`.
-
-    Raises:
-        InputError: missing or invalid file.
-    """
+    """1 for an image whose class is among the k best, else 0; k as in `top_k_by_name`."""
     table = read_columns(path, ["key", "label", "top5"])
     labels = numbers(table["label"])
     ranked = numbers(table["top5"].combine_chunks().flatten()).reshape(len(labels), -1)

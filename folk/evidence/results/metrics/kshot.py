@@ -89,9 +89,6 @@ def kshot_metrics(path: Path) -> dict[str, float]:
     """Compute `kshot_top1_<k>`, in [0, 1], from predictions with variants `<k>/<split>`.
 
     Each is the mean over splits of the top-1 accuracy.
-
-    Raises:
-        InputError: an unreadable file.
     """
     by_k: dict[str, list[float]] = {}
     for name, accuracy in accuracy_of_variants(path).items():
@@ -100,20 +97,12 @@ def kshot_metrics(path: Path) -> dict[str, float]:
 
 
 def kshot_by_name(path: Path, metric: str) -> float | None:
-    """One number of `kshot_metrics`.
-
-    Raises:
-        InputError: an unreadable file.
-    """
+    """One number of `kshot_metrics`."""
     return kshot_metrics(path).get(metric)
 
 
 def kshot_of_images(path: Path, metric: str) -> ImageScores | None:
-    """Top-1 hits of each image, the mean over splits, for a metric `kshot_top1_<k>`.
-
-    Raises:
-        InputError: an unreadable file.
-    """
+    """Top-1 hits of each image, the mean over splits, for a metric `kshot_top1_<k>`."""
     k = metric.removeprefix("kshot_top1_")
     return scores_of_variants(path, lambda name: name.startswith(f"{k}/"))
 
