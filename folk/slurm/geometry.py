@@ -7,19 +7,12 @@ from folk.evidence.study.stage import Resources
 
 @dataclass(frozen=True)
 class Geometry:
-    """Nodes, and processes, threads and GPUs on each.
-
-    Attributes:
-        nodes: machines.
-        processes: of each node.
-        threads: of each process.
-        gpus: of each node; a process drives one.
-    """
+    """Nodes, and processes, threads and GPUs on each."""
 
     nodes: int = 1
-    processes: int = 1
-    threads: int = 1
-    gpus: int = 0
+    processes: int = 1  # of each node
+    threads: int = 1  # of each process
+    gpus: int = 0  # of each node; a process drives one
 
     @classmethod
     def of(cls, asked: Resources) -> "Geometry":

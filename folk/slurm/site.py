@@ -121,15 +121,10 @@ def gres_of(queue: Queue, ask: Ask) -> str | None:
 
 @dataclass(frozen=True)
 class SiteFile:
-    """A site and the location of its keys.
+    """A site and the location of its keys."""
 
-    Attributes:
-        site: the file's content; SLURM's defaults without a file.
-        document: the file, or None.
-    """
-
-    site: Site
-    document: Document | None
+    site: Site  # the file's content; SLURM's defaults without a file
+    document: Document | None  # the file, or None
 
     def where(self, *keys: str) -> str:
         """Return `file:line: key`, the beginning of a message about this key."""

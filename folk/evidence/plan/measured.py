@@ -31,20 +31,15 @@ class Device:
 
 @dataclass
 class Ledger:
-    """Hours and bytes of finished jobs.
+    """Hours and bytes of finished jobs."""
 
-    Attributes:
-        hours: by work and device, a number for each job.
-        sizes: by work, bytes of all outputs of each job without states kept for a replay.
-        own: by study, then stage, run and evaluation: hours (None if a start was killed) and bytes
-            of that job.
-        steps: by pre-training and device, the hours of its whole length, measured by `cost` on one
-            GPU or on that number of threads.
-    """
-
+    # by work and device, a number for each job
     hours: dict[tuple[str, Device], list[float]] = field(default_factory=dict)
+    # by work, bytes of all outputs of each job without states kept for a replay
     sizes: dict[str, list[float]] = field(default_factory=dict)
+    # by study, then stage, run and evaluation: hours (None if a start was killed) and bytes
     own: dict[tuple[str, Place], tuple[float | None, float]] = field(default_factory=dict)
+    # by pre-training and one GPU or some threads: hours of its whole length, as `cost` measured
     steps: dict[tuple[str, Device], list[float]] = field(default_factory=dict)
 
     def hours_of(self, work: str, device: Device) -> float | None:
