@@ -89,7 +89,7 @@ def read_ledger(results: Path) -> Ledger:
     for path, record in records:
         if record["smoke"] or record["outcome"] != "finished":
             continue
-        hours, device = hours_of(record), _device(record)
+        hours, device = hours_of(record), Device.asked(gpus_of(record), threads_of(record))
         size = float(sum(output["size"] for output in record["outputs"]))
         # How many states are kept for a replay is no part of the work.
         kept = [o["size"] for o in record["outputs"] if o["name"].startswith(f"{STATES}/")]
@@ -144,10 +144,6 @@ def _encoder(record: dict[str, Any], by_id: Mapping[str, Any]) -> dict[str, Any]
         if (found := _encoder(maker, by_id)) is not None:
             return found
     return None
-
-
-def _device(record: dict[str, Any]) -> Device:
-    return Device.asked(gpus_of(record), threads_of(record))
 
 
 def _measured_recipe(record: Path) -> str | None:

@@ -147,7 +147,7 @@ class Record:
         return all(left.get(key) == self.fields[key] for key in ("started", "pid", "hardware"))
 
     def _closed(self, outcome: str, error: dict[str, str] | None) -> dict[str, Any]:
-        started = _parse_time(self.fields["started"])
+        started = datetime.fromisoformat(self.fields["started"])
         now = max(datetime.now(UTC), started)  # clocks are set back sometimes
         record = {key: value for key, value in self.fields.items() if key not in _OPEN_ONLY}
         record |= {"outcome": outcome, "error": error, "ended": _spelt_time(now)}
@@ -372,7 +372,3 @@ def _exit_on_signal(number: int, frame: object) -> None:
 
 def _spelt_time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _parse_time(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

@@ -42,7 +42,7 @@ def cost(task: Task[CostRecipe]) -> dict[str, float]:
     Raises:
         InputError: the recipe measures a step, and the row is not pre-trained.
     """
-    world, step = task.world, task.recipe.step
+    world, step, on_gpu = task.world, task.recipe.step, task.world.device.type == "cuda"
     assert world.size == 1, "costs are measured in one process"
     settings = parsed_settings(task.given["pretrain-set"], "--pretrain-set")
     row = load_typed(PretrainRecipe, task.file("pretrain-recipe"), settings)
@@ -52,7 +52,7 @@ def cost(task: Task[CostRecipe]) -> dict[str, float]:
     check_size(encoder, row.views.size, "views.size")
     metrics = {
         "parameters": float(sum(p.numel() for p in encoder.parameters())),
-        "on_gpu": float(world.device.type == "cuda"),
+        "on_gpu": float(on_gpu),
     }
     history = History(task.work / "metrics.jsonl", 0)
     if step is not None:
@@ -67,7 +67,7 @@ def cost(task: Task[CostRecipe]) -> dict[str, float]:
     write_json(
         task.work / "cost.json",
         {
-            "device": _device_name(world.device),
+            "device": torch.cuda.get_device_name(world.device) if on_gpu else "CPU, see the record",
             "pretrain_recipe_digest": recipe_digest(row),
             "memory": memory.kind,
             "flops": "matrix products and convolutions, a multiply-add is two; a GFLOP is 1e9",
@@ -139,7 +139,3 @@ def _step(
         "seconds_per_epoch": per_epoch,
         "hours_total": per_epoch * row.optim.epochs / 3600.0,
     }
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU, see the record"

@@ -221,7 +221,7 @@ def build_parts(
     world.place(method).train()
     batch, max_batch = recipe.optim.batch, recipe.runtime.max_batch
     check_batch_norm_batch(method, batch, max_batch, world, method.num_views)
-    trained = [module for module in method.children() if _is_trained(module)]
+    trained = [m for m in method.children() if any(p.requires_grad for p in m.parameters())]
     groups = weight_decay_groups(trained, recipe.optim.weight_decay)
     optimizer, schedule = optimizer_and_schedule(recipe.optim, groups, updates_per_epoch)
     return Parts(
@@ -376,7 +376,3 @@ def _online_knn(
         return knn(encoder, method, batch=batch, precision=precision, world=world)
 
     return measured
-
-
-def _is_trained(module: nn.Module) -> bool:
-    return any(parameter.requires_grad for parameter in module.parameters())

@@ -1,7 +1,5 @@
 """k-NN, linear and few-shot probing of frozen features."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,9 +66,13 @@ def probe(task: Task[ProbeRecipe]) -> dict[str, float]:
         return found.float()
 
     def features(of: ImageDataset, which: Feature) -> np.ndarray:
-        batch, workers = recipe.evaluate.batch, recipe.runtime.workers
-        rows = partial(_rows, feature_of, which)
-        return run_inference(of, rows, batch=batch, world=world, workers=workers)
+        return run_inference(
+            of,
+            lambda batch: feature_of(batch, which).cpu().numpy(),
+            batch=recipe.evaluate.batch,
+            world=world,
+            workers=recipe.runtime.workers,
+        )
 
     training, validation = images("train", keys), images("val", None)
     seen, unseen = features(training, recipe.feature), features(validation, recipe.feature)
@@ -125,12 +127,6 @@ def check_fit(recipe: ProbeRecipe, encoder: Encoder) -> None:
             try_images(model, size, "evaluate.crop", pooled)
         except InputError as error:
             raise InputError(str(error).replace("feature:", f"{key}:", 1)) from error
-
-
-def _rows(
-    feature_of: Callable[[dict[str, Any], Feature], Tensor], which: Feature, batch: dict[str, Any]
-) -> np.ndarray:
-    return feature_of(batch, which).cpu().numpy()
 
 
 def _knn(

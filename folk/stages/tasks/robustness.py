@@ -189,7 +189,8 @@ def _own_classes(data: PreparedData, known: ClassifierInfo) -> list[int]:
     Raises:
         InputError: the classifier lacks a class.
     """
-    by_id = data.wnids is not None and (known.wnids is not None or not _named(data, known))
+    named = set(data.classes) <= set(known.classes)
+    by_id = data.wnids is not None and (known.wnids is not None or not named)
     by_number = data.kind == NUMBERED and len(data.classes) == len(known.classes)
     if by_id or by_number:
         try:
@@ -206,7 +207,3 @@ def _own_classes(data: PreparedData, known: ClassifierInfo) -> list[int]:
                 f"{len(known.classes)} classes{hint}; prepare this set with their names"
             )
     return [places[name] for name in data.classes]
-
-
-def _named(data: PreparedData, known: ClassifierInfo) -> bool:
-    return set(data.classes) <= set(known.classes)
