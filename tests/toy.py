@@ -129,6 +129,48 @@ def folk(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess([*arguments], status, out.getvalue(), err.getvalue())
 
 
+def do_stage(
+    stage: str,
+    recipe: Any,
+    work: Path,
+    *,
+    name: str = "x-s0",
+    live: Callable[[int, dict[str, float]], None] = lambda _step, _values: None,
+    world: Any = None,
+    **given: Any,
+) -> dict[str, float]:
+    """Do the work of a stage in this process and in the folder `work`; returns its metrics.
+
+    Keywords are its inputs: files, or the folders of data sets, encoders and classifiers.
+    """
+    import torch  # which few tests need
+
+    from folk.stages.table import STAGES
+    from folk.stages.task import Task
+    from folk.training.distributed import World
+
+    files = {
+        "dataset": "dataset.json",
+        "encoder": "encoder.safetensors",
+        "classifier": "classifier.safetensors",
+    }
+    options: dict[str, list[str]] = {}
+    for option in STAGES[stage].inputs:
+        found = given.pop(option.parameter, None) or []
+        if isinstance(found, dict):
+            found = [f"{key}={path}" for key, path in found.items()]
+        listed = found if isinstance(found, list) else [found]
+        options[option.name] = [str(Path(path, files.get(option.name, ""))) for path in listed]
+        if option.settings is not None:
+            options[option.settings] = given.pop(option.settings.replace("-", "_"), [])
+    assert not given, f"{stage} reads no {', '.join(given)}"
+    work.mkdir(parents=True, exist_ok=True)
+    world = world or World(0, 1, torch.device("cpu"))
+    run = STAGES[stage].run
+    assert run is not None
+    return run(Task(name, recipe, options, work, 0, "x", live, world))
+
+
 def prepare_scenes(out: Path) -> subprocess.CompletedProcess[str]:
     """Prepare hardly any images by the command line."""
     few = {"num_train": 20, "num_val": 10, "num_unlabeled": 0}

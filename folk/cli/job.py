@@ -77,49 +77,31 @@ class Job:
         )
 
 
-def make_job(
-    stage: Stage,
-    recipe: Path,
-    settings: list[str],
-    *,
-    study: str,
-    scale: str,
-    run: str,
-    given: Mapping[str, list[str]],
-    out: Path,
-    work: Path | None,
-    code: str,
-    threads: int,
-    evaluation: str | None = None,
-    seed: int | None = None,
-    finetune_seed: int | None = None,
-) -> Job:
-    """Read the recipe and check that the inputs exist.
-
-    Args:
-        stage: what the job is of.
-        recipe: its file.
-        settings: KEY=VALUE laid over it.
-        study: name of the study.
-        scale: of the study.
-        run: name of the run, data set or split.
-        given: values of the options of the stage's inputs, by option.
-        out: folder of the results.
-        work: folder of the growing state; None for one next to `out`.
-        code: fingerprint of the stage's code; empty to compute it.
-        threads: of each process.
-        evaluation: name of the evaluation.
-        seed: of the run.
-        finetune_seed: of one of several fine-tunings of the run.
+def checked_recipe(stage: Stage, path: Path, settings: list[str], scale: str) -> Recipe:
+    """Read a recipe with KEY=VALUE laid over it, and check that a study of this scale may use it.
 
     Raises:
-        InputError: invalid recipe or setting, or missing input.
+        InputError: invalid recipe or setting, a changed published digest, or a missing file.
     """
     own = parsed_settings(settings)
-    checked = load_recipe(stage.name, recipe, own)
-    changed = [] if scale == "smoke" else changed_digests(stage.name, recipe, own)
+    recipe = load_recipe(stage.name, path, own)
+    changed = [] if scale == "smoke" else changed_digests(stage.name, path, own)
     if changed:
         raise InputError("\n".join(changed))
+    if (problem := recipe.unfit(scale)) is not None:
+        raise InputError(f"{path}: {problem}")
+    for name, file in recipe.files().items():
+        if not file.is_file():
+            raise InputError(f"{name} {file}: no such file; provide it, nothing is downloaded")
+    return recipe
+
+
+def checked_inputs(stage: Stage, given: Mapping[str, list[str]], scale: str) -> dict[str, Path]:
+    """Name the files of the options of a stage's inputs as its record does.
+
+    Raises:
+        InputError: one is missing, or made by a smoke run.
+    """
     inputs = {
         name: path
         for option in stage.inputs
@@ -131,27 +113,7 @@ def make_job(
             raise InputError(f"--{name} {path}: no such file or folder")
         if scale != "smoke" and scale_of(path) == "smoke":
             raise InputError(f"--{name} {path}: made by a smoke run; use inputs of a full run")
-    if (problem := checked.unfit(scale)) is not None:
-        raise InputError(f"{recipe}: {problem}")
-    for name, path in checked.files().items():
-        if not path.is_file():
-            raise InputError(f"{name} {path}: no such file; provide it, nothing is downloaded")
-    return Job(
-        stage=stage,
-        study=study,
-        scale=scale,
-        run=run,
-        evaluation=evaluation,
-        seed=seed,
-        finetune_seed=finetune_seed,
-        recipe=checked,
-        recipe_path=recipe,
-        inputs=inputs | checked.files(),
-        out=out,
-        work=work or out.with_name(f"{out.name}.work"),
-        code=code or code_fingerprint(stage.code, SOURCE),
-        threads=threads,
-    )
+    return inputs
 
 
 def run_job(job: Job, task: Callable[[Live], dict[str, float]], is_main: bool = True) -> None:

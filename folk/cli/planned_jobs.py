@@ -190,9 +190,13 @@ class Planner:
 @cache
 def _parameters(of_row: str) -> int:
     # Imported here: torch takes seconds, and a measured study does not need it.
-    from folk.models.size import num_parameters
+    import torch
 
-    return num_parameters(**json.loads(of_row))
+    from folk.models.encoder import create_encoder
+
+    with torch.device("meta"):  # allocates nothing
+        encoder = create_encoder(**json.loads(of_row))
+    return sum(parameter.numel() for parameter in encoder.parameters())
 
 
 def _prepared_bytes(study: Study, recipes: Recipes, name: str) -> float | None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from folk.cli import options
-from folk.cli.job import make_job, run_job
+from folk.cli.job import Job, checked_inputs, checked_recipe, run_job
 from folk.evidence.core.errors import InputError
+from folk.evidence.record.fingerprint import SOURCE, code_fingerprint
 from folk.evidence.study.inputs import Input
 from folk.evidence.study.stage import Stage
 from folk.stages.task import Live, Task
@@ -76,20 +77,22 @@ def _parameters_of_input(given: Input) -> Iterator[tuple[str, Any, Any]]:
 
 def _run(stage: Stage, told: Mapping[str, Any]) -> None:
     given = {option.name: _values(option, told[option.parameter]) for option in stage.inputs}
-    job = make_job(
+    scale, out = told["scale"], told["out"]
+    recipe = checked_recipe(stage, told["recipe"], told["settings"], scale)
+    job = Job(
         stage,
-        told["recipe"],
-        told["settings"],
         study=told["study"],
-        scale=told["scale"],
+        scale=scale,
         run=told["name"],
         evaluation=told.get("evaluation"),
         seed=told.get("seed"),
         finetune_seed=told.get("finetune_seed"),
-        given=given,
-        out=told["out"],
-        work=told["work"],
-        code=told["code"],
+        recipe=recipe,
+        recipe_path=told["recipe"],
+        inputs=checked_inputs(stage, given, scale) | recipe.files(),
+        out=out,
+        work=told["work"] or out.with_name(f"{out.name}.work"),
+        code=told["code"] or code_fingerprint(stage.code, SOURCE),
         threads=told["threads"],
     )
     for option in stage.inputs:

@@ -91,9 +91,6 @@ def random_ranking(
 
     Args:
         seeds: of the images' generators.
-        height: of the images in pixels.
-        width: of the images in pixels.
-        device: of the result.
     """
     import torch
 

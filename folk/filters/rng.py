@@ -63,7 +63,6 @@ def draw_per_image(
     Args:
         seeds: of the images' generators.
         draw: makes a tensor on the CPU, of the same shape for each image.
-        device: of the result.
     """
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         drawn = pool.map(draw, [Generator().manual_seed(int(seed)) for seed in seeds])

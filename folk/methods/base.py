@@ -64,7 +64,6 @@ class Method(nn.Module):
 
     Args:
         encoder: a timm encoder without classifier.
-        reconstruction: settings of the loss.
         mean: of each color, for the normalization of images in [0, 1].
         std: of each color.
     """

@@ -144,7 +144,6 @@ class FOLK(MFM):
             views: u and v, unfiltered, in [0, 1]; then, where the teacher sees other ones, those.
             corrupted: the frequencies of u and of v that the student may see.
             removed: of both views; see `masked_frequency_loss`.
-            teacher_temperature: of this step.
         """
         (u, v), (keep_u, keep_v) = views[:2], corrupted
         teacher_logits = self.teacher_logits(torch.cat(views[-2:]))

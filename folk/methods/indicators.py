@@ -32,11 +32,6 @@ def teacher_entropies(
 ) -> dict[str, Tensor]:
     """Measure how sharp the teacher's distributions are, and how many prototypes it uses.
 
-    Args:
-        teacher_logits: prototype logits.
-        center: running mean of the teacher's logits.
-        temperature: divides the centered logits.
-
     Returns:
         `teacher_entropy`, the mean over the images of the distribution's entropy, and
         `teacher_entropy_of_mean`, the entropy of the mean distribution, in nats. Both are log(k)

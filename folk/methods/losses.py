@@ -61,14 +61,12 @@ def masked_frequency_loss(
     transformed once; the average runs over the full spectrum although half of it is computed.
 
     Args:
-        prediction: the reconstructed images.
         target: the unfiltered images, normalized like the prediction.
         keep: what the student saw; m is 1 or c. None where no frequency was removed as such: then
             all are compared.
         normalize: "batch" divides the sum over the batch by the number of removed coefficients of
             the batch, so an image counts by how much was removed from it; "image" averages each
             image first.
-        gamma: exponent.
         region: "all" compares kept frequencies too.
         weight_matrix: weights of the coefficients; None weighs all alike.
         removed: what "batch" divides by, where these images are a part of a batch: the mean over
@@ -117,7 +115,6 @@ def masked_frequency_norm(
     images. Com and RCom therefore weigh alike, whatever they remove.
 
     Args:
-        prediction: the reconstructed images.
         target: the unfiltered images, normalized like the prediction.
         keep: what the student saw; m is 1 or c. None compares all frequencies.
 
@@ -158,7 +155,6 @@ def distillation_loss(
         student_logits: prototype logits of one view.
         teacher_logits: prototype logits of the other view of the same images; gets no gradient.
         center: running mean of the teacher's logits.
-        student_temperature: divides the student's logits.
         teacher_temperature: divides the teacher's centered logits; smaller is sharper.
 
     Returns:

@@ -19,7 +19,6 @@ class MFM(Method):
     Args:
         encoder: a timm encoder without classifier.
         frequency_filter: draws which frequencies the encoder may see.
-        reconstruction: settings of the loss.
         mean: of each color, for the normalization of images in [0, 1].
         std: of each color.
 

@@ -16,8 +16,6 @@ class Restoration(Method):
 
     Args:
         encoder: a timm encoder without classifier.
-        degradation: of the images.
-        reconstruction: settings of the loss.
         mean: of each color, for the normalization of images in [0, 1].
         std: of each color.
 

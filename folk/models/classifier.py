@@ -29,28 +29,17 @@ KIND = Kind("classifier", maker="fine-tuning")
 
 @dataclass(frozen=True)
 class ClassifierInfo:
-    """Content of `classifier.json`.
-
-    Attributes:
-        timm_name: name of the architecture.
-        timm_args: arguments of `timm.create_model` that give the keys of the weights.
-        classes: names, in the order of the logits.
-        mean: of each color, for images in [0, 1].
-        std: of each color.
-        input_size: colors, height and width of the images it was trained on.
-        run: the pre-training it started from.
-        sha256: of `classifier.safetensors`.
-        wnids: WordNet ids of the classes, in the order of the logits, where they are known.
-    """
+    """Content of `classifier.json`."""
 
     timm_name: str
-    timm_args: dict[str, Any]
-    classes: list[str]
-    mean: Colors
-    std: Colors
-    input_size: Size
-    run: str
-    sha256: str
+    timm_args: dict[str, Any]  # arguments of `timm.create_model` that give the keys of the weights
+    classes: list[str]  # names, in the order of the logits
+    mean: Colors  # of each color, for images in [0, 1]
+    std: Colors  # of each color
+    input_size: Size  # colors, height and width of the images it was trained on
+    run: str  # the pre-training it started from
+    sha256: str  # of `classifier.safetensors`
+    # WordNet ids of the classes, in the order of the logits, where they are known
     wnids: list[str] | None = None
 
 
@@ -60,8 +49,6 @@ def create_classifier(
     """Make a timm classifier from a stored encoder, see `classifier_of`.
 
     Args:
-        encoder_folder: holds `encoder.safetensors` and `encoder.json`.
-        num_classes: of the data set.
         drop_path: stochastic depth of the last block; 0 is none, whatever timm has by default.
         head_scale: factor on the new head of a ViT.
 
@@ -92,10 +79,6 @@ def classifier_of(
     hardly disturb the encoder.
 
     Args:
-        encoder: the encoder.
-        timm_name: its architecture.
-        timm_args: its arguments.
-        num_classes: of the data set.
         drop_path: stochastic depth of the last block; 0 is none, whatever timm has by default.
         head_scale: factor on the new head of a ViT.
         where: file of its weights, for the error.
@@ -149,9 +132,7 @@ def save_classifier(
     """Write `classifier.safetensors` and `classifier.json`, each atomically.
 
     Args:
-        folder: folder to write to.
         model: what `create_classifier` made, trained.
-        encoder: what it was made from.
         classes: names, in the order of the logits.
         size: side of the training images in pixels.
         wnids: WordNet ids of the classes, if the training data has them.

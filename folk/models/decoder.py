@@ -20,9 +20,7 @@ class TransformerDecoder(nn.Module):
 
     Args:
         in_channels: length of the feature at a position.
-        depth: number of blocks.
         num_positions: of the map, height times width.
-        class_token: True if there is one.
 
     Source: MFM, arXiv:2206.07706; Jiahao000/MFM@c9194b1, models/mfm.py and
         models/vision_transformer.py: BEiT's blocks, without key bias, and its initialization; the

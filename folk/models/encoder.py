@@ -164,8 +164,6 @@ def check_size(encoder: nn.Module, size: int, key: str) -> None:
     """Check that images of `size` x `size` pixels reach the encoder whole.
 
     Args:
-        encoder: a timm encoder.
-        size: side of its images, pixels.
         key: key of the recipe that has the size, for the error.
 
     Raises:
@@ -202,7 +200,6 @@ def try_images(
 
     Args:
         network: an encoder, or a network that has one.
-        size: side of the image, pixels.
         key: key of the recipe that has the size, for the error.
         run: runs the network; None calls it.
 

@@ -24,9 +24,7 @@ def load_external(
     """Load the weights of a file into an encoder; every unused key must be listed in `ignore`.
 
     Args:
-        encoder: gets the weights.
         path: a safetensors file, or a torch file with only weights in plain containers.
-        sha256: of the file, 64 hex digits.
         entry: dotted key of the weights in a torch file, such as "model".
         prefix: stripped from every key that is used, such as "backbone.".
         ignore: prefixes of keys, as in the file, that are not used, such as "head.".

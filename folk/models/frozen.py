@@ -21,8 +21,6 @@ def frozen_feature(
     """Run an encoder on normalized images and pool.
 
     Args:
-        encoder: a timm encoder without classifier.
-        images: normalized.
         which: "cls", the class token, or the mean where an encoder has none; "mean" of the patch
             tokens; "cls-and-mean", both; "last-4-cls", the class tokens of the last four blocks of
             a ViT, each after the last norm, the deepest last.

@@ -14,7 +14,6 @@ class ReconstructionHead(nn.Module):
     Args:
         in_channels: length of the feature at a position.
         stride: pixels per position along one side.
-        colors: of the image.
         decoder: a transformer before the linear map; None for none, MFM's default.
 
     Source: MFM, arXiv:2206.07706: a 1x1 convolution to stride^2 * 3 channels, then PixelShuffle.
@@ -39,7 +38,6 @@ class ReconstructionHead(nn.Module):
         """Make the head that fits an encoder's feature map and stride.
 
         Args:
-            encoder: source of the map.
             decoder_depth: blocks of a transformer before the linear map; 0 for none.
 
         Raises:
@@ -64,7 +62,6 @@ class ReconstructionHead(nn.Module):
         """Return an image `stride` times larger than the map.
 
         Args:
-            features: the map.
             class_token: of the same images, for the decoder only; None if the encoder has none.
         """
         if self.decoder is not None:

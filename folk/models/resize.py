@@ -20,9 +20,7 @@ def load_resized(folder: Path, size: int, drop_path: float) -> tuple[nn.Module, 
     """Load the encoder in `folder` for images of `size` x `size` pixels, see `resized`.
 
     Args:
-        folder: holds `encoder.safetensors` and `encoder.json`.
         size: side in pixels, a multiple of a ViT's patch.
-        drop_path: stochastic depth.
 
     Raises:
         InputError: a file is missing or damaged; or as `resized`.
@@ -46,11 +44,8 @@ def resized(
     weights must fit unchanged.
 
     Args:
-        timm_name: name of the architecture.
         timm_args: arguments of the encoder that has these weights.
-        state: its weights.
         size: side in pixels, a multiple of a ViT's patch.
-        drop_path: stochastic depth.
         where: file of the weights, for the error.
 
     Source: BEiT, arXiv:2106.08254, on ADE20K; github.com/bytedance/ibot issue 18 on what goes wrong

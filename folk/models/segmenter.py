@@ -48,7 +48,6 @@ class Segmenter(nn.Module):
     Args:
         encoder: a timm encoder without classifier; blocks after the last level and the last norm
             are taken off it.
-        num_classes: of the annotation.
         blocks: which four blocks of an encoder with patch tokens make the levels, 0-based, none
             before its predecessor; a shallow one repeats some. ResNet and Swin give their own four
             last levels and ignore it.

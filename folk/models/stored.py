@@ -91,8 +91,6 @@ def load_state(
     """Load weights; only listed keys may differ.
 
     Args:
-        model: gets the weights.
-        state: the weights.
         where: their file, for the error.
         may_miss: keys of the model that the file may lack.
         may_ignore: keys of the file that the model may lack.

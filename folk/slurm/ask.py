@@ -8,25 +8,15 @@ from folk.slurm.geometry import Geometry
 
 @dataclass(frozen=True)
 class Ask:
-    """Resource request of one job of a stage.
+    """Resource request of one job of a stage."""
 
-    Attributes:
-        stage: its stage, also the name of its rule.
-        nodes: that it runs on.
-        gpus: of each node.
-        cpus: of each node.
-        mem_mb: of each node.
-        runtime: minutes, from the study.
-        continues: a job ended by its time limit continues in another one.
-    """
-
-    stage: str
+    stage: str  # also the name of its rule
     nodes: int
-    gpus: int
-    cpus: int
-    mem_mb: int
-    runtime: int
-    continues: bool = False
+    gpus: int  # of each node
+    cpus: int  # of each node
+    mem_mb: int  # of each node
+    runtime: int  # minutes, from the study
+    continues: bool = False  # a job ended by its time limit continues in another one
 
     def __str__(self) -> str:
         where = f"on each of {self.nodes} nodes" if self.nodes > 1 else "on one node"

@@ -10,13 +10,7 @@ from folk.slurm.site import EXAMPLE, SITE_FILE, GpuQueue, Queue, SiteFile
 
 
 def site_problems(file: SiteFile, asks: Iterable[Ask], slurm: Slurm) -> list[str]:
-    """List the problems that keep these jobs from running, one line each.
-
-    Args:
-        file: the site.
-        asks: requests of all stages that have jobs.
-        slurm: partitions and accounts.
-    """
+    """List the problems that keep these jobs from running, one line each."""
     asks = list(asks)
     lines = list(_account(file, slurm))
     for kind in ("cpu", "gpu"):

@@ -7,19 +7,12 @@ from folk.evidence.study.stage import Resources
 
 @dataclass(frozen=True)
 class Geometry:
-    """Nodes, and processes, threads and GPUs on each.
-
-    Attributes:
-        nodes: machines.
-        processes: of each node.
-        threads: of each process.
-        gpus: of each node; a process drives one.
-    """
+    """Nodes, and processes, threads and GPUs on each."""
 
     nodes: int = 1
-    processes: int = 1
-    threads: int = 1
-    gpus: int = 0
+    processes: int = 1  # of each node
+    threads: int = 1  # of each process
+    gpus: int = 0  # of each node; a process drives one
 
     @classmethod
     def of(cls, asked: Resources) -> "Geometry":
@@ -57,11 +50,7 @@ class Geometry:
         return one_node | {"mpi": "srun", "tasks": self.nodes, "tasks_per_gpu": 0}
 
     def words(self, cores: int) -> str:
-        """Make the arguments between `python` and the stage on the command line of a rule.
-
-        Args:
-            cores: available cores of a node.
-        """
+        """Make the arguments between `python` and the stage on the command line of a rule."""
         if self.world_size == 1 and not self.gpus:
             return "-m folk"  # no launcher to load
         options = f"--nodes {self.nodes} --processes {self.processes}"

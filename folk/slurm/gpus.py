@@ -57,10 +57,6 @@ def hold_gpus(count: int, variables: Mapping[str, str]) -> dict[str, str]:
 
     Jobs of all studies of this user share the locks.
 
-    Args:
-        count: number of GPUs.
-        variables: the environment.
-
     Returns:
         the variables that a job needs to see these GPUs alone; none inside a SLURM job.
 

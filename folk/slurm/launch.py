@@ -26,9 +26,7 @@ def outside(geometry: Geometry, stage: Sequence[str], variables: Mapping[str, st
     """Make the argv that starts `stage`, from the shell of a job or of a user.
 
     Args:
-        geometry: nodes, processes and threads.
         stage: name and options of a stage, as after `python -m folk`.
-        variables: the environment.
 
     Raises:
         InputError: several nodes without a SLURM job.
@@ -71,8 +69,6 @@ def in_step(
     """Make the argv of one node's torchrun, inside the step that `outside` starts.
 
     Args:
-        geometry: nodes, processes and threads.
-        stage: name and options of a stage.
         variables: the environment that srun gave this node.
         ask: runs a SLURM command and returns its output; None if it fails.
 

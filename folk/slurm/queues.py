@@ -18,19 +18,12 @@ _FIELDS = "%P|%R|%a|%l|%s|%D|%c|%m|%G"
 
 @dataclass(frozen=True)
 class Nodes:
-    """Nodes of one kind.
-
-    Attributes:
-        count: number of nodes.
-        cpus: of each.
-        mem_mb: of each.
-        gpus: of each, by model; an empty model if SLURM has none.
-    """
+    """Nodes of one kind."""
 
     count: int
-    cpus: int
-    mem_mb: int
-    gpus: dict[str, int]
+    cpus: int  # of each
+    mem_mb: int  # of each
+    gpus: dict[str, int]  # of each, by model; an empty model if SLURM has none
 
     def gpus_of(self, model: str | None) -> int:
         """Count the GPUs of each node of this model, or of any if None."""
@@ -46,38 +39,23 @@ class Nodes:
 
 @dataclass(frozen=True)
 class Partition:
-    """A partition.
-
-    Attributes:
-        name: its name.
-        default: True if it is the default partition.
-        up: True if it starts jobs.
-        longest: time limit in minutes, or None.
-        most_nodes: maximum nodes of a job, or None.
-        nodes: its nodes, kind by kind.
-    """
+    """A partition."""
 
     name: str
     default: bool
-    up: bool
-    longest: int | None
-    most_nodes: int | None
-    nodes: tuple[Nodes, ...]
+    up: bool  # True if it starts jobs
+    longest: int | None  # time limit in minutes, or None
+    most_nodes: int | None  # maximum nodes of a job, or None
+    nodes: tuple[Nodes, ...]  # kind by kind
 
 
 @dataclass(frozen=True)
 class Slurm:
-    """SLURM's partitions and accounts for this user.
+    """SLURM's partitions and accounts for this user."""
 
-    Attributes:
-        partitions: by name.
-        accounts: accounts of the user; None without accounting or permission.
-        account_needed: True if a job needs an account and the user has no default one.
-    """
-
-    partitions: dict[str, Partition]
-    accounts: frozenset[str] | None
-    account_needed: bool
+    partitions: dict[str, Partition]  # by name
+    accounts: frozenset[str] | None  # accounts of the user; None without accounting or permission
+    account_needed: bool  # True if a job needs an account and the user has no default one
 
     @property
     def default_partition(self) -> Partition | None:

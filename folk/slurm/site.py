@@ -121,20 +121,16 @@ def gres_of(queue: Queue, ask: Ask) -> str | None:
 
 @dataclass(frozen=True)
 class SiteFile:
-    """A site and the location of its keys.
+    """A site and the location of its keys."""
 
-    Attributes:
-        site: the file's content; SLURM's defaults without a file.
-        document: the file, or None.
-    """
-
-    site: Site
-    document: Document | None
+    site: Site  # the file's content; SLURM's defaults without a file
+    document: Document | None  # the file, or None
 
     def where(self, *keys: str) -> str:
         """Return `file:line: key`, the beginning of a message about this key."""
-        place = SITE_FILE if self.document is None else self.document.where(keys)
-        return f"{place}: {'.'.join(keys)}"
+        if self.document is None:
+            return f"{SITE_FILE}: {'.'.join(keys)}"
+        return self.document.at(*keys)
 
 
 def load_site(path: Path = SITE_FILE) -> SiteFile:

@@ -42,7 +42,6 @@ def take_over(
 
     Args:
         wanted: jobs of today's graph, each with the submissions for its outputs, newest first.
-        known: states of jobs, by id.
     """
     found = Takeover()
     for job, submissions in wanted:
@@ -78,14 +77,7 @@ def take_over(
 def not_noted(
     queue: Mapping[str, Seen], folder: str, comments: Collection[str], known: Collection[str]
 ) -> list[str]:
-    """List live jobs of this folder that make wanted results and are in no ledger.
-
-    Args:
-        queue: states from squeue, by id.
-        folder: the driver's working directory.
-        comments: comments of the wanted jobs.
-        known: ids in the ledger.
-    """
+    """List live jobs of this folder that make wanted results and are in no ledger."""
     return [
         f"SLURM job {job} ({seen.comment}) was submitted in this folder by a driver that died "
         f"before it noted it; wait for it, or: scancel {job}"

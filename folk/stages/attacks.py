@@ -21,8 +21,6 @@ def fgsm(
 
     Args:
         classifier: images in [0, 1] -> logits.
-        images: in [0, 1].
-        labels: true classes.
         eps: largest change of a pixel, in [0, 1]; 1/255 is one gray level.
 
     Returns:
@@ -48,11 +46,8 @@ def pgd(
 
     Args:
         classifier: images in [0, 1] -> logits.
-        images: in [0, 1].
-        labels: true classes.
         eps: largest change of a pixel in the end, in [0, 1].
         step: change of a pixel in one step, in [0, 1].
-        steps: number of steps.
         start: initial change of each pixel in [-eps, eps]; None starts at the images themselves.
 
     Returns:

@@ -5,12 +5,10 @@ Times are of one machine, on which nothing else should run.
 
 from typing import Any
 
-from folk.evidence.core.yaml_model import Section, parsed_settings
+from folk.evidence.core.yaml_model import Section
 from folk.evidence.study.inputs import DATASET_FILE, PRETRAIN_RECIPE
 from folk.evidence.study.stage import Stage
-from folk.stages.pretrain import PretrainRecipe
 from folk.stages.recipes.base import SMOKE_BATCH, SMOKE_UPDATES, Count, Recipe
-from folk.stages.recipes.load import load_typed
 from folk.stages.task import Task
 
 
@@ -42,17 +40,7 @@ def run(task: Task[CostRecipe]) -> dict[str, float]:
     """Measure what the pre-training of a row costs."""
     from folk.stages.tasks.cost import cost
 
-    settings = parsed_settings(task.given["pretrain-set"], "--pretrain-set")
-    return cost(
-        task.recipe,
-        load_typed(PretrainRecipe, task.file("pretrain-recipe"), settings),
-        name=task.name,
-        dataset=task.folder("dataset"),
-        work=task.work,
-        seed=task.seed,
-        world=task.world,
-        live=task.live,
-    )
+    return cost(task)
 
 
 STAGE = Stage(

@@ -36,11 +36,8 @@ def embed(
 
     Args:
         images: folder; images of all sub-folders count, hidden files and other suffixes do not.
-        encoder: folder of the stored encoder.
         out: the parquet file, written atomically.
         feature: which one, as of `frozen_feature`.
-        batch: images that go through the encoder at once.
-        device: of the encoder.
 
     Returns:
         number of images, and length of a feature.

@@ -101,17 +101,7 @@ def run(task: Task[FinetuneRecipe]) -> dict[str, float]:
     """Train a classifier from an encoder."""
     from folk.stages.tasks.finetune import finetune
 
-    return finetune(
-        task.recipe,
-        encoder=task.folder("encoder"),
-        dataset=task.folder("dataset"),
-        split=task.file_or_none("split"),
-        work=task.work,
-        seed=task.seed,
-        identity=task.identity,
-        world=task.world,
-        live=task.live,
-    )
+    return finetune(task)
 
 
 TOP_K = Metric(

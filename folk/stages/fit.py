@@ -20,8 +20,6 @@ def problem_of(stage: str, recipe: Mapping[str, Any], encoder: Mapping[str, Any]
     """Return `key: problem` of a recipe with an encoder, or None.
 
     Args:
-        stage: of the recipe.
-        recipe: its values.
         encoder: section `encoder` of the row's recipe.
     """
     model = STAGES[stage].recipe

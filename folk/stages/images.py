@@ -105,13 +105,9 @@ def training_batches(
     """Yield this process's local batches of a training, from some update on.
 
     Args:
-        dataset: the images.
         batch: images of all processes together.
         seed: of the order.
-        epochs: whole training.
         start_update: updates made already.
-        world: this process among those of its job.
-        workers: loading processes.
         repeats: copies of each image in an epoch, see `EpochSampler`.
     """
     sampler = EpochSampler(
@@ -135,11 +131,8 @@ def run_inference(
     """Compute one row for every image exactly once, distributed over all processes.
 
     Args:
-        dataset: the images.
         per_batch: computes one row per image of a batch.
         batch: images at once, of all processes together.
-        world: this process among those of its job.
-        workers: loading processes.
 
     Returns:
         the rows in the order of the data set, the same on every process.
@@ -152,9 +145,7 @@ def evaluation_batches(dataset: ImageDataset, *, batch: int, world: World, worke
     """Load every image once, shared among all processes; iterate again for the same again.
 
     Args:
-        dataset: the images.
         batch: images at once, of all processes together.
-        world: this process among those of its job.
         workers: loading processes; they live as long as the result.
     """
     sampler = EpochSampler(

@@ -1,7 +1,6 @@
 """Linear probe on frozen features: of whole images, or of new crops in each epoch."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,39 +13,37 @@ from torch.optim import Optimizer
 from folk.data.dataset import ImageDataset
 from folk.evidence.results.metrics.classification import ranked, top_k_accuracy
 from folk.stages.images import training_batches, whole_batches
-from folk.stages.probe import Linear
-from folk.training.distributed import World
+from folk.stages.probe import Linear, ProbeRecipe
+from folk.stages.task import Task
 from folk.training.history import History
 from folk.training.loop import NonFiniteLossError, Plan, train
 from folk.training.randomness import derived_seed, seed_all
 from folk.training.schedules import cosine_rate, current_rate, scaled_rates
 
-Live = Callable[[int, dict[str, float]], None]
-
 LOG_EVERY = 50  # updates between two lines of metrics.jsonl; at an epoch's end there is one too
 
 
 def linear_probe_on_features(
-    section: Linear,
+    task: Task[ProbeRecipe],
     seen: Float[np.ndarray, "n d"],
     seen_labels: Integer[np.ndarray, "n"],
     unseen: Float[np.ndarray, "m d"],
     unseen_labels: Integer[np.ndarray, "m"],
     *,
     num_classes: int,
-    seed: int,
-    device: torch.device,
-    history: History,
-    live: Live,
-) -> Float[np.ndarray, "m c"]:
-    """Train a linear probe with SGD on stored features; return its validation logits.
+) -> tuple[Float[np.ndarray, "m c"], History]:
+    """Train a linear probe with SGD on stored features.
 
     Each feature is centered and scaled first: encoders differ in scale, and one learning rate must
     serve them all.
 
+    Returns:
+        logits of the unseen, and the history with `top1` after each epoch.
+
     Raises:
         NonFiniteLossError: the rate is too high.
     """
+    section, seed, device = task.recipe.linear, task.seed, task.world.device
     mean, std = seen.mean(axis=0), seen.std(axis=0) + 1e-6
     inputs, held_out = (torch.from_numpy((x - mean) / std).to(device) for x in (seen, unseen))
     targets = torch.from_numpy(seen_labels.astype(np.int64)).to(device)
@@ -54,6 +51,7 @@ def linear_probe_on_features(
     batch = min(section.batch, len(inputs))
     per_epoch = -(-len(inputs) // batch)
     optimizer, schedule = _optimizer(section, line, batch, section.epochs * per_epoch)
+    history = History(task.work / "metrics.jsonl", 0)
     for epoch in range(section.epochs):
         order = torch.Generator().manual_seed(derived_seed(seed, "linear order", epoch))
         shuffled = torch.randperm(len(inputs), generator=order).to(device).split(batch)
@@ -72,42 +70,26 @@ def linear_probe_on_features(
             )
         values = {"loss": float(loss.detach()), "top1": _top1(unseen_labels, logits)}
         history.add((epoch + 1) * per_epoch, epoch + 1.0, values)
-        live((epoch + 1) * per_epoch, values)
-    return logits  # type: ignore[no-any-return]
+        task.live((epoch + 1) * per_epoch, values)
+    history.close()
+    return logits, history
 
 
 def linear_probe_on_crops(
-    section: Linear,
+    task: Task[ProbeRecipe],
     images: ImageDataset,
     feature_of: Callable[[dict[str, Any]], Tensor],
     unseen: Float[np.ndarray, "m d"],
     unseen_labels: Integer[np.ndarray, "m"],
     *,
     num_classes: int,
-    seed: int,
-    work: Path,
-    identity: str,
-    checkpoint_seconds: float,
-    workers: int,
-    world: World,
-    live: Live,
 ) -> tuple[Float[np.ndarray, "m c"], History]:
     """Train a linear probe with SGD on features of new crops in each epoch.
 
     Args:
-        section: the hyper-parameters.
         images: random crops of the labeled images.
-        feature_of: computes a batch's features, without gradient, on the device of `world`.
+        feature_of: computes a batch's features, without gradient, on the task's device.
         unseen: features of the validation images, the accuracy of each epoch.
-        unseen_labels: their classes.
-        num_classes: outputs of the linear probe.
-        seed: seed of the weights and of the order.
-        work: folder of checkpoint and history.
-        identity: digest of everything that determines the result.
-        checkpoint_seconds: minimum time between two checkpoints.
-        workers: loading processes.
-        world: this process among those of its job.
-        live: called with every line of the history.
 
     Returns:
         logits of the unseen, and the history with `top1` after each epoch.
@@ -118,9 +100,10 @@ def linear_probe_on_crops(
     Raises:
         InputError: the labeled images do not fill one batch.
     """
+    section, runtime, world = task.recipe.linear, task.recipe.runtime, task.world
     per_epoch = whole_batches(len(images), section.batch, "labeled images")
     updates = per_epoch * section.epochs
-    line = _new_line(unseen.shape[1], num_classes, seed).to(world.device)
+    line = _new_line(unseen.shape[1], num_classes, task.seed).to(world.device)
     optimizer, schedule = _optimizer(section, line, section.batch, updates)
     wrapped, held_out = world.wrap(line), torch.from_numpy(unseen).to(world.device)
 
@@ -140,24 +123,24 @@ def linear_probe_on_crops(
 
     history = train(
         Plan(
-            work=work,
-            identity=identity,
+            work=task.work,
+            identity=task.identity,
             updates=updates,
             updates_per_epoch=per_epoch,
             log_every=min(LOG_EVERY, per_epoch),
-            checkpoint_seconds=checkpoint_seconds,
-            live=live,
+            checkpoint_seconds=runtime.checkpoint_seconds,
+            live=task.live,
         ),
         world,
         {"line": line, "optimizer": optimizer},
         lambda start: training_batches(
             images,
             batch=section.batch,
-            seed=derived_seed(seed, "linear order"),
+            seed=derived_seed(task.seed, "linear order"),
             epochs=section.epochs,
             start_update=start,
             world=world,
-            workers=workers,
+            workers=runtime.workers,
         ),
         update,
         lambda epoch: {"top1": _top1(unseen_labels, logits_of_unseen())},

@@ -39,13 +39,7 @@ class OnlineKnn:
     """
 
     def __init__(self, data: PreparedData, size: int, images_per_epoch: int) -> None:
-        """Choose and read the images.
-
-        Args:
-            data: the data set.
-            size: side of the encoder's images, pixels.
-            images_per_epoch: of the training.
-        """
+        """Choose and read the images."""
         table = data.split("train") if data.counts.get("train") else None
         labels = np.empty(0, np.int32) if table is None else table.labels()
         usable = np.flatnonzero(labels >= 0)
@@ -71,9 +65,6 @@ class OnlineKnn:
         Args:
             encoder: the one to measure; in training mode before and after.
             method: normalizes images, and names the feature.
-            batch: images at once.
-            precision: of the forward pass.
-            world: this process.
         """
         features = []
         with _evaluating(encoder), torch.no_grad(), autocast(world, precision):
@@ -96,7 +87,6 @@ def warning_of_collapse(live: Live, first_step: int) -> Live:
     """Print one line if an indicator shows a collapse, then go on with `live`.
 
     Args:
-        live: called with every line of the history.
         first_step: updates before which nothing is printed; an untrained encoder gives nearly
             equal features too.
     """

@@ -29,8 +29,6 @@ def nearest(
     down by its rounding, about 1e-7: this takes features that are nearly all equal.
 
     Args:
-        queries: features of the images to classify, any scale.
-        bank: features of the labeled images, any scale.
         k: number of neighbors; all of the bank when it has fewer.
         device: where the product is computed; the bank must fit there.
 

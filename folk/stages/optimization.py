@@ -49,15 +49,11 @@ def optimizer_and_schedule(
 
 
 def check_batch_norm_batch(
-    model: nn.Module, *, batch: int, max_batch: int | None, world: World, views: int = 1
+    model: nn.Module, batch: int, max_batch: int | None, world: World, views: int = 1
 ) -> None:
     """Check that batch norm gets at least two images per forward pass.
 
     Args:
-        model: the trained model.
-        batch: images of all processes together.
-        max_batch: images per process and forward pass.
-        world: this process among those of its job.
         views: views of each image in one forward pass.
 
     Raises:
@@ -87,10 +83,7 @@ def accumulated_step(
 
     Args:
         model: the model whose gradient is clipped, as `world.wrap` has it.
-        world: this process among those of its job.
-        optimizer: its optimizer.
         loss_of: computes the loss of one part, a scalar.
-        slices: the parts of the batch.
         clip_grad: largest norm of the gradient; None for no limit.
 
     Returns:

@@ -155,15 +155,7 @@ def run(task: Task[PrepareRecipe]) -> dict[str, float]:
     """Make a prepared data set."""
     from folk.stages.tasks.prepare import run_prepare
 
-    return run_prepare(
-        task.recipe,
-        task.file_or_none("source"),
-        task.work,
-        task.name,
-        archives=task.by_name("archive"),
-        identity=task.identity,
-        confirm=lambda: task.live(0, {}),
-    )
+    return run_prepare(task)
 
 
 STAGE = Stage(

@@ -293,16 +293,7 @@ def run(task: Task[PretrainRecipe]) -> dict[str, float]:
     """Train an encoder without labels."""
     from folk.stages.tasks.pretrain import pretrain
 
-    return pretrain(
-        task.recipe,
-        dataset=task.folder("dataset"),
-        work=task.work,
-        run=task.name,
-        seed=task.seed,
-        identity=task.identity,
-        world=task.world,
-        live=task.live,
-    )
+    return pretrain(task)
 
 
 ENCODER_FILES = {"encoder": "encoder.safetensors", "card": "encoder.json", "timm": "config.json"}

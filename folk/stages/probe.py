@@ -136,17 +136,7 @@ def run(task: Task[ProbeRecipe]) -> dict[str, float]:
     """Measure frozen features."""
     from folk.stages.tasks.probe import probe
 
-    return probe(
-        task.recipe,
-        encoder=task.folder("encoder"),
-        dataset=task.folder("dataset"),
-        split=task.file_or_none("split"),
-        work=task.work,
-        seed=task.seed,
-        identity=task.identity,
-        world=task.world,
-        live=task.live,
-    )
+    return probe(task)
 
 
 STAGE = Stage(

@@ -73,14 +73,7 @@ def run(task: Task[RobustnessRecipe]) -> dict[str, float]:
     """Measure a classifier on other sets, corrupted images, and under attack."""
     from folk.stages.tasks.robustness import robustness
 
-    return robustness(
-        task.recipe,
-        classifier=task.folder("classifier"),
-        datasets=task.folders("dataset"),
-        work=task.work,
-        seed=task.seed,
-        world=task.world,
-    )
+    return robustness(task)
 
 
 STAGE = Stage(

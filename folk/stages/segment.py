@@ -152,17 +152,7 @@ def run(task: Task[SegmentRecipe]) -> dict[str, float]:
     """Train a segmenter from an encoder."""
     from folk.stages.tasks.segment import segment
 
-    return segment(
-        task.recipe,
-        encoder=task.folder("encoder"),
-        dataset=task.folder("dataset"),
-        split=task.file_or_none("split"),
-        work=task.work,
-        seed=task.seed,
-        identity=task.identity,
-        world=task.world,
-        live=task.live,
-    )
+    return segment(task)
 
 
 SCORE = Metric(

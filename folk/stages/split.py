@@ -41,8 +41,7 @@ def run(task: Task[SplitRecipe]) -> dict[str, float]:
     """Choose the labeled images."""
     from folk.stages.tasks.split import run_split
 
-    listed = task.file_or_none("list")
-    return run_split(task.recipe, task.folder("dataset"), task.work, listed)
+    return run_split(task)
 
 
 STAGE = Stage(

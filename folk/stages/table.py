@@ -35,7 +35,6 @@ def load_recipe(stage: str, path: Path, overrides: Mapping[str, Any] | None = No
     """Read and check the recipe of a stage.
 
     Args:
-        stage: a stage with recipes, such as "pretrain".
         path: the YAML file. Its `base:` names a recipe in the same folder, or of the package,
             that it changes.
         overrides: dotted keys and values laid on top, such as `{"optim.epochs": 3}`.

@@ -14,9 +14,7 @@ def save_checkpoint(path: Path, identity: str, update: int, state: dict[str, Any
     """Write a checkpoint to a temp file and rename it, so that a kill keeps the previous one.
 
     Args:
-        path: the checkpoint.
         identity: digest of everything that determines the result; see `load_checkpoint`.
-        update: number of updates made.
         state: nested dictionaries of tensors and numbers.
 
     Raises:
@@ -37,7 +35,6 @@ def load_checkpoint(path: Path, identity: str) -> tuple[int, dict[str, Any]] | N
     """Read a checkpoint if it belongs to this training.
 
     Args:
-        path: the checkpoint.
         identity: recipe, seed, data and code, as one digest. A checkpoint with another identity is
             left over from another training and is not continued.
 

@@ -160,7 +160,6 @@ def set_numerics(on_cuda: bool, deterministic: bool) -> None:
     attention add gradients in an order that changes from run to run.
 
     Args:
-        on_cuda: the training runs on a GPU.
         deterministic: on a GPU, the same bits in each run, at a price: attention as plain matrix
             products, and slow kernels for interpolation.
     """

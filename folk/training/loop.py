@@ -95,7 +95,6 @@ def train(
     """Make `plan.updates` updates, from the last checkpoint if there is one.
 
     Args:
-        plan: lengths, folder and identity.
         world: this process among those of its job; only the main one writes.
         parts: content of the checkpoint, by name.
         batches: yields the batches from a number of updates on.

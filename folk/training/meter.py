@@ -18,9 +18,6 @@ def count_flops(run: Callable[[], object]) -> int:
 
     FFTs and element-wise work are not counted. Attention is counted as its plain matrix products,
     so the number is the same on every device and for every fused kernel.
-
-    Args:
-        run: the computation; it is run once.
     """
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         run()
@@ -31,7 +28,6 @@ def seconds_of(run: Callable[[], object], device: torch.device) -> float:
     """Measure the wall-clock seconds of a computation, its work on the device included.
 
     Args:
-        run: the computation; it is run once.
         device: synchronized before the clock starts and before it stops.
     """
     _wait(device)

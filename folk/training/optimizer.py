@@ -87,9 +87,6 @@ def create_optimizer(
             its peak; the share itself is dropped, else timm's schedules would also multiply the
             minimum and the start of the warm-up by it.
         lr: peak learning rate after scaling.
-        betas: of AdamW and LAMB.
-        eps: of AdamW and LAMB.
-        momentum: of SGD.
     """
     groups = [{**group, "lr": lr * group.get("lr_scale", 1.0)} for group in groups]
     for group in groups:

@@ -15,7 +15,6 @@ def derived_seed(seed: int, *purpose: str | int) -> int:
     """Derive a 63-bit seed for a purpose.
 
     Args:
-        seed: the run's seed.
         purpose: words and counters that identify the use, such as ("mixup", step).
     """
     text = "/".join(str(part) for part in (seed, *purpose))

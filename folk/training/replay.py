@@ -126,8 +126,6 @@ def load_state(path: Path, parts: Parts, settings: Settings) -> None:
     A state with other settings, of another recipe, has another digest when it is loaded.
 
     Args:
-        path: the state.
-        parts: what it is given to.
         settings: groups of the optimizer before its first update.
 
     Raises:

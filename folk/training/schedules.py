@@ -23,8 +23,6 @@ def cosine_rate(
 
     Args:
         optimizer: the `lr` of a group is its peak rate.
-        updates: length of the whole schedule.
-        warmup_updates: length of the warm-up.
         rate_min: rate of all groups at the end.
         rate_warmup_start: rate of all groups at update 0.
         warmup_prefix: True starts the cosine after the warm-up; False counts it from update 0, so
@@ -52,10 +50,7 @@ class PolynomialRate:
 
     Args:
         optimizer: the `lr` of a group is its peak rate.
-        updates: length of the whole schedule.
-        warmup_updates: length of the warm-up.
         warmup_ratio: share of the decayed rate at update 0.
-        power: of the decay.
 
     Source: BEiT on ADE20K, microsoft/unilm@86f74f0: 160,000 updates, 1,500 warm-up from ratio 1e-6,
         power 1, minimum 0; mmcv 1.3.0, whose warm-up multiplies the decayed rate of a group.

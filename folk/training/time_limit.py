@@ -17,10 +17,6 @@ def seconds_allowed(minutes: int | None, variables: Mapping[str, str] | None = N
     A study may run inside an allocation that lasts longer than the limit of its jobs, so SLURM's
     end of the allocation counts where SLURM gives it.
 
-    Args:
-        minutes: time limit of its job, or None.
-        variables: the environment; None takes that of this process.
-
     Returns:
         seconds, infinite outside a SLURM job, where no time limit applies. The limit less a margin
         for the job's work before the training and for saving: a tenth of the limit,

@@ -104,18 +104,6 @@ def test_a_folder_that_changed_meanwhile_is_prepared_from_its_beginning(source, 
     assert digests(tmp_path / "out") == digests(tmp_path / "other")
 
 
-def test_a_failed_prepare_leaves_an_older_data_set_as_it_was(source, tmp_path):
-    prepare_image_folder(source, tmp_path / "out")
-    before = digests(tmp_path / "out")
-    (source / "val/bee/9.jpg").write_bytes(b"no image")
-
-    with pytest.raises(InputError):
-        prepare_image_folder(source, tmp_path / "out")
-
-    assert digests(tmp_path / "out") == before
-    assert len(PreparedData.open(tmp_path / "out").split("val")) == 4
-
-
 def test_a_log_beside_the_data_set_stays(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/prepare.log").write_text("started")
@@ -167,13 +155,6 @@ def test_the_source_digest_follows_names_and_contents(source, tmp_path):
     renamed = digest("c")
     (source / "val/ant/7.jpg").write_bytes(photo((1, 2, 3)))
     assert len({first, renamed, digest("d")}) == 3
-
-
-def test_the_number_of_threads_changes_nothing(source, tmp_path):
-    prepare_image_folder(source, tmp_path / "one", threads=1)
-    prepare_image_folder(source, tmp_path / "many", threads=7)
-
-    assert digests(tmp_path / "one") == digests(tmp_path / "many")
 
 
 def test_a_limit_takes_turns_among_the_classes(source, tmp_path):

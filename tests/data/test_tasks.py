@@ -9,8 +9,7 @@ from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
 from folk.stages.prepare import PrepareRecipe
 from folk.stages.split import SplitRecipe
-from folk.stages.tasks.prepare import run_prepare
-from folk.stages.tasks.split import run_split
+from tests.toy import do_stage
 
 ABOUT = {"reproduces": "", "hardware": "", "expected": ""}
 SCENES = {
@@ -40,7 +39,8 @@ def rows(folder):
 
 
 def test_scenes_are_prepared_as_the_recipe_says(tmp_path):
-    metrics = run_prepare(prepare_recipe(kind="scenes", scenes=SCENES), None, tmp_path, "digits")
+    recipe = prepare_recipe(kind="scenes", scenes=SCENES)
+    metrics = do_stage("prepare", recipe, tmp_path, name="digits")
     data = PreparedData.open(tmp_path)
 
     assert metrics == {"num_train": 40.0, "num_val": 10.0, "num_unlabeled": 0.0}
@@ -48,16 +48,17 @@ def test_scenes_are_prepared_as_the_recipe_says(tmp_path):
 
 
 def test_a_source_is_needed_for_a_folder_and_refused_for_scenes(tmp_path):
+    folder = prepare_recipe(kind="folder", folder={"limit": None})
+    scenes = prepare_recipe(kind="scenes", scenes=SCENES)
+
     with pytest.raises(InputError, match="missing for a recipe of kind 'folder'"):
-        run_prepare(
-            prepare_recipe(kind="folder", folder={"limit": None}), None, tmp_path / "a", "a"
-        )
+        do_stage("prepare", folder, tmp_path / "a")
     with pytest.raises(InputError, match="takes no source"):
-        run_prepare(prepare_recipe(kind="scenes", scenes=SCENES), tmp_path, tmp_path / "a", "a")
+        do_stage("prepare", scenes, tmp_path / "a", source=tmp_path)
 
 
 def test_a_drawn_split_is_written_with_its_labels(scenes_folder, tmp_path):
-    metrics = run_split(split_recipe(per_class=2), scenes_folder, tmp_path, None)
+    metrics = do_stage("split", split_recipe(per_class=2), tmp_path, dataset=scenes_folder)
     chosen = rows(tmp_path)
 
     assert metrics == {"images": 20.0, "classes": 10.0}
@@ -70,7 +71,8 @@ def test_a_listed_split_holds_the_listed_images(scenes_folder, tmp_path):
     file = tmp_path / "list.txt"
     file.write_text("train/00007\n00003\n")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    run_split(split_recipe(list_sha256=digest), scenes_folder, tmp_path, file)
+    recipe = split_recipe(list_sha256=digest)
+    do_stage("split", recipe, tmp_path, dataset=scenes_folder, list=file)
 
     assert rows(tmp_path) == {"key": ["train/00003", "train/00007"], "label": [3, 7]}
 
@@ -78,12 +80,12 @@ def test_a_listed_split_holds_the_listed_images(scenes_folder, tmp_path):
 def test_another_list_than_the_recipe_means_is_refused(scenes_folder, tmp_path):
     file = tmp_path / "list.txt"
     file.write_text("00003\n")
-    recipe = split_recipe(list_sha256="0" * 64)
+    recipe, drawn = split_recipe(list_sha256="0" * 64), split_recipe(per_class=1)
 
     with pytest.raises(InputError, match=r"list\.txt: expected sha256"):
-        run_split(recipe, scenes_folder, tmp_path, file)
+        do_stage("split", recipe, tmp_path, dataset=scenes_folder, list=file)
     with pytest.raises(InputError, match="give the list's path"):
-        run_split(recipe, scenes_folder, tmp_path, None)
+        do_stage("split", recipe, tmp_path, dataset=scenes_folder)
     with pytest.raises(InputError, match="remove the list"):
-        run_split(split_recipe(per_class=1), scenes_folder, tmp_path, file)
+        do_stage("split", drawn, tmp_path, dataset=scenes_folder, list=file)
     assert not (tmp_path / "keys.parquet").exists()

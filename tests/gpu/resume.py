@@ -11,9 +11,9 @@ from folk.models.encoder import load_encoder
 from folk.stages.prepare import PrepareRecipe
 from folk.stages.pretrain import PretrainRecipe
 from folk.stages.table import load_recipe
-from folk.stages.tasks.pretrain import pretrain
 from folk.training.distributed import World, set_numerics
 from tests.gpu.check import Check
+from tests.toy import do_stage
 
 STOP_AT = 7  # updates, in the middle of an epoch
 TOLERANCE = 5e-2  # of the weights, relative to their norm, where kernels are not repeatable
@@ -76,10 +76,8 @@ def _train(
                 raise StopHereError
 
         try:
-            pretrain(
-                recipe, dataset=scenes, work=work, run="folk-s0", seed=0, identity="check",
-                world=World(0, 1, check.device), live=live,
-            )  # fmt: skip
+            world = World(0, 1, check.device)
+            do_stage("pretrain", recipe, work, dataset=scenes, world=world, live=live)
         except StopHereError:
             continue
         encoder, _ = load_encoder(work)

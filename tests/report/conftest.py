@@ -1,6 +1,7 @@
 """A small study whose results are made up, file by file, so that every number is known."""
 
 import atexit
+import dataclasses
 import functools
 import io
 import json
@@ -19,6 +20,8 @@ from PIL import Image
 
 from folk.evidence.record.schema import record_id
 from folk.evidence.report.render import render_report
+from folk.evidence.results.cells import Cell, cells_of, collect_cells
+from folk.evidence.results.published import load_published
 from folk.evidence.study.study import Study, load_study
 from folk.stages.table import STAGES
 
@@ -130,6 +133,18 @@ class Tree:
         """Write the report; gives the files written and the text of the page."""
         written = render_report(self.study, self.study_path, self.results, self.published, {})
         return written, self.page
+
+    def rewrite(self, old: str, new: str) -> "Tree":
+        """Replace a text of the study file that must be there; gives the tree as it is then."""
+        text = self.study_path.read_text(encoding="utf-8")
+        assert old in text, old
+        self.study_path.write_text(text.replace(old, new), encoding="utf-8")
+        return dataclasses.replace(self, study=load_study(self.study_path, STAGES))
+
+    def cells(self, **options: Any) -> dict[str, Cell]:
+        """Collect the cells of the results as they are, by name."""
+        table = collect_cells(self.study, self.results, load_published(self.published), **options)
+        return {cell.id: cell for cell in cells_of(table)}
 
     @property
     def page(self) -> str:

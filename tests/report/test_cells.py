@@ -6,20 +6,12 @@ import shutil
 import pytest
 
 from folk.evidence.core.errors import InputError
-from folk.evidence.results.cells import cells_of, collect_cells, read_cells, write_cells
+from folk.evidence.results.cells import collect_cells
 from folk.evidence.results.published import load_published
-from folk.evidence.study.study import load_study
-from folk.stages.table import STAGES
-
-
-def collected(tree, **options):
-    published = load_published(tree.published)
-    table = collect_cells(tree.study, tree.results, published, **options)
-    return {cell.id: cell for cell in cells_of(table)}
 
 
 def test_a_cell_is_mean_deviation_and_interval_over_seeds(tree):
-    cell = collected(tree)["finetune/folk/top1"]
+    cell = tree.cells()["finetune/folk/top1"]
 
     # 178 and 180 of 200; t(0.975, 1) = 12.7062, standard error 0.5
     assert cell.seed_values == pytest.approx([89.0, 90.0])
@@ -35,7 +27,7 @@ def test_the_maximum_is_taken_within_each_seed_before_the_mean_over_seeds(tree):
     # Best setting of seed 0: few-a with 112; of seed 1: few-b, which we raise above few-a's 114.
     tree.predict("finetune/folk-s1/few-b", hits=130)
 
-    cell = collected(tree)["few/folk/max"]
+    cell = tree.cells()["few/folk/max"]
 
     assert cell.seed_values == pytest.approx([56.0, 65.0])
     assert cell.formula == "mean over seeds of max over few-a, few-b, few-c of top1_last, times 100"
@@ -43,13 +35,13 @@ def test_the_maximum_is_taken_within_each_seed_before_the_mean_over_seeds(tree):
 
 
 def test_the_average_over_settings_is_taken_within_each_seed(tree):
-    cell = collected(tree)["few/folk/avg"]
+    cell = tree.cells()["few/folk/avg"]
 
     assert cell.seed_values == pytest.approx([100 * 296 / 600, 100 * 302 / 600])
 
 
 def test_a_number_that_is_no_fraction_keeps_its_own_unit_and_digits(tree):
-    cell = collected(tree)["frozen/folk/speed"]
+    cell = tree.cells()["frozen/folk/speed"]
 
     assert (cell.value, cell.unit, cell.printed) == (1235.0, "", "1235 ± 1")
 
@@ -59,7 +51,7 @@ def test_a_count_that_no_seed_changes_is_printed_without_a_deviation(tree):
         path = tree.results / "finetune" / f"folk-s{seed}" / "full" / "metrics.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"images_per_second": 640.0}))
 
-    cell = collected(tree)["frozen/folk/speed"]
+    cell = tree.cells()["frozen/folk/speed"]
 
     assert (cell.printed, cell.std, cell.n) == ("640", 0.0, 2)
 
@@ -67,7 +59,7 @@ def test_a_count_that_no_seed_changes_is_printed_without_a_deviation(tree):
 def test_parents_are_the_records_of_the_evaluations(tree, monkeypatch):
     monkeypatch.chdir(tree.results.parents[1])
 
-    cell = collected(tree)["finetune/mfm/top1"]
+    cell = tree.cells()["finetune/mfm/top1"]
 
     assert cell.parents == [f"results/toy/finetune/mfm-s{seed}/full/record.json" for seed in (0, 1)]
     assert cell.parent_ids == [
@@ -78,7 +70,7 @@ def test_parents_are_the_records_of_the_evaluations(tree, monkeypatch):
 def test_a_result_without_a_record_has_no_parent_id(tree):
     (tree.results / "finetune" / "mfm-s0" / "full" / "record.json").unlink()
 
-    assert collected(tree)["finetune/mfm/top1"].parent_ids[0] is None
+    assert tree.cells()["finetune/mfm/top1"].parent_ids[0] is None
 
 
 @pytest.mark.parametrize(
@@ -97,27 +89,14 @@ def test_metrics_that_the_predictions_contradict_are_refused(tree, folder, metri
     path.write_text(json.dumps(metrics | {metric: metrics[metric] + 0.005}))
 
     with pytest.raises(InputError, match=f"{folder}/metrics.json: expected {metric}"):
-        collected(tree)
-
-
-def test_two_seeds_whose_predictions_were_swapped_are_noticed(tree):
-    one, two = (
-        tree.results / "finetune" / f"folk-s{seed}" / "full" / "predictions.parquet"
-        for seed in (0, 1)
-    )
-    kept = one.read_bytes()
-    one.write_bytes(two.read_bytes())
-    two.write_bytes(kept)
-
-    with pytest.raises(InputError, match="from the stored predictions"):
-        collected(tree)
+        tree.cells()
 
 
 def test_missing_predictions_are_refused_because_nothing_can_be_checked(tree):
     (tree.results / "finetune" / "folk-s0" / "full" / "predictions.parquet").unlink()
 
     with pytest.raises(InputError, match=r"predictions\.parquet: invalid"):
-        collected(tree)
+        tree.cells()
 
 
 def test_a_metric_that_is_not_there_is_refused_with_the_nearest_name(tree):
@@ -127,7 +106,7 @@ def test_a_metric_that_is_not_there_is_refused_with_the_nearest_name(tree):
     path.write_text(json.dumps(metrics))
 
     with pytest.raises(InputError, match="unknown metric 'top1_last'; did you mean"):
-        collected(tree)
+        tree.cells()
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", '"0.5"', "true", "null"])
@@ -136,13 +115,13 @@ def test_a_metric_that_is_no_finite_number_is_refused(tree, value):
     path.write_text(f'{{"top1_last": {value}}}')
 
     with pytest.raises(InputError, match=r"not a finite number|is not a number"):
-        collected(tree)
+        tree.cells()
 
 
 def test_one_missing_seed_empties_the_cell_instead_of_shifting_its_mean(tree):
     shutil.rmtree(tree.results / "finetune" / "mfm-s1" / "few-c")
 
-    cells = collected(tree)
+    cells = tree.cells()
 
     for column in ("c", "avg", "max"):
         cell = cells[f"few/mfm/{column}"]
@@ -159,24 +138,24 @@ def test_a_run_whose_record_says_so_has_failed(tree, place):
     work.mkdir(parents=True)
     (work / "record-20260101T000000Z.failed.json").write_text("{}")
 
-    assert collected(tree)["few/mfm/c"].note == "failed: mfm-s1/few-c"
+    assert tree.cells()["few/mfm/c"].note == "failed: mfm-s1/few-c"
 
 
 def test_strict_refuses_empty_cells_and_names_them(tree):
     shutil.rmtree(tree.results / "finetune" / "mfm-s1" / "few-c")
 
     with pytest.raises(InputError, match=r"few/mfm/c \(not run: mfm-s1/few-c\)"):
-        collected(tree, strict=True)
+        tree.cells(strict=True)
 
 
 def test_at_demo_scale_every_published_cell_is_not_comparable(tree):
-    judged = {c.verdict for c in collected(tree).values() if c.published_printed is not None}
+    judged = {c.verdict for c in tree.cells().values() if c.published_printed is not None}
 
     assert judged == {"not comparable (scale)"}
 
 
 def test_at_paper_scale_the_rule_decides(make_tree):
-    cells = collected(make_tree(scale="paper"))
+    cells = make_tree(scale="paper").cells()
 
     # 89.5 with an interval from 83.1 to 95.9 neither equals 83.4 within 0.2 nor excludes it.
     assert cells["finetune/folk/top1"].verdict == "inconclusive"
@@ -184,19 +163,15 @@ def test_at_paper_scale_the_rule_decides(make_tree):
 
 
 def test_a_best_epoch_is_not_judged_by_a_published_last_one(make_tree):
-    tree = make_tree(scale="paper")
-    text = tree.study_path.read_text()
-    tree.study_path.write_text(text.replace("folk-t1-mfm-300-vitb", "mfm-readme-mfm-vitb"))
-    study = load_study(tree.study_path, STAGES)
+    tree = make_tree(scale="paper").rewrite("folk-t1-mfm-300-vitb", "mfm-readme-mfm-vitb")
 
-    table = collect_cells(study, tree.results, load_published(tree.published))
+    cell = tree.cells()["finetune/mfm/top1"]
 
-    cell = {cell.id: cell for cell in cells_of(table)}["finetune/mfm/top1"]
     assert (cell.published_epoch, cell.verdict) == ("best", "not comparable (epoch)")
 
 
 def test_a_bootstrap_over_images_is_beside_the_t_interval(tree):
-    cells = collected(tree)
+    cells = tree.cells()
 
     # 200 images at 89.5 %: images alone scatter by 2.2 points, which two seeds do not lessen.
     cell = cells["finetune/folk/top1"]
@@ -209,16 +184,13 @@ def test_a_bootstrap_over_images_is_beside_the_t_interval(tree):
 
 
 def test_a_quoted_row_is_cells_without_a_number_of_ours(tree):
-    text = tree.study_path.read_text()
     quoted = (
         "    context:\n      ibot: {label: iBOT, cells: {top1: folk-t1-ibot-1600-vitb}}\n  few:\n"
     )
-    tree.study_path.write_text(text.replace("  few:\n    title", quoted + "    title"))
-    study = load_study(tree.study_path, STAGES)
 
-    table = collect_cells(study, tree.results, load_published(tree.published), strict=True)
+    cells = tree.rewrite("  few:\n    title", quoted + "    title").cells(strict=True)
 
-    cell = {cell.id: cell for cell in cells_of(table)}["finetune/ibot/top1"]
+    cell = cells["finetune/ibot/top1"]
     assert (cell.value, cell.printed, cell.verdict, cell.quoted) == (None, "", None, True)
     assert (cell.published_printed, cell.published_certainty) == ("84.0", "paper-text")
     assert not cell.is_missing
@@ -237,41 +209,17 @@ def test_a_quoted_row_is_cells_without_a_number_of_ours(tree):
     ],
 )
 def test_what_cannot_be_compared_is_refused(tree, old, new, complaint):
-    tree.study_path.write_text(tree.study_path.read_text().replace(old, new))
-    study = load_study(tree.study_path, STAGES)
+    changed = tree.rewrite(old, new)
 
     with pytest.raises(InputError, match=complaint):
-        collect_cells(study, tree.results, load_published(tree.published))
+        changed.cells()
 
 
 def test_a_number_that_nobody_has_seen_gets_no_verdict(tree):
-    text = tree.study_path.read_text()
-    tree.study_path.write_text(text.replace("folk-t2-mfm-300-2e-4-0", "folk-t4-mfm-r50"))
-    study = load_study(tree.study_path, STAGES)
+    cell = tree.rewrite("folk-t2-mfm-300-2e-4-0", "folk-t4-mfm-r50").cells()["few/mfm/a"]
 
-    table = collect_cells(study, tree.results, load_published(tree.published))
-
-    cell = {cell.id: cell for cell in cells_of(table)}["few/mfm/a"]
     assert cell.published_id == "folk-t4-mfm-r50"
     assert (cell.published_printed, cell.verdict) == (None, None)
-
-
-def test_cells_come_back_from_their_file_as_they_were(tree, tmp_path):
-    table = collect_cells(tree.study, tree.results, load_published(tree.published))
-    path = tmp_path / "cells.parquet"
-
-    write_cells(table, path)
-
-    assert read_cells(path) == cells_of(table)
-
-
-@pytest.mark.parametrize("content", [b"", b"PAR1 nonsense PAR1"])
-def test_cells_that_cannot_be_read_are_refused(tmp_path, content):
-    path = tmp_path / "cells.parquet"
-    path.write_bytes(content)
-
-    with pytest.raises(InputError, match="invalid cells"):
-        read_cells(path)
 
 
 def test_a_study_that_never_ran_is_refused(tree, tmp_path):
@@ -280,11 +228,9 @@ def test_a_study_that_never_ran_is_refused(tree, tmp_path):
 
 
 def test_no_published_number_stands_beside_what_belongs_to_one_machine(tree):
-    text = tree.study_path.read_text()
     column = "percent: false}\n"
     published = "    published: {folk/speed: folk-t1-folk-300-vitb}\n"
-    tree.study_path.write_text(text.replace(column, column + published))
-    study = load_study(tree.study_path, STAGES)
+    changed = tree.rewrite(column, column + published)
 
     with pytest.raises(InputError, match="images_per_second depends on the machine"):
-        collect_cells(study, tree.results, load_published(tree.published))
+        changed.cells()

@@ -7,10 +7,7 @@ import pytest
 
 from folk.evidence.report.escape import latex
 from folk.evidence.report.tables import render_latex, table_views
-from folk.evidence.results.cells import cells_of, collect_cells
 from folk.evidence.results.published import load_published
-from folk.evidence.study.study import load_study
-from folk.stages.table import STAGES
 from tests.faults.table import fault
 
 TABLES = ("finetune", "few", "frozen")
@@ -18,9 +15,9 @@ ESCAPED = re.compile(r"\\[\\&%$#_{}]")
 
 
 def texts(tree):
-    study, published = load_study(tree.study_path, STAGES), load_published(tree.published)
-    cells = cells_of(collect_cells(study, tree.results, published))
-    return {v.name: render_latex(v) for v in table_views(study, cells, published)}, cells
+    cells = [*tree.cells().values()]
+    views = table_views(tree.study, cells, load_published(tree.published))
+    return {view.name: render_latex(view) for view in views}, cells
 
 
 def keys_used(text):
@@ -89,11 +86,10 @@ def test_a_number_without_a_record_says_so(tree):
 
 
 def test_a_quoted_number_has_no_key(tree):
-    text = tree.study_path.read_text()
     quoted = "    context:\n      ibot: {label: iBOT, cells: {top1: folk-t1-ibot-1600-vitb}}\n"
-    tree.study_path.write_text(text.replace("  few:\n    title", f"{quoted}  few:\n    title"))
 
-    written = texts(tree)[0]["finetune"]
+    changed = tree.rewrite("  few:\n    title", f"{quoted}  few:\n    title")
+    written = texts(changed)[0]["finetune"]
 
     assert r"\textit{iBOT} & quoted & 84.0\tnote{\dag{}}" in written
     assert "ibot" not in "".join(id_ for _, id_, _ in keys_told(written))

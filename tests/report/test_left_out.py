@@ -1,18 +1,16 @@
 """What is not in a number is said under its table, in every format, and at the foot of the page."""
 
+import dataclasses
 import json
 import re
 
 from folk.evidence.core.canonical import chain_digest
-from folk.evidence.results.cells import cells_of, collect_cells
-from folk.evidence.results.published import load_published
 
 DIVERGED = {"folk-s1": "diverged in epoch 3; see the log"}
 
 
-def collected(tree, study):
-    table = collect_cells(study, tree.results, load_published(tree.published))
-    return {cell.id: cell for cell in cells_of(table)}
+def without(tree, exclude):
+    return dataclasses.replace(tree, study=tree.study.model_copy(update={"exclude": exclude}))
 
 
 def fail(tree, job, number, outcome="failed", error="RuntimeError"):
@@ -23,10 +21,9 @@ def fail(tree, job, number, outcome="failed", error="RuntimeError"):
 
 
 def test_the_numbers_of_an_excluded_run_do_not_enter_cells(tree):
-    every = collected(tree, tree.study)["few/folk/a"]
-    study = tree.study.model_copy(update={"exclude": DIVERGED})
+    every = tree.cells()["few/folk/a"]
 
-    cells = collected(tree, study)
+    cells = without(tree, DIVERGED).cells()
 
     cell = cells["few/folk/a"]
     kept = dict(zip(every.seeds, every.seed_values, strict=True))
@@ -41,9 +38,8 @@ def test_the_numbers_of_an_excluded_run_do_not_enter_cells(tree):
 
 def test_a_row_without_any_run_left_has_no_number(tree):
     runs = [run for run, row, _ in tree.study.runs() if row == "folk"]
-    study = tree.study.model_copy(update={"exclude": dict.fromkeys(runs, "wrong data")})
 
-    cell = collected(tree, study)["few/folk/a"]
+    cell = without(tree, dict.fromkeys(runs, "wrong data")).cells()["few/folk/a"]
 
     assert (cell.value, cell.n, cell.seeds) == (None, 0, [])
     assert "wrong data" in cell.note
@@ -52,13 +48,12 @@ def test_a_row_without_any_run_left_has_no_number(tree):
 def test_every_format_counts_excluded_failed_and_interrupted_with_their_reasons(tree):
     text = tree.study_path.read_text()
     tree.study_path.write_text(f"{text}\nexclude: {json.dumps(DIVERGED)}\n")
-    object.__setattr__(tree, "study", tree.study.model_copy(update={"exclude": DIVERGED}))
     fail(tree, "finetune/mfm-s1/few-a", 1)
     fail(tree, "finetune/mfm-s1/few-a", 2)
     fail(tree, "pretrain/folk-s0", 3, "interrupted", "SystemExit")
     fail(tree, "probe/mfm-s0/frozen", 4)
 
-    _, page = tree.render()
+    _, page = without(tree, DIVERGED).render()
 
     sentences = (
         "Excluded runs: 1 (folk-s1: diverged in epoch 3; see the log).",

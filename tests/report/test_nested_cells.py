@@ -7,7 +7,6 @@ import pytest
 
 from folk.evidence.core.errors import InputError
 from folk.evidence.report.tables import table_views
-from folk.evidence.results.cells import cells_of, collect_cells
 from folk.evidence.results.claims import judge_claims
 from folk.evidence.results.metrics.intervals import difference_interval, seed_interval
 from folk.evidence.results.published import load_published
@@ -34,17 +33,12 @@ def nested(tree):
     return dataclasses.replace(tree, study=load_study(tree.study_path, STAGES))
 
 
-def collected(tree):
-    table = collect_cells(tree.study, tree.results, load_published(tree.published))
-    return {cell.id: cell for cell in cells_of(table)}
-
-
 def test_a_nested_cell_is_the_mean_of_runs_with_the_interval_over_runs(nested):
     # Of 200: run 0 has 178, 174, 170 (mean 87 %), run 1 has 180, 186, 180 (mean 91 %).
     for run, again, hits in ((0, 1, 174), (0, 7, 170), (1, 1, 186)):
         nested.predict(f"finetune/folk-s{run}/full-f{again}", hits=hits)
 
-    cell = collected(nested)["finetune/folk/top1"]
+    cell = nested.cells()["finetune/folk/top1"]
 
     assert cell.seeds == [0, 0, 0, 1, 1, 1]
     assert cell.finetune_seeds == [0, 1, 7, 0, 1, 7]
@@ -72,7 +66,7 @@ def test_the_best_setting_is_chosen_within_each_fine_tuning(nested):
     for run in SEEDS:
         nested.predict(f"finetune/folk-s{run}/few-b-f7", hits=130)
 
-    cell = collected(nested)["few/folk/max"]
+    cell = nested.cells()["few/folk/max"]
 
     assert cell.seed_values == pytest.approx([56.0, 56.0, 65.0, 57.0, 57.0, 65.0])
     assert cell.value == pytest.approx((59.0 + 179 / 3) / 2)
@@ -81,7 +75,7 @@ def test_the_best_setting_is_chosen_within_each_fine_tuning(nested):
 
 
 def test_a_column_without_fine_tuning_seeds_is_as_before(nested, untouched):
-    before, now = collected(untouched)["frozen/folk/knn"], collected(nested)["frozen/folk/knn"]
+    before, now = untouched.cells()["frozen/folk/knn"], nested.cells()["frozen/folk/knn"]
 
     same = dataclasses.replace(before, parents=now.parents, parent_ids=now.parent_ids)
     assert now == same
@@ -90,8 +84,8 @@ def test_a_column_without_fine_tuning_seeds_is_as_before(nested, untouched):
 
 def test_equal_fine_tunings_leave_all_scatter_to_the_pre_training(nested, untouched):
     before, now = (
-        collected(untouched)["finetune/folk/top1"],
-        collected(nested)["finetune/folk/top1"],
+        untouched.cells()["finetune/folk/top1"],
+        nested.cells()["finetune/folk/top1"],
     )
 
     for key in ("value", "n", "std", "low", "high", "printed", "verdict"):
@@ -102,14 +96,14 @@ def test_equal_fine_tunings_leave_all_scatter_to_the_pre_training(nested, untouc
 def test_a_missing_fine_tuning_leaves_the_cell_empty(nested):
     shutil.rmtree(nested.results / "finetune/folk-s1/full-f7")
 
-    cell = collected(nested)["finetune/folk/top1"]
+    cell = nested.cells()["finetune/folk/top1"]
 
     assert (cell.value, cell.printed, cell.note) == (None, "", "not run: folk-s1/full-f7")
 
 
 def test_a_claim_rests_on_runs_and_not_on_fine_tunings(nested):
     nested.predict("finetune/folk-s0/full-f1", hits=100)
-    cells = collected(nested)
+    cells = nested.cells()
     published = load_published(nested.published)
 
     claim = judge_claims(nested.study, cells.values(), published)[0]
@@ -121,7 +115,7 @@ def test_a_claim_rests_on_runs_and_not_on_fine_tunings(nested):
 
 
 def test_a_table_says_what_was_fine_tuned_and_both_parts_of_the_deviation(nested):
-    cells, published = collected(nested), load_published(nested.published)
+    cells, published = nested.cells(), load_published(nested.published)
     views = {view.name: view for view in table_views(nested.study, cells.values(), published)}
 
     notes = [text for _, text in views["finetune"].notes]

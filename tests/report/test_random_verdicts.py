@@ -8,11 +8,9 @@ from hypothesis import strategies as st
 from folk.evidence.results.metrics import intervals
 from folk.evidence.results.verdicts import (
     CLAIM_RULES,
-    CLAIM_RULES_HERE,
     RULES,
     Step,
     equal_here,
-    order_here,
     order_verdict,
     sign_here,
     verdict,
@@ -154,16 +152,6 @@ def test_an_order_is_as_sure_as_its_weakest_step(steps):
 
 OTHER_WAY = {"holds here": "fails here", "fails here": "holds here"}
 SURER_HERE = ["fails here", "undecided here", "holds here"]
-
-
-@given(STEPS)
-def test_an_order_holds_here_only_if_it_would_be_reproduced_and_fails_only_if_not(steps):
-    word, at_paper = order_here(steps), order_verdict(steps)
-
-    assert word in CLAIM_RULES_HERE["order"]
-    assert (word == "holds here") == (at_paper == "reproduced")
-    assert (word == "fails here") == (at_paper == "not reproduced")
-    assert (word == "not attempted") == (at_paper == "not attempted")
 
 
 @given(STEPS, NUMBERS)

@@ -1,7 +1,6 @@
 """Tables print what cells.parquet says, in every format, and break in none of them."""
 
 import csv
-import dataclasses
 import io
 import re
 import shutil
@@ -11,19 +10,16 @@ from jinja2 import UndefinedError
 
 from folk.evidence.report.escape import html_templates, latex_templates, markdown_templates
 from folk.evidence.report.tables import render_csv, render_latex, render_markdown, table_views
-from folk.evidence.results.cells import cells_of, collect_cells
 from folk.evidence.results.published import load_published
-from folk.evidence.study.study import load_study
-from folk.stages.table import STAGES
 from tests.faults.table import fault
 
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 
 
 def views_of(tree):
-    published = load_published(tree.published)
-    cells = cells_of(collect_cells(tree.study, tree.results, published))
-    return {view.name: view for view in table_views(tree.study, cells, published)}, cells
+    cells = [*tree.cells().values()]
+    views = table_views(tree.study, cells, load_published(tree.published))
+    return {view.name: view for view in views}, cells
 
 
 def printed_numbers(cells):
@@ -164,12 +160,7 @@ def test_times_are_marked_as_those_of_one_machine(untouched):
 
 
 def test_a_table_says_which_columns_are_better_low(tree):
-    text = tree.study_path.read_text()
-    rated = text.replace("percent: false}", "percent: false, better: lower}")
-    assert rated != text
-    tree.study_path.write_text(rated)
-
-    dataclasses.replace(tree, study=load_study(tree.study_path, STAGES)).render()
+    tree.rewrite("percent: false}", "percent: false, better: lower}").render()
     tables = {path.name: path.read_text() for path in tree.results.glob("tables/*.[mt]*")}
 
     assert "Lower is better: images/s." in tables["frozen.md"]

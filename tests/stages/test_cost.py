@@ -4,33 +4,25 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from folk.evidence.core.errors import InputError
 from folk.stages.table import load_recipe
-from folk.stages.tasks.cost import cost
-from folk.training.distributed import World
+from tests.toy import do_stage
 
 RECIPES = Path("config/recipes")
 STEP = {"step": {"batch": 4, "warmup": 1, "updates": 2}}
 
 
 def measure(work, dataset, row, settings=STEP):
-    work.mkdir(exist_ok=True)
-    return cost(
+    return do_stage(
+        "cost",
         load_recipe("cost", RECIPES / "cost/demo.yaml", settings),
-        load_recipe("pretrain", RECIPES / f"pretrain/{row}.yaml", _batch(row)),
+        work,
         name=f"{row}-s0",
         dataset=dataset,
-        work=work,
-        seed=0,
-        world=World(0, 1, torch.device("cpu")),
-        live=lambda _step, _values: None,
+        pretrain_recipe=RECIPES / f"pretrain/{row}.yaml",
+        pretrain_set=[] if row == "demo-scratch" else ["optim.batch=64"],
     )
-
-
-def _batch(row):
-    return {} if row == "demo-scratch" else {"optim.batch": 64}
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import torch
 from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.classification import top_k_of_file
 from folk.stages.table import load_recipe
-from folk.stages.tasks.finetune import _loss, finetune
-from folk.training.distributed import World
+from folk.stages.tasks.finetune import _loss
+from tests.toy import do_stage
 
 # RSB's recipe, at the size of the scenes.
 SMALL = {
@@ -58,17 +58,8 @@ def resnet(store_encoder):
 
 
 def test_rsb_trains_at_one_size_and_tests_at_another(resnet, few_scenes, tmp_path):
-    metrics = finetune(
-        load_recipe("finetune", Path("config/recipes/finetune/rsb-a3.yaml"), SMALL),
-        encoder=resnet,
-        dataset=few_scenes,
-        split=None,
-        work=tmp_path,
-        seed=0,
-        identity="x",
-        world=World(0, 1, torch.device("cpu")),
-        live=lambda update, values: None,
-    )
+    recipe = load_recipe("finetune", Path("config/recipes/finetune/rsb-a3.yaml"), SMALL)
+    metrics = do_stage("finetune", recipe, tmp_path, encoder=resnet, dataset=few_scenes)
 
     assert metrics["updates"] == 150 // 50
     assert metrics["top1_last"] == top_k_of_file(tmp_path / "predictions.parquet", 1)

@@ -12,10 +12,11 @@ from folk.models.encoder import create_encoder
 from folk.stages import monitor
 from folk.stages.monitor import OnlineKnn, warning_of_collapse
 from folk.stages.table import load_recipe
-from folk.stages.tasks.pretrain import build_method, pretrain
+from folk.stages.tasks.pretrain import build_method
 from folk.training.distributed import World
 from folk.training.history import read_history
 from folk.training.loop import StoppedError
+from tests.toy import do_stage
 
 CPU = World(0, 1, torch.device("cpu"))
 SHORT = {
@@ -25,12 +26,9 @@ SHORT = {
 
 def trained(dataset, work, recipe="demo-folk", world=CPU, live=lambda _step, _values: None, **more):
     """Train; returns the encoder's bytes and the history."""
-    work.mkdir(exist_ok=True)
     path = Path(f"config/recipes/pretrain/{recipe}.yaml")
-    pretrain(
-        load_recipe("pretrain", path, {**SHORT, **more}),
-        dataset=dataset, work=work, run="x-s0", seed=0, identity="i", world=world, live=live,
-    )  # fmt: skip
+    loaded = load_recipe("pretrain", path, {**SHORT, **more})
+    do_stage("pretrain", loaded, work, dataset=dataset, world=world, live=live)
     return (work / "encoder.safetensors").read_bytes(), read_history(work / "metrics.jsonl")
 
 

@@ -19,17 +19,12 @@ from folk.evidence.results.bootstrap import image_bootstrap
 from folk.evidence.results.evidence import image_scores
 from folk.evidence.results.metrics.segmentation import read_confusions
 from folk.stages.table import STAGES, load_recipe
-from folk.stages.tasks.finetune import finetune
-from folk.stages.tasks.pretrain import pretrain
-from folk.stages.tasks.probe import probe
-from folk.stages.tasks.segment import segment
-from folk.training.distributed import World
 from folk.training.loop import NonFiniteLossError
 from tests.faults.table import fault
+from tests.toy import do_stage
 
 RECIPES = Path("config/recipes")
 VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 4, "num_heads": 2}
-TASKS = {"finetune": finetune, "probe": probe, "segment": segment}
 SHORT = {"optim.epochs": 1, "optim.warmup_epochs": 0.0, "runtime.log_every": 1}
 SEGMENT = {"optim.updates": 2, "optim.warmup_updates": 0, "optim.batch": 3}
 
@@ -45,32 +40,13 @@ def resnet(store_encoder):
 
 
 def measure(stage, recipe, encoder, dataset, work, **changes):
-    work.mkdir(exist_ok=True)
-    return TASKS[stage](
-        load_recipe(stage, RECIPES / stage / f"{recipe}.yaml", changes),
-        encoder=encoder,
-        dataset=dataset,
-        split=None,
-        work=work,
-        seed=0,
-        identity="x",
-        world=World(0, 1, torch.device("cpu")),
-        live=lambda update, values: None,
-    )
+    loaded = load_recipe(stage, RECIPES / stage / f"{recipe}.yaml", changes)
+    return do_stage(stage, loaded, work, encoder=encoder, dataset=dataset)
 
 
 def trained(recipe, dataset, work, **changes):
-    work.mkdir(exist_ok=True)
-    return pretrain(
-        load_recipe("pretrain", RECIPES / f"pretrain/{recipe}.yaml", SHORT | changes),
-        dataset=dataset,
-        work=work,
-        run="run-s0",
-        seed=0,
-        identity="x",
-        world=World(0, 1, torch.device("cpu")),
-        live=lambda update, values: None,
-    )
+    loaded = load_recipe("pretrain", RECIPES / f"pretrain/{recipe}.yaml", SHORT | changes)
+    return do_stage("pretrain", loaded, work, dataset=dataset)
 
 
 def flat_folder(folder, classes, count, size=(32, 32)):

@@ -15,10 +15,9 @@ from safetensors.torch import load_file, save_file
 from folk.data.prepare import prepare_scenes
 from folk.models.encoder import create_encoder, load_encoder
 from folk.stages.table import load_recipe
-from folk.stages.tasks.pretrain import pretrain
-from folk.training.distributed import World
 from folk.training.history import read_history
 from folk.training.randomness import seed_all
+from tests.toy import do_stage
 
 RECIPES = Path("config/recipes/pretrain")
 SHORT = {
@@ -80,17 +79,8 @@ def dataset(tmp_path_factory):
 
 def trained(dataset, work, recipe, **changes):
     """Run the task; returns its metrics and its history."""
-    work.mkdir(exist_ok=True)
-    metrics = pretrain(
-        load_recipe("pretrain", RECIPES / f"{recipe}.yaml", changes),
-        dataset=dataset,
-        work=work,
-        run="run-s0",
-        seed=0,
-        identity="identity",
-        world=World(0, 1, torch.device("cpu")),
-        live=lambda _step, _values: None,
-    )
+    loaded = load_recipe("pretrain", RECIPES / f"{recipe}.yaml", changes)
+    metrics = do_stage("pretrain", loaded, work, dataset=dataset)
     return metrics, read_history(work / "metrics.jsonl")
 
 

@@ -4,13 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from folk.evidence.results.evidence import recompute
 from folk.stages.table import STAGES, load_recipe
-from folk.stages.tasks.probe import probe
-from folk.training.distributed import World
 from folk.training.loop import StoppedError
+from tests.toy import do_stage
 
 RECIPE = Path("config/recipes/probe/demo.yaml")
 VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 4, "num_heads": 2}
@@ -29,18 +27,8 @@ def encoder(store_encoder):
 
 
 def measure(encoder, dataset, work, settings, live=lambda update, values: None):
-    work.mkdir(exist_ok=True)
-    return probe(
-        load_recipe("probe", RECIPE, settings),
-        encoder=encoder,
-        dataset=dataset,
-        split=None,
-        work=work,
-        seed=0,
-        identity="x",
-        world=World(0, 1, torch.device("cpu")),
-        live=live,
-    )
+    recipe = load_recipe("probe", RECIPE, settings)
+    return do_stage("probe", recipe, work, encoder=encoder, dataset=dataset, live=live)
 
 
 @pytest.mark.parametrize("views", ["whole", "crops"])

@@ -16,8 +16,7 @@ from folk.evidence.results.metrics.corruption import SEVERITIES
 from folk.models.classifier import create_classifier, save_classifier
 from folk.models.encoder import read_encoder_info
 from folk.stages.table import load_recipe
-from folk.stages.tasks.robustness import robustness
-from folk.training.distributed import World
+from tests.toy import do_stage
 
 CLASSES = ["ant", "bee", "cat", "dog"]
 VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads": 2}
@@ -83,16 +82,9 @@ def classifier_of_wnids(classifier, tmp_path_factory):
     return folder
 
 
-def measure(classifier, datasets, work, settings=SMALL, seed=0):
-    work.mkdir(exist_ok=True)
-    return robustness(
-        load_recipe("robustness", Path("config/recipes/robustness/demo.yaml"), settings),
-        classifier=classifier,
-        datasets=datasets,
-        work=work,
-        seed=seed,
-        world=World(0, 1, torch.device("cpu")),
-    )
+def measure(classifier, datasets, work, settings=SMALL):
+    recipe = load_recipe("robustness", Path("config/recipes/robustness/demo.yaml"), settings)
+    return do_stage("robustness", recipe, work, classifier=classifier, dataset=datasets)
 
 
 def test_every_split_but_those_for_training_is_a_variant(classifier, tmp_path):

@@ -31,9 +31,6 @@ class FileDigest:
 def digest_file(path: Path) -> FileDigest:
     """Compute both digests of a file in one pass.
 
-    Args:
-        path: a file of any size; memory use is one block.
-
     Raises:
         InputError: the file is missing, is a folder or cannot be read.
     """

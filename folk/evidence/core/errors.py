@@ -39,10 +39,6 @@ def brief_with_type(error: BaseException) -> str:
 def nearest(word: str, known: Iterable[str]) -> str:
     """Suggest a known name, as the end of an error line.
 
-    Args:
-        word: the unknown name.
-        known: the names that exist.
-
     Returns:
         `; did you mean 'x'?` when one is close, else the list of known names, or its beginning.
     """

@@ -19,7 +19,6 @@ def read_json(path: Path, remedy: str) -> Any:
     pair) and duplicate keys are errors.
 
     Args:
-        path: the file.
         remedy: the fix, as the end of the line.
 
     Raises:
@@ -58,10 +57,7 @@ def read_form(path: Path, form: type[Form], version: int, remedy: str) -> Form:
     """Read a dataclass from a file whose key `format` is the version of its form.
 
     Args:
-        path: the file.
         form: the dataclass; its fields are exactly the keys.
-        version: supported version of the form.
-        remedy: the fix, as the end of the line.
 
     Raises:
         InputError: as `read_keys`; or another format, a missing or unknown key, or an invalid type.

@@ -16,7 +16,6 @@ def without_secrets(text: str, variables: Mapping[str, str] | None = None) -> st
     """Remove users and passwords of addresses, and secrets of the environment, from a text.
 
     Args:
-        text: text to store or show.
         variables: the environment; None takes that of this process. A secret is the value of a
             variable with a name such as HF_TOKEN or AWS_SECRET_ACCESS_KEY.
     """

@@ -152,6 +152,10 @@ class Document:
                 document = document.base
         return str(self.path)
 
+    def at(self, *keys: str | int) -> str:
+        """`file:line: key`, with dots in the key: the beginning of an error line."""
+        return f"{self.where(keys)}: {'.'.join(map(str, keys))}"
+
     def _place_of(self, keys: Keys) -> str:
         return f"{self.path}:{self._lines[keys]}"
 
@@ -258,7 +262,6 @@ def checked(model: type[Model], values: Mapping[str, Any], place: Place) -> Mode
     """Turn `values` into `model`.
 
     Args:
-        model: the typed form.
         values: plain values, usually `document.values`.
         place: the file they came from, for the error lines.
 

@@ -14,19 +14,12 @@ _EDGE = re.compile(r"^\s*(\d+) -> (\d+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Node:
-    """One job of the graph.
+    """One job of the graph."""
 
-    Attributes:
-        rule: its rule, for a stage the stage's name.
-        wildcards: its own, and those shared by its dependencies.
-        needed: True if it must still run.
-        after: the nodes it depends on.
-    """
-
-    rule: str
-    wildcards: Mapping[str, str]
-    needed: bool
-    after: tuple[int, ...]
+    rule: str  # its rule, for a stage the stage's name
+    wildcards: Mapping[str, str]  # its own, and those shared by its dependencies
+    needed: bool  # True if it must still run
+    after: tuple[int, ...]  # the nodes it depends on
 
 
 def read_graph(dot: str) -> dict[int, Node]:
@@ -34,9 +27,6 @@ def read_graph(dot: str) -> dict[int, Node]:
 
     Snakemake prints for a job only the wildcards that its dependencies lack, and dashes finished
     jobs.
-
-    Args:
-        dot: output of `snakemake --dag`.
 
     Raises:
         InputError: it has no jobs.

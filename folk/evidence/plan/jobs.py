@@ -14,25 +14,15 @@ WATTS_PER_GPU = 400.0
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """One job.
+    """One job."""
 
-    Attributes:
-        name: stage, run and evaluation, or another name.
-        stage: its stage, or rule.
-        needed: True if it must still run.
-        hours: wall-clock hours.
-        gpus: requested GPUs.
-        threads: requested threads.
-        disk: bytes of its results.
-    """
-
-    name: str
-    stage: str
-    needed: bool
-    hours: Figure
-    gpus: int
-    threads: int
-    disk: Figure
+    name: str  # stage, run and evaluation, or another name
+    stage: str  # its stage, or rule
+    needed: bool  # True if it must still run
+    hours: Figure  # wall-clock hours
+    gpus: int  # requested GPUs
+    threads: int  # requested threads
+    disk: Figure  # bytes of its results
 
     @property
     def gpu_hours(self) -> Figure:
@@ -75,21 +65,13 @@ class Sum:
 
 @dataclass(frozen=True)
 class Plan:
-    """A study's jobs, in topological order.
+    """A study's jobs, in topological order."""
 
-    Attributes:
-        study: its name.
-        jobs: all of them.
-        chain: critical path of the jobs that must still run.
-        whole_chain: critical path of all jobs.
-        watts: assumed power of a busy GPU.
-    """
-
-    study: str
-    jobs: list[PlannedJob]
-    chain: list[PlannedJob]
-    whole_chain: list[PlannedJob]
-    watts: float
+    study: str  # its name
+    jobs: list[PlannedJob]  # all of them
+    chain: list[PlannedJob]  # critical path of the jobs that must still run
+    whole_chain: list[PlannedJob]  # critical path of all jobs
+    watts: float  # assumed power of a busy GPU
 
     @cached_property
     def stages(self) -> list[str]:

@@ -31,20 +31,15 @@ class Device:
 
 @dataclass
 class Ledger:
-    """Hours and bytes of finished jobs.
+    """Hours and bytes of finished jobs."""
 
-    Attributes:
-        hours: by work and device, a number for each job.
-        sizes: by work, bytes of all outputs of each job without states kept for a replay.
-        own: by study, then stage, run and evaluation: hours (None if a start was killed) and bytes
-            of that job.
-        steps: by pre-training and device, the hours of its whole length, measured by `cost` on one
-            GPU or on that number of threads.
-    """
-
+    # by work and device, a number for each job
     hours: dict[tuple[str, Device], list[float]] = field(default_factory=dict)
+    # by work, bytes of all outputs of each job without states kept for a replay
     sizes: dict[str, list[float]] = field(default_factory=dict)
+    # by study, then stage, run and evaluation: hours (None if a start was killed) and bytes
     own: dict[tuple[str, Place], tuple[float | None, float]] = field(default_factory=dict)
+    # by pre-training and one GPU or some threads: hours of its whole length, as `cost` measured
     steps: dict[tuple[str, Device], list[float]] = field(default_factory=dict)
 
     def hours_of(self, work: str, device: Device) -> float | None:
@@ -67,8 +62,6 @@ def work_of(stage: str, digest: str, **given: Any) -> str:
     """Hash all that determines the amount of work of a job, without its seed.
 
     Args:
-        stage: its stage.
-        digest: of its recipe.
         given: `source` of prepare; `data`, works of the data sets it reads; `split`, digest of its
             recipe; `encoder`, the architecture; `pretrain`, digest of the recipe that is measured.
     """
@@ -83,9 +76,6 @@ def architecture(recipe: Mapping[str, Any]) -> dict[str, Any]:
 def read_ledger(results: Path) -> Ledger:
     """Read the records of all studies, without smoke runs.
 
-    Args:
-        results: the folder that holds the studies' results.
-
     Raises:
         InputError: a record or its cost.json cannot be read.
     """
@@ -99,7 +89,7 @@ def read_ledger(results: Path) -> Ledger:
     for path, record in records:
         if record["smoke"] or record["outcome"] != "finished":
             continue
-        hours, device = hours_of(record), _device(record)
+        hours, device = hours_of(record), Device.asked(gpus_of(record), threads_of(record))
         size = float(sum(output["size"] for output in record["outputs"]))
         # How many states are kept for a replay is no part of the work.
         kept = [o["size"] for o in record["outputs"] if o["name"].startswith(f"{STATES}/")]
@@ -154,10 +144,6 @@ def _encoder(record: dict[str, Any], by_id: Mapping[str, Any]) -> dict[str, Any]
         if (found := _encoder(maker, by_id)) is not None:
             return found
     return None
-
-
-def _device(record: dict[str, Any]) -> Device:
-    return Device.asked(gpus_of(record), threads_of(record))
 
 
 def _measured_recipe(record: Path) -> str | None:

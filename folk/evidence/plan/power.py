@@ -77,7 +77,6 @@ class Question:
 
         Args:
             seeds: pre-training runs of each cell.
-            trials: number of simulated studies.
         """
         if min(seeds) < 2:
             return 0.0  # without an interval nothing is reproduced
@@ -97,7 +96,6 @@ class Question:
         Args:
             means: of the runs, for each cell.
             errors: squared standard errors of these means.
-            seeds: runs of each cell.
         """
         if self.kind == "number":
             reach = student_reach(errors[0], seeds[0], 0.95)

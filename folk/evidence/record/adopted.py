@@ -13,9 +13,6 @@ def read_adopted(results: Path) -> dict[str, str]:
 
     An entry is valid only while the record at that path has that id.
 
-    Args:
-        results: the study's own folder, such as `results/demo`.
-
     Raises:
         InputError: the file is invalid.
     """

@@ -73,9 +73,6 @@ PRODUCTS = (":(top,exclude)results", ":(top,exclude)dvc.lock", ":(top,exclude).d
 def code_state(root: Path) -> tuple[dict[str, Any], str | None]:
     """Read the commit of the working tree and its uncommitted changes.
 
-    Args:
-        root: a folder inside the working tree.
-
     Returns:
         `{"commit", "dirty", "dirty_diff_sha256"}`, each None outside a repository and where the
         package is installed from a wheel (`commit` alone is None before the first one, `dirty` if
@@ -176,9 +173,6 @@ def scheduler() -> dict[str, str | None] | None:
 
 def geometry(threads: int) -> dict[str, Any]:
     """Read nodes and processes of a job from torchrun's and SLURM's variables.
-
-    Args:
-        threads: of each process.
 
     Returns:
         `nodes`, `processes` of each node, `world_size`, `threads` of each process, and the names of

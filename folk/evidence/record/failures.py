@@ -31,7 +31,6 @@ def failed_paths(results: Path, place: Path | None = None) -> list[Path]:
     """List the records of failed and interrupted jobs of one study, sorted.
 
     Args:
-        results: the study's own folder, such as `results/demo`.
         place: folder of one job, below `results`; None for all jobs but `READERS`.
     """
     failed = results / FAILED
@@ -45,7 +44,6 @@ def failed_folder(work: Path, fields: dict[str, Any]) -> Path:
     """Return the folder for the record of a failure; next to the state for a job started by hand.
 
     Args:
-        work: the job's folder of growing state.
         fields: fields of its record; stage, run and evaluation are read.
     """
     return _swapped(work, fields, WORK, FAILED)

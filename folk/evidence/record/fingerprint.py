@@ -30,7 +30,6 @@ def code_fingerprint(module: str, root: Path) -> str:
     """Hash everything in the package that `module` may run.
 
     Args:
-        module: module of a stage, such as "folk.stages.pretrain".
         root: the folder that holds the package.
 
     Returns:

@@ -107,7 +107,6 @@ def describe_outputs(
     """Describe each output file, under its declared path; folders are listed file by file.
 
     Args:
-        outputs: name -> declared path.
         moves: current path -> declared path; read before anything is moved.
     """
     still_at = {target: source for source, target in moves.items()}

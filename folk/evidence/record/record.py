@@ -150,7 +150,7 @@ class Record:
         return all(left.get(key) == self.fields[key] for key in ("started", "pid", "hardware"))
 
     def _closed(self, outcome: str, error: dict[str, str] | None) -> dict[str, Any]:
-        started = _parse_time(self.fields["started"])
+        started = datetime.fromisoformat(self.fields["started"])
         now = max(datetime.now(UTC), started)  # clocks are set back sometimes
         record = {key: value for key, value in self.fields.items() if key not in _OPEN_ONLY}
         record |= {"outcome": outcome, "error": error, "ended": _spelt_time(now)}
@@ -184,15 +184,11 @@ def open_record(
     """Open the record of a job, and close it as failed or interrupted when the block raises.
 
     Args:
-        work: the job's folder of growing state; made when missing.
-        study: name of the study.
         stage: the verb, such as "pretrain".
         run: run, data set or split, as in the result's path.
-        evaluation: name of the evaluation, for stages that have one.
         argv: the command line, to repeat it.
         recipe: the resolved recipe as plain JSON values.
         recipe_digest: digest of the recipe's values that may change the result.
-        seed: the run's seed.
         inputs: name -> file or prepared folder; hashed before the work starts.
         code: fingerprint of the stage's code.
         scale: "demo", "smoke" (a short run of the papers' shapes) or "paper".
@@ -383,7 +379,3 @@ def _exit_on_signal(number: int, frame: object) -> None:
 
 def _spelt_time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _parse_time(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

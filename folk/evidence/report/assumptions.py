@@ -40,7 +40,6 @@ def assumptions_in_force(evidence: Evidence, recipes: Recipes) -> list[Assumptio
     """Collect every assumption of every resolved recipe, once, in order of stage and key.
 
     Args:
-        evidence: the results, with their resolved recipes.
         recipes: today's recipes, which list the values of a key.
 
     Raises:

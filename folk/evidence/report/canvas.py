@@ -53,9 +53,7 @@ def inline(svg: str, name: str, title: str) -> str:
     three neutral colors become the page's.
 
     Args:
-        svg: result of a `figure_x` function.
         name: unique on the page.
-        title: text for screen readers.
     """
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -66,8 +67,9 @@ def figure_differences(claims: Sequence[JudgedClaim]) -> str:
         for place, claim in enumerate(claims):
             (step,), color = claim.steps, _COLORS.get(claim.verdict, _UNDECIDED)
             if step.low is not None and step.high is not None:
-                ends, wide = [step.low, step.high], {"linewidth": 7, "alpha": 0.5}
-                axes.plot(ends, [place, place], color=color, solid_capstyle="butt", **wide)
+                bar: dict[str, Any] = {"linewidth": 7, "alpha": 0.5, "solid_capstyle": "butt"}
+                axes.plot([step.low, step.high], [place, place], color=color, **bar)
+            assert step.difference is not None, "only claims with a number are drawn"
             axes.plot(step.difference, place, "|", color=INK, markersize=13, markeredgewidth=1.8)
         axes.axvline(0.0, color=INK, linewidth=0.8)
         axes.set_ylim(len(claims) - 0.5, -0.5)

@@ -21,11 +21,7 @@ class _UnknownError(Exception):
 
 
 def draw_cost(evidence: Evidence, cells: Sequence[Cell]) -> Iterator[Drawing | NotDrawn]:
-    """Draw the first column of the first table against each known kind of cost.
-
-    Raises:
-        InputError: a record that cannot be read.
-    """
+    """Draw the first column of the first table against each known kind of cost."""
     # By convention, a study's first column is its main result.
     first = next((cell for cell in cells if not cell.quoted), None)
     if first is None:

@@ -23,11 +23,7 @@ History = list[tuple[float, float]]  # epoch and value
 
 
 def draw_curves(evidence: Evidence) -> Iterator[Drawing]:
-    """Draw the training of every stage that leaves a history: pre-training, then evaluations.
-
-    Raises:
-        InputError: an invalid metrics.jsonl.
-    """
+    """Draw the training of every stage that leaves a history: pre-training, then evaluations."""
     yield from _pretraining(evidence)
     for stage in evidence.study.stages.values():
         if stage.is_evaluation:

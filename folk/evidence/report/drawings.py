@@ -23,11 +23,7 @@ _SAMPLES = 12
 
 
 def draw(evidence: Evidence, cells: Sequence[Cell]) -> tuple[list[Drawing], list[NotDrawn]]:
-    """Draw every figure with data but the summary's, in the order of the report; list the others.
-
-    Raises:
-        InputError: an existing file cannot be read.
-    """
+    """Draw every figure with data but the summary's, in the order of the report; list others."""
     found = [
         *_scenes(evidence),
         *draw_examples(evidence),

@@ -21,11 +21,7 @@ _MOST_LINES = 12  # rows of completed images: a study may have a hundred
 
 
 def draw_examples(evidence: Evidence) -> Iterator[Drawing | NotDrawn]:
-    """Draw the figures of each set of example images; most studies have one set.
-
-    Raises:
-        InputError: an existing file cannot be read.
-    """
+    """Draw the figures of each set of example images; most studies have one set."""
     groups: dict[bytes, list[Examples]] = {}
     for examples in examples_of(evidence):
         groups.setdefault(examples.images.tobytes(), []).append(examples)

@@ -37,11 +37,7 @@ class Examples:
 
 
 def examples_of(evidence: Evidence) -> Iterator[Examples]:
-    """Read the examples of each row's first seed, in the order of the study.
-
-    Raises:
-        InputError: an existing file cannot be read.
-    """
+    """Read the examples of each row's first seed, in the order of the study."""
     for row, encoder in evidence.study.encoders.items():
         folder = evidence.results / "pretrain" / run_name(row, encoder.seeds[0])
         path = folder / "examples.npz"

@@ -95,23 +95,13 @@ def figure_curves(curves: Sequence[Curve], colors: Mapping[str, str]) -> str:
         curves: of all runs; curves of one row and part share their axes.
         colors: row label to color.
     """
-    panels = list(dict.fromkeys((curve.row, curve.part) for curve in curves))
-    lines = -(-len(panels) // 2)
+    panels: dict[str, list[Curve]] = {}
+    for curve in curves:
+        what = curve.part if curve.part.endswith("loss") else f"{curve.part} loss"
+        panels.setdefault(f"{curve.row}\n{what}", []).append(curve)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 0.25 + 1.8 * lines), layout="constrained")
-        grid = np.atleast_1d(figure.subplots(lines, 2, squeeze=False))
-        for axes in grid.flat[len(panels) :]:
-            axes.set_visible(False)
-        for axes, panel in zip(grid.flat, panels, strict=False):
-            row, part = panel
-            what = part if part.endswith("loss") else f"{part} loss"
-            axes.set_title(f"{row}\n{what}", fontsize=10)
-            for curve in (c for c in curves if (c.row, c.part) == panel):
-                axes.plot(curve.epochs, curve.values, color=colors[row], linewidth=1.4)
-            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-            axes.yaxis.set_major_locator(MaxNLocator(4))
-        figure.supxlabel("epoch", fontsize=11)
-        return svg_text(figure)
+        height = 0.25 + 1.8 * -(-len(panels) // 2)
+        return svg_text(_small_multiples(panels, colors, height, linewidth=1.4))
 
 
 def figure_progress(curves: Sequence[Curve], colors: Mapping[str, str]) -> str:
@@ -121,27 +111,39 @@ def figure_progress(curves: Sequence[Curve], colors: Mapping[str, str]) -> str:
         curves: of all runs; those of one part share their axes.
         colors: row label to color.
     """
-    panels = list(dict.fromkeys(curve.part for curve in curves))
+    panels: dict[str, list[Curve]] = {}
+    for curve in curves:
+        panels.setdefault(curve.part, []).append(curve)
     rows = [row for row in colors if any(curve.row == row for curve in curves)]
-    lines, legend = -(-len(panels) // 2), -(-len(rows) // 2)
     with mpl.rc_context(STYLE):
-        size = (WIDTH, 0.3 + 1.7 * lines + 0.22 * legend)
-        figure = Figure(figsize=size, layout="constrained")
-        grid = np.atleast_1d(figure.subplots(lines, 2, squeeze=False))
-        for axes in grid.flat[len(panels) :]:
-            axes.set_visible(False)
-        for axes, part in zip(grid.flat, panels, strict=False):
-            axes.set_title(part, fontsize=10)
-            for curve in (c for c in curves if c.part == part):
-                axes.plot(curve.epochs, curve.values, color=colors[curve.row], linewidth=1.2)
-            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-            axes.yaxis.set_major_locator(MaxNLocator(4))
-        figure.supxlabel("epoch", fontsize=11)
+        height = 0.3 + 1.7 * -(-len(panels) // 2) + 0.22 * -(-len(rows) // 2)
+        figure = _small_multiples(panels, colors, height, linewidth=1.2)
         handles = [Line2D([], [], color=colors[row], linewidth=2, label=row) for row in rows]
         figure.legend(
             handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize=10
         )
         return svg_text(figure)
+
+
+def _small_multiples(
+    panels: Mapping[str, Sequence[Curve]],
+    colors: Mapping[str, str],
+    height: float,
+    linewidth: float,
+) -> Figure:
+    """Draw curves over epochs, by the title of their panel, two panels in a line."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    grid = figure.subplots(-(-len(panels) // 2), 2, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    for axes, (title, curves) in zip(grid.flat, panels.items(), strict=False):
+        axes.set_title(title, fontsize=10)
+        for curve in curves:
+            axes.plot(curve.epochs, curve.values, color=colors[curve.row], linewidth=linewidth)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+    figure.supxlabel("epoch", fontsize=11)
+    return figure
 
 
 def figure_comparison(
@@ -150,11 +152,6 @@ def figure_comparison(
     """Draw rows by columns: a dot for each seed, a stroke for the mean, a bar for its interval.
 
     An interval that is much wider than the seeds is cut, with an arrowhead at the cut.
-
-    Args:
-        panels: the columns, from left to right.
-        rows: labels, from top to bottom.
-        colors: row label to color.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 0.7 + 0.4 * len(rows)), layout="constrained")
@@ -217,7 +214,6 @@ def figure_labels(points: Sequence[Point], colors: Mapping[str, str]) -> str:
     """Draw accuracy against number of labels: every run a dot, a line through the means.
 
     Args:
-        points: of all runs and settings.
         colors: row label to color; its order is the order of the markers.
     """
     counts = sorted({point.labels for point in points})
@@ -371,7 +367,6 @@ def figure_frozen(
 
     Args:
         values: measure (such as "k-NN") to row label to one fraction per seed.
-        colors: row label to color.
         chance: chance accuracy, a fraction; None if unknown.
     """
     rows = [row for row in colors if any(row in by_row for by_row in values.values())]

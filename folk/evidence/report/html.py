@@ -64,6 +64,7 @@ def render_html(
     cells = [view.cell for view in views if not view.cell.quoted]
     # Cells share jobs; the page shows each once.
     jobs = {job.record: job for found in explained.values() for job in found.chain}
+    kinds = {claim.kind: claim for claim in claims}
     claim_rules = CLAIM_RULES if study.scale == "paper" else CLAIM_RULES_HERE
     return (
         html_templates()
@@ -87,7 +88,7 @@ def render_html(
             papers=[paper for paper in published.papers.values() if paper.arxiv and paper.authors],
             version=__version__,
             claims=claims,
-            claim_rules=[(c.kind, list(claim_rules[c.rules].items())) for c in _one_a_kind(claims)],
+            claim_rules=[(kind, list(claim_rules[c.rules].items())) for kind, c in kinds.items()],
             scope=scope(study),
             to_decide=TO_DECIDE,
             summary=summary,
@@ -123,10 +124,6 @@ def anchor(cell_id: str) -> str:
 def verdict_class(word: str) -> str:
     """Return the CSS class of a verdict."""
     return "verdict-" + word.split("(")[0].strip().replace(" ", "-")
-
-
-def _one_a_kind(claims: Sequence[ClaimView]) -> list[ClaimView]:
-    return list({claim.kind: claim for claim in claims}.values())
 
 
 def collect_facts(evidence: Evidence, digests: Sequence[tuple[str, str]]) -> Facts:

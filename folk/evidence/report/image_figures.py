@@ -35,14 +35,7 @@ def figure_filters(
     filtered: Float[np.ndarray, "f p h w 3"],
     names: Sequence[str],
 ) -> str:
-    """Draw each filter's mask of each image, and the filtered image.
-
-    Args:
-        images: colors in [0, 1].
-        keep: True where a coefficient of the *centered* spectrum survives.
-        filtered: colors in [0, 1], one set for each filter.
-        names: of the filters, one line of the figure each.
-    """
+    """Draw each filter's mask of each image, centered, and the filtered image."""
     with mpl.rc_context(STYLE):
         figure, grid = _pairs(images, filtered, keep.astype(np.float64), names)
         for axes in grid[1:, 1::2].flat:
@@ -56,14 +49,7 @@ def figure_completed(
     completed: Float[np.ndarray, "f p h w 3"],
     names: Sequence[str],
 ) -> str:
-    """Draw each image as seen by the student next to its completion.
-
-    Args:
-        images: colors in [0, 1].
-        seen: the filtered images, one set for each line.
-        completed: images with removed frequencies replaced by predictions.
-        names: of the lines.
-    """
+    """Draw each image as seen by the student next to its completion."""
     with mpl.rc_context(STYLE):
         figure, _ = _pairs(images, seen, completed, names)
         return svg_text(figure)

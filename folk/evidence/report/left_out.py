@@ -13,8 +13,6 @@ def left_out_notes(study: Study, table: Table, failures: Sequence[Failure]) -> l
     """Write a sentence each for the excluded runs, failed jobs and interrupted jobs of a table.
 
     Args:
-        study: the study.
-        table: one of its tables.
         failures: all failed and interrupted jobs of the study; those of other tables are skipped.
     """
     behind = set(_jobs(study, table))

@@ -34,11 +34,8 @@ def render_report(
     """Write cells, tables, claims, assumptions, figures and report.html of a study.
 
     Args:
-        study: the study.
-        study_path: the file it was read from.
         results: the study's own folder, such as `results/demo`; read and written.
         published: the folder of published numbers, `config/published`.
-        recipes: today's recipe of each entry of the study.
         strict: refuse a table with an empty cell instead of marking the cell.
 
     Returns:

@@ -62,12 +62,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
 
 
 def draw_comparison(evidence: Evidence, cells: Sequence[Cell]) -> Drawing | None:
-    """Draw the study's main comparison; None if it has no number.
-
-    Args:
-        evidence: the results.
-        cells: of all tables.
-    """
+    """Draw the study's main comparison; None if it has no number."""
     study = evidence.study
     if not study.tables:
         return None

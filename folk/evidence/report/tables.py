@@ -298,7 +298,8 @@ def _quoted_note(table: Table) -> list[str]:
 
 def _mark(cell: Cell, usual: int, notes: _Notes) -> str:
     if cell.value is None:
-        return notes.mark(f"No number, because not every run is there. {_sentence(cell.note)}")
+        why = f"{cell.note[:1].upper()}{cell.note[1:]}"
+        return notes.mark(f"No number, because not every run is there. {why}.")
     return notes.mark(f"n = {cell.n}") if cell.n != usual else ""
 
 
@@ -307,7 +308,3 @@ def _certainty(cell: Cell, published: Published, notes: _Notes) -> str:
     if cell.published_printed is None or code is None:
         return ""
     return notes.mark(f"Published number, {code}: {published.certainty[code]}.")
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."

@@ -91,9 +91,6 @@ def collect_cells(
     """Compute every cell of a study's tables.
 
     Args:
-        study: the study with its tables.
-        results: the study's own folder, such as `results/demo`.
-        published: the published numbers of the study's tables.
         strict: raise for a cell with a missing run instead of leaving it empty.
         evidence: the results, if the caller has read them already.
 
@@ -106,7 +103,7 @@ def collect_cells(
     """
     evidence = evidence or Evidence(study, results)
     check_comparisons(study, published)
-    cells = list(_cells(study, evidence, published))
+    cells = [_cell(study, evidence, published, *place) for place in _places(study)]
     empty = [f"{cell.id} ({cell.note})" for cell in cells if cell.is_missing]
     if strict and empty:
         raise InputError(f"{results}: cells without a number: {', '.join(empty)}; run them first")
@@ -155,11 +152,6 @@ def derive_cells(
             yield _place(*place)["id"], error
 
 
-def _cells(study: Study, evidence: Evidence, published: Published) -> Iterator[Cell]:
-    for place in _places(study):
-        yield _cell(study, evidence, published, *place)
-
-
 def _places(study: Study) -> Iterator[tuple[str, str, str]]:
     """Yield table, row and column of every cell: our rows first, then quoted ones."""
     for name, table in study.tables.items():
@@ -176,11 +168,12 @@ def _cell(
     if row in table.context:
         number = published.number(table.context[row].cells[name], place["id"])
         nothing = _summary(evidence, column, [], [], [], [], {})
-        return Cell(**place, **nothing | {"formula": ""}, **_quoted(number))
+        theirs = {**_printed(number), "verdict": None, "quoted": True}
+        return Cell(**place, **nothing | {"formula": ""}, **theirs)
     wanted = table.published.get(f"{row}/{name}")
-    theirs = published.number(wanted, place["id"]) if wanted is not None else None
+    printed = published.number(wanted, place["id"]) if wanted is not None else None
     found = _measured(study, evidence, row, column)
-    return Cell(**place, **found, **_judged(study, column, found, theirs))
+    return Cell(**place, **found, **_judged(study, column, found, printed))
 
 
 def _place(table: str, row: str, column: str) -> dict[str, Any]:
@@ -315,10 +308,6 @@ def _judged(
             same_epoch=not number.of_another_epoch(column.metric),
         )
     return {**_printed(number), "verdict": word, "quoted": False}
-
-
-def _quoted(number: PublishedNumber) -> dict[str, Any]:
-    return {**_printed(number), "verdict": None, "quoted": True}
 
 
 def _printed(number: PublishedNumber | None) -> dict[str, Any]:

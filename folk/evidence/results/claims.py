@@ -77,12 +77,7 @@ def judge_claims(study: Study, cells: Iterable[Cell], published: Published) -> l
     """Judge every claim of a study, in the study's order.
 
     Args:
-        study: the study with its claims.
         cells: the study's cells; differences and intervals are computed from their seeds.
-        published: the numbers and statements of the claims.
-
-    Raises:
-        InputError: as `check_comparisons`.
     """
     check_comparisons(study, published)
     by_id = {cell.id: cell for cell in cells}

@@ -90,11 +90,7 @@ class Evidence:
         return stated
 
     def derived(self, measurement: Measurement, metric: str) -> float | None:
-        """Compute a metric from the stored predictions; None if they do not contain it.
-
-        Raises:
-            InputError: as `recompute`.
-        """
+        """Compute a metric from the stored predictions; None if they do not contain it."""
         key = (measurement.folder, metric)
         if key not in self._derived:
             self._derived[key] = recompute(self._stage_of(measurement), *key)
@@ -107,11 +103,7 @@ class Evidence:
         return self._foreign[folder]
 
     def images(self, measurement: Measurement, metric: str) -> ImageScores | None:
-        """Read the per-image scores of `metric`; None if no file has them.
-
-        Raises:
-            InputError: as `image_scores`.
-        """
+        """Read the per-image scores of `metric`; None if no file has them."""
         key = (measurement.folder, metric)
         if key not in self._images:
             self._images[key] = image_scores(self._stage_of(measurement), *key)
@@ -202,20 +194,12 @@ def read_metrics(path: Path) -> dict[str, float]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        InputError: unreadable file, or no object.
-    """
+    """Read a JSON object."""
     return read_keys(path, "run that job again")
 
 
 def recompute(stage: Stage, folder: Path, metric: str) -> float | None:
-    """Compute a metric from the predictions in `folder`; None if nothing stored tells it.
-
-    Raises:
-        InputError: the predictions are missing or unreadable.
-    """
+    """Compute a metric from the predictions in `folder`; None if nothing stored tells it."""
     known = stage.metric(metric)
     return None if known is None else known.value_in(folder, metric)
 
@@ -224,9 +208,6 @@ def image_scores(stage: Stage, folder: Path, metric: str) -> ImageScores | None:
     """Read the scores of each image behind a metric; None if nothing stored has them.
 
     Accuracies of a best epoch, speeds and mCE have none.
-
-    Raises:
-        InputError: the predictions are missing or unreadable.
     """
     known = stage.metric(metric)
     found: ImageScores | None = None if known is None else known.images_in(folder, metric)

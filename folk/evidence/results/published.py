@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, TypeVar, get_args
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,7 @@ from folk.evidence.core.ranges import Positive
 from folk.evidence.core.yaml_loader import Keys
 from folk.evidence.core.yaml_model import Document, Section, checked, text_of
 
+Entry = TypeVar("Entry")
 Epoch = Literal["best", "last", "unknown"]
 # What kind of measurement a number is of.
 Kind = Literal["full-labels", "few-labels", "frozen-features", "segmentation", "robustness"]
@@ -153,29 +154,20 @@ class Published:
         Raises:
             InputError: there is none; the line names `asked_by`, the cell or claim that wants it.
         """
-        if name not in self.numbers:
-            raise InputError(
-                f"{numbers_file(self.folder)}: unknown published number '{name}' (used by "
-                f"{_noun(asked_by)}){nearest(name, self.numbers)}"
-            )
-        return self.numbers[name]
+        return _found(name, self.numbers, "number", numbers_file(self.folder), asked_by)
 
     def statement(self, name: str, asked_by: str) -> Statement:
-        """The statement called `name`.
-
-        Raises:
-            InputError: there is none; the line names `asked_by`, the claim that wants it.
-        """
-        if name not in self.statements:
-            raise InputError(
-                f"{papers_file(self.folder)}: unknown published statement '{name}' (used by "
-                f"{_noun(asked_by)}){nearest(name, self.statements)}"
-            )
-        return self.statements[name]
+        """The statement called `name`; else an error as of `number`."""
+        return _found(name, self.statements, "statement", papers_file(self.folder), asked_by)
 
 
-def _noun(asked_by: str) -> str:
-    return f"cell '{asked_by}'" if "/" in asked_by else f"claim '{asked_by}'"
+def _found(name: str, known: Mapping[str, Entry], noun: str, file: Path, asked_by: str) -> Entry:
+    if name not in known:
+        user = f"cell '{asked_by}'" if "/" in asked_by else f"claim '{asked_by}'"
+        raise InputError(
+            f"{file}: unknown published {noun} '{name}' (used by {user}){nearest(name, known)}"
+        )
+    return known[name]
 
 
 def load_published(folder: Path) -> Published:

@@ -23,8 +23,6 @@ def simulated_means(
     chi-squared, so a study of a hundred seeds costs no more than one of two.
 
     Args:
-        truths: the true value of each of c cells.
-        deviations: the standard deviation of a run's number, of each cell.
         seeds: runs of each cell, two or more.
         trials: t, the number of studies.
     """
@@ -48,7 +46,6 @@ def steps_between(
     Args:
         means: of the runs, for each of c cells in t studies.
         errors: squared standard errors of these means.
-        seeds: runs of each cell.
         confidence: of Welch's interval, in (0, 1).
 
     Returns:

@@ -47,8 +47,6 @@ def read_rows(path: Path, schema: pa.Schema, what: str) -> pa.Table:
     """Read a table of `write_rows`.
 
     Args:
-        path: the file.
-        schema: the expected columns.
         what: the word for its rows, for the error.
 
     Raises:

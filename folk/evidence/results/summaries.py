@@ -15,12 +15,7 @@ NOT_MEASURED = {
 
 
 def measured_files(results: Path, stages: Stages) -> dict[str, dict[str, Path]]:
-    """Find the metrics.json of each run that tells quality, by run, then evaluation or stage.
-
-    Args:
-        results: the study's own folder, such as `results/demo`.
-        stages: the declared stages.
-    """
+    """Find the metrics.json of each run that tells quality, by run, then evaluation or stage."""
     runs: dict[str, dict[str, Path]] = {}
     for name in sorted(stages):
         if not stages[name].tells_quality:

@@ -171,12 +171,9 @@ def verdict(
 
 
 def order_verdict(steps: Sequence[Step]) -> Verdict:
-    """Judge whether cells rise, from the steps between neighbors, in a study of the papers' size.
+    """Judge whether cells rise, by the 95 % intervals of the steps, in a study of the papers' size.
 
     "Reproduced" asks it of every step, so it needs no correction for their number.
-
-    Args:
-        steps: from each cell to the next, with 95 % intervals.
     """
     rises = [step.difference for step in steps if step.difference is not None]
     if len(rises) < len(steps):
@@ -188,19 +185,16 @@ def order_verdict(steps: Sequence[Step]) -> Verdict:
     return "within tolerance" if all(rise > 0.0 for rise in rises) else "inconclusive"
 
 
-def order_here(steps: Sequence[Step]) -> Verdict:
-    """Judge at the study's own scale whether cells rise, from the steps between neighbors.
+_HERE: dict[Verdict, Verdict] = {
+    "not attempted": "not attempted",
+    "not reproduced": "fails here",
+    "reproduced": "holds here",
+}
 
-    Args:
-        steps: from each cell to the next, with 95 % intervals.
-    """
-    if any(step.difference is None for step in steps):
-        return "not attempted"
-    if any(step.high is not None and step.high < 0.0 for step in steps):
-        return "fails here"
-    if all(step.low is not None and step.low > 0.0 for step in steps):
-        return "holds here"
-    return "undecided here"
+
+def order_here(steps: Sequence[Step]) -> Verdict:
+    """Judge at the study's own scale whether cells rise, by the 95 % intervals of the steps."""
+    return _HERE.get(order_verdict(steps), "undecided here")
 
 
 def sign_here(step: Step, stated: float | None) -> Verdict:

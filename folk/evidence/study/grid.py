@@ -53,7 +53,7 @@ def bad_grid_names(study: "Study", document: Document, longest: int) -> Iterator
     taken = Counter(name for names in made.values() for name in names)
     taken += Counter(name for name, row in study.encoders.items() if row.grid)
     for name, row in study.encoders.items():
-        where = f"{document.where(('encoders', name, 'grid'))}: encoders.{name}.grid"
+        where = document.at("encoders", name, "grid")
         for one in dict.fromkeys(made[name] if row.grid else []):
             if taken[one] > 1:
                 yield f"{where}: duplicate name '{one}'; rename one"

@@ -502,7 +502,6 @@ def load_study(path: Path, stages: Stages) -> Study:
     """Read and check a study file; grids become rows, each fine-tuning seed an evaluation.
 
     Args:
-        path: the file.
         stages: the declared stages, `folk.stages.table.STAGES`.
 
     Raises:
@@ -513,20 +512,12 @@ def load_study(path: Path, stages: Stages) -> Study:
 
 
 def written_study(path: Path, stages: Stages) -> Study:
-    """Read and check a study file; grids become rows, and evaluations stay as written.
-
-    Raises:
-        InputError: as `load_study`.
-    """
+    """Read and check a study file; grids become rows, and evaluations stay as written."""
     return checked_study(Document(path), stages)
 
 
 def checked_study(document: Document, stages: Stages) -> Study:
-    """Check the values of a study, whose results are those of `document.path` alone.
-
-    Raises:
-        InputError: as `load_study`.
-    """
+    """Check the values of a study, whose results are those of `document.path` alone."""
     study = checked(Study, document.values, document)
     study._stages, study._written_rows = stages, study.encoders
     problems = [*_of_another(study, document), *bad_grid_names(study, document, LONGEST_NAME)]
@@ -579,7 +570,7 @@ def _of_another(study: Study, document: Document) -> Iterator[str]:
             continue
         if says_so.search(other.read_text(encoding="utf-8", errors="replace")):
             yield (
-                f"{document.where(('study',))}: study: duplicate name '{study.name}', also in "
+                f"{document.at('study')}: duplicate name '{study.name}', also in "
                 f"{other}; choose another"
             )
 
@@ -590,8 +581,7 @@ def _unlike_their_stages(study: Study, document: Document) -> Iterator[str]:
 
     def unknown(keys: tuple[str, ...], name: str, known: Iterable[str]) -> Iterator[str]:
         if name not in known:
-            hint = nearest(name, known)
-            yield f"{document.where(keys)}: {'.'.join(keys)}: unknown stage '{name}'{hint}"
+            yield f"{document.at(*keys)}: unknown stage '{name}'{nearest(name, known)}"
 
     for name in study.code_change:
         yield from unknown(("code_change", name), name, [*stages, "default"])
@@ -600,14 +590,14 @@ def _unlike_their_stages(study: Study, document: Document) -> Iterator[str]:
         alone = name in stages and not stages[name].several_processes
         if alone and (asked.nodes > 1 or (asked.processes or 1) > 1):
             key = "nodes" if asked.nodes > 1 else "processes"
-            where = f"{document.where(('resources', name, key))}: resources.{name}.{key}"
+            where = document.at("resources", name, key)
             yield f"{where}: '{name}' runs in one process; remove the key"
     measuring = [stage.name for stage in stages.values() if stage.is_evaluation]
     for name, evaluation in study.evaluations.items():
         yield from unknown(("evaluations", name, "stage"), evaluation.stage, measuring)
         if evaluation.stage in measuring:
             for problem in _keys_of_another(evaluation, stages):
-                yield f"{document.where(('evaluations', name))}: evaluations.{name}: {problem}"
+                yield f"{document.at('evaluations', name)}: {problem}"
 
 
 def _keys_of_another(evaluation: Evaluation, stages: Stages) -> Iterator[str]:
@@ -632,9 +622,7 @@ def _keys_of_another(evaluation: Evaluation, stages: Stages) -> Iterator[str]:
 def _dangling(study: Study, document: Document) -> Iterator[str]:
     def lost(keys: tuple[str | int, ...], name: str, known: Any, noun: str) -> Iterator[str]:
         if name not in known:
-            dotted = ".".join(map(str, keys))
-            where = document.where(keys)
-            yield f"{where}: {dotted}: unknown {noun} '{name}'{nearest(name, known)}"
+            yield f"{document.at(*keys)}: unknown {noun} '{name}'{nearest(name, known)}"
 
     for name, split in study.splits.items():
         yield from lost(("splits", name, "data"), split.data, study.data, "data set")
@@ -663,8 +651,8 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
     for run in study.exclude:
         yield from lost(("exclude", run), run, runs, "run")
     if MACROS in study.tables:
-        where = document.where(("tables", MACROS))
-        yield f"{where}: tables.{MACROS}: tables/{MACROS}.tex has the macros of all; rename it"
+        where = document.at("tables", MACROS)
+        yield f"{where}: tables/{MACROS}.tex has the macros of all; rename it"
     for name, table in study.tables.items():
         yield from _dangling_in_table(study, document, name, table, lost)
     for name, claim in study.claims.items():
@@ -678,7 +666,7 @@ def _dangling(study: Study, document: Document) -> Iterator[str]:
 
 def _bad_finetune_names(study: Study, document: Document, name: str) -> Iterator[str]:
     """Yield the invalid names of an evaluation with a fine-tuning seed."""
-    where = f"{document.where(('evaluations', name))}: evaluations.{name}"
+    where = document.at("evaluations", name)
     for one in (finetune_name(name, seed) for seed in _finetune_seeds(study, name)):
         if one in study.evaluations:
             yield f"{where}: duplicate name '{one}' (its name with a seed); rename one"
@@ -692,7 +680,7 @@ def _without_classifier(
     """Yield the problems of an evaluation's classifier."""
     makers = [stage.name for stage in study.stages.values() if stage.makes_classifiers]
     tuned = {n for n, other in study.evaluations.items() if other.stage in makers}
-    where = f"{document.where(('evaluations', name, 'classifier'))}: evaluations.{name}.classifier"
+    where = document.at("evaluations", name, "classifier")
     if classifier not in tuned:
         hint = nearest(classifier, tuned)
         problem = f"unknown evaluation '{classifier}' with stage {', '.join(makers)}"
@@ -716,11 +704,11 @@ def _dangling_in_table(
         known = [one for one in column.evaluations if one in study.evaluations]
         seeds = {one: _finetune_seeds(study, one) for one in known}
         if len({tuple(of_one) for of_one in seeds.values()}) > 1:
-            where = document.where((*here, "columns", column_name))
+            where = document.at(*here, "columns", column_name)
             listed = "; ".join(f"{one} has {of_one or 'none'}" for one, of_one in seeds.items())
             yield (
-                f"{where}: tables.{name}.columns.{column_name}: evaluations of one column need the "
-                f"same fine-tuning 'seeds', got: {listed}"
+                f"{where}: evaluations of one column need the same fine-tuning 'seeds', got: "
+                f"{listed}"
             )
     cells = [f"{row}/{column}" for row in table.rows for column in table.columns]
     for cell in table.published:
@@ -730,8 +718,7 @@ def _dangling_in_table(
             place = (*here, "context", quoted_name, "cells", column_name)
             yield from lost(place, column_name, table.columns, "column")
         if quoted_name in table.rows:
-            where = document.where((*here, "context", quoted_name))
-            yield f"{where}: tables.{name}.context.{quoted_name}: duplicate row; rename it"
+            yield f"{document.at(*here, 'context', quoted_name)}: duplicate row; rename it"
 
 
 def _dangling_in_claim(
@@ -742,6 +729,6 @@ def _dangling_in_claim(
     for keys, cell in claim.places():
         yield from lost((*here, *keys), cell, known, "cell")
     if len(set(cells)) < len(cells):
-        yield f"{document.where(here)}: claims.{name}: duplicate cell"
+        yield f"{document.at(*here)}: duplicate cell"
     if len({known[cell].percent for cell in cells if cell in known}) > 1:
-        yield f"{document.where(here)}: claims.{name}: cells have different units; use one unit"
+        yield f"{document.at(*here)}: cells have different units; use one unit"

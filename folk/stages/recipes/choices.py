@@ -12,7 +12,6 @@ def other_choices(stage: str, values: Mapping[str, Any], dotted: str) -> list[An
     """List the alternatives to a value; empty if its type does not list values, as with numbers.
 
     Args:
-        stage: stage of the recipe.
         values: the resolved recipe, plain; it selects the part that a key belongs to.
         dotted: the key, such as `method.filter.threshold_mode`.
     """

@@ -62,11 +62,10 @@ def _with_bases(document: Document, seen: tuple[str, ...]) -> dict[str, Any]:
     try:
         base = path_safe(base if isinstance(base, str) else str(base))
     except ValueError as error:
-        raise InputError(f"{document.where(('base',))}: base: {error} (got {base!r})") from error
+        raise InputError(f"{document.at('base')}: {error} (got {base!r})") from error
     if base in seen:
         raise InputError(
-            f"{document.where(('base',))}: base: '{base}' forms a cycle "
-            f"({' -> '.join((*seen, base))})"
+            f"{document.at('base')}: '{base}' forms a cycle ({' -> '.join((*seen, base))})"
         )
     document.base = Document(own_or_shipped_recipe(document.path.with_name(f"{base}.yaml")))
     return _laid_over(_with_bases(document.base, (*seen, base)), values)

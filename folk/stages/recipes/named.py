@@ -14,8 +14,6 @@ def recipe_file(folder: Path, stage: str, entry: Entry) -> Path:
 
     Args:
         folder: the study's own recipes, which go before those of the package.
-        stage: of the entry.
-        entry: names the recipe.
     """
     return own_or_shipped_recipe(folder / stage / f"{entry.recipe}.yaml")
 

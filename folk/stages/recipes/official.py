@@ -13,8 +13,6 @@ def changed_digests(stage: str, path: Path, overrides: Mapping[str, Any]) -> lis
     """List the digests of a recipe that a study's own values change or remove.
 
     Args:
-        stage: of the recipe; those of runs have no digests.
-        path: the recipe's file.
         overrides: dotted keys and values, as a study's `set`.
 
     Raises:

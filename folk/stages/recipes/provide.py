@@ -73,10 +73,6 @@ def missing_files(
     """List the missing files and folders of the user.
 
     Args:
-        study: the study; its paths are relative to the current folder.
-        recipes: by stage and name of the entry.
-        data: the data sets to prepare.
-        splits: the splits to make.
         rows: the rows whose encoders are to be trained or loaded from a checkpoint.
 
     Returns:

@@ -28,10 +28,6 @@ def smoke_study(
     """Make the values of a study file that runs what `cover` keeps, with the same recipes.
 
     Args:
-        study: the full-size study, as written.
-        recipes: by stage and name of the entry, the study's own values laid over.
-        cover: the kept entries.
-        name: name of the new study.
         sources: for each data set its `archives` or `source`, and their content in `set`.
         lists: for each split its `list`, if any, and `set`.
     """
@@ -92,12 +88,7 @@ def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
 
 
 def archive_values(recipe: PrepareRecipe, made: "StandIn") -> dict[str, Any]:
-    """Make the `set` of a data set with miniature archives, or with a few embedded images.
-
-    Args:
-        recipe: a recipe that reads archives.
-        made: what takes the place of its archives.
-    """
+    """Make the `set` of a data set with miniature archives, or with a few embedded images."""
     assert recipe.archive is not None
     values: dict[str, Any] = {}
     for name, path in made.archives.items():

@@ -1,8 +1,6 @@
 """Cost of a method: parameters, FLOPs, memory and time, without training."""
 
 import statistics
-from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -11,46 +9,28 @@ from folk.data.repeated import LEARNED
 from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import write_json
+from folk.evidence.core.yaml_model import parsed_settings
 from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
 from folk.models.encoder import check_size, create_encoder
 from folk.stages.cost import CostRecipe, CostStep
 from folk.stages.images import whole_batches
 from folk.stages.pretrain import PretrainRecipe
-from folk.stages.recipes import recipe_digest
+from folk.stages.recipes.load import load_typed, recipe_digest
+from folk.stages.task import Task
 from folk.stages.tasks.pretrain import build_method, build_parts, pretrain_update
 from folk.training.distributed import World, set_numerics
 from folk.training.history import History
 from folk.training.meter import PeakMemory, count_flops, seconds_of
 from folk.training.randomness import derived_seed, seed_all
 
-Live = Callable[[int, dict[str, float]], None]
 
-
-def cost(
-    recipe: CostRecipe,
-    row: PretrainRecipe,
-    *,
-    name: str,
-    dataset: Path,
-    work: Path,
-    seed: int,
-    world: World,
-    live: Live,
-) -> dict[str, float]:
+def cost(task: Task[CostRecipe]) -> dict[str, float]:
     """Measure an encoder's forward pass and whole pre-training steps, on random images.
 
     A step is all of pre-training's work between two batches: filter, student, teacher, losses,
-    gradients, optimizer. Reading and augmenting images is excluded.
-
-    Args:
-        recipe: what is measured, and for how long.
-        row: the measured pre-training, at its own image size and precision.
-        name: name of the row's run, for the error.
-        dataset: folder of the prepared data set; only its number of images is read.
-        work: folder for cost.json (meaning of each number) and metrics.jsonl (each timed update).
-        seed: of the images and weights. Several seeds are several measurements of one thing.
-        world: this process; there must be one.
-        live: called with every line of the history.
+    gradients, optimizer. Reading and augmenting images is excluded; of the data set only its number
+    of images is read. cost.json has the meaning of each number, metrics.jsonl each timed update.
+    Several seeds are several measurements of one thing.
 
     Returns:
         `parameters` and `forward_gflops` of the encoder (an image); for the step, where the recipe
@@ -62,29 +42,32 @@ def cost(
     Raises:
         InputError: the recipe measures a step, and the row is not pre-trained.
     """
+    world, step, on_gpu = task.world, task.recipe.step, task.world.device.type == "cuda"
     assert world.size == 1, "costs are measured in one process"
-    seed_all(seed, "cost")
+    settings = parsed_settings(task.given["pretrain-set"], "--pretrain-set")
+    row = load_typed(PretrainRecipe, task.file("pretrain-recipe"), settings)
+    seed_all(task.seed, "cost")
     memory = PeakMemory(world.device)
     encoder = create_encoder(row.encoder.timm_name, row.encoder.timm_args)
     check_size(encoder, row.views.size, "views.size")
     metrics = {
         "parameters": float(sum(p.numel() for p in encoder.parameters())),
-        "on_gpu": float(world.device.type == "cuda"),
+        "on_gpu": float(on_gpu),
     }
-    history = History(work / "metrics.jsonl", 0)
-    if recipe.step is not None:
+    history = History(task.work / "metrics.jsonl", 0)
+    if step is not None:
         if row.method is None:
             raise InputError(
-                f"cost of '{name}': the row is not pre-trained and has no step to measure; "
+                f"cost of '{task.name}': the row is not pre-trained and has no step to measure; "
                 "list the other rows in the evaluation's 'encoders', or set 'step: null'"
             )
-        metrics |= _step(recipe.step, row, encoder, dataset, seed, world, memory, history, live)
+        metrics |= _step(task, step, row, encoder, memory, history)
     metrics["forward_gflops"] = _forward_flops(encoder, row.views.size, world) / 1e9
     history.close()
     write_json(
-        work / "cost.json",
+        task.work / "cost.json",
         {
-            "device": _device_name(world.device),
+            "device": torch.cuda.get_device_name(world.device) if on_gpu else "CPU, see the record",
             "pretrain_recipe_digest": recipe_digest(row),
             "memory": memory.kind,
             "flops": "matrix products and convolutions, a multiply-add is two; a GFLOP is 1e9",
@@ -103,25 +86,22 @@ def _forward_flops(encoder: nn.Module, size: int, world: World) -> int:
 
 
 def _step(
+    task: Task[CostRecipe],
     section: CostStep,
     row: PretrainRecipe,
     encoder: nn.Module,
-    dataset: Path,
-    seed: int,
-    world: World,
     memory: PeakMemory,
     history: History,
-    live: Live,
 ) -> dict[str, float]:
     assert row.method is not None
     assert row.optim is not None
-    data = PreparedData.open(dataset)
+    world, data = task.world, PreparedData.open(task.folder("dataset"))
     images = sum(data.counts.get(split, 0) for split in LEARNED)
     updates_per_epoch = whole_batches(images, row.optim.batch, f"{data.folder}: images")
     method = build_method(row.method, encoder)
     set_numerics(world.device.type == "cuda", row.runtime.deterministic)
     parts = build_parts(row, method, world, updates_per_epoch)
-    draw = torch.Generator().manual_seed(derived_seed(seed, "images"))
+    draw = torch.Generator().manual_seed(derived_seed(task.seed, "images"))
     shape = (section.batch, 3, row.views.size, row.views.size)
     views = row.method.num_views * (2 if row.method.has_spatial_views else 1)
     batch = {
@@ -131,7 +111,7 @@ def _step(
     }
 
     def update(step: int) -> None:
-        pretrain_update(parts, row, world, seed, step % parts.updates, batch)
+        pretrain_update(parts, row, world, task.seed, step % parts.updates, batch)
 
     for step in range(section.warmup):
         update(step)
@@ -140,7 +120,7 @@ def _step(
         timed.append(seconds_of(lambda step=step: update(step), world.device))  # type: ignore[misc]
         values = {"seconds": timed[-1]}
         history.add(step + 1, (step + 1) / updates_per_epoch, values)
-        live(step + 1, values)
+        task.live(step + 1, values)
     peak = memory.bytes()
     # After the clock and the memory, because the counter disturbs both.
     flops = count_flops(lambda: update(section.warmup + section.updates))
@@ -159,7 +139,3 @@ def _step(
         "seconds_per_epoch": per_epoch,
         "hours_total": per_epoch * row.optim.epochs / 3600.0,
     }
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU, see the record"

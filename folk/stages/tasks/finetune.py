@@ -35,6 +35,7 @@ from folk.stages.images import (
 from folk.stages.loop import Batch, supervised_update, train_on
 from folk.stages.optimization import check_batch_norm_batch, optimizer_and_schedule
 from folk.stages.recipes.base import Encoder
+from folk.stages.task import Task
 from folk.training.distributed import World
 from folk.training.history import History
 from folk.training.optimizer import layer_decay_groups
@@ -43,31 +44,8 @@ from folk.training.randomness import derived_seed, seed_all
 Normalize = Callable[[Tensor], Tensor]
 
 
-def finetune(
-    recipe: FinetuneRecipe,
-    *,
-    encoder: Path,
-    dataset: Path,
-    split: Path | None,
-    work: Path,
-    seed: int,
-    identity: str,
-    world: World,
-    live: Callable[[int, dict[str, float]], None],
-) -> dict[str, float]:
+def finetune(task: Task[FinetuneRecipe]) -> dict[str, float]:
     """Train a classifier from an encoder; store it and its predictions on the validation images.
-
-    Args:
-        recipe: the hyper-parameters.
-        encoder: folder of the stored encoder.
-        dataset: folder of the prepared data set.
-        split: the few-label split; None for all labeled images.
-        work: folder of the growing state, and of predictions.parquet, classifier.safetensors and
-            classifier.json.
-        seed: seed of every random number of the run.
-        identity: digest of everything that determines the result.
-        world: this process among those of its job.
-        live: called with every line of the history.
 
     Returns:
         last-epoch and best-epoch accuracy, in [0, 1], and counts. Predictions and classifier are
@@ -76,26 +54,26 @@ def finetune(
     Raises:
         InputError: a batch size per process that batch norm or mixup cannot use.
     """
-    data, info = PreparedData.open(dataset), read_encoder_info(encoder)
+    recipe, world, encoder = task.recipe, task.world, task.folder("encoder")
+    data, info = PreparedData.open(task.folder("dataset")), read_encoder_info(encoder)
     num_classes = len(data.classes)
-    training, validation = _images(recipe, data, split, seed)
+    training, validation = _images(task, data)
     optim = recipe.optim
     updates_per_epoch = whole_batches(len(training), optim.batch, "labeled images")
     updates = updates_per_epoch * optim.epochs
 
-    seed_all(seed, "classifier")
+    seed_all(task.seed, "classifier")
     model = world.place(create_classifier(encoder, num_classes, recipe.drop_path))
     check_size(model, recipe.augment.size, "augment.size")
     check_size(model, recipe.evaluate.crop, "evaluate.crop")
-    check_batch_norm_batch(
-        model, batch=optim.batch, max_batch=recipe.runtime.max_batch, world=world
-    )
+    check_batch_norm_batch(model, optim.batch, recipe.runtime.max_batch, world)
     groups = layer_decay_groups(model, optim.weight_decay, optim.layer_decay)
     optimizer, schedule = optimizer_and_schedule(optim, groups, updates_per_epoch)
     to_normal = partial(normalize, mean=info.mean, std=info.std)
     mix = _mixer(recipe.augment, num_classes, optim.batch // world.size)
     loss = _loss(recipe.loss, recipe.bce_threshold)
     update = supervised_update(
+        task,
         model,
         optimizer,
         schedule,
@@ -104,11 +82,6 @@ def finetune(
             images, batch["label"].to(world.device, non_blocking=True)
         ),
         loss_of=lambda logits, targets: loss(logits.float(), targets),
-        precision=optim.precision,
-        clip_grad=optim.clip_grad,
-        runtime=recipe.runtime,
-        seed=seed,
-        world=world,
     )
 
     # Made once, so that its loading processes outlive an epoch.
@@ -132,27 +105,21 @@ def finetune(
 
     model.train()
     history = train_on(
+        task,
         training,
         update,
         after_epoch,
         parts={"model": model, "optimizer": optimizer},
         updates=updates,
         updates_per_epoch=updates_per_epoch,
-        batch=optim.batch,
         repeats=recipe.augment.repeats,
-        runtime=recipe.runtime,
-        work=work,
-        seed=seed,
-        identity=identity,
-        world=world,
-        live=live,
     )
-    predictions = work / "predictions.parquet"
+    predictions = task.work / "predictions.parquet"
     logits = logits_of_all()
     if world.is_main:
         write_predictions(predictions, validation.keys(), validation.labels(), logits)
         wnids = None if data.wnids is None else list(data.wnids)
-        save_classifier(work, model, info, list(data.classes), recipe.augment.size, wnids)
+        save_classifier(task.work, model, info, list(data.classes), recipe.augment.size, wnids)
     world.wait()
     return _final(history, predictions) | {
         "num_train": float(len(training)),
@@ -178,10 +145,9 @@ def check_fit(recipe: FinetuneRecipe, encoder: Encoder) -> None:
     try_images(model, recipe.evaluate.crop, "evaluate.crop")
 
 
-def _images(
-    recipe: FinetuneRecipe, data: PreparedData, split: Path | None, seed: int
-) -> tuple[ImageDataset, ImageDataset]:
-    augment, cache = recipe.augment, cache_bytes(recipe.runtime.cache_mb)
+def _images(task: Task[FinetuneRecipe], data: PreparedData) -> tuple[ImageDataset, ImageDataset]:
+    recipe, augment = task.recipe, task.recipe.augment
+    cache = cache_bytes(recipe.runtime.cache_mb)
     training = ImageDataset(
         data.split("train"),
         FinetuneTransform(
@@ -192,9 +158,9 @@ def _images(
             color_jitter=augment.color_jitter,
             random_erasing=augment.random_erasing,
         ),
-        seed=derived_seed(seed, "augmentation"),
+        seed=derived_seed(task.seed, "augmentation"),
         num_classes=len(data.classes),
-        keep_keys=keys_of(split),
+        keep_keys=keys_of(task.file_or_none("split")),
         cache_bytes=cache,
     )
     validation = ImageDataset(

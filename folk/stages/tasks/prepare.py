@@ -1,8 +1,9 @@
 """Preparation of embedded images, a folder or official archives as shards."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from folk.data.datasets.kinds import EMBEDDED, KINDS, read_archives
 from folk.data.datasets.members import read_unpacked
@@ -12,30 +13,11 @@ from folk.data.store import store_images
 from folk.evidence.core.digest import FileDigest, digest_input
 from folk.evidence.core.errors import InputError, nearest
 from folk.stages.prepare import Archives, PrepareRecipe
+from folk.stages.task import Task
 
 
-def run_prepare(
-    recipe: PrepareRecipe,
-    source: Path | None,
-    out: Path,
-    name: str,
-    *,
-    archives: Mapping[str, Path] | None = None,
-    identity: str = "",
-    confirm: Callable[[], None] = lambda: None,
-) -> dict[str, float]:
-    """Make a prepared data set in `out`.
-
-    Args:
-        recipe: the source of the images.
-        source: the folder of images, for kind "folder".
-        out: folder for shards, manifest.parquet and dataset.json.
-        name: name of the data set.
-        archives: paths by name, for the kinds that read official archives of the user.
-        identity: digest of everything that determines the result; a job with the same one is
-            continued.
-        confirm: called when all is made, before it is published; raises if another start of the
-            job has taken over.
+def run_prepare(task: Task[PrepareRecipe]) -> dict[str, float]:
+    """Make a prepared data set: shards, manifest.parquet and dataset.json.
 
     Returns:
         number of images by split.
@@ -44,7 +26,13 @@ def run_prepare(
         InputError: a missing or unused source or archive; archives with other digests than the
             recipe has; invalid images.
     """
-    given = dict(archives or {})
+    recipe, source, given = task.recipe, task.file_or_none("source"), task.by_name("archive")
+    # Before anything is published, `live` raises if another start of the job has taken over.
+    job: dict[str, Any] = {
+        "name": task.name,
+        "identity": task.identity,
+        "confirm": lambda: task.live(0, {}),
+    }
     if recipe.kind != "folder" and source is not None:
         raise InputError(f"{source}: a recipe of kind '{recipe.kind}' takes no source; remove it")
     embedded = recipe.kind in KINDS and KINDS[recipe.kind].embedded
@@ -59,21 +47,14 @@ def run_prepare(
         for key in ("digit_scale", "digit_brightness"):
             low, high = values[key]
             values[key] = (low, high)
-        counts = prepare_scenes(out, name=name, identity=identity, confirm=confirm, **values)
+        counts = prepare_scenes(task.work, **job, **values)
     elif recipe.kind == "folder":
         assert recipe.folder is not None
         if source is None:
             raise InputError(
                 "--source: missing for a recipe of kind 'folder'; give the folder of images"
             )
-        counts = prepare_image_folder(
-            source,
-            out,
-            name=name,
-            identity=identity,
-            confirm=confirm,
-            **recipe.folder.model_dump(),
-        )
+        counts = prepare_image_folder(source, task.work, **job, **recipe.folder.model_dump())
     else:
         assert recipe.archive is not None
         if embedded:
@@ -89,16 +70,14 @@ def run_prepare(
             expected, num_splits = {}, None
         counts = store_images(
             images,
-            out,
-            name=name,
-            identity=identity,
+            task.work,
             sources=[
                 {"name": key, "sha256": digests[key].sha256, "bytes": digests[key].size}
                 for key in paths
             ],
             expected=expected,
             num_splits=num_splits,
-            confirm=confirm,
+            **job,
         )
     return {f"num_{split}": float(count) for split, count in counts.items()}
 

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,12 @@ from folk.stages.optimization import check_batch_norm_batch, optimizer_and_sched
 from folk.stages.pretrain import Distillation as DistillationSection
 from folk.stages.pretrain import Method as MethodSection
 from folk.stages.pretrain import PretrainRecipe
+from folk.stages.task import Task
 from folk.training.distributed import World
 from folk.training.optimizer import weight_decay_groups
 from folk.training.randomness import derived_seed, seed_all
 from folk.training.schedules import current_rate
 
-Live = Callable[[int, dict[str, float]], None]
 Batch = dict[str, Any]
 
 
@@ -69,37 +69,15 @@ class Parts:
     updates_per_epoch: int
 
 
-def pretrain(
-    recipe: PretrainRecipe,
-    *,
-    dataset: Path,
-    work: Path,
-    run: str,
-    seed: int,
-    identity: str,
-    world: World,
-    live: Live,
-) -> dict[str, float]:
+def pretrain(task: Task[PretrainRecipe]) -> dict[str, float]:
     """Train one encoder and leave it in `work` as encoder.safetensors with encoder.json.
 
     After distillation that is the student's or the teacher's, as the recipe has it; the other one
-    is next to it, in a folder of that name.
-
-    Args:
-        recipe: how.
-        dataset: folder of the prepared data set; labels serve the online k-NN alone.
-        work: folder of the growing state; the results are left there too.
-        run: name of the run, for encoder.json.
-        seed: feeds every random number of the run.
-        identity: digest of everything that decides the result.
-        world: this process among those of its job.
-        live: called with every line of the history.
-
-    Returns:
-        final metrics.
+    is next to it, in a folder of that name. Labels serve the online k-NN alone.
     """
-    data = PreparedData.open(dataset)
-    seed_all(seed, "initial weights")
+    recipe, work = task.recipe, task.work
+    data = PreparedData.open(task.folder("dataset"))
+    seed_all(task.seed, "initial weights")
     encoder = _new_encoder(recipe)
     metrics = {"parameters": float(sum(p.numel() for p in encoder.parameters()))}
     method: Method | None = None
@@ -116,11 +94,11 @@ def pretrain(
 
     if recipe.method is not None:
         method = build_method(recipe.method, encoder)
-        metrics |= _train(recipe, method, data, work, seed, identity, world, live)
+        metrics |= _train(task, method, data)
     else:
         (work / "metrics.jsonl").touch()
 
-    if world.is_main:
+    if task.world.is_main:
         trained = {"student": encoder}
         if isinstance(method, FOLK):
             trained["teacher"] = method.teacher_encoder
@@ -135,7 +113,7 @@ def pretrain(
                 std=STD if checkpoint is None else checkpoint.std,
                 input_size=[3, recipe.views.size, recipe.views.size],
                 method=method_name(recipe),
-                run=run,
+                run=task.name,
             )
         save_examples(work / "examples.npz", data, recipe.views.size, method)
     return metrics
@@ -156,11 +134,7 @@ def method_name(recipe: PretrainRecipe) -> str:
 
 
 def check_fit(recipe: PretrainRecipe) -> None:
-    """Check that encoder and reconstruction head take the views.
-
-    Raises:
-        InputError: they do not.
-    """
+    """Check that encoder and reconstruction head take the views."""
     encoder = _new_encoder(recipe)
     head, size = None, recipe.views.size
     if recipe.method is not None:
@@ -245,14 +219,9 @@ def build_parts(
     """
     assert recipe.optim is not None
     world.place(method).train()
-    check_batch_norm_batch(
-        method,
-        batch=recipe.optim.batch,
-        max_batch=recipe.runtime.max_batch,
-        world=world,
-        views=method.num_views,
-    )
-    trained = [module for module in method.children() if _is_trained(module)]
+    batch, max_batch = recipe.optim.batch, recipe.runtime.max_batch
+    check_batch_norm_batch(method, batch, max_batch, world, method.num_views)
+    trained = [m for m in method.children() if any(p.requires_grad for p in m.parameters())]
     groups = weight_decay_groups(trained, recipe.optim.weight_decay)
     optimizer, schedule = optimizer_and_schedule(recipe.optim, groups, updates_per_epoch)
     return Parts(
@@ -271,12 +240,8 @@ def pretrain_update(
     """Make one update of any method.
 
     Args:
-        parts: what is updated.
-        recipe: how.
-        world: this process among those of its job.
         seed: of the run. Random numbers depend on it and the update alone, so a resumed run repeats
             them; those of the filter do not even depend on how the batch is shared out.
-        step: which update, from 0.
         batch: under "image" as many views of each image as the method asks for; then, where its
             teacher sees other ones, those.
 
@@ -351,16 +316,8 @@ def _removed(
     return list(world.sum(torch.stack(counts)) / (world.size * num_slices))
 
 
-def _train(
-    recipe: PretrainRecipe,
-    method: Method,
-    data: PreparedData,
-    work: Path,
-    seed: int,
-    identity: str,
-    world: World,
-    live: Live,
-) -> dict[str, float]:
+def _train(task: Task[PretrainRecipe], method: Method, data: PreparedData) -> dict[str, float]:
+    recipe, world, seed = task.recipe, task.world, task.seed
     assert recipe.method is not None
     assert recipe.optim is not None
     optim = recipe.optim
@@ -379,19 +336,13 @@ def _train(
     updates_per_epoch = whole_batches(len(images), optim.batch, f"{data.folder}: training images")
     parts = build_parts(recipe, method, world, updates_per_epoch)
     history = train_on(
+        replace(task, live=warning_of_collapse(task.live, updates_per_epoch)),
         images,
         lambda step, batch: pretrain_update(parts, recipe, world, seed, step, batch),
-        _online_knn(recipe, method, data, len(images), world),
+        _online_knn(task, method, data, len(images)),
         parts={"model": method, "optimizer": parts.optimizer},
         updates=parts.updates,
         updates_per_epoch=updates_per_epoch,
-        batch=optim.batch,
-        runtime=recipe.runtime,
-        work=work,
-        seed=seed,
-        identity=identity,
-        world=world,
-        live=warning_of_collapse(live, updates_per_epoch),
     )
     method.cpu().eval()
     last: dict[str, Any] = next((line for line in reversed(history.lines) if "loss" in line), {})
@@ -405,13 +356,10 @@ def _train(
 
 
 def _online_knn(
-    recipe: PretrainRecipe,
-    method: Method,
-    data: PreparedData,
-    images_per_epoch: int,
-    world: World,
+    task: Task[PretrainRecipe], method: Method, data: PreparedData, images_per_epoch: int
 ) -> Callable[[int], dict[str, float]] | None:
     """Make what measures the encoder after an epoch, in the main process; None for nothing."""
+    recipe, world = task.recipe, task.world
     every = recipe.runtime.knn_every
     if not every:
         return None
@@ -428,7 +376,3 @@ def _online_knn(
         return knn(encoder, method, batch=batch, precision=precision, world=world)
 
     return measured
-
-
-def _is_trained(module: nn.Module) -> bool:
-    return any(parameter.requires_grad for parameter in module.parameters())

@@ -1,8 +1,5 @@
 """k-NN, linear and few-shot probing of frozen features."""
 
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,41 +19,16 @@ from folk.models.frozen import Feature, frozen_feature
 from folk.stages.images import autocast, cache_bytes, keys_of, normalize, run_inference
 from folk.stages.linear import linear_probe_on_crops, linear_probe_on_features
 from folk.stages.neighbors import nearest
-from folk.stages.probe import Knn, Kshot, ProbeRecipe
+from folk.stages.probe import ProbeRecipe
 from folk.stages.recipes.base import Encoder
-from folk.training.distributed import World
-from folk.training.history import History
+from folk.stages.task import Task
 from folk.training.randomness import derived_seed
 
-Live = Callable[[int, dict[str, float]], None]
 
-
-def probe(
-    recipe: ProbeRecipe,
-    *,
-    encoder: Path,
-    dataset: Path,
-    split: Path | None,
-    work: Path,
-    seed: int,
-    identity: str,
-    world: World,
-    live: Live,
-) -> dict[str, float]:
+def probe(task: Task[ProbeRecipe]) -> dict[str, float]:
     """Extract features; classify them by k-NN, by a linear probe, and with a few labels.
 
-    Args:
-        recipe: the hyper-parameters.
-        encoder: folder of the stored encoder.
-        dataset: folder of the prepared data set.
-        split: the few-label split; None for all labeled images.
-        work: folder for predictions-knn.parquet, predictions-linear.parquet and
-            predictions-kshot.parquet; the last is empty if the recipe has no k-shot.
-        seed: seed of every random number of the run.
-        identity: digest of everything that determines the result, for the checkpoints of a linear
-            probe on crops.
-        world: this process among those of its job.
-        live: called with every line of the history.
+    Each leaves its predictions; those with a few labels are empty if the recipe has no k-shot.
 
     Returns:
         accuracies in [0, 1]: `knn_top1_k<k>`, `linear_top1_last`, `linear_top1_best`, and
@@ -68,8 +40,9 @@ def probe(
     Raises:
         InputError: a feature that the encoder does not have, or too few images.
     """
-    data = PreparedData.open(dataset)
-    model, info = load_encoder(encoder)
+    recipe, world, keys = task.recipe, task.world, keys_of(task.file_or_none("split"))
+    data = PreparedData.open(task.folder("dataset"))
+    model, info = load_encoder(task.folder("encoder"))
     check_size(model, recipe.evaluate.crop, "evaluate.crop")
     model = world.place(model).eval()
     transform = EvalTransform(resize=recipe.evaluate.resize, crop=recipe.evaluate.crop)
@@ -80,7 +53,7 @@ def probe(
         return ImageDataset(
             data.split(name),
             how,
-            seed=derived_seed(seed, "augmentation"),
+            seed=derived_seed(task.seed, "augmentation"),
             num_classes=num_classes,
             keep_keys=keys,
             cache_bytes=cache_bytes(recipe.runtime.cache_mb),
@@ -93,15 +66,19 @@ def probe(
         return found.float()
 
     def features(of: ImageDataset, which: Feature) -> np.ndarray:
-        batch, workers = recipe.evaluate.batch, recipe.runtime.workers
-        rows = partial(_rows, feature_of, which)
-        return run_inference(of, rows, batch=batch, world=world, workers=workers)
+        return run_inference(
+            of,
+            lambda batch: feature_of(batch, which).cpu().numpy(),
+            batch=recipe.evaluate.batch,
+            world=world,
+            workers=recipe.runtime.workers,
+        )
 
-    training, validation = images("train", keys_of(split)), images("val", None)
+    training, validation = images("train", keys), images("val", None)
     seen, unseen = features(training, recipe.feature), features(validation, recipe.feature)
     alike = linear.feature == recipe.feature
     line_unseen = unseen if alike else features(validation, linear.feature)
-    keys, labels = validation.keys(), validation.labels()
+    labels = validation.labels()
     if linear.views == "crops":
         crops = FinetuneTransform(
             size=recipe.evaluate.crop,
@@ -110,19 +87,12 @@ def probe(
             interpolation=linear.interpolation,
         )
         logits, history = linear_probe_on_crops(
-            linear,
-            images("train", keys_of(split), crops),
+            task,
+            images("train", keys, crops),
             lambda batch: feature_of(batch, linear.feature),
             line_unseen,
             labels,
             num_classes=num_classes,
-            seed=seed,
-            work=work,
-            identity=identity,
-            checkpoint_seconds=recipe.runtime.checkpoint_seconds,
-            workers=recipe.runtime.workers,
-            world=world,
-            live=live,
         )
     else:
         line_seen = seen if alike else features(training, linear.feature)
@@ -130,57 +100,23 @@ def probe(
         return {}
 
     if linear.views == "whole":
-        history = History(work / "metrics.jsonl", 0)
-        logits = linear_probe_on_features(
-            linear,
-            line_seen,
-            training.labels(),
-            line_unseen,
-            labels,
-            num_classes=num_classes,
-            seed=seed,
-            device=world.device,
-            history=history,
-            live=live,
+        logits, history = linear_probe_on_features(
+            task, line_seen, training.labels(), line_unseen, labels, num_classes=num_classes
         )
-        history.close()
-    path = work / "predictions-linear.parquet"
-    write_predictions(path, keys, labels, logits)
+    path = task.work / "predictions-linear.parquet"
+    write_predictions(path, validation.keys(), labels, logits)
     return {
         "num_train": float(len(training)),
         "num_val": float(len(validation)),
-        **_knn(
-            recipe.knn,
-            work / "predictions-knn.parquet",
-            seen,
-            training.labels(),
-            unseen,
-            keys,
-            labels,
-            num_classes,
-            world.device,
-        ),
-        **_kshot(
-            recipe.kshot,
-            work / "predictions-kshot.parquet",
-            seen,
-            training.labels(),
-            unseen,
-            keys,
-            labels,
-            num_classes,
-        ),
+        **_knn(task, seen, training.labels(), unseen, validation, num_classes),
+        **_kshot(task, seen, training.labels(), unseen, validation, num_classes),
         "linear_top1_last": top_k_of_file(path, 1),
         "linear_top1_best": max(value for _, value in history.values("top1")),
     }
 
 
 def check_fit(recipe: ProbeRecipe, encoder: Encoder) -> None:
-    """Check that the encoder takes the images and has the features.
-
-    Raises:
-        InputError: it does not.
-    """
+    """Check that the encoder takes the images and has the features."""
     model, size = create_encoder(encoder.timm_name, encoder.timm_args), recipe.evaluate.crop
     for key, which in (("feature", recipe.feature), ("linear.feature", recipe.linear.feature)):
 
@@ -193,44 +129,35 @@ def check_fit(recipe: ProbeRecipe, encoder: Encoder) -> None:
             raise InputError(str(error).replace("feature:", f"{key}:", 1)) from error
 
 
-def _rows(
-    feature_of: Callable[[dict[str, Any], Feature], Tensor], which: Feature, batch: dict[str, Any]
-) -> np.ndarray:
-    return feature_of(batch, which).cpu().numpy()
-
-
 def _knn(
-    section: Knn,
-    path: Path,
+    task: Task[ProbeRecipe],
     seen: np.ndarray,
     seen_labels: np.ndarray,
     unseen: np.ndarray,
-    keys: list[str],
-    unseen_labels: np.ndarray,
+    validation: ImageDataset,
     num_classes: int,
-    device: torch.device,
 ) -> dict[str, float]:
     """Write the k-NN scores of every k to one file, with k as the variant's name."""
-    similarity, places = nearest(unseen, seen, max(section.k), device)
+    section, path = task.recipe.knn, task.work / "predictions-knn.parquet"
+    similarity, places = nearest(unseen, seen, max(section.k), task.world.device)
     voters = seen_labels[places]
     with write_variants(path) as predictions:
         for k in section.k:
             scores = knn_votes(similarity[:, :k], voters[:, :k], section.temperature, num_classes)
-            predictions.add(str(k), keys, unseen_labels, scores)
+            predictions.add(str(k), validation.keys(), validation.labels(), scores)
     return knn_metrics(path)
 
 
 def _kshot(
-    section: Kshot | None,
-    path: Path,
+    task: Task[ProbeRecipe],
     seen: np.ndarray,
     seen_labels: np.ndarray,
     unseen: np.ndarray,
-    keys: list[str],
-    unseen_labels: np.ndarray,
+    validation: ImageDataset,
     num_classes: int,
 ) -> dict[str, float]:
     """Fit logistic regressions on a few labels for every k and split; return mean accuracy by k."""
+    section, path = task.recipe.kshot, task.work / "predictions-kshot.parquet"
     with write_variants(path) as predictions:
         for split_seed in section.seeds if section else []:
             assert section is not None
@@ -245,5 +172,6 @@ def _kshot(
                     max_iterations=section.max_iterations,
                     tolerance=section.tolerance,
                 )
-                predictions.add(f"{k}/{split_seed}", keys, unseen_labels, scores)
+                name = f"{k}/{split_seed}"
+                predictions.add(name, validation.keys(), validation.labels(), scores)
     return kshot_metrics(path)

@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from folk.data.corruptions import CorruptedImage
 from folk.data.dataset import ImageDataset
@@ -30,6 +29,7 @@ from folk.stages.attacks import fgsm, pgd
 from folk.stages.images import autocast, cache_bytes, normalize, run_inference
 from folk.stages.recipes.base import Encoder, Evaluate
 from folk.stages.robustness import Attack, RobustnessRecipe
+from folk.stages.task import Task
 from folk.training.distributed import World
 from folk.training.randomness import derived_seed
 
@@ -43,11 +43,7 @@ NUMBERED = "imagenet-v2"  # kind of set whose classes are named 0 to 999, in Ima
 
 
 def check_fit(recipe: RobustnessRecipe, encoder: Encoder) -> None:
-    """Check that a classifier of the encoder takes the images.
-
-    Raises:
-        InputError: it does not.
-    """
+    """Check that a classifier of the encoder takes the images."""
     model = create_encoder(encoder.timm_name, encoder.timm_args)
     try_images(model, recipe.evaluate.crop, "evaluate.crop")
     try_images(model, recipe.evaluate_corrupted.crop, "evaluate_corrupted.crop")
@@ -64,29 +60,13 @@ class Variant:
     move: Move | None = None  # an attack
 
 
-def robustness(
-    recipe: RobustnessRecipe,
-    *,
-    classifier: Path,
-    datasets: Sequence[Path],
-    work: Path,
-    seed: int,
-    world: World,
-) -> dict[str, float]:
+def robustness(task: Task[RobustnessRecipe]) -> dict[str, float]:
     """Classify the images of every split of every set, corrupted ones, and attacked ones.
 
-    A set with fewer classes than the classifier restricts the logits to its own, by WordNet id or,
-    where the set has none, by name.
-
-    Args:
-        recipe: the hyper-parameters.
-        classifier: folder of the stored classifier.
-        datasets: folders of prepared data sets; split `val` of the first holds the clean images,
-            which are also corrupted in memory and attacked. Of all sets, every split but those for
-            training is measured; a split called `fog-3` is corruption fog at severity 3.
-        work: folder for predictions-variants.parquet.
-        seed: seed of noise and random starts.
-        world: this process among those of its job.
+    Split `val` of the first set holds the clean images, which are also corrupted in memory and
+    attacked. Of all sets, every split but those for training is measured; a split called `fog-3` is
+    corruption fog at severity 3. A set with fewer classes than the classifier restricts the logits
+    to its own, by WordNet id or, where the set has none, by name.
 
     Returns:
         the numbers of `robustness_metrics` in `folk.evidence.results.metrics.corruption`, and the
@@ -95,21 +75,40 @@ def robustness(
     Raises:
         InputError: a set has a class that the classifier lacks, or incomplete corruptions.
     """
-    sets = [PreparedData.open(folder) for folder in datasets]
-    model, info = load_classifier(classifier)
+    recipe, world = task.recipe, task.world
+    sets = [PreparedData.open(folder) for folder in task.folders("dataset")]
+    model, info = load_classifier(task.folder("classifier"))
     check_size(model, recipe.evaluate.crop, "evaluate.crop")
     check_size(model, recipe.evaluate_corrupted.crop, "evaluate_corrupted.crop")
     model = world.place(model).eval().requires_grad_(False)
     to_normal = partial(normalize, mean=info.mean, std=info.std)
-    logits_of = _LogitsOf(model, to_normal, recipe, world)
-    path = work / "predictions-variants.parquet"
+
+    def classify(images: Tensor) -> Tensor:
+        """Return the logits of all classes for images in [0, 1]."""
+        logits: Tensor = model(to_normal(images))
+        return logits
+
+    def logits_of(batch: Batch, own: list[int], move: Move | None) -> np.ndarray:
+        """Return the logits of the classes of a set, after an attack if there is one."""
+        # Outside of inference mode, because attacks need gradients.
+        with torch.inference_mode(False), torch.no_grad():
+            images = unit_range(batch["image"].to(world.device, non_blocking=True))
+            if move is not None:
+                labels = torch.tensor(own)[batch["label"]].to(world.device)
+                images = move(images, labels, batch["index"])
+            with autocast(world, recipe.precision):
+                logits = classify(images)
+        found: np.ndarray = logits[:, own].float().cpu().numpy()
+        return found
+
+    path = task.work / "predictions-variants.parquet"
     with write_variants(path) if world.is_main else nullcontext() as predictions:
-        for variant in _variants(recipe, sets, logits_of.whole, seed, world):
+        for variant in _variants(task, sets, classify):
             own = _own_classes(variant.data, info)
             images = ImageDataset(
                 variant.data.split(variant.split),
                 variant.transform,
-                seed=derived_seed(seed, variant.name),
+                seed=derived_seed(task.seed, variant.name),
                 num_classes=len(own),
                 cache_bytes=cache_bytes(recipe.runtime.cache_mb),
             )
@@ -127,51 +126,19 @@ def robustness(
     return robustness_metrics(path) | {"num_val": float(sets[0].counts[CLEAN])}
 
 
-class _LogitsOf:
-    """Logits of a batch, restricted to the classes of its set, optionally after an attack."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        to_normal: Callable[[Tensor], Tensor],
-        recipe: RobustnessRecipe,
-        world: World,
-    ) -> None:
-        self._model, self._to_normal = model, to_normal
-        self._precision, self._world = recipe.precision, world
-
-    def __call__(self, batch: Batch, *, own: list[int], move: Move | None) -> np.ndarray:
-        # Outside of inference mode, because attacks need gradients.
-        with torch.inference_mode(False), torch.no_grad():
-            images = unit_range(batch["image"].to(self._world.device, non_blocking=True))
-            if move is not None:
-                labels = torch.tensor(own)[batch["label"]].to(self._world.device)
-                images = move(images, labels, batch["index"])
-            with autocast(self._world, self._precision):
-                logits = self.whole(images)
-        return logits[:, own].float().cpu().numpy()
-
-    def whole(self, images: Tensor) -> Tensor:
-        """Logits of all classes for images in [0, 1]."""
-        logits: Tensor = self._model(self._to_normal(images))
-        return logits
-
-
 def _variants(
-    recipe: RobustnessRecipe,
+    task: Task[RobustnessRecipe],
     sets: Sequence[PreparedData],
     classifier: Callable[[Tensor], Tensor],
-    seed: int,
-    world: World,
 ) -> Iterator[Variant]:
-    clean, center = sets[0], _center(recipe.evaluate)
+    recipe, clean, center = task.recipe, sets[0], _center(task.recipe.evaluate)
     yield Variant("clean", clean, CLEAN, center)
     for corruption in recipe.in_memory:
         for severity in SEVERITIES:
             corrupted = CorruptedImage(center, corruption, severity)
             yield Variant(f"in-memory/{corruption}-{severity}", clean, CLEAN, corrupted)
     if recipe.attack is not None:
-        for name, move in _attacks(recipe.attack, classifier, seed, world).items():
+        for name, move in _attacks(recipe.attack, classifier, task.seed, task.world).items():
             yield Variant(name, clean, CLEAN, center, move)
     for data in sets:
         name = data.folder.name  # its name in the study
@@ -222,7 +189,8 @@ def _own_classes(data: PreparedData, known: ClassifierInfo) -> list[int]:
     Raises:
         InputError: the classifier lacks a class.
     """
-    by_id = data.wnids is not None and (known.wnids is not None or not _named(data, known))
+    named = set(data.classes) <= set(known.classes)
+    by_id = data.wnids is not None and (known.wnids is not None or not named)
     by_number = data.kind == NUMBERED and len(data.classes) == len(known.classes)
     if by_id or by_number:
         try:
@@ -239,7 +207,3 @@ def _own_classes(data: PreparedData, known: ClassifierInfo) -> list[int]:
                 f"{len(known.classes)} classes{hint}; prepare this set with their names"
             )
     return [places[name] for name in data.classes]
-
-
-def _named(data: PreparedData, known: ClassifierInfo) -> bool:
-    return set(data.classes) <= set(known.classes)

@@ -36,6 +36,7 @@ from folk.stages.loop import Batch, supervised_update, train_on
 from folk.stages.optimization import check_batch_norm_batch
 from folk.stages.recipes.base import Encoder
 from folk.stages.segment import SegmentRecipe
+from folk.stages.task import Task
 from folk.stages.windows import sliding_logits
 from folk.training.distributed import World
 from folk.training.optimizer import (
@@ -47,33 +48,11 @@ from folk.training.randomness import derived_seed, seed_all
 from folk.training.schedules import PolynomialRate
 
 
-def segment(
-    recipe: SegmentRecipe,
-    *,
-    encoder: Path,
-    dataset: Path,
-    split: Path | None,
-    work: Path,
-    seed: int,
-    identity: str,
-    world: World,
-    live: Callable[[int, dict[str, float]], None],
-) -> dict[str, float]:
+def segment(task: Task[SegmentRecipe]) -> dict[str, float]:
     """Train a segmenter from an encoder; store a confusion matrix for each validation image.
 
     Several processes on GPUs share the statistics of batch norm, as BEiT's do; on CPUs, where torch
     cannot, each process has its own.
-
-    Args:
-        recipe: the hyper-parameters.
-        encoder: folder of the stored encoder.
-        dataset: folder of the prepared data set, with annotations.
-        split: the split of annotated images; None for all.
-        work: folder of the growing state and of predictions.parquet.
-        seed: seed of every random number of the run.
-        identity: digest of everything that determines the result.
-        world: this process among those of its job.
-        live: called with every line of the history.
 
     Returns:
         miou, macc and aacc in [0, 1], of the last update.
@@ -82,25 +61,24 @@ def segment(
         InputError: the data set has no annotations, the batch size per process is too small for
             batch norm, or the segmenter's scores are not finite.
     """
+    recipe, world, dataset = task.recipe, task.world, task.folder("dataset")
     data = PreparedData.open(dataset)
     if data.segmentation_classes is None:
         raise InputError(f"{dataset}: data set '{data.name}' has no annotations; choose another")
     num_classes = len(data.segmentation_classes)
-    training, validation = _images(recipe, data, num_classes, split, seed)
+    training, validation = _images(task, data, num_classes)
     optim = recipe.optim
     updates_per_epoch = whole_batches(len(training), optim.batch, "annotated images")
 
-    seed_all(seed, "segmenter")
-    trunk, info = load_resized(encoder, recipe.window.size, recipe.drop_path)
+    seed_all(task.seed, "segmenter")
+    trunk, info = load_resized(task.folder("encoder"), recipe.window.size, recipe.drop_path)
     model = _segmenter(recipe, trunk, num_classes)
     to_normal = partial(normalize, mean=info.mean, std=info.std)
     world.place(model).train()
     if world.can_synchronize_batch_norm:
         convert_sync_batchnorm(model)  # in place: layers change, parameters stay the same objects
     else:
-        check_batch_norm_batch(
-            model, batch=optim.batch, max_batch=recipe.runtime.max_batch, world=world
-        )
+        check_batch_norm_batch(model, optim.batch, recipe.runtime.max_batch, world)
     others = [module for module in model.children() if module is not model.encoder]
     optimizer = create_optimizer(
         optim.optimizer,
@@ -126,6 +104,7 @@ def segment(
         return loss
 
     update = supervised_update(
+        task,
         model,
         optimizer,
         schedule,
@@ -135,25 +114,14 @@ def segment(
             batch["annotation"].to(world.device, non_blocking=True).long(),
         ),
         loss_of=loss_of,
-        precision=optim.precision,
-        clip_grad=optim.clip_grad,
-        runtime=recipe.runtime,
-        seed=seed,
-        world=world,
     )
     history = train_on(
+        task,
         training,
         update,
         parts={"model": model, "optimizer": optimizer},
         updates=optim.updates,
         updates_per_epoch=updates_per_epoch,
-        batch=optim.batch,
-        runtime=recipe.runtime,
-        work=work,
-        seed=seed,
-        identity=identity,
-        world=world,
-        live=live,
     )
     model.eval()
     world.share_buffers(model)
@@ -167,7 +135,7 @@ def segment(
     )
     metrics = {"num_train": float(len(training)), "num_val": float(len(validation))}
     if world.is_main:
-        path = work / "predictions.parquet"
+        path = task.work / "predictions.parquet"
         write_confusions(path, validation.keys(), confusions)
         scores = scores_of_file(path)
         metrics |= {"miou": scores.miou, "macc": scores.macc, "aacc": scores.aacc}
@@ -176,9 +144,10 @@ def segment(
 
 
 def _images(
-    recipe: SegmentRecipe, data: PreparedData, num_classes: int, split: Path | None, seed: int
+    task: Task[SegmentRecipe], data: PreparedData, num_classes: int
 ) -> tuple[ImageDataset, ImageDataset]:
-    augment, cache = recipe.augment, cache_bytes(recipe.runtime.cache_mb)
+    recipe, augment = task.recipe, task.recipe.augment
+    cache = cache_bytes(recipe.runtime.cache_mb)
     training = ImageDataset(
         data.split("train"),
         SegmentTransform(
@@ -189,9 +158,9 @@ def _images(
             photometric=augment.photometric,
             max_class_share=augment.max_class_share,
         ),
-        seed=derived_seed(seed, "augmentation"),
+        seed=derived_seed(task.seed, "augmentation"),
         num_segmentation_classes=num_classes,
-        keep_keys=keys_of(split),
+        keep_keys=keys_of(task.file_or_none("split")),
         cache_bytes=cache,
     )
     validation = ImageDataset(

@@ -1,7 +1,6 @@
 """Choice of the few labeled images of a run."""
 
 import hashlib
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,18 +10,11 @@ from folk.data.splits import draw_split, read_list
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import atomic_write
 from folk.stages.split import SplitRecipe
+from folk.stages.task import Task
 
 
-def run_split(
-    recipe: SplitRecipe, data: Path, out: Path, list_file: Path | None
-) -> dict[str, float]:
-    """Choose training images and write their keys and labels to `<out>/keys.parquet`.
-
-    Args:
-        recipe: parameters of the draw, or the digest of a list.
-        data: folder of the prepared data set.
-        out: folder for keys.parquet.
-        list_file: the list, if the recipe has its sha256.
+def run_split(task: Task[SplitRecipe]) -> dict[str, float]:
+    """Choose training images and write their keys and labels to keys.parquet.
 
     Returns:
         number of images and of classes among them.
@@ -31,7 +23,8 @@ def run_split(
         InputError: the list is missing or has another digest than the recipe; see also
             `folk.data.splits`.
     """
-    prepared = PreparedData.open(data)
+    recipe, list_file = task.recipe, task.file_or_none("list")
+    prepared = PreparedData.open(task.folder("dataset"))
     table = prepared.split("train")
     keys, labels = table.keys(), table.labels()
     if recipe.list_sha256 is None:
@@ -57,6 +50,6 @@ def run_split(
             )
     chosen = labels[rows]
     columns = {"key": [keys[row] for row in rows], "label": pa.array(chosen, pa.int32())}
-    with atomic_write(out / "keys.parquet") as temp:
+    with atomic_write(task.work / "keys.parquet") as temp:
         pq.write_table(pa.table(columns), temp)
     return {"images": float(len(rows)), "classes": float(len(set(chosen.tolist())))}

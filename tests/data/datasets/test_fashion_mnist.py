@@ -14,7 +14,7 @@ from folk.data.decode import decode_annotation, decode_image
 from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
 from folk.stages.table import load_recipe
-from folk.stages.tasks.prepare import run_prepare
+from tests.toy import do_stage
 
 RECIPES = Path("config/recipes/prepare")
 WHOLE = Path("/usr/share/datasets/fashion-mnist")
@@ -33,7 +33,7 @@ def prepared(folder, archives=None, labels=(TRAIN, TEST), recipe="fashion-mnist"
     values |= {"archive.classes": 4, "archive.images": {"train": 12, "val": 8}}
     values |= {f"subset.{key}": value for key, value in subset.items()}
     loaded = load_recipe("prepare", RECIPES / f"{recipe}.yaml", values)
-    run_prepare(loaded, None, folder / "out", "clothes", archives=archives)
+    do_stage("prepare", loaded, folder / "out", archive=archives)
     return PreparedData.open(folder / "out")
 
 
@@ -151,12 +151,12 @@ def test_the_content_must_be_the_published_one_however_it_is_packed(tmp_path):
     archives = miniature.idx_files(tmp_path, files, TRAIN, TEST)
 
     with pytest.raises(InputError, match=r"expected sha256 c59f468a.* of what is in train-images"):
-        run_prepare(loaded, None, tmp_path / "out", "clothes", archives=archives)
+        do_stage("prepare", loaded, tmp_path / "out", archive=archives)
 
 
 def test_the_part_that_ships_is_balanced_and_needs_no_file_of_the_user(tmp_path):
     recipe = load_recipe("prepare", RECIPES / "fashion-mnist-small.yaml")
-    run_prepare(recipe, None, tmp_path, "clothes")
+    do_stage("prepare", recipe, tmp_path)
     data = PreparedData.open(tmp_path)
 
     assert data.counts == {"train": 12000, "val": 3000}
@@ -164,7 +164,7 @@ def test_the_part_that_ships_is_balanced_and_needs_no_file_of_the_user(tmp_path)
     assert np.bincount(data.split("val").labels()).tolist() == [300] * 10
     assert sum(path.stat().st_size for path in SMALL.iterdir()) < 7e6
     with pytest.raises(InputError, match="takes no archive"):
-        run_prepare(recipe, None, tmp_path, "clothes", archives={"train-images": tmp_path})
+        do_stage("prepare", recipe, tmp_path, archive={"train-images": tmp_path})
 
 
 @needs_whole
@@ -181,7 +181,7 @@ def test_the_part_that_ships_is_made_from_the_whole():
 def test_images_held_out_of_the_official_files_leave_the_training_images(tmp_path):
     recipe = load_recipe("prepare", RECIPES / "fashion-mnist-held-out.yaml")
     archives = {name: WHOLE / file.file for name, file in recipe.archive.files.items()}
-    run_prepare(recipe, None, tmp_path, "clothes", archives=archives)
+    do_stage("prepare", recipe, tmp_path, archive=archives)
     data = PreparedData.open(tmp_path)
     train, val = data.split("train"), data.split("val")
 

@@ -18,7 +18,7 @@ from folk.data.store import store_images
 from folk.evidence.core.errors import InputError
 from folk.evidence.record.fingerprint import closure
 from folk.stages.table import load_recipe
-from folk.stages.tasks.prepare import run_prepare
+from tests.toy import do_stage
 
 TEN = (0, 1, 2, 3, 2, 1, 0, 3, 1, 2)  # labels, two for each of the five training files
 
@@ -209,7 +209,7 @@ def test_a_hundred_classes_of_imagenet_are_labeled_in_the_order_of_their_ids(tmp
     few |= {"archive.classes": 3, "archive.images": {"train": 9, "val": 4}}
     kept = [miniature.WNIDS[2], miniature.WNIDS[0]]
     part = load_recipe("prepare", recipe, few | {"subset.classes": kept})
-    run_prepare(part, None, tmp_path / "out", "part", archives=archives)
+    do_stage("prepare", part, tmp_path / "out", archive=archives)
     data = PreparedData.open(tmp_path / "out")
 
     assert data.wnids == (miniature.WNIDS[0], miniature.WNIDS[2])
@@ -221,7 +221,7 @@ def test_a_hundred_classes_of_imagenet_are_labeled_in_the_order_of_their_ids(tmp
     ]
     other = load_recipe("prepare", recipe, few | {"subset.classes": ["n00000000", kept[0]]})
     with pytest.raises(InputError, match=r"unknown class 'n00000000', not in the archives"):
-        run_prepare(other, None, tmp_path / "other", "part", archives=archives)
+        do_stage("prepare", other, tmp_path / "other", archive=archives)
 
 
 def test_the_code_of_every_reader_belongs_to_the_stage():

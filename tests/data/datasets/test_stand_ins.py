@@ -13,8 +13,7 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.results.metrics.corruption import ALEXNET_ERROR, C_BAR
 from folk.stages.recipes.smoke import archive_values, split_values
 from folk.stages.table import load_recipe
-from folk.stages.tasks.prepare import run_prepare
-from folk.stages.tasks.split import run_split
+from tests.toy import do_stage
 
 RECIPES = Path("config/recipes")
 KINDS = sorted(path.stem for path in RECIPES.glob("prepare/*.yaml") if "demo" not in path.stem)
@@ -30,7 +29,7 @@ def prepared(name, folder):
     made = write_stand_in(recipe.kind, files_of(recipe), folder / "in")
     if recipe.archive is not None:
         recipe = load_recipe("prepare", path, archive_values(recipe, made))
-    run_prepare(recipe, made.source, folder / "out", name, archives=made.archives)
+    do_stage("prepare", recipe, folder / "out", source=made.source, archive=made.archives)
     return PreparedData.open(folder / "out")
 
 
@@ -65,7 +64,7 @@ def test_the_list_names_four_training_images_as_the_official_one_does(tmp_path):
         {"list_sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
     )
 
-    found = run_split(recipe, tmp_path / "out", tmp_path, path)
+    found = do_stage("split", recipe, tmp_path, dataset=tmp_path / "out", list=path)
 
     assert found["images"] == 4.0
     assert pq.read_table(tmp_path / "keys.parquet").num_rows == 4
@@ -79,7 +78,7 @@ def test_drawn_splits_find_enough_images_for_two_updates(way, images, tmp_path):
     recipe = load_recipe("split", path, drawn)
     recipe = load_recipe("split", path, drawn | split_values(recipe, ""))
 
-    assert run_split(recipe, tmp_path / "out", tmp_path, None)["images"] == images
+    assert do_stage("split", recipe, tmp_path, dataset=tmp_path / "out")["images"] == images
 
 
 @pytest.mark.parametrize(

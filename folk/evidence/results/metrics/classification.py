@@ -28,8 +28,6 @@ def write_predictions(
     Args:
         path: the parquet file to write: key, label, top5 (best first), probability (of top5, the
             softmax over all classes, to two decimals).
-        keys: name of each image.
-        labels: true class of each image.
         logits: score of each class, any finite scale; equal scores rank the lower class first.
 
     Raises:
@@ -126,41 +124,23 @@ def hits(
 def top_k_accuracy(
     labels: Integer[np.ndarray, "n"], ranked: Integer[np.ndarray, "n k"], k: int = 1
 ) -> float:
-    """Compute the fraction in [0, 1] of images whose true class is among the k best.
-
-    Args:
-        labels: true classes.
-        ranked: classes by descending score, as from `read_predictions`.
-        k: number of classes that count.
-    """
+    """Compute the fraction in [0, 1] of images whose true class is among the k best."""
     return float(hits(labels, ranked, k).mean())
 
 
 def top_k_of_file(path: Path, k: int = 1) -> float:
-    """Top-k accuracy, recomputed from a file of predictions.
-
-    Raises:
-        InputError: as `read_predictions`.
-    """
+    """Top-k accuracy, recomputed from a file of predictions."""
     labels, ranked = read_predictions(path)
     return top_k_accuracy(labels, ranked, k)
 
 
 def top_k_by_name(path: Path, metric: str) -> float:
-    """Top-k accuracy of a file of predictions, for a metric such as `top5_last`.
-
-    Raises:
-        InputError: as `read_predictions`.
-    """
+    """Top-k accuracy of a file of predictions, for a metric such as `top5_last`."""
     return top_k_of_file(path, _k_of(metric))
 
 
 def top_k_of_images(path: Path, metric: str) -> ImageScores:
-    """1 for an image whose class is among the k best, else 0; k as in `top_k_by_name`.
-
-    Raises:
-        InputError: missing or invalid file.
-    """
+    """1 for an image whose class is among the k best, else 0; k as in `top_k_by_name`."""
     table = read_columns(path, ["key", "label", "top5"])
     labels = numbers(table["label"])
     ranked = numbers(table["top5"].combine_chunks().flatten()).reshape(len(labels), -1)

@@ -80,9 +80,6 @@ def relative_corruption_error(
         corruption: as in `corruption_error`.
         errors: severity -> top-1 error in [0, 1].
         clean_error: ours on the same images uncorrupted, in [0, 1].
-
-    Raises:
-        InputError: as `corruption_error`.
     """
     grown = mean_error(corruption, errors) - clean_error
     return grown / ((_alexnet(corruption) - ALEXNET_CLEAN_ERROR) / 100)
@@ -99,11 +96,7 @@ def mce(errors: Errors) -> float:
 
 
 def relative_mce(errors: Errors, clean_error: float) -> float:
-    """Compute the mean relative CE over the same 15.
-
-    Raises:
-        InputError: as `mce`.
-    """
+    """Compute the mean relative CE over the same 15."""
     _need(errors, ALEXNET_ERROR)
     return _mean(
         [relative_corruption_error(name, errors[name], clean_error) for name in ALEXNET_ERROR]
@@ -193,9 +186,5 @@ def _mean(values: list[float]) -> float:
 
 
 def robustness_by_name(path: Path, metric: str) -> float | None:
-    """One number of `robustness_metrics`; None for a number that the predictions do not tell.
-
-    Raises:
-        InputError: as `robustness_metrics`.
-    """
+    """One number of `robustness_metrics`; None for a number that the predictions do not tell."""
     return robustness_metrics(path).get(metric)

@@ -42,11 +42,7 @@ def ordered_scores(
 
 
 def read_columns(path: Path, columns: list[str]) -> pa.Table:
-    """Read some columns of stored predictions.
-
-    Raises:
-        InputError: missing or invalid file.
-    """
+    """Read some columns of stored predictions."""
     try:
         # Not `read_table`: it imports pandas, which costs more than a second.
         table = pq.ParquetFile(path).read(columns)

@@ -41,10 +41,6 @@ def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
 
     It assumes that values are normally distributed over seeds. With two seeds it is very wide (12.7
     standard errors at 95 %).
-
-    Args:
-        values: one number per seed.
-        confidence: in (0, 1).
     """
     spread = deviation(values)
     if spread is None:
@@ -70,9 +66,6 @@ def nested_scatter(runs: Sequence[Sequence[float]]) -> Scatter:
     The variance of the runs' means is that between runs plus that within a run over the number of
     its measurements; where chance makes the first less than the second, `between` is 0.
 
-    Args:
-        runs: for each run its measurements, as many in each.
-
     Source: the analysis of variance with one random factor, S. R. Searle et al., 1992, Variance
         Components, section 3.3.
     """
@@ -93,11 +86,6 @@ def difference_interval(
 
     The samples may have different variances and sizes; they are not paired, since the same seed
     gives other random numbers in another method.
-
-    Args:
-        above: one number per seed.
-        below: likewise.
-        confidence: in (0, 1).
 
     Source: B. L. Welch, 1947, Biometrika 34, 28-35.
     """
@@ -148,8 +136,6 @@ def resampled_means(
 
     Args:
         per_image: d numbers of each image.
-        generator: of the draw.
-        resamples: number of samples.
 
     Raises:
         InputError: there are no images.

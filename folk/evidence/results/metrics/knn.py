@@ -22,9 +22,7 @@ def knn_votes(
 
     Args:
         similarity: cosine of each image and its neighbors.
-        labels: classes of the neighbors.
         temperature: T, about 0.07; smaller values favor the nearest.
-        num_classes: width of the result.
 
     Returns:
         the logarithm of each class's votes, which keeps the order in float32 for any T; a class
@@ -47,29 +45,17 @@ def knn_votes(
 
 
 def knn_metrics(path: Path) -> dict[str, float]:
-    """Compute `knn_top1_k<k>`, in [0, 1], from predictions with k as the variant's name.
-
-    Raises:
-        InputError: an unreadable file.
-    """
+    """Compute `knn_top1_k<k>`, in [0, 1], from predictions with k as the variant's name."""
     return {f"knn_top1_k{k}": top1 for k, top1 in accuracy_of_variants(path).items()}
 
 
 def knn_by_name(path: Path, metric: str) -> float | None:
-    """One number of `knn_metrics`.
-
-    Raises:
-        InputError: an unreadable file.
-    """
+    """One number of `knn_metrics`."""
     return knn_metrics(path).get(metric)
 
 
 def knn_of_images(path: Path, metric: str) -> ImageScores | None:
-    """Top-1 hits of each image, for a metric `knn_top1_k<k>`.
-
-    Raises:
-        InputError: an unreadable file.
-    """
+    """Top-1 hits of each image, for a metric `knn_top1_k<k>`."""
     k = metric.removeprefix("knn_top1_k")
     return scores_of_variants(path, lambda name: name == k)
 

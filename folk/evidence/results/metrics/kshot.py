@@ -19,11 +19,6 @@ def draw_shots(
 ) -> dict[int, Integer[np.ndarray, "m"]]:
     """Choose k images of each class for every k; smaller choices are subsets of larger ones.
 
-    Args:
-        labels: classes of all labeled images.
-        shots: the values of k.
-        seed: of the draw.
-
     Returns:
         k -> indices of the chosen images, ascending.
 
@@ -62,13 +57,9 @@ def logistic_scores(
     iBOT does not divide its lambda by N: pass its value times n here.
 
     Args:
-        seen: features of the labeled images, any scale.
-        labels: their classes.
-        unseen: features of the images to classify.
         num_classes: width of the result; a class without a labeled image gets the lowest score.
         weight_decay: lambda, above 0.
         center: the subtracted mean, see `prepared`.
-        max_iterations: of the solver.
         tolerance: of the solver, on the largest entry of the gradient.
 
     Source: MSN, facebookresearch/msn@4388dc1: no intercept, lambda / N; its solver, cyanure 1.2.2,
@@ -98,9 +89,6 @@ def kshot_metrics(path: Path) -> dict[str, float]:
     """Compute `kshot_top1_<k>`, in [0, 1], from predictions with variants `<k>/<split>`.
 
     Each is the mean over splits of the top-1 accuracy.
-
-    Raises:
-        InputError: an unreadable file.
     """
     by_k: dict[str, list[float]] = {}
     for name, accuracy in accuracy_of_variants(path).items():
@@ -109,20 +97,12 @@ def kshot_metrics(path: Path) -> dict[str, float]:
 
 
 def kshot_by_name(path: Path, metric: str) -> float | None:
-    """One number of `kshot_metrics`.
-
-    Raises:
-        InputError: an unreadable file.
-    """
+    """One number of `kshot_metrics`."""
     return kshot_metrics(path).get(metric)
 
 
 def kshot_of_images(path: Path, metric: str) -> ImageScores | None:
-    """Top-1 hits of each image, the mean over splits, for a metric `kshot_top1_<k>`.
-
-    Raises:
-        InputError: an unreadable file.
-    """
+    """Top-1 hits of each image, the mean over splits, for a metric `kshot_top1_<k>`."""
     k = metric.removeprefix("kshot_top1_")
     return scores_of_variants(path, lambda name: name.startswith(f"{k}/"))
 
@@ -133,8 +113,6 @@ def prepared(
     """Center and L2-normalize features, in float64.
 
     Args:
-        seen: features of the labeled images.
-        unseen: features of the others.
         center: "image" subtracts from each feature vector the mean of its own entries, then
             normalizes; "feature" normalizes, then subtracts the mean vector of the labeled images
             from all.

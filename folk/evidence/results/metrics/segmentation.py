@@ -92,11 +92,7 @@ def write_confusions(path: Path, keys: list[str], confusions: Integer[np.ndarray
 
 
 def read_confusions(path: Path) -> Integer[np.ndarray, "n c c"]:
-    """Read the matrices of `write_confusions`, in the order of the file.
-
-    Raises:
-        InputError: missing or invalid file.
-    """
+    """Read the matrices of `write_confusions`, in the order of the file."""
     try:
         table = pq.ParquetFile(path).read(["confusion"])
         num_classes = int(table.schema.metadata[b"num_classes"])
@@ -110,30 +106,18 @@ def read_confusions(path: Path) -> Integer[np.ndarray, "n c c"]:
 
 
 def scores_of_file(path: Path) -> SegmentationScores:
-    """Recompute scores from a file of confusion matrices.
-
-    Raises:
-        InputError: as `read_confusions` and `scores`.
-    """
+    """Recompute scores from a file of confusion matrices."""
     return scores(read_confusions(path).sum(axis=0))
 
 
 def score_by_name(path: Path, metric: str) -> float:
-    """One of `miou`, `macc` and `aacc` of a file of confusion matrices.
-
-    Raises:
-        InputError: as `scores_of_file`.
-    """
+    """One of `miou`, `macc` and `aacc` of a file of confusion matrices."""
     found: float = getattr(scores_of_file(path), metric)
     return found
 
 
 def score_of_images(path: Path, metric: str) -> ImageScores:
-    """Right, annotated and predicted pixels of each class in each image, for `score_by_name`.
-
-    Raises:
-        InputError: as `read_confusions`.
-    """
+    """Right, annotated and predicted pixels of each class in each image, for `score_by_name`."""
     confusions = read_confusions(path)
     right = np.diagonal(confusions, axis1=1, axis2=2)
     annotated, predicted = confusions.sum(axis=2), confusions.sum(axis=1)

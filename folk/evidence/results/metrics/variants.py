@@ -54,8 +54,6 @@ class VariantWriter:
 
         Args:
             variant: its name, such as `imagenet-c/fog-3`.
-            keys: name of each image.
-            labels: true class of each image.
             logits: score of each class, any finite scale; equal scores rank the lower class first.
 
         Raises:
@@ -81,11 +79,7 @@ def write_variants(path: Path) -> Iterator[VariantWriter]:
 
 
 def accuracy_of_variants(path: Path) -> dict[str, float]:
-    """Compute the top-1 accuracy of each variant in [0, 1], in the order of the file.
-
-    Raises:
-        InputError: missing or invalid file.
-    """
+    """Compute the top-1 accuracy of each variant in [0, 1], in the order of the file."""
     right: dict[str, int] = {}
     total: dict[str, int] = {}
     try:
@@ -104,11 +98,7 @@ def accuracy_of_variants(path: Path) -> dict[str, float]:
 
 
 def scores_of_variants(path: Path, wanted: Callable[[str], bool]) -> ImageScores | None:
-    """Average the top-1 hits of the wanted variants, if all of them have the same images.
-
-    Raises:
-        InputError: missing or invalid file.
-    """
+    """Average the top-1 hits of the wanted variants, if all of them have the same images."""
     table = read_columns(path, ["variant", "key", "label", "predicted"])
     names = table["variant"].combine_chunks().dictionary_encode()
     found = []
@@ -124,10 +114,6 @@ def scores_of_variants(path: Path, wanted: Callable[[str], bool]) -> ImageScores
 
 
 def variant_of_images(path: Path, metric: str) -> ImageScores | None:
-    """Top-1 hits of each image of a variant, for a metric `top1_<variant>`; else None.
-
-    Raises:
-        InputError: missing or invalid file.
-    """
+    """Top-1 hits of each image of a variant, for a metric `top1_<variant>`; else None."""
     match = re.fullmatch(r"top1_([^/]+)", metric)
     return None if match is None else scores_of_variants(path, lambda name: name == match[1])
