@@ -98,7 +98,10 @@ def test_slurm_and_jobs_without_gpus_are_left_alone(tmp_path):
     ("asked", "line"),
     [
         ("gpu: 8", r"tiny\.yaml:3: resources\.pretrain\.gpu: 8; this machine has 3 GPUs"),
-        ("nodes: 2", r"tiny\.yaml:3: resources\.pretrain\.nodes: 2; this call runs jobs on one machine each"),
+        (
+            "nodes: 2",
+            r"tiny\.yaml:3: resources\.pretrain\.nodes: 2; this call runs jobs on one machine each",
+        ),
     ],
 )
 def test_a_study_that_asks_for_more_than_the_machine_has_is_refused(tmp_path, asked, line):
