@@ -3,10 +3,12 @@
 import json
 
 import nbformat
+import pytest
 
 from tests.notebook import PAGE, code_cells, run, texts
 
 
+@pytest.mark.slow
 def test_the_notebook_prints_and_draws_what_it_shows():
     notebook = json.loads(PAGE.read_text(encoding="utf-8"))
     shown = [cell["outputs"] for cell in code_cells(notebook)]

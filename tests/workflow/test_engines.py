@@ -18,7 +18,7 @@ PBS = ROOT / "tests/workflow/pbs"
 STATUS = ROOT / "workflow/profiles/pbs/status.sh"
 RUN = "results/tiny/pretrain/folk-s0"
 SHORT = "optim.epochs: 2, optim.batch: 32"
-LONG = "optim.epochs: 16, runtime.checkpoint_seconds: 0.0, optim.batch: 32"
+LONG = "optim.epochs: 8, runtime.checkpoint_seconds: 0.0, optim.batch: 32"
 PATIENCE = 900.0  # seconds
 DRIVER = (
     *("-m", "snakemake", f"{RUN}/record.json", "--configfile", "config/tiny.yaml"),
