@@ -83,10 +83,11 @@ onstart:
     with refusing():
         hold_study(study.name)
         needrun = workflow.dag.needrun_jobs()
-        on_slurm = workflow.executor_plugin.name in ("folk-slurm", "slurm")
-        jobs.refuse_unready(needrun, on_slurm=on_slurm)
+        executor = workflow.executor_plugin
+        queue = None if executor.common_settings.local_exec else executor.name
+        jobs.refuse_unready(needrun, queue=queue)
         jobs.keep_study()
-        if not on_slurm:
+        if queue is None:
             # A job waits for its GPUs before it holds cores; `--resources gpu=N` says otherwise.
             for known in (workflow.scheduler.global_resources, workflow.scheduler.resources):
                 known.setdefault("gpu", jobs.num_gpus)

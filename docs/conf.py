@@ -6,6 +6,7 @@ that works on the forge works here. A link to a file that is no page leads to a 
 
 import ast
 import copy
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,18 +14,20 @@ from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
+from markdown_it import MarkdownIt
 from sphinx.addnodes import download_reference
 from sphinx.application import Sphinx
 from sphinx.builders.html import StandaloneHTMLBuilder
 from sphinx.ext.napoleon import GoogleDocstring
+from sphinx.highlighting import PygmentsBridge
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.parsing import nested_parse_to_nodes
 
 ROOT = Path(__file__).parents[1]
 # A page that is in no list fails the build.
 CONTENTS = {
-    "Use": "docs/install docs/faq config/README config/keys docs/audit docs/what-this-proves"
-    " docs/cluster docs/cluster-jobs docs/extend docs/api",
+    "Use": "docs/install docs/tutorials docs/faq config/README config/keys docs/audit"
+    " docs/what-this-proves docs/cluster docs/cluster-jobs docs/engines docs/extend docs/api",
     "Results": "docs/fashion docs/paper-study docs/performance",
     "Inside": "docs/architecture docs/testing docs/faults",
     "Project": "CHANGELOG CONTRIBUTING CODE_OF_CONDUCT SECURITY",
@@ -150,6 +153,7 @@ def show_files(app: Sphinx, doctree: nodes.document) -> None:
 
 def file_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
     """Make the page of each file that a page links to; HTML is copied as it is."""
+    highlighter = app.builder.highlighter
     for name in sorted(app.env.shown_files):
         path = ROOT / name
         if path.suffix == ".html":
@@ -157,9 +161,28 @@ def file_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
             shown.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, shown)
             continue
-        language = LANGUAGES.get(path.suffix, "text")
-        code = app.builder.highlighter.highlight_block(path.read_text("utf-8"), language)
-        yield name, {"title": name, "body": f"<h1>{name}</h1>{code}"}, "page.html"
+        text, language = path.read_text("utf-8"), LANGUAGES.get(path.suffix, "text")
+        if path.suffix == ".ipynb":
+            body = "".join(notebook_parts(json.loads(text)["cells"], highlighter))
+        else:
+            body = f"<h1>{name}</h1>{highlighter.highlight_block(text, language)}"
+        yield name, {"title": name, "body": body}, "page.html"
+
+
+def notebook_parts(cells: list[dict[str, Any]], highlighter: PygmentsBridge) -> Iterator[str]:
+    """Make the HTML of a notebook's cells: Markdown, code, printed lines and figures."""
+    for cell in cells:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            yield MarkdownIt().render(source).replace('.md"', '.html"').replace(".md#", ".html#")
+            continue
+        yield highlighter.highlight_block(source, "python")
+        for output in cell["outputs"]:
+            if "text" in output:
+                yield highlighter.highlight_block("".join(output["text"]), "text")
+            else:
+                image = output["data"]["image/png"]
+                yield f'<p><img alt="figure" src="data:image/png;base64,{image}"></p>'
 
 
 def setup(app: Sphinx) -> None:

@@ -48,6 +48,7 @@ from folk.stages.table import STAGES
 DEMO = Path("config/demo.yaml")
 SHOWN_LINES = 20
 PUBLISHED = Path("config/published")
+SLURM_EXECUTORS = ("folk-slurm", "slurm")
 
 # Snakemake calls these with an object that has each wildcard as an attribute.
 Asked = Callable[[Any], Any]
@@ -175,8 +176,12 @@ class Jobs:
             f"{len(paths)} records are missing, such as {missing[0]}"
         )
 
-    def refuse_unready(self, jobs: Iterable[Any], *, on_slurm: bool) -> None:
+    def refuse_unready(self, jobs: Iterable[Any], *, queue: str | None) -> None:
         """Check that these jobs have their files, recipes that fit, and machines.
+
+        Args:
+            jobs: what will run.
+            queue: the executor that submits them, or None where they run on this machine.
 
         Raises:
             InputError: a line for each file that is missing, each thing that the machine lacks and
@@ -185,7 +190,8 @@ class Jobs:
         jobs = list(jobs)
         lines = self._missing_files(jobs)
         rules = {job.rule.name for job in jobs}
-        lines += self._cluster_problems(rules) if on_slurm else self._machine_problems(rules)
+        on_slurm = queue in SLURM_EXECUTORS
+        lines += self._cluster_problems(rules) if on_slurm else self._machine_problems(rules, queue)
         if lines:
             raise InputError("\n".join(lines))
         Fits(self.study, self._config, self._folder, self.recipes).check(
@@ -451,18 +457,18 @@ class Jobs:
             lines = [str(error)]
         return ["this cluster cannot run it:", *lines] if lines else []
 
-    def _machine_problems(self, rules: set[str]) -> list[str]:
-        """What stands against these rules on the machine at hand."""
+    def _machine_problems(self, rules: set[str], queue: str | None) -> list[str]:
+        """What stands against these rules on the machine at hand, or on single nodes of a queue."""
         lines, gpus = [], visible_gpus(os.environ)
         for stage in rules & STAGES.keys():
             asked = self.get_geometry(stage)
             where = self._config.where(("resources", stage))
-            if asked.gpus > len(gpus):
+            if queue is None and asked.gpus > len(gpus):
                 lines.append(f"{where}: resources.{stage}.gpu: {asked.gpus}; {has_only(gpus)}")
             if asked.nodes > 1 and not os.environ.get("SLURM_JOB_ID"):
                 lines.append(
-                    f"{where}: resources.{stage}.nodes: {asked.nodes}; this call runs on one "
-                    "machine; set it to 1, or call with --workflow-profile slurm"
+                    f"{where}: resources.{stage}.nodes: {asked.nodes}; this call runs jobs on one "
+                    "machine each; set it to 1, or call with --workflow-profile slurm"
                 )
         return lines
 

@@ -98,7 +98,10 @@ def test_slurm_and_jobs_without_gpus_are_left_alone(tmp_path):
     ("asked", "line"),
     [
         ("gpu: 8", r"tiny\.yaml:3: resources\.pretrain\.gpu: 8; this machine has 3 GPUs"),
-        ("nodes: 2", r"tiny\.yaml:3: resources\.pretrain\.nodes: 2; this call runs on one machine"),
+        (
+            "nodes: 2",
+            r"tiny\.yaml:3: resources\.pretrain\.nodes: 2; this call runs jobs on one machine each",
+        ),
     ],
 )
 def test_a_study_that_asks_for_more_than_the_machine_has_is_refused(tmp_path, asked, line):
@@ -111,4 +114,9 @@ def test_a_study_that_asks_for_more_than_the_machine_has_is_refused(tmp_path, as
     job = SimpleNamespace(rule=SimpleNamespace(name="pretrain"), wildcards=wildcards)
 
     with pytest.raises(InputError, match=line):
-        jobs.refuse_unready([job], on_slurm=False)
+        jobs.refuse_unready([job], queue=None)
+    if asked == "gpu: 8":  # the nodes of a queue have other GPUs than this machine
+        jobs.refuse_unready([job], queue="cluster-generic")
+    else:
+        with pytest.raises(InputError, match=line):
+            jobs.refuse_unready([job], queue="cluster-generic")

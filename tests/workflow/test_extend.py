@@ -47,6 +47,7 @@ def test_the_page_has_the_files_of_its_walks():
     assert list(FILES) == [
         "folk/filters/haar.py",
         "config/recipes/pretrain/demo-haar.yaml",
+        "my-filters/pyproject.toml",
         "folk/methods/colorize.py",
         "config/recipes/pretrain/demo-colorize.yaml",
         "config/recipes/pretrain/demo-haar-resnet.yaml",

@@ -79,7 +79,7 @@ def section_of(part: Any) -> type[Section]:
     """
 
     def can_be_made(section: Section) -> Section:
-        part(**section.model_dump(exclude={"kind"}))
+        part(**section.model_dump(include={field.name for field in fields(part)}))
         return section
 
     after: Any = model_validator(mode="after")

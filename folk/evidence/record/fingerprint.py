@@ -2,11 +2,13 @@
 
 The modules of this package that a stage imports are found in their syntax trees; nothing is
 imported, so that a workflow gets the fingerprints of all stages quickly. Not covered: data files,
-other packages (see the environment lock) and modules whose names are made at run time.
+other packages (see the environment lock) and modules whose names are made at run time. A filter of
+another package has a fingerprint of its own (`folk/filters/settings.py`).
 """
 
 import ast
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,7 +29,7 @@ def code_here() -> Path:
 
 
 def code_fingerprint(module: str, root: Path) -> str:
-    """Hash everything in the package that `module` may run.
+    """Hash everything in its package that `module` may run.
 
     Args:
         root: the folder that holds the package.
@@ -41,6 +43,17 @@ def code_fingerprint(module: str, root: Path) -> str:
     parts = fingerprint_parts(module, root)
     lines = "".join(f"{name} {digest}\n" for name, digest in sorted(parts.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def fingerprint_of_package(module: str) -> str:
+    """Hash everything in its own package that an imported module of another package may run.
+
+    Raises:
+        InputError: as `code_fingerprint`.
+    """
+    file = Path(str(sys.modules[module].__file__)).resolve()
+    depth = module.count(".") + (file.name == "__init__.py")
+    return code_fingerprint(module, file.parents[depth])
 
 
 def fingerprint_parts(module: str, root: Path) -> dict[str, str]:
@@ -100,7 +113,8 @@ def _parse(path: Path, name: str, mtime_ns: int, size: int) -> _Parsed:
         reason = getattr(error, "msg", error)
         raise InputError(f"{where}: invalid Python: {reason}") from error
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    mentions = tuple(m for m in _mentioned(tree, package) if m.split(".")[0] == PACKAGE)
+    top = name.partition(".")[0]
+    mentions = tuple(m for m in _mentioned(tree, package) if m.split(".")[0] == top)
     words: list[str] = []
     _spell(tree, words)
     return _Parsed(hashlib.sha256("".join(words).encode()).hexdigest(), mentions)

@@ -193,7 +193,7 @@ def build_method(method: MethodSection, encoder: nn.Module) -> Method:
 
 def _part(known: Mapping[str, Callable[..., Any]], section: Any) -> Any:
     """The filter or the degradation of a kind, with the values of its section."""
-    return known[section.kind](**section.model_dump(exclude={"kind"}))
+    return known[section.kind](**section.model_dump(exclude={"kind", "code"}))
 
 
 def build_head(section: DistillationSection, in_features: int) -> DistillationHead | PlainHead:
