@@ -20,6 +20,7 @@ from folk.cli.export import export
 from folk.cli.launch import launch
 from folk.cli.new import new, path
 from folk.cli.plan import plan
+from folk.cli.publish import publish
 from folk.cli.report import report
 from folk.cli.schema import schema
 from folk.cli.seal import seal
@@ -65,6 +66,7 @@ app.command("mlflow-sync")(mlflow_sync)
 for question in (explain, compare, check, seal, adopt, export):
     app.command(rich_help_panel="Audit")(question)
 app.command()(embed)
+app.command()(publish)
 app.command()(smoke)
 app.command()(schema)
 app.command(rich_help_panel="Audit", epilog=WORDS)(verify)

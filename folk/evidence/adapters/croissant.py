@@ -1,0 +1,141 @@
+"""Croissant metadata of a study's prepared data sets, which other programs read.
+
+    OUT/<data set>/croissant.json
+
+Nothing is copied: files are named relative to that file, with their sha256. The record set is the
+manifest, a row for each image; Croissant cannot reach into Arrow files.
+
+Source: Croissant Format Specification 1.0, http://mlcommons.org/croissant/1.0.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from folk.evidence.adapters.citation import Citation, read_citation
+from folk.evidence.audit.chain import RECORD_NAME, Chain, Job
+from folk.evidence.core.digest import digest_url
+from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.core.files import write_json
+from folk.evidence.core.json_file import read_keys
+from folk.evidence.study.study import Study
+
+_TYPES = {".json": "application/json", ".parquet": "application/x-parquet",
+          ".arrow": "application/vnd.apache.arrow.file"}  # fmt: skip
+_TEXT, _NUMBER = "sc:Text", "sc:Integer"
+_COLUMNS = {"key": _TEXT, "label": _NUMBER, "split": _TEXT, "bytes": _NUMBER, "sha256": _TEXT,
+            "shard": _TEXT, "row": _NUMBER}  # fmt: skip
+# In full, so that reading needs no network.
+_CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "sc": "https://schema.org/",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "dct": "http://purl.org/dc/terms/",
+    "conformsTo": "dct:conformsTo",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+}
+_TERMS = """
+citeAs column equivalentProperty extract field fileProperty fileObject fileSet format includes
+isLiveDataset jsonPath key md5 parentField path recordSet references regex repeated replace
+samplingRate separator source subField transform
+"""
+_CONTEXT |= {name: f"cr:{name}" for name in _TERMS.split()}
+
+
+def export_croissant(
+    study: Study, chain: Chain, out: Path, citation: Path, licenses: Mapping[str, str]
+) -> list[Path]:
+    """Write the metadata of each data set of a study.
+
+    Args:
+        study: the study.
+        chain: its records.
+        out: folder to write to.
+        citation: CITATION.cff; its authors prepared the data sets.
+        licenses: of the images, an SPDX id or an address by data set; no record has them.
+
+    Returns:
+        the files.
+
+    Raises:
+        InputError: a data set is unknown, is not prepared or has no license.
+    """
+    for name in licenses.keys() - study.data.keys():
+        raise InputError(f"--license {name}: unknown data set{nearest(name, study.data)}")
+    for name in study.data.keys() - licenses.keys():
+        raise InputError(
+            f"{study.name}: license of data set '{name}' is unknown, and Croissant asks for it; "
+            f"give --license {name}=ID, such as {name}=MIT, or an address"
+        )
+    cited = read_citation(citation)
+    made = {}
+    for name, license_id in licenses.items():
+        path = out / name / "croissant.json"
+        job = chain.at(chain.results / "prepare" / name / RECORD_NAME)
+        made[path] = _described(chain, job, name, license_id, cited, path.parent)
+    for path, content in made.items():
+        write_json(path, content)
+    return list(made)
+
+
+def _described(
+    chain: Chain, job: Job, name: str, license_id: str, cited: Citation, folder: Path
+) -> dict[str, Any]:
+    digests = {Path(entry["path"]).name: entry["sha256"] for entry in job.outputs}
+    data = read_keys(chain.root / job.path.with_name("dataset.json"), "prepare it again")
+    counts = ", ".join(f"{count} images of {split}" for split, count in data["counts"].items())
+    origin = job.record["recipe"].get("source", {}).get("kind", "see the record")
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": name,
+        "description": f"{data['name']}, prepared from '{data['kind']}' (source: {origin}): "
+        f"{counts}, {len(data['classes'])} classes. Record {job.id}.",
+        "license": license_id,
+        "url": cited.url or cited.repository_code or digest_url(digests["dataset.json"]),
+        "creator": [
+            {"@type": "sc:Organization" if author.name else "sc:Person", "name": author.sorted_name}
+            for author in cited.authors
+        ],
+        "datePublished": job.record["ended"][:10],
+        "distribution": list(_files(chain, job, folder)),
+        "recordSet": [
+            {
+                "@type": "cr:RecordSet",
+                "@id": "images",
+                "name": "images",
+                "description": "A row of manifest.parquet for each image. Its bytes are in the "
+                "column `image` of the file `shard`, in `row`.",
+                "key": {"@id": "images/key"},
+                "field": [_field(column, kind) for column, kind in _COLUMNS.items()],
+            }
+        ],
+    }
+
+
+def _files(chain: Chain, job: Job, folder: Path) -> Iterator[dict[str, Any]]:
+    for entry in job.outputs:
+        path = Path(entry["path"])
+        if path.name != "dataset.json" and path.suffix not in (".parquet", ".arrow"):
+            continue
+        yield {
+            "@type": "cr:FileObject",
+            "@id": path.name,
+            "name": path.name,
+            "contentUrl": Path(os.path.relpath(chain.root / path, folder)).as_posix(),
+            "contentSize": f"{entry['size']} B",
+            "encodingFormat": _TYPES[path.suffix],
+            "sha256": entry["sha256"],
+        }
+
+
+def _field(column: str, kind: str) -> dict[str, Any]:
+    source = {"fileObject": {"@id": "manifest.parquet"}, "extract": {"column": column}}
+    named = {"@type": "cr:Field", "@id": f"images/{column}", "name": column}
+    return {**named, "dataType": kind, "source": source}

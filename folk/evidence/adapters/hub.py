@@ -1,0 +1,103 @@
+"""A run's encoder as a folder for a model hub, and its upload.
+
+    OUT/model.safetensors   the weights, with the keys of a plain timm model
+    OUT/config.json         timm's own description
+    OUT/README.md           the card
+    OUT/record.json         of the pre-training; seal.json where there is one
+
+`HF_ENDPOINT` names another hub, `HF_TOKEN` the right to write, as for every program of that hub.
+"""
+
+import shutil
+from pathlib import Path
+
+from folk.evidence.audit.run_facts import RunFacts
+from folk.evidence.core.digest import digest_file
+from folk.evidence.core.errors import InputError, brief_with_type
+from folk.evidence.core.files import write_text
+from folk.evidence.core.json_file import read_keys
+from folk.evidence.core.secrets import without_secrets
+from folk.evidence.report.card import render_card
+
+_FILES = {"encoder.safetensors": "model.safetensors", "config.json": "config.json"}
+
+
+def write_model_folder(
+    facts: RunFacts, root: Path, out: Path, repo: str | None, license_id: str | None
+) -> list[Path]:
+    """Write the folder of a run.
+
+    Args:
+        facts: of the run.
+        root: the folder of the repository.
+        out: the folder to make; it must not exist, or be empty.
+        repo: OWNER/NAME on the hub, for the card; None for a card that names `out`.
+        license_id: of the weights; None leaves it out.
+
+    Returns:
+        the files.
+
+    Raises:
+        InputError: `out` exists, something contradicts the run's numbers, or a file is missing or
+            has another digest than its record.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--out {out}: exists already; give a new folder")
+    if facts.contradicted:
+        more = len(facts.contradicted) - 1
+        rest = f" (and {more} more)" if more else ""
+        raise InputError(
+            f"{facts.run}: not published, because its records do not hold: "
+            f"{facts.contradicted[0]}{rest}; see `folk verify`"
+        )
+    outputs = {entry["name"]: entry for entry in facts.job.outputs}
+    copies = {}
+    for name, target in _FILES.items():
+        if name not in outputs:
+            raise InputError(f"{facts.job.path}: lists no {name}; pre-train this run again")
+        path = root / outputs[name]["path"]
+        if not path.is_file():
+            raise InputError(f"{path}: missing; `dvc pull` the results, or pre-train this run")
+        if digest_file(path).sha256 != outputs[name]["sha256"]:
+            raise InputError(f"{path}: other bytes than {facts.job.path} records")
+        copies[path] = target
+    config = read_keys(root / outputs["config.json"]["path"], "pre-train this run again")
+    source = f"local-dir:{out}" if repo is None else f"hf-hub:{repo}"
+    card = render_card(facts, config["architecture"], source, license_id)
+    copies[root / facts.job.path] = "record.json"
+    if facts.seal is not None:
+        copies[root / facts.seal["path"]] = "seal.json"
+    out.mkdir(parents=True, exist_ok=True)
+    for path, target in copies.items():
+        shutil.copyfile(path, out / target)
+    write_text(out / "README.md", card)
+    return sorted(out.iterdir())
+
+
+def upload(folder: Path, repo: str, message: str) -> str:
+    """Upload a folder to a model repository in one commit.
+
+    Args:
+        folder: of `write_model_folder`.
+        repo: OWNER/NAME; made if it does not exist, for its owner's eyes alone.
+        message: of the commit.
+
+    Returns:
+        the address of the commit.
+
+    Raises:
+        InputError: the hub cannot be reached or does not accept the upload.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    api = HfApi()
+    try:
+        api.create_repo(repo, private=True, exist_ok=True)
+        added = [CommitOperationAdd(path.name, path) for path in sorted(folder.iterdir())]
+        commit = api.create_commit(repo, added, commit_message=message)
+    except Exception as error:  # huggingface_hub, httpx and hf_xet raise their own
+        raise InputError(
+            f"{api.endpoint}: {repo} was not uploaded: {without_secrets(brief_with_type(error))}; "
+            f"{folder} is whole, so call `hf auth login` or mend the name, and upload it again"
+        ) from error
+    return str(commit.commit_url)
