@@ -69,8 +69,10 @@ def export(
         _export_cell(study, cell, results, published, shallow)
     elif croissant is not None:
         _export_croissant(study, croissant, results, citation, licenses)
-    else:
-        _export_crate(study, crate, deposit, results, citation, whole)
+    elif deposit is not None:
+        _export_crate(study, deposit, results, whole, citation)
+    elif crate is not None:
+        _export_crate(study, crate, results, whole, None)
 
 
 def _export_cell(study: Path, cell: str, results: Path, published: Path, shallow: bool) -> None:
@@ -85,12 +87,7 @@ def _export_cell(study: Path, cell: str, results: Path, published: Path, shallow
 
 
 def _export_crate(
-    study: Path,
-    crate: Path | None,
-    deposit: Path | None,
-    results: Path,
-    citation: Path,
-    whole: bool,
+    study: Path, out: Path, results: Path, whole: bool, citation: Path | None
 ) -> None:
     from folk.evidence.adapters.deposit import export_deposit
     from folk.evidence.adapters.rocrate_export import export_crate
@@ -98,12 +95,12 @@ def _export_crate(
 
     named, study = effective_study(study, results)
     chain = Chain(results / named.name)
-    if crate is not None:
-        counts = export_crate(named, study, chain, crate, whole=whole)
-    elif deposit is not None:
-        counts = export_deposit(named, study, chain, deposit, citation, whole=whole)
+    if citation is None:
+        counts = export_crate(named, study, chain, out, whole=whole)
+    else:
+        counts = export_deposit(named, study, chain, out, citation, whole=whole)
     parts = ", ".join(f"{count} {name}" for name, count in counts.items())
-    _print(f"{crate or deposit}: {parts}")
+    _print(f"{out}: {parts}")
 
 
 def _export_croissant(

@@ -38,11 +38,10 @@ def publish(
     from folk.evidence.adapters import hub
     from folk.evidence.audit.run_facts import run_facts
 
-    explainer = explainer_of(study, results, published, shallow=True)
-    facts = run_facts(explainer, run)
-    files = hub.write_model_folder(facts, explainer.chain.root, out, upload, license_id)
+    facts = run_facts(explainer_of(study, results, published, shallow=True), run)
+    hub.write_model_folder(facts, out, upload, license_id)
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    console.print(f"{out}: {', '.join(path.name for path in files)}")
+    console.print(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
     if upload is None:
         console.print("Nothing was uploaded; that takes --upload OWNER/NAME.")
         return

@@ -85,7 +85,7 @@ def test_croissant_metadata_has_what_the_specification_asks_for_and_names_the_fi
     assert all(file.keys() == OF_A_FILE for file in files.values())
     content = Path("out/deep/scenes", manifest["contentUrl"]).read_bytes()
     assert manifest["sha256"] == hashlib.sha256(content).hexdigest()
-    (records,) = said["recordSet"]
+    records = said["recordSet"]
     ids = {field["@id"] for field in records["field"]}
     assert records["key"]["@id"] in ids
     assert {f["source"]["fileObject"]["@id"] for f in records["field"]} <= files.keys()

@@ -41,7 +41,7 @@ class _Reference(_Part):
 
 
 class Citation(_Part):
-    """What is read of a CITATION.cff."""
+    """The keys of a CITATION.cff that are read."""
 
     title: str
     authors: list[Author] = Field(min_length=1)

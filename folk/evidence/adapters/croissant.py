@@ -21,13 +21,18 @@ from folk.evidence.core.files import write_json
 from folk.evidence.core.json_file import read_keys
 from folk.evidence.study.study import Study
 
-_TYPES = {".json": "application/json", ".parquet": "application/x-parquet",
-          ".arrow": "application/vnd.apache.arrow.file"}  # fmt: skip
-_TEXT, _NUMBER = "sc:Text", "sc:Integer"
+_MANIFEST, _TEXT, _NUMBER = "manifest.parquet", "sc:Text", "sc:Integer"
 _COLUMNS = {"key": _TEXT, "label": _NUMBER, "split": _TEXT, "bytes": _NUMBER, "sha256": _TEXT,
             "shard": _TEXT, "row": _NUMBER}  # fmt: skip
+_TYPES = {".json": "application/json", ".parquet": "application/x-parquet",
+          ".arrow": "application/vnd.apache.arrow.file"}  # fmt: skip
+_TERMS = """
+citeAs column equivalentProperty extract field fileProperty fileObject fileSet format includes
+isLiveDataset jsonPath key md5 parentField path recordSet references regex repeated replace
+samplingRate separator source subField transform
+"""
 # In full, so that reading needs no network.
-_CONTEXT: dict[str, Any] = {
+_CONTEXT = {
     "@language": "en",
     "@vocab": "https://schema.org/",
     "sc": "https://schema.org/",
@@ -38,13 +43,8 @@ _CONTEXT: dict[str, Any] = {
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "examples": {"@id": "cr:examples", "@type": "@json"},
+    **{name: f"cr:{name}" for name in _TERMS.split()},
 }
-_TERMS = """
-citeAs column equivalentProperty extract field fileProperty fileObject fileSet format includes
-isLiveDataset jsonPath key md5 parentField path recordSet references regex repeated replace
-samplingRate separator source subField transform
-"""
-_CONTEXT |= {name: f"cr:{name}" for name in _TERMS.split()}
 
 
 def export_croissant(
@@ -72,70 +72,64 @@ def export_croissant(
             f"{study.name}: license of data set '{name}' is unknown, and Croissant asks for it; "
             f"give --license {name}=ID, such as {name}=MIT, or an address"
         )
-    cited = read_citation(citation)
-    made = {}
-    for name, license_id in licenses.items():
-        path = out / name / "croissant.json"
+    cited, made = read_citation(citation), {}
+    for name in study.data:
         job = chain.at(chain.results / "prepare" / name / RECORD_NAME)
-        made[path] = _described(chain, job, name, license_id, cited, path.parent)
+        made[out / name / "croissant.json"] = _described(chain, job, cited, out / name) | {
+            "name": name,
+            "license": licenses[name],
+        }
     for path, content in made.items():
         write_json(path, content)
     return list(made)
 
 
-def _described(
-    chain: Chain, job: Job, name: str, license_id: str, cited: Citation, folder: Path
-) -> dict[str, Any]:
-    digests = {Path(entry["path"]).name: entry["sha256"] for entry in job.outputs}
-    data = read_keys(chain.root / job.path.with_name("dataset.json"), "prepare it again")
+def _described(chain: Chain, job: Job, cited: Citation, folder: Path) -> dict[str, Any]:
+    path = chain.root / job.path.with_name("dataset.json")
+    data = read_keys(path, "prepare it again")
     counts = ", ".join(f"{count} images of {split}" for split, count in data["counts"].items())
     origin = job.record["recipe"].get("source", {}).get("kind", "see the record")
+    files = list(_files(chain, job, folder))
+    (itself,) = (file["sha256"] for file in files if file["name"] == path.name)
+    images = "A row for each image. Its bytes are in the file `shard`, column `image`, at `row`."
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
-        "name": name,
         "description": f"{data['name']}, prepared from '{data['kind']}' (source: {origin}): "
         f"{counts}, {len(data['classes'])} classes. Record {job.id}.",
-        "license": license_id,
-        "url": cited.url or cited.repository_code or digest_url(digests["dataset.json"]),
+        "url": cited.url or cited.repository_code or digest_url(itself),
         "creator": [
             {"@type": "sc:Organization" if author.name else "sc:Person", "name": author.sorted_name}
             for author in cited.authors
         ],
         "datePublished": job.record["ended"][:10],
-        "distribution": list(_files(chain, job, folder)),
-        "recordSet": [
-            {
-                "@type": "cr:RecordSet",
-                "@id": "images",
-                "name": "images",
-                "description": "A row of manifest.parquet for each image. Its bytes are in the "
-                "column `image` of the file `shard`, in `row`.",
-                "key": {"@id": "images/key"},
-                "field": [_field(column, kind) for column, kind in _COLUMNS.items()],
-            }
-        ],
-    }
+        "distribution": files,
+        "recordSet": _named("RecordSet", "images") | {
+            "description": images,
+            "key": {"@id": "images/key"},
+            "field": [
+                _named("Field", f"images/{column}") | {
+                    "dataType": kind,
+                    "source": {"fileObject": {"@id": _MANIFEST}, "extract": {"column": column}},
+                }
+                for column, kind in _COLUMNS.items()
+            ],
+        },
+    }  # fmt: skip
 
 
 def _files(chain: Chain, job: Job, folder: Path) -> Iterator[dict[str, Any]]:
     for entry in job.outputs:
         path = Path(entry["path"])
-        if path.name != "dataset.json" and path.suffix not in (".parquet", ".arrow"):
-            continue
-        yield {
-            "@type": "cr:FileObject",
-            "@id": path.name,
-            "name": path.name,
-            "contentUrl": Path(os.path.relpath(chain.root / path, folder)).as_posix(),
-            "contentSize": f"{entry['size']} B",
-            "encodingFormat": _TYPES[path.suffix],
-            "sha256": entry["sha256"],
-        }
+        if path.name in ("dataset.json", _MANIFEST) or path.suffix == ".arrow":
+            yield _named("FileObject", path.name) | {
+                "contentUrl": Path(os.path.relpath(chain.root / path, folder)).as_posix(),
+                "contentSize": f"{entry['size']} B",
+                "encodingFormat": _TYPES[path.suffix],
+                "sha256": entry["sha256"],
+            }
 
 
-def _field(column: str, kind: str) -> dict[str, Any]:
-    source = {"fileObject": {"@id": "manifest.parquet"}, "extract": {"column": column}}
-    named = {"@type": "cr:Field", "@id": f"images/{column}", "name": column}
-    return {**named, "dataType": kind, "source": source}
+def _named(kind: str, name: str) -> dict[str, Any]:
+    return {"@type": f"cr:{kind}", "@id": name, "name": name}

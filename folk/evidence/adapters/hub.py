@@ -19,23 +19,17 @@ from folk.evidence.core.json_file import read_keys
 from folk.evidence.core.secrets import without_secrets
 from folk.evidence.report.card import render_card
 
-_FILES = {"encoder.safetensors": "model.safetensors", "config.json": "config.json"}
-
 
 def write_model_folder(
-    facts: RunFacts, root: Path, out: Path, repo: str | None, license_id: str | None
-) -> list[Path]:
+    facts: RunFacts, out: Path, repo: str | None, license_id: str | None
+) -> None:
     """Write the folder of a run.
 
     Args:
         facts: of the run.
-        root: the folder of the repository.
         out: the folder to make; it must not exist, or be empty.
         repo: OWNER/NAME on the hub, for the card; None for a card that names `out`.
         license_id: of the weights; None leaves it out.
-
-    Returns:
-        the files.
 
     Raises:
         InputError: `out` exists, something contradicts the run's numbers, or a file is missing or
@@ -43,35 +37,29 @@ def write_model_folder(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out {out}: exists already; give a new folder")
-    if facts.contradicted:
-        more = len(facts.contradicted) - 1
-        rest = f" (and {more} more)" if more else ""
-        raise InputError(
-            f"{facts.run}: not published, because its records do not hold: "
-            f"{facts.contradicted[0]}{rest}; see `folk verify`"
-        )
+    for problem in facts.contradicted:
+        raise InputError(f"{facts.run}: not published: {problem}; see `folk verify`")
     outputs = {entry["name"]: entry for entry in facts.job.outputs}
-    copies = {}
-    for name, target in _FILES.items():
+    for name in ("encoder.safetensors", "config.json"):
         if name not in outputs:
             raise InputError(f"{facts.job.path}: lists no {name}; pre-train this run again")
-        path = root / outputs[name]["path"]
+        path = Path(outputs[name]["path"])
         if not path.is_file():
             raise InputError(f"{path}: missing; `dvc pull` the results, or pre-train this run")
         if digest_file(path).sha256 != outputs[name]["sha256"]:
             raise InputError(f"{path}: other bytes than {facts.job.path} records")
-        copies[path] = target
-    config = read_keys(root / outputs["config.json"]["path"], "pre-train this run again")
+    config = Path(outputs["config.json"]["path"])
+    architecture = read_keys(config, "pre-train this run again")["architecture"]
     source = f"local-dir:{out}" if repo is None else f"hf-hub:{repo}"
-    card = render_card(facts, config["architecture"], source, license_id)
-    copies[root / facts.job.path] = "record.json"
+    card = render_card(facts, architecture, source, license_id)
+    copies = [(outputs["encoder.safetensors"]["path"], "model.safetensors"),
+              (config, "config.json"), (facts.job.path, "record.json")]  # fmt: skip
     if facts.seal is not None:
-        copies[root / facts.seal["path"]] = "seal.json"
+        copies.append((facts.seal["path"], "seal.json"))
     out.mkdir(parents=True, exist_ok=True)
-    for path, target in copies.items():
-        shutil.copyfile(path, out / target)
+    for path, name in copies:
+        shutil.copyfile(path, out / name)
     write_text(out / "README.md", card)
-    return sorted(out.iterdir())
 
 
 def upload(folder: Path, repo: str, message: str) -> str:
@@ -79,7 +67,7 @@ def upload(folder: Path, repo: str, message: str) -> str:
 
     Args:
         folder: of `write_model_folder`.
-        repo: OWNER/NAME; made if it does not exist, for its owner's eyes alone.
+        repo: OWNER/NAME; made, private, if it does not exist.
         message: of the commit.
 
     Returns:
@@ -94,10 +82,10 @@ def upload(folder: Path, repo: str, message: str) -> str:
     try:
         api.create_repo(repo, private=True, exist_ok=True)
         added = [CommitOperationAdd(path.name, path) for path in sorted(folder.iterdir())]
-        commit = api.create_commit(repo, added, commit_message=message)
+        return str(api.create_commit(repo, added, commit_message=message).commit_url)
     except Exception as error:  # huggingface_hub, httpx and hf_xet raise their own
+        reason = without_secrets(brief_with_type(error))
         raise InputError(
-            f"{api.endpoint}: {repo} was not uploaded: {without_secrets(brief_with_type(error))}; "
-            f"{folder} is whole, so call `hf auth login` or mend the name, and upload it again"
+            f"{api.endpoint}: {repo} was not uploaded: {reason}; {folder} is whole: call "
+            "`hf auth login` or correct the name, and upload it with `hf upload`"
         ) from error
-    return str(commit.commit_url)

@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -228,12 +228,23 @@ def _create_run(
         last_step = max(last_step, step)
         metrics += _metrics(step, moment, values)
     if (weights := weights_of(path, record)) is not None:
-        made = [_create_model(client, experiment, run, name, weights, tags, params)]
-        models[record["id"]] = made[0]
-        client.log_outputs(run, [LoggedModelOutput(made[0], last_step)])
+        model_tags = {key: value for key, value in tags.items() if key.startswith("folk.")}
+        model_tags |= {"folk.sha256": weights["sha256"], "folk.path": weights["path"]}
+        model = client.create_logged_model(
+            experiment,
+            name.replace("/", "-"),
+            source_run_id=run,
+            tags=model_tags,
+            params={param.key: param.value for param in params},
+            model_type=Path(weights["path"]).stem,
+        )
+        client.finalize_logged_model(model.model_id, "READY")
+        client.log_outputs(run, [LoggedModelOutput(model.model_id, last_step)])
+        models[record["id"]] = model.model_id
+        made = [model.model_id]
     data = _measured_on(record)
-    for model in [*made, *read] or [None]:
-        metrics += _metrics(last_step, ended, record["metrics"], model_id=model, **data)
+    for model_id in [*made, *read] or [None]:
+        metrics += _metrics(last_step, ended, record["metrics"], model_id=model_id, **data)
     # Each call is a transaction, which takes time: as few as the limits allow.
     while params or metrics:
         some_params, params = params[:PARAMS_A_BATCH], params[PARAMS_A_BATCH:]
@@ -247,37 +258,10 @@ def _create_run(
     client.set_terminated(run, status=STATUS[record["outcome"]], end_time=ended)
 
 
-def _create_model(
-    client: Any,
-    experiment: str,
-    run: str,
-    name: str,
-    weights: dict[str, Any],
-    tags: dict[str, str],
-    params: list[Any],
-) -> str:
-    """Make the model of a run's weights, by their digest; the bytes stay where they are."""
-    model = client.create_logged_model(
-        experiment,
-        name.replace("/", "-"),
-        source_run_id=run,
-        tags={key: value for key, value in tags.items() if key.startswith("folk.")}
-        | {"folk.sha256": weights["sha256"], "folk.path": weights["path"]},
-        params={param.key: param.value for param in params},
-        model_type=Path(weights["path"]).stem,
-    )
-    client.finalize_logged_model(model.model_id, "READY")
-    return str(model.model_id)
-
-
 def _models(client: Any, experiment: str, known: Collection[str]) -> dict[str, str]:
     """Map records to their models; one without a whole run was interrupted, and is deleted."""
-    found: dict[str, str] = {}
-    token: str | None = ""
-    while token is not None:
-        page = client.search_logged_models([experiment], page_token=token or None)
-        found |= {m.tags[RECORD_TAG]: m.model_id for m in page if RECORD_TAG in m.tags}
-        token = page.token or None
+    every = _paged(lambda token: client.search_logged_models([experiment], page_token=token))
+    found = {model.tags[RECORD_TAG]: model.model_id for model in every if RECORD_TAG in model.tags}
     for record_id in found.keys() - known:
         client.delete_logged_model(found.pop(record_id))
     return found
@@ -346,13 +330,18 @@ def _experiment(client: Any, name: str) -> str:
 
 
 def _runs(client: Any, experiment: str) -> Iterator[Any]:
-    token: str | None = ""
-    while token is not None:
-        page = client.search_runs(
-            [experiment], f"tags.`{RECORD_TAG}` != ''", max_results=1000, page_token=token or None
-        )
+    wanted = f"tags.`{RECORD_TAG}` != ''"
+    return _paged(
+        lambda token: client.search_runs([experiment], wanted, max_results=1000, page_token=token)
+    )
+
+
+def _paged(search: Callable[[str | None], Any]) -> Iterator[Any]:
+    page = search(None)
+    yield from page
+    while page.token:
+        page = search(page.token)
         yield from page
-        token = page.token or None
 
 
 def _metrics(step: int, moment_ms: int, values: dict[str, Any], **model: str | None) -> list[Any]:

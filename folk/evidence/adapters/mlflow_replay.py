@@ -46,11 +46,8 @@ def _makers_first(records: list[tuple[Path, dict[str, Any]]]) -> list[tuple[Path
 
 def weights_of(path: Path, record: dict[str, Any]) -> dict[str, Any] | None:
     """Find the weights that a job made for others to read, an entry of its outputs, or None."""
-    for entry in record["outputs"]:
-        place = Path(entry["path"])
-        if place.suffix == WEIGHTS and place.parent.name == path.parent.name:
-            return dict(entry)
-    return None
+    own = f"{path.parent.name}/*{WEIGHTS}"
+    return next((each for each in record["outputs"] if Path(each["path"]).match(own)), None)
 
 
 def tags_of(record: dict[str, Any]) -> dict[str, Any]:

@@ -27,37 +27,41 @@ def render_card(facts: RunFacts, architecture: str, source: str, license_id: str
         license_id: of the weights, as the hub spells it; None leaves it out.
     """
     head = yaml.safe_dump(_head(facts, license_id), sort_keys=False, allow_unicode=True, width=1000)
-    body = [
+    study, row = facts.study, facts.study.encoders[facts.row]
+    assumed = len(facts.job.record["recipe"].get("assume") or {})
+    parts = [
         f"# {markdown(facts.run)}",
-        _summary(facts, architecture),
+        f"Encoder `{architecture}`, with the arguments in `config.json`, of the row "
+        f"{markdown(row.label)}, seed {facts.seed}, "
+        f"pre-trained on `{row.data}` in the study {markdown(study.title)} (`{study.name}`), scale "
+        f"{study.scale}. Assumptions: {assumed} values of its recipe, listed in `record.json`.",
         f'```python\nimport timm\n\nencoder = timm.create_model("{source}", pretrained=True)\n```',
         "## Numbers",
-        *_numbers(facts),
-        *_claims(facts),
+        _table("measured, cell, this run, mean, 95 % interval, published, verdict",
+               (_number(facts, number) for number in facts.numbers)),
+        "Mean, interval and verdict are of all seeds of the row, not of these weights alone.",
+        "## Claims",
+        _table("claim, states, verdict",
+               ((f"`{claim_id(claim.id)}`", markdown(claim.says),
+                 f"{claim.verdict}: {rule_of(claim.verdict, claim.kind)}")
+                for claim in facts.claims)),
         "## Origin",
-        _table(("what", "is"), _origin(facts)),
-        "`record.json` is the record of the pre-training"
-        + (", `seal.json` the seal of the study" if facts.seal else "")
-        + ". Where the study's results are, `folk explain STUDY CELL` derives a number again and "
-        "lists what is only taken on trust; `folk verify STUDY` checks all of them.",
-    ]
-    return f"---\n{head}---\n\n" + "\n\n".join(body) + "\n"
+        _table("what, is", _origin(facts)),
+        "Where the study's results are, `folk explain STUDY CELL` derives a number again and lists "
+        "what is only taken on trust; `folk verify STUDY` checks all of them.",
+    ]  # fmt: skip
+    return f"---\n{head}---\n\n" + "\n\n".join(parts) + "\n"
 
 
 def _head(facts: RunFacts, license_id: str | None) -> dict[str, Any]:
     results = [
         {
             "task": {"type": _TASK},
-            "dataset": {"name": data, "type": data},
-            "metrics": [
-                {"type": number.number.metric, "name": _name(number), "value": float(value)}
-                for value in facts.own(number)
-            ],
+            "dataset": dict.fromkeys(("name", "type"), _data(facts, number)),
+            "metrics": [{"type": number.number.metric, "name": _name(number), "value": float(own)}],
         }
         for number in facts.numbers
-        if number.number.value is not None
-        for data in [" + ".join(_data(facts, number))]
-        if facts.own(number)
+        for own in facts.own(number)
     ]
     return {
         **({} if license_id is None else {"license": license_id}),
@@ -68,62 +72,19 @@ def _head(facts: RunFacts, license_id: str | None) -> dict[str, Any]:
     }
 
 
-def _summary(facts: RunFacts, architecture: str) -> str:
-    study, record = facts.study, facts.job.record
-    row = study.encoders[facts.row]
-    scale = "" if study.scale == "paper" else (
-        f" The study is of scale {study.scale}: its numbers say nothing about the papers' size."
-    )  # fmt: skip
-    assumed = len(record["recipe"].get("assume") or {})
-    return (
-        f"Encoder `{architecture}` of the row {markdown(row.label)}, seed {facts.seed}, "
-        f"pre-trained on `{row.data}` in the study {markdown(study.title)} (`{study.name}`).{scale}"
-        f" {assumed} values of its recipe are assumptions, listed in `record.json`."
-    )
-
-
-def _numbers(facts: RunFacts) -> Iterator[str]:
-    if not facts.numbers:
-        yield "No table of the study has this row."
-        return
-    header = ("measured", "cell", "this run", "mean", "95 % interval", "published", "verdict")
-    yield _table(header, [_number(facts, number) for number in facts.numbers])
-    yield (
-        "Mean, interval and verdict are of all seeds of the row, not of these weights alone. The "
-        "interval is over seeds."
-    )
-    words = {number.number.verdict for number in facts.numbers} - {None}
-    yield from (f"- {word}: {rule_of(str(word))}." for word in sorted(map(str, words)))
-
-
 def _number(facts: RunFacts, number: Explanation) -> tuple[str, ...]:
-    cell = number.number
-    unit = f" {cell.unit}" if cell.unit else ""
-    interval = f"{cell.printed_low} to {cell.printed_high}" if cell.low is not None else EMPTY
-    published = EMPTY
-    if (cited := number.published) is not None and cited.number.printed is not None:
+    cell, cited, published = number.number, number.published, EMPTY
+    if cited is not None and cited.number.printed is not None:
         published = f"{cited.number.printed} ({cited.number.certainty}: {cited.paper.title})"
     return (
-        _name(number),
+        markdown(_name(number)),
         f"`{number.cell}`",
         ", ".join(facts.own(number)) or EMPTY,
-        f"{cell.printed}{unit}, n = {cell.n}" if cell.printed else markdown(cell.note) or EMPTY,
-        interval,
+        f"{cell.printed} {cell.unit}, n = {cell.n}" if cell.printed else markdown(cell.note),
+        f"{cell.printed_low} to {cell.printed_high}" if cell.low is not None else EMPTY,
         markdown(published),
-        cell.verdict or EMPTY,
+        EMPTY if cell.verdict is None else f"{cell.verdict}: {rule_of(cell.verdict)}",
     )
-
-
-def _claims(facts: RunFacts) -> Iterator[str]:
-    if facts.claims:
-        yield "## Claims"
-        yield _table(
-            ("claim", "states", "verdict", "rule"),
-            [
-                (f"`{claim_id(c.id)}`", markdown(c.says), c.verdict, rule_of(c.verdict, c.kind))
-                for c in facts.claims
-            ],
-        )
 
 
 def _origin(facts: RunFacts) -> Iterator[tuple[str, str]]:
@@ -131,9 +92,9 @@ def _origin(facts: RunFacts) -> Iterator[tuple[str, str]]:
     dirty = {True: "with uncommitted changes", False: "unchanged", None: "changes unknown"}
     yield "record", f"`{record['id']}`, ended {record['ended']}"
     yield "commit", f"`{code['commit']}`, {dirty[code['dirty']]}"
-    for name in ("encoder.safetensors", "dataset"):
-        entries = [*facts.job.outputs, *facts.job.inputs]
-        yield from ((f"sha256 of {name}", f"`{e['sha256']}`") for e in entries if e["name"] == name)
+    for entry in (*facts.job.outputs, *facts.job.inputs):
+        if entry["name"] in ("encoder.safetensors", "dataset"):
+            yield f"sha256 of {entry['name']}", f"`{entry['sha256']}`"
     sealed = "none; the study was not sealed"
     if facts.seal is not None:
         sealed = f"`{facts.seal['digest']}`, which has all records behind these numbers"
@@ -141,15 +102,16 @@ def _origin(facts: RunFacts) -> Iterator[tuple[str, str]]:
 
 
 def _name(number: Explanation) -> str:
-    return markdown(f"{number.title}: {number.column}")
+    return f"{number.title}: {number.column}"
 
 
-def _data(facts: RunFacts, number: Explanation) -> list[str]:
-    column = facts.study.cells().get(number.cell)
-    evaluations = [facts.study.evaluations[name] for name in column.evaluations] if column else []
-    return list(dict.fromkeys(name for each in evaluations for name in each.data)) or ["unknown"]
+def _data(facts: RunFacts, number: Explanation) -> str:
+    evaluations = facts.study.cells()[number.cell].evaluations
+    names = [name for each in evaluations for name in facts.study.evaluations[each].data]
+    return " + ".join(dict.fromkeys(names))
 
 
-def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [header, ("--",) * len(header), *rows]
+def _table(header: str, rows: Iterable[tuple[str, ...]]) -> str:
+    columns = tuple(header.split(", "))
+    lines = [columns, ("--",) * len(columns), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
