@@ -50,17 +50,12 @@ _CONTEXT = {
 def export_croissant(
     study: Study, chain: Chain, out: Path, citation: Path, licenses: Mapping[str, str]
 ) -> list[Path]:
-    """Write the metadata of each data set of a study.
+    """Write the metadata of each data set of a study, and return the files.
 
     Args:
-        study: the study.
-        chain: its records.
-        out: folder to write to.
+        study, chain, out: a study, its records, and the folder to write to.
         citation: CITATION.cff; its authors prepared the data sets.
         licenses: of the images, an SPDX id or an address by data set; no record has them.
-
-    Returns:
-        the files.
 
     Raises:
         InputError: a data set is unknown, is not prepared or has no license.

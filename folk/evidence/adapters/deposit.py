@@ -18,17 +18,10 @@ from folk.evidence.study.study import Study
 def export_deposit(
     study: Study, study_path: Path, chain: Chain, out: Path, citation: Path, *, whole: bool = False
 ) -> dict[str, int]:
-    """Write the crate of a study with `.zenodo.json`.
-
-    Args:
-        study, study_path, chain, out, whole: as of `export_crate`.
-        citation: CITATION.cff, with creators, license and related works.
-
-    Returns:
-        counts by name, as of `export_crate`.
+    """Write the crate of a study as `export_crate` does, with `.zenodo.json`.
 
     Raises:
-        InputError: as `export_crate`; or CITATION.cff is missing or invalid.
+        InputError: as `export_crate`; or `citation`, a CITATION.cff, is missing or invalid.
     """
     metadata = _metadata(study, chain, read_citation(citation))
     counts = export_crate(study, study_path, chain, out, whole=whole)

@@ -23,13 +23,7 @@ from folk.evidence.report.card import render_card
 def write_model_folder(
     facts: RunFacts, out: Path, repo: str | None, license_id: str | None
 ) -> None:
-    """Write the folder of a run.
-
-    Args:
-        facts: of the run.
-        out: the folder to make; it must not exist, or be empty.
-        repo: OWNER/NAME on the hub, for the card; None for a card that names `out`.
-        license_id: of the weights; None leaves it out.
+    """Make the folder `out` of a run; its card names `repo`, OWNER/NAME on the hub, or `out`.
 
     Raises:
         InputError: `out` exists, something contradicts the run's numbers, or a file is missing or
@@ -63,15 +57,9 @@ def write_model_folder(
 
 
 def upload(folder: Path, repo: str, message: str) -> str:
-    """Upload a folder to a model repository in one commit.
+    """Upload a folder to a model repository in one commit, and return its address.
 
-    Args:
-        folder: of `write_model_folder`.
-        repo: OWNER/NAME; made, private, if it does not exist.
-        message: of the commit.
-
-    Returns:
-        the address of the commit.
+    A repository that does not exist is made, private.
 
     Raises:
         InputError: the hub cannot be reached or does not accept the upload.

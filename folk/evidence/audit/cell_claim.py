@@ -45,11 +45,7 @@ def holds(claim: dict[str, Any]) -> bool:
 def seal_of(
     chain: Chain, finished: dict[str, str], failed: dict[str, str]
 ) -> dict[str, Any] | None:
-    """Describe the seal of a study, and whether it has some records; None without a seal.
-
-    Args:
-        chain: the study's records.
-        finished, failed: path -> id of these records.
+    """Describe the seal of a study, and whether it has these records, path -> id; None without.
 
     Raises:
         InputError: invalid seal.

@@ -34,11 +34,7 @@ class RunFacts:
 
 
 def run_facts(explainer: Explainer, run: str) -> RunFacts:
-    """Collect the facts of a run.
-
-    Args:
-        explainer: of the study.
-        run: such as `folk-s0`.
+    """Collect the facts of a run, such as `folk-s0`.
 
     Raises:
         InputError: unknown run, one that is not finished, or an invalid file.
@@ -66,14 +62,5 @@ def run_facts(explainer: Explainer, run: str) -> RunFacts:
     elif seal is not None and not seal["has_chain"]:
         contradicted.append(f"{seal['path']}: lacks records of this run; seal the study again")
     ids = {cell.id for cell in cells}
-    return RunFacts(
-        study=study,
-        run=run,
-        row=row,
-        seed=seed,
-        job=job,
-        numbers=numbers,
-        claims=[claim for claim in explainer.claims.values() if ids & set(claim.cells)],
-        seal=seal,
-        contradicted=list(dict.fromkeys(contradicted)),
-    )
+    claims = [claim for claim in explainer.claims.values() if ids & set(claim.cells)]
+    return RunFacts(study, run, row, seed, job, numbers, claims, seal, contradicted)

@@ -61,6 +61,7 @@ def _head(facts: RunFacts, license_id: str | None) -> dict[str, Any]:
             "metrics": [{"type": number.number.metric, "name": _name(number), "value": float(own)}],
         }
         for number in facts.numbers
+        if number.number.unit == "%"  # what a machine costs compares with nothing
         for own in facts.own(number)
     ]
     return {
@@ -80,7 +81,9 @@ def _number(facts: RunFacts, number: Explanation) -> tuple[str, ...]:
         markdown(_name(number)),
         f"`{number.cell}`",
         ", ".join(facts.own(number)) or EMPTY,
-        f"{cell.printed} {cell.unit}, n = {cell.n}" if cell.printed else markdown(cell.note),
+        f"{cell.printed} {cell.unit}".rstrip() + f", n = {cell.n}"
+        if cell.printed
+        else markdown(cell.note),
         f"{cell.printed_low} to {cell.printed_high}" if cell.low is not None else EMPTY,
         markdown(published),
         EMPTY if cell.verdict is None else f"{cell.verdict}: {rule_of(cell.verdict)}",
