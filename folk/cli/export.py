@@ -11,10 +11,6 @@ from folk.cli.explain import explainer_of, warn_of_large_reads
 from folk.cli.read import PublishedFile, Results, StudyFile, effective_study
 from folk.evidence.core.errors import InputError
 
-Citation = Annotated[
-    Path, typer.Option(help="CITATION.cff: who gives it away, under which license")
-]
-
 
 def export(
     study: StudyFile,
@@ -40,7 +36,9 @@ def export(
     shallow: Annotated[
         bool, typer.Option("--shallow", help="for a cell: do not hash files above 16 MB")
     ] = False,
-    citation: Citation = Path("CITATION.cff"),
+    citation: Annotated[
+        Path, typer.Option(help="for a deposit and Croissant: creators and license")
+    ] = Path("CITATION.cff"),
     licenses: Annotated[
         list[str],
         typer.Option(
