@@ -21,6 +21,7 @@ from folk.cli.launch import launch
 from folk.cli.multiverse import multiverse
 from folk.cli.new import new, path
 from folk.cli.plan import plan
+from folk.cli.publish import publish
 from folk.cli.report import report
 from folk.cli.schema import schema
 from folk.cli.seal import seal
@@ -66,6 +67,7 @@ app.command("mlflow-sync")(mlflow_sync)
 for question in (explain, compare, check, seal, adopt, export):
     app.command(rich_help_panel="Audit")(question)
 app.command()(embed)
+app.command()(publish)
 app.command()(smoke)
 app.command()(multiverse)
 app.command()(schema)

@@ -82,8 +82,8 @@ def test_a_lost_record_of_a_failure_is_not_in_the_chain_any_more(toy):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ([], "give one of --crate FOLDER and --json"),
-        (["--json", FULL, "--crate", "out"], "give one of --crate FOLDER and --json"),
+        ([], "give one of --crate FOLDER, --deposit FOLDER, "),
+        (["--json", FULL, "--crate", "out"], "give one of --crate FOLDER, --deposit FOLDER, "),
         (["--json", "main/mfm/ful"], "did you mean 'main/mfm/full'"),
         (["--json", "claims/rises"], "unknown cell 'claims/rises'"),
     ],

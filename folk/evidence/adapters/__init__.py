@@ -1,1 +1,1 @@
-"""DVC, MLflow and RO-Crate."""
+"""DVC, MLflow, RO-Crate, Zenodo, Croissant and a model hub."""

@@ -11,18 +11,20 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from folk.evidence.adapters.mlflow_replay import (
+    WEIGHTS,
     history_of,
     milliseconds,
     records_of,
     spelt,
     tags_of,
+    weights_of,
 )
 from folk.evidence.core.files import follow_umask
 from folk.evidence.core.secrets import without_secrets
@@ -61,6 +63,9 @@ class SyncReport:
 
 def sync_study(study_dir: Path, uri: str | None, study: str) -> SyncReport:
     """Replay every record of a study into MLflow: one experiment, one run per record.
+
+    A job that made weights has a model too, without bytes. Its metrics are those of that job and of
+    each job that read the weights, with the data set that they were measured on.
 
     It is idempotent. Only one process may call it at a time on the same store.
 
@@ -172,24 +177,34 @@ def _replay(
             known[run.data.tags[RECORD_TAG]] = run
         else:
             client.delete_run(run.info.run_id)  # an earlier replay was interrupted inside it
+    models = _models(client, experiment, known.keys())
     created = 0
     for path, record in records:
         if record["id"] not in known:
-            _create_run(client, experiment, path, record, record["id"] in adopted)
+            _create_run(client, experiment, path, record, record["id"] in adopted, models)
             created += 1
     present = {record["id"] for _, record in records}
     for record_id, run in known.items():
         if record_id not in present and OLD_TAG not in run.data.tags:
             client.set_tag(run.info.run_id, OLD_TAG, "true")
+            if record_id in models:
+                client.set_logged_model_tags(models[record_id], {OLD_TAG: "true"})
         elif record_id in present and OLD_TAG in run.data.tags:
             client.delete_tag(run.info.run_id, OLD_TAG)
+            if record_id in models:
+                client.delete_logged_model_tag(models[record_id], OLD_TAG)
     return created, len(known.keys() - present)
 
 
 def _create_run(
-    client: Any, experiment: str, path: Path, record: dict[str, Any], adopted: bool
+    client: Any,
+    experiment: str,
+    path: Path,
+    record: dict[str, Any],
+    adopted: bool,
+    models: dict[str, str],
 ) -> None:
-    from mlflow.entities import Param
+    from mlflow.entities import LoggedModelInput, LoggedModelOutput, Param
 
     started = milliseconds(record["started"])
     ended = milliseconds(record["ended"]) if record["ended"] else started
@@ -202,21 +217,63 @@ def _create_run(
     run = created.info.run_id
     recipe = flattened(record["recipe"])
     params = [Param(key, spelt(value)) for key, value in recipe.items()]
+    read = [
+        models[entry["record"]]
+        for entry in record["inputs"]
+        if entry["path"].endswith(WEIGHTS) and entry["record"] in models
+    ]
+    made = []
     last_step, metrics = 0, []
     for step, moment, values in history_of(path, record):
         last_step = max(last_step, step)
         metrics += _metrics(step, moment, values)
-    metrics += _metrics(last_step, ended, record["metrics"])
+    if (weights := weights_of(path, record)) is not None:
+        model_tags = {key: value for key, value in tags.items() if key.startswith("folk.")}
+        model_tags |= {"folk.sha256": weights["sha256"], "folk.path": weights["path"]}
+        model = client.create_logged_model(
+            experiment,
+            name.replace("/", "-"),
+            source_run_id=run,
+            tags=model_tags,
+            params={param.key: param.value for param in params},
+            model_type=Path(weights["path"]).stem,
+        )
+        client.finalize_logged_model(model.model_id, "READY")
+        client.log_outputs(run, [LoggedModelOutput(model.model_id, last_step)])
+        models[record["id"]] = model.model_id
+        made = [model.model_id]
+    data = _measured_on(record)
+    for model_id in [*made, *read] or [None]:
+        metrics += _metrics(last_step, ended, record["metrics"], model_id=model_id, **data)
     # Each call is a transaction, which takes time: as few as the limits allow.
     while params or metrics:
         some_params, params = params[:PARAMS_A_BATCH], params[PARAMS_A_BATCH:]
         room = ENTITIES_A_BATCH - len(some_params)
         some_metrics, metrics = metrics[:room], metrics[room:]
         client.log_batch(run, metrics=some_metrics, params=some_params, synchronous=True)
-    if datasets := _datasets(record):
-        client.log_inputs(run, datasets=datasets)
+    datasets, inputs = _datasets(record), [LoggedModelInput(model) for model in read]
+    if datasets or inputs:
+        client.log_inputs(run, datasets=datasets, models=inputs)
     # Last: a run still marked as running was interrupted, and is made again.
     client.set_terminated(run, status=STATUS[record["outcome"]], end_time=ended)
+
+
+def _models(client: Any, experiment: str, known: Collection[str]) -> dict[str, str]:
+    """Map records to their models; one without a whole run was interrupted, and is deleted."""
+    every = _paged(lambda token: client.search_logged_models([experiment], page_token=token))
+    found = {model.tags[RECORD_TAG]: model.model_id for model in every if RECORD_TAG in model.tags}
+    for record_id in found.keys() - known:
+        client.delete_logged_model(found.pop(record_id))
+    return found
+
+
+def _measured_on(record: dict[str, Any]) -> dict[str, str]:
+    """Name the data set of a job's metrics; nothing if the job read several, or none."""
+    paths = {e["path"]: e["sha256"] for e in record["inputs"] if e["path"].endswith(DATA_FILES[0])}
+    if len(paths) != 1:
+        return {}
+    ((path, sha256),) = paths.items()
+    return {"dataset_name": Path(path).parent.name, "dataset_digest": sha256[:DIGEST_LENGTH]}
 
 
 def _datasets(record: dict[str, Any]) -> list[Any]:
@@ -273,20 +330,25 @@ def _experiment(client: Any, name: str) -> str:
 
 
 def _runs(client: Any, experiment: str) -> Iterator[Any]:
-    token: str | None = ""
-    while token is not None:
-        page = client.search_runs(
-            [experiment], f"tags.`{RECORD_TAG}` != ''", max_results=1000, page_token=token or None
-        )
+    wanted = f"tags.`{RECORD_TAG}` != ''"
+    return _paged(
+        lambda token: client.search_runs([experiment], wanted, max_results=1000, page_token=token)
+    )
+
+
+def _paged(search: Callable[[str | None], Any]) -> Iterator[Any]:
+    page = search(None)
+    yield from page
+    while page.token:
+        page = search(page.token)
         yield from page
-        token = page.token or None
 
 
-def _metrics(step: int, moment_ms: int, values: dict[str, Any]) -> list[Any]:
+def _metrics(step: int, moment_ms: int, values: dict[str, Any], **model: str | None) -> list[Any]:
     from mlflow.entities import Metric
 
     return [
-        Metric(name, float(value), moment_ms, step)
+        Metric(name, float(value), moment_ms, step, **model)
         for name, value in values.items()
         if isinstance(value, int | float)
     ]

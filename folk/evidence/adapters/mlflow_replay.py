@@ -10,13 +10,15 @@ from folk.evidence.core.errors import InputError
 from folk.evidence.record.failures import failed_paths, record_paths, work_folder
 from folk.evidence.record.schema import read_record
 
+WEIGHTS = ".safetensors"
 VALUE_LENGTH = 6000  # characters; MLflow 3.17's limit of a parameter's value
 
 
 def records_of(study_dir: Path) -> tuple[list[tuple[Path, dict[str, Any]]], list[str]]:
-    """Read every record of a study, failed jobs included, and list the unreadable ones.
+    """Read every record of a study, makers first, and list the unreadable ones.
 
-    Those of the report and of this mirror have nothing to compare, and are left out.
+    Records of failed jobs are included; those of the report and of this mirror have nothing to
+    compare, and are left out.
     """
     records, unreadable = [], []
     for path in sorted([*record_paths(study_dir), *failed_paths(study_dir)]):
@@ -24,7 +26,28 @@ def records_of(study_dir: Path) -> tuple[list[tuple[Path, dict[str, Any]]], list
             records.append((path, read_record(path)))
         except InputError as error:
             unreadable.append(str(error))
-    return records, unreadable
+    return _makers_first(records), unreadable
+
+
+def _makers_first(records: list[tuple[Path, dict[str, Any]]]) -> list[tuple[Path, dict[str, Any]]]:
+    left = {record["id"]: (path, record) for path, record in records}
+    order = []
+
+    def visit(record_id: str) -> None:
+        if (found := left.pop(record_id, None)) is not None:
+            for parent in found[1]["parents"]:
+                visit(parent)
+            order.append(found)
+
+    for _, record in records:
+        visit(record["id"])
+    return order
+
+
+def weights_of(path: Path, record: dict[str, Any]) -> dict[str, Any] | None:
+    """Find the weights that a job made for others to read, an entry of its outputs, or None."""
+    own = f"{path.parent.name}/*{WEIGHTS}"
+    return next((each for each in record["outputs"] if Path(each["path"]).match(own)), None)
 
 
 def tags_of(record: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Small files are in the folder. A large file is referenced by its digest, as `ni:
 identify it elsewhere.
 """
 
-import base64
 import json
 import mimetypes
 import shutil
@@ -23,7 +22,8 @@ from rocrate.rocrate import ROCrate
 
 from folk.evidence.audit.chain import Chain, Job
 from folk.evidence.audit.kept_diff import kept_diff
-from folk.evidence.core.digest import digest_file
+from folk.evidence.audit.seal import seal_path, signature_path
+from folk.evidence.core.digest import digest_file, digest_url
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import flattened
 from folk.evidence.study.study import Study
@@ -191,11 +191,14 @@ class _CrateMaker:
         self._actions.append(control)
 
     def add_run(self, readers: Iterable[Job]) -> None:
-        """Add the run of the whole workflow, which made tables and page, and its engine."""
+        """Add the run of the whole workflow, which made tables and page, its engine, the seal."""
         run = self._new("#run", "CreateAction", name=f"run of the study {self._study.name}")
         run["instrument"] = self.crate.mainEntity
         run["object"] = list(self._outside.values())
         run["result"] = [self._recorded(job, entry) for job in readers for entry in job.outputs]
+        for path in (seal_path(self._chain.results), signature_path(self._chain.results)):
+            if self._root(path).is_file():
+                self.add_small(path)
         run["actionStatus"] = OUTCOMES["finished"]
         engine = self._new("#snakemake", "SoftwareApplication", name="Snakemake")
         if self._snakemake is not None:
@@ -260,8 +263,7 @@ class _CrateMaker:
         if inside:
             entity = self.crate.add_file(self._root(path), name, properties=properties)
         else:
-            digest = base64.urlsafe_b64encode(bytes.fromhex(sha256)).decode().rstrip("=")
-            url = f"ni:///sha-256;{digest}"
+            url = digest_url(sha256)
             entity = self.crate.get(url) or self.crate.add_file(url, properties=properties)
         self.counts["files" if inside else "named by digest"] += 1
         self._files[path, sha256] = entity

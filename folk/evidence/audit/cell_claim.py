@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from folk.evidence.audit.chain import Chain
 from folk.evidence.audit.explain import Explainer
-from folk.evidence.audit.seal import Seal, read_seal, seal_path
+from folk.evidence.audit.seal import read_seal, seal_path
 from folk.evidence.core.canonical import chain_digest
 
 SCHEMA = {"name": "folk-cell", "version": 3}  # increase the version when a key changes its meaning
@@ -27,13 +28,10 @@ def cell_claim(explainer: Explainer, cell: str) -> dict[str, Any]:
     found = explainer.explain(cell)
     finished = {job.record: job.job.id for job in found.chain}
     failed = {failure.record: failure.id for failure in found.failures}
-    chain = explainer.chain
-    place = seal_path(chain.results)
-    seal = read_seal(chain.root / place)
     return {
         "schema": dict(SCHEMA),
         "chain_digest": chain_digest(finished, failed),
-        "seal": None if seal is None else _sealed(place.as_posix(), seal, finished, failed),
+        "seal": seal_of(explainer.chain, finished, failed),
         **found.as_json(),
     }
 
@@ -44,11 +42,20 @@ def holds(claim: dict[str, Any]) -> bool:
     return bool(claim["holds"]) and (seal is None or (seal["holds"] and seal["has_chain"]))
 
 
-def _sealed(
-    place: str, seal: Seal, finished: dict[str, str], failed: dict[str, str]
-) -> dict[str, Any]:
+def seal_of(
+    chain: Chain, finished: dict[str, str], failed: dict[str, str]
+) -> dict[str, Any] | None:
+    """Describe the seal of a study, and whether it has these records, path -> id; None without.
+
+    Raises:
+        InputError: invalid seal.
+    """
+    place = seal_path(chain.results)
+    seal = read_seal(chain.root / place)
+    if seal is None:
+        return None
     return {
-        "path": place,
+        "path": place.as_posix(),
         "digest": seal.digest,
         "chain": seal.chain,
         "holds": seal.holds,

@@ -4,6 +4,7 @@ Each file has two digests, computed in one pass: sha256 for records and the audi
 names files by it.
 """
 
+import base64
 import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,15 @@ def digest_file(path: Path) -> FileDigest:
         reason = error.strerror or str(error)
         raise InputError(f"{path}: cannot be read for its digest: {reason}") from error
     return FileDigest(path.as_posix(), size, sha256.hexdigest(), md5.hexdigest())
+
+
+def digest_url(sha256: str) -> str:
+    """Return the address of a file by its content, wherever it is.
+
+    Source: RFC 6920, `ni:///sha-256;...`.
+    """
+    digest = base64.urlsafe_b64encode(bytes.fromhex(sha256)).decode().rstrip("=")
+    return f"ni:///sha-256;{digest}"
 
 
 def sha256_of(path: Path) -> str:
