@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 # A page that is in no list fails the build.
 CONTENTS = {
     "Use": "docs/install docs/faq config/README config/keys docs/audit docs/what-this-proves"
-    " docs/cluster docs/cluster-jobs docs/extend docs/api",
+    " docs/tamper docs/cluster docs/cluster-jobs docs/extend docs/api",
     "Results": "docs/fashion docs/paper-study docs/performance",
     "Inside": "docs/architecture docs/testing docs/faults",
     "Project": "CHANGELOG CONTRIBUTING CODE_OF_CONDUCT SECURITY",
