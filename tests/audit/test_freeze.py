@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from folk.cli.recipes_today import recipes_today
 from folk.evidence.audit.freeze import freeze_path, read_freeze, since_freeze, values_of
 from folk.evidence.audit.seal import digest_of, write_seal
 from folk.evidence.audit.today import RecipeToday
@@ -54,7 +55,8 @@ def measure(run="mfm-s0"):
 
 def since(recipes=None):
     study, published = load_study(TOY, STAGES), load_published(PUBLISHED)
-    return since_freeze(study, RESULTS, published, recipes or {})
+    recipes = recipes_today(study, TOY) if recipes is None else recipes
+    return since_freeze(study, RESULTS, published, recipes)
 
 
 def frozen(*options):
@@ -131,6 +133,7 @@ def test_a_frozen_study_with_records_is_not_frozen_again_with_any_word(asked):
         (TOY, "seeds: [0, 1]", "seeds: [0, 1, 2]", "encoders.mfm.seeds was [0, 1], is [0, 1, 2]"),
         (TOY, "MAX, evaluations: [full, few]", "MAX, evaluations: [few]", "evaluations was"),
         (TOY, "claims:", "exclude: {mfm-s1: diverged}\nclaims:", "exclude.mfm-s1 is new"),
+        (TOY, "    published: {mfm/full: paper-full}\n", "", "published.mfm/full is gone"),
         (PUBLISHED / "numbers.csv", "1.0,1.0,0.2", "1.0,1.0,0.9", "gain.margin was 0.2, is 0.9"),
     ],
 )  # fmt: skip
@@ -342,7 +345,7 @@ def test_verify_compares_with_the_committed_freeze(audited):
     forge(records=7)
     assert "not the freeze of 2001-01-01" in found()["tampered", True]
     FREEZE.unlink()
-    assert found()["missing", True].startswith("committed, but not there")
+    assert "committed, but not there; restore it from git" in found()["missing", True]
     assert "committed, but not there" in folk("freeze", TOY, "--late").stderr
     FREEZE.write_bytes(before)
     assert [f for f in many_runs.audit().findings if f.wrong] == []

@@ -182,7 +182,9 @@ def since_freeze(
     if freeze is None:
         return None
     now, plan = values_of(study, published, recipes), Plan(study, results)
-    found, claims = changes(freeze.values, now), {}
+    # Of a section that is empty on one side, the entries on the other are listed.
+    found = [c for c in changes(freeze.values, now) if {} not in (c.before, c.after)]
+    claims = {}
     for name, claim in study.claims.items():
         keys = (f"study.claims.{name}.", f"published.{claim.published or claim.source}.")
         touched = [change for change in found if change.key.startswith(keys)]
