@@ -133,7 +133,7 @@ def test_a_frozen_study_with_records_is_not_frozen_again_with_any_word(asked):
         (TOY, "seeds: [0, 1]", "seeds: [0, 1, 2]", "encoders.mfm.seeds was [0, 1], is [0, 1, 2]"),
         (TOY, "MAX, evaluations: [full, few]", "MAX, evaluations: [few]", "evaluations was"),
         (TOY, "claims:", "exclude: {mfm-s1: diverged}\nclaims:", "exclude.mfm-s1 is new"),
-        (TOY, "    published: {mfm/full: paper-full}\n", "", "published.mfm/full is gone"),
+        (TOY, "    published: {mfm/full: paper-full}\n", "", "published.mfm/full was paper-full, is nothing"),
         (PUBLISHED / "numbers.csv", "1.0,1.0,0.2", "1.0,1.0,0.9", "gain.margin was 0.2, is 0.9"),
     ],
 )  # fmt: skip
