@@ -16,8 +16,7 @@ def freeze(
     results: Results = Path("results"),
     published: PublishedFile = Path("config/published"),
     late: Annotated[
-        bool,
-        typer.Option("--late", help="freeze although records exist; their number is stated"),
+        bool, typer.Option("--late", help="freeze although records exist, and state their number")
     ] = False,
     sign: Annotated[
         Path | None, typer.Option(help="ssh key that signs the freeze, as freeze.json.sig")
@@ -57,18 +56,13 @@ def freeze(
     since = since_freeze(named, folder, numbers, recipes)
     if since is None:
         raise InputError(f"{place}: missing; write it with `python -m folk freeze`")
-    for proof in since.proofs:
-        if proof.holds:
-            say(proof.says)
     problems = [*signature_problems("freeze", place, signature, signers), *since.changes]
     problems += [proof.says for proof in since.proofs if not proof.holds]
-    for line in problems:
+    for line in [*problems, *(proof.says for proof in since.proofs if proof.holds)]:
         say(line)
-    say(
-        f"{place}: frozen {since.in_words}; {len(named.claims)} claims, "
-        f"{len(since.freeze.values['published'])} published numbers, "
-        f"{len(since.freeze.values['recipes'])} recipes; digest {since.freeze.digest}"
-    )
+    counts = {"claims": named.claims, **since.freeze.values}
+    counted = ", ".join(f"{key} {len(counts[key])}" for key in ("claims", "published", "recipes"))
+    say(f"{place}: frozen {since.in_words}; {counted}; digest {since.freeze.digest}")
     if problems:
         raise typer.Exit(1)
 

@@ -70,19 +70,11 @@ def _check(folder: Path, signers: Path | None) -> None:
 
 
 def signature_problems(noun: str, path: Path, signature: Path, signers: Path | None) -> list[str]:
-    """Say who signed a file, if anybody did, and list what is wrong with the signature.
-
-    Args:
-        noun: what the file is.
-        path: the file.
-        signature: its signature.
-        signers: as of `check_signature`; with them, one that is not there is a problem.
-    """
+    """Print who signed a file, and list what is wrong: with `signers` also a missing signature."""
     from folk.evidence.audit.signature import check_signature
 
     if not signature.is_file():
-        missing = f"{signature}: missing; the {noun} is not signed"
-        return [] if signers is None else [missing]
+        return [f"{signature}: missing; the {noun} is not signed"] * (signers is not None)
     try:
         say(check_signature(path, signature, signers))
     except InputError as error:

@@ -75,7 +75,7 @@ def test_a_study_is_frozen_before_its_first_record_and_the_freeze_has_all_that_i
     assert "other" not in freeze.values["published"]
     assert "prepare/scenes" in freeze.values["recipes"]
     assert freeze.power is None  # below the papers' size
-    assert "before the first record; no changes since; 3 claims, 2 published numbers" in said
+    assert "before the first record; no changes since; claims 3, published 2, recipes 1" in said
 
 
 def test_a_study_that_did_not_change_keeps_its_freeze_and_a_changed_one_is_frozen_anew(asked):
@@ -100,6 +100,14 @@ def test_after_the_first_record_a_freeze_needs_a_word_and_states_the_records(ask
     assert "2 records exist, so it is too late" in refused.stderr
     assert "when 2 records existed; no changes since" in frozen("--late").stderr
     assert read_freeze(RESULTS).records == 2
+
+
+def test_git_sees_the_freeze_of_a_demo():
+    root = Path(__file__).parents[2]
+    names = [f"results/demo/freeze.json{suffix}" for suffix in ("", ".sig", ".ots", ".tsr")]
+    command = ["git", "-C", root, "check-ignore", "--no-index", *names]
+
+    assert subprocess.run(command, capture_output=True, check=False).stdout == b""
 
 
 def test_an_unfinished_and_a_failed_job_are_records_too(asked):
@@ -133,7 +141,7 @@ def test_a_frozen_study_with_records_is_not_frozen_again_with_any_word(asked):
         (TOY, "seeds: [0, 1]", "seeds: [0, 1, 2]", "encoders.mfm.seeds was [0, 1], is [0, 1, 2]"),
         (TOY, "MAX, evaluations: [full, few]", "MAX, evaluations: [few]", "evaluations was"),
         (TOY, "claims:", "exclude: {mfm-s1: diverged}\nclaims:", "exclude.mfm-s1 is new"),
-        (TOY, "    published: {mfm/full: paper-full}\n", "", "published.mfm/full was paper-full, is nothing"),
+        (TOY, "    published: {mfm/full: paper-full}\n", "", "mfm/full was paper-full, is nothing"),
         (PUBLISHED / "numbers.csv", "1.0,1.0,0.2", "1.0,1.0,0.9", "gain.margin was 0.2, is 0.9"),
     ],
 )  # fmt: skip

@@ -126,10 +126,9 @@ def _establish(
 def _frozen(explainer: Explainer, name: str, said: Statements) -> str:
     """Compare the claim with the one that was frozen, and give the outcome in words."""
     written = "that the claim was written before its numbers were known"
+    today = (explainer.published, explainer.today.recipes)
     try:
-        since = since_freeze(
-            explainer.study, explainer.chain.results, explainer.published, explainer.today.recipes
-        )
+        since = since_freeze(explainer.study, explainer.chain.results, *today)
     except InputError as error:
         said.contradict(str(error))
         return "edited"
@@ -140,8 +139,8 @@ def _frozen(explainer: Explainer, name: str, said: Statements) -> str:
         said.not_established.append(f"{written}: it was changed since the freeze")
         return f"{since.moment}; changed since, and its cells exist: {since.claims[name]}"
     said.established.append(f"it is the claim that was frozen {since.moment}")
-    proved = "; ".join(proof.says for proof in since.proofs)
-    said.not_established.append(f"the day of the freeze: {proved or 'noted by its own machine'}")
+    noted = [proof.says for proof in since.proofs] or ["noted by its own machine"]
+    said.not_established.append(f"the day of the freeze: {'; '.join(noted)}")
     return f"{since.moment}; this claim is as it was"
 
 

@@ -127,7 +127,7 @@ def values_of(study: Study, published: Published, recipes: Recipes) -> dict[str,
 def write_freeze(
     results: Path, values: dict[str, Any], power: dict[str, Any] | None, *, late: bool
 ) -> None:
-    """Freeze a study; one that has not changed keeps its freeze byte for byte.
+    """Freeze the study of `results`; one that has not changed keeps its freeze byte for byte.
 
     Args:
         results: the study's own folder, below the current one.
@@ -136,13 +136,11 @@ def write_freeze(
         late: freeze it although records exist; their number is in the freeze.
 
     Raises:
-        InputError: records exist, the study is frozen and has records, or its freeze was edited or
-            deleted; nothing is written.
+        InputError: too late, or the freeze was edited or deleted; nothing is written.
     """
-    place = freeze_path(results)
+    place, before = freeze_path(results), read_freeze(results)
     unfinished = (results / WORK).glob(f"**/{OPEN_NAME}")
     count = len([*record_paths(results), *failed_paths(results), *unfinished])
-    before = read_freeze(results)
     if before is None and committed_freeze(results) is not None:
         raise InputError(f"{place}: committed, but not there; {REMEDY}")
     if before is not None and before.values == values:
@@ -157,16 +155,11 @@ def write_freeze(
             f"{results}: {count} records exist, so it is too late to freeze the study before its "
             "first; `--late` freezes it now, and freeze and report state their number"
         )
-    content: dict[str, Any] = {
-        "format": FORMAT,
-        "study": results.name,
-        "frozen": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "records": count,
-        "values": values,
-        "power": power,
-    }
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    freeze = Freeze(results.name, now, count, values, power, digest="")
     for suffix in (".sig", *PROOFS):  # they are of other bytes
         place.with_name(f"{place.name}{suffix}").unlink(missing_ok=True)
+    content = {"format": FORMAT, **asdict(freeze)}
     write_json(place, content | {"digest": digest_of(content)})
 
 
@@ -184,23 +177,20 @@ def since_freeze(
     now, plan = values_of(study, published, recipes), Plan(study, results)
     # Of a section that is empty on one side, the entries on the other are listed.
     found = [c for c in changes(freeze.values, now) if {} not in (c.before, c.after)]
+    lines = {change.key: _line(change, freeze.values, now) for change in found}
     claims = {}
     for name, claim in study.claims.items():
         keys = (f"study.claims.{name}.", f"published.{claim.published or claim.source}.")
-        touched = [change for change in found if change.key.startswith(keys)]
+        touched = dict.fromkeys(line for key, line in lines.items() if key.startswith(keys))
         folders = [folder for _, cell in claim.places() for folder in plan.evaluations_of(cell)]
         if touched and any((folder / RECORD_NAME).is_file() for folder in folders):
-            claims[name] = "; ".join(_lines(touched, freeze.values, now))
-    lines = _lines(found, freeze.values, now)
-    return SinceFreeze(freeze, lines, claims, list(_proofs(freeze_path(results))))
-
-
-def _lines(found: Iterable[Change], before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Write a line for each change; an entry that is new or gone is one change."""
-    return list(dict.fromkeys(_line(change, before, now) for change in found))
+            claims[name] = "; ".join(touched)
+    proofs = list(_proofs(freeze_path(results)))
+    return SinceFreeze(freeze, list(dict.fromkeys(lines.values())), claims, proofs)
 
 
 def _line(change: Change, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Write a change; all changes of an entry that is new or gone have one line."""
     part, _, key = change.key.partition(".")
     if part == "recipes":
         return f"the recipe of {key} has other values"
