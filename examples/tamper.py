@@ -28,7 +28,6 @@ from folk.evidence.audit.seal import write_seal
 from folk.evidence.audit.stale import shown_values
 from folk.evidence.core.digest import digest_file, sha256_of_json
 from folk.evidence.core.files import write_json
-from folk.evidence.core.shipped import SHIPPED
 from folk.evidence.record.failures import READERS, record_paths
 from folk.evidence.record.schema import record_id
 from folk.evidence.report import tables
@@ -77,7 +76,7 @@ def shipped_study(folder: Path) -> Iterator[None]:
     It was not frozen before its first record; the copy's freeze says so.
     """
     shutil.copytree(ROOT / RESULTS, folder / RESULTS, ignore=NOT_IN_GIT)
-    shutil.copytree(SHIPPED / "config", folder / "config")
+    shutil.copytree(ROOT / "config", folder / "config")
     with chdir(folder):
         call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(KEY))
         SIGNERS.write_text(f"lab@example.org {KEY.with_suffix('.pub').read_text()}")
@@ -148,9 +147,10 @@ def edit_cells() -> None:
 def edit_record() -> None:
     """Replace the metric of one run in metrics.json and in its record."""
     path = RESULTS / f"probe/{RUNS[0]}/frozen/metrics.json"
-    better = {**json.loads(path.read_text()), KNN: 0.7424 + 5 * POINTS / 100}
-    write_json(path, better)
-    edit_json(path.with_name("record.json"), lambda record: record["metrics"].update(better))
+    better = {KNN: 0.7424 + 5 * POINTS / 100}
+    merge(path, better)
+    record = json.loads(path.with_name("record.json").read_text())
+    merge(path.with_name("record.json"), {"metrics": record["metrics"] | better})
 
 
 def edit_predictions() -> None:
@@ -164,8 +164,7 @@ def edit_predictions() -> None:
         column = pc.if_else(mended, table["label"], table["predicted"])
         place = table.schema.get_field_index("predicted")
         pq.write_table(table.set_column(place, table.schema.field(place), column), path)
-        better = knn_metrics(path)
-        edit_json(path.with_name("metrics.json"), lambda old, better=better: old.update(better))
+        merge(path.with_name("metrics.json"), knn_metrics(path))
 
 
 def forge() -> None:
@@ -186,25 +185,19 @@ def make_up() -> None:
     for run in RUNS:
         made_up = sha256_of_json(f"an encoder that nobody trained, {run}")
         folder = RESULTS / "pretrain" / run
-        edit_json(folder / "encoder.json", lambda card, of=made_up: card.update(sha256=of))
-        edit_json(folder / "record.json", lambda record, of=made_up: exchange(record, of))
+        merge(folder / "encoder.json", {"sha256": made_up})
+        encoder, *others = json.loads((folder / "record.json").read_text())["outputs"]
+        assert Path(encoder["path"]) == folder / "encoder.safetensors"  # which git does not hold
+        encoder |= {"sha256": made_up, "md5": made_up[:32]}
+        merge(folder / "record.json", {"outputs": [encoder, *others]})
     forge()
     folk("seal", str(STUDY), "--sign", str(KEY))
     commit()
 
 
-def exchange(record: dict[str, Any], sha256: str) -> None:
-    """Let a pre-training have made another encoder, which git does not hold."""
-    encoder = record["outputs"][0]
-    assert Path(encoder["path"]).name == "encoder.safetensors"
-    encoder |= {"sha256": sha256, "md5": sha256[:32]}
-
-
-def edit_json(path: Path, change: Callable[[Any], object]) -> None:
-    """Change a file of JSON in place."""
-    content = json.loads(path.read_text())
-    change(content)
-    write_json(path, content)
+def merge(path: Path, changes: dict[str, Any]) -> None:
+    """Replace keys of a file of JSON."""
+    write_json(path, json.loads(path.read_text()) | changes)
 
 
 def print_cell(cell: Cell) -> None:
@@ -245,7 +238,7 @@ def reissue() -> None:
     page = RESULTS / "report.html"
     page.write_text(page.read_text().replace(before.printed_mean, now.printed_mean))
     told = {"recipe": shown_values(study), "recipe_digest": sha256_of_json(shown_values(study))}
-    edit_json(RESULTS / "report/record.json", lambda record: record.update(told))
+    merge(RESULTS / "report/record.json", told)
     for reader in READERS:
         reissue_record(RESULTS / reader / "record.json", made)
     write_seal(study, RESULTS / "study.yaml", RESULTS)

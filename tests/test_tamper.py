@@ -6,13 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from examples.tamper import LIES, ROOT, asked, honest_again, page, shipped_study
+from examples.tamper import LIES, RESULTS, ROOT, asked, honest_again, page, shipped_study
 from tests.toy import folk
 
 needs = pytest.mark.skipif(
     shutil.which("ssh-keygen") is None,
     reason="needs ssh-keygen: install openssh-client, as CI does",
 )
+# The liar gets what he wants, or there is nothing to catch.
+LOOKS = {
+    "table": ("tables/frozen.md", "| FOLK | 75.9 ± 0.5 |"),
+    "forged": ("claims.md", "20-NN: FOLK above distillation alone <sup>8</sup> | sign of a "
+               "difference | +1.13 points | 95 %: +0.41 to +1.84 | 5 | above 0 | holds here"),
+    "margin": ("claims.md", "0 ± 2.5 points | holds here"),
+    "made-up": ("tables/frozen.md", "| FOLK | 75.9 ± 0.5 |"),
+}  # fmt: skip
 SLOW = {"made-up": pytest.mark.slow}  # which verifies the whole study
 
 
@@ -45,6 +53,9 @@ def test_before_any_lie_seal_freeze_and_number_hold(honest):
 )
 def test_a_lie_ends_as_the_show_says(honest, lie):
     assert asked(lie) == (lie.status, lie.line)
+    if lie.name in LOOKS:
+        file, text = LOOKS[lie.name]
+        assert text in (RESULTS / file).read_text(encoding="utf-8")
 
 
 def test_one_lie_is_not_caught_and_the_page_says_so():
