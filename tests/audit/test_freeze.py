@@ -102,14 +102,6 @@ def test_after_the_first_record_a_freeze_needs_a_word_and_states_the_records(ask
     assert read_freeze(RESULTS).records == 2
 
 
-def test_git_sees_the_freeze_of_a_demo():
-    root = Path(__file__).parents[2]
-    names = [f"results/demo/freeze.json{suffix}" for suffix in ("", ".sig", ".ots", ".tsr")]
-    command = ["git", "-C", root, "check-ignore", "--no-index", *names]
-
-    assert subprocess.run(command, capture_output=True, check=False).stdout == b""
-
-
 def test_an_unfinished_and_a_failed_job_are_records_too(asked):
     for place in ("work/pretrain/a/record.open.json", "failed/pretrain/b/record-1.failed.json"):
         (RESULTS / place).parent.mkdir(parents=True)
