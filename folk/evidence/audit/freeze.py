@@ -22,7 +22,7 @@ from folk.evidence.core.json_file import read_form
 from folk.evidence.record.failures import WORK, failed_paths, record_paths
 from folk.evidence.record.record import OPEN_NAME
 from folk.evidence.results.published import Published
-from folk.evidence.study.study import Study
+from folk.evidence.study.study import Claim, Study
 
 FORMAT = 1
 REMEDY = "restore the committed one"
@@ -174,7 +174,7 @@ def since_freeze(
     freeze = read_freeze(results)
     if freeze is None:
         return None
-    now, plan = values_of(study, published, recipes), Plan(study, results)
+    now = values_of(study, published, recipes)
     # Of a section that is empty on one side, the entries on the other are listed.
     found = [c for c in changes(freeze.values, now) if {} not in (c.before, c.after)]
     lines = {change.key: _line(change, freeze.values, now) for change in found}
@@ -182,11 +182,16 @@ def since_freeze(
     for name, claim in study.claims.items():
         keys = (f"study.claims.{name}.", f"published.{claim.published or claim.source}.")
         touched = dict.fromkeys(line for key, line in lines.items() if key.startswith(keys))
-        folders = [folder for _, cell in claim.places() for folder in plan.evaluations_of(cell)]
-        if touched and any((folder / RECORD_NAME).is_file() for folder in folders):
+        if touched and _has_cell(study, results, claim):
             claims[name] = "; ".join(touched)
     proofs = list(_proofs(freeze_path(results)))
     return SinceFreeze(freeze, list(dict.fromkeys(lines.values())), claims, proofs)
+
+
+def _has_cell(study: Study, results: Path, claim: Claim) -> bool:
+    plan = Plan(study, results)
+    folders = [folder for _, cell in claim.places() for folder in plan.evaluations_of(cell)]
+    return any((folder / RECORD_NAME).is_file() for folder in folders)
 
 
 def _line(change: Change, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
