@@ -15,7 +15,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 -
 SNAKEMAKE = $(BIN)/snakemake --configfile $(STUDY) --logger folk
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-core demo demo-full smoke schemas test test-all slurm-test soak coverage mutate bench gpu-check check format lock site clean
+.PHONY: help setup setup-core demo demo-full smoke tamper schemas test test-all slurm-test soak coverage mutate bench gpu-check check format lock site clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -42,6 +42,9 @@ demo-full: setup ## every method, and the measurements that the demo leaves out,
 smoke: setup ## two steps of every recipe of the paper study, on miniature archives
 	@command=$$($(BIN)/python -m folk smoke $(PAPER)) && $(BIN)/$$command --logger folk
 	@echo "Done. Every recipe of $(PAPER) has run; none of its numbers is a result."
+
+tamper: setup ## seven lies about the shipped study, and what catches each; a minute
+	@$(BIN)/python -m examples.tamper
 
 test: setup ## the tests that a person waits for, a whole tiny study among them
 	@$(PYTEST) -m "not slurm and not soak and not slow" --durations=10 $(TESTS)

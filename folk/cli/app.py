@@ -17,6 +17,7 @@ from folk.cli.compare import compare
 from folk.cli.embed import embed
 from folk.cli.explain import explain
 from folk.cli.export import export
+from folk.cli.freeze import freeze
 from folk.cli.launch import launch
 from folk.cli.multiverse import multiverse
 from folk.cli.new import new, path
@@ -64,7 +65,7 @@ app.command()(plan)
 app.command()(status)
 app.command()(cluster)
 app.command("mlflow-sync")(mlflow_sync)
-for question in (explain, compare, check, seal, adopt, export):
+for question in (explain, compare, check, freeze, seal, adopt, export):
     app.command(rich_help_panel="Audit")(question)
 app.command()(embed)
 app.command()(publish)

@@ -76,17 +76,16 @@ def plan(
     recipes = recipes_of(named, study)
     planner = Planner(named, recipes, read_ledger(results))
     if power:
-        from folk.cli.power import print_power
+        from folk.cli.power import power_of
+        from folk.evidence.plan.power_tables import power_tables
 
-        print_power(
-            named,
-            planner,
-            published,
-            deviation=sd,
-            of_pretraining=sd_pretrain,
-            trials=trials,
-            as_json=as_json,
+        chances = power_of(
+            named, planner, published, deviation=sd, of_pretraining=sd_pretrain, trials=trials
         )
+        if as_json:
+            print(json.dumps(chances.to_json(), indent=2))
+        else:
+            Console(highlight=False, markup=False).print(power_tables(chances))
         return
     nodes = read_graph(_drawn_by_snakemake(study))
     fits = Fits(named, Document(study), named.recipe_folder(study), recipes)

@@ -1,31 +1,27 @@
 """Statistical power of a study, before anything runs."""
 
-import json
 from pathlib import Path
-
-from rich.console import Console
 
 from folk.cli.planned_jobs import Planner
 from folk.evidence.core.errors import InputError
 from folk.evidence.plan.figures import Figure, total
 from folk.evidence.plan.power import PRETRAIN_SHARE, Deviations, Question, questions
-from folk.evidence.plan.power_tables import Answer, Power, power_tables
+from folk.evidence.plan.power_tables import Answer, Power
 from folk.evidence.results.compared import check_comparisons
 from folk.evidence.results.published import KINDS, Published, load_published, papers_file
 from folk.evidence.study.study import Study
 
 
-def print_power(
+def power_of(
     study: Study,
     planner: Planner,
     published_path: Path,
     *,
-    deviation: float | None,
-    of_pretraining: float | None,
-    trials: int,
-    as_json: bool,
-) -> None:
-    """Print the chance of each verdict of a study.
+    deviation: float | None = None,
+    of_pretraining: float | None = None,
+    trials: int = 10_000,
+) -> Power:
+    """Simulate the chance of each verdict of a study.
 
     Args:
         study: of the papers' size.
@@ -35,7 +31,6 @@ def print_power(
             other kinds change in proportion.
         of_pretraining: the part of it that a pre-training makes, points.
         trials: simulated studies.
-        as_json: print JSON instead of a table.
 
     Raises:
         InputError: the study is smaller than the papers' experiments, or what a file lacks.
@@ -49,7 +44,7 @@ def print_power(
     check_comparisons(study, published)
     deviations = _deviations(published, deviation, of_pretraining)
     asked, without = questions(study, published, deviations)
-    power = Power(
+    return Power(
         study=study.name,
         deviations=deviations,
         bases={kind: entry.basis for kind, entry in published.seed_deviation.items()},
@@ -57,10 +52,6 @@ def print_power(
         answers=[_answer(study, planner, question, trials) for question in asked],
         without=without,
     )
-    if as_json:
-        print(json.dumps(power.to_json(), indent=2))
-    else:
-        Console(highlight=False, markup=False).print(power_tables(power))
 
 
 def _deviations(

@@ -42,7 +42,7 @@ def seal(
         remove_stale_temp_files(part)
     write_metrics_summary(folder, named.stages)
     made = write_seal(named, study, folder)
-    _say(
+    say(
         f"seal: {len(made.records)} records, {len(made.failed)} of failed or interrupted jobs, "
         f"chain {made.chain[:12]}, in {seal_path(folder)}"
     )
@@ -53,28 +53,35 @@ def seal(
 
 def _check(folder: Path, signers: Path | None) -> None:
     from folk.evidence.audit.seal import read_seal, seal_path, seal_problems, signature_path
-    from folk.evidence.audit.signature import check_signature
 
+    path = seal_path(folder)
     problems = seal_problems(folder)
-    path, signature = seal_path(folder), signature_path(folder)
-    if signature.is_file():
-        try:
-            _say(check_signature(path, signature, signers))
-        except InputError as error:
-            problems.append(str(error))
-    elif signers is not None:
-        problems.append(f"{signature}: missing; the seal is not signed")
+    problems += signature_problems("seal", path, signature_path(folder), signers)
     for line in problems:
-        _say(line)
+        say(line)
     if problems:
         raise typer.Exit(1)
     held = read_seal(path)
     assert held is not None
     count = len(held.records) + len(held.failed)
-    _say(f"ok: {count} records and {len(held.files)} files as sealed")
-    _say(f"chain {held.chain}")
-    _say(f"digest {held.digest}")
+    say(f"ok: {count} records and {len(held.files)} files as sealed")
+    say(f"chain {held.chain}")
+    say(f"digest {held.digest}")
 
 
-def _say(line: str) -> None:
+def signature_problems(noun: str, path: Path, signature: Path, signers: Path | None) -> list[str]:
+    """Print who signed a file, and list what is wrong: with `signers` also a missing signature."""
+    from folk.evidence.audit.signature import check_signature
+
+    if not signature.is_file():
+        return [f"{signature}: missing; the {noun} is not signed"] * (signers is not None)
+    try:
+        say(check_signature(path, signature, signers))
+    except InputError as error:
+        return [str(error)]
+    return []
+
+
+def say(line: str) -> None:
+    """Print a line for people."""
     Console(stderr=True, soft_wrap=True).print(line, highlight=False, markup=False)

@@ -7,12 +7,15 @@ from html import unescape
 
 import pytest
 
+from folk.evidence.audit.freeze import values_of, write_freeze
 from folk.evidence.core.errors import InputError
+from folk.evidence.record.failures import record_paths
 from folk.evidence.report.drawing import Drawing
 from folk.evidence.report.render import render_report
 from folk.evidence.report.summary import draw_comparison
 from folk.evidence.results.cells import read_cells
 from folk.evidence.results.evidence import Evidence
+from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
 from tests.workflow.chromium import MISSING, PROGRAM, Chromium
@@ -142,3 +145,19 @@ def test_the_summary_fits_on_the_first_screen(untouched, tmp_path):
 
     assert shown
     assert 200 < bottom < 800
+
+
+def test_the_page_names_the_freeze_its_changes_and_the_claims_that_they_touch(tree):
+    values = values_of(tree.study, load_published(tree.published), {})
+    write_freeze(tree.results, values, None, late=True)
+    text = tree.study_path.read_text()
+    tree.study_path.write_text(text.replace("margin: 4.0", "margin: 9.0"))
+    study = load_study(tree.study_path, STAGES)
+
+    render_report(study, tree.study_path, tree.results, tree.published, {})
+
+    count, page = len(record_paths(tree.results)), tree.page
+    line = "claims.no-gain.equal.margin was 4.0, is 9.0"
+    assert f"when {count} records existed; 1 change since" in summary_of(page)
+    assert f"<li>{line}</li>" in page[page.index('id="frozen"') :]
+    assert f"Changed since the freeze, and its cells exist: {line}" in page

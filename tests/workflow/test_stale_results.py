@@ -20,7 +20,7 @@ from folk.evidence.record.schema import read_record
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
 from tests.faults.table import fault
-from tests.toy import edit, replace_in
+from tests.toy import edit, folk, replace_in
 from tests.workflow.conftest import Copy, copy_repository, counts
 from tests.workflow.hand_made import PICS
 
@@ -51,6 +51,12 @@ def accused():
 def test_a_finished_study_is_not_stale(by_hand):
     assert planned() == (set(), [])
     assert accused() == (set(), set())
+
+
+def test_a_frozen_study_is_not_stale(by_hand):
+    assert folk("freeze", KEPT, "--late").returncode == 0
+
+    assert planned() == (set(), [])
 
 
 EDITS = {
@@ -251,6 +257,13 @@ def test_without_snakemakes_metadata_an_edit_replans_what_it_changes(copy):
     # Only what is asked for: the target does not read the probes.
     target = "results/mine/finetune/folk-s0/full/record.json"
     assert dry_run(copy, "--", target) == Counter()
+
+
+@pytest.mark.slow
+def test_a_frozen_study_has_nothing_to_do(copy):
+    assert copy.run("-m", "folk", "freeze", "config/mine.yaml", "--late").returncode == 0
+
+    assert dry_run(copy) == Counter()
 
 
 @pytest.mark.slow

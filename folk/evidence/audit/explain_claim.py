@@ -3,6 +3,7 @@
 from folk.evidence.audit.checks.claims import CLAIMS_NAME, differences
 from folk.evidence.audit.explain import Explainer
 from folk.evidence.audit.explanation import CLAIMS, ClaimExplanation, Explanation, claim_id
+from folk.evidence.audit.freeze import since_freeze
 from folk.evidence.audit.statements import Statements
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.results.claims import JudgedClaim, judge_claims
@@ -35,6 +36,7 @@ def explain_claim(explainer: Explainer, asked: str) -> ClaimExplanation:
         raise InputError("\n".join(said.contradicted))
     _compare(name, stored, again, said)
     _establish(shown, cells, explainer.published, said)
+    frozen = _frozen(explainer, name, said)
     if study.scale != "paper":
         said.not_established.append(ONLY_HERE[0].lower() + ONLY_HERE[1:])
     return ClaimExplanation(
@@ -42,6 +44,7 @@ def explain_claim(explainer: Explainer, asked: str) -> ClaimExplanation:
         study=study.name,
         judged=shown,
         cells=cells,
+        frozen=frozen,
         rule=rule_of(shown.verdict, shown.kind),
         certainty_means=_certainty(shown, explainer.published),
         contradicted=said.contradicted,
@@ -118,6 +121,27 @@ def _establish(
         )
     if cells:
         said.not_established.append("what its cells take on trust; see `explain` of each")
+
+
+def _frozen(explainer: Explainer, name: str, said: Statements) -> str:
+    """Compare the claim with the one that was frozen, and give the outcome in words."""
+    written = "that the claim was written before its numbers were known"
+    today = (explainer.published, explainer.today.recipes)
+    try:
+        since = since_freeze(explainer.study, explainer.chain.results, *today)
+    except InputError as error:
+        said.contradict(str(error))
+        return "edited"
+    if since is None:
+        said.not_established.append(f"{written}: the study was not frozen")
+        return "no"
+    if name in since.claims:
+        said.not_established.append(f"{written}: it was changed since the freeze")
+        return f"{since.moment}; changed since, and its cells exist: {since.claims[name]}"
+    said.established.append(f"it is the claim that was frozen {since.moment}")
+    noted = [proof.says for proof in since.proofs] or ["noted by its own machine"]
+    said.not_established.append(f"the day of the freeze: {'; '.join(noted)}")
+    return f"{since.moment}; this claim is as it was"
 
 
 def _certainty(shown: JudgedClaim, published: Published) -> str | None:

@@ -195,6 +195,7 @@ class ClaimExplanation:
     study: str
     judged: JudgedClaim
     cells: list[Explanation]  # the subtracted one first
+    frozen: str  # when, and whether the claim was changed since
     rule: str
     certainty_means: str | None  # of the published number or statement that it is about
     contradicted: list[str]
@@ -215,6 +216,7 @@ class ClaimExplanation:
             for cell in self.cells
         ]
         head = {"format": FORMAT, "holds": self.holds, "claim": self.claim, "study": self.study}
-        judged = {"judged": asdict(self.judged), "cells": cells, "rule": self.rule}
+        judged = {"judged": asdict(self.judged), "cells": cells, "frozen": self.frozen}
+        judged |= {"rule": self.rule}
         lists = {key: getattr(self, key) for key in LISTS}
         return head | judged | {"certainty_means": self.certainty_means} | lists

@@ -125,6 +125,7 @@ def _claim_lines(found: ClaimExplanation) -> Lines:
     yield "verdict", f"{claim.verdict}: {found.rule}"
     if claim.printed_seeds_to_decide:
         yield "", f"{claim.printed_seeds_to_decide} seeds in each row would decide it: {TO_DECIDE}"
+    yield "frozen", found.frozen
     if claim.note:
         yield "note", claim.note
 

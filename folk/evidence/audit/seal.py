@@ -8,7 +8,8 @@ replaced without all later ones.
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,12 @@ from folk.evidence.results.published import published_files
 from folk.evidence.study.study import Study
 
 FORMAT = 1
-SEAL_NAME = "seal.json"
+SEAL_NAME, FREEZE_NAME = "seal.json", "freeze.json"
 NOT_OF_HEAD = "it is not the committed seal, and its parent is another one"
 # Byte by byte, beside the records of `READERS`, which are no part of the chain on the page.
-RESULT_FILES = ("cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html")
+RESULT_FILES = (
+    "cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html", FREEZE_NAME,
+)  # fmt: skip
 OUTSIDE = (*published_files(Path("config/published")), Path("requirements.lock"))
 
 
@@ -50,7 +53,7 @@ class Seal:
     @property
     def holds(self) -> bool:
         """True if both digests match the seal's content."""
-        return self.digest == _digest(asdict(self)) and self.chain == chain_digest(
+        return self.digest == digest_of(asdict(self)) and self.chain == chain_digest(
             self.records, self.failed
         )
 
@@ -82,17 +85,23 @@ def read_seal(path: Path) -> Seal | None:
 
 def committed_seal(results: Path, root: Path = Path()) -> Seal | None:
     """Read the seal of git's HEAD; None without git, without a commit or a valid seal there."""
-    content = file_of_commit(root, "HEAD", seal_path(results))
-    if content is None:
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, SEAL_NAME)
-        path.write_bytes(content)
+    with committed_copy(seal_path(results), root) as path:
         try:
             seal = read_seal(path)
         except InputError:
             return None
     return None if seal is None or problems_of(seal, results) else seal
+
+
+@contextmanager
+def committed_copy(path: Path, root: Path = Path()) -> Iterator[Path]:
+    """Yield a copy of a file as git's HEAD has it, which is not there if HEAD has none."""
+    content = file_of_commit(root, "HEAD", path)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, path.name)
+        if content is not None:
+            copy.write_bytes(content)
+        yield copy
 
 
 def follows(seal: Seal, before: Seal) -> bool:
@@ -156,14 +165,14 @@ def write_seal(
         "chain": chain_digest(records, failed),
     }
     for same in filter(None, (before, committed)):
-        is_same = same.digest == _digest(said | {"parent": same.parent})
+        is_same = same.digest == digest_of(said | {"parent": same.parent})
         if is_same and (committed is None or follows(same, committed)):
             if same is not before:
                 write_json(place, asdict(same))
             return same
     last = committed or before
     said["parent"] = None if last is None else last.digest
-    seal = Seal(**said, digest=_digest(said))
+    seal = Seal(**said, digest=digest_of(said))
     (root / signature_path(results)).unlink(missing_ok=True)  # it signs other bytes
     write_json(place, asdict(seal))
     return seal
@@ -251,5 +260,6 @@ def _files(chain: Chain, others: Sequence[Path]) -> dict[str, str]:
     return {path.as_posix(): digest_file(root / path).sha256 for path in found}
 
 
-def _digest(said: Mapping[str, Any]) -> str:
+def digest_of(said: Mapping[str, Any]) -> str:
+    """Hash the canonical JSON of all keys but `digest`."""
     return sha256_of_json({key: value for key, value in said.items() if key != "digest"})

@@ -18,6 +18,7 @@ from folk.evidence.audit.checks.dvc import check_dvc
 from folk.evidence.audit.checks.explained import check_explained
 from folk.evidence.audit.checks.files import Sample, check_files
 from folk.evidence.audit.checks.foreign import check_foreign
+from folk.evidence.audit.checks.freeze import check_freeze
 from folk.evidence.audit.checks.manifests import check_manifests
 from folk.evidence.audit.checks.readers import check_readers
 from folk.evidence.audit.checks.records import check_failed, check_records
@@ -92,6 +93,7 @@ def verify(
         *check_uncommitted(subject),
         *cells.findings,
         *check_claims(subject, cells, accused, files),
+        *check_freeze(subject, cells.published),
         *check_summaries(subject, causes),
         *check_failed(subject),
         *check_foreign(subject),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from folk.evidence.audit.freeze import SinceFreeze
 from folk.evidence.report.escape import markdown_templates
 from folk.evidence.results.claims import JudgedClaim
 from folk.evidence.results.published import Published
@@ -35,14 +36,19 @@ class ClaimView:
     source: str
     verdict: str
     rule: str
+    changed: str  # since the freeze, if it has a cell; empty otherwise
     note: str
 
 
 def claim_views(
-    study: Study, claims: Iterable[JudgedClaim], published: Published
+    study: Study,
+    claims: Iterable[JudgedClaim],
+    published: Published,
+    since: SinceFreeze | None = None,
 ) -> list[ClaimView]:
     """Convert judged claims to strings."""
-    return [_view(study, claim, published) for claim in claims]
+    changed = since.claims if since is not None else {}
+    return [_view(study, claim, published, changed.get(claim.id, "")) for claim in claims]
 
 
 def scope(study: Study) -> str:
@@ -56,7 +62,7 @@ def render_claims(study: Study, claims: list[ClaimView]) -> str:
     return template.render(claims=claims, scope=scope(study), to_decide=TO_DECIDE)
 
 
-def _view(study: Study, claim: JudgedClaim, published: Published) -> ClaimView:
+def _view(study: Study, claim: JudgedClaim, published: Published, changed: str) -> ClaimView:
     unit = f" {claim.unit}" if claim.unit else ""
     level = f"{100 * claim.confidence:.0f} %"
     seeds = ", ".join(map(str, claim.seeds if len(set(claim.seeds)) > 1 else claim.seeds[:1]))
@@ -86,6 +92,7 @@ def _view(study: Study, claim: JudgedClaim, published: Published) -> ClaimView:
         source=claim.published_source or "",
         verdict=claim.verdict,
         rule=rule_of(claim.verdict, claim.kind),
+        changed=f"Changed since the freeze, and its cells exist: {changed}" if changed else "",
         note=claim.note,
     )
 

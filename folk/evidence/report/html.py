@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from folk import __version__
 from folk.evidence.audit.explanation import Explanation, JobFacts
+from folk.evidence.audit.freeze import SinceFreeze
 from folk.evidence.audit.narrate import Lines, cell_lines, job_lines
 from folk.evidence.core.canonical import chain_digest
 from folk.evidence.core.errors import InputError
@@ -55,6 +56,7 @@ def render_html(
     not_drawn: Sequence[NotDrawn],
     assumptions: Sequence[Assumption],
     failures: Sequence[Failure],
+    since: SinceFreeze | None,
     facts: Facts,
     published: Published,
     explained: Mapping[str, Explanation],
@@ -100,6 +102,7 @@ def render_html(
             assumptions=assumptions,
             assumed={t.name: [a for a in assumptions if t.name in a.tables] for t in tables},
             failures=failures,
+            since=since,
             empty=[cell for cell in cells if cell.is_missing],
             num_cells=len(cells),
             num_runs=len(list(study.runs())),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from folk.evidence.audit.chain import Chain
 from folk.evidence.audit.explain import Explainer
+from folk.evidence.audit.freeze import since_freeze
 from folk.evidence.audit.today import Recipes, Today
 from folk.evidence.core.digest import sha256_of
 from folk.evidence.core.files import write_text
@@ -45,6 +46,7 @@ def render_report(
         InputError: see `collect_cells`; nothing is written.
     """
     numbers = load_published(published)
+    since = since_freeze(study, results, numbers, recipes)
     evidence = Evidence(study, results)
     table = collect_cells(study, results, numbers, strict=strict, evidence=evidence)
     comparison = draw_comparison(evidence, cells_of(table))
@@ -67,7 +69,7 @@ def render_report(
     write_claims(judge_claims(study, cells, numbers), claims_path)
     judged = read_claims(claims_path)
     drawings = [*draw_claims(judged), *drawings]
-    claims = claim_views(study, judged, numbers)
+    claims = claim_views(study, judged, numbers, since)
     written += [claims_path, _write(results / "claims.md", render_claims(study, claims))]
     text = render_assumptions(study, assumptions)
     written.append(_write(results / "assumptions.md", text))
@@ -91,13 +93,14 @@ def render_report(
     page = render_html(
         study,
         Path(shown_path(study_path)),
-        summarize(study, claims, comparison),
+        summarize(study, claims, comparison, since),
         views,
         claims,
         drawings,
         not_drawn,
         assumptions,
         failures,
+        since,
         collect_facts(evidence, digests),
         numbers,
         {cell.id: explainer.explain(cell.id) for cell in cells},

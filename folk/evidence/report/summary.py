@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from folk.evidence.audit.freeze import SinceFreeze
 from folk.evidence.report import figures
 from folk.evidence.report.claim_views import ClaimView
 from folk.evidence.report.drawing import Drawing, row_colors
@@ -34,13 +35,18 @@ class Summary:
     comparison: Drawing | None  # None without a number to draw
 
 
-def summarize(study: Study, claims: Sequence[ClaimView], comparison: Drawing | None) -> Summary:
+def summarize(
+    study: Study,
+    claims: Sequence[ClaimView],
+    comparison: Drawing | None,
+    since: SinceFreeze | None,
+) -> Summary:
     """Collect the content of the first screen."""
     decided_first = sorted(claims, key=lambda claim: claim.verdict not in _DECIDED)
     counts = Counter(claim.verdict for claim in decided_first)
     more = len(claims) - _MOST_CLAIMS
     return Summary(
-        facts=_facts(study),
+        facts=[*_facts(study), ("frozen", "no" if since is None else since.in_words)],
         verdicts=[(verdict, str(count)) for verdict, count in counts.items()],
         claims=decided_first[:_MOST_CLAIMS],
         more=str(more) if more > 0 else "",
