@@ -20,7 +20,7 @@ from PIL import Image
 
 from folk.evidence.record.schema import record_id
 from folk.evidence.report.render import render_report
-from folk.evidence.results.cells import Cell, cells_of, collect_cells
+from folk.evidence.results.cells import SCHEMA, Cell, cells_of, collect_cells
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import Study, load_study
 from folk.stages.table import STAGES
@@ -159,6 +159,18 @@ class Tree:
         """Replace the data set by one with these classes."""
         shutil.rmtree(self.results / "prepare")
         write_data(self.results / "prepare" / "scenes", classes)
+
+
+def made_cell(row: str, column: str, values: list[float], **known: Any) -> Cell:
+    """A cell of the table `main`, of runs with these numbers; what is not known is empty."""
+    texts = ("formula", "note", *(f.name for f in SCHEMA if f.name.startswith("printed")))
+    lists = ("finetune_seeds", "parents", "parent_ids", "printed_seeds")
+    empty: dict[str, Any] = {field.name: None for field in SCHEMA} | dict.fromkeys(texts, "")
+    empty |= {name: [] for name in lists} | {"quoted": False, "metric": "top1_last", "unit": "%"}
+    place = {"id": f"main/{row}/{column}", "table": "main", "row": row, "column": column}
+    runs = {"seeds": list(range(len(values))), "seed_values": values, "n": len(values)}
+    mean = float(np.mean(values)) if values else None
+    return Cell(**empty | place | runs | {"value": mean} | known)
 
 
 @functools.cache

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from folk.evidence.results.cells import SCHEMA, Cell
 from folk.evidence.results.claims import MOST_SEEDS, judge_claims, seeds_to_decide
 from folk.evidence.results.metrics.intervals import contrast_interval, difference_interval
 from folk.evidence.results.published import load_published
 from folk.evidence.results.verdicts import Step, equal_here, sign_here
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
+from tests.report.conftest import made_cell
 from tests.toy import write_published
 
 STUDY = """
@@ -73,20 +73,10 @@ def judge(tmp_path_factory):
         return load_study(folder / "toy.yaml", STAGES)
 
     def judged(scale="demo", **seeds):
-        cells = [cell(row, values) for row, values in (SEEDS | seeds).items()]
+        cells = [made_cell(row, "full", values) for row, values in (SEEDS | seeds).items()]
         return {claim.id: claim for claim in judge_claims(study(scale), cells, published)}
 
     return judged
-
-
-def cell(row, values):
-    texts = ("formula", "note", *(f.name for f in SCHEMA if f.name.startswith("printed")))
-    lists = ("parents", "parent_ids", "printed_seeds", "finetune_seeds")
-    empty = {field.name: None for field in SCHEMA} | dict.fromkeys(texts, "") | {"quoted": False}
-    known = {"id": f"main/{row}/full", "table": "main", "row": row, "column": "full", "unit": "%"}
-    numbers = {"n": len(values), "value": float(np.mean(values)), "seed_values": values}
-    runs = {name: [] for name in lists} | {"seeds": list(range(len(values)))}
-    return Cell(**empty | known | numbers | runs | {"metric": "top1_last"})
 
 
 def words(claims):

@@ -5,12 +5,12 @@ import dataclasses
 import pyarrow.parquet as pq
 import pytest
 
-from folk.evidence.results.cells import SCHEMA, Cell
 from folk.evidence.results.claims import SCHEMA as CLAIMS_SCHEMA
 from folk.evidence.results.claims import judge_claims, read_claims, write_claims
 from folk.evidence.results.published import load_published
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
+from tests.report.conftest import made_cell
 from tests.toy import write_published
 
 STUDY = """
@@ -75,23 +75,13 @@ def judge(tmp_path):
 
 
 def cell(row, column, values):
-    texts = ("formula", *(field.name for field in SCHEMA if field.name.startswith("printed_")))
-    empty = {field.name: None for field in SCHEMA} | dict.fromkeys(texts, "") | {"quoted": False}
-    empty |= {
-        "seeds": [],
-        "finetune_seeds": [],
-        "parents": [],
-        "parent_ids": [],
-        "printed_seeds": [],
-    }
     said = {
-        **{"id": f"main/{row}/{column}", "table": "main", "row": row, "column": column},
-        **{"unit": "" if column == "loss" else "%", "n": len(values), "seed_values": values},
-        **{"metric": {"full": "top1_last", "best": "top1_best"}.get(column, column)},
-        **{"value": sum(values) / len(values) if values else None},
-        **{"printed": f"{row} as printed", "note": "" if values else f"not run: {row}"},
+        "unit": "" if column == "loss" else "%",
+        "metric": {"full": "top1_last", "best": "top1_best"}.get(column, column),
+        "printed": f"{row} as printed",
+        "note": "" if values else f"not run: {row}",
     }
-    return Cell(**empty | said)
+    return made_cell(row, column, values, **said)
 
 
 def test_a_claim_says_all_that_it_rests_on(judge):
