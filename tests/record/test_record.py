@@ -135,7 +135,7 @@ def test_a_block_that_forgets_to_finish_is_a_mistake_of_ours(job):
 
 
 def test_a_metric_that_is_not_finite_is_refused(job):
-    with pytest.raises(ValueError, match="(?i)nan"), job() as record:
+    with pytest.raises(ValueError, match=r"(?i)nan"), job() as record:
         finish(record, loss=float("nan"))
 
     assert not (RESULT / "encoder.safetensors").exists()
