@@ -32,12 +32,12 @@ def export(
     results: Results = Path("results"),
     published: PublishedFile = Path("config/published"),
 ) -> None:
-    """Write a study as a Provenance Run Crate, or the claim of one cell as JSON.
+    """Write a study as an RO-Crate, or one cell as JSON.
 
-    The crate has every job with its inputs and outputs; files above 10 MB are referenced by
-    digest instead of copied. The claim is the output of `explain --json` with its schema's
-    version, the digest of its chain and the seal. Status: 0 done, 1 the cell is contradicted, 2
-    invalid input.
+    The Provenance Run Crate has every job with its inputs and outputs; files above 10 MB are
+    referenced by digest instead of copied. The JSON is the output of `explain --json` with its
+    schema's version, the digest of its chain and the seal. Status: 0 done, 1 the cell is
+    contradicted, 2 invalid input.
     """
     if (crate is None) == (cell is None):
         raise InputError("export: give one of --crate FOLDER and --json table/row/column")

@@ -22,7 +22,10 @@ def launch(
     gpus: Annotated[int, typer.Option(min=0, help="of each node, one for each process")] = 0,
     step: Annotated[bool, typer.Option("--in-step", hidden=True)] = False,
 ) -> None:
-    """Start a stage in several processes: torchrun on a node, srun and torchrun on several."""
+    """Start a stage in several processes or nodes.
+
+    torchrun starts the processes of a node, and srun a torchrun on each of several nodes.
+    """
     geometry = Geometry(nodes, processes, threads, gpus)
     command = (in_step if step else outside)(geometry, stage, os.environ)
     variables = os.environ | hold_gpus(gpus, os.environ)

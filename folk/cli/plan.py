@@ -60,10 +60,11 @@ def plan(
     ] = 10_000,
     published: PublishedFile = Path("config/published"),
 ) -> None:
-    """Print jobs, GPU-hours, disk, the longest chain and energy of a study; run nothing.
+    """Estimate jobs, GPU-hours, disk and energy of a study.
 
-    Hours are those of finished jobs that did the same work on the same kind of device, else an
-    upper bound: the runtime that the study asks for. With --power: what it can find out.
+    Runs nothing. Hours come from finished jobs that did the same work on the same kind of device;
+    without any, from an upper bound, the runtime that the study requests. --power estimates how
+    likely each verdict is.
     """
     from folk.cli.fits import Fits
     from folk.cli.planned_jobs import Planner
