@@ -10,7 +10,7 @@ from folk.evidence.core.errors import InputError
 
 
 def embed(
-    images: Annotated[Path, typer.Argument(help="folder of images; sub-folders count")],
+    images: Annotated[Path, typer.Argument(help="folder of images, with its sub-folders")],
     encoder: Annotated[
         Path, typer.Option(help="folder of an encoder, such as results/demo/pretrain/folk-s0")
     ],

@@ -26,7 +26,7 @@ def path() -> None:
 def new(
     study: Annotated[Path, typer.Argument(help="folder to make; its last part names the study")],
     origin: Annotated[
-        str, typer.Option("--from", help="study of the package to begin with, such as fashion")
+        str, typer.Option("--from", help="shipped study to copy, such as fashion")
     ] = "demo",
 ) -> None:
     """Copy a shipped study to STUDY/study.yaml, to change it.

@@ -21,7 +21,7 @@ def seal(
         bool, typer.Option("--check", help="compare study, seal and signature; write nothing")
     ] = False,
     signers: Annotated[
-        Path | None, typer.Option(help="ssh's allowed signers, a name and a public key a line")
+        Path | None, typer.Option(help="ssh's allowed signers, one name and public key per line")
     ] = None,
 ) -> None:
     """Seal a finished study with one digest of all records.

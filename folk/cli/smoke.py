@@ -26,7 +26,8 @@ from folk.stages.table import STAGES
 def smoke(
     study: StudyFile,
     rows: Annotated[
-        str, typer.Option(help="encoder rows, such as mfm,folk; a choice of our own if absent")
+        str,
+        typer.Option(help="encoder rows, such as mfm,folk; by default one per recipe and encoder"),
     ] = "",
     results: Results = Path("results"),
 ) -> None:
