@@ -18,6 +18,7 @@ from folk.cli.embed import embed
 from folk.cli.explain import explain
 from folk.cli.export import export
 from folk.cli.launch import launch
+from folk.cli.multiverse import multiverse
 from folk.cli.new import new, path
 from folk.cli.plan import plan
 from folk.cli.report import report
@@ -80,6 +81,7 @@ for question in (explain, compare, check, seal, adopt, export):
     app.command(rich_help_panel="Audit")(question)
 app.command()(embed)
 app.command()(smoke)
+app.command()(multiverse)
 app.command()(schema)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,9 +41,7 @@ def smoke(
     whole = written_study(study, STAGES)
     if whole.scale == "smoke":
         raise InputError(f"{study}: scale is 'smoke'; name the study that it was written from")
-    path = study.with_name(f"{study.stem}-smoke.yaml")
-    if study.is_relative_to(SHIPPED / "config"):
-        path = Path(path.name)  # in the current folder; nothing is written into an installation
+    path = path_for(study, "smoke")
     recipes = recipes_of(whole, study)
     cover = cover_of(whole, recipes, [row for row in rows.split(",") if row])
     folder = results / path.stem / "archives"
@@ -56,15 +55,31 @@ def smoke(
     )
     if whole.recipes is not None:
         values["recipes"] = whole.recipes
+    write_study(path, values, f"smoke {study}")
+    _say(whole, cover, path)
+
+
+def path_for(study: Path, suffix: str) -> Path:
+    """Return the path of a study that is written from another: `<study>-<suffix>.yaml`."""
+    path = study.with_name(f"{study.stem}-{suffix}.yaml")
+    # Nothing is written into an installation.
+    return Path(path.name) if study.is_relative_to(SHIPPED / "config") else path
+
+
+def write_study(path: Path, values: Mapping[str, Any], command: str) -> None:
+    """Write a study file, and check it.
+
+    Args:
+        path: of the file.
+        values: of the study.
+        command: what has made it, without `python -m folk`.
+    """
     plain = YAML()
     plain.default_flow_style, plain.width = None, 120
     with atomic_write(path) as temp, temp.open("w", encoding="utf-8") as file:
-        file.write(
-            f"# Written by `python -m folk smoke {study}`; write it again, do not edit it.\n"
-        )
+        file.write(f"# Written by `python -m folk {command}`; write it again, do not edit it.\n")
         plain.dump(values, file)
     load_study(path, STAGES)  # a bug shows here, not in a job
-    _say(whole, cover, path)
 
 
 def _source(recipe: Recipe, folder: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ EXAMPLES = {
 SHIPPED = [
     path
     for path in EXAMPLES["study"]
-    if path.parent.name == "config" and not path.stem.endswith("-smoke")
+    if path.parent.name == "config" and not path.stem.endswith(("-smoke", "-multiverse"))
 ]
 
 

@@ -81,7 +81,16 @@ def test_named_rows_are_kept_and_no_others(small):
 
 
 @pytest.mark.parametrize(
-    "name", ["paper", "one-gpu", "cifar", "fashion", "fashion-tuning", "fashion-ablations"]
+    "name",
+    [
+        "paper",
+        "one-gpu",
+        "cifar",
+        "fashion",
+        "fashion-tuning",
+        "fashion-ablations",
+        "fashion-multiverse",
+    ],
 )
 def test_every_recipe_of_a_study_is_used_by_what_is_kept_of_it(name):
     path = CONFIG / f"{name}.yaml"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from folk.evidence.results.cells import SCHEMA, Cell
 from folk.evidence.results.claims import MOST_SEEDS, judge_claims, seeds_to_decide
-from folk.evidence.results.metrics.intervals import difference_interval
+from folk.evidence.results.metrics.intervals import contrast_interval, difference_interval
 from folk.evidence.results.published import load_published
 from folk.evidence.results.verdicts import Step, equal_here, sign_here
 from folk.evidence.study.study import load_study
@@ -41,6 +41,9 @@ claims:
     {{says: two, difference: {{of: main/folk/full, over: main/mfm/full}}, published: two}}
   less: {{says: less, difference: {{of: main/folk/full, over: main/mfm/full}}, published: less}}
   unseen: {{says: so, difference: {{of: main/folk/full, over: main/mfm/full}}, published: unseen}}
+  effect:
+    says: an effect
+    difference: {{of: [main/folk/full, main/com/full], over: main/mfm/full}}
   same: {{says: the same, equal: {{of: main/folk/full, to: main/mfm/full, margin: 1.0}}}}
 """
 PUBLISHED = """
@@ -94,7 +97,7 @@ def words(claims):
 def test_each_kind_of_claim_holds_or_fails_by_its_interval(judge, scale):
     assert words(judge(scale)) == {
         "rises": "holds", "gain": "holds", "back": "fails", "printed": "holds", "less": "fails",
-        "unseen": "undecided", "same": "fails",
+        "unseen": "undecided", "effect": "holds", "same": "fails",
     }  # fmt: skip
 
 
@@ -173,6 +176,19 @@ def test_cells_at_the_margin_are_called_equal_in_about_5_of_100_studies():
         found.append(equal_here(Step(0.0, interval.low, interval.high), 1.0))
 
     assert found.count("holds here") / trials == pytest.approx(0.05, abs=0.01)
+
+
+def test_a_difference_of_means_of_cells_has_the_interval_of_all_their_seeds(judge):
+    claim = judge()["effect"]
+
+    (step,) = claim.steps
+    assert (step.below, step.above) == ("main/mfm/full", "the mean of 2 cells")
+    assert claim.cells == ["main/mfm/full", "main/folk/full", "main/com/full"]
+    found = contrast_interval([SEEDS["folk"], SEEDS["com"]], [SEEDS["mfm"]])
+    assert (step.difference, step.low, step.high) == pytest.approx((3.0, found.low, found.high))
+    assert claim.verdict == "holds here"
+    unclear = judge(mfm=[78.0, 87.0])["effect"]
+    assert (unclear.verdict, unclear.printed_seeds_to_decide) == ("undecided here", "")
 
 
 def with_deviation(mean, deviation):

@@ -59,7 +59,7 @@ def test_a_whole_report_is_written(tree):
         f"tables/{t}.{s}" for t in ("finetune", "few", "frozen") for s in ["md", "tex", "csv"]
     ]
     tables.append("tables/numbers.tex")
-    figures = ("summary", "scenes-scenes", "training", "labels", "frozen")
+    figures = ("summary", "claims", "scenes-scenes", "training", "labels", "frozen")
     drawn = [f"figures/{name}.svg" for name in figures]
     claims = ["claims.parquet", "claims.md", "assumptions.md"]
     assert names == ["cells.parquet", *tables, *claims, *drawn, "report.html"]
@@ -71,7 +71,7 @@ def test_the_same_results_give_the_same_bytes(untouched):
 
     written, _ = untouched.render()
 
-    assert len(written) == 20
+    assert len(written) == 21
     assert {path: path.read_bytes() for path in written} == {p: before[p] for p in written}
 
 
@@ -320,7 +320,7 @@ def test_a_figure_says_what_is_to_be_seen_to_those_who_do_not_see_it(tree):
     _, page = tree.render()
 
     labels = re.findall(r'<svg [^>]*role="img" aria-label="([^"]+)"', page)
-    assert len(labels) == page.count("<figure ") == 8
+    assert len(labels) == page.count("<figure ") == 9
     (energy,) = [label for label in labels if label.startswith("How much each filter keeps")]
     assert re.search(r"low-pass, \d\d\.\d % and \d\d\.\d %", energy)
     assert any("FOLK with 1400 labels, 89.5 %" in label for label in labels)

@@ -9,7 +9,14 @@ from folk.data.datasets import miniature
 pytestmark = pytest.mark.slow
 
 PAPER = "config/paper.yaml"
-SMALLER = ("one-gpu", "cifar", "fashion", "fashion-tuning", "fashion-ablations")
+SMALLER = (
+    "one-gpu",
+    "cifar",
+    "fashion",
+    "fashion-tuning",
+    "fashion-ablations",
+    "fashion-multiverse",
+)
 STUDIES = [PAPER, *(f"config/{name}.yaml" for name in SMALLER)]
 SMALL = """    set:
       archive.classes: 3

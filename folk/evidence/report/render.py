@@ -8,6 +8,7 @@ from folk.evidence.audit.today import Recipes, Today
 from folk.evidence.core.digest import sha256_of
 from folk.evidence.core.files import write_text
 from folk.evidence.report.assumptions import assumptions_in_force, render_assumptions
+from folk.evidence.report.claim_drawings import draw_claims
 from folk.evidence.report.claim_views import claim_views, render_claims
 from folk.evidence.report.drawings import draw
 from folk.evidence.report.html import collect_facts, render_html
@@ -67,7 +68,9 @@ def render_report(
     written.append(_write(results / "tables" / f"{MACROS}.tex", macros))
     claims_path = results / "claims.parquet"
     write_claims(judge_claims(study, cells, numbers), claims_path)
-    claims = claim_views(study, read_claims(claims_path), numbers)
+    judged = read_claims(claims_path)
+    drawings = [*draw_claims(judged), *drawings]
+    claims = claim_views(study, judged, numbers)
     written += [claims_path, _write(results / "claims.md", render_claims(study, claims))]
     text = render_assumptions(study, assumptions)
     written.append(_write(results / "assumptions.md", text))

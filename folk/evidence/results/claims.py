@@ -36,7 +36,7 @@ _TRIALS = 4000  # simulated studies; a chance of 80 % is then known to 0.6 point
 class ClaimStep:
     """Step from one cell to the next."""
 
-    below: str  # cell that is subtracted
+    below: str  # what is subtracted: a cell, or "the mean of 6 cells"
     above: str
     difference: float | None  # of the means; None when a cell has no number
     low: float | None  # Welch's interval over seeds; None with a single seed
@@ -66,7 +66,7 @@ class JudgedClaim:
     published_source: str | None
     verdict: str
     seeds_to_decide: int | None  # in each row, if undecided; None beyond `MOST_SEEDS`
-    printed_seeds_to_decide: str  # empty for a decided claim, or without an interval
+    printed_seeds_to_decide: str  # empty if decided, without an interval, or for means of cells
     note: str
 
 
@@ -108,11 +108,12 @@ def read_claims(path: Path) -> list[JudgedClaim]:
 def _judged(
     study: Study, name: str, claim: Claim, by_id: Mapping[str, Cell], published: Published
 ) -> JudgedClaim:
-    cells = [by_id[cell] for _, cell in claim.places()]
+    sides = [[by_id[cell] for cell in side] for side in claim.sides()]
+    cells = [cell for side in sides for cell in side]
     confidence, unit = CONFIDENCE[claim.kind], unit_of_difference(cells[0].unit)
     # One decimal more than cells have: margins of differences are finer than a printed accuracy.
     digits = 2 if unit == "points" else 1 + digits_of([v for c in cells for v in c.seed_values])
-    steps = [_step(below, above, confidence, digits) for below, above in pairwise(cells)]
+    steps = [_step(below, above, confidence, digits) for below, above in pairwise(sides)]
     against = _against(study, claim, cells, steps, published)
     return JudgedClaim(
         id=name,
@@ -130,18 +131,26 @@ def _judged(
     )
 
 
-def _step(below: Cell, above: Cell, confidence: float, digits: int) -> ClaimStep:
-    if below.value is None or above.value is None:
-        return ClaimStep(below.id, above.id, None, None, None, "", "")
-    gap = above.value - below.value
-    found = intervals.difference_interval(above.run_values, below.run_values, confidence)
+def _step(
+    below: Sequence[Cell], above: Sequence[Cell], confidence: float, digits: int
+) -> ClaimStep:
+    lower, upper = ([c.value for c in side if c.value is not None] for side in (below, above))
+    if len(lower) < len(below) or len(upper) < len(above):
+        return ClaimStep(_named(below), _named(above), None, None, None, "", "")
+    gap = intervals.mean(upper) - intervals.mean(lower)
+    runs = [cell.run_values for cell in above], [cell.run_values for cell in below]
+    found = intervals.contrast_interval(*runs, confidence)
     low, high = (found.low, found.high) if found is not None else (None, None)
 
     def show(value: float) -> str:
         return f"{value:+.{digits}f}".replace("-", "−")
 
     reach = f"{show(low)} to {show(high)}" if low is not None and high is not None else ""
-    return ClaimStep(below.id, above.id, gap, low, high, show(gap), reach)
+    return ClaimStep(_named(below), _named(above), gap, low, high, show(gap), reach)
+
+
+def _named(side: Sequence[Cell]) -> str:
+    return side[0].id if len(side) == 1 else f"the mean of {len(side)} cells"
 
 
 def _against(
@@ -194,7 +203,7 @@ def _here(claim: Claim, steps: list[Step], published: float | None) -> Verdict:
 def _to_decide(claim: Claim, cells: list[Cell], against: dict[str, Any]) -> dict[str, Any]:
     runs = [cell.run_values for cell in cells]
     undecided = against["verdict"] == "undecided here" and not _without_sign(claim, against)
-    if not undecided or min(map(len, runs)) < 2:
+    if not undecided or min(map(len, runs)) < 2 or len(claim.sides()) < len(runs):
         return {"seeds_to_decide": None, "printed_seeds_to_decide": ""}
     count = seeds_to_decide(runs, None if claim.equal is None else claim.equal.margin)
     printed = f"more than {MOST_SEEDS}" if count is None else str(count)

@@ -249,12 +249,19 @@ class Table(Section):
 
 
 class Difference(Section):
-    """Difference of one cell, `of`, over another, `over`."""
+    """Difference of one cell, `of`, over another, `over`; of several cells, their mean counts."""
 
-    of: str
-    """A cell, `table/row/column`."""
-    over: str
-    """Another cell."""
+    of: list[str] = Field(min_length=1, json_schema_extra=_or_one)
+    """A cell, `table/row/column`, or several."""
+    over: list[str] = Field(min_length=1, json_schema_extra=_or_one)
+    """Another cell, or several."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_or_many(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {key: [each] if isinstance(each, str) else each for key, each in values.items()}
 
 
 class Equivalence(Section):
@@ -297,6 +304,8 @@ class Claim(Section):
             raise ValueError(f"expected one of 'order', 'difference' and 'equal', got {found}")
         if self.published is not None and self.difference is None:
             raise ValueError("'published', the id of the printed difference, is for 'difference'")
+        if self.published is not None and len(self.places()) != 2:
+            raise ValueError("'published' is the difference of one cell over one other")
         return self
 
     @property
@@ -308,13 +317,22 @@ class Claim(Section):
             return "equal"
         return "difference" if self.published is not None else "sign"
 
+    def sides(self) -> list[list[str]]:
+        """Groups of cells whose means are compared, each with the next; one cell in most."""
+        if self.difference is not None:
+            return [self.difference.over, self.difference.of]
+        return [[cell] for _, cell in self.places()]
+
     def places(self) -> list[tuple[tuple[str | int, ...], str]]:
         """Key path and name of each cell in this claim; the subtracted one first."""
         if self.order is not None:
             return [(("order", index), cell) for index, cell in enumerate(self.order)]
         if self.difference is not None:
-            pair = self.difference
-            return [(("difference", "over"), pair.over), (("difference", "of"), pair.of)]
+            return [
+                (("difference", key, *([index] if len(cells) > 1 else [])), cell)
+                for key, cells in zip(("over", "of"), self.sides(), strict=True)
+                for index, cell in enumerate(cells)
+            ]
         assert self.equal is not None
         return [(("equal", "to"), self.equal.to), (("equal", "of"), self.equal.of)]
 

@@ -67,7 +67,7 @@ def smoke_study(
         },
         "encoders": {
             key: {
-                **_written(study.encoders[key]),
+                **written(study.encoders[key]),
                 "seeds": study.encoders[key].seeds[:1],
                 "set": cut("pretrain", key, study.encoders[key].overrides),
             }
@@ -75,7 +75,7 @@ def smoke_study(
         },
         "evaluations": {
             key: {
-                **_written(study.evaluations[key]),
+                **written(study.evaluations[key]),
                 **_first_seed(study.evaluations[key]),
                 "encoders": rows,
                 "set": cut(study.evaluations[key].stage, key, study.evaluations[key].overrides),
@@ -123,7 +123,7 @@ def split_values(recipe: SplitRecipe, list_sha256: str) -> dict[str, Any]:
     return {"per_class": 1} if recipe.per_class is not None else {"fraction": 1.0}
 
 
-def _written(entry: Any) -> dict[str, Any]:
+def written(entry: Any) -> dict[str, Any]:
     """Convert an entry to the form of a study file."""
     values: dict[str, Any] = entry.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return values
@@ -157,7 +157,7 @@ def _columns(
     for name, column in table.columns.items():
         if set(column.evaluations) <= set(cover.evaluations):
             used = [recipes[study.evaluations[key].stage, key] for key in column.evaluations]
-            found[name] = {**_written(column), "metric": metric_left(column.metric, used)}
+            found[name] = {**written(column), "metric": metric_left(column.metric, used)}
     return found
 
 

@@ -101,18 +101,38 @@ def difference_interval(
 
     Source: B. L. Welch, 1947, Biometrika 34, 28-35.
     """
-    first, second = deviation(above), deviation(below)
-    if first is None or second is None:
-        return None
-    gap = mean(above) - mean(below)
-    errors = first**2 / len(above), second**2 / len(below)
+    return contrast_interval([above], [below], confidence)
+
+
+def contrast_interval(
+    above: Sequence[Sequence[float]], below: Sequence[Sequence[float]], confidence: float = 0.95
+) -> Interval | None:
+    """Compute a t interval for a difference of means of groups; None if one has fewer than two.
+
+    All groups of a side count alike. Their variances may differ, as in Welch's interval, which this
+    is with one group on each side.
+
+    Args:
+        above: groups with one number per seed.
+        below: likewise.
+        confidence: in (0, 1).
+
+    Source: F. E. Satterthwaite, 1946, Biometrics Bulletin 2, 110-114: the degrees of freedom.
+    """
+    errors, spread = [], 0.0
+    for side in (above, below):
+        for group in side:
+            scatter = deviation(group)
+            if scatter is None:
+                return None
+            errors.append(scatter**2 / len(group) / len(side) ** 2)
+            spread += errors[-1] ** 2 / (len(group) - 1)
+    gap = mean([mean(group) for group in above]) - mean([mean(group) for group in below])
     if sum(errors) == 0.0:
         return Interval(gap, gap, confidence)  # no variance: degrees of freedom are 0 / 0
-    freedom = sum(errors) ** 2 / (
-        errors[0] ** 2 / (len(above) - 1) + errors[1] ** 2 / (len(below) - 1)
-    )
     import scipy.special  # scipy.stats takes half a second more to import
 
+    freedom = sum(errors) ** 2 / spread
     half = float(scipy.special.stdtrit(freedom, 0.5 + confidence / 2)) * sum(errors) ** 0.5
     return Interval(gap - half, gap + half, confidence)
 
