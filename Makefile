@@ -69,8 +69,8 @@ coverage: setup .venv/crate/ready ## run the tests and show the lines and branch
 	@COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage report
 	@echo "Done. Line by line: build/coverage/html/index.html."
 
-mutate: setup ## test the tests with wrong code; ROOMS="metrics verdicts" SAMPLE=all for more
-	@$(BIN)/python -m tests.mutate $(ROOMS) --sample $(SAMPLE) --seed $(SEED)
+mutate: setup ## test the tests with wrong code; PARTS="metrics verdicts" SAMPLE=all for more
+	@$(BIN)/python -m tests.mutate $(PARTS) --sample $(SAMPLE) --seed $(SEED)
 	@echo "Done. For the mutants that no test noticed: python -m tests.mutate --list"
 
 bench: setup ## measure speed against baselines, a few minutes; ROWS="masks step" for some
