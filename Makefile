@@ -1,4 +1,4 @@
-# Every target but help and clean makes the environment first when it is missing or older than what it is made of.
+# Every target but help and clean first makes the environment, if it is missing or out of date.
 PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= config/demo.yaml
@@ -10,21 +10,21 @@ SEED ?= 0
 # docs/faults.md is made from the tests, see tests/faults/table.py.
 MARKDOWN := README.md CONTRIBUTING.md CODE_OF_CONDUCT.md SECURITY.md CHANGELOG.md config $(filter-out docs/faults.md,$(wildcard docs/*.md))
 CORE ?= .venv-core
-# One process for each core; the tests of a file stay together, for they share what is dear to make.
+# One process per core; the tests of a file stay together, because they share slow fixtures.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 SNAKEMAKE = $(BIN)/snakemake --configfile $(STUDY) --logger folk
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-core demo demo-full smoke tamper schemas test test-all slurm-test soak coverage mutate bench gpu-check check format lock site clean
 
-help: ## this list
+help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-setup: .venv/ready ## the environment, from hash-pinned packages
+setup: .venv/ready ## make the environment .venv from hash-pinned packages
 
-setup-core: $(CORE)/ready ## an environment without torch in .venv-core: explain, verify, adopt, plan, report, export, seal
+setup-core: $(CORE)/ready ## make .venv-core, without torch, to audit, plan and report
 
-demo: setup ## the main job: images in, tables out, about twelve minutes on two cores
+demo: setup ## run the demo: images in, tables out, about twelve minutes on two cores
 	@$(SNAKEMAKE)
 	@echo
 	@cat results/demo/tables/frozen.md results/demo/tables/finetune.md
@@ -32,38 +32,38 @@ demo: setup ## the main job: images in, tables out, about twelve minutes on two 
 	@echo "Done. Open results/demo/report.html; the tables are in results/demo/tables/."
 
 demo-full: STUDY := config/demo-full.yaml
-demo-full: setup ## every method, and the measurements that the demo leaves out, about sixteen minutes
+demo-full: setup ## run the demo with every method and measurement, about sixteen minutes
 	@$(SNAKEMAKE)
 	@echo
 	@cat results/demo-full/tables/grid.md
 	@echo
 	@echo "Done. Open results/demo-full/report.html; the tables are in results/demo-full/tables/."
 
-smoke: setup ## two steps of every recipe of the paper study, on miniature archives
+smoke: setup ## run two steps of every recipe of the paper study, on miniature archives
 	@command=$$($(BIN)/python -m folk smoke $(PAPER)) && $(BIN)/$$command --logger folk
 	@echo "Done. Every recipe of $(PAPER) has run; none of its numbers is a result."
 
 tamper: setup ## seven lies about the shipped study, and what catches each; a minute
 	@$(BIN)/python -m examples.tamper
 
-test: setup ## the tests that a person waits for, a whole tiny study among them
+test: setup ## run the quick tests, with one tiny study
 	@$(PYTEST) -m "not slurm and not soak and not slow" --durations=10 $(TESTS)
 	@echo "Done. All quick tests passed; make test-all runs the slow ones too."
 
-test-all: setup .venv/crate/ready ## every test that needs no SLURM, as CI runs them
+test-all: setup .venv/crate/ready ## run every test that needs no SLURM, as CI does
 	@$(PYTEST) -m "not slurm and not soak" --durations=10 $(TESTS)
 	@echo "Done. All tests passed; tests/ mirrors folk/, and tests/workflow/ runs a whole study."
 
-slurm-test: setup ## the tests on a real SLURM, a cluster of their own on this machine
+slurm-test: setup ## run the tests on a real SLURM, which they start on this machine
 	@$(BIN)/python -m pytest -m "$(SLURM_TESTS)" tests/slurm
-	@echo "Done. What was asked of the cluster was done."
+	@echo "Done. All tests on SLURM passed."
 
-soak: setup ## the tests with many kills, and the table of faults made again
+soak: setup ## run the tests with many kills, and write docs/faults.md
 	@$(BIN)/python -m pytest -m soak tests/faults
 	@$(BIN)/python -m tests.faults.table --write
-	@echo "Done. Nothing was lost; docs/faults.md is what the tests say."
+	@echo "Done. Nothing was lost; docs/faults.md is written from the tests."
 
-coverage: setup .venv/crate/ready ## the tests, and which lines and branches of folk/ they reach
+coverage: setup .venv/crate/ready ## run the tests and show the lines and branches of folk/ that they reach
 	@rm -f build/coverage/.coverage*
 	@mkdir -p build/coverage
 	@COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage run -m pytest -q -m "not slurm and not soak" $(TESTS)
@@ -72,32 +72,32 @@ coverage: setup .venv/crate/ready ## the tests, and which lines and branches of 
 	@COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage $(BIN)/python -m coverage report
 	@echo "Done. Line by line: build/coverage/html/index.html."
 
-mutate: setup ## do the tests notice wrong code? ROOMS="metrics verdicts" SAMPLE=all for more
-	@$(BIN)/python -m tests.mutate $(ROOMS) --sample $(SAMPLE) --seed $(SEED)
-	@echo "Done. What was not noticed: python -m tests.mutate --list"
+mutate: setup ## test the tests with wrong code; PARTS="metrics verdicts" SAMPLE=all for more
+	@$(BIN)/python -m tests.mutate $(PARTS) --sample $(SAMPLE) --seed $(SEED)
+	@echo "Done. For the mutants that no test noticed: python -m tests.mutate --list"
 
-bench: setup ## speed against what people use today, a few minutes; ROWS="masks step" for some
+bench: setup ## measure speed against baselines, a few minutes; ROWS="masks step" for some
 	@$(BIN)/python -m tests.bench $(ROWS)
 
-gpu-check: setup ## is it right on a GPU, and how fast? at most eight minutes; prints a table
+gpu-check: setup ## check results and speed on a GPU, at most eight minutes
 	@$(BIN)/python -m tests.gpu
 
-check: setup ## formatting of code and Markdown, lint, types, workflow
+check: setup ## check formatting, lint, types and workflow
 	$(BIN)/ruff format --check folk tests examples
 	$(BIN)/ruff check folk tests examples
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 	$(BIN)/mdformat --check $(MARKDOWN)
-	@echo "Done. Nothing to mend."
+	@echo "Done. All checks passed."
 
-format: setup ## rewrite code and Markdown in the one format
+format: setup ## format code and Markdown
 	$(BIN)/ruff format folk tests examples
 	$(BIN)/ruff check --fix folk tests examples
 	$(BIN)/snakefmt Snakefile workflow
 	$(BIN)/mdformat $(MARKDOWN)
 
-schemas: setup ## workflow/schemas/ again, after a change of what a study or a recipe may hold
+schemas: setup ## write workflow/schemas/, after a change of the keys of studies or recipes
 	@$(BIN)/python -m folk schema study > workflow/schemas/study.schema.json
 	@for stage in prepare split pretrain finetune probe segment robustness cost; do \
 	  $(BIN)/python -m folk schema $$stage > workflow/schemas/recipe-$$stage.schema.json || exit 1; done
@@ -109,7 +109,7 @@ lock: setup ## choose package versions again, after an edit of pyproject.toml
 	$(LOCK) tests/workflow/crate.in -o tests/workflow/crate.lock
 	$(LOCK) docs/site.in -o docs/site.lock
 
-site: .venv/site/ready ## the documentation as a site, in build/site; a broken link fails
+site: .venv/site/ready ## build the documentation as a site in build/site; a broken link fails
 	@rm -rf build/site
 	@.venv/site/bin/python -m sphinx --quiet --fail-on-warning --fresh-env -c docs -d build/site-cache . build/site
 	@echo "Done. Open build/site/index.html."
@@ -117,8 +117,8 @@ site: .venv/site/ready ## the documentation as a site, in build/site; a broken l
 clean: ## remove the results of both demos
 	rm -rf results/demo results/demo-full
 
-# What reads our crates in the tests, apart, because it holds other packages to old versions; and what
-# builds the site, which nothing else needs.
+# Two separate environments: one to validate crates in tests, whose validator needs old versions of other
+# packages, and one to build the site.
 .venv/crate/ready: tests/workflow/crate.lock
 .venv/site/ready: docs/site.lock
 .venv/crate/ready .venv/site/ready: .venv/ready
@@ -126,8 +126,8 @@ clean: ## remove the results of both demos
 	@VIRTUAL_ENV=$(@D) $(BIN)/uv pip sync --quiet --require-hashes $(filter %.lock,$^)
 	@touch $@
 
-# uv installs quickly; it comes by pip, from the same lock and held to the same hashes. Last comes this
-# project, by a .pth file: the command folk, and the executor that snakemake looks for on the path.
+# pip installs uv, from the same lock with the same hashes, and uv installs the rest quickly. Last comes
+# this project, by a .pth file, with the command folk and the executor for snakemake.
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 setup"; exit 1; }

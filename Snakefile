@@ -3,10 +3,10 @@ One call, one study: images in, tables out.
 
     snakemake                                     the demo
     snakemake --configfile config/X.yaml          another study
-    snakemake --configfile config/X.yaml more.yaml --config title=Mine     files and values laid over it
+    snakemake --configfile config/X.yaml more.yaml --config title=Mine     with overrides
     snakemake --workflow-profile slurm            on a cluster
 
-Where everything lies:
+Where the results are:
 
     results/{study}/study.yaml                         the study as it ran: files and --config merged
     results/{study}/prepare/{data}/                    shards, manifest.parquet, dataset.json
@@ -18,11 +18,11 @@ Where everything lies:
     results/{study}/robustness/{run}/{evaluation}/     predictions-variants.parquet, metrics.json
     results/{study}/cost/{run}/{evaluation}/           cost.json, metrics.json
     results/{study}/report.html, tables/, figures/, cells.parquet, claims.parquet, assumptions.md
-    results/{study}/report/, track/                    the records of the report and of the mirror in MLflow
+    results/{study}/report/, track/                    records of the report and of the copy to MLflow
     results/{study}/seal.json                          one digest of all records, for git
     results/{study}/failed/                            records of jobs that did not finish
 
-Beside each of them: record.json (the evidence), recipe.yaml (all values), a log and a benchmark.
+Each folder of a job also has record.json (the evidence), recipe.yaml (all values), a log and a benchmark.
 """
 
 import sys
@@ -32,7 +32,7 @@ from snakemake.utils import min_version
 
 min_version("9.20")
 
-# config/demo.yaml, unless a --configfile names a study of its own.
+# config/demo.yaml, unless a --configfile names another study.
 default_study = get_default(workflow.overwrite_configfiles)
 if default_study:
 
@@ -49,7 +49,7 @@ wildcard_constraints:
     evaluation="[a-z0-9-]+",
 
 
-# Seconds of work each: a queue would take longer.
+# These take seconds, less than the wait in a queue.
 localrules:
     all,
     split,
@@ -64,7 +64,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 
 
-# A root file needs a target of its own: one that only includes others builds nothing.
+# The default target: all records, the report and the copy to MLflow.
 rule all:
     default_target: True
     input:
@@ -73,12 +73,12 @@ rule all:
         rules.track.output,
 
 
-# Jobs on a cluster read this file again; only the driver speaks.
+# Jobs on a cluster read this file again; only the driver prints.
 if workflow.is_main_process:
     report_to_user()
 
 
-# A dry run needs no data and no cluster; a real one lists all that is missing before its first job.
+# A real run lists everything that is missing before its first job. A dry run does not need it.
 onstart:
     with refusing():
         hold_study(study.name)
@@ -88,12 +88,12 @@ onstart:
         jobs.refuse_unready(needrun, queue=queue)
         jobs.keep_study()
         if queue is None:
-            # A job waits for its GPUs before it holds cores; `--resources gpu=N` says otherwise.
+            # A job waits for its GPUs before it takes cores; `--resources gpu=N` overrides the number.
             for known in (workflow.scheduler.global_resources, workflow.scheduler.resources):
                 known.setdefault("gpu", jobs.num_gpus)
 
 
-# A call for a part of the study leaves it open.
+# A call for a part of the study does not seal it.
 onsuccess:
     if (problem := jobs.closing_problem()) is None:
         shell(f"python -m folk seal {jobs.study_file}")

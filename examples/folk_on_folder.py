@@ -1,8 +1,8 @@
 """FOLK on any folder of images: python -m examples.folk_on_folder --images DIR
 
-A student sees two views of an image, each without the frequencies that a filter hides: Com keeps
-the few largest of the view's own spectrum, RCom all the others. It predicts what is missing, and
-what an EMA teacher, which sees whole views, makes of the other one.
+A student sees two views of an image without the frequencies that a filter hides: Com keeps the few
+largest coefficients of the view's own spectrum, RCom all the others. It predicts the hidden
+frequencies, and the output of an EMA teacher for the other, unfiltered view.
 """
 
 import argparse

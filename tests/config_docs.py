@@ -17,13 +17,13 @@ from folk.stages.table import RECIPES
 PAGE = Path("config/keys.md")
 INTRO = """# Every key
 
-Made from the models in `folk/evidence/study/` and `folk/stages/`, the filters and the
-degradations by `python -m tests.config_docs --write`. [README.md](README.md) explains
-how keys work together. A key of a study may be left out if it has a default or may be
-null. A recipe has all of its keys, its own or those of its `base`.
+For anyone who writes a study or a recipe: look up a key, its values and its default.
+[README.md](README.md) explains how keys work together. In a study you may leave out a
+key that has a default or may be null. A recipe needs all keys, its own or its `base`'s.
+`python -m tests.config_docs --write` writes this page from the models of the code.
 """
-COMMON = """In a folder of `recipes/` for each stage. `base` names a recipe in the same folder,
-whose values this one overrides.
+COMMON = """A recipe is in the folder of its stage in `recipes/`. `base` names another recipe in
+that folder, whose values this one overrides.
 """
 NAME = "NAME"  # in a path, for the names that a study gives to its entries
 Schema = dict[str, Any]

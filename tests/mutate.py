@@ -1,13 +1,13 @@
-"""`make mutate`: do the tests of the rooms that decide numbers notice when the code is wrong?
+"""`make mutate`: do the tests of the parts that decide numbers notice when the code is wrong?
 
-    python -m tests.mutate                          all rooms, a sample of each
-    python -m tests.mutate metrics --sample all     one room, every mutant
+    python -m tests.mutate                          all parts, a sample of each
+    python -m tests.mutate metrics --sample all     one part, every mutant
     python -m tests.mutate --seed 1                 another sample
     python -m tests.mutate --list                   the mutants that survived last time, as diffs
 
-mutmut makes the mutants and runs them, each against those of the room's own tests that call the
-mutated function. Nothing else is run: neither other rooms' tests nor those that start processes
-or train. The work lies in build/mutate/<room>, a copy of what the tests need.
+mutmut makes the mutants and runs them, each against those of the part's own tests that call the
+mutated function. Nothing else is run: neither other parts' tests nor those that start processes
+or train. The work lies in build/mutate/<part>, a copy of what the tests need.
 """
 
 import argparse
@@ -38,22 +38,22 @@ LEFT_OUT = (
 
 
 @dataclass(frozen=True)
-class Room:
+class Part:
     """What is mutated, and the tests that should notice."""
 
     mutated: tuple[str, ...]
     tests: tuple[str, ...]
 
 
-ROOMS = {
-    "methods": Room(
+PARTS = {
+    "methods": Part(
         ("folk/methods/*",),
         (
             "tests/methods",
             *(f"tests/conformance/test_{what}.py" for what in ("masks", "losses", "heads")),
         ),
     ),
-    "metrics": Room(
+    "metrics": Part(
         ("folk/evidence/results/metrics/*",),
         (
             "tests/metrics",
@@ -61,8 +61,8 @@ ROOMS = {
             "tests/report/test_random_verdicts.py",  # of intervals too
         ),
     ),
-    "provenance": Room(("folk/evidence/record/*",), ("tests/record",)),
-    "verdicts": Room(
+    "provenance": Part(("folk/evidence/record/*",), ("tests/record",)),
+    "verdicts": Part(
         ("folk/evidence/results/verdicts.py", "folk/evidence/results/claims.py"),
         (
             "tests/report/test_verdicts.py",
@@ -76,29 +76,29 @@ ROOMS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutate", description="Mutate the code.")
-    parser.add_argument("rooms", nargs="*", metavar="ROOM", help=f"of {', '.join(ROOMS)}; else all")
-    parser.add_argument("--sample", default="100", help="mutants of each room, or `all`")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; else all")
+    parser.add_argument("--sample", default="100", help="mutants of each part, or `all`")
     # Everybody draws the same mutants of the same code. Who has written tests for those that were
     # missed must ask others how good the tests are now.
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--children", type=int, default=os.cpu_count(), help="at the same time")
     parser.add_argument("--list", action="store_true", help="show the survivors of the last run")
     given = parser.parse_args()
-    rooms = given.rooms or list(ROOMS)
-    if unknown := set(rooms) - set(ROOMS):
-        parser.error(f"no such room: {', '.join(sorted(unknown))}; there are {', '.join(ROOMS)}")
-    for room in rooms:
+    parts = given.parts or list(PARTS)
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    for part in parts:
         if given.list:
-            _show(room)
+            _show(part)
         else:
-            _run(room, given.sample, given.seed, given.children)
+            _run(part, given.sample, given.seed, given.children)
     if not given.list:
-        Console(width=None if sys.stdout.isatty() else 120).print(_table(rooms))
+        Console(width=None if sys.stdout.isatty() else 120).print(_table(parts))
 
 
-def _run(room: str, sample: str, seed: int, children: int) -> None:
-    folder = OUT / room
-    _lay_out(ROOMS[room], folder)
+def _run(part: str, sample: str, seed: int, children: int) -> None:
+    folder = OUT / part
+    _lay_out(PARTS[part], folder)
     # A name that nothing has: mutmut makes all mutants, times the tests, and runs no mutant.
     _mutmut(folder, children, "none")
     timed = (folder / "mutants/mutmut-stats.json").is_file()
@@ -117,10 +117,10 @@ def _run(room: str, sample: str, seed: int, children: int) -> None:
     assert not left, f"{folder}: {len(left)} were not run; see {folder / 'mutmut.log'}"
     missed = {name: found[name] for name in chosen if found[name] not in NOTICED}
     said = {"mutants": len(every), "tested": count, "noticed": count - len(missed)}
-    write_json(OUT / f"{room}.json", {**said, "missed": missed})
+    write_json(OUT / f"{part}.json", {**said, "missed": missed})
 
 
-def _lay_out(room: Room, folder: Path) -> None:
+def _lay_out(part: Part, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     listed = subprocess.run(
@@ -135,10 +135,10 @@ def _lay_out(room: Room, folder: Path) -> None:
     selection = ["-m", "not slow and not slurm and not soak and not long and not gpu"]
     values = {
         "source_paths": ["folk"],
-        "only_mutate": list(room.mutated),
+        "only_mutate": list(part.mutated),
         "also_copy": sorted(tops),
         "pytest_add_cli_args": ["-p", "no:cacheprovider", "--hypothesis-profile=mutants"],
-        "pytest_add_cli_args_test_selection": [*selection, *left_out, *room.tests],
+        "pytest_add_cli_args_test_selection": [*selection, *left_out, *part.tests],
         "timeout_multiplier": 4.0,
         "use_git_change_detection": False,
     }
@@ -166,22 +166,22 @@ def _statuses(folder: Path) -> dict[str, str]:
     return found
 
 
-def _show(room: str) -> None:
-    for name, status in json.loads((OUT / f"{room}.json").read_text())["missed"].items():
+def _show(part: str) -> None:
+    for name, status in json.loads((OUT / f"{part}.json").read_text())["missed"].items():
         print(f"--- {name}: {status}", flush=True)
-        subprocess.run([sys.executable, "-m", "mutmut", "show", name], cwd=OUT / room, check=False)
+        subprocess.run([sys.executable, "-m", "mutmut", "show", name], cwd=OUT / part, check=False)
 
 
-def _table(rooms: list[str]) -> Table:
-    table = Table("room", "mutants", "tested", "noticed", "share %", "95 % interval")
-    for room in rooms:
-        said = json.loads((OUT / f"{room}.json").read_text())
+def _table(parts: list[str]) -> Table:
+    table = Table("part", "mutants", "tested", "noticed", "share %", "95 % interval")
+    for part in parts:
+        said = json.loads((OUT / f"{part}.json").read_text())
         tested, noticed = said["tested"], said["noticed"]
         between = scipy.stats.binomtest(noticed, tested).proportion_ci(method="wilson")
         whole = tested == said["mutants"]
         reach = "all tested" if whole else f"{100 * between.low:.0f} to {100 * between.high:.0f}"
         share = f"{100 * noticed / tested:.1f}"
-        table.add_row(room, str(said["mutants"]), str(tested), str(noticed), share, reach)
+        table.add_row(part, str(said["mutants"]), str(tested), str(noticed), share, reach)
     return table
 
 

@@ -13,10 +13,10 @@ from folk.stages.table import STAGES
 
 
 def adopt(study: StudyFile, results: Results = Path("results")) -> None:
-    """Check pulled results byte by byte, then mark them as up to date for the workflow.
+    """Check pulled results, then mark them as up to date.
 
-    A changed file, a missing file or a broken chain gives a line each and status 1; nothing is
-    changed then.
+    Every byte is checked. Each changed or missing file and each broken chain gives a line, then
+    status 1, and nothing is changed.
     """
     from folk.evidence.audit.adopt import adopt as adopt_results
 

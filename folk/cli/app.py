@@ -56,8 +56,21 @@ def _answer_version(
         raise typer.Exit
 
 
+# For the list of commands. A stage's own summary is part of its code, and of its fingerprint.
+IN_SHORT = {
+    "prepare": "Read images from folders or archives into shards.",
+    "split": "Choose the few labeled images that a run may use.",
+    "pretrain": "Train an encoder without labels, by FOLK, MFM or others.",
+    "finetune": "Train a classifier from an encoder.",
+    "probe": "Measure the frozen features of an encoder.",
+    "segment": "Train semantic segmentation from an encoder.",
+    "robustness": "Measure a classifier on other, corrupted, attacked images.",
+    "cost": "Measure parameters, FLOPs, memory and time of a training.",
+}
+
 for stage in STAGES.values():
-    app.command(rich_help_panel="Stages")(command_of(stage) if stage.run else report)
+    command = command_of(stage) if stage.run else report
+    app.command(rich_help_panel="Stages", short_help=IN_SHORT.get(stage.name))(command)
 app.command()(new)
 app.command()(path)
 app.command()(launch)
@@ -65,6 +78,7 @@ app.command()(plan)
 app.command()(status)
 app.command()(cluster)
 app.command("mlflow-sync")(mlflow_sync)
+app.command(rich_help_panel="Audit", epilog=WORDS)(verify)
 for question in (explain, compare, check, freeze, seal, adopt, export):
     app.command(rich_help_panel="Audit")(question)
 app.command()(embed)
@@ -72,7 +86,6 @@ app.command()(publish)
 app.command()(smoke)
 app.command()(multiverse)
 app.command()(schema)
-app.command(rich_help_panel="Audit", epilog=WORDS)(verify)
 
 
 def main() -> None:

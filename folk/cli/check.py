@@ -14,7 +14,7 @@ def check(
     studies: Annotated[
         list[Path],
         typer.Argument(
-            metavar="STUDY...", help="study files; a cell without a study is of the first"
+            metavar="STUDY...", help="study files; a cell without a study is from the first"
         ),
     ],
     results: Results = Path("results"),

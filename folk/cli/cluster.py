@@ -18,10 +18,10 @@ from folk.stages.table import STAGES
 
 
 def cluster(study: StudyFile = Path("config/demo.yaml")) -> None:
-    """Check config/cluster.yaml against SLURM and a study, and print the requests of its jobs.
+    """Check that your SLURM site can run a study.
 
-    Nothing is submitted. Ends with status 2 if a job could not run; the same is checked before
-    snakemake submits its first one.
+    Prints the resources that each stage requests by config/cluster.yaml; submits nothing. Status 2
+    if a job could not run. Snakemake checks the same before it submits its first job.
     """
     named = load_study(study, STAGES)
     file = load_site()

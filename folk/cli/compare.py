@@ -23,9 +23,10 @@ def compare(
     other: Folder,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
-    """Compare the results of two studies, commits or machines, and say why cells differ.
+    """Compare two results folders and explain each difference.
 
-    Status: 0 every difference is explained by the records, 1 one is not, 2 invalid input.
+    They may come from two studies, commits or machines. Status: 0 the records explain every
+    difference, 1 they do not, 2 invalid input.
     """
     from folk.evidence.audit.compare import Results
     from folk.evidence.audit.compare import compare as compare_results

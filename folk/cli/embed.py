@@ -10,7 +10,7 @@ from folk.evidence.core.errors import InputError
 
 
 def embed(
-    images: Annotated[Path, typer.Argument(help="folder of images; sub-folders count")],
+    images: Annotated[Path, typer.Argument(help="folder of images, with its sub-folders")],
     encoder: Annotated[
         Path, typer.Option(help="folder of an encoder, such as results/demo/pretrain/folk-s0")
     ],
@@ -25,7 +25,7 @@ def embed(
         typer.Option(help="cpu or cuda", show_default="cuda where there is a GPU"),
     ] = None,
 ) -> None:
-    """Write the features of a folder of images by any stored encoder, to parquet.
+    """Write the features of a folder of images to parquet.
 
     Images are resized and normalized as the encoder's `encoder.json` states. The file's metadata
     have the encoder's sha256, its run, the feature and the versions.

@@ -37,10 +37,10 @@ def explain(
     published: PublishedFile = Path("config/published"),
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of text")] = False,
 ) -> None:
-    """Show where a number came from, recompute it, and list what is established and what not.
+    """Recompute a number and show where it came from.
 
-    A claim is judged again from its cells. Status: 0 nothing is contradicted, 1 something is, 2
-    invalid input.
+    The answer lists what is established and what is not. A claim is judged again from its cells.
+    Status: 0 nothing is contradicted, 1 something is, 2 invalid input.
     """
     from folk.evidence.audit.explanation import claim_id
     from folk.evidence.audit.narrate import in_one_line, narrate

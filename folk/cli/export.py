@@ -51,12 +51,12 @@ def export(
     results: Results = Path("results"),
     published: PublishedFile = Path("config/published"),
 ) -> None:
-    """Write a study, its data sets or one cell in a standard format; give one of the first four.
+    """Write a study, its data sets or a cell in a standard form.
 
-    The crate has every job with its inputs and outputs; files above 10 MB are referenced by
-    digest instead of copied. The claim is the output of `explain --json` with its schema's
-    version, the digest of its chain and the seal. Status: 0 done, 1 the cell is contradicted, 2
-    invalid input.
+    The Provenance Run Crate has every job with its inputs and outputs; files above 10 MB are
+    referenced by digest instead of copied. The JSON is the output of `explain --json` with its
+    schema's version, the digest of its chain and the seal. Status: 0 done, 1 the cell is
+    contradicted, 2 invalid input.
     """
     if sum(each is not None for each in (crate, deposit, croissant, cell)) != 1:
         raise InputError(

@@ -17,12 +17,15 @@ def launch(
         list[str], typer.Argument(help="a stage and its options, after `--`", metavar="STAGE ...")
     ],
     nodes: Annotated[int, typer.Option(min=1, help="machines of the SLURM job")] = 1,
-    processes: Annotated[int, typer.Option(min=1, help="of each node")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="processes per node")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="cores for each process")] = 1,
-    gpus: Annotated[int, typer.Option(min=0, help="of each node, one for each process")] = 0,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs per node, one for each process")] = 0,
     step: Annotated[bool, typer.Option("--in-step", hidden=True)] = False,
 ) -> None:
-    """Start a stage in several processes: torchrun on a node, srun and torchrun on several."""
+    """Start a stage in several processes or nodes.
+
+    torchrun starts the processes of a node, and srun a torchrun on each of several nodes.
+    """
     geometry = Geometry(nodes, processes, threads, gpus)
     command = (in_step if step else outside)(geometry, stage, os.environ)
     variables = os.environ | hold_gpus(gpus, os.environ)

@@ -30,11 +30,11 @@ def multiverse(
         list[str], typer.Option("--set", help="KEY=VALUE of every pre-training recipe")
     ] = [],  # noqa: B006 - typer copies it
 ) -> None:
-    """Write <study>-multiverse.yaml: rows trained under many readings of what a paper leaves open.
+    """Write a study that tests many readings of a paper at once.
 
-    The readings are combined so that each changes in half of them, alone and not with another. The
-    study's claims say which reading moves the last row, and under how many the order of the rows
-    holds. `folk plan` prints the hours.
+    It is <study>-multiverse.yaml. Its rows combine the readings so that each is in half of them and
+    no two always change together. Its claims state which reading changes the last row, and under
+    how many the order of the rows holds. `folk plan` prints the hours.
     """
     whole = written_study(study, STAGES)
     known = load_readings(readings)

@@ -16,19 +16,23 @@ _NAME = re.compile(r"^study: .*$", re.MULTILINE)
 
 
 def path() -> None:
-    """Print the folder of the workflow: `snakemake -s "$(folk path)/Snakefile"`."""
+    """Print the folder of the workflow and its studies.
+
+    Use it as in `snakemake -s "$(folk path)/Snakefile"`.
+    """
     print(SHIPPED)
 
 
 def new(
     study: Annotated[Path, typer.Argument(help="folder to make; its last part names the study")],
     origin: Annotated[
-        str, typer.Option("--from", help="study of the package to begin with, such as fashion")
+        str, typer.Option("--from", help="shipped study to copy, such as fashion")
     ] = "demo",
 ) -> None:
-    """Write STUDY/study.yaml, a study of the package under a name of your own.
+    """Copy a shipped study to STUDY/study.yaml, to change it.
 
-    Its recipes are those of the package. One in STUDY/recipes/STAGE/ goes before that of its name.
+    Its recipes come from the package. A file in STUDY/recipes/STAGE/ overrides the package's recipe
+    of the same name.
     """
     name = study.resolve().name
     try:

@@ -26,12 +26,12 @@ def plan(
     results: Results = Path("results"),
     max_gpu_hours: Annotated[
         float | None,
-        typer.Option(min=0.0, help="end with status 2 if what is still to be done may take more"),
+        typer.Option(min=0.0, help="end with status 2 if the remaining jobs may take more"),
     ] = None,
     watts: Annotated[
         float,
         typer.Option(
-            min=0.0, help="assumed of a GPU at work; the default is what an A100 SXM may draw"
+            min=0.0, help="assumed watts of a busy GPU; the default is the limit of an A100 SXM"
         ),
     ] = WATTS_PER_GPU,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
@@ -51,7 +51,7 @@ def plan(
         float | None,
         typer.Option(
             min=0.0,
-            help="with --power: the part of it that the pre-training makes",
+            help="with --power: the part of it that comes from pre-training",
             show_default="half of the variance",
         ),
     ] = None,
@@ -60,10 +60,11 @@ def plan(
     ] = 10_000,
     published: PublishedFile = Path("config/published"),
 ) -> None:
-    """Print jobs, GPU-hours, disk, the longest chain and energy of a study; run nothing.
+    """Estimate jobs, GPU-hours, disk and energy of a study.
 
-    Hours are those of finished jobs that did the same work on the same kind of device, else an
-    upper bound: the runtime that the study asks for. With --power: what it can find out.
+    Runs nothing. Hours come from finished jobs that did the same work on the same kind of device;
+    without any, from an upper bound, the runtime that the study requests. --power estimates how
+    likely each verdict is.
     """
     from folk.cli.fits import Fits
     from folk.cli.planned_jobs import Planner

@@ -13,7 +13,7 @@ def report(
     published: PublishedFile = Path("config/published"),
     results: Results = Path("results"),
 ) -> None:
-    """Render the tables, figures and the page of a study from its records and predictions.
+    """Render the tables, figures and the page of a study.
 
     The page shows the chain of each number, as from `explain --shallow`. The record of the report
     is results/<study>/report/record.json.

@@ -16,9 +16,9 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def schema(
     of: Annotated[str, typer.Argument(help="study, or the stage of a recipe")] = "study",
 ) -> None:
-    """Print the JSON Schema of a study file, or of the recipes of a stage.
+    """Print the JSON Schema of studies or of a stage's recipes.
 
-    workflow/schemas/ has them all; `make schemas` writes it again.
+    workflow/schemas/ has all of them; `make schemas` writes it again.
     """
     print(json.dumps(schema_of(of), indent=2, ensure_ascii=False))
 

@@ -21,10 +21,13 @@ def seal(
         bool, typer.Option("--check", help="compare study, seal and signature; write nothing")
     ] = False,
     signers: Annotated[
-        Path | None, typer.Option(help="ssh's allowed signers, a name and a public key a line")
+        Path | None, typer.Option(help="ssh's allowed signers, one name and public key per line")
     ] = None,
 ) -> None:
-    """Seal a finished study: one digest of all records, kept in git, and the bytes to DVC."""
+    """Seal a finished study with one digest of all records.
+
+    Commit results/<study>/seal.json to git. Files of studies in dvc.yaml go to DVC.
+    """
     from folk.evidence.adapters.dvc_stage import commit_to_dvc, write_metrics_summary
     from folk.evidence.audit.seal import seal_path, signature_path, write_seal
     from folk.evidence.audit.signature import sign as sign_file

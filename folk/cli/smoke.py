@@ -27,14 +27,16 @@ from folk.stages.table import STAGES
 def smoke(
     study: StudyFile,
     rows: Annotated[
-        str, typer.Option(help="encoder rows, such as mfm,folk; a choice of our own if absent")
+        str,
+        typer.Option(help="encoder rows, such as mfm,folk; by default one per recipe and encoder"),
     ] = "",
     results: Results = Path("results"),
 ) -> None:
-    """Write <study>-smoke.yaml: every recipe of a large study for two updates, miniature archives.
+    """Write a study that tries every recipe for two updates.
 
-    Shapes stay: encoders, image sizes, heads, windows, losses. Lengths and batches are cut. What
-    it makes is marked `scale: smoke` and enters no table of another study.
+    It is <study>-smoke.yaml, on miniature archives. Encoders, image sizes, heads, windows and
+    losses stay; lengths and batches are cut. Its results are marked `scale: smoke` and enter no
+    table of another study.
     """
     whole = written_study(study, STAGES)
     if whole.scale == "smoke":

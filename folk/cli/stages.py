@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def command_of(stage: Stage) -> Callable[..., None]:
     """Make the command of a stage, with an option for each of its inputs."""
 
-    def command(**told: Any) -> None:
-        _run(stage, told)
+    def command(**values: Any) -> None:
+        _run(stage, values)
 
     command.__name__, command.__doc__ = stage.name, stage.summary
     command.__signature__ = Signature(  # type: ignore[attr-defined]
@@ -75,29 +75,29 @@ def _parameters_of_input(given: Input) -> Iterator[tuple[str, Any, Any]]:
         yield given.settings.replace("-", "_"), Annotated[list[str], option], []
 
 
-def _run(stage: Stage, told: Mapping[str, Any]) -> None:
-    given = {option.name: _values(option, told[option.parameter]) for option in stage.inputs}
-    scale, out = told["scale"], told["out"]
-    recipe = checked_recipe(stage, told["recipe"], told["settings"], scale)
+def _run(stage: Stage, values: Mapping[str, Any]) -> None:
+    given = {option.name: _values(option, values[option.parameter]) for option in stage.inputs}
+    scale, out = values["scale"], values["out"]
+    recipe = checked_recipe(stage, values["recipe"], values["settings"], scale)
     job = Job(
         stage,
-        study=told["study"],
+        study=values["study"],
         scale=scale,
-        run=told["name"],
-        evaluation=told.get("evaluation"),
-        seed=told.get("seed"),
-        finetune_seed=told.get("finetune_seed"),
+        run=values["name"],
+        evaluation=values.get("evaluation"),
+        seed=values.get("seed"),
+        finetune_seed=values.get("finetune_seed"),
         recipe=recipe,
-        recipe_path=told["recipe"],
+        recipe_path=values["recipe"],
         inputs=checked_inputs(stage, given, scale) | recipe.files(),
         out=out,
-        work=told["work"] or out.with_name(f"{out.name}.work"),
-        code=told["code"] or code_fingerprint(stage.code, SOURCE),
-        threads=told["threads"],
+        work=values["work"] or out.with_name(f"{out.name}.work"),
+        code=values["code"] or code_fingerprint(stage.code, SOURCE),
+        threads=values["threads"],
     )
     for option in stage.inputs:
         if option.settings is not None:
-            given[option.settings] = told[option.settings.replace("-", "_")]
+            given[option.settings] = values[option.settings.replace("-", "_")]
 
     def run(live: Live, world: "World | None" = None) -> dict[str, float]:
         assert stage.run is not None
@@ -112,13 +112,13 @@ def _run(stage: Stage, told: Mapping[str, Any]) -> None:
     from folk.training.distributed import open_world
     from folk.training.time_limit import seconds_allowed
 
-    with open_world(job.threads, seconds_allowed(told.get("time_limit"))) as world:
+    with open_world(job.threads, seconds_allowed(values.get("time_limit"))) as world:
         run_job(job, lambda live: run(live, world), world.is_main)
 
 
-def _values(option: Input, told: Any) -> list[str]:
+def _values(option: Input, given: Any) -> list[str]:
     """The values of an option; none if it was left out."""
-    values = told if option.several else [] if told is None else [told]
+    values = given if option.several else [] if given is None else [given]
     for value in values:
         name, equals, path = str(value).partition("=")
         if option.named and not (equals and name and path):

@@ -86,10 +86,10 @@ def status(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
 ) -> None:
-    """Show what of a study is finished, runs, waits or failed, and when it will be done.
+    """Show the jobs of a study and the time to go.
 
-    Reads files alone, and asks neither snakemake nor SLURM. A finished job counts as finished even
-    if snakemake would run it again; `snakemake -n` says so.
+    Reads only files; asks neither snakemake nor SLURM. A finished job counts as finished even if
+    snakemake would run it again; `snakemake -n` shows that.
     """
     if watch and as_json:
         raise InputError("--watch: redraws a screen; leave out --json")

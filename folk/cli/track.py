@@ -28,9 +28,10 @@ def mlflow_sync(
         ),
     ] = False,
 ) -> None:
-    """Replay every record of a study into MLflow; run again, it changes nothing.
+    """Copy the records of a study to MLflow.
 
-    With --record a failure of MLflow is only noted, so that it does not fail the study.
+    A second call changes nothing. With --record a failure of MLflow is only noted, so that it does
+    not fail the study.
     """
     from folk.evidence.adapters.mlflow_mirror import SyncReport, sync_study
 

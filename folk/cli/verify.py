@@ -65,9 +65,10 @@ def verify(
     ] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
-    """Verify a finished study: hash every file, recompute every cell, report every mismatch.
+    """Check every file and every number of a finished study.
 
-    Nothing is written; no time stamp and no cache is trusted.
+    Hashes every file, recomputes every cell and reports every mismatch. Writes nothing; trusts no
+    time stamp and no cache.
     """
     from folk.cli.recipes_today import recipes_today
     from folk.cli.sources_today import sources_today

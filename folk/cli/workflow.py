@@ -1,4 +1,4 @@
-"""What the rules of the workflow ask of one study; it takes plain values and knows no Snakemake.
+"""Answers of a study to the rules of the workflow, in plain values; imports no Snakemake.
 
 Methods called `get_x` are for rules: given a stage they return an input or params function, given
 wildcards they are one.
@@ -134,12 +134,12 @@ class Jobs:
         """Check the published numbers that the study names.
 
         Raises:
-            InputError: a line for each that cannot stand beside one of ours.
+            InputError: a line for each that cannot be compared with one of ours.
         """
         check_comparisons(self.study, load_published(shipped(PUBLISHED)))
 
     def keep_study(self) -> None:
-        """Write the study beside its results, for those who read them."""
+        """Write the study as it runs into its results, for `explain`, `verify` and `report`."""
         write_effective(self.values, self.study_file)
 
     def find_stale(self) -> list[str]:
@@ -166,7 +166,7 @@ class Jobs:
         return lines[:SHOWN_LINES] + ([f"... and {more} more"] if more > 0 else [])
 
     def closing_problem(self) -> str | None:
-        """Why the study is not to be sealed yet: a record that it asks for is missing."""
+        """The reason not to seal the study yet, records that are missing; None if none is."""
         paths = [*self.get_records(None), *(f"{self.results}/{r}/{RECORD_NAME}" for r in READERS)]
         missing = [path for path in paths if not Path(path).is_file()]
         if not missing:
@@ -331,7 +331,7 @@ class Jobs:
         return Geometry.of(self.study.resources_of(stage))
 
     def get_resource(self, stage: str, name: str) -> int:
-        """What a job of this stage may ask for, such as `mem_mb`."""
+        """A resource that jobs of this stage request, such as `mem_mb`."""
         asked: int = getattr(self.study.resources_of(stage), name)
         return asked
 
@@ -448,7 +448,7 @@ class Jobs:
         return ["these files are to be provided:", *lines] if lines else []
 
     def _cluster_problems(self, rules: Collection[str]) -> list[str]:
-        """What stands against these rules on this cluster."""
+        """Reasons why this cluster cannot run these rules, a line each."""
         stages = [stage for stage in submitted_stages(self.study) if stage in rules]
         asks = [ask_of(self.study, stage) for stage in stages]
         try:
@@ -458,7 +458,7 @@ class Jobs:
         return ["this cluster cannot run it:", *lines] if lines else []
 
     def _machine_problems(self, rules: set[str], queue: str | None) -> list[str]:
-        """What stands against these rules on the machine at hand, or on single nodes of a queue."""
+        """Reasons why this machine, or one node of a queue, cannot run these rules."""
         lines, gpus = [], visible_gpus(os.environ)
         for stage in rules & STAGES.keys():
             asked = self.get_geometry(stage)

@@ -60,7 +60,7 @@ class FinetuneRecipe(Recipe):
     loss: Literal["ce", "bce"]
     """Cross-entropy, or binary cross-entropy of each class."""
     bce_threshold: InnerFraction | None
-    """Of `bce`: the share of a class in a mixed image above which its target is 1, else 0. Null
+    """For `bce`: the share of a class in a mixed image above which its target is 1, else 0. Null
     keeps the shares; null with `ce`.
     """
     optim: Optim

@@ -26,7 +26,7 @@ class Scenes(Section):
     num_unlabeled: Annotated[int, Field(ge=0)]
     """Scenes for pre-training alone."""
     contrast: Fraction
-    """Of the photograph."""
+    """Contrast of the photograph."""
     digit_scale: list[Positive] = Field(min_length=2, max_length=2)
     """Smallest and largest side of a digit over the scene's."""
     digit_brightness: list[Fraction] = Field(min_length=2, max_length=2)
@@ -34,7 +34,7 @@ class Scenes(Section):
     color: Fraction
     """Largest saturation of the ink."""
     seed: Annotated[int, Field(ge=0)]
-    """Of everything drawn."""
+    """Seed of all random draws."""
 
     @field_validator("digit_scale", "digit_brightness")
     @classmethod

@@ -44,9 +44,9 @@ class Reconstruction(Section):
     inverse: Literal["real", "abs"]
     """Real part or modulus of the filtered image."""
     region: Literal["masked", "all"]
-    """Of the loss: the removed frequencies or all."""
+    """Frequencies in the loss: the removed ones or all."""
     form: Literal["mfm", "norm"]
-    """Of the loss: MFM's mean of moduli, or one norm per channel, as FOLK prints it."""
+    """Form of the loss: MFM's mean of moduli, or FOLK's printed norm per channel."""
     normalize: Literal["batch", "image"]
     """For `mfm`: over all images of one update, on however many processes, or each image."""
     gamma: Positive
@@ -61,7 +61,7 @@ class Reconstruction(Section):
     MFM's default.
     """
     weight: NotNegative = 1.0
-    """Of this loss; 0 leaves it and its head out, so that distillation is all that trains."""
+    """Weight of this loss; 0 removes it and its head and leaves distillation alone."""
 
     @model_validator(mode="after")
     def _a_mean_spectrum_has_no_mask(self) -> "Reconstruction":
@@ -91,9 +91,9 @@ class Distillation(Section):
     alpha: NotNegative
     """Weight of this loss; that of the reconstruction is 1."""
     reduce: Literal["sum", "mean"]
-    """Of the two crossed terms."""
+    """Sum or mean of the two crossed terms."""
     encoder: Literal["student", "teacher"]
-    """The one that is measured; the other is saved in a subfolder of that name."""
+    """Network to measure; the other is saved in a subfolder of its name."""
     teacher_view: Literal["full", "spatial"]
     """`full`: the views that are filtered for the student. `spatial`: only cropped and flipped."""
     feature: Literal["cls", "mean"]
@@ -101,7 +101,7 @@ class Distillation(Section):
     head: Literal["dino", "plain_mlp3"]
     """DINO's head, or a plain MLP of three layers."""
     norm_last_layer: bool
-    """Of DINO's head: the gain of its last layer is fixed to 1."""
+    """Fix the gain of the last layer of DINO's head to 1."""
     out_dim: Count
     """Outputs of the head."""
     hidden_dim: Count
@@ -109,15 +109,15 @@ class Distillation(Section):
     bottleneck_dim: Count
     """Width before the last layer of DINO's head."""
     student_temperature: Positive
-    """Of the student's softmax."""
+    """Temperature of the student's softmax."""
     teacher_temperature: Positive
-    """Of the teacher's softmax, after the warm-up."""
+    """Temperature of the teacher's softmax after the warm-up."""
     teacher_temperature_start: Positive
-    """Of the teacher's softmax, at the start."""
+    """Temperature of the teacher's softmax at the start."""
     teacher_temperature_warmup_epochs: Annotated[int, Field(ge=0)]
     """Epochs of linear warm-up."""
     center_momentum: Fraction
-    """Of the mean of the teacher's outputs."""
+    """EMA momentum of the mean of the teacher's outputs."""
     ema_start: Fraction
     """EMA momentum of the teacher at the start; a cosine leads to `ema_end`."""
     ema_end: Fraction
@@ -146,7 +146,7 @@ class Views(Section):
     alone.
     """
     colors: Literal["loader", "device"] = "loader"
-    """Who changes colors and blurs: the loading processes, or the device, batch by batch; a few
+    """Place of color changes and blur: the loading processes, or the device by batch; a few
     values differ by a gray level.
     """
 

@@ -33,7 +33,7 @@ class Knn(Section):
     k: list[Count] = Field(min_length=1)
     """Numbers of neighbors; a metric `knn_top1_k<k>` each."""
     temperature: Positive
-    """Of the neighbors' votes."""
+    """Temperature of the neighbors' votes."""
 
     @model_validator(mode="after")
     def _no_k_twice(self) -> "Knn":
@@ -52,11 +52,11 @@ class Linear(Section):
     each epoch.
     """
     min_scale: Fraction
-    """Of crops: smallest share of the area."""
+    """For crops: smallest share of the area."""
     flip: Fraction
-    """Of crops: probability of mirroring."""
+    """For crops: probability of mirroring."""
     interpolation: Literal["bilinear", "bicubic"]
-    """Of crops: the resize."""
+    """For crops: the resize."""
     epochs: Count
     """Length of the training."""
     batch: Count
@@ -66,9 +66,9 @@ class Linear(Section):
     lr_batch: Count
     """Images that `lr` is for."""
     momentum: Fraction
-    """Of SGD."""
+    """Momentum of SGD."""
     weight_decay: NotNegative
-    """Of SGD."""
+    """Weight decay of SGD."""
 
 
 class Kshot(Section):
@@ -87,9 +87,9 @@ class Kshot(Section):
     `feature` normalizes, then subtracts the mean vector.
     """
     max_iterations: Count
-    """Of the solver."""
+    """Most iterations of the solver."""
     tolerance: Positive
-    """Of the solver."""
+    """Tolerance of the solver."""
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> "Kshot":
@@ -112,7 +112,7 @@ class ProbeRecipe(Recipe):
     linear: Linear
     kshot: Kshot | None
     precision: Precision
-    """Of forward passes."""
+    """Number format of forward passes."""
     runtime: Runtime
 
     def check_fit(self, encoder: Encoder) -> None:

@@ -19,7 +19,7 @@ from folk.stages.task import Task
 
 
 class Attack(Section):
-    """FGSM and PGD; sizes in gray levels, of which there are 255 between black and white."""
+    """FGSM and PGD; sizes in gray levels, from 0 to 255."""
 
     eps: Positive
     """Largest change of a pixel."""
@@ -46,7 +46,7 @@ class RobustnessRecipe(Recipe):
     """
     attack: Attack | None
     precision: Precision
-    """Of forward passes; attacks run in fp32."""
+    """Number format of forward passes; attacks run in fp32."""
     runtime: Runtime
 
     def unfit(self, scale: str) -> str | None:

@@ -32,7 +32,7 @@ class Decoder(Section):
     channels: Count
     """Width."""
     dropout: Fraction
-    """Of whole channels, before the classifier of each head."""
+    """Dropout of whole channels before the classifier of each head."""
     auxiliary_weight: NotNegative
     """Weight of the auxiliary head's loss; 0 for no such head."""
     auxiliary_channels: Count
@@ -56,11 +56,11 @@ class SegmentOptim(Section):
     warmup_updates: Annotated[int, Field(ge=0)]
     """Updates of linear warm-up."""
     power: Positive
-    """Of the polynomial decay."""
+    """Power of the polynomial decay."""
     betas: list[Fraction] = Field(min_length=2, max_length=2)
-    """Of AdamW."""
+    """Betas of AdamW."""
     eps: Positive
-    """Of AdamW."""
+    """Epsilon of AdamW."""
     weight_decay: NotNegative
     """Biases, norms, position embeddings and class tokens have none."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)]
@@ -68,7 +68,7 @@ class SegmentOptim(Section):
     clip_grad: Positive | None
     """Largest norm of the gradient; null for none."""
     precision: Precision
-    """Of forward and backward passes."""
+    """Number format of forward and backward passes."""
 
 
 class SegmentAugment(Section):

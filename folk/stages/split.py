@@ -20,7 +20,7 @@ class SplitRecipe(Recipe):
     list_sha256: str | None
     """Digest of a list with one image per line."""
     seed: Annotated[int, Field(ge=0)]
-    """Of the draw."""
+    """Seed of the draw."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "SplitRecipe":

@@ -88,10 +88,9 @@ EXCEPTIONS: tuple[tuple[str, str, str], ...] = (
 
 HEAD = """# Faults
 
-What goes wrong, what happens then, and what is lost. Made from the tests by `make soak`; each row
-is a test that passes in CI, but for those that take minutes (long, soak).
-*Refused* means one line that says what, where and what to do, exit status 2, and nothing
-half-written.
+For users and auditors: look up a fault, what happens then, and what is lost. `make soak` writes
+this page from the tests; each row is a test that passes in CI, except long ones (long, soak).
+*Refused* means one line with what, where and what to do, exit status 2, and no half-written file.
 """
 
 

@@ -1,5 +1,5 @@
 """
-The study of this call, and what its jobs ask for; the logic is in folk/cli/workflow.py.
+The study of this call. The logic of its jobs is in folk/cli/workflow.py.
 
 INPUTS
     study    config/demo.yaml, the files given with --configfile, and --config
@@ -18,7 +18,7 @@ from folk.evidence.record.fingerprint import SOURCE
 from folk.slurm.study_lock import describe_lock, hold_study
 from snakemake.exceptions import WorkflowError
 
-# Jobs run the Python that runs this, found by name: a path would tie results to one machine.
+# Jobs use this Python, found by name on PATH, because a full path would tie results to one machine.
 prefix = f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
 if not IS_WHEEL and (SOURCE != Path.cwd() or sys.flags.safe_path):
     prefix += f"export PYTHONPATH={shlex.quote(str(SOURCE))}:$PYTHONPATH; "
@@ -27,7 +27,7 @@ shell.prefix(prefix)
 
 @contextmanager
 def refusing():
-    """End before any job starts, with the lines of the error alone."""
+    """Stop before any job starts, and print only the lines of the error."""
     try:
         yield
     except InputError as error:
@@ -35,7 +35,7 @@ def refusing():
 
 
 def get_study_config():
-    """The study's values: given by a workflow that uses this one as a module, or by files."""
+    """The study's values, from files or from a workflow that uses this one as a module."""
     if workflow.modifier.skip_configfile:
         return Layers([], config, origin="config of the module", named_by="study")
     files = [Path(default_study)] if default_study else []
@@ -45,13 +45,13 @@ def get_study_config():
 
 
 def make_again(file):
-    """Plan the job of a file, where the job is part of the call; jobs themselves plan nothing."""
+    """Plan the job of a file, in the driver only."""
     if workflow.is_main_process:
         workflow.dag.forcefiles.add(file)
 
 
 def report_to_user():
-    """Which results are stale, and who holds a lock that is left."""
+    """Print the stale results and the owner of a remaining lock."""
     for line in [*jobs.find_stale(), *describe_lock()]:
         print(line, file=sys.stderr)
 

@@ -1,11 +1,11 @@
 """
-Evaluation: what a run is measured by, one rule for each stage. `folk/stages/<stage>.py` declares
-what its jobs read and leave; the first rule is the pattern of the others.
+Evaluation: one rule for each stage that measures a run. `folk/stages/<stage>.py` declares the inputs
+and outputs; the other rules inherit from the first.
 
     finetune    an encoder and labels, all or few -> a classifier and its predictions
     probe       an encoder and labels -> neighbors, a linear classifier, and a few labels
     segment     an encoder and annotated images -> UperNet's confusion matrices
-    robustness  a fine-tuned classifier -> what it says of other sets, corrupted and attacked images
+    robustness  a fine-tuned classifier -> predictions for other sets, corrupted and attacked images
     cost        the recipe of a row -> parameters, FLOPs, memory and time of its pre-training
 
 INPUTS
@@ -109,7 +109,7 @@ use rule finetune as robustness with:
         "Testing the robustness of {wildcards.run}: {wildcards.evaluation}"
 
 
-# Times are of one machine. Let nothing run beside it: give `cost` all cores, or a node of its own.
+# Times belong to one machine. Let nothing else run: give `cost` all cores, or a whole node.
 use rule finetune as cost with:
     input:
         **jobs.get_inputs("cost"),

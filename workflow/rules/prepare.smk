@@ -1,5 +1,5 @@
 """
-Preparation: images, embedded, in a folder or in official archives -> shards that every later stage reads.
+Preparation: images of a folder, of official archives, or shipped with the project -> shards.
 
 INPUTS
     recipe   config/recipes/prepare/*.yaml

@@ -1,5 +1,5 @@
 """
-Report: every record of the study -> cells, claims, tables, figures, one page; and a mirror in MLflow.
+Report: every record of the study -> cells, claims, tables, figures, one page; and a copy to MLflow.
 
 INPUTS
     records  results/{study}/**/record.json

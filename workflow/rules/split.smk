@@ -1,5 +1,5 @@
 """
-Few labels: the labeled images of a data set -> the keys a few-label run may see.
+Few labels: the labeled images of a data set -> the keys that a few-label run may use.
 
 INPUTS
     dataset  results/{study}/prepare/{data}/dataset.json

@@ -61,8 +61,8 @@ def adoption_problems(results: Path, root: Path = Path()) -> tuple[list[Job], li
         inside = f"{results.as_posix()}/"
         # Study and published numbers may have changed since, and jobs may have run here.
         ours = tuple(f"{job.path}:" for job in jobs if _made_here(job, results, root))
-        said = [line for line in seal_problems(results, root) if line.startswith(inside)]
-        problems += [line for line in said if not line.startswith(ours)]
+        lines = [line for line in seal_problems(results, root) if line.startswith(inside)]
+        problems += [line for line in lines if not line.startswith(ours)]
     return ordered, list(dict.fromkeys(problems))
 
 
@@ -91,13 +91,13 @@ def adopt(study: str, results: Path, argv: Sequence[str], root: Path = Path()) -
     pulled = [job for job in jobs if not _made_here(job, results, root)]
     records = [{"path": job.path.as_posix(), "id": job.id} for job in pulled]
     if {entry["path"]: entry["id"] for entry in records} != before:
-        said: dict[str, Any] = {
+        note: dict[str, Any] = {
             "study": study,
             "when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "argv": [without_secrets(argument) for argument in argv],
             "records": records,
         }
-        write_json(root / results / ADOPTED_NAME, said)
+        write_json(root / results / ADOPTED_NAME, note)
     _order_times(jobs, pulled, results, root)
     return Adoption(
         adopted=len(pulled),
@@ -111,8 +111,8 @@ def _byte_problems(jobs: Iterable[Job], root: Path) -> list[str]:
     entries = [(job, entry) for job in jobs for entry in job.outputs]
     places = {root / entry["path"] for _, entry in entries}
     found = of_each_file((path for path in places if path.is_file()), digest_file)
-    said = (_byte_problem(job, entry, found.get(root / entry["path"])) for job, entry in entries)
-    return sorted(line for line in said if line is not None)
+    lines = (_byte_problem(job, entry, found.get(root / entry["path"])) for job, entry in entries)
+    return sorted(line for line in lines if line is not None)
 
 
 def _byte_problem(job: Job, entry: dict[str, Any], found: FileDigest | None) -> str | None:

@@ -109,16 +109,16 @@ def rerun(
     if processes > 1:
         arguments = ["-m", "folk.training.torchrun", "--standalone", "--local-addr", "127.0.0.1",
                      "--nproc-per-node", str(processes), *arguments]  # fmt: skip
-    told = job.record["environment"]["variables"]
-    variables = os.environ | {name: told[name] for name in ALLOWED_VARIABLES if name in told}
+    kept = job.record["environment"]["variables"]
+    variables = os.environ | {name: kept[name] for name in ALLOWED_VARIABLES if name in kept}
     # An audit is no run to track, and torchrun counts its own processes.
     for name in ("MLFLOW_TRACKING_URI", "WORLD_SIZE", "LOCAL_WORLD_SIZE"):
         variables.pop(name, None)
     done = subprocess.run(
         [sys.executable, *arguments], env=variables, capture_output=True, text=True, check=False
     )
-    said = [line for line in done.stderr.splitlines() if line.strip()]
-    return None if done.returncode == 0 else (said[-1] if said else f"status {done.returncode}")
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    return None if done.returncode == 0 else (lines[-1] if lines else f"status {done.returncode}")
 
 
 def _compared(subject: Subject, derived: Derived, job: Job, out: Path, moved: bool) -> Finding:
@@ -175,12 +175,12 @@ def _within(cell: Cell, subject: Subject, job: Job, out: Path) -> str | None:
         now = read_metrics(out / "metrics.json")[column.metric]
     if now == before:
         return None
-    said = f"{column.metric} is {now:.6g}, was {before:.6g}"
+    moved = f"{column.metric} is {now:.6g}, was {before:.6g}"
     if cell.value is None or cell.low is None or cell.high is None:
-        return f"{cell.id}: {said}, and one seed has no interval"
+        return f"{cell.id}: {moved}, and one seed has no interval"
     # An upper bound on the change of the run's number; with `max` over evaluations it may be less.
     rounds = subject.study.rounds(column)
     share = len(column.evaluations) if column.combine == "mean" else len(rounds)
     mean = cell.value + (now - before) * (100 if column.percent else 1) / share / cell.n
     inside = cell.low <= mean <= cell.high
-    return None if inside else f"{cell.id}: {said}, outside of {cell.low:.6g} to {cell.high:.6g}"
+    return None if inside else f"{cell.id}: {moved}, outside of {cell.low:.6g} to {cell.high:.6g}"

@@ -74,9 +74,9 @@ class Explainer:
         Raises:
             InputError: unknown cell; the line suggests the nearest.
         """
-        cell, said = self._cell(cell_id), Statements()
-        runs = list(self._runs(cell, said))
-        jobs = self._jobs(runs, said)
+        cell, lists = self._cell(cell_id), Statements()
+        runs = list(self._runs(cell, lists))
+        jobs = self._jobs(runs, lists)
         self.files.read(
             entry
             for job in jobs
@@ -84,14 +84,14 @@ class Explainer:
             if not is_by_value(entry["name"])
         )
         facts = [self._job(job) for job in jobs]
-        failures = list(self._failures(runs, jobs, said))
-        said.of_number(cell, runs, self._derived(cell, said))
-        said.of_runs(cell, runs, facts)
-        self._of_predictions(cell, runs, jobs, said)
-        said.of_chain(facts, self.files.reading)
+        failures = list(self._failures(runs, jobs, lists))
+        lists.of_number(cell, runs, self._derived(cell, lists))
+        lists.of_runs(cell, runs, facts)
+        self._of_predictions(cell, runs, jobs, lists)
+        lists.of_chain(facts, self.files.reading)
         number = self._published(cell)
-        said.of_published(cell, number, self.published)
-        return self._explanation(cell, runs, number, facts, failures, said)
+        lists.of_published(cell, number, self.published)
+        return self._explanation(cell, runs, number, facts, failures, lists)
 
     def bytes_to_read(self, cell_ids: Iterable[str]) -> int:
         """Count the bytes to hash for explaining these cells.
@@ -119,7 +119,7 @@ class Explainer:
         number: PublishedNumber | None,
         facts: list[JobFacts],
         failures: list[FailureFacts],
-        said: Statements,
+        lists: Statements,
     ) -> Explanation:
         verdicts = {name: claim.verdict for name, claim in self.claims.items()}
         table = self.study.tables.get(cell.table)
@@ -142,12 +142,12 @@ class Explainer:
             ],
             chain=facts,
             failures=failures,
-            contradicted=said.contradicted,
-            established=said.established,
-            not_established=said.not_established,
+            contradicted=lists.contradicted,
+            established=lists.established,
+            not_established=lists.not_established,
         )
 
-    def _runs(self, cell: Cell, said: Statements) -> Iterator[Run]:
+    def _runs(self, cell: Cell, lists: Statements) -> Iterator[Run]:
         column = self.study.cells().get(cell.id)
         if column is None:
             return  # quoted, or no longer in the study, which `_derived` reports
@@ -160,18 +160,18 @@ class Explainer:
                     try:
                         found = self.evidence.measurement(cell.row, seed, evaluation)
                     except InputError as error:
-                        said.contradict(str(error))
+                        lists.contradict(str(error))
                         continue
-                    parts.append(self._part(found, evaluation, column.metric, said))
+                    parts.append(self._part(found, evaluation, column.metric, lists))
                 yield Run(seed, finetune_seed, values.get((seed, finetune_seed)), parts)
 
-    def _part(self, found: Measurement, evaluation: str, metric: str, said: Statements) -> Part:
+    def _part(self, found: Measurement, evaluation: str, metric: str, lists: Statements) -> Part:
         derived = None
         if found.status == "ok":
             try:
                 derived = self.evidence.derived(found, metric)
             except InputError as error:
-                said.contradict(str(error))
+                lists.contradict(str(error))
         return Part(
             name=found.name,
             stage=self.study.evaluations[evaluation].stage,
@@ -183,7 +183,7 @@ class Explainer:
         )
 
     def _of_predictions(
-        self, cell: Cell, runs: list[Run], jobs: list[Job], said: Statements
+        self, cell: Cell, runs: list[Run], jobs: list[Job], lists: Statements
     ) -> None:
         """Contradict a number that is derived from a file that its record does not name."""
         named = {output["path"] for job in jobs for output in job.outputs}
@@ -191,16 +191,16 @@ class Explainer:
             metric = self.study.stages[part.stage].metric(cell.metric or "")
             place = Path(part.record).with_name(metric.file if metric else "metrics.json")
             if place.as_posix() not in named:
-                said.contradict(f"{place}: no record names it, and the number is derived from it")
+                lists.contradict(f"{place}: no record names it, and the number is derived from it")
 
-    def _jobs(self, runs: list[Run], said: Statements) -> list[Job]:
+    def _jobs(self, runs: list[Run], lists: Statements) -> list[Job]:
         measuring = []
         for part in (part for run in runs for part in run.parts):
             if part.status == "ok":
                 try:
                     measuring.append(self.chain.at(Path(part.record)))
                 except InputError as error:
-                    said.contradict(str(error))
+                    lists.contradict(str(error))
         return self.chain.behind(measuring)
 
     def _job(self, job: Job) -> JobFacts:
@@ -208,17 +208,17 @@ class Explainer:
             self._facts[job.path] = job_facts(self.chain, job, self.today, self.files)
         return self._facts[job.path]
 
-    def _derived(self, cell: Cell, said: Statements) -> Cell | None:
+    def _derived(self, cell: Cell, lists: Statements) -> Cell | None:
         if cell.id in self.derived:
             return self.derived[cell.id]
         try:
             return derive_cell(self.study, self.evidence, self.published, cell.id)
         except InputError as error:
-            said.contradict(str(error))
+            lists.contradict(str(error))
             return None
 
     def _failures(
-        self, runs: list[Run], jobs: list[Job], said: Statements
+        self, runs: list[Run], jobs: list[Job], lists: Statements
     ) -> Iterator[FailureFacts]:
         behind = {_place(job) for job in jobs}
         for part in (part for run in runs for part in run.parts):
@@ -226,7 +226,7 @@ class Explainer:
             behind |= {(part.stage, run, evaluation), ("pretrain", run, None)}
         failed, unreadable = self._failed
         for problem in unreadable.values():
-            said.contradict(problem)  # its job is unknown, so every cell reports it
+            lists.contradict(problem)  # its job is unknown, so every cell reports it
         for job in failed.values():
             if _place(job) in behind:
                 yield self._failure(job)
@@ -253,8 +253,8 @@ class Explainer:
         if table is None:
             return None
         quoted = table.context.get(cell.row)
-        beside = table.published.get(f"{cell.row}/{cell.column}")
-        wanted = quoted.cells.get(cell.column) if quoted else beside
+        listed = table.published.get(f"{cell.row}/{cell.column}")
+        wanted = quoted.cells.get(cell.column) if quoted else listed
         return None if wanted is None else self.published.numbers.get(wanted)
 
     def _cited(self, number: PublishedNumber) -> PublishedFacts:

@@ -24,21 +24,21 @@ def explain_claim(explainer: Explainer, asked: str) -> ClaimExplanation:
     Raises:
         InputError: unknown claim; the line suggests the nearest. Or nothing of it can be shown.
     """
-    name, said = asked.removeprefix(CLAIMS), Statements()
+    name, lists = asked.removeprefix(CLAIMS), Statements()
     study, stored = explainer.study, explainer.claims.get(name)
     if name not in study.claims and stored is None:
         known = [*explainer.cells, *map(claim_id, {**study.claims, **explainer.claims})]
         raise InputError(f"{study.name}: unknown claim '{name}'{nearest(asked, known)}")
-    cells = _cells(explainer, name, said)
-    again = _judged_again(explainer, name, said)
+    cells = _cells(explainer, name, lists)
+    again = _judged_again(explainer, name, lists)
     shown = stored or again
     if shown is None:
-        raise InputError("\n".join(said.contradicted))
-    _compare(name, stored, again, said)
-    _establish(shown, cells, explainer.published, said)
-    frozen = _frozen(explainer, name, said)
+        raise InputError("\n".join(lists.contradicted))
+    _compare(name, stored, again, lists)
+    _establish(shown, cells, explainer.published, lists)
+    frozen = _frozen(explainer, name, lists)
     if study.scale != "paper":
-        said.not_established.append(ONLY_HERE[0].lower() + ONLY_HERE[1:])
+        lists.not_established.append(ONLY_HERE[0].lower() + ONLY_HERE[1:])
     return ClaimExplanation(
         claim=claim_id(name),
         study=study.name,
@@ -47,9 +47,9 @@ def explain_claim(explainer: Explainer, asked: str) -> ClaimExplanation:
         frozen=frozen,
         rule=rule_of(shown.verdict, shown.kind),
         certainty_means=_certainty(shown, explainer.published),
-        contradicted=said.contradicted,
-        established=said.established,
-        not_established=said.not_established,
+        contradicted=lists.contradicted,
+        established=lists.established,
+        not_established=lists.not_established,
     )
 
 
@@ -67,80 +67,80 @@ def cells_of_claim(explainer: Explainer, asked: str) -> list[str]:
     return [cell for cell in named if cell in explainer.cells]
 
 
-def _cells(explainer: Explainer, name: str, said: Statements) -> list[Explanation]:
+def _cells(explainer: Explainer, name: str, lists: Statements) -> list[Explanation]:
     found = [explainer.explain(cell) for cell in cells_of_claim(explainer, name)]
     for cell in found:
         for sentence in cell.contradicted:
-            said.contradict(f"{cell.cell}: {sentence}")
+            lists.contradict(f"{cell.cell}: {sentence}")
     return found
 
 
-def _judged_again(explainer: Explainer, name: str, said: Statements) -> JudgedClaim | None:
+def _judged_again(explainer: Explainer, name: str, lists: Statements) -> JudgedClaim | None:
     claim = explainer.study.claims.get(name)
     if claim is None:
-        said.contradict(f"{CLAIMS_NAME} has a claim '{name}', today's study has not")
+        lists.contradict(f"{CLAIMS_NAME} has a claim '{name}', today's study has not")
         return None
     for cell in (cell for _, cell in claim.places() if cell not in explainer.cells):
-        said.contradict(f"cells.parquet has no cell '{cell}', which '{name}' reads")
+        lists.contradict(f"cells.parquet has no cell '{cell}', which '{name}' reads")
     if len(cells_of_claim(explainer, name)) < len(claim.places()):
         return None
     alone = explainer.study.model_copy(update={"claims": {name: claim}})
     try:
         (again,) = judge_claims(alone, explainer.cells.values(), explainer.published)
     except InputError as error:
-        said.contradict(str(error))
+        lists.contradict(str(error))
         return None
     return again
 
 
 def _compare(
-    name: str, stored: JudgedClaim | None, again: JudgedClaim | None, said: Statements
+    name: str, stored: JudgedClaim | None, again: JudgedClaim | None, lists: Statements
 ) -> None:
     if stored is None:
-        said.contradict(f"{CLAIMS_NAME} has no claim '{name}'; run `report` again")
+        lists.contradict(f"{CLAIMS_NAME} has no claim '{name}'; run `report` again")
     if stored is None or again is None:
         return
     for key, was, gives in differences(stored, again):
         giver = "config/published gives" if key.startswith("published_") else "the cells give"
-        said.contradict(f"{CLAIMS_NAME} says {key} {was!r}, {giver} {gives!r}")
+        lists.contradict(f"{CLAIMS_NAME} says {key} {was!r}, {giver} {gives!r}")
 
 
 def _establish(
-    shown: JudgedClaim, cells: list[Explanation], published: Published, said: Statements
+    shown: JudgedClaim, cells: list[Explanation], published: Published, lists: Statements
 ) -> None:
     names = ", ".join(cell.cell for cell in cells)
-    if not said.contradicted:
-        said.established.append(f"each cell that it reads holds: {names}")
-        said.established.append(
+    if not lists.contradicted:
+        lists.established.append(f"each cell that it reads holds: {names}")
+        lists.established.append(
             f"differences, intervals and the verdict '{shown.verdict}' follow from these cells by "
             "the rule"
         )
     if (meaning := _certainty(shown, published)) is not None:
-        said.not_established.append(
+        lists.not_established.append(
             f"the paper's statement: known as '{shown.published_certainty}' ({meaning})"
         )
     if cells:
-        said.not_established.append("what its cells take on trust; see `explain` of each")
+        lists.not_established.append("what its cells take on trust; see `explain` of each")
 
 
-def _frozen(explainer: Explainer, name: str, said: Statements) -> str:
+def _frozen(explainer: Explainer, name: str, lists: Statements) -> str:
     """Compare the claim with the one that was frozen, and give the outcome in words."""
     written = "that the claim was written before its numbers were known"
     today = (explainer.published, explainer.today.recipes)
     try:
         since = since_freeze(explainer.study, explainer.chain.results, *today)
     except InputError as error:
-        said.contradict(str(error))
+        lists.contradict(str(error))
         return "edited"
     if since is None:
-        said.not_established.append(f"{written}: the study was not frozen")
+        lists.not_established.append(f"{written}: the study was not frozen")
         return "no"
     if name in since.claims:
-        said.not_established.append(f"{written}: it was changed since the freeze")
+        lists.not_established.append(f"{written}: it was changed since the freeze")
         return f"{since.moment}; changed since, and its cells exist: {since.claims[name]}"
-    said.established.append(f"it is the claim that was frozen {since.moment}")
+    lists.established.append(f"it is the claim that was frozen {since.moment}")
     noted = [proof.says for proof in since.proofs] or ["noted by its own machine"]
-    said.not_established.append(f"the day of the freeze: {'; '.join(noted)}")
+    lists.not_established.append(f"the day of the freeze: {'; '.join(noted)}")
     return f"{since.moment}; this claim is as it was"
 
 

@@ -46,7 +46,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Checked:
-    """What was checked, and what was not."""
+    """Counts of what was checked, and names of what was not."""
 
     records: int = 0
     files: int = 0

@@ -74,7 +74,7 @@ def _packages(record: Record) -> dict[str, Any]:
 
 
 def _surroundings(record: Record) -> dict[str, str | None]:
-    """What each start of a job ran on and by, in the order of starts; None if unknown."""
+    """Code, packages and hardware of the starts of a job, in order; None if unknown."""
     environment = record["environment"]
     last = {
         **record["hardware"],

@@ -75,15 +75,15 @@ def _recipe(record: Mapping[str, Any], today: Today) -> RecipeFacts:
     if now is None:
         return RecipeFacts()
     # Prose and runtime may differ without effect.
-    told = {key: value for key, value in record["recipe"].items() if key in now.values}
-    edited = changes(told, now.values)
+    stated = {key: value for key, value in record["recipe"].items() if key in now.values}
+    edited = changes(stated, now.values)
     return RecipeFacts(
         file=now.file,
         today="other" if edited else "same",
         edited=edited,
-        by_study=changes(now.of_file, told),
+        by_study=changes(now.of_file, stated),
         base=now.base,
-        over_base=[] if now.of_base is None else changes(now.of_base, told),
+        over_base=[] if now.of_base is None else changes(now.of_base, stated),
     )
 
 

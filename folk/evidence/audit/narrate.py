@@ -184,8 +184,8 @@ def _part_line(part: Part) -> str:
 def _failure_line(failure: FailureFacts) -> str:
     """Format a failed or interrupted job, and whether a later start completed."""
     later = "; a later start finished" if failure.completed_later else ""
-    said = f"{failure.name}, {failure.outcome} {failure.started[:19]}"
-    return f"{said}: {failure.reason}{later} ({failure.record})"
+    what = f"{failure.name}, {failure.outcome} {failure.started[:19]}"
+    return f"{what}: {failure.reason}{later} ({failure.record})"
 
 
 def _published(found: PublishedFacts, cell: Cell) -> Lines:
@@ -227,9 +227,9 @@ def job_lines(job: JobFacts) -> Lines:
     if job.job.diff is not None:
         yield "", f"with uncommitted changes, {job.uncommitted}: {job.job.diff}"
     lock = installed["lock_sha256"]
-    said = f"{lock[:_SHORT]} {_AGREEMENT[job.lock]}" if lock else "none"
+    text = f"{lock[:_SHORT]} {_AGREEMENT[job.lock]}" if lock else "none"
     torch = installed["packages"].get("torch")
-    yield "lock", f"{said}; Python {installed['python']}, torch {torch}"
+    yield "lock", f"{text}; Python {installed['python']}, torch {torch}"
     for verb, files in (("read", job.inputs), ("made", job.outputs)):
         yield from ((verb, line) for line in _files(files))
     for problem in job.problems:
@@ -244,8 +244,8 @@ def _start_line(start: Mapping[str, Any]) -> str:
     step = "" if start["last_step"] is None else f", got to step {start['last_step']}"
     other = [what for what in ("code", "lock", "geometry") if not start[f"same_{what}"]]
     ended = f" to {start['ended'][:19]}" if start["ended"] else ""
-    told = [start["why"] or "", f"SLURM: {start['slurm_state']}" if start["slurm_state"] else ""]
-    why = "; ".join(filter(None, told))
+    parts = [start["why"] or "", f"SLURM: {start['slurm_state']}" if start["slurm_state"] else ""]
+    why = "; ".join(filter(None, parts))
     end = "".join([start["reason"], f" ({why})" if why else "", step])
     where = f"{start['started'][:19]}{ended} UTC on {start['host']}{node}{slurm}, {device}"
     others = "".join(f"; other {what}" for what in other)

@@ -44,7 +44,7 @@ TOLERANCE = 0.5
 
 @dataclass(frozen=True)
 class Draw:
-    """What is replayed: trainings (run or run/evaluation), and how many segments of each."""
+    """Trainings to replay (run or run/evaluation), and how many segments of each."""
 
     trainings: tuple[str, ...]
     segments: int

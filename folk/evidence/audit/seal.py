@@ -29,7 +29,7 @@ from folk.evidence.study.study import Study
 FORMAT = 1
 SEAL_NAME, FREEZE_NAME = "seal.json", "freeze.json"
 NOT_OF_HEAD = "it is not the committed seal, and its parent is another one"
-# Byte by byte, beside the records of `READERS`, which are no part of the chain on the page.
+# Byte by byte, like the records of `READERS`, which are not in the chain that the page prints.
 RESULT_FILES = (
     "cells.parquet", "claims.parquet", "claims.md", "assumptions.md", "report.html", FREEZE_NAME,
 )  # fmt: skip
@@ -155,7 +155,7 @@ def write_seal(
     failed = _ids(chain, chain.failed_paths())
     for earlier in filter(None, (before, committed)):
         _refuse_lost_failures(place, earlier.failed, failed)
-    said: dict[str, Any] = {
+    body: dict[str, Any] = {
         "format": FORMAT,
         "study": study.name,
         "scale": study.scale,
@@ -165,14 +165,14 @@ def write_seal(
         "chain": chain_digest(records, failed),
     }
     for same in filter(None, (before, committed)):
-        is_same = same.digest == digest_of(said | {"parent": same.parent})
+        is_same = same.digest == digest_of(body | {"parent": same.parent})
         if is_same and (committed is None or follows(same, committed)):
             if same is not before:
                 write_json(place, asdict(same))
             return same
     last = committed or before
-    said["parent"] = None if last is None else last.digest
-    seal = Seal(**said, digest=digest_of(said))
+    body["parent"] = None if last is None else last.digest
+    seal = Seal(**body, digest=digest_of(body))
     (root / signature_path(results)).unlink(missing_ok=True)  # it signs other bytes
     write_json(place, asdict(seal))
     return seal
@@ -260,6 +260,6 @@ def _files(chain: Chain, others: Sequence[Path]) -> dict[str, str]:
     return {path.as_posix(): digest_file(root / path).sha256 for path in found}
 
 
-def digest_of(said: Mapping[str, Any]) -> str:
+def digest_of(body: Mapping[str, Any]) -> str:
     """Hash the canonical JSON of all keys but `digest`."""
-    return sha256_of_json({key: value for key, value in said.items() if key != "digest"})
+    return sha256_of_json({key: value for key, value in body.items() if key != "digest"})

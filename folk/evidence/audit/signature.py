@@ -38,8 +38,8 @@ def check_signature(path: Path, signature: Path, signers: Path | None) -> str:
         InputError: the signature does not match the file, or its key is not in `signers`.
     """
     if signers is None:
-        said = _ssh_keygen("check-novalidate", "-s", str(signature), reads=path)
-        return f"{said.strip()}; the owner of the key was not checked; give --signers"
+        output = _ssh_keygen("check-novalidate", "-s", str(signature), reads=path)
+        return f"{output.strip()}; the owner of the key was not checked; give --signers"
     if not signers.is_file():
         raise InputError(f"--signers {signers}: no such file")
     known = ("-s", str(signature), "-f", str(signers))

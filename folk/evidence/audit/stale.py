@@ -21,7 +21,7 @@ ROW_DIGEST = "pretrain_recipe_digest"  # in an output of what measures a recipe
 
 
 class StudyToday:
-    """What a study asks of its jobs today.
+    """Jobs of a study as it asks for them today.
 
     Args:
         study: the study.

@@ -110,9 +110,9 @@ class Statements:
                     f"{published.folder} do not"
                 )
             return
-        said = (number.id, number.value, number.printed, number.certainty)
+        here = (number.id, number.value, number.printed, number.certainty)
         there = (cell.published_id, cell.published_value, cell.published_printed)
-        if said == (*there, cell.published_certainty):
+        if here == (*there, cell.published_certainty):
             self.established.append(f"'{number.id}' is unchanged in {published.folder}")
         if number.value is None:
             self.not_established.append(f"'{number.id}': we have not seen the number")
@@ -161,10 +161,10 @@ class Statements:
         is_other = any(record.get(key) != value for key, value in asked.items())
         if is_other or run_ != run_name(cell.row, run.seed):
             again = record.get("finetune_seed")
-            said = f"seed {record['seed']}"
+            stated = f"seed {record['seed']}"
             if again is not None or run.finetune_seed is not None:
-                said += f", fine-tuning seed {again}"
-            self.contradict(f"{job.record}: is of {job.name}, {said}, not of {part.name}")
+                stated += f", fine-tuning seed {again}"
+            self.contradict(f"{job.record}: is of {job.name}, {stated}, not of {part.name}")
 
     def _of_records(self, facts: list[JobFacts]) -> None:
         for job in facts:

@@ -28,7 +28,7 @@ class Assumption:
 
 
 @dataclass(frozen=True)
-class _Said:
+class _Choice:
     stage: str
     key: str
     value: str
@@ -46,7 +46,7 @@ def assumptions_in_force(evidence: Evidence, recipes: Recipes) -> list[Assumptio
         InputError: a resolved recipe is invalid YAML.
     """
     study = evidence.study
-    users: dict[_Said, set[str]] = {}
+    users: dict[_Choice, set[str]] = {}
     parsed: dict[bytes, dict[str, Any]] = {}  # many runs share one recipe
     for stage, folder in evidence.folders():
         path, user = folder / "recipe.yaml", _user(study, stage, folder)
@@ -63,23 +63,23 @@ def assumptions_in_force(evidence: Evidence, recipes: Recipes) -> list[Assumptio
             value = _shown(_at(values, str(key)))
             now = recipes.get((stage, user))
             choices = map(_shown, now.choices.get(str(key), ()) if now is not None else ())
-            others = tuple(choice for choice in choices if choice != value)
-            said = _Said(stage, str(key), value, str(basis), others)
-            users.setdefault(said, set()).add(user)
+            others = tuple(other for other in choices if other != value)
+            choice = _Choice(stage, str(key), value, str(basis), others)
+            users.setdefault(choice, set()).add(user)
     stages = list(study.stages)
     in_order = sorted(users.items(), key=lambda item: (stages.index(item[0].stage), str(item[0])))
     return [
         Assumption(
-            stage=said.stage,
-            key=said.key,
-            value=said.value,
-            basis=said.basis,
-            recipes=sorted({study.entry(said.stage, user).recipe for user in found}),
-            others=list(said.others),
-            users=sorted({_written(study, said.stage, user) for user in found}),
-            tables=_tables(study, said.stage, found),
+            stage=choice.stage,
+            key=choice.key,
+            value=choice.value,
+            basis=choice.basis,
+            recipes=sorted({study.entry(choice.stage, user).recipe for user in found}),
+            others=list(choice.others),
+            users=sorted({_written(study, choice.stage, user) for user in found}),
+            tables=_tables(study, choice.stage, found),
         )
-        for said, found in in_order
+        for choice, found in in_order
     ]
 
 

@@ -33,7 +33,7 @@ def draw_cost(evidence: Evidence, cells: Sequence[Cell]) -> Iterator[Drawing | N
     ]
     table = evidence.study.tables[first.table]
     value = table.columns[first.column].label
-    panels, told, missing = [], [], []
+    panels, parts, missing = [], [], []
     for measure in (_by_hours, _by_arithmetic):
         try:
             axis, points, meaning, without = measure(evidence, rows)
@@ -41,14 +41,14 @@ def draw_cost(evidence: Evidence, cells: Sequence[Cell]) -> Iterator[Drawing | N
             missing.append(str(unknown))
             continue
         panels.append(figures.Panel(axis, value, points))
-        told.append(f"{meaning}{_except(without)}")
+        parts.append(f"{meaning}{_except(without)}")
     if not panels:
         yield NotDrawn(_TITLE, "; ".join(missing))
         return
     yield Drawing(
         name="cost",
         title=_TITLE,
-        caption=f"{table.title}. Means over seeds, bars are deviations. {' '.join(told)}",
+        caption=f"{table.title}. Means over seeds, bars are deviations. {' '.join(parts)}",
         seen=" ".join(map(_seen, panels)),
         svg=figures.figure_spent(panels, row_colors(evidence)),
     )

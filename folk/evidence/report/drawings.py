@@ -139,8 +139,8 @@ def _means(points: Sequence[figures.Point]) -> str:
     groups: dict[tuple[str, int], list[float]] = {}
     for point in points:
         groups.setdefault((point.row, point.labels), []).append(100 * point.accuracy)
-    told = (f"{row} with {n} labels, {np.mean(of):.1f} %" for (row, n), of in groups.items())
-    return "; ".join(told) + "."
+    parts = (f"{row} with {n} labels, {np.mean(of):.1f} %" for (row, n), of in groups.items())
+    return "; ".join(parts) + "."
 
 
 def _frozen(evidence: Evidence) -> Iterator[Drawing]:
@@ -167,12 +167,12 @@ def _frozen(evidence: Evidence) -> Iterator[Drawing]:
 
 
 def _bars(values: dict[str, dict[str, list[float]]]) -> str:
-    told = (
+    parts = (
         f"{measure} of {row}, {100 * np.mean(seeds):.1f} %"
         for measure, by_row in values.items()
         for row, seeds in by_row.items()
     )
-    return "; ".join(told) + "."
+    return "; ".join(parts) + "."
 
 
 def _chance(evidence: Evidence) -> float | None:

@@ -40,7 +40,7 @@ def _filters(group: Sequence[Examples], suffix: str) -> Iterator[Drawing]:
     yield Drawing(
         name=f"filters{suffix}",
         title="What each filter leaves of an image",
-        caption="Beside each filtered image, in white, the frequencies that were kept, "
+        caption="Next to each filtered image, in white, the frequencies that were kept, "
         "with the mean color in the center. MFM cuts one circle for all images; Com "
         "keeps the largest coefficients of this very image, here with the share kept, "
         "and RCom keeps the rest.",

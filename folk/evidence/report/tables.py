@@ -185,8 +185,8 @@ def _view(
         found = [grid.get((row, c)) or quoted.get((row, c)) for c in table.columns]
         return [None if cell is None else view(cell) for cell in found]
 
-    beside = [*grid.items(), *quoted.items()]
-    compared = {c for (_, c), cell in beside if cell.published_printed}
+    shown = [*grid.items(), *quoted.items()]
+    compared = {c for (_, c), cell in shown if cell.published_printed}
     verdicts = sorted({cell.verdict for cell in grid.values() if cell.verdict})
     return TableView(
         study=study.name,
@@ -246,7 +246,7 @@ def _scatter_note(study: Study, table: Table, cells: Iterable[Cell]) -> list[str
     seeds = " or ".join(map(str, counts))
     note = f"Each run was fine-tuned with {seeds} seeds, and counts with the mean of them"
     names = [f"{study.encoders[c.row].label}, {table.columns[c.column].label}" for c in nested]
-    told = [
+    parts = [
         f"{name}: {scatter_text(cell)}"
         for name, cell in zip(names, nested, strict=True)
         if scatter_text(cell)
@@ -254,7 +254,7 @@ def _scatter_note(study: Study, table: Table, cells: Iterable[Cell]) -> list[str
     columns = {table.columns[c.column].label for c in nested}
     if len(columns) < len(table.columns):
         note += f" ({'; '.join(sorted(columns))})"
-    return [f"{note}. Parts of the deviation: {'; '.join(told)}." if told else f"{note}."]
+    return [f"{note}. Parts of the deviation: {'; '.join(parts)}." if parts else f"{note}."]
 
 
 def _lower_note(table: Table) -> list[str]:

@@ -19,17 +19,17 @@ class Resources(Section):
     """Resources of one job of a stage."""
 
     threads: Annotated[int, Field(ge=1)] = 1
-    """Of each process. Keep it fixed: a result on CPUs repeats only with the same number."""
+    """CPU threads per process. Keep the number fixed: CPU results repeat only with the same one."""
     gpu: Annotated[int, Field(ge=0)] = 0
-    """Of each node."""
+    """GPUs per node."""
     mem_mb: Annotated[int, Field(ge=1)] = 2000
-    """Of each node."""
+    """Memory per node, MB."""
     runtime: Annotated[int, Field(ge=1)] = 60
     """Minutes."""
     nodes: Annotated[int, Field(ge=1)] = 1
     """Several need SLURM."""
     processes: Annotated[int, Field(ge=1)] | None = None
-    """Of each node; null is one for each GPU, or 1."""
+    """Processes per node; null is one per GPU, or 1."""
 
     @model_validator(mode="after")
     def _a_process_for_each_gpu(self) -> "Resources":

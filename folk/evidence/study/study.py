@@ -149,7 +149,7 @@ class Evaluation(Section):
     """
 
     stage: Name
-    """What measures."""
+    """Stage that measures."""
     recipe: Name
     """Name in the stage's folder of `recipes/`."""
     data: list[Name] = Field(min_length=1, json_schema_extra=_or_one)
@@ -376,7 +376,7 @@ class Study(Section):
     tables: dict[Name, Table] = Field(default_factory=dict)
     claims: dict[Name, Claim] = Field(default_factory=dict)
     summary: MainComparison | None = None
-    """What the report draws first; null takes the first table."""
+    """Main figure of the report; null takes the first table."""
     _stages: Stages = PrivateAttr(default_factory=dict)
     _written_rows: dict[str, EncoderRow] = PrivateAttr(default_factory=dict)
 

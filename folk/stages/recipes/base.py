@@ -31,7 +31,7 @@ class About(Section):
     reproduces: str
     """Paper and table."""
     hardware: str
-    """Where the original ran, or for what this is written."""
+    """Hardware of the original, or the hardware this is meant for."""
     expected: str
     """Expected number."""
 
@@ -181,9 +181,9 @@ class Optim(Section):
     warmup_prefix: bool
     """True: the cosine starts after the warm-up. False: it counts from step 0."""
     betas: list[Fraction] = Field(min_length=2, max_length=2)
-    """Of AdamW and LAMB; the momentum of SGD is 0.9."""
+    """Betas of AdamW and LAMB; the momentum of SGD is 0.9."""
     eps: Positive
-    """Of AdamW and LAMB."""
+    """Epsilon of AdamW and LAMB."""
     weight_decay: NotNegative
     """Biases, norms, position embeddings and class tokens have none."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)]
@@ -191,7 +191,7 @@ class Optim(Section):
     clip_grad: Positive | None
     """Largest norm of the gradient; null for none."""
     precision: Precision
-    """Of forward and backward passes."""
+    """Number format of forward and backward passes."""
 
     @model_validator(mode="after")
     def _warm_up_fits(self) -> "Optim":
@@ -235,7 +235,7 @@ class TrainingRuntime(Runtime):
     in a fixed order, both slower. CPUs always give the same bits.
     """
     replay: Cadence | None = Field(default=None, exclude_if=lambda value: value is None)
-    """Null for no log."""
+    """Log of states for audits; null for none."""
 
     def outputs(self) -> list[str]:
         """List what a training leaves with its results for a replay."""
