@@ -9,7 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    field_serializer,
+    model_validator,
+)
 
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.core.ranges import Positive
@@ -262,6 +269,10 @@ class Difference(Section):
         if not isinstance(values, dict):
             return values
         return {key: [each] if isinstance(each, str) else each for key, each in values.items()}
+
+    @field_serializer("of", "over")
+    def _as_written(self, cells: list[str]) -> str | list[str]:
+        return cells[0] if len(cells) == 1 else cells
 
 
 class Equivalence(Section):
