@@ -21,6 +21,7 @@ Where everything lies:
     results/{study}/report/, track/                    the records of the report and of the mirror in MLflow
     results/{study}/seal.json                          one digest of all records, for git
     results/{study}/failed/                            records of jobs that did not finish
+    results/{study}/attestations/                      signed by others who ran a cell again; no rule reads them
 
 Beside each of them: record.json (the evidence), recipe.yaml (all values), a log and a benchmark.
 """

@@ -21,6 +21,7 @@ from folk.cli.launch import launch
 from folk.cli.new import new, path
 from folk.cli.plan import plan
 from folk.cli.report import report
+from folk.cli.rerun import rerun
 from folk.cli.schema import schema
 from folk.cli.seal import seal
 from folk.cli.smoke import smoke
@@ -62,7 +63,7 @@ app.command()(plan)
 app.command()(status)
 app.command()(cluster)
 app.command("mlflow-sync")(mlflow_sync)
-for question in (explain, compare, check, seal, adopt, export):
+for question in (explain, compare, check, rerun, seal, adopt, export):
     app.command(rich_help_panel="Audit")(question)
 app.command()(embed)
 app.command()(smoke)

@@ -34,13 +34,15 @@ class Summary:
     comparison: Drawing | None  # None without a number to draw
 
 
-def summarize(study: Study, claims: Sequence[ClaimView], comparison: Drawing | None) -> Summary:
+def summarize(
+    study: Study, claims: Sequence[ClaimView], comparison: Drawing | None, again: str = ""
+) -> Summary:
     """Collect the content of the first screen."""
     decided_first = sorted(claims, key=lambda claim: claim.verdict not in _DECIDED)
     counts = Counter(claim.verdict for claim in decided_first)
     more = len(claims) - _MOST_CLAIMS
     return Summary(
-        facts=_facts(study),
+        facts=[*_facts(study), *([("attested", again)] if again else [])],
         verdicts=[(verdict, str(count)) for verdict, count in counts.items()],
         claims=decided_first[:_MOST_CLAIMS],
         more=str(more) if more > 0 else "",

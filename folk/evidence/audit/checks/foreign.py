@@ -13,7 +13,7 @@ from folk.evidence.results.summaries import FOLDER, measured_files
 # files that it stores.
 PRODUCTS = (
     "study.yaml", "mlflow.db*",
-    "seal.json", "seal.json.sig", "adopted.json", "export/*",
+    "seal.json", "seal.json.sig", "adopted.json", "export/*", "attestations/*.json",
     "*.log", "*benchmark.jsonl", "*.snakemake_timestamp", "work/*",
     "failed/*record-*.failed.json", "failed/*record-*.failed.diff", ".gitignore",
 )  # fmt: skip
