@@ -205,12 +205,13 @@ def test_a_failure_of_the_committed_seal_cannot_be_sealed_away_with_the_seal(com
 @pytest.mark.parametrize("study", ["demo", "demo-full"])
 def test_git_sees_the_seal_of_a_demo_and_none_of_its_bytes(study):
     root = Path(__file__).parents[2]
-    paths = [f"results/{study}/{name}" for name in ("seal.json", "report.html", "prepare/a.arrow")]
+    names = ("seal.json", "attestations/a.json", "report.html", "prepare/a.arrow")
+    paths = [f"results/{study}/{name}" for name in names]
     command = ["git", "-C", root, "check-ignore", "--no-index", *paths]
 
     ignored = subprocess.run(command, capture_output=True, text=True, check=False)
 
-    assert ignored.stdout.split() == paths[1:]
+    assert ignored.stdout.split() == paths[2:]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": 1, "study": "demo"}'])
