@@ -263,7 +263,7 @@ def test_a_file_that_is_no_attestation_is_named_and_ends_no_audit(machine, text)
     word, says, wrong = found_of(path)
 
     assert (word, wrong) == ("tampered", True)
-    assert says.startswith("no attestation: ")
+    assert says.startswith("no signed in-toto statement: ")
 
 
 def test_a_wrong_one_accuses_no_number(machine):

@@ -108,12 +108,11 @@ def jobs_again(subject: Subject, cell: str, start: Start) -> list[Job]:
             absent = found.get("missing") or found.get("elsewhere")
             if absent is None:
                 continue
-            if maker is None or not is_data:
-                remedy = "provide it" if maker is None else "restore it, or give --from pretrain"
-                raise InputError(f"{absent}: missing; {job.path} read it; {remedy}")
-            if start == "evaluation":
-                raise InputError(f"{absent}: missing; restore it, or give --from pretrain")
-            wanted[maker.path] = maker
+            if maker is not None and start == "pretrain":
+                wanted[maker.path] = maker
+                continue
+            remedy = "provide it" if maker is None else "restore it, or give --from pretrain"
+            raise InputError(f"{absent}: missing; {job.path} read it; {remedy}")
     return [job for job in behind if job.path in wanted]
 
 
@@ -162,6 +161,8 @@ def check_again(
         jobs: the jobs to rerun.
         moved: True if code or environment changed, which may explain a difference.
     """
+    if not jobs:
+        return
     with tempfile.TemporaryDirectory(prefix="folk-again-") as folder:
         scratch = Scratch(subject.plan, Path(folder), jobs)
         problems = {job.path: scratch.run(job) for job in subject.chain.behind(jobs) if job in jobs}

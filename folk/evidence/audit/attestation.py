@@ -27,7 +27,7 @@ from folk.evidence.audit.seal import seal_path, signature_path
 from folk.evidence.audit.signature import ATTESTATION, SEAL, check_signature, fingerprint, sign
 from folk.evidence.audit.subject import Subject
 from folk.evidence.core.canonical import canonical_json
-from folk.evidence.core.errors import InputError, printable
+from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import write_json
 from folk.evidence.core.json_file import read_keys, typed
 from folk.evidence.core.numbers import alike
@@ -126,15 +126,7 @@ class Attestation:
 def make_predicate(
     subject: Subject, scratch: Scratch, jobs: Sequence[Job], cell: Cell, start: Start, by: str
 ) -> Predicate:
-    """Compare a cell with what its jobs made when they ran again.
-
-    Args:
-        subject: the study.
-        scratch: where the jobs ran again.
-        jobs: these jobs.
-        cell: as it is stored.
-        start: what they started from.
-        by: name of the person or group, as they wish to be called.
+    """Compare a stored cell with what its jobs made when they ran again in `scratch`.
 
     Raises:
         InputError: a cell without a number, or a job that read the study's own results.
@@ -173,13 +165,7 @@ def make_predicate(
 def write_attestation(
     results: Path, predicate: Predicate, jobs: Iterable[Job], key: Path | None
 ) -> Path:
-    """Write the statement in its envelope, signed if a key is given; return the path.
-
-    Args:
-        results: the study's own folder.
-        predicate: what is attested.
-        jobs: those that ran again, by their records in the study.
-        key: private ssh key, or the public key of one in an agent.
+    """Write the statement about jobs of the study, signed if a key is given; return the path.
 
     Raises:
         InputError: ssh-keygen is missing or cannot use the key.
@@ -235,15 +221,8 @@ def judged(
         jobs: all that this cell rests on now.
 
     Returns:
-        word and sentence of a finding; "ok" for one that counts.
+        word and sentence of a finding, "ok" for one that counts; the sentence may hold anything.
     """
-    word, says = _judged(found, study, cell, jobs)
-    return word, printable(says)
-
-
-def _judged(
-    found: Attestation, study: str, cell: Cell | None, jobs: Sequence[Job]
-) -> tuple[Word, str]:
     told = found.predicate
     if found.word != "ok" or told is None:
         return found.word, found.problem
@@ -290,7 +269,7 @@ def _read(path: Path, signers: Path | None) -> Attestation:
             signed = [base64.b64decode(s["sig"], validate=True) for s in envelope["signatures"]]
         except (InputError, AttributeError, KeyError, TypeError, ValueError) as error:
             problem = str(error).replace(str(content), path.name)
-            return Attestation(path, "tampered", f"no attestation: {problem}")
+            return Attestation(path, "tampered", f"no signed in-toto statement: {problem}")
         content.write_bytes(_signed_bytes(payload))
         if not signed:
             return replace(found, word="missing", problem="not signed, so it does not count")
@@ -332,22 +311,12 @@ def _contradictions(
     for key, wanted in _numbers(cell, [run.again for run in told.runs]).items():
         if not alike(*map(_plain, (getattr(told, key), wanted))):
             yield f"its {key} does not follow from its runs and the cell"
-    again = {job.record: job for job in told.jobs}
-    own = [job for job in jobs if job.path.as_posix() in again]
+    again = {job.record for job in told.jobs}
     needed = {job.path.as_posix() for job in jobs if told.start == job.record["stage"]}
-    if left := sorted(({*cell.parents} | needed) - again.keys()):
+    if left := sorted(({*cell.parents} | needed) - again):
         yield f"{left[0]} was not run again"
-    if _subjects(own) != found.subjects:
+    if _subjects(j for j in jobs if j.path.as_posix() in again) != found.subjects:
         yield "its subjects are not the files that the records name"
-    for job in own:
-        new = again[job.path.as_posix()]
-        made = {o["name"]: o["sha256"] for o in job.outputs if o["name"] in new.outputs}
-        if new.same == "bitwise" and any(
-            new.outputs[name] != digest
-            for name, digest in made.items()
-            if name.startswith("predictions") or not _predicts(job)
-        ):
-            yield f"{new.record}: other digests, and the same bit by bit"
 
 
 def _numbers(cell: Cell, again: list[float]) -> dict[str, Any]:
@@ -371,22 +340,19 @@ def _plain(value: Any) -> Any:
 
 
 def _job_again(job: Job, new: Job, scratch: Scratch) -> JobAgain:
-    files = differing_files(job.record, new.record)
-    of_files: Closeness = "other" if files else "bitwise"
+    same: Closeness = "other" if differing_files(job.record, new.record) else "bitwise"
+    if any(output["name"].startswith("predictions") for output in job.outputs):
+        same = closeness(job, scratch.at(job.path.parent))
     without_inputs = (each.record | {"inputs": []} for each in (job, new))
     return JobAgain(
         record=job.path.as_posix(),
         id=job.id,
-        same=closeness(job, scratch.at(job.path.parent)) if _predicts(job) else of_files,
+        same=same,
         outputs={o["name"]: o["sha256"] for o in new.outputs if o["name"].endswith(COMPUTED)},
         why=reasons(*without_inputs),
         threads=new.record["geometry"]["threads"],
         code=new.record["code"]["fingerprint"],
     )
-
-
-def _predicts(job: Job) -> bool:
-    return any(output["name"].startswith("predictions") for output in job.outputs)
 
 
 def _subjects(jobs: Iterable[Job]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from folk.evidence.audit.file_states import FileStates, Reading
 from folk.evidence.audit.job_facts import job_facts
 from folk.evidence.audit.statements import Statements
 from folk.evidence.audit.today import Today
-from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.core.errors import InputError, nearest, printable
 from folk.evidence.record.lineage import is_by_value
 from folk.evidence.results.cells import Cell, derive_cell
 from folk.evidence.results.claims import JudgedClaim
@@ -243,7 +243,8 @@ class Explainer:
     def _reruns(self, cell: Cell, jobs: list[Job]) -> Iterator[RerunFacts]:
         for found in self.attestations:
             if found.predicate is not None and found.predicate.cell == cell.id:
-                yield RerunFacts(found, *judged(found, self.study.name, cell, jobs))
+                word, says = judged(found, self.study.name, cell, jobs)
+                yield RerunFacts(found, word, printable(says))
 
     @cached_property
     def _failed(self) -> tuple[dict[Path, Job], dict[Path, str]]:

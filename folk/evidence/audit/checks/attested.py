@@ -7,17 +7,13 @@ from folk.evidence.audit.attestation import jobs_of, judged, read_attestations
 from folk.evidence.audit.checks.cells import Derived
 from folk.evidence.audit.findings import Finding
 from folk.evidence.audit.subject import Subject
+from folk.evidence.core.errors import printable
 
 
 def check_attestations(
     subject: Subject, derived: Derived, signers: Path | None
 ) -> Iterator[Finding]:
     """Report each attestation; a wrong one accuses no cell.
-
-    Args:
-        subject: the study.
-        derived: its cells, derived again.
-        signers: ssh's list of allowed signers; None does not check whose keys they are.
 
     Raises:
         InputError: no file `signers`.
@@ -28,4 +24,4 @@ def check_attestations(
         word, says = judged(found, subject.study.name, cell, jobs)
         remark = word in ("ok", "missing")
         reaches = (cell.id,) if word == "ok" and cell is not None else ()
-        yield Finding(word, found.path.as_posix(), says, reaches, remark)
+        yield Finding(word, found.path.as_posix(), printable(says), reaches, remark)
