@@ -76,13 +76,13 @@ def report() -> None:
     write_seal(study, STUDY_PATH, RESULTS)
 
 
-def audit() -> Verification:
+def audit(**options: Any) -> Verification:
     """Verify the study in the current folder."""
     study = load_study(STUDY_PATH, STAGES)
     entries = [("prepare", "scenes"), ("finetune", "full")]
     entries += [("pretrain", row) for row in study.encoders]
     recipes = {entry: RecipeToday("a.yaml", TOLD, TOLD, None, None, {}) for entry in entries}
-    return verify(study, STUDY_PATH, RESULTS, PUBLISHED, recipes)
+    return verify(study, STUDY_PATH, RESULTS, PUBLISHED, recipes, **options)
 
 
 def _study(rows: int, seeds: int) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from folk.cli.recipes_today import recipes_today
 from folk.evidence.audit import again
 from folk.evidence.audit.attestation import (
     FOLDER,
@@ -22,14 +21,13 @@ from folk.evidence.audit.attestation import (
 from folk.evidence.audit.seal import seal_path, seal_problems, signature_path
 from folk.evidence.audit.signature import sign
 from folk.evidence.audit.subject import Subject
-from folk.evidence.audit.verify import verify
 from folk.evidence.core.digest import digest_file
 from folk.evidence.record.schema import record_id
 from folk.evidence.results.cells import read_cells
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
 from tests.audit.conftest import PUBLISHED, RESULTS, predict
-from tests.audit.many_runs import STUDY_PATH, fill, report
+from tests.audit.many_runs import STUDY_PATH, audit, fill, report
 from tests.faults.table import fault
 from tests.toy import edit, folk
 
@@ -124,12 +122,6 @@ def cell_of(name):
     return {cell.id: cell for cell in read_cells(RESULTS / "cells.parquet")}[name]
 
 
-def audit(**options):
-    study = load_study(STUDY_PATH, STAGES)
-    recipes = recipes_today(study, STUDY_PATH)
-    return verify(study, STUDY_PATH, RESULTS, PUBLISHED, recipes, **options)
-
-
 def found_of(path, **options):
     """What an audit says of a file: word, sentence, and whether it fails for it."""
     (found,) = [f for f in audit(**options).findings if f.place == path.as_posix()]
@@ -170,13 +162,13 @@ def test_one_that_is_right_is_a_remark_and_one_that_is_outside_says_so(machine):
     word, says, wrong = found_of(path)
     assert (word, wrong) == ("ok", False)
     assert says.startswith("main/r0/full again by lab on ")
-    assert says.endswith("from evaluation: 15, +0 %, inside the seeds' interval")
+    assert says.endswith("from evaluation: 15, +0 points, inside the seeds' interval")
 
     machine.more = 8
     assert rerun().returncode == 1
     word, says, wrong = found_of(attest())
     assert (word, wrong) == ("ok", False)
-    assert says.endswith("55, +40 %, NOT inside the seeds' interval")
+    assert says.endswith("55, +40 points, NOT inside the seeds' interval")
 
 
 def edited(path):

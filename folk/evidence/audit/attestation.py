@@ -105,6 +105,11 @@ class Predicate:
         """Processor and vector instructions, or the GPUs."""
         return ", ".join(self.gpus) or f"{self.cpu or 'unknown CPU'} ({self.cpu_capability})"
 
+    @property
+    def points(self) -> str:
+        """Unit of a difference."""
+        return "points" if self.unit == "%" else self.unit
+
 
 @dataclass(frozen=True)
 class Attestation:
@@ -239,7 +244,7 @@ def judged(
         return "tampered", f"forged: {problem}"
     who = found.signer or told.by or found.key
     where = {None: "one seed has no interval", True: _INSIDE}.get(told.inside, f"NOT {_INSIDE}")
-    gap = f"{told.again:.6g}, {told.difference:+.3g} {told.unit}".rstrip()
+    gap = f"{told.again:.6g}, {told.difference:+.3g} {told.points}".rstrip()
     return "ok", f"{cell.id} again by {who} on {told.machine}, from {told.start}: {gap}, {where}"
 
 
@@ -374,8 +379,7 @@ def _outcome(counted: Sequence[Attestation]) -> str:
     noun = "processor" if any(each.gpus for each in told) else "CPU"
     kinds = _count(len({each.machine for each in told}), "kind", "kinds")
     largest = max(told, key=lambda each: abs(each.difference))
-    unit = "points" if largest.unit == "%" else largest.unit
-    gap = f"largest difference {abs(largest.difference):.2g} {unit}".rstrip()
+    gap = f"largest difference {abs(largest.difference):.2g} {largest.points}".rstrip()
     outside = sum(each.inside is False for each in told)
     where = f"NOT {_INSIDE} in {outside} of {len(told)}" if outside else _INSIDE
     if not outside and any(each.inside is None for each in told):
