@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(20 * 60)]  # a busy machine
 TINY, CELL = Path("results/tiny"), "main/folk/full"
 
 
