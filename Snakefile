@@ -21,6 +21,7 @@ Where the results are:
     results/{study}/report/, track/                    records of the report and of the copy to MLflow
     results/{study}/seal.json                          one digest of all records, for git
     results/{study}/failed/                            records of jobs that did not finish
+    results/{study}/attestations/                      signed by others who ran a cell again; no rule reads them
 
 Each folder of a job also has record.json (the evidence), recipe.yaml (all values), a log and a benchmark.
 """

@@ -24,6 +24,7 @@ from folk.cli.new import new, path
 from folk.cli.plan import plan
 from folk.cli.publish import publish
 from folk.cli.report import report
+from folk.cli.rerun import rerun
 from folk.cli.schema import schema
 from folk.cli.seal import seal
 from folk.cli.smoke import smoke
@@ -79,7 +80,7 @@ app.command()(status)
 app.command()(cluster)
 app.command("mlflow-sync")(mlflow_sync)
 app.command(rich_help_panel="Audit", epilog=WORDS)(verify)
-for question in (explain, compare, check, freeze, seal, adopt, export):
+for question in (explain, compare, check, rerun, freeze, seal, adopt, export):
     app.command(rich_help_panel="Audit")(question)
 app.command()(embed)
 app.command()(publish)

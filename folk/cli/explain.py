@@ -82,6 +82,7 @@ def explainer_of(study: Path, results: Path, published: Path, shallow: bool) -> 
         InputError: a file is missing or invalid.
     """
     from folk.cli.recipes_today import recipes_today
+    from folk.evidence.audit.attestation import read_attestations
     from folk.evidence.audit.chain import Chain
     from folk.evidence.audit.explain import Explainer
     from folk.evidence.audit.today import Today
@@ -101,6 +102,7 @@ def explainer_of(study: Path, results: Path, published: Path, shallow: bool) -> 
         Today(recipes_today(named, study)),
         "small" if shallow else "all",
         claims=read_claims(claims) if claims.is_file() else (),
+        attestations=read_attestations(folder),
     )
 
 

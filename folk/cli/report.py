@@ -19,6 +19,7 @@ def report(
     is results/<study>/report/record.json.
     """
     from folk.cli.recipes_today import recipes_today
+    from folk.evidence.audit.attestation import FOLDER
     from folk.evidence.audit.stale import shown_values
     from folk.evidence.report.render import render_report
 
@@ -37,12 +38,13 @@ def report(
     folder = results / named.name
     recipes = recipes_today(named, study)
     others = {f"published {path.name}": path for path in published_files(published)}
+    attested = {f"attestation {path.name}": path for path in (folder / FOLDER).glob("*.json")}
     written = run_reader(
         "report",
         named,
         folder,
         shown_values(named),
-        {"study": study, **others},
+        {"study": study, **others, **attested},
         lambda: render_report(named, study, folder, published, recipes),
     )
     for path in written:

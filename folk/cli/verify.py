@@ -63,6 +63,10 @@ def verify(
     segments: Annotated[
         int, typer.Option(min=1, help="parts that --replay draws, of those between kept states")
     ] = 3,
+    signers: Annotated[
+        Path | None,
+        typer.Option(help="ssh's allowed signers: only their attestations count"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
     """Check every file and every number of a finished study.
@@ -93,6 +97,7 @@ def verify(
         replay=Draw(tuple(replay), segments, secrets.randbelow(2**32) if seed is None else seed)
         if replay
         else None,
+        signers=signers,
     )
     if as_json:
         print(json.dumps(found.as_json(), indent=2, ensure_ascii=False))

@@ -76,10 +76,10 @@ def report() -> None:
     write_seal(study, STUDY_PATH, RESULTS)
 
 
-def audit() -> Verification:
+def audit(**options: Any) -> Verification:
     """Verify the study in the current folder."""
     study = load_study(STUDY_PATH, STAGES)
-    return verify(study, STUDY_PATH, RESULTS, PUBLISHED, recipes(study))
+    return verify(study, STUDY_PATH, RESULTS, PUBLISHED, recipes(study), **options)
 
 
 def recipes(study: Study) -> dict[tuple[str, str], RecipeToday]:

@@ -205,13 +205,16 @@ def test_a_failure_of_the_committed_seal_cannot_be_sealed_away_with_the_seal(com
 @pytest.mark.parametrize("study", ["demo", "demo-full"])
 def test_git_sees_the_seal_and_the_freeze_of_a_demo_and_none_of_its_bytes(study):
     root = Path(__file__).parents[2]
-    names = ("seal.json", "freeze.json", "freeze.json.ots", "report.html", "prepare/a.arrow")
+    names = (
+        "seal.json", "freeze.json", "freeze.json.ots", "attestations/a.json", "report.html",
+        "prepare/a.arrow",
+    )  # fmt: skip
     paths = [f"results/{study}/{name}" for name in names]
     command = ["git", "-C", root, "check-ignore", "--no-index", *paths]
 
     ignored = subprocess.run(command, capture_output=True, text=True, check=False)
 
-    assert ignored.stdout.split() == paths[3:]
+    assert ignored.stdout.split() == paths[4:]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": 1, "study": "demo"}'])

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from folk.evidence.audit.attestation import Attestation, judged
 from folk.evidence.audit.chain import Chain, Job
 from folk.evidence.audit.explanation import (
     ClaimFacts,
@@ -12,6 +13,7 @@ from folk.evidence.audit.explanation import (
     JobFacts,
     Part,
     PublishedFacts,
+    RerunFacts,
     Run,
     claim_id,
 )
@@ -19,7 +21,7 @@ from folk.evidence.audit.file_states import FileStates, Reading
 from folk.evidence.audit.job_facts import job_facts
 from folk.evidence.audit.statements import Statements
 from folk.evidence.audit.today import Today
-from folk.evidence.core.errors import InputError, nearest
+from folk.evidence.core.errors import InputError, nearest, printable
 from folk.evidence.record.lineage import is_by_value
 from folk.evidence.results.cells import Cell, derive_cell
 from folk.evidence.results.claims import JudgedClaim
@@ -42,6 +44,7 @@ class Explainer:
         evidence: the study's results, if the caller has read them already.
         derived: cells that the caller has recomputed; the others are recomputed here.
         claims: the rows of its claims.parquet.
+        attestations: those of the study.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Explainer:
         evidence: Evidence | None = None,
         derived: Mapping[str, Cell] | None = None,
         claims: Iterable[JudgedClaim] = (),
+        attestations: Iterable[Attestation] = (),
     ) -> None:
         self.chain = chain
         self.study = study
@@ -66,6 +70,7 @@ class Explainer:
         self.derived = derived or {}
         self.cells = {cell.id: cell for cell in cells}
         self.claims = {claim.id: claim for claim in claims}
+        self.attestations = list(attestations)
         self._facts: dict[Path, JobFacts] = {}
 
     def explain(self, cell_id: str) -> Explanation:
@@ -91,7 +96,9 @@ class Explainer:
         lists.of_chain(facts, self.files.reading)
         number = self._published(cell)
         lists.of_published(cell, number, self.published)
-        return self._explanation(cell, runs, number, facts, failures, lists)
+        reruns = list(self._reruns(cell, jobs))
+        lists.of_reruns(reruns)
+        return self._explanation(cell, runs, number, facts, failures, reruns, lists)
 
     def bytes_to_read(self, cell_ids: Iterable[str]) -> int:
         """Count the bytes to hash for explaining these cells.
@@ -119,6 +126,7 @@ class Explainer:
         number: PublishedNumber | None,
         facts: list[JobFacts],
         failures: list[FailureFacts],
+        reruns: list[RerunFacts],
         lists: Statements,
     ) -> Explanation:
         verdicts = {name: claim.verdict for name, claim in self.claims.items()}
@@ -142,6 +150,7 @@ class Explainer:
             ],
             chain=facts,
             failures=failures,
+            reruns=reruns,
             contradicted=lists.contradicted,
             established=lists.established,
             not_established=lists.not_established,
@@ -230,6 +239,12 @@ class Explainer:
         for job in failed.values():
             if _place(job) in behind:
                 yield self._failure(job)
+
+    def _reruns(self, cell: Cell, jobs: list[Job]) -> Iterator[RerunFacts]:
+        for found in self.attestations:
+            if found.predicate is not None and found.predicate.cell == cell.id:
+                word, says = judged(found, self.study.name, cell, jobs)
+                yield RerunFacts(found, word, printable(says))
 
     @cached_property
     def _failed(self) -> tuple[dict[Path, Job], dict[Path, str]]:

@@ -1,12 +1,15 @@
 """Typed facts of an explanation, the only source of its text and JSON."""
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from folk.evidence.audit.chain import Job
 from folk.evidence.results.cells import Cell
 from folk.evidence.results.claims import JudgedClaim
 from folk.evidence.results.published import Paper, PublishedNumber
+
+if TYPE_CHECKING:
+    from folk.evidence.audit.attestation import Attestation
 
 FORMAT = 2  # of the JSON; increase it when a key changes its meaning
 
@@ -137,6 +140,21 @@ class ClaimFacts:
 
 
 @dataclass(frozen=True)
+class RerunFacts:
+    """An attestation of the cell; one that counts has the word "ok"."""
+
+    attestation: "Attestation"
+    word: str
+    says: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        keys = ("key", "signer", "own")
+        head = {"path": self.attestation.path.as_posix(), "word": self.word, "says": self.says}
+        return head | {key: getattr(self.attestation, key) for key in keys}
+
+
+@dataclass(frozen=True)
 class Explanation:
     """One cell: its number, its chain, and the checks of each part.
 
@@ -156,6 +174,7 @@ class Explanation:
     claims: list[ClaimFacts]
     chain: list[JobFacts]  # makers before readers
     failures: list[FailureFacts]
+    reruns: list[RerunFacts]
     contradicted: list[str]
     established: list[str]
     not_established: list[str]
@@ -173,8 +192,9 @@ class Explanation:
     def as_json(self) -> dict[str, Any]:
         """Return the explanation as plain JSON values."""
         head = {"format": FORMAT, "holds": self.holds, "parents": self.parents}
-        plain = asdict(replace(self, published=None, chain=[]))
+        plain = asdict(replace(self, published=None, chain=[], reruns=[]))
         plain["chain"] = [job.as_json() for job in self.chain]
+        plain["reruns"] = [each.as_json() for each in self.reruns]
         if (cited := self.published) is not None:
             plain["published"] = {
                 **cited.number.model_dump(mode="json"),

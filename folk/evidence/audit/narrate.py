@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from folk.evidence.audit.attestation import in_words
 from folk.evidence.audit.explanation import (
     Change,
     ClaimExplanation,
@@ -161,6 +162,10 @@ def cell_lines(found: Explanation) -> Lines:
     for claim in found.claims:
         verdict = f"; {claim.verdict}" if claim.verdict else ""
         yield "claim", f"{claim.name} ({claim.kind}) rests on it: {claim.says}{verdict}"
+    counted = [each for each in found.reruns if each.word == "ok"]
+    if counted:
+        yield "again", in_words([each.attestation for each in counted])
+        yield from (("", each.says) for each in counted)
     for failure in found.failures:
         yield "failed", _failure_line(failure)
 

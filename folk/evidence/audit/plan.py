@@ -6,10 +6,12 @@ All of it follows from the study file alone, independently of records.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from folk.evidence.record.failures import FAILED
 from folk.evidence.study.study import Evaluation, Study, run_name
+
+Start = Literal["evaluation", "pretrain"]  # from where a cell's jobs are run again
 
 
 @dataclass(frozen=True)

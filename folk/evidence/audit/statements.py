@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from folk.evidence.audit.explanation import Agreement, JobFacts, Part, Run
+from folk.evidence.audit.attestation import in_words
+from folk.evidence.audit.explanation import Agreement, JobFacts, Part, RerunFacts, Run
 from folk.evidence.audit.file_states import LARGE_BYTES, Reading
 from folk.evidence.core.numbers import alike
 from folk.evidence.results.cells import Cell
@@ -121,6 +122,20 @@ class Statements:
             self.not_established.append(
                 f"that the paper prints {number.printed}: known as '{number.certainty}' ({meaning})"
             )
+
+    def of_reruns(self, reruns: list[RerunFacts]) -> None:
+        """State what attestations show: whose keys say it of these records, and no more."""
+        if counted := [each.attestation for each in reruns if each.word == "ok"]:
+            signed = _count(len(counted), "signed attestation")
+            self.established.append(f"by {signed} of these very records {in_words(counted)}")
+            self.not_established.append(
+                "that those who signed an attestation ran what it says: a signature shows whose "
+                "key it was, and two keys may be one person's"
+            )
+        for each in reruns:
+            if each.word != "ok":
+                path = each.attestation.path
+                self.not_established.append(f"{path}: does not count, {each.word}: {each.says}")
 
     def _establish_number(self, cell: Cell, runs: list[Run]) -> None:
         parts = [part for run in runs for part in run.parts]

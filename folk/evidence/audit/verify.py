@@ -5,6 +5,7 @@ from pathlib import Path
 
 from folk.evidence.audit.again import check_again, evaluations_of
 from folk.evidence.audit.checks.adopted import check_adopted
+from folk.evidence.audit.checks.attested import check_attestations
 from folk.evidence.audit.checks.cells import check_cells
 from folk.evidence.audit.checks.claims import check_claims
 from folk.evidence.audit.checks.code import check_code
@@ -45,6 +46,7 @@ def verify(
     sample: Sample | None = None,
     deep: Sequence[str] = (),
     replay: Draw | None = None,
+    signers: Path | None = None,
 ) -> Verification:
     """Verify a study: files, records, chain, seal, cells and claims. Writes nothing.
 
@@ -60,10 +62,11 @@ def verify(
         sample: read only a sample of the large files; None reads all.
         deep: cells (table/row/column) or evaluations (run/evaluation) to rerun.
         replay: trainings to replay parts of.
+        signers: ssh's list of those whose attestations count; None counts every key.
 
     Raises:
-        InputError: no results, unreadable published numbers, or an invalid name in `deep` or
-            `replay`.
+        InputError: no results, unreadable published numbers, an invalid name in `deep` or
+            `replay`, or no file `signers`.
     """
     if not results.is_dir():
         raise InputError(f"{results}: no such folder; run the study '{study.name}' first")
@@ -104,6 +107,7 @@ def verify(
         *check_manifests(subject, {finding.place for finding in files.findings}),
         *check_dvc(subject),
         *check_adopted(subject),
+        *check_attestations(subject, cells, signers),
         *check_again(subject, cells, again, moved),
         *check_logs(subject, files),
         *([] if replay is None else check_replayed(subject, replayed, replay, moved)),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from folk.evidence.audit.attestation import in_words, read_attestations
 from folk.evidence.audit.chain import Chain
 from folk.evidence.audit.explain import Explainer
 from folk.evidence.audit.freeze import since_freeze
@@ -89,11 +90,15 @@ def render_report(
         "small",
         evidence=evidence,
         derived={cell.id: cell for cell in cells},
+        attestations=read_attestations(results),
     )
+    explained = {cell.id: explainer.explain(cell.id) for cell in cells}
+    reruns = [each for found in explained.values() for each in found.reruns if each.word == "ok"]
+    again = in_words([each.attestation for each in reruns])
     page = render_html(
         study,
         Path(shown_path(study_path)),
-        summarize(study, claims, comparison, since),
+        summarize(study, claims, comparison, since, again),
         views,
         claims,
         drawings,
@@ -103,7 +108,7 @@ def render_report(
         since,
         collect_facts(evidence, digests),
         numbers,
-        {cell.id: explainer.explain(cell.id) for cell in cells},
+        explained,
     )
     return [*written, _write(results / "report.html", page)]
 

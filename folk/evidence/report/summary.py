@@ -40,13 +40,18 @@ def summarize(
     claims: Sequence[ClaimView],
     comparison: Drawing | None,
     since: SinceFreeze | None,
+    again: str = "",
 ) -> Summary:
     """Collect the content of the first screen."""
     decided_first = sorted(claims, key=lambda claim: claim.verdict not in _DECIDED)
     counts = Counter(claim.verdict for claim in decided_first)
     more = len(claims) - _MOST_CLAIMS
     return Summary(
-        facts=[*_facts(study), ("frozen", "no" if since is None else since.in_words)],
+        facts=[
+            *_facts(study),
+            ("frozen", "no" if since is None else since.in_words),
+            *([("attested", again)] if again else []),
+        ],
         verdicts=[(verdict, str(count)) for verdict, count in counts.items()],
         claims=decided_first[:_MOST_CLAIMS],
         more=str(more) if more > 0 else "",

@@ -14,6 +14,7 @@ from folk.evidence.results.summaries import FOLDER, measured_files
 PRODUCTS = (
     "study.yaml", "mlflow.db*",
     "seal.json", "seal.json.sig", "freeze.json", "freeze.json.*", "adopted.json", "export/*",
+    "attestations/*.json",
     "*.log", "*benchmark.jsonl", "*.snakemake_timestamp", "work/*",
     "failed/*record-*.failed.json", "failed/*record-*.failed.diff", ".gitignore",
 )  # fmt: skip
