@@ -73,8 +73,8 @@ mutate: setup ## do the tests notice wrong code? ROOMS="metrics verdicts" SAMPLE
 	@$(BIN)/python -m tests.mutate $(ROOMS) --sample $(SAMPLE) --seed $(SEED)
 	@echo "Done. What was not noticed: python -m tests.mutate --list"
 
-bench: setup ## speed against what people use today, a few minutes; ROWS="masks step" for some
-	@$(BIN)/python -m tests.bench $(ROWS)
+bench: setup ## speed against what people use today, a few minutes; ROWS="masks step" for some; MFM=PATH: against a checkout of it
+	@$(BIN)/python -m tests.bench $(ROWS) $(if $(MFM),--mfm $(MFM))
 
 gpu-check: setup ## is it right on a GPU, and how fast? at most eight minutes; prints a table
 	@$(BIN)/python -m tests.gpu

@@ -1,0 +1,147 @@
+"""Programs of others next to ours: their packages in a folder, and each side in a process."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from multiprocessing import active_children, get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from tests.bench.measure import Row, in_turns
+
+# No module of `folk` is imported above: a peer may bring another version of timm.
+
+FOLDER = Path("build/peers")
+BATCH = 4  # both sides of a step are in memory at once, and a step takes seconds
+
+Work = Callable[[], object]
+
+
+class NotInstalledError(Exception):
+    """A peer that cannot be had here; why, in one line."""
+
+
+class Cost(NamedTuple):
+    """Seconds of one turn, by the clock and of the cores, loading processes included."""
+
+    wall: float
+    cpu: float
+
+
+def install(*packages: str) -> Path:
+    """Return the folder of pinned packages without what they depend on; filled at the first call.
+
+    What they depend on is this environment's, torch above all, so that both sides compute with the
+    same one. Put the folder on `sys.path` of a process of its own.
+
+    Raises:
+        NotInstalledError: pip cannot have them.
+    """
+    folder = FOLDER / packages[0].replace("==", "-")
+    if folder.is_dir():
+        return folder
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=FOLDER) as name:
+        new = Path(name) / "packages"
+        options = ["--quiet", "--disable-pip-version-check", "--retries", "1", "--no-deps"]
+        command = [sys.executable, "-m", "pip", "install", *options, "--target", new, *packages]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = [line for line in done.stderr.splitlines() if line.strip()][-1]
+            raise NotInstalledError(f"pip install {' '.join(packages)}: {last}")
+        new.rename(folder)
+    return folder
+
+
+@contextmanager
+def process(
+    make: Callable[..., AbstractContextManager[Work]], *values: Any
+) -> Iterator[Callable[[], Cost]]:
+    """Give a function that has a process of its own do some work once, on one thread.
+
+    Args:
+        make: makes the work, in that process.
+        values: of `make`.
+    """
+    context = get_context("spawn")
+    here, there = context.Pipe()
+    child = context.Process(target=_serve, args=(there, make, values))
+    child.start()
+    there.close()  # the child's copy remains: if it dies, `recv` ends
+
+    def measured() -> Cost:
+        here.send(None)
+        cost: Cost = here.recv()
+        return cost
+
+    try:
+        yield measured
+    finally:
+        here.close()
+        child.join()
+
+
+def rows_of(
+    name: str,
+    against: str,
+    ours: Callable[[], Cost],
+    theirs: Callable[[], Cost],
+    rounds: int,
+    note: str,
+) -> list[Row]:
+    """Measure two sides in turns; a row of CPU time and one of wall time, of the same turns."""
+    mine, other = in_turns(ours, theirs, rounds)
+    return [
+        Row(
+            f"{name}: {clock} time",
+            against,
+            "s",
+            [getattr(cost, clock) for cost in mine],
+            [getattr(cost, clock) for cost in other],
+            note=note,
+        )
+        for clock in ("cpu", "wall")
+    ]
+
+
+@contextmanager
+def our_step(recipe: str, values: dict[str, Any]) -> Iterator[Work]:
+    """An update of a recipe of ours, as a training makes it, in float32."""
+    from folk.training.distributed import open_world
+    from tests.gpu.updates import Updates
+
+    with open_world(1) as world:
+        yield Updates(recipe, BATCH, world.device, {"optim.precision": "fp32", **values})
+
+
+def _serve(pipe: Connection, make: Callable[..., Any], values: tuple[Any, ...]) -> None:
+    torch.set_num_threads(1)
+    with make(*values) as work:
+        while _asked(pipe):
+            wall, cpu = time.perf_counter(), _cpu_seconds()
+            work()
+            pipe.send(Cost(time.perf_counter() - wall, _cpu_seconds() - cpu))
+
+
+def _asked(pipe: Connection) -> bool:
+    try:
+        pipe.recv()
+    except EOFError:  # the other end is closed
+        return False
+    return True
+
+
+def _cpu_seconds() -> float:
+    """CPU time so far of this process and of its children that run, as Linux counts them."""
+    ticks = 0
+    for child in active_children():
+        fields = Path(f"/proc/{child.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2]
+        ticks += sum(map(int, fields.split()[11:13]))  # in user and in system mode
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
