@@ -81,7 +81,7 @@ def test_a_peer_is_installed_once(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     (tmp_path / "lightly-1.6.0").mkdir()
 
-    assert peers.install(*dino.PACKAGES) == tmp_path / "lightly-1.6.0"
+    assert peers.install("a row", *dino.PACKAGES) == tmp_path / "lightly-1.6.0"
 
 
 def test_the_released_step_needs_a_checkout():

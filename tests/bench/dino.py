@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from tests.bench.measure import Row, Skipped
-from tests.bench.peers import BATCH, NotInstalledError, Work, install, our_step, process, rows_of
+from tests.bench.peers import BATCH, Work, install, our_step, process, rows_of
 
 NAME = "a DINO step, two global views"
 PACKAGES = ("lightly==1.6.0", "lightly-utils==0.0.2")
@@ -19,14 +19,13 @@ ROUNDS = 3
 
 def rows() -> list[Row | Skipped]:
     """ViT-S/16 at 224 px, in float32, on one thread of a CPU."""
-    try:
-        packages = install(*PACKAGES)
-    except NotInstalledError as error:
-        return [Skipped(f"{NAME}, lightly's", str(error))]
+    packages = install(f"{NAME}, lightly's", *PACKAGES)
+    if isinstance(packages, Skipped):
+        return [packages]
     note = f"ViT-S/16, 224 px, {BATCH} images, fp32, one thread, the same optimizer"
     with (
         process(our_step, "imagenet-100-dino", {}) as ours,
-        process(lightly_step, packages.resolve()) as theirs,
+        process(lightly_step, packages) as theirs,
     ):
         return [*rows_of(NAME, "lightly 1.6.0's parts", ours, theirs, ROUNDS, note)]
 

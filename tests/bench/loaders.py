@@ -18,7 +18,7 @@ from folk.data.pixels import Pixels, decode_pixels
 from folk.data.shards import ImageTable
 from tests.bench.data import CLASSES, Twice, torchvision_mfm, views_of, write_folder, write_table
 from tests.bench.measure import Row, Skipped
-from tests.bench.peers import NotInstalledError, Work, install, process, rows_of
+from tests.bench.peers import Work, install, process, rows_of
 from tests.bench.photographs import photographs
 
 NAME = "an epoch, two views, MFM's"
@@ -37,19 +37,17 @@ def rows() -> list[Row | Skipped]:
         write_folder(folder / "folder", jpegs)
         write_table(folder / "shards", jpegs)
         _write_archive(folder / "images.tar", jpegs)
-        peers: dict[str, tuple[Callable[..., Any], tuple[Path, ...]]] = {
-            "torchvision's ImageFolder": (files, (folder / "folder",))
-        }
-        try:
-            packages = install(*PACKAGES).resolve()
-            peers["webdataset 1.0.2"] = (archive, (folder / "images.tar", packages))
-        except NotInstalledError as error:
-            found.append(Skipped(f"{NAME}, webdataset's", str(error)))
+        peers: list[Any] = [("torchvision's ImageFolder", files, (folder / "folder",))]
+        packages = install(f"{NAME}, webdataset's", *PACKAGES)
+        if isinstance(packages, Skipped):
+            found.append(packages)
+        else:
+            peers.append(("webdataset 1.0.2", archive, (folder / "images.tar", packages)))
         with process(shards, folder / "shards") as ours:
-            for against, (make, values) in peers.items():
+            for against, make, values in peers:
                 for same, views in ((False, "torchvision's transforms"), (True, "our views")):
+                    with_views = f"{against} with {views}"
                     with process(make, *values, same) as theirs:
-                        with_views = f"{against} with {views}"
                         found += rows_of(NAME, with_views, ours, theirs, ROUNDS, note)
     return found
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from tests.bench.measure import Row, in_turns
+from tests.bench.measure import Row, Skipped, in_turns
 
 # No module of `folk` is imported above: a peer may bring another version of timm.
 
@@ -24,10 +24,6 @@ BATCH = 4  # both sides of a step are in memory at once, and a step takes second
 Work = Callable[[], object]
 
 
-class NotInstalledError(Exception):
-    """A peer that cannot be had here; why, in one line."""
-
-
 class Cost(NamedTuple):
     """Seconds of one turn, by the clock and of the cores, loading processes included."""
 
@@ -35,16 +31,13 @@ class Cost(NamedTuple):
     cpu: float
 
 
-def install(*packages: str) -> Path:
-    """Return the folder of pinned packages without what they depend on; filled at the first call.
+def install(row: str, *packages: str) -> Path | Skipped:
+    """Return the folder of pinned packages, filled at the first call; `row` needs them.
 
     What they depend on is this environment's, torch above all, so that both sides compute with the
     same one. Put the folder on `sys.path` of a process of its own.
-
-    Raises:
-        NotInstalledError: pip cannot have them.
     """
-    folder = FOLDER / packages[0].replace("==", "-")
+    folder = (FOLDER / packages[0].replace("==", "-")).resolve()
     if folder.is_dir():
         return folder
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -55,7 +48,7 @@ def install(*packages: str) -> Path:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             last = [line for line in done.stderr.splitlines() if line.strip()][-1]
-            raise NotInstalledError(f"pip install {' '.join(packages)}: {last}")
+            return Skipped(row, f"pip install {' '.join(packages)}: {last}")
         new.rename(folder)
     return folder
 
@@ -64,12 +57,7 @@ def install(*packages: str) -> Path:
 def process(
     make: Callable[..., AbstractContextManager[Work]], *values: Any
 ) -> Iterator[Callable[[], Cost]]:
-    """Give a function that has a process of its own do some work once, on one thread.
-
-    Args:
-        make: makes the work, in that process.
-        values: of `make`.
-    """
+    """Give a function that has a new process, where `make` made it, do some work on one thread."""
     context = get_context("spawn")
     here, there = context.Pipe()
     child = context.Process(target=_serve, args=(there, make, values))
@@ -122,6 +110,7 @@ def our_step(recipe: str, values: dict[str, Any]) -> Iterator[Work]:
 
 
 def _serve(pipe: Connection, make: Callable[..., Any], values: tuple[Any, ...]) -> None:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # peers are compared on a CPU, whatever is there
     torch.set_num_threads(1)
     with make(*values) as work:
         while _asked(pipe):

@@ -17,7 +17,7 @@ import torch
 from torch import distributed
 
 from tests.bench.measure import Row, Skipped
-from tests.bench.peers import BATCH, NotInstalledError, Work, install, our_step, process, rows_of
+from tests.bench.peers import BATCH, Work, install, our_step, process, rows_of
 
 NAME = "an MFM step"
 CONFIG = "configs/vit_small/mfm_pretrain__vit_small__img224__300ep.yaml"
@@ -29,7 +29,6 @@ PACKAGES = (
     "tensorboard==2.21.0",
     "absl-py==2.5.1",
 )
-UPDATES_PER_EPOCH = 100  # any number; a rate is only drawn from a schedule
 ROUNDS = 3
 
 
@@ -37,23 +36,22 @@ def rows(checkout: Path | None) -> list[Row | Skipped]:
     """ViT-S/16 at 224 px, in float32, on one thread of a CPU."""
     if checkout is None:
         return [Skipped(f"{NAME}, the released one", "name a checkout of it: --mfm PATH")]
-    try:
-        packages = install(*PACKAGES)
-    except NotInstalledError as error:
-        return [Skipped(f"{NAME}, the released one", str(error))]
+    packages = install(f"{NAME}, the released one", *PACKAGES)
+    if isinstance(packages, Skipped):
+        return [packages]
     command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--exclude", "*"]
     commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     against = f"the released one, Jiahao000/MFM@{commit or 'unknown'}, with timm 0.4.12"
     note = f"ViT-S/16, 224 px, {BATCH} images, fp32, one thread"
     with (
         process(our_step, "mfm-vit-small", {}) as ours,
-        process(released_step, checkout.resolve(), packages.resolve()) as theirs,
+        process(released_step, checkout.resolve(), packages) as theirs,
     ):
         return [*rows_of(NAME, against, ours, theirs, ROUNDS, note)]
 
 
 @contextmanager
-def released_step(checkout: Path, packages: Path, log_writer: object = None) -> Iterator[Work]:
+def released_step(checkout: Path, packages: Path) -> Iterator[Work]:
     """An update of the released code: forward, backward, clipping, AdamW and schedule.
 
     Its loader draws the masks, so they are drawn here, before; ours draws them in the step.
@@ -73,19 +71,12 @@ def released_step(checkout: Path, packages: Path, log_writer: object = None) -> 
 
     main_mfm.logger = logging.getLogger("released")  # its main block makes one that writes files
     with redirect_stdout(sys.stderr):
-        config = main_mfm.get_config(
-            Namespace(
-                cfg=str(checkout / CONFIG),
-                opts=None,
-                batch_size=BATCH,
-                amp_opt_level="O0",  # float32
-                local_rank=0,
-            )
-        )
+        values = {"batch_size": BATCH, "amp_opt_level": "O0", "local_rank": 0}  # O0 is float32
+        config = main_mfm.get_config(Namespace(cfg=str(checkout / CONFIG), opts=None, **values))
     torch.manual_seed(0)
     model = build_model(config, is_pretrain=True)
     optimizer = build_optimizer(config, model, main_mfm.logger, is_pretrain=True)
-    schedule = build_scheduler(config, optimizer, UPDATES_PER_EPOCH)
+    schedule = build_scheduler(config, optimizer, 100)  # updates of an epoch; any number
     size = config.DATA.IMG_SIZE
     draw = FreqMaskGenerator(
         size, config.DATA.MASK_RADIUS1, config.DATA.MASK_RADIUS2, config.DATA.SAMPLE_RATIO
@@ -93,7 +84,5 @@ def released_step(checkout: Path, packages: Path, log_writer: object = None) -> 
     keep = torch.stack([torch.from_numpy(draw()) for _ in range(BATCH)])
     images = torch.randint(256, (BATCH, 3, size, size), dtype=torch.uint8) / 255.0
     epoch = [(images, None, keep, torch.zeros(BATCH, dtype=torch.long))]
-    yield lambda: main_mfm.train_one_epoch(
-        config, model, epoch, optimizer, 2 * UPDATES_PER_EPOCH, schedule, log_writer
-    )
+    yield lambda: main_mfm.train_one_epoch(config, model, epoch, optimizer, 2, schedule, None)
     distributed.destroy_process_group()
