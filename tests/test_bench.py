@@ -104,3 +104,15 @@ def test_each_loader_shows_each_image_once_with_two_views(tmp_path, monkeypatch)
     ):
         with side as epoch:
             epoch()
+
+
+def test_rows_of_peers_have_both_clocks_of_the_same_turns():
+    def side(cpu, wall):
+        return lambda: peers.Cost(cpu, wall)
+
+    cpu, wall = peers.rows_of("a step", "theirs", side(1.0, 6.0), side(2.0, 3.0), 2, "")
+
+    assert (cpu.name, cpu.ours, cpu.baseline, cpu.figure) == (
+        "a step: cpu time", [1.0, 1.0], [2.0, 2.0], 0.5,
+    )  # fmt: skip
+    assert (wall.name, wall.figure) == ("a step: wall time", 2.0)

@@ -24,7 +24,7 @@ def rows() -> list[Row | Skipped]:
         return [packages]
     note = f"ViT-S/16, 224 px, {BATCH} images, fp32, one thread, the same optimizer"
     with (
-        process(our_step, "imagenet-100-dino", {}) as ours,
+        process(our_step, "imagenet-100-dino") as ours,
         process(lightly_step, packages) as theirs,
     ):
         return [*rows_of(NAME, "lightly 1.6.0's parts", ours, theirs, ROUNDS, note)]

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, set_start_method
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,10 +25,10 @@ Work = Callable[[], object]
 
 
 class Cost(NamedTuple):
-    """Seconds of one turn, by the clock and of the cores, loading processes included."""
+    """Seconds of one turn, of the cores and by the clock, loading processes included."""
 
-    wall: float
     cpu: float
+    wall: float
 
 
 def install(row: str, *packages: str) -> Path | Skipped:
@@ -85,38 +85,32 @@ def rows_of(
     note: str,
 ) -> list[Row]:
     """Measure two sides in turns; a row of CPU time and one of wall time, of the same turns."""
-    mine, other = in_turns(ours, theirs, rounds)
+    both = (zip(*costs, strict=True) for costs in in_turns(ours, theirs, rounds))
     return [
-        Row(
-            f"{name}: {clock} time",
-            against,
-            "s",
-            [getattr(cost, clock) for cost in mine],
-            [getattr(cost, clock) for cost in other],
-            note=note,
-        )
-        for clock in ("cpu", "wall")
+        Row(f"{name}: {clock} time", against, "s", [*mine], [*other], note=note)
+        for clock, mine, other in zip(Cost._fields, *both, strict=True)
     ]
 
 
 @contextmanager
-def our_step(recipe: str, values: dict[str, Any]) -> Iterator[Work]:
+def our_step(recipe: str) -> Iterator[Work]:
     """An update of a recipe of ours, as a training makes it, in float32."""
     from folk.training.distributed import open_world
     from tests.gpu.updates import Updates
 
     with open_world(1) as world:
-        yield Updates(recipe, BATCH, world.device, {"optim.precision": "fp32", **values})
+        yield Updates(recipe, BATCH, world.device, {"optim.precision": "fp32"})
 
 
 def _serve(pipe: Connection, make: Callable[..., Any], values: tuple[Any, ...]) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # peers are compared on a CPU, whatever is there
+    set_start_method("fork", force=True)  # of loading processes, as in a training
     torch.set_num_threads(1)
     with make(*values) as work:
         while _asked(pipe):
             wall, cpu = time.perf_counter(), _cpu_seconds()
             work()
-            pipe.send(Cost(time.perf_counter() - wall, _cpu_seconds() - cpu))
+            pipe.send(Cost(_cpu_seconds() - cpu, time.perf_counter() - wall))
 
 
 def _asked(pipe: Connection) -> bool:

@@ -44,7 +44,7 @@ def rows(checkout: Path | None) -> list[Row | Skipped]:
     against = f"the released one, Jiahao000/MFM@{commit or 'unknown'}, with timm 0.4.12"
     note = f"ViT-S/16, 224 px, {BATCH} images, fp32, one thread"
     with (
-        process(our_step, "mfm-vit-small", {}) as ours,
+        process(our_step, "mfm-vit-small") as ours,
         process(released_step, checkout.resolve(), packages) as theirs,
     ):
         return [*rows_of(NAME, against, ours, theirs, ROUNDS, note)]
