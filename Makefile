@@ -76,8 +76,8 @@ mutate: setup ## test the tests with wrong code; PARTS="metrics verdicts" SAMPLE
 	@$(BIN)/python -m tests.mutate $(PARTS) --sample $(SAMPLE) --seed $(SEED)
 	@echo "Done. For the mutants that no test noticed: python -m tests.mutate --list"
 
-bench: setup ## measure speed against baselines, a few minutes; ROWS="masks step" for some
-	@$(BIN)/python -m tests.bench $(ROWS)
+bench: setup ## measure speed against baselines, a few minutes; ROWS="masks step" for some; MFM=PATH: its released code
+	@$(BIN)/python -m tests.bench $(ROWS) $(if $(MFM),--mfm $(MFM))
 
 gpu-check: setup ## check results and speed on a GPU, at most eight minutes
 	@$(BIN)/python -m tests.gpu

@@ -2,6 +2,7 @@
 
     .venv/bin/python -m tests.bench                 all rows, a few minutes
     .venv/bin/python -m tests.bench masks step      some of them
+    .venv/bin/python -m tests.bench released --mfm PATH     against a checkout of Jiahao000/MFM
 
 Prints a table and leaves every repetition in results/bench/<rows>.json. Ratios are of turns that
 follow each other, so they hold on a busy machine too; seconds do not, and the file has the load.
@@ -24,7 +25,10 @@ ROWS = (
     "spectrum",
     "masks",
     "step",
+    "released",
+    "dino",
     "data",
+    "loaders",
     "knn",
     "prepare",
     "hashing",
@@ -40,13 +44,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure speed.")
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; else all")
     parser.add_argument("--out", type=Path, default=Path("results/bench"))
+    parser.add_argument("--mfm", type=Path, help="checkout of Jiahao000/MFM, for the row released")
     given = parser.parse_args()
+    if given.mfm and not (given.mfm / "main_mfm.py").is_file():
+        parser.error(f"--mfm {given.mfm}: expected a checkout with main_mfm.py")
     if unknown := set(given.rows) - set(ROWS):
         parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
     before, found = os.getloadavg(), []
     for name in given.rows or ROWS:
         print(f"measuring {name}", file=sys.stderr)
-        found += importlib.import_module(f"tests.bench.{name}").rows()
+        measure = importlib.import_module(f"tests.bench.{name}").rows
+        found += measure(given.mfm) if name == "released" else measure()
     Console(width=None if sys.stdout.isatty() else 160).print(_table(found))
     path = given.out / f"{'-'.join(given.rows) or 'all'}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

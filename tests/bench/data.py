@@ -46,13 +46,13 @@ def rows() -> list[Row]:
 
 def _of_one_core(folder: Path) -> list[Row]:
     jpegs, places = photographs(IMAGES), range(IMAGES)
-    _write_folder(folder / "folder", jpegs)
-    table = _write_shard(folder / "shards", jpegs)
-    mfm = ImageDataset(table, _views("mfm", 0.2))
-    dino = ImageDataset(table, _views("dino", 0.14))
-    drawn = ImageDataset(table, replace(_views("dino", 0.14), colors="device"))
-    simple = ImageFolder(folder / "folder", transform=_Twice(_torchvision_mfm()))
-    colored = ImageFolder(folder / "folder", transform=_Twice(*_torchvision_dino()))
+    write_folder(folder / "folder", jpegs)
+    table = write_table(folder / "shards", jpegs)
+    mfm = ImageDataset(table, views_of("mfm", 0.2))
+    dino = ImageDataset(table, views_of("dino", 0.14))
+    drawn = ImageDataset(table, replace(views_of("dino", 0.14), colors="device"))
+    simple = ImageFolder(folder / "folder", transform=Twice(torchvision_mfm()))
+    colored = ImageFolder(folder / "folder", transform=Twice(*_torchvision_dino()))
 
     ours = _rate(lambda: collate([mfm[i] for i in places]))
     ours_dino = _rate(lambda: collate([dino[i] for i in places]))
@@ -74,7 +74,7 @@ def _of_one_core(folder: Path) -> list[Row]:
 
 def _of_two_ranks(folder: Path) -> Row:
     jpegs = photographs(24)
-    _write_shard(folder, jpegs * (MAP_MIB * 2**20 // sum(map(len, jpegs))))
+    write_table(folder, jpegs * (MAP_MIB * 2**20 // sum(map(len, jpegs))))
     shard = folder / "train-00000.arrow"
     spawn = get_context("spawn")
     with spawn.Manager() as manager, spawn.Pool(2) as pool:
@@ -114,7 +114,7 @@ def _rate(work: Callable[[], Any]) -> Callable[[], float]:
     return measured
 
 
-class _Twice:
+class Twice:
     """Two views of an image, by one transform or by two."""
 
     def __init__(self, first: Callable[[Any], Any], second: Callable[[Any], Any] | None = None):
@@ -124,7 +124,7 @@ class _Twice:
         return [view(image) for view in self._both]
 
 
-def _torchvision_mfm() -> T.Compose:
+def torchvision_mfm() -> T.Compose:
     return T.Compose([*_crop(0.2), T.ToTensor(), T.Normalize(MEAN, STD)])
 
 
@@ -157,7 +157,7 @@ def _blurred(image: Image.Image) -> Image.Image:
     return image.filter(ImageFilter.GaussianBlur(random.uniform(0.1, 2.0)))
 
 
-def _views(kind: Any, smallest: float) -> Views:
+def views_of(kind: Any, smallest: float) -> Views:
     jitter = 1.0 if kind == "dino" else 0.0
     return view_transforms(kind, size=224, min_scale=smallest, jitter=jitter, num_views=2)
 
@@ -171,14 +171,14 @@ def _drop(values: Iterable[Any]) -> None:
         pass
 
 
-def _write_folder(folder: Path, jpegs: Sequence[bytes]) -> None:
+def write_folder(folder: Path, jpegs: Sequence[bytes]) -> None:
     for i, jpeg in enumerate(jpegs):
         path = folder / f"class-{i % CLASSES}" / f"{i}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(jpeg)
 
 
-def _write_shard(folder: Path, jpegs: Sequence[bytes]) -> ImageTable:
+def write_table(folder: Path, jpegs: Sequence[bytes]) -> ImageTable:
     path = folder / "train-00000.arrow"
     write_shard(path, [(str(i), i % CLASSES, jpeg, None) for i, jpeg in enumerate(jpegs)])
     return ImageTable([path])

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from multiprocessing import get_context
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 Unit = Literal["s", "MiB", "GB/s", "TFLOP/s", "img/s", "share", "GPU-h"]
+Measured = TypeVar("Measured")
+LIBRARIES = ("torch", "torchvision", "timm", "snakemake", "numpy")
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ class Skipped:
 
 
 def in_turns(
-    ours: Callable[[], float], baseline: Callable[[], float], rounds: int
-) -> tuple[list[float], list[float]]:
+    ours: Callable[[], Measured], baseline: Callable[[], Measured], rounds: int
+) -> tuple[list[Measured], list[Measured]]:
     """Measure both once for nothing, then ours, baseline, ours, baseline, ..."""
     ours()
     baseline()
@@ -98,6 +100,17 @@ def seconds(work: Callable[[], object]) -> Callable[[], float]:
     return measured
 
 
+def cpu_seconds(work: Callable[[], object]) -> Callable[[], float]:
+    """A measurement of the CPU seconds of some work, with the processes it starts and ends."""
+
+    def measured() -> float:
+        start = os.times()
+        work()
+        return sum(os.times()[:4]) - sum(start[:4])
+
+    return measured
+
+
 def machine() -> dict[str, Any]:
     """Processor, cores, memory, load of the last minute, versions and commit."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -106,7 +119,7 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(memory / 2**30, 1),
         "python": sys.version.split()[0],
-        "versions": {name: version(name) for name in ("torch", "timm", "snakemake", "numpy")},
+        "versions": {name: version(name) for name in LIBRARIES},
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted": bool(_git("status", "--porcelain", "--untracked-files=no")),
     }

@@ -16,7 +16,7 @@ from folk.data.shards import PreparedData
 from folk.data.splits import read_list
 from folk.evidence.adapters.mlflow_replay import history_of
 from folk.evidence.audit.chain import Job
-from folk.evidence.audit.seal import Seal, _digest, read_seal
+from folk.evidence.audit.seal import Seal, digest_of, read_seal
 from folk.evidence.core.canonical import chain_digest
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import parsed_settings
@@ -188,7 +188,7 @@ SEAL: dict[str, Any] = {
     **{"failed": {}, "files": {"cells.parquet": _SHA}, "parent": None, "digest": ""},
 }
 SEAL["chain"] = chain_digest(SEAL["records"], SEAL["failed"])
-SEAL["digest"] = _digest(asdict(Seal(**SEAL)))
+SEAL["digest"] = digest_of(asdict(Seal(**SEAL)))
 
 DATASET = {
     **{"format": 1, "name": "scenes", "kind": "scenes", "classes": ["a", "b"]},
