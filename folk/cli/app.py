@@ -57,21 +57,8 @@ def _answer_version(
         raise typer.Exit
 
 
-# For the list of commands. A stage's own summary is part of its code, and of its fingerprint.
-IN_SHORT = {
-    "prepare": "Read images from folders or archives into shards.",
-    "split": "Choose the few labeled images that a run may use.",
-    "pretrain": "Train an encoder without labels, by FOLK, MFM or others.",
-    "finetune": "Train a classifier from an encoder.",
-    "probe": "Measure the frozen features of an encoder.",
-    "segment": "Train semantic segmentation from an encoder.",
-    "robustness": "Measure a classifier on other, corrupted, attacked images.",
-    "cost": "Measure parameters, FLOPs, memory and time of a training.",
-}
-
 for stage in STAGES.values():
-    command = command_of(stage) if stage.run else report
-    app.command(rich_help_panel="Stages", short_help=IN_SHORT.get(stage.name))(command)
+    app.command(rich_help_panel="Stages")(command_of(stage) if stage.run else report)
 app.command()(new)
 app.command()(path)
 app.command()(launch)

@@ -28,7 +28,9 @@ def freeze(
         Path | None, typer.Option(help="ssh's allowed signers, a name and a public key a line")
     ] = None,
 ) -> None:
-    """Freeze a study before its first record: its values, claims, margins and published numbers.
+    """Fix what a study asks and claims, before its first record.
+
+    These are its values, recipes, claims, margins and published numbers.
 
     Later the report, `explain` and `verify` name what changed since.
     """

@@ -22,7 +22,7 @@ def multiverse(
     cell: Annotated[str, typer.Option(help="column that is compared, such as frozen/knn")],
     rows: Annotated[str, typer.Option(help="row below and row above, or one row")] = "mfm-com,folk",
     readings: Annotated[Path, typer.Option(help="file of readings", callback=shipped)] = Path(
-        "config/readings.yaml"
+        "config/published/readings.yaml"
     ),
     vary: Annotated[str, typer.Option(help="names of readings; all if absent")] = "",
     seeds: Annotated[int, typer.Option(min=2, help="of each row under each reading")] = 2,

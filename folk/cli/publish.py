@@ -29,7 +29,9 @@ def publish(
     results: Results = Path("results"),
     published: PublishedFile = Path("config/published"),
 ) -> None:
-    """Write a run's encoder as a folder for a model hub: weights, timm's config.json and a card.
+    """Write a run's encoder as a folder for a model hub.
+
+    It has the weights, timm's config.json and a card.
 
     The card has each number of the run's row with interval and verdict, the claims, and the seal.
     They are derived again first, and nothing is written if a record, a prediction or the seal

@@ -44,7 +44,9 @@ def rerun(
     published: PublishedFile = Path("config/published"),
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
-    """Run again what a cell needs, in a scratch folder, and compare; needs torch.
+    """Run again what a cell needs, and compare; needs torch.
+
+    Jobs run in a scratch folder; the study's results stay as they are.
 
     Status: 0 the value is the same or inside the seeds' interval, 1 it is not, 2 a job failed or
     the input is invalid.

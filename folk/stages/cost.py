@@ -45,7 +45,7 @@ def run(task: Task[CostRecipe]) -> dict[str, float]:
 
 STAGE = Stage(
     "cost",
-    "Measure what a pre-training costs: parameters, FLOPs, memory, time. Nothing is trained.",
+    "Measure parameters, FLOPs, memory and time of a training.",
     section="evaluations",
     recipe=CostRecipe,
     run=run,

@@ -111,7 +111,7 @@ TOP_K = Metric(
 )
 STAGE = Stage(
     "finetune",
-    "Train a whole classifier from an encoder, with all labels or a few.",
+    "Train a classifier from an encoder.",
     section="evaluations",
     recipe=FinetuneRecipe,
     run=run,

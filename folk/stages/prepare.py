@@ -160,7 +160,7 @@ def run(task: Task[PrepareRecipe]) -> dict[str, float]:
 
 STAGE = Stage(
     "prepare",
-    "Turn images, embedded, in a folder or in archives, into shards for every later stage.",
+    "Read images from folders or archives into shards.",
     section="data",
     recipe=PrepareRecipe,
     run=run,

@@ -299,7 +299,7 @@ def run(task: Task[PretrainRecipe]) -> dict[str, float]:
 ENCODER_FILES = {"encoder": "encoder.safetensors", "card": "encoder.json", "timm": "config.json"}
 STAGE = Stage(
     "pretrain",
-    "Train an encoder without labels: FOLK, MFM, or any filter with or without distillation.",
+    "Train an encoder without labels, by FOLK, MFM or others.",
     section="encoders",
     recipe=PretrainRecipe,
     run=run,

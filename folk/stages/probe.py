@@ -141,7 +141,7 @@ def run(task: Task[ProbeRecipe]) -> dict[str, float]:
 
 STAGE = Stage(
     "probe",
-    "Measure frozen features: nearest neighbors, a linear classifier, and a few labels.",
+    "Measure the frozen features of an encoder.",
     section="evaluations",
     recipe=ProbeRecipe,
     run=run,

@@ -78,7 +78,7 @@ def run(task: Task[RobustnessRecipe]) -> dict[str, float]:
 
 STAGE = Stage(
     "robustness",
-    "Measure a fine-tuned classifier on other sets, corrupted images, and under attack.",
+    "Measure a classifier on other, corrupted, attacked images.",
     section="evaluations",
     recipe=RobustnessRecipe,
     run=run,

@@ -162,7 +162,7 @@ SCORE = Metric(
 )
 STAGE = Stage(
     "segment",
-    "Transfer an encoder to semantic segmentation with a UperNet decoder.",
+    "Train semantic segmentation from an encoder.",
     section="evaluations",
     recipe=SegmentRecipe,
     run=run,

@@ -46,7 +46,7 @@ def run(task: Task[SplitRecipe]) -> dict[str, float]:
 
 STAGE = Stage(
     "split",
-    "Choose the few labeled images that a run may see: balanced by class, or from a list.",
+    "Choose the few labeled images that a run may use.",
     section="splits",
     recipe=SplitRecipe,
     run=run,

@@ -17,12 +17,13 @@ import torch
 
 from folk.data.prepare import prepare_scenes
 from folk.data.shards import PreparedData
+from folk.evidence.audit.chain import Job
 from folk.evidence.audit.seal import read_seal
 from folk.evidence.core.canonical import chain_digest
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import Document
 from folk.evidence.record.adopted import read_adopted
-from folk.evidence.record.schema import read_record, record_id
+from folk.evidence.record.schema import read_record
 from folk.evidence.report import drawings, examples
 from folk.evidence.report.curve_drawings import read_histories
 from folk.evidence.results.cells import SCHEMA, read_cells
@@ -62,7 +63,7 @@ def read_images(folder: Path) -> None:
 
 
 def read_job(folder: Path) -> None:
-    record_id(read_record(folder / "record.json"))
+    Job(folder / "record.json", read_record(folder / "record.json")).id_holds  # noqa: B018
 
 
 READERS = {

@@ -14,7 +14,7 @@ from folk.stages.table import STAGES, load_recipe
 from tests.toy import folk
 
 SHIPPED = Path("config/fashion-multiverse.yaml")
-READINGS = Path("config/readings.yaml")
+READINGS = Path("config/published/readings.yaml")
 STUDY = """
 study: mine
 title: Mine

@@ -228,24 +228,27 @@ def judged(
     Returns:
         word and sentence of a finding, "ok" for one that counts; the sentence may hold anything.
     """
-    told = found.predicate
-    if found.word != "ok" or told is None:
+    stated = found.predicate
+    if found.word != "ok" or stated is None:
         return found.word, found.problem
-    if told.study != study:
-        return "foreign", f"attests another study, '{told.study}'"
+    if stated.study != study:
+        return "foreign", f"attests another study, '{stated.study}'"
     if cell is None:
-        return "foreign", f"attests a cell that the study has not, '{told.cell}'"
+        return "foreign", f"attests a cell that the study has not, '{stated.cell}'"
     now = _records(jobs)
-    if others := sorted(told.records.keys() - now.keys()):
+    if others := sorted(stated.records.keys() - now.keys()):
         return "foreign", f"attests another cell: {others[0]} is not behind {cell.id}"
-    if moved := [path for path, id_ in now.items() if told.records.get(path) != id_]:
+    if moved := [path for path, id_ in now.items() if stated.records.get(path) != id_]:
         return "stale", f"{moved[0]} was made again since; ask for a new attestation"
-    if problem := next(_contradictions(found, told, cell, jobs), None):
+    if problem := next(_contradictions(found, stated, cell, jobs), None):
         return "tampered", f"forged: {problem}"
-    who = found.signer or told.by or found.key
-    where = {None: "one seed has no interval", True: _INSIDE}.get(told.inside, f"NOT {_INSIDE}")
-    gap = f"{told.again:.6g}, {told.difference:+.3g} {told.points}".rstrip()
-    return "ok", f"{cell.id} again by {who} on {told.machine}, from {told.start}: {gap}, {where}"
+    who = found.signer or stated.by or found.key
+    where = {None: "one seed has no interval", True: _INSIDE}.get(stated.inside, f"NOT {_INSIDE}")
+    gap = f"{stated.again:.6g}, {stated.difference:+.3g} {stated.points}".rstrip()
+    return (
+        "ok",
+        f"{cell.id} again by {who} on {stated.machine}, from {stated.start}: {gap}, {where}",
+    )
 
 
 def in_words(counted: Sequence[Attestation]) -> str:
@@ -307,17 +310,17 @@ def _statement(path: Path, content: Path, kind: str) -> Attestation:
 
 
 def _contradictions(
-    found: Attestation, told: Predicate, cell: Cell, jobs: Sequence[Job]
+    found: Attestation, stated: Predicate, cell: Cell, jobs: Sequence[Job]
 ) -> Iterator[str]:
     """Yield in what an attestation contradicts itself, or the records that it names."""
-    if len(told.runs) != len(cell.seed_values):
-        yield f"it has {len(told.runs)} runs, the cell {len(cell.seed_values)}"
+    if len(stated.runs) != len(cell.seed_values):
+        yield f"it has {len(stated.runs)} runs, the cell {len(cell.seed_values)}"
         return
-    for key, wanted in _numbers(cell, [run.again for run in told.runs]).items():
-        if not alike(*map(_plain, (getattr(told, key), wanted))):
+    for key, wanted in _numbers(cell, [run.again for run in stated.runs]).items():
+        if not alike(*map(_plain, (getattr(stated, key), wanted))):
             yield f"its {key} does not follow from its runs and the cell"
-    again = {job.record for job in told.jobs}
-    needed = {job.path.as_posix() for job in jobs if told.start == job.record["stage"]}
+    again = {job.record for job in stated.jobs}
+    needed = {job.path.as_posix() for job in jobs if stated.start == job.record["stage"]}
     if left := sorted(({*cell.parents} | needed) - again):
         yield f"{left[0]} was not run again"
     if _subjects(j for j in jobs if j.path.as_posix() in again) != found.subjects:
@@ -375,14 +378,14 @@ def _records(jobs: Iterable[Job]) -> dict[str, str]:
 
 
 def _outcome(counted: Sequence[Attestation]) -> str:
-    told = [each.predicate for each in counted if each.predicate is not None]
-    noun = "processor" if any(each.gpus for each in told) else "CPU"
-    kinds = _count(len({each.machine for each in told}), "kind", "kinds")
-    largest = max(told, key=lambda each: abs(each.difference))
+    stated = [each.predicate for each in counted if each.predicate is not None]
+    noun = "processor" if any(each.gpus for each in stated) else "CPU"
+    kinds = _count(len({each.machine for each in stated}), "kind", "kinds")
+    largest = max(stated, key=lambda each: abs(each.difference))
     gap = f"largest difference {abs(largest.difference):.2g} {largest.points}".rstrip()
-    outside = sum(each.inside is False for each in told)
-    where = f"NOT {_INSIDE} in {outside} of {len(told)}" if outside else _INSIDE
-    if not outside and any(each.inside is None for each in told):
+    outside = sum(each.inside is False for each in stated)
+    where = f"NOT {_INSIDE} in {outside} of {len(stated)}" if outside else _INSIDE
+    if not outside and any(each.inside is None for each in stated):
         where = "one seed has no interval"
     return f"on {kinds} of {noun}, {gap}, {where}"
 
