@@ -178,7 +178,7 @@ def write_attestation(
     subjects = [{"name": n, "digest": {"sha256": d}} for n, d in _subjects(jobs).items()]
     statement = {"_type": STATEMENT, "subject": subjects, "predicateType": PREDICATE}
     payload = canonical_json(statement | {"predicate": asdict(predicate)})
-    signatures = []
+    signatures: list[dict[str, str]] = []
     if key is not None:
         with tempfile.TemporaryDirectory() as folder:
             content, signature = Path(folder, "statement"), Path(folder, "statement.sig")
@@ -186,7 +186,10 @@ def write_attestation(
             sign(content, key, signature, ATTESTATION)
             keyid = fingerprint(check_signature(content, signature, None, ATTESTATION))
             signatures = [{"keyid": keyid, "sig": _base64(signature.read_bytes())}]
-    name = f"{predicate.cell.replace('/', '.')}-{sha256(payload).hexdigest()[:8]}.json"
+    # Two parties may state the same in the same second.
+    keys = "".join(each["keyid"] for each in signatures)
+    digest = sha256(payload + keys.encode()).hexdigest()
+    name = f"{predicate.cell.replace('/', '.')}-{digest[:8]}.json"
     envelope = {"payload": _base64(payload), "payloadType": PAYLOAD, "signatures": signatures}
     write_json(results / FOLDER / name, envelope)
     return results / FOLDER / name
