@@ -24,7 +24,7 @@ setup: .venv/ready ## make the environment .venv from hash-pinned packages
 
 setup-core: $(CORE)/ready ## make .venv-core, without torch, to audit, plan and report
 
-demo: setup ## run the demo: images in, tables out, about twelve minutes on two cores
+demo: setup ## run the demo: images in, tables out, about ten minutes on two cores
 	@$(SNAKEMAKE)
 	@echo
 	@cat results/demo/tables/frozen.md results/demo/tables/finetune.md
