@@ -19,6 +19,10 @@ from folk.evidence.record.schema import record_id
 from folk.evidence.results.published import PublishedNumber, numbers_file, papers_file
 
 RESULTS = Path("results/demo")
+OF_ARCHIVES = (  # studies of config/ that read official archives
+    "paper", "one-gpu", "cifar", "fashion", "fashion-tuning", "fashion-ablations",
+    "fashion-multiverse",
+)  # fmt: skip
 
 # A study file with one of everything; it is read and never run.
 STUDY = """

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from folk.cli.read import PublishedFile, Results, StudyFile, effective_study, from_here
+from folk.cli.read import PublishedFile, Results, Signers, StudyFile, effective_study, from_here
 from folk.cli.seal import say, signature_problems
 from folk.evidence.core.errors import InputError
 from folk.evidence.study.study import Study
@@ -24,9 +24,7 @@ def freeze(
     check: Annotated[
         bool, typer.Option("--check", help="list what changed since; write nothing")
     ] = False,
-    signers: Annotated[
-        Path | None, typer.Option(help="ssh's allowed signers, a name and a public key a line")
-    ] = None,
+    signers: Signers = None,
 ) -> None:
     """Fix what a study asks and claims, before its first record.
 

@@ -18,6 +18,9 @@ Results = Annotated[Path, typer.Option(help="folder that holds the studies' resu
 PublishedFile = Annotated[
     Path, typer.Option(help="folder with the papers' numbers", callback=shipped)
 ]
+Signers = Annotated[
+    Path | None, typer.Option(help="ssh's allowed signers, one name and public key per line")
+]
 
 
 def from_here(path: Path) -> Path:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from folk.cli.read import Results, StudyFile, effective_study
+from folk.cli.read import Results, Signers, StudyFile, effective_study
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import remove_stale_temp_files
 
@@ -20,9 +20,7 @@ def seal(
     check: Annotated[
         bool, typer.Option("--check", help="compare study, seal and signature; write nothing")
     ] = False,
-    signers: Annotated[
-        Path | None, typer.Option(help="ssh's allowed signers, one name and public key per line")
-    ] = None,
+    signers: Signers = None,
 ) -> None:
     """Seal a finished study with one digest of all records.
 

@@ -123,7 +123,7 @@ def cell_of(name):
 
 
 def found_of(path, **options):
-    """What an audit says of a file: word, sentence, and whether it fails for it."""
+    """The finding of an audit on a file: word, sentence, and True if the audit fails for it."""
     (found,) = [f for f in audit(**options).findings if f.place == path.as_posix()]
     return found.word, found.says, found.wrong
 

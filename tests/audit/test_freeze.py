@@ -297,7 +297,7 @@ def forge(**changes):
 
 
 def found():
-    """What `verify` says of the freeze, and what fails."""
+    """The findings of `verify` on the freeze, and those that fail."""
     lines = [f for f in many_runs.audit().findings if FREEZE.name in f.place]
     return {(f.word, f.wrong): f.says for f in lines}
 

@@ -9,6 +9,7 @@ from folk.evidence.study.study import load_study
 from folk.stages.recipes.cover import cover_of
 from folk.stages.recipes.named import recipes_of
 from folk.stages.table import STAGES
+from tests.toy import OF_ARCHIVES
 
 CONFIG = Path("config")
 PATH = CONFIG / "small.yaml"  # where the recipes of this study stand
@@ -80,18 +81,7 @@ def test_named_rows_are_kept_and_no_others(small):
         cover_of(small, recipes_of(small, PATH), ["wid"])
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "paper",
-        "one-gpu",
-        "cifar",
-        "fashion",
-        "fashion-tuning",
-        "fashion-ablations",
-        "fashion-multiverse",
-    ],
-)
+@pytest.mark.parametrize("name", OF_ARCHIVES)
 def test_every_recipe_of_a_study_is_used_by_what_is_kept_of_it(name):
     path = CONFIG / f"{name}.yaml"
     study = load_study(path, STAGES)

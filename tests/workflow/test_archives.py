@@ -5,19 +5,12 @@ import json
 import pytest
 
 from folk.data.datasets import miniature
+from tests.toy import OF_ARCHIVES
 
 pytestmark = pytest.mark.slow
 
 PAPER = "config/paper.yaml"
-SMALLER = (
-    "one-gpu",
-    "cifar",
-    "fashion",
-    "fashion-tuning",
-    "fashion-ablations",
-    "fashion-multiverse",
-)
-STUDIES = [PAPER, *(f"config/{name}.yaml" for name in SMALLER)]
+STUDIES = [f"config/{name}.yaml" for name in OF_ARCHIVES]
 SMALL = """    set:
       archive.classes: 3
       archive.images: {train: 9, val: 4}

@@ -126,18 +126,15 @@ def multiverse_study(
             ]
             changes = {key: value for values in chosen for key, value in values.items()}
             changes = laid_over(laid_over(entry.overrides, overrides), changes)
-            alike = (at for at in set(made[row]) if encoders[at]["set"] == changes)
-            name_of = next(alike, f"{row}-{number}")
-            made[row].append(name_of)
-            encoders.setdefault(
-                name_of,
-                {
+            alike = (at for at in made[row] if encoders[at]["set"] == changes)
+            made[row].append(next(alike, new := f"{row}-{number}"))
+            if made[row][-1] == new:
+                encoders[new] = {
                     **written(entry),
                     "label": f"{entry.label}, reading {number}",
                     "seeds": list(range(seeds)),
                     "set": changes,
-                },
-            )
+                }
     cells = {row: [f"readings/{at}/{column_name}" for at in made[row]] for row in rows}
     return {
         "study": name,
@@ -146,7 +143,9 @@ def multiverse_study(
         **({"recipes": study.recipes} if study.recipes is not None else {}),
         "code_change": dict(study.code_change),
         "resources": {
-            k: written(r) for k, r in study.resources.items() if k in used and written(r)
+            key: values
+            for key, asked in study.resources.items()
+            if key in used and (values := written(asked))
         },
         "data": {key: written(study.data[key]) for key in study.data if key in data},
         **({"splits": {key: written(split) for key, split in splits.items()}} if splits else {}),
@@ -163,7 +162,7 @@ def multiverse_study(
                 "columns": {column_name: written(column)},
             }
         },
-        "claims": dict(_claims(study, readings, design, rows, cells, column.label)),
+        "claims": dict(_claims(study, readings, design, rows, cells)),
     }
 
 
@@ -173,7 +172,6 @@ def _claims(
     design: Bool[np.ndarray, "runs factors"],
     rows: Sequence[str],
     cells: Mapping[str, Sequence[str]],
-    what: str,
 ) -> list[tuple[str, dict[str, Any]]]:
     labels = [study.encoders[row].label for row in rows]
     claims = []
