@@ -72,8 +72,8 @@ def store_images(
         sources: name, sha256 and bytes of what the images come from; None digests the images.
         expected, num_splits: as for `check_counts`.
         threads: decoding threads; None takes one per core.
-        confirm: called when all is made, before it is published; raises if another start of the
-            job has taken over.
+        confirm: called before files of a start are removed, and before all is published; raises
+            if another start of the job has taken over.
 
     Returns:
         number of images by split.
@@ -90,6 +90,7 @@ def store_images(
     if source.counts is not None:  # hours before the last image is read
         check(source.counts)
     temp = folder / "partial"
+    confirm()  # what is unfinished there may be another start's
     try:
         journal = _Journal(temp, identity)
         for split, run in _shards_of(_in_threads(_work(source, journal.counts.total()), threads)):

@@ -92,6 +92,27 @@ def test_an_interrupted_prepare_goes_on_after_its_last_whole_shard(tmp_path, mon
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
+@fault(
+    "Processes",
+    "a `prepare` that had stopped, and goes on after a later start of the job has taken over",
+    "it ends; the later start's unfinished files stay",
+)
+def test_an_older_start_leaves_the_files_of_a_later_one(tmp_path):
+    class OtherStartError(Exception):
+        pass
+
+    def confirm():
+        raise OtherStartError
+
+    of_the_later = tmp_path / "partial/shards/.train-00000.arrow.later.tmp"
+    of_the_later.parent.mkdir(parents=True)
+    of_the_later.write_bytes(b"half a shard")
+    with pytest.raises(OtherStartError):
+        prepare_scenes(tmp_path, **SMALL, confirm=confirm)
+
+    assert of_the_later.read_bytes() == b"half a shard"
+
+
 def test_a_folder_that_changed_meanwhile_is_prepared_from_its_beginning(source, tmp_path):
     (source / "val/bee/1.jpg").write_bytes(b"no image")
     with pytest.raises(InputError):

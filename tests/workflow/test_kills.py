@@ -125,7 +125,7 @@ def test_drivers_do_not_disturb_each_other(copy):
     later = job_of(copy, held)
     os.kill(held.pid, signal.SIGCONT)
 
-    assert again.wait(PATIENCE) == 0
+    assert again.wait(PATIENCE) == 0, (copy.folder / DATA).with_name("prepare.log").read_text()
     wait_for_end(copy)
     record = read_record((copy.folder / DATA).with_name("record.json"))
     assert later.job == held.job
