@@ -114,6 +114,7 @@ class Description:
         shards: expected rows, size and digest of each shard.
         wnids: WordNet ids of the classes, in the order of the labels, where they are known.
         also_learned_from: images of evaluation splits that are training images too.
+        folds: published choices of training images, each by their positions, where there are any.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Description:
     shards: dict[str, ShardInfo]
     wnids: tuple[str, ...] | None = None
     also_learned_from: dict[str, Any] | None = None
+    folds: tuple[tuple[int, ...], ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
 
 
@@ -62,6 +63,25 @@ def draw_split(
     if not drawn:
         raise InputError("split: no image has a label; use a data set with labels")
     return np.sort(np.concatenate(drawn))
+
+
+def rows_of_fold(data: PreparedData, fold: int) -> Int[np.ndarray, "m"]:
+    """Return the ascending positions of the training images of a published fold.
+
+    Args:
+        data: made from an archive that lists folds.
+        fold: number of the fold, counted from 0.
+
+    Raises:
+        InputError: the data set has no such fold.
+    """
+    number = len(data.folds or ())
+    if fold >= number:
+        raise InputError(
+            f"{data.folder / 'dataset.json'}: fold {fold} of '{data.name}', which has {number} "
+            "folds; change the recipe's fold or data"
+        )
+    return np.sort(np.array((data.folds or ())[fold]))
 
 
 def read_list(path: Path, keys: Sequence[str]) -> Int[np.ndarray, "m"]:

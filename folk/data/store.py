@@ -114,6 +114,7 @@ def store_images(
             "sources": [_digest(name, manifest)] if sources is None else [*map(dict, sources)],
             "shards": {shard: asdict(info) for shard, info in journal.shards.items()},
             **({} if wnids is None else {"wnids": [*wnids]}),
+            **({} if source.folds is None else {"folds": [*map(list, source.folds)]}),
             **({"also_learned_from": shared} if shared else {}),
         }
         write_json(temp / "dataset.json", description)

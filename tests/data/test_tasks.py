@@ -5,6 +5,7 @@ import hashlib
 import pyarrow.parquet as pq
 import pytest
 
+from folk.data.datasets import miniature
 from folk.data.shards import PreparedData
 from folk.evidence.core.errors import InputError
 from folk.stages.prepare import PrepareRecipe
@@ -89,3 +90,30 @@ def test_another_list_than_the_recipe_means_is_refused(scenes_folder, tmp_path):
     with pytest.raises(InputError, match="remove the list"):
         do_stage("split", drawn, tmp_path, dataset=scenes_folder, list=file)
     assert not (tmp_path / "keys.parquet").exists()
+
+
+def test_a_fold_holds_the_images_that_the_archive_lists(tmp_path):
+    recipe = PrepareRecipe.model_validate(
+        {
+            "about": ABOUT,
+            "kind": "stl-10",
+            "archive": {
+                "files": {"images": {"file": "stl.tar.gz", "md5": None}},
+                "classes": 4,
+                "splits": 3,
+                "images": None,
+            },
+        }
+    )
+    archive = miniature.write_archive(tmp_path / "stl.tar.gz", miniature.stl10_files())
+    do_stage("prepare", recipe, tmp_path / "data", archive={"images": archive})
+
+    do_stage("split", split_recipe(fold=1), tmp_path / "fold", dataset=tmp_path / "data")
+
+    assert rows(tmp_path / "fold")["key"] == ["train/000001", "train/000002"]
+    with pytest.raises(InputError, match=r"dataset\.json: fold 2 of .*, which has 2 folds"):
+        do_stage("split", split_recipe(fold=2), tmp_path / "none", dataset=tmp_path / "data")
+
+
+def test_a_recipe_without_a_fold_has_the_digest_from_before_there_were_folds():
+    assert "fold" not in split_recipe(per_class=1).model_dump(mode="json")

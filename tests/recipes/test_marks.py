@@ -12,7 +12,7 @@ FOLDER = Path("config/recipes")
 PROSE = ("base", "about", "source", "assume", "runtime")
 
 
-ADAPTED = ("cifar", "imagenet-100", "tenth")
+ADAPTED = ("cifar", "imagenet-100", "stl-10", "tenth")
 
 
 def is_marked(path: Path) -> bool:

@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 
 from folk.data.datasets.members import open_archive, read_unpacked
 from folk.data.datasets.source import Entry, RawImage, Source, check_classes
-from folk.evidence.core.errors import InputError
+from folk.evidence.core.errors import InputError, brief
 
 CLOTHES = (
     "T-shirt/top",
@@ -201,8 +201,8 @@ STL10 = {"train": "train", "val": "test", "unlabeled": "unlabeled"}  # words in 
 def stl10(kind: str, archives: Mapping[str, Path], num_classes: int) -> Source:
     """Read the binary tar: few labeled and many unlabeled color images of 96 x 96 pixels.
 
-    `unlabeled` is for pre-training alone. The ten folds of the training images stay in the
-    archive: see `fold_indices.txt` there.
+    `unlabeled` is for pre-training alone. The ten folds of the training images are published
+    choices for few-label runs.
 
     Args:
         kind: `stl-10`.
@@ -231,6 +231,7 @@ def stl10(kind: str, archives: Mapping[str, Path], num_classes: int) -> Source:
                     raise InputError(
                         f"{path}: {word}_X.bin and its labels do not fit; get the official archive"
                     )
+            folds = _folds_of_stl10(path, files["fold_indices.txt"].read(), len(labels["train"]))
         except KeyError as error:
             raise InputError(f"{path}: missing {error}; get the official archive") from error
 
@@ -244,7 +245,20 @@ def stl10(kind: str, archives: Mapping[str, Path], num_classes: int) -> Source:
                     yield Entry(key, label, split, RawImage(key, partial(_of_stl10, file, index)))
 
     counts = {split: len(of_split) for split, of_split in labels.items()}
-    return Source(kind, classes, images, counts, image_size=(96, 96))
+    return Source(kind, classes, images, counts, image_size=(96, 96), folds=folds)
+
+
+def _folds_of_stl10(path: Path, listed: bytes, num_train: int) -> list[list[int]]:
+    """Read the positions of each fold's images, a line each, counted from 0."""
+    try:
+        folds = [[int(word) for word in line.split()] for line in listed.splitlines()]
+        if not all(0 <= position < num_train for fold in folds for position in fold):
+            raise ValueError(f"a position outside of 0 to {num_train - 1}")
+    except ValueError as error:
+        raise InputError(
+            f"{path}: fold_indices.txt: {brief(error)}; get the official archive"
+        ) from error
+    return folds
 
 
 def _of_stl10(file: Any, index: int) -> UInt8[np.ndarray, "96 96 3"]:

@@ -352,7 +352,10 @@ def cifar_files(kind: str, train: Sequence[int], test: Sequence[int]) -> dict[st
 def stl10_files() -> dict[str, bytes]:
     """Make the files of the archive, with two unlabeled images; images are noise."""
     rng = np.random.default_rng(0)
-    made = {"class_names.txt": b"airplane\nbird\ncar\ncat\n", "fold_indices.txt": b"0 1 \n"}
+    made = {
+        "class_names.txt": b"airplane\nbird\ncar\ncat\n",
+        "fold_indices.txt": b"0 2 3 4 \n1 2 \n",
+    }
     for word, labels in zip(("test", "train", "unlabeled"), (*LABELS[::-1], (0, 0)), strict=True):
         made[f"{word}_X.bin"] = rng.bytes(len(labels) * 3 * 96 * 96)
         if word != "unlabeled":

@@ -59,6 +59,7 @@ class Source:
             stores annotations as they are.
         image_size: (height, width) in pixels, if all images share it.
         splits: names that `dataset.json` counts even without an image.
+        folds: published choices of training images, each by their positions; None without them.
     """
 
     kind: str
@@ -70,6 +71,7 @@ class Source:
     recode: Callable[[Any, str], Any] | None = None
     image_size: tuple[int, int] | None = None
     splits: Sequence[str] = ()
+    folds: Sequence[Sequence[int]] | None = None
 
 
 def check_counts(
@@ -123,6 +125,8 @@ def chosen(
     held_out_per_class: int = 0,
 ) -> Source:
     """Choose images of each class by their place in the archives; their keys stay.
+
+    Folds, which are positions in the whole archives, are left out.
 
     Args:
         whole: whole archives, with labeled splits `train` and `val`; images without a label stay.
@@ -187,4 +191,5 @@ def chosen(
         wnids=None if whole.wnids is None else [names[label] for label in kept],
         images=images,
         counts=None,
+        folds=None,
     )

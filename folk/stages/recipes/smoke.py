@@ -111,6 +111,8 @@ def split_values(recipe: SplitRecipe, list_sha256: str) -> dict[str, Any]:
     """Make the `set` of a split on the few images of a miniature."""
     if recipe.list_sha256 is not None:
         return {"list_sha256": list_sha256}
+    if recipe.fold is not None:
+        return {"fold": 0}
     return {"per_class": 1} if recipe.per_class is not None else {"fraction": 1.0}
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from folk.data.shards import PreparedData
-from folk.data.splits import draw_split, read_list
+from folk.data.splits import draw_split, read_list, rows_of_fold
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import atomic_write
 from folk.stages.split import SplitRecipe
@@ -27,9 +27,11 @@ def run_split(task: Task[SplitRecipe]) -> dict[str, float]:
     prepared = PreparedData.open(task.folder("dataset"))
     table = prepared.split("train")
     keys, labels = table.keys(), table.labels()
-    if recipe.list_sha256 is None:
-        if list_file is not None:
-            raise InputError(f"{list_file}: the recipe draws its images; remove the list")
+    if recipe.list_sha256 is None and list_file is not None:
+        raise InputError(f"{list_file}: the recipe has no list_sha256; remove the list")
+    if recipe.fold is not None:
+        rows = rows_of_fold(prepared, recipe.fold)
+    elif recipe.list_sha256 is None:
         rows = draw_split(
             labels,
             keys,

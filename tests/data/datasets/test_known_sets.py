@@ -121,6 +121,7 @@ def test_images_of_stl_are_three_planes_of_columns_and_most_have_no_label(tmp_pa
     assert data.split("val").labels().tolist() == list(LABELS[1])
     assert data.split("unlabeled").labels().tolist() == [-1, -1]
     assert data.image_size == (96, 96)
+    assert data.folds == ((0, 2, 3, 4), (1, 2))
     for split, word, index in (("val", "test", 3), ("unlabeled", "unlabeled", 1)):
         stored = np.frombuffer(files[f"stl10_binary/{word}_X.bin"], np.uint8)
         columns = stored.reshape(-1, 3, 96, 96)[index]
@@ -135,6 +136,8 @@ def test_images_of_stl_are_three_planes_of_columns_and_most_have_no_label(tmp_pa
         ("test_y.bin", bytes([0, 1, 2, 3]), "do not fit"),
         ("test_X.bin", bytes(100), "do not fit"),
         ("class_names.txt", b"one\ntwo\n", r"expected 4 classes .*got 2"),
+        ("fold_indices.txt", b"0 5\n", r"fold_indices\.txt: a position outside of 0 to 4"),
+        ("fold_indices.txt", b"0 one\n", r"fold_indices\.txt: invalid literal"),
     ],
 )
 def test_an_stl_whose_files_do_not_belong_together_is_refused(name, content, message, tmp_path):
