@@ -1,4 +1,4 @@
-"""Command `rerun`, which runs a cell's jobs again and attests what came out."""
+"""Command `rerun`, which runs the jobs of cells again and attests what came out."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def rerun(
     study: StudyFile,
-    cell: Annotated[str, typer.Argument(help="table/row/column")],
+    cells: Annotated[list[str], typer.Argument(help="table/row/column, one or several")],
     start: Annotated[
         Start,
         typer.Option(
@@ -46,9 +46,10 @@ def rerun(
 ) -> None:
     """Run again what a cell needs, and compare; needs torch.
 
-    Jobs run in a scratch folder; the study's results stay as they are.
+    Jobs run in a scratch folder, once for all cells that need them; the study's results stay as
+    they are. Each cell gets an attestation of its own.
 
-    Status: 0 the value is the same or inside the seeds' interval, 1 it is not, 2 a job failed or
+    Status: 0 each value is the same or inside the seeds' interval, 1 one is not, 2 a job failed or
     the input is invalid.
     """
     from folk.evidence.audit.again import Scratch, jobs_again
@@ -58,13 +59,18 @@ def rerun(
 
     if key is not None and not attest:
         raise InputError("--key: needs --attest; add it")
+    if key is not None and not key.is_file():  # before the hours that jobs may take
+        raise InputError(f"--key {key}: no such file")
     named, path = effective_study(study, results)
     folder = from_here(results) / named.name
     subject = Subject(named, path, folder, from_here(published), {})
-    jobs = jobs_again(subject, cell, start)
+    jobs_of = {cell: jobs_again(subject, cell, start) for cell in cells}
     stored = {each.id: each for each in read_cells(folder / "cells.parquet")}
-    if cell not in stored:
-        raise InputError(f"{cell}: not in {folder}/cells.parquet; make the report first")
+    for cell in cells:
+        if cell not in stored:
+            raise InputError(f"{cell}: not in {folder}/cells.parquet; make the report first")
+    # Makers are before readers in each list, so they are in the whole one.
+    jobs = list({job.path: job for needed in jobs_of.values() for job in needed}.values())
     with tempfile.TemporaryDirectory(prefix="folk-rerun-") as place:
         scratch = Scratch(subject.plan, Path(place), jobs)
         for number, job in enumerate(jobs, start=1):
@@ -72,17 +78,21 @@ def rerun(
             problem = scratch.run(job, threads=threads, elsewhere=True)
             if problem is not None:
                 raise InputError(f"{job.name}: run again it failed: {problem}")
-        found = make_predicate(subject, scratch, jobs, stored[cell], start, by)
+        found = [
+            make_predicate(subject, scratch, needed, stored[cell], start, by)
+            for cell, needed in jobs_of.items()
+        ]
     if as_json:
-        print(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+        print(json.dumps([asdict(each) for each in found], indent=2, ensure_ascii=False))
     else:
-        _show(found)
+        for each in found:
+            _show(each)
     if attest:
-        written = write_attestation(folder, found, jobs, key)
-        print(
-            f"{written}{'' if key else ': not signed, so it counts for nothing'}", file=sys.stderr
-        )
-    if found.inside is False or (found.inside is None and found.difference != 0):
+        unsigned = "" if key else ": not signed, so it counts for nothing"
+        for each in found:
+            written = write_attestation(folder, each, jobs_of[each.cell], key)
+            print(f"{written}{unsigned}", file=sys.stderr)
+    if not all(each.difference == 0 if each.inside is None else each.inside for each in found):
         raise typer.Exit(1)
 
 

@@ -335,7 +335,8 @@ def test_from_pretrain_runs_the_chain_and_data_only_where_it_is_not_here(machine
                              "restore it, or give --from pretrain"),
         (lambda: ENCODER.write_text("weights of another"), (), "other bytes than its record has"),
         (lambda: None, ("--key", "key"), "--key: needs --attest"),
-        (lambda: None, ("--attest", "--key", "none"), "ssh-keygen -Y sign: "),
+        (lambda: None, ("--attest", "--key", "none"), "--key none: no such file"),
+        (lambda: None, ("--attest", "--key", str(STUDY_PATH)), "ssh-keygen -Y sign: "),
     ],
 )  # fmt: skip
 def test_what_cannot_run_again_is_one_line(machine, change, options, line):
@@ -346,6 +347,20 @@ def test_what_cannot_run_again_is_one_line(machine, change, options, line):
     assert done.returncode == 2
     assert line in done.stderr
     assert not (RESULTS / FOLDER).exists()
+
+
+def test_cells_of_one_call_share_their_jobs_and_are_attested_one_by_one(machine):
+    done = rerun("main/r1/full", "--attest", "--key", "key")
+
+    assert done.returncode == 0
+    assert machine.ran == [f"finetune r{row}-s{seed}/full" for row in "01" for seed in "012"]
+    paths = sorted((RESULTS / FOLDER).glob("*"))
+    assert [statement_of(path)["predicate"]["cell"] for path in paths] == [CELL, "main/r1/full"]
+    assert [found_of(path)[0] for path in paths] == ["ok", "ok"]
+
+    machine.ran = []
+    rerun(CELL)
+    assert len(machine.ran) == 3
 
 
 def test_a_job_that_fails_and_an_unknown_cell_attest_nothing(machine):
