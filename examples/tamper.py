@@ -352,8 +352,8 @@ LIES = (
         "Nothing is wrong with fashion.",
         "NOT CAUGHT. Nothing contradicts it: who controls the machine writes the evidence. "
         "What would: a training with `runtime.replay`, of which `verify --replay` runs parts "
-        "again; somebody else who runs the study again and compares (`compare`); images that only "
-        "others have.",
+        "again; somebody else who runs cells again and signs what comes out (`rerun --from "
+        "pretrain --attest`); images that only others have.",
     ),
 )  # fmt: skip
 
