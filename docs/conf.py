@@ -29,7 +29,7 @@ CONTENTS = {
     "Use": "docs/install docs/tutorials docs/faq config/README config/keys docs/audit"
     " docs/take-away docs/what-this-proves docs/tamper docs/cluster docs/cluster-jobs docs/engines"
     " docs/extend docs/api",
-    "Results": "docs/fashion docs/paper-study docs/performance",
+    "Results": "docs/demo docs/fashion docs/paper-study docs/performance",
     "Inside": "docs/architecture docs/testing docs/faults",
     "Project": "CHANGELOG CONTRIBUTING CODE_OF_CONDUCT SECURITY",
 }
