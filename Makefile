@@ -117,8 +117,8 @@ site: .venv/site/ready ## build the documentation as a site in build/site; a bro
 clean: ## remove the results of both demos
 	rm -rf results/demo results/demo-full
 
-# Two separate environments: one to validate crates in tests, whose validator needs old versions of other
-# packages, and one to build the site.
+# Two separate environments: one with the programs that read exports in tests, some of which need old
+# versions of other packages, and one to build the site.
 .venv/crate/ready: tests/workflow/crate.lock
 .venv/site/ready: docs/site.lock
 .venv/crate/ready .venv/site/ready: .venv/ready

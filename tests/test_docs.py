@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 import folk
 from folk.slurm.site import Site
 from tests.test_words import MARKDOWN
+from tests.workflow.readers import READERS, needs_readers
 
 
 def keys_of(model: Any) -> set[str]:
@@ -58,3 +60,12 @@ def test_the_citation_names_this_version_and_the_papers_as_papers_yaml_does():
         assert (paper["title"], paper["collection-title"]) == (known["title"], known["venue"])
         assert ", ".join(authors) == known["authors"]
         assert paper["identifiers"][0]["value"] == f"arXiv:{known['arxiv']}"
+
+
+@needs_readers
+@pytest.mark.slow
+def test_cffconvert_accepts_the_citation():
+    command = [READERS / "cffconvert", "--validate", "--infile", "CITATION.cff"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr

@@ -13,9 +13,9 @@ from folk.evidence.adapters import rocrate_export
 from folk.evidence.audit.chain import Chain
 from tests.audit.conftest import RESULTS, pretrain
 from tests.toy import edit, folk, git
+from tests.workflow.readers import READERS, needs_readers
 
 ENCODER = RESULTS / "pretrain/mfm-s0/encoder.safetensors"
-CHECKERS = Path(__file__).parents[2] / ".venv/crate/bin"
 WARM = Path(__file__).parents[1] / "workflow/warm_cache.py"
 
 
@@ -68,17 +68,16 @@ def test_every_file_is_a_part_of_the_crate():
     assert files == ids(graph["./"]["hasPart"])
 
 
+@needs_readers
 @pytest.mark.slow
 def test_the_validator_accepts_a_crate_with_files_above_the_limit(monkeypatch, tmp_path):
-    if not CHECKERS.is_dir():
-        pytest.skip("needs the programs that read crates: make .venv/crate/ready")
-    subprocess.run([CHECKERS / "python", WARM, tmp_path / "cache"], check=True)
+    subprocess.run([READERS / "python", WARM, tmp_path / "cache"], check=True)
     monkeypatch.setattr(rocrate_export, "LARGEST", ENCODER.stat().st_size - 1)
     export()
 
     profile = ["-p", "provenance-run-crate-0.5", "--offline", "--cache-path", tmp_path / "cache"]
     options = [*profile, "-f", "json", "-o", "said.json", "--no-paging"]
-    subprocess.run([CHECKERS / "rocrate-validator", "-y", "validate", "crate", *options])
+    subprocess.run([READERS / "rocrate-validator", "-y", "validate", "crate", *options])
 
     found = json.loads(Path("said.json").read_text())
     assert [issue["message"] for issue in found["issues"]] == []

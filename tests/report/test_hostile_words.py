@@ -9,6 +9,7 @@ from folk.evidence.report.render import render_report
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
 from tests.faults.table import fault
+from tests.report.typeset import needs_latex, typeset_tables
 
 HTML = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 MARKDOWN = "[x](javascript:alert(1)) | ![y](http://z) `c`"
@@ -66,3 +67,12 @@ def test_words_of_others_are_shown_and_not_obeyed(hostile):
         assert r"\input" not in text, path
         has_words = path.name != "numbers.tex"
         assert (r"\textbackslash{}input\{/etc/passwd\}" in text) == has_words, path
+
+
+@needs_latex
+def test_latex_prints_words_of_others_as_they_are_written(hostile, tmp_path_factory):
+    pdf, complaints = typeset_tables(tmp_path_factory.mktemp("paper"), hostile.results / "tables")
+
+    assert complaints == ""
+    assert b"etc/passwd" in pdf
+    assert b"root:" not in pdf

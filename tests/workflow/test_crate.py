@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.workflow.readers import READERS, needs_readers
+
 pytestmark = pytest.mark.slow
 
-CHECKERS = Path(__file__).parents[2] / ".venv/crate/bin"
 SECRET = "hunter2-hunter2"
 
 
@@ -77,18 +78,17 @@ def test_a_file_that_is_not_what_its_record_says_is_refused(finished_copy):
     assert not (finished_copy.folder / "crate").exists()
 
 
+@needs_readers
 def test_others_read_and_accept_it(crate, tmp_path):
-    if not CHECKERS.is_dir():
-        pytest.skip("needs the programs that read crates: make .venv/crate/ready")
     cache = tmp_path / "cache"
     warm = Path(__file__).with_name("warm_cache.py")
-    subprocess.run([CHECKERS / "python", warm, cache], check=True)
+    subprocess.run([READERS / "python", warm, cache], check=True)
     profile = ["-p", "provenance-run-crate-0.5", "--offline", "--cache-path", cache]
     said = tmp_path / "said.json"
 
-    validator = [CHECKERS / "rocrate-validator", "-y", "validate", crate, *profile]
+    validator = [READERS / "rocrate-validator", "-y", "validate", crate, *profile]
     subprocess.run([*validator, "-f", "json", "-o", said, "--no-paging"], check=False)
-    reader = [CHECKERS / "runcrate", "report", crate]
+    reader = [READERS / "runcrate", "report", crate]
     report = subprocess.run(reader, capture_output=True, text=True, check=True)
 
     found = json.loads(said.read_text())

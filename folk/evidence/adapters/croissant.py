@@ -23,7 +23,7 @@ from folk.evidence.study.study import Study
 
 _MANIFEST, _TEXT, _NUMBER = "manifest.parquet", "sc:Text", "sc:Integer"
 _COLUMNS = {"key": _TEXT, "label": _NUMBER, "split": _TEXT, "bytes": _NUMBER, "sha256": _TEXT,
-            "shard": _TEXT, "row": _NUMBER}  # fmt: skip
+            "annotation_sha256": _TEXT, "shard": _TEXT, "row": _NUMBER}  # fmt: skip
 _TYPES = {".json": "application/json", ".parquet": "application/x-parquet",
           ".arrow": "application/vnd.apache.arrow.file"}  # fmt: skip
 _TERMS = """
