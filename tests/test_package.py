@@ -281,3 +281,44 @@ def test_an_image_is_made_by_the_one_script(image: str):
     assert f"/opt/folk/{script}\n" in (ROOT / "containers" / image).read_text()
     assert os.access(ROOT / script, os.X_OK)
     subprocess.run(["sh", "-n", script], cwd=ROOT, check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("debootstrap") is None,
+    reason="needs root and debootstrap: apt-get install debootstrap",
+)
+def test_the_script_of_the_images_makes_an_environment_on_a_clean_debian(tmp_path: Path):
+    root = tmp_path / "root"
+
+    def inside(*words: str) -> str:
+        kept = {name: os.environ[name] for name in ("SSL_CERT_FILE",) if name in os.environ}
+        done = subprocess.run(
+            ["chroot", root, *words],
+            env={"HOME": "/root", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **kept},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        return done.stdout
+
+    try:
+        command = ["debootstrap", "--variant=minbase", "bookworm", root]
+        subprocess.run(command, check=True, capture_output=True)
+        for name in ("etc/resolv.conf", "usr/local/share/ca-certificates"):  # to reach the network
+            if (place := Path("/", name)).is_dir():
+                shutil.copytree(place, root / name, dirs_exist_ok=True)
+            else:
+                shutil.copy(place, root / name)
+        clone = ["git", "clone", "-q", "--depth", "1", ROOT.as_uri(), root / "opt/folk"]
+        subprocess.run(clone, check=True)
+
+        inside("/opt/folk/containers/install.sh")
+
+        folk_there = "/opt/folk/.venv/bin/folk"
+        assert folk.__version__ in inside(folk_there, "--version")
+        assert "Study fashion" in inside(folk_there, "plan", "/opt/folk/config/fashion.yaml")
+    finally:
+        shutil.rmtree(root, ignore_errors=True)  # six gigabytes
