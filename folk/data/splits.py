@@ -75,13 +75,13 @@ def rows_of_fold(data: PreparedData, fold: int) -> Int[np.ndarray, "m"]:
     Raises:
         InputError: the data set has no such fold.
     """
-    number = len(data.folds or ())
-    if fold >= number:
+    folds = data.folds or ()
+    if fold >= len(folds):
         raise InputError(
-            f"{data.folder / 'dataset.json'}: fold {fold} of '{data.name}', which has {number} "
+            f"{data.folder / 'dataset.json'}: fold {fold} of '{data.name}', which has {len(folds)} "
             "folds; change the recipe's fold or data"
         )
-    return np.sort(np.array((data.folds or ())[fold]))
+    return np.sort(folds[fold])
 
 
 def read_list(path: Path, keys: Sequence[str]) -> Int[np.ndarray, "m"]:
