@@ -11,6 +11,7 @@ import pytest
 
 from folk.evidence.adapters import rocrate_export
 from folk.evidence.audit.chain import Chain
+from folk.evidence.core.digest import digest_url
 from tests.audit.conftest import RESULTS, pretrain
 from tests.toy import edit, folk, git
 from tests.workflow.readers import READERS, needs_readers
@@ -66,6 +67,24 @@ def test_every_file_is_a_part_of_the_crate():
 
     files = {name for name, e in graph.items() if "File" in e["@type"]}
     assert files == ids(graph["./"]["hasPart"])
+
+
+def test_a_lock_that_is_no_longer_here_is_named_by_its_digest():
+    used = hashlib.sha256(Path("requirements.lock").read_bytes()).hexdigest()
+    edit(
+        RESULTS / "pretrain/mfm-s0/record.json",
+        lambda record: record["environment"].update(lock_sha256=used),
+        new_id=True,
+    )
+    today = export("today")
+    Path("requirements.lock").write_text("numpy==3\n")
+    later = export("later")
+
+    for graph, place in ((today, "requirements.lock"), (later, digest_url(used))):
+        (tool,) = ids(action(graph, "pretrain mfm-s0")["instrument"])
+        assert ids(graph[tool]["buildInstructions"]) == {place}
+        assert graph[place]["sha256"] == used
+    assert not Path("later/requirements.lock").exists()
 
 
 @needs_readers

@@ -11,6 +11,7 @@ import mimetypes
 import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from graphlib import TopologicalSorter
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +24,7 @@ from rocrate.rocrate import ROCrate
 from folk.evidence.audit.chain import Chain, Job
 from folk.evidence.audit.kept_diff import kept_diff
 from folk.evidence.audit.seal import seal_path, signature_path
+from folk.evidence.audit.today import LOCK
 from folk.evidence.core.digest import digest_file, digest_url
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.yaml_model import flattened
@@ -36,8 +38,9 @@ PROFILES = {
 }
 # From https://w3id.org/ro/terms/workflow-run, in full, so that reading needs no network.
 TERMS = {
-    name: f"https://w3id.org/ro/terms/workflow-run#{name}" for name in ("sha256", "environment")
-}
+    name: f"https://w3id.org/ro/terms/workflow-run#{name}"
+    for name in ("sha256", "environment", "resourceUsage")
+} | {"buildInstructions": "https://codemeta.github.io/terms/buildInstructions"}
 LICENSE = "https://spdx.org/licenses/Apache-2.0"
 PROSE = ("about", "source", "assume")  # of a recipe; the record has it
 LARGEST = 10_000_000  # bytes of a file that still goes into the folder
@@ -49,6 +52,17 @@ ENCODINGS = {  # that Python does not know
     ".parquet": "application/vnd.apache.parquet",
     ".smk": "text/plain",
     ".yaml": "application/yaml",
+    "Snakefile": "text/plain",
+}
+RESOURCES = {  # that a job took or had, and their units
+    "seconds": "https://qudt.org/vocab/unit/SEC",
+    "nodes": None,
+    "processes": None,
+    "threads": None,
+    "cpu": None,
+    "cores": None,
+    "memory_bytes": "https://qudt.org/vocab/unit/BYTE",
+    "gpus": None,
 }
 OUTCOMES = {
     "finished": "http://schema.org/CompletedActionStatus",
@@ -114,9 +128,9 @@ class _CrateMaker:
         self.crate.metadata.extra_terms.update(TERMS)
         self.counts = {"files": 0, "named by digest": 0}
         self._files: dict[tuple[str, str], Entity] = {}
-        self._codes = sorted({_code(job) for job in jobs})
+        self._jobs = jobs
         self._steps: dict[str, Entity] = {}
-        self._tools: dict[tuple[str, str], Entity] = {}
+        self._tools: dict[tuple[str, ...], Entity] = {}
         self._actions: list[Entity] = []
         self._outside: dict[str, Entity] = {}
         self._snakemake = jobs[0].record["environment"]["packages"].get("snakemake")
@@ -142,25 +156,20 @@ class _CrateMaker:
             for url, name in PROFILES.items()
         ]
         crate.root_dataset["conformsTo"] = profiles
-        lock = self.add_small(Path("requirements.lock"))
-        for stage, fingerprint in self._codes:
-            # One tool per code version: parts of a study may be older.
-            tool = self._new(
-                f"#tool-{stage}-{fingerprint[:12]}",
-                "SoftwareApplication",
-                name=f"python -m folk {stage}",
-                softwareVersion=fingerprint,
-            )
-            tool["softwareRequirements"] = lock
-            self._tools[stage, fingerprint] = tool
-        for position, stage in enumerate(dict.fromkeys(stage for stage, _ in self._codes)):
+        for job in sorted(self._jobs, key=_code):
+            # One tool per version of the code and lock: parts of a study may be older.
+            if _code(job) not in self._tools:
+                self._tools[_code(job)] = self._tool(job)
+        for position, stage in enumerate(self._stages_in_order()):
             step = self._new(f"#step-{stage}", "HowToStep", name=stage, position=str(position))
-            step["workExample"] = [tool for (of, _), tool in self._tools.items() if of == stage]
+            step["workExample"] = [tool for (of, *_), tool in self._tools.items() if of == stage]
             self._steps[stage] = step
         crate.mainEntity["step"] = list(self._steps.values())
         crate.mainEntity["hasPart"] = list(self._tools.values())
         for path in sorted(self._root("workflow").glob("rules/*.smk")):
-            self.add_small(path.relative_to(self._chain.root))
+            # The profile has only tools that ran as parts of a workflow.
+            rules = self.add_small(path.relative_to(self._chain.root))
+            rules["isPartOf"] = crate.mainEntity
         study_file = self.add_small(study_path)
         self._outside[study_file.id] = study_file
 
@@ -185,6 +194,7 @@ class _CrateMaker:
                 self._new(f"{action.id}-{name}", "PropertyValue", name=name, value=value)
                 for name, value in record["environment"]["variables"].items()
             ]
+        action["resourceUsage"] = self._resources(action.id, record)
         control = self._new(f"{action.id}-control", "ControlAction", name=f"control of {job.name}")
         control["instrument"] = self._steps[stage]
         control["object"] = action
@@ -228,6 +238,49 @@ class _CrateMaker:
         found = digest_file(self._root(path))
         return self._file(path.as_posix(), found.size, found.sha256, inside=True)
 
+    def _tool(self, job: Job) -> Entity:
+        """Add the command of a stage, with the code and the lock that it ran with."""
+        stage, fingerprint, lock = _code(job)
+        tool = self._new(
+            "-".join(filter(None, ("#tool", stage, fingerprint[:12], lock[:12]))),
+            "SoftwareApplication",
+            name=f"python -m folk {stage}",
+            softwareVersion=fingerprint,
+        )
+        if lock:
+            tool["buildInstructions"] = self._lock(lock)
+        return tool
+
+    def _lock(self, sha256: str) -> Entity:
+        """Add the lock that jobs ran with: the file, if it is the one of today, else its digest."""
+        path = self._root(LOCK)
+        if path.is_file() and digest_file(path).sha256 == sha256:
+            return self.add_small(LOCK)
+        return self._file(LOCK.as_posix(), None, sha256, inside=False)
+
+    def _stages_in_order(self) -> Iterable[str]:
+        """Return the stages, each after those whose files it reads."""
+        makers: dict[str, set[str]] = {stage: set() for stage, *_ in self._tools}
+        for job in self._jobs:
+            of = {link.maker.record["stage"] for link in self._chain.links(job) if link.maker}
+            makers[job.record["stage"]] |= of - {job.record["stage"]}
+        return TopologicalSorter(makers).static_order()
+
+    def _resources(self, action: str, record: dict[str, Any]) -> list[Entity]:
+        """Add the seconds that a job took and the machine that it had."""
+        values = {**record["geometry"], **record["hardware"], "seconds": record["seconds"]}
+        values["gpus"] = len(values["gpus"])
+        found = []
+        for name, unit in RESOURCES.items():
+            if values[name] is None:
+                continue
+            usage = self._new(f"{action}-{name}", "PropertyValue", name=name)
+            usage["value"], usage["propertyID"] = str(values[name]), f"urn:folk-repro:record#{name}"
+            if unit is not None:
+                usage["unitCode"] = unit
+            found.append(usage)
+        return found
+
     def _inputs(self, job: Job) -> list[Entity]:
         found = []
         for link in self._chain.links(job):
@@ -254,12 +307,13 @@ class _CrateMaker:
             )
         return self._file(path, size, sha256, inside=inside)
 
-    def _file(self, path: str, size: int, sha256: str, *, inside: bool) -> Entity:
+    def _file(self, path: str, size: int | None, sha256: str, *, inside: bool) -> Entity:
         if (path, sha256) in self._files:
             return self._files[path, sha256]
         name = path if _portable(path) else _name(path)
-        properties = {"name": name, "contentSize": str(size)}
-        properties |= {"sha256": sha256, "encodingFormat": _encoding(path)}
+        properties = {"name": name, "sha256": sha256, "encodingFormat": _encoding(path)}
+        if size is not None:
+            properties["contentSize"] = str(size)
         if inside:
             entity = self.crate.add_file(self._root(path), name, properties=properties)
         else:
@@ -333,9 +387,10 @@ class _Snakefile(ComputationalWorkflow):  # type: ignore[misc]
     TYPES = ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"]  # noqa: RUF012
 
 
-def _code(job: Job) -> tuple[str, str]:
-    """Return stage and fingerprint of the code that ran."""
-    return str(job.record["stage"]), str(job.record["code"]["fingerprint"])
+def _code(job: Job) -> tuple[str, str, str]:
+    """Return the stage, and the fingerprints of its code and of the lock, "" without one."""
+    lock = job.record["environment"]["lock_sha256"] or ""
+    return str(job.record["stage"]), str(job.record["code"]["fingerprint"]), lock
 
 
 def _described(path: Path) -> dict[str, str]:
@@ -347,7 +402,7 @@ def _described(path: Path) -> dict[str, str]:
 def _encoding(path: str) -> str:
     # An instance has Python's own table, which is the same on every machine.
     known = mimetypes.MimeTypes().guess_type(path)[0] or "application/octet-stream"
-    return ENCODINGS.get(PurePosixPath(path).suffix, known)
+    return ENCODINGS.get(PurePosixPath(path).suffix or PurePosixPath(path).name, known)
 
 
 def _portable(path: str) -> bool:
