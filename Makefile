@@ -43,7 +43,7 @@ smoke: setup ## run two steps of every recipe of the paper study, on miniature a
 	@command=$$($(BIN)/python -m folk smoke $(PAPER)) && $(BIN)/$$command --logger folk
 	@echo "Done. Every recipe of $(PAPER) has run; none of its numbers is a result."
 
-tamper: setup ## seven lies about the shipped study, and what catches each; a minute
+tamper: setup ## seven lies about the shipped study, and what catches six of them; a minute
 	@$(BIN)/python -m examples.tamper
 
 test: setup ## run the quick tests, with one tiny study
