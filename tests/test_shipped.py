@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-CELLS = {"fashion": 86, "fashion-ablations": 41}  # of each shipped study
+CELLS = {"fashion": 86, "fashion-ablations": 41, "fashion-multiverse": 24}  # of each shipped study
 MEGABYTE = 2**20
 
 
