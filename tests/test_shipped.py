@@ -31,6 +31,15 @@ def test_a_shipped_study_verifies_and_names_what_git_does_not_hold(study):
     assert found["checked"]["cells"] == CELLS[study]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("study", CELLS)
+def test_a_shipped_study_is_exported_although_recipes_and_lock_changed_since(study, tmp_path):
+    done = folk("export", f"config/{study}.yaml", "--crate", str(tmp_path / "crate"))
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "crate/results" / study / "cells.parquet").is_file()
+
+
 @pytest.mark.parametrize("study", CELLS)
 def test_a_shipped_study_takes_at_most_25_megabytes_of_git(study):
     folder = f"results/{study}"

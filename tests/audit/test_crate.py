@@ -11,7 +11,7 @@ import pytest
 
 from folk.evidence.adapters import rocrate_export
 from folk.evidence.audit.chain import Chain
-from folk.evidence.core.digest import digest_url
+from folk.evidence.core.digest import digest_file, digest_url
 from tests.audit.conftest import RESULTS, pretrain
 from tests.toy import edit, folk, git
 from tests.workflow.readers import READERS, needs_readers
@@ -85,6 +85,28 @@ def test_a_lock_that_is_no_longer_here_is_named_by_its_digest():
         assert ids(graph[tool]["buildInstructions"]) == {place}
         assert graph[place]["sha256"] == used
     assert not Path("later/requirements.lock").exists()
+
+
+def test_a_recipe_that_changed_since_is_named_by_its_digest():
+    path = Path("config/recipes/pretrain/mine.yaml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("assume: before\n")
+    read = digest_file(path)
+    entry = {"name": "recipe", "path": path.as_posix(), "record": None, "size": read.size}
+    edit(
+        RESULTS / "pretrain/mfm-s0/record.json",
+        lambda record: record["inputs"].append(
+            record["inputs"][0] | entry | {"sha256": read.sha256}
+        ),
+        new_id=True,
+    )
+    assert path.as_posix() in ids(action(export("before"), "pretrain mfm-s0")["object"])
+    path.write_text("assume: after\n")
+
+    graph = export("after")
+
+    assert digest_url(read.sha256) in ids(action(graph, "pretrain mfm-s0")["object"])
+    assert not Path("after", path).exists()
 
 
 @needs_readers

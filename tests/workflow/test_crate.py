@@ -199,10 +199,8 @@ def test_it_answers_what_went_in_and_out_and_whether_it_succeeded(answers, recor
 
 def test_a_step_has_its_place_after_those_whose_files_it_reads(graph):
     """The profile demands it."""
-    order = sorted(
-        (int(e["position"]), e["name"]) for e in graph.values() if kinds(e) == ["HowToStep"]
-    )
-    place = {name: position for position, name in order}
+    steps = [entity for entity in graph.values() if kinds(entity) == ["HowToStep"]]
+    place = {step["name"]: int(step["position"]) for step in steps}
 
     assert place["prepare"] < place["split"] < place["finetune"] < place["robustness"]
     assert place["pretrain"] < place["probe"] < place["report"] < place["track"]

@@ -1,6 +1,8 @@
 """Put RO-Crate's vocabulary where the validator looks for it, so that it needs no network.
 
-.venv/crate/bin/python tests/workflow/warm_cache.py CACHE
+    .venv/crate/bin/python tests/workflow/warm_cache.py CACHE
+
+CACHE is the folder that the validator is given as --cache-path.
 """
 
 import io

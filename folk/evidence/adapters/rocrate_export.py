@@ -248,23 +248,18 @@ class _CrateMaker:
             softwareVersion=fingerprint,
         )
         if lock:
-            tool["buildInstructions"] = self._lock(lock)
+            entry = {"path": LOCK.as_posix(), "size": None, "sha256": lock}
+            tool["buildInstructions"] = self._recorded(job, entry)
         return tool
-
-    def _lock(self, sha256: str) -> Entity:
-        """Add the lock that jobs ran with: the file, if it is the one of today, else its digest."""
-        path = self._root(LOCK)
-        if path.is_file() and digest_file(path).sha256 == sha256:
-            return self.add_small(LOCK)
-        return self._file(LOCK.as_posix(), None, sha256, inside=False)
 
     def _stages_in_order(self) -> Iterable[str]:
         """Return the stages, each after those whose files it reads."""
-        makers: dict[str, set[str]] = {stage: set() for stage, *_ in self._tools}
+        stage_of = {job.id: job.record["stage"] for job in self._jobs}
+        sorter = TopologicalSorter(dict.fromkeys(stage_of.values(), ()))
         for job in self._jobs:
-            of = {link.maker.record["stage"] for link in self._chain.links(job) if link.maker}
-            makers[job.record["stage"]] |= of - {job.record["stage"]}
-        return TopologicalSorter(makers).static_order()
+            makers = {stage_of.get(parent) for parent in job.record["parents"]}
+            sorter.add(stage_of[job.id], *(makers - {None, stage_of[job.id]}))
+        return sorter.static_order()
 
     def _resources(self, action: str, record: dict[str, Any]) -> list[Entity]:
         """Add the seconds that a job took and the machine that it had."""
@@ -274,11 +269,11 @@ class _CrateMaker:
         for name, unit in RESOURCES.items():
             if values[name] is None:
                 continue
-            usage = self._new(f"{action}-{name}", "PropertyValue", name=name)
-            usage["value"], usage["propertyID"] = str(values[name]), f"urn:folk-repro:record#{name}"
+            properties = {"name": name, "value": str(values[name])}
+            properties["propertyID"] = f"urn:folk-repro:record#{name}"
             if unit is not None:
-                usage["unitCode"] = unit
-            found.append(usage)
+                properties["unitCode"] = unit
+            found.append(self._new(f"{action}-{name}", "PropertyValue", **properties))
         return found
 
     def _inputs(self, job: Job) -> list[Entity]:
@@ -291,7 +286,11 @@ class _CrateMaker:
         return found
 
     def _recorded(self, job: Job, entry: dict[str, Any]) -> Entity:
-        """Add an input or output with its record's description, verified if copied."""
+        """Add an input or output with its record's description, verified if copied.
+
+        A file outside of the results, such as a recipe, may have changed since, and what an
+        interrupted job read may have been made again. It is named by the digest of the bytes read.
+        """
         path, size, sha256 = entry["path"], entry["size"], entry["sha256"]
         if sha256 is None:  # a folder of raw images; dataset.json describes them
             name = _name(path)
@@ -300,11 +299,16 @@ class _CrateMaker:
         if known is not None:
             return known
         inside = _portable(path) and self._root(path).is_file()
-        inside = inside and (self._whole or size <= LARGEST)
-        if inside and digest_file(self._root(path)).sha256 != sha256:
-            raise InputError(
-                f"{path}: its digest differs from {job.path}; run `folk verify` for details"
-            )
+        inside = inside and (self._whole or (size or 0) <= LARGEST)
+        if inside:
+            found = digest_file(self._root(path))
+            inside = found.sha256 == sha256
+            if inside:
+                size = found.size
+            elif job.finished and Path(path).is_relative_to(self._chain.results):
+                raise InputError(
+                    f"{path}: its digest differs from {job.path}; run `folk verify` for details"
+                )
         return self._file(path, size, sha256, inside=inside)
 
     def _file(self, path: str, size: int | None, sha256: str, *, inside: bool) -> Entity:
