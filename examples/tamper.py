@@ -7,6 +7,7 @@ run there. The last one is caught by nothing. `--page` prints docs/tamper.md ins
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -183,6 +184,22 @@ def move_margin() -> None:
 
 def make_up() -> None:
     """Make it all up before anybody has seen it: encoders, predictions, seal, commit."""
+    forget_attestations()
+    invent()
+
+
+def forget_attestations() -> None:
+    """Take away what was signed after a second run of cells, from folder, record and page."""
+    shutil.rmtree(RESULTS / "attestations")
+    record = RESULTS / "report/record.json"
+    read = json.loads(record.read_text())["inputs"]
+    merge(record, {"inputs": [e for e in read if "attestations" not in Path(e["path"]).parts]})
+    page = RESULTS / "report.html"
+    page.write_text(re.sub(r"re-run by \d+ part[^<]*", "", page.read_text()))
+
+
+def invent() -> None:
+    """Make up encoders and predictions, and seal, sign and commit what rests on them."""
     for run in RUNS:
         made_up = sha256_of_json(f"an encoder that nobody trained, {run}")
         folder = RESULTS / "pretrain" / run
@@ -353,7 +370,8 @@ LIES = (
         "NOT CAUGHT. Nothing contradicts it: who controls the machine writes the evidence. "
         "What would: a training with `runtime.replay`, of which `verify --replay` runs parts "
         "again; somebody else who runs cells again and signs what comes out (`rerun --from "
-        "pretrain --attest`); images that only others have.",
+        "pretrain --attest`), for `verify` names an attestation whose records were made again "
+        "since; images that only others have.",
     ),
 )  # fmt: skip
 

@@ -1,12 +1,23 @@
 """Each lie of the tamper show ends as the show and its page say."""
 
+import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from examples.tamper import LIES, RESULTS, ROOT, asked, honest_again, page, shipped_study
+from examples.tamper import (
+    LIES,
+    RESULTS,
+    ROOT,
+    STUDY,
+    asked,
+    honest_again,
+    invent,
+    page,
+    shipped_study,
+)
 from tests.toy import folk
 
 needs = pytest.mark.skipif(
@@ -46,6 +57,20 @@ def test_before_any_lie_seal_freeze_and_number_hold(honest):
     ):
         done = folk(*question)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs
+@pytest.mark.slow
+def test_what_is_made_up_after_an_attestation_is_caught_by_it(tmp_path):
+    with shipped_study(tmp_path):
+        given = sorted(Path(RESULTS, "attestations").glob("*.folk.*.json"))
+        invent()
+        done = folk("verify", str(STUDY), "--json")
+
+    found = [f for f in json.loads(done.stdout)["findings"] if f["wrong"]]
+    assert done.returncode == 1
+    assert sorted(f["place"] for f in found) == [path.as_posix() for path in given]
+    assert {f["word"] for f in found} == {"stale"}
 
 
 @needs
