@@ -25,8 +25,8 @@ _MEAN_COLOR = [round(255 * value) for value in MEAN]
 class SegmentTransform:
     """Random square crop of a randomly resized image and its annotation, perhaps mirrored.
 
-    Where the image is smaller than the square, it is filled with the mean color and the
-    annotation with `IGNORE`.
+    Where the image is smaller than the square, it is filled at the right and below, last of all,
+    with the mean color and the annotation with `IGNORE`.
 
     Attributes:
         crop: side of the square in pixels.
@@ -63,11 +63,6 @@ class SegmentTransform:
         side = max(1, round(self.crop * rng.uniform(*self.scale)))
         image = _resized(to_pil(pixels), side, InterpolationMode.BICUBIC)
         annotation = _resized(annotation, side, InterpolationMode.NEAREST)
-        right = max(0, self.crop - image.width)
-        below = max(0, self.crop - image.height)
-        if right or below:
-            image = F.pad(image, [0, 0, right, below], fill=_MEAN_COLOR)
-            annotation = F.pad(annotation, [0, 0, right, below], fill=IGNORE)
         box = self._box(annotation, rng)
         image, annotation = image.crop(box), annotation.crop(box)
         if rng.random() < self.flip:
@@ -80,14 +75,17 @@ class SegmentTransform:
             colors = jitter(colors, rng)
         if self.photometric:
             colors = PhotometricDistortion()(colors, rng)
-        return from_array(colors), _ids(annotation)
+        missing = [0, 0, self.crop - image.width, self.crop - image.height]
+        image = F.pad(Image.fromarray(colors), missing, fill=_MEAN_COLOR)
+        return from_array(np.array(image)), _ids(F.pad(annotation, missing, fill=IGNORE))
 
     def _box(self, annotation: Image.Image, rng: np.random.Generator) -> tuple[int, int, int, int]:
         """Draw a square, and redraw it up to `_RETRIES` times while one class covers too much."""
         for _ in range(_RETRIES + 1):
-            left = int(rng.integers(annotation.width - self.crop + 1))
-            top = int(rng.integers(annotation.height - self.crop + 1))
-            box = (left, top, left + self.crop, top + self.crop)
+            left = int(rng.integers(max(0, annotation.width - self.crop) + 1))
+            top = int(rng.integers(max(0, annotation.height - self.crop) + 1))
+            right = min(left + self.crop, annotation.width)
+            box = (left, top, right, min(top + self.crop, annotation.height))
             most = self.max_class_share
             if most is None or _largest_share(annotation.crop(box)) < most:
                 break

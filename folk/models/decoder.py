@@ -44,6 +44,10 @@ class TransformerDecoder(nn.Module):
         trunc_normal(self.pos_embed)
         init_blocks_like_beit(self.blocks)
 
+    def no_weight_decay(self) -> set[str]:
+        """Name what the optimizer does not decay, as timm's encoders do."""
+        return {"pos_embed"}
+
     def forward(
         self, features: Float[Tensor, "b c h w"], class_token: Float[Tensor, "b c"] | None = None
     ) -> Float[Tensor, "b d h w"]:

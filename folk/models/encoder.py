@@ -132,6 +132,9 @@ def encode(encoder: nn.Module, images: Float[Tensor, "b 3 h w"]) -> Features:
         InputError: the encoder gives neither patch tokens nor a map.
     """
     features: Tensor = encoder.forward_features(images)  # type: ignore[operator]
+    if isinstance(getattr(encoder, "norm", None), nn.Identity) and hasattr(encoder, "fc_norm"):
+        # timm has the last norm there where its own model pools the mean, as BEiT's and EVA's.
+        features = encoder.fc_norm(features)  # type: ignore[operator]
     if has_patch_tokens(encoder):
         num_prefix = int(encoder.num_prefix_tokens)  # type: ignore[arg-type]
         has_class = getattr(encoder, "cls_token", None) is not None

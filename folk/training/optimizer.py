@@ -13,8 +13,8 @@ from torch.optim import Optimizer
 def weight_decay_groups(modules: Sequence[nn.Module], weight_decay: float) -> list[dict[str, Any]]:
     """Make two groups over several modules: decayed weights, and all that is never decayed.
 
-    Biases, vectors and whatever a module names in `no_weight_decay()` (position embeddings, class
-    tokens) are not decayed. Frozen parameters are left out.
+    Biases, vectors and whatever a module or a part of it names in `no_weight_decay()` (position
+    embeddings, class tokens) are not decayed. Frozen parameters are left out.
     """
     decayed: list[nn.Parameter] = []
     spared: list[nn.Parameter] = []
@@ -64,9 +64,12 @@ def _has_head(encoder: nn.Module) -> bool:
     return head in layers.values()
 
 
-def _never_decayed(module: nn.Module) -> Sequence[str]:
-    names: Any = getattr(module, "no_weight_decay", tuple)
-    return tuple(names())
+def _never_decayed(module: nn.Module) -> list[str]:
+    return [
+        f"{path}.{name}".lstrip(".")
+        for path, part in module.named_modules()
+        for name in getattr(part, "no_weight_decay", tuple)()
+    ]
 
 
 def create_optimizer(

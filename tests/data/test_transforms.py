@@ -285,6 +285,18 @@ def test_scaled_annotations_hold_known_ids_only_and_fill_with_ignore(scale):
     assert near.float().mean() > 0.6
 
 
+def test_filling_is_the_mean_color_whatever_changes_the_image():
+    changed = SegmentTransform(crop=32, scale=(0.5, 0.5), flip=1.0, jitter=0.5, photometric=True)
+    image, ids = changed(*joint_pair(), rng())
+
+    assert torch.all(ids[16:] == IGNORE)
+    assert torch.all(ids[:, 24:] == IGNORE)
+    outside = torch.tensor([124, 116, 104], dtype=torch.uint8)
+    assert torch.all(outside == image[:, 16:].flatten(1).T)
+    assert torch.all(outside == image[:, :, 24:].flatten(1).T)
+    assert not torch.any(ids[:16, :24] == IGNORE)
+
+
 def test_color_jitter_leaves_the_annotation_alone():
     image, annotation = joint_pair()
     plain = SegmentTransform(crop=40, scale=(1.0, 1.0), flip=0.0)

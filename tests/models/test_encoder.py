@@ -61,6 +61,26 @@ def test_the_map_of_a_vit_keeps_rows_and_columns():
     torch.testing.assert_close(features.pooled("cls"), tokens[:, 0])
 
 
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("beit_base_patch16_224", {}),
+        ("eva02_tiny_patch14_224", {}),
+        ("vit_tiny_patch16_224", {"global_pool": "avg", "class_token": False}),
+    ],
+)
+def test_the_map_comes_after_the_last_norm_and_every_weight_is_in_it(name, more):
+    encoder = create_encoder(name, {**TINY_VIT, **more})
+
+    features = encode(encoder, torch.rand(2, 3, 32, 32))
+
+    torch.testing.assert_close(
+        features.map.std(1, correction=0), torch.ones(2, 4, 4), atol=1e-2, rtol=0
+    )
+    (features.map * torch.rand_like(features.map)).sum().backward()
+    assert [key for key, weight in encoder.named_parameters() if weight.grad is None] == []
+
+
 def test_an_encoder_without_class_token_gives_the_mean_instead():
     encoder = create_encoder("resnet10t", {}).eval()
     image = torch.rand(1, 3, 32, 32)

@@ -10,6 +10,7 @@ from torch import nn
 
 from folk.methods.distillation import cosine, teacher_temperature
 from folk.models.encoder import create_encoder
+from folk.models.heads import ReconstructionHead
 from folk.models.segmenter import Segmenter
 from folk.training.optimizer import create_optimizer, layer_decay_groups, weight_decay_groups
 from folk.training.schedules import (
@@ -190,6 +191,16 @@ def test_vectors_tokens_and_positions_are_not_decayed():
     assert any(p is model.pos_embed for p in spared["params"])
     assert any(p is model.cls_token for p in spared["params"])
     assert spared["weight_decay"] == 0.0
+
+
+def test_a_name_is_not_decayed_in_a_part_of_a_module_either():
+    head = ReconstructionHead.for_encoder(
+        create_model("vit_tiny_patch16_224", num_classes=0, depth=1), decoder_depth=1
+    )
+    spared, decayed = weight_decay_groups([head], 0.05)
+
+    assert any(p is head.decoder.pos_embed for p in spared["params"])
+    assert all(p.ndim > 1 for p in decayed["params"])
 
 
 def fourteen_layers():

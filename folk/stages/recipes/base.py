@@ -205,10 +205,11 @@ class Optim(Section):
 class Runtime(Section):
     """Runtime options of a job; no part of a result's identity.
 
-    Nothing here changes the result, with one exception: statistics over the images that a process
-    has at once depend on `max_batch` and on the number of processes. These are the statistics of
-    batch norm (ResNet-50), mean spectra, `weight_matrix.maximum: batch`, and the images that
-    stochastic depth skips.
+    Nothing here changes the result, with one exception: what is computed or drawn for the images
+    that a process has at once depends on `max_batch` and on the number of processes. These are the
+    statistics of batch norm (ResNet-50), mean spectra, `weight_matrix.maximum: batch`, and
+    the draws of stochastic depth and dropout. A process also draws mixup and cutmix once for all
+    its images of an update, as the originals do.
     """
 
     workers: Annotated[int, Field(ge=0)]

@@ -98,9 +98,9 @@ def segment(task: Task[SegmentRecipe]) -> dict[str, float]:
 
     def loss_of(found: tuple[Tensor, Tensor | None], targets: Tensor) -> Tensor:
         logits, auxiliary = found
-        loss = _pixel_loss(logits, targets)
+        loss = pixel_loss(logits, targets)
         if auxiliary is not None:
-            loss = loss + recipe.decoder.auxiliary_weight * _pixel_loss(auxiliary, targets)
+            loss = loss + recipe.decoder.auxiliary_weight * pixel_loss(auxiliary, targets)
         return loss
 
     update = supervised_update(
@@ -197,10 +197,14 @@ def _segmenter(recipe: SegmentRecipe, encoder: nn.Module, num_classes: int) -> S
     )
 
 
-def _pixel_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean over the annotated pixels; 0 where a batch has none, which `mean` would make NaN."""
+def pixel_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean over all pixels; those without annotation count as 0, however a batch is divided.
+
+    Source: open-mmlab/mmsegmentation@021e797 mmseg/models/losses/cross_entropy_loss.py, as BEiT
+        uses it (`avg_non_ignore=False`).
+    """
     total = cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="sum")
-    return total / (targets != IGNORE).sum().clamp(min=1)
+    return total / targets.numel()
 
 
 def _confusions(

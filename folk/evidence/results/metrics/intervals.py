@@ -84,8 +84,8 @@ def difference_interval(
 ) -> Interval | None:
     """Compute Welch's t interval for mean(above) - mean(below); None with fewer than two seeds.
 
-    The samples may have different variances and sizes; they are not paired, since the same seed
-    gives other random numbers in another method.
+    The samples may have different variances and sizes. They count as independent although equal
+    seeds share some random numbers; if that makes them alike, the interval is too wide.
 
     Source: B. L. Welch, 1947, Biometrika 34, 28-35.
     """
