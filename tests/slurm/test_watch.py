@@ -126,6 +126,7 @@ def test_a_training_that_stops_by_plan_goes_on(lab: Lab, tmp_path: Path):
     assert [line.split()[1] for line in workflow.starts()] == ["0", "4"]
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 @fault(
     "Processes",
     "Ctrl-C to a driver on a cluster",

@@ -51,7 +51,7 @@ encoders:
     recipe: demo-folk
     data: scenes
     seeds: [0]
-    set: {optim.epochs: 2, optim.batch: 32}
+    set: {optim.epochs: 2, optim.batch: 32, runtime.replay: {every: 2, keep: 2}}
 evaluations:
   frozen: {stage: probe, recipe: demo, data: scenes, set: {linear.epochs: 3}}
 tables:
