@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import pytest
 from folk.evidence.audit.chain import Chain
 from folk.evidence.audit.checks.dvc import CACHE, _listing
 from folk.evidence.audit.explain import Explainer
+from folk.evidence.audit.seal import digest_of, write_seal
+from folk.evidence.audit.signature import sign
 from folk.evidence.audit.today import RecipeToday, Today
 from folk.evidence.core.digest import digest_file, sha256_of_json
 from folk.evidence.core.errors import InputError
@@ -225,6 +228,98 @@ def test_an_evaluation_that_was_honestly_made_again_after_the_commit_is_a_remark
     assert [f for f in found.findings if f.wrong] == []
     (line,) = [f.says for f in found.findings if f.place.endswith("seal.json")]
     assert line == "since the committed seal 1 results were made again and 0 given up"
+
+
+def forge_all(*stages: str) -> None:
+    """Give every record of these stages another id, with the times that it had."""
+    for place in record_paths(RESULTS):
+        if place.parts[2] in stages:
+            forge(place, lambda record: record["hardware"].update(cpu="none"))
+
+
+@fault(
+    "Hostile input",
+    "every record forged, with seal and report made anew",
+    "`verify` names each by its copy in git; without one nothing shows when it was made",
+)
+@pytest.mark.parametrize("stages", [("pretrain", "finetune"), ("prepare", "pretrain", "finetune")])
+def test_records_that_are_all_forged_are_named_by_their_copies_in_git(study, stages):
+    git("init", "-q")
+    git("add", "-f", RESULTS)
+    git("commit", "-qm", "results and seal")
+    forge_all(*stages)
+    report_anew()
+
+    records = [path.relative_to(RESULTS).as_posix() for path in record_paths(RESULTS)]
+    forged = {("tampered", r) for r in records if r.split("/")[0] in stages}
+    assert wrong().keys() == forged
+
+
+def test_without_copies_in_git_nothing_shows_when_records_were_made(committed):
+    forge_all("prepare", "pretrain", "finetune")
+    report_anew()
+
+    assert wrong() == {}
+    says = [f.says for f in audit().findings if f.place.endswith("seal.json")]
+    assert any(
+        "git has none of them, so nothing shows that they were made later" in s for s in says
+    )
+
+
+def test_a_table_that_was_edited_with_the_reports_record_and_seal_is_named(study):
+    git("init", "-q")
+    git("add", "-f", RESULTS)
+    git("commit", "-qm", "results and seal")
+    table = RESULTS / "tables/main.md"
+    table.write_text(table.read_text().replace("| r0 |", "| best |"))
+    found = digest_file(table)
+
+    def change(record: dict[str, Any]) -> None:
+        (entry,) = [e for e in record["outputs"] if e["path"] == table.as_posix()]
+        entry |= {"size": found.size, "sha256": found.sha256, "md5": found.md5}
+
+    edit(RESULTS / "report/record.json", change, new_id=True)
+    write_seal(load_study(STUDY_PATH, STAGES), STUDY_PATH, RESULTS)
+
+    assert wrong() == {("tampered", "report/record.json"): set()}
+
+
+def test_a_file_that_only_the_seal_names_is_foreign(study):
+    (RESULTS / "secret.csv").write_text("1")
+    seal = json.loads((RESULTS / "seal.json").read_text())
+    seal["files"][f"{RESULTS}/secret.csv"] = digest_file(RESULTS / "secret.csv").sha256
+    seal["digest"] = digest_of(seal)
+    (RESULTS / "seal.json").write_text(json.dumps(seal))
+
+    assert wrong() == {("foreign", "secret.csv"): set()}
+
+
+@pytest.mark.skipif(
+    shutil.which("ssh-keygen") is None,
+    reason="needs ssh-keygen: install openssh-client, as CI does",
+)
+def test_a_signature_of_the_seal_must_be_one_and_stay(committed):
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", "key"], check=True
+    )
+    seal = RESULTS / "seal.json"
+    signature = seal.with_name("seal.json.sig")
+    sign(seal, Path("key"), signature)
+    assert wrong() == {}
+    git("add", "-f", signature)
+    git("commit", "-qm", "sign")
+
+    signature.write_text("garbage")
+    assert wrong() == {("tampered", "seal.json.sig"): set()}
+    signature.unlink()
+    assert wrong() == {("missing", "seal.json.sig"): set()}
+
+
+def test_what_is_printed_is_not_among_the_files_that_git_leaves_out(study):
+    (RESULTS / ".gitignore").write_text("*\n")
+    (RESULTS / "tables/main.md").unlink()
+
+    assert ("missing", "tables/main.md") in wrong()
 
 
 def rewrite(path: Path, content: bytes) -> None:

@@ -62,7 +62,7 @@ def verify(
         sample: read only a sample of the large files; None reads all.
         deep: cells (table/row/column) or evaluations (run/evaluation) to rerun.
         replay: trainings to replay parts of.
-        signers: ssh's list of those whose attestations count; None counts every key.
+        signers: ssh's list of those whose signatures and attestations count; None counts every key.
 
     Raises:
         InputError: no results, unreadable published numbers, an invalid name in `deep` or
@@ -78,7 +78,7 @@ def verify(
         *check_records(subject),
         *files.findings,
         *check_readers(subject, files),
-        *check_seal(subject),
+        *check_seal(subject, signers),
         *check_kept_study(subject),
     ]
     edited = {finding.place for finding in sources if finding.word == "tampered"}
@@ -96,7 +96,7 @@ def verify(
         *check_uncommitted(subject),
         *cells.findings,
         *check_claims(subject, cells, accused, files),
-        *check_freeze(subject, cells.published),
+        *check_freeze(subject, cells.published, signers),
         *check_summaries(subject, causes),
         *check_failed(subject),
         *check_foreign(subject),

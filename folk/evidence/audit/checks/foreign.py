@@ -36,7 +36,6 @@ def check_foreign(subject: Subject) -> Iterator[Finding]:
     runs = {job.run for job in subject.plan.jobs.values() if job.seed is not None}
     runs |= measured_files(subject.results, subject.study.stages).keys()
     known |= {subject.results / FOLDER / f"{run}.json" for run in runs}
-    known |= {Path(name) for name in (subject.seal.files if subject.seal else ())}
     absent = OF_READERS.keys() - {path.parent.name for path in subject.readers}
     of_readers = [pattern for stage in absent for pattern in OF_READERS[stage]]
     silent = {path.parent for path in subject.unsound}

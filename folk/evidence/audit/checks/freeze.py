@@ -1,7 +1,9 @@
 """Check of the freeze, and of the study against it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from folk.evidence.audit.checks.seal import check_signed
 from folk.evidence.audit.findings import Finding, Word
 from folk.evidence.audit.freeze import committed_freeze, freeze_path, since_freeze
 from folk.evidence.audit.subject import Subject
@@ -10,11 +12,12 @@ from folk.evidence.record.failures import READERS
 from folk.evidence.results.published import Published
 
 
-def check_freeze(subject: Subject, published: Published) -> Iterator[Finding]:
+def check_freeze(subject: Subject, published: Published, signers: Path | None) -> Iterator[Finding]:
     """Compare the freeze with itself, with git's and with the records, then the study with it.
 
     A change since is a remark: the report prints it.
     """
+    yield from check_signed(subject, freeze_path(subject.results), signers)
     place = freeze_path(subject.results).as_posix()
     committed = committed_freeze(subject.results)
     try:

@@ -1,21 +1,33 @@
 """Check of the records and small results against the seal."""
 
-from collections.abc import Iterator, Mapping
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from folk.evidence.audit.chain import Job
 from folk.evidence.audit.checks.records import made_since
 from folk.evidence.audit.findings import Finding
 from folk.evidence.audit.plan import folder_of
-from folk.evidence.audit.seal import NOT_OF_HEAD, follows, problems_of, seal_path
+from folk.evidence.audit.seal import (
+    NOT_OF_HEAD,
+    Seal,
+    committed_copy,
+    follows,
+    problems_of,
+    seal_path,
+)
+from folk.evidence.audit.signature import check_signature
 from folk.evidence.audit.subject import Subject
 from folk.evidence.core.digest import sha256_or_none
+from folk.evidence.core.errors import InputError
 from folk.evidence.record.failures import READERS
 
 
-def check_seal(subject: Subject) -> Iterator[Finding]:
-    """Compare the seal with itself, with the records, and with files that no record names."""
+def check_seal(subject: Subject, signers: Path | None) -> Iterator[Finding]:
+    """Compare the seal with itself, its signature, the records, and files that no record names."""
     place = seal_path(subject.results)
+    yield from check_signed(subject, place, signers)
     seal, every = subject.seal, tuple(subject.plan.cell_ids)
     yield from _committed(subject, place)
     if seal is None:
@@ -30,11 +42,34 @@ def check_seal(subject: Subject) -> Iterator[Finding]:
     if seal.study != subject.study.name:
         yield Finding("foreign", place.as_posix(), f"seal of another study '{seal.study}'")
         return
+    if seal.scale != subject.study.scale:
+        says = f"seal of a study of scale '{seal.scale}', this one is '{subject.study.scale}'"
+        yield Finding("stale", place.as_posix(), f"{says}; seal the study again")
     for problem in problems_of(seal, subject.results):
         yield Finding("tampered", place.as_posix(), problem, every)
     yield from _records(subject, place, seal.records, subject.finished)
     yield from _records(subject, place, seal.failed, subject.failed)
     yield from _files(subject, seal.files)
+
+
+def check_signed(subject: Subject, path: Path, signers: Path | None) -> Iterator[Finding]:
+    """Check the signature of seal or freeze, if it has one, or had one when it was committed."""
+    signature = path.with_name(f"{path.name}.sig")
+    place = signature.as_posix()
+    if not path.is_file():
+        return
+    if not signature.is_file():
+        with committed_copy(path) as file, committed_copy(signature) as signed:
+            same = signed.is_file() and file.read_bytes() == path.read_bytes()
+        if same:
+            yield Finding("missing", place, "committed, but not there; restore it from git")
+    elif shutil.which("ssh-keygen") is None:
+        subject.not_checked.append(f"{place}: ssh-keygen, which checks it, is not installed")
+    else:
+        try:
+            check_signature(path, signature, signers)
+        except InputError as error:
+            yield Finding("tampered", place, str(error))
 
 
 def _committed(subject: Subject, place: Path) -> Iterator[Finding]:
@@ -56,19 +91,57 @@ def _committed(subject: Subject, place: Path) -> Iterator[Finding]:
             yield Finding("missing", name, says, cells)
     jobs = {name: subject.finished.get(Path(name)) for name in committed.records}
     same = [job for name, job in jobs.items() if job and job.id == committed.records[name]]
-    again = gone = 0
+    again = gone = unknown = 0
     for name, job in jobs.items():
         if job is None:
             gone += Path(name).parent not in subject.plan.jobs  # others are reported as not run
-        elif job not in same and (not same or made_since(job, same)):
-            again += 1
         elif job not in same:
-            says = f"expected the record {committed.records[name][:12]} of the committed seal, "
-            says += f"got {job.id[:12]}, which is no later run of the job by its times"
-            yield Finding("tampered", name, says, subject.plan.cells(job.path))
+            later = _made_since_commit(job, same)
+            again += later is True
+            unknown += later is None
+            if later is False:
+                yield _no_later_run(subject, job, committed.records[name])
+    yield from _committed_readers(subject, committed)
     if again or gone:
         says = f"since the committed seal {again} results were made again and {gone} given up"
         yield Finding("ok", place.as_posix(), says, remark=True)
+    if unknown:
+        says = f"{unknown} records are not those of the committed seal, and git has none of them, "
+        says += "so nothing shows that they were made later"
+        yield Finding("ok", place.as_posix(), says, remark=True)
+
+
+def _committed_readers(subject: Subject, committed: Seal) -> Iterator[Finding]:
+    """Compare the records of jobs that read all others; their files are compared with them."""
+    for path, job in subject.readers.items():
+        wanted = committed.files.get(path.as_posix())
+        if wanted not in (None, sha256_or_none(path)) and _made_since_commit(job, []) is False:
+            yield _no_later_run(subject, job, wanted)
+
+
+def _made_since_commit(job: Job, same: Sequence[Job]) -> bool | None:
+    """Return whether a job started after the jobs of the committed seal, as far as they are here.
+
+    Args:
+        job: a job whose record is not the sealed one.
+        same: the jobs whose records are; of the job's own former record git may have a copy.
+
+    Returns:
+        None if there is neither.
+    """
+    if same and not made_since(job, same):
+        return False
+    with committed_copy(job.path) as copy:
+        if not copy.is_file():
+            return True if same else None
+        former = json.loads(copy.read_bytes())
+    return bool(job.record["started"] > (former["ended"] or former["started"]))
+
+
+def _no_later_run(subject: Subject, job: Job, wanted: str) -> Finding:
+    says = f"expected the record {wanted[:12]} of the committed seal, got {job.id[:12]}, which is "
+    says += "no later run of the job by its times"
+    return Finding("tampered", job.path.as_posix(), says, subject.plan.cells(job.path))
 
 
 def _files(subject: Subject, sealed: Mapping[str, str]) -> Iterator[Finding]:
