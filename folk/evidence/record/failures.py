@@ -62,9 +62,12 @@ def work_folder(failed: Path, fields: dict[str, Any]) -> Path:
 
 def _below(folder: Path, pattern: str) -> set[Path]:
     """Find files at any depth, and in folders of jobs that are links to folders elsewhere."""
-    # `**` enters no link, `*` does.
-    patterns = ("**/", *("*/" * depth for depth in range(1, _DEPTH + 1)))
-    return {path for folders in patterns for path in folder.glob(folders + pattern)}
+    found = set(folder.glob(f"**/{pattern}"))
+    # `**` enters no link, `*` does. A link into the folder itself leads to what is found already.
+    depths = range(1, _DEPTH + 1)
+    linked = {path for depth in depths for path in folder.glob("*/" * depth + pattern)} - found
+    here = folder.resolve()
+    return found | {path for path in linked if not path.resolve().is_relative_to(here)}
 
 
 def _swapped(folder: Path, fields: dict[str, Any], old: str, new: str) -> Path:
