@@ -24,10 +24,12 @@ def check(
     Every \folk{table/row/column} must name a number of the study, and every number typed by hand
     before a comment "% folk: table/row/column" must be that cell as printed, with or without its
     deviation. Several cells in one comment are those of the last numbers of the line, in order.
+    Every \folkcell{study/table/row/column}{number}, as in numbers.tex, must be that cell too.
     Whether the cells are right, `verify` says. Status: 0 all agree, 1 something differs, 2 invalid
     input.
     """
     from folk.evidence.audit.paper import check_paper
+    from folk.evidence.report.macros import HEAD
     from folk.evidence.results.cells import Cell, read_cells
 
     cells: dict[str, Cell] = {}
@@ -37,7 +39,7 @@ def check(
         cells |= {f"{study.name}/{cell.id}": cell for cell in found}
         if path == studies[0]:
             cells |= {cell.id: cell for cell in found}
-    done = check_paper(paper, cells)
+    done = check_paper(paper, cells, HEAD)
     console = Console(highlight=False, soft_wrap=True, markup=False)
     for problem in done.problems:
         console.print(problem)

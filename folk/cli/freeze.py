@@ -33,7 +33,13 @@ def freeze(
     Later the report, `explain` and `verify` name what changed since.
     """
     from folk.cli.recipes_today import recipes_today
-    from folk.evidence.audit.freeze import freeze_path, since_freeze, values_of, write_freeze
+    from folk.evidence.audit.freeze import (
+        freeze_path,
+        since_freeze,
+        unlike_committed,
+        values_of,
+        write_freeze,
+    )
     from folk.evidence.audit.signature import sign as sign_file
     from folk.evidence.results.compared import check_comparisons
     from folk.evidence.results.published import load_published
@@ -57,6 +63,8 @@ def freeze(
     if since is None:
         raise InputError(f"{place}: missing; write it with `python -m folk freeze`")
     problems = [*signature_problems("freeze", place, signature, signers), *since.changes]
+    other = unlike_committed(folder, since.freeze) if check else None  # else made just now
+    problems += [] if other is None else [f"{place}: {other[1]}"]
     problems += [proof.says for proof in since.proofs if not proof.holds]
     for line in [*problems, *(proof.says for proof in since.proofs if proof.holds)]:
         say(line)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from folk.cli.read import PublishedFile, Results, StudyFile, effective_study, from_here
 from folk.evidence.audit.findings import RULES, WRONG, Verification
-from folk.evidence.core.errors import InputError
+from folk.evidence.core.errors import InputError, printable
 from folk.evidence.study.study import load_study
 from folk.stages.table import STAGES
 
@@ -119,7 +119,8 @@ def _show(found: Verification) -> None:
         more = len(finding.cells) - _SHOWN_CELLS
         cells += f" and {more} more" if more > 0 else ""
         reaches = f"\n[dim]reaches {escape(cells)}[/]" if cells else ""
-        table.add_row(word, f"{escape(finding.place)}: {escape(finding.says)}{reaches}")
+        place = printable(finding.place).replace("\n", r"\n")
+        table.add_row(word, f"{escape(place)}: {escape(printable(finding.says))}{reaches}")
     console.print(table)
     done = found.checked
     console.print(
@@ -129,7 +130,7 @@ def _show(found: Verification) -> None:
     if done.not_read:
         console.print(f"not read, only their sizes compared: {len(done.not_read)} files:")
         for place in done.not_read:
-            console.print(f"  {place}", markup=False)
+            console.print(f"  {printable(place)}", markup=False)
     if done.elsewhere:
         names = Counter(PurePath(place).name for place in done.elsewhere)
         listed = ", ".join(f"{count} {name}" for name, count in names.most_common())

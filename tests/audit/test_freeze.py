@@ -213,6 +213,7 @@ def test_the_report_marks_the_claim_and_counts_the_changes(asked):
         (lambda f: f["values"]["study"].update(title="x"), "its digest does not match"),
         (lambda f: (f.update(study="x"), f.update(digest=digest_of(f))), "freeze of another study"),
         (lambda f: f.update(format=9), "expected format 1"),
+        (lambda f: (f.update(values={}), f.update(digest=digest_of(f))), "expected a key 'study'"),
         (lambda f: f.pop("power"), "power: "),
     ],
 )
@@ -261,15 +262,30 @@ def test_a_freeze_is_signed_as_a_seal_is(asked):
     assert not FREEZE.with_name("freeze.json.sig").exists()
 
 
+def freeze_as_asked(toy):
+    """Freeze the study with the recipes that its explainer has."""
+    assert folk("freeze", TOY, "--late").returncode == 0
+    now, recipes = load_study(TOY, STAGES), toy.explainer().today.recipes
+    forge(values=values_of(now, load_published(PUBLISHED), recipes))
+
+
 def test_a_claim_says_whether_it_was_frozen(toy):
     assert ask(toy).frozen == "no"
     assert any("the study was not frozen" in line for line in ask(toy).not_established)
 
-    assert folk("freeze", TOY, "--late").returncode == 0
+    freeze_as_asked(toy)
     found = ask(toy)
     assert "records existed; this claim is as it was" in found.frozen
     assert any("it is the claim that was frozen" in line for line in found.established)
     assert any("noted by its own machine" in line for line in found.not_established)
+
+    measures = "full, evaluation: full, metric: top1_last"
+    replace_in(TOY, measures, measures.replace("last", "best"))
+    toy.tabulate()
+    found = ask(toy)
+    assert "its words are as they were; 1 change of the study since" in found.frozen
+    assert not any("frozen" in line for line in found.established)
+    assert any("1 change of the study since" in line for line in found.not_established)
 
     replace_in(TOY, "order: [main/mfm/full, main/mfm/max]", "order: [main/mfm/max, main/mfm/full]")
     toy.tabulate()
@@ -336,6 +352,7 @@ def test_verify_compares_with_the_committed_freeze(audited):
 
     forge(frozen="2001-01-02T00:00:00.000000Z")
     assert found()["stale", True] == "not the freeze of 2001-01-01 that was committed; commit it"
+    assert "that was committed; commit it" in folk("freeze", TOY, "--check").stderr
     forge(records=7)
     assert "not the freeze of 2001-01-01" in found()["tampered", True]
     FREEZE.unlink()
@@ -343,3 +360,17 @@ def test_verify_compares_with_the_committed_freeze(audited):
     assert "committed, but not there" in folk("freeze", TOY, "--late").stderr
     FREEZE.write_bytes(before)
     assert [f for f in many_runs.audit().findings if f.wrong] == []
+
+
+def test_explain_compares_with_the_committed_freeze(toy):
+    freeze_as_asked(toy)
+    git("init", "-q")
+    git("add", "-f", FREEZE)
+    git("commit", "-qm", "freeze")
+    assert ask(toy).holds
+
+    forge(frozen="2001-01-01T00:00:00.000000Z")
+    (line,) = ask(toy).contradicted
+    assert line.startswith(f"{FREEZE}: not the freeze of ")
+    FREEZE.unlink()
+    assert ask(toy).contradicted == [f"{FREEZE}: committed, but not there; restore it from git"]

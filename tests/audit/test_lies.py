@@ -13,21 +13,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from folk.cli.verify import _show
 from folk.evidence.audit.chain import Chain
 from folk.evidence.audit.checks.dvc import CACHE, _listing
 from folk.evidence.audit.explain import Explainer
+from folk.evidence.audit.findings import Checked, Finding, Verification
 from folk.evidence.audit.seal import digest_of, write_seal
 from folk.evidence.audit.signature import sign
+from folk.evidence.audit.stale import shown_values
 from folk.evidence.audit.today import RecipeToday, Today
 from folk.evidence.core.digest import digest_file, sha256_of_json
 from folk.evidence.core.errors import InputError
 from folk.evidence.record.failures import READERS, record_paths
 from folk.evidence.record.schema import record_id
 from folk.evidence.results.cells import read_cells
+from folk.evidence.results.claims import judge_claims, read_claims, write_claims
 from folk.evidence.results.published import load_published
-from folk.evidence.study.study import load_study
+from folk.evidence.study.study import Claim, Study, load_study
 from folk.stages.table import STAGES
-from tests.audit.conftest import CELLS, PUBLISHED, RESULTS, TOLD, finetune
+from tests.audit.conftest import CELLS, CLAIMS, PUBLISHED, RESULTS, TOLD, finetune
 from tests.audit.many_runs import STUDY_PATH, audit, report
 from tests.faults.table import fault
 from tests.toy import edit, git
@@ -83,16 +87,16 @@ def report_anew() -> None:
     report()
 
 
-def report_on_cells_as_they_are() -> None:
-    """Give the report's record the bytes that cells.parquet has now, and no seal."""
-    found = digest_file(CELLS)
+def report_as_it_is(path: Path = CELLS) -> None:
+    """Give the report's record the bytes that a file of it has now, and no seal."""
+    found = digest_file(path)
 
     def change(record: dict[str, Any]) -> None:
-        (entry,) = [e for e in record["outputs"] if e["path"] == CELLS.as_posix()]
+        (entry,) = [e for e in record["outputs"] if e["path"] == path.as_posix()]
         entry |= {"size": found.size, "sha256": found.sha256, "md5": found.md5}
 
     edit(RESULTS / "report/record.json", change, new_id=True)
-    (RESULTS / "seal.json").unlink()
+    (RESULTS / "seal.json").unlink(missing_ok=True)
 
 
 def read_other_bytes(record: dict[str, Any], text: str = "other weights") -> None:
@@ -182,11 +186,73 @@ def test_a_second_row_for_one_cell_is_tampered_before_or_after_the_true_one(stud
     table = pq.read_table(CELLS)
     lie = pa.Table.from_pylist([table.to_pylist()[0] | {"value": 99.0}], schema=table.schema)
     pq.write_table(pa.concat_tables([lie, table] if first else [table, lie]), CELLS)
-    report_on_cells_as_they_are()
+    report_as_it_is()
 
     (finding,) = [f for f in audit().findings if f.wrong and f.place == CELLS.as_posix()]
     assert finding.word == "tampered"
     assert f"2 rows for '{CELL}'" in finding.says
+
+
+def write_invented_claim(**changes: Any) -> Study:
+    """Write claims.parquet with a claim that the study does not have."""
+    now = load_study(STUDY_PATH, STAGES)
+    claim = Claim(says="the first is best", order=["main/r1/full", CELL])
+    asked = now.model_copy(update={"claims": {"best": claim}})
+    write_claims(judge_claims(asked, read_cells(CELLS), load_published(PUBLISHED)), CLAIMS)
+    table = pq.read_table(CLAIMS)
+    rows = [row | changes for row in table.to_pylist()]
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), CLAIMS)
+    return now
+
+
+def test_a_claim_that_the_study_does_not_have_is_named(study):
+    now = write_invented_claim()
+    assert wrong()["tampered", "claims.parquet"] == set()
+
+    report_as_it_is(CLAIMS)  # of another study, as far as its record tells
+    assert wrong() == {("stale", STUDY_PATH.as_posix()): set()}
+
+    asked = sha256_of_json(shown_values(now))
+    record = RESULTS / "report/record.json"
+    edit(record, lambda r: r.update(recipe_digest=asked), new_id=True)
+    assert wrong() == {("tampered", "claims.parquet"): set()}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"parents": []}, {"parents": None}, {"seeds": [0]}, {"seeds": None}, {"seed_values": []},
+        {"seed_values": [None, None]}, {"finetune_seeds": [1]}, {"row": "r7"}, {"id": None},
+        {"printed": None},
+    ],
+)  # fmt: skip
+def test_a_row_that_is_no_cell_is_one_finding(study, changes):
+    table = pq.read_table(CELLS)
+    first, *others = table.to_pylist()
+    pq.write_table(pa.Table.from_pylist([first | changes, *others], schema=table.schema), CELLS)
+    report_as_it_is()
+
+    assert ("tampered", "cells.parquet") in wrong()
+    with pytest.raises(InputError, match=r"cells.parquet: .*run `report` again"):
+        contradicted()
+
+
+@pytest.mark.parametrize("key", ["steps", "verdict", "kind", "says", "id", "cells"])
+def test_a_row_that_is_no_claim_is_one_finding(study, key):
+    write_invented_claim(**{key: None})
+    report_as_it_is(CLAIMS)
+
+    assert wrong() == {("tampered", "claims.parquet"): set()}
+
+
+def test_a_step_of_a_claim_without_a_number_may_lack_it_but_not_its_cells(study):
+    nothing = {"difference": None, "low": None, "high": None, "printed": "", "printed_interval": ""}
+    write_invented_claim(steps=[{"below": "a", "above": "b", **nothing}])
+    assert len(read_claims(CLAIMS)) == 1
+    write_invented_claim(steps=[{"below": None, "above": "b", **nothing}])
+
+    with pytest.raises(InputError, match=r"claims without a value in 'steps.below'"):
+        read_claims(CLAIMS)
 
 
 @pytest.fixture
@@ -500,6 +566,13 @@ def test_an_edited_md5_of_page_cells_or_folder_in_the_lock_is_named(kept_by_dvc,
     assert list(wrong()) == [("stale", "dvc.lock")]
 
 
+@pytest.mark.parametrize("text", ["stages: []\n", "[" * 5000, "[]", "stages: {reproduce@toy: 1}"])
+def test_a_lock_of_another_form_is_named(kept_by_dvc, text):
+    Path("dvc.lock").write_text(text)
+
+    assert wrong() == {("tampered", "dvc.lock"): set()}
+
+
 def test_an_edited_listing_of_dvc_is_named(kept_by_dvc):
     kept_by_dvc.write_bytes(kept_by_dvc.read_bytes().replace(b"predictions", b"predictionz"))
 
@@ -517,6 +590,28 @@ def test_a_stage_folder_that_is_a_link_has_the_same_chain_on_page_and_seal_and_i
     assert wrong() == {}
     Path("elsewhere/better.parquet").write_text("lies")
     assert wrong() == {("foreign", "finetune/better.parquet"): set()}
+
+
+@pytest.mark.parametrize("name", ["finetune/r0-s0/full", "finetune/r0-s0", "pretrain/r1-s1"])
+def test_a_folder_of_a_run_that_is_a_link_is_read_like_any_other(study, name):
+    chain = json.loads((RESULTS / "seal.json").read_text())["chain"]
+    (RESULTS / name).rename("elsewhere")
+    (RESULTS / name).symlink_to(Path("elsewhere").resolve())
+
+    assert wrong() == {}
+    report_anew()
+    assert json.loads((RESULTS / "seal.json").read_text())["chain"] == chain
+    assert wrong() == {}
+
+
+def test_a_name_that_could_steer_the_terminal_is_printed_with_escapes(capsys):
+    lie = Finding("foreign", "results/toy/a\x1b[2J\nok  b", "no record \x1b[1A is this file")
+
+    _show(Verification("toy", [lie], Checked()))
+
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert r"a\x1b[2J\nok  b: no record \x1b[1A is" in shown
 
 
 @pytest.mark.parametrize("seed", range(16))

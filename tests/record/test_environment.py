@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from folk.evidence.audit.kept_diff import kept_diff
+from folk.evidence.core.files import write_text
 from folk.evidence.record.environment import (
     code_moved_since,
     code_state,
@@ -85,6 +87,16 @@ def test_a_long_difference_is_cut_and_its_digest_is_of_the_whole(repository, mon
 
     assert len(diff) < 300
     assert state["dirty_diff_sha256"] in diff
+
+
+def test_a_difference_that_is_not_utf8_is_kept_with_its_bytes(repository):
+    (repository / "code.py").write_bytes(b"x = 'sch\xf6n'\n")
+
+    state, diff = code_state(repository)
+    write_text(repository / "kept.diff", diff)
+
+    assert b"sch\xf6n" in (repository / "kept.diff").read_bytes()
+    assert kept_diff(repository / "kept.diff", state["dirty_diff_sha256"]) == "kept"
 
 
 def test_before_the_first_commit_the_tree_is_dirty_and_has_no_commit(tmp_path):

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from folk.cli.app import app
 from folk.evidence.audit.paper import check_paper
-from folk.evidence.report.macros import render_macros
+from folk.evidence.report.macros import HEAD, render_macros
 from folk.evidence.results.cells import read_cells
 from tests.faults.table import fault
 
@@ -24,7 +24,7 @@ def test_a_negative_number_agrees_with_its_macro_and_as_it_is_typed(cells, tmp_p
     lines = [f"a change of {number} % folk: {cell.id}\n" for number in typed]
     paper.write_text("".join([*lines, render_macros("toy", [cell])]), encoding="utf-8")
 
-    done = check_paper(paper, {cell.id: cell, f"toy/{cell.id}": cell})
+    done = check_paper(paper, {cell.id: cell, f"toy/{cell.id}": cell}, HEAD)
 
     assert (done.problems, done.typed) == ([], 5)
 
@@ -32,7 +32,8 @@ def test_a_negative_number_agrees_with_its_macro_and_as_it_is_typed(cells, tmp_p
 def problems_of(line, cells, tmp_path):
     paper = tmp_path / "paper.tex"
     paper.write_text(f"% a paper\n{line}\n", encoding="utf-8")
-    return [problem.removeprefix(f"{paper}:2: ") for problem in check_paper(paper, cells).problems]
+    found = check_paper(paper, cells, HEAD).problems
+    return [problem.removeprefix(f"{paper}:2: ") for problem in found]
 
 
 def test_each_number_of_a_study_has_a_macro_as_it_is_printed(untouched, cells):
@@ -67,6 +68,8 @@ def test_a_number_that_is_missing_has_no_macro(tree):
         r"from 40.8--49.8 % folk: few/folk/avg",
         r"nothing of ours: 3.14 % folklore: few/flok/avg",
         r"100\% sure % 49.9 \folk{few/flok/avg}",
+        r"FOLK is ours. % FOLK: to be written",
+        r"\folkcell{few/folk/avg}{49.8~\ensuremath{\pm}~0.7}",
     ],
 )
 def test_a_paper_that_agrees_has_no_problem(line, cells, tmp_path):
@@ -89,6 +92,18 @@ def test_a_paper_that_agrees_has_no_problem(line, cells, tmp_path):
          "few/folk/avg: expected 49.8 ± 0.7, got 49.8 ± 0.6"),
         ("49.8 % folk: few/folk/a few/folk/avg",
          "expected a number before the comment for each of its cells, got 1"),
+        ("49.9 % Folk: few/folk/avg", "few/folk/avg: expected 49.8 ± 0.7, got 49.9"),
+        ("49.9 %% folk : few/folk/avg", "few/folk/avg: expected 49.8 ± 0.7, got 49.9"),
+        (r"\folkcell{few/folk/avg}{75.9}", "few/folk/avg: expected 49.8 ± 0.7, got 75.9"),
+        (r"\folkcell{few/folk/avg}{56.5}% folk: few/folk/a",
+         "few/folk/avg: expected 49.8 ± 0.7, got 56.5"),
+        (r"\folkcell{few/folk/avg}", r"\folkcell: expected a cell and its number in one line"),
+        (r"\folkcell{few/folk/avg}{49.8}\folkcell{few/folk/avg}{49.8}",
+         "few/folk/avg: defined a second time, first in line 2"),
+        (r"\renewcommand{\folk}[1]{75.9}",
+         r"\folk: without a cell behind it; only numbers.tex may define it"),
+        (r"\def\folkcell#1#2{75.9}",
+         r"\folkcell: without a cell behind it; only numbers.tex may define it"),
         ("49.8 % folk: few/folk/agv", "unknown cell 'few/folk/agv'; did you mean 'few/folk/avg'?"),
     ],
 )  # fmt: skip

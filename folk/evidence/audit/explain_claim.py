@@ -3,7 +3,7 @@
 from folk.evidence.audit.checks.claims import CLAIMS_NAME, differences
 from folk.evidence.audit.explain import Explainer
 from folk.evidence.audit.explanation import CLAIMS, ClaimExplanation, Explanation, claim_id
-from folk.evidence.audit.freeze import since_freeze
+from folk.evidence.audit.freeze import freeze_path, since_freeze, unlike_committed
 from folk.evidence.audit.statements import Statements
 from folk.evidence.core.errors import InputError, nearest
 from folk.evidence.results.claims import JudgedClaim, judge_claims
@@ -132,12 +132,20 @@ def _frozen(explainer: Explainer, name: str, lists: Statements) -> str:
     except InputError as error:
         lists.contradict(str(error))
         return "edited"
+    other = unlike_committed(explainer.chain.results, None if since is None else since.freeze)
+    if other is not None:
+        lists.contradict(f"{freeze_path(explainer.chain.results)}: {other[1]}")
+        return other[1]
     if since is None:
         lists.not_established.append(f"{written}: the study was not frozen")
         return "no"
     if name in since.claims:
         lists.not_established.append(f"{written}: it was changed since the freeze")
         return f"{since.moment}; changed since, and its cells exist: {since.claims[name]}"
+    if since.changes:  # perhaps of what its cells measure
+        words = f"its words are as they were; {since.count} of the study since"
+        lists.not_established.append(f"{written}: {words}")
+        return f"{since.moment}; {words}"
     lists.established.append(f"it is the claim that was frozen {since.moment}")
     noted = [proof.says for proof in since.proofs] or ["noted by its own machine"]
     lists.not_established.append(f"the day of the freeze: {'; '.join(noted)}")

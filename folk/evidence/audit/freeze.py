@@ -12,6 +12,7 @@ from typing import Any
 
 from folk.evidence.audit.chain import RECORD_NAME
 from folk.evidence.audit.explanation import Change
+from folk.evidence.audit.findings import Word
 from folk.evidence.audit.plan import Plan
 from folk.evidence.audit.seal import FREEZE_NAME, committed_copy, digest_of
 from folk.evidence.audit.today import Recipes, changes
@@ -28,6 +29,7 @@ FORMAT = 1
 REMEDY = "restore the committed one"
 # Time stamps of RFC 3161 and of OpenTimestamps, as files next to the freeze, and what checks them.
 PROOFS = {".tsr": "openssl ts -verify", ".ots": "ots verify"}
+_PARTS = ("study", "recipes", "published")  # of the values
 _NO_RESULT = {"recipes", "resources", "code_change"}  # keys of a study that decide no number
 
 
@@ -71,8 +73,13 @@ class SinceFreeze:
     @property
     def in_words(self) -> str:
         """The moment, and the number of changes since."""
+        return f"{self.moment}; {self.count} since"
+
+    @property
+    def count(self) -> str:
+        """Number of changes, in words."""
         count = len(self.changes)
-        return f"{self.moment}; {count or 'no'} change{'s' * (count != 1)} since"
+        return f"{count or 'no'} change{'s' * (count != 1)}"
 
 
 def freeze_path(results: Path) -> Path:
@@ -92,6 +99,9 @@ def read_freeze(results: Path, path: Path | None = None) -> Freeze | None:
     freeze = read_form(path, Freeze, FORMAT, REMEDY)
     if freeze.digest != digest_of({"format": FORMAT, **asdict(freeze)}):
         raise InputError(f"{path}: its digest does not match: it was edited; {REMEDY}")
+    for part in _PARTS:
+        if not isinstance(freeze.values.get(part), dict):
+            raise InputError(f"{path}: values: expected a key '{part}'; {REMEDY}")
     if freeze.study != results.name:
         raise InputError(f"{path}: the freeze of another study, '{freeze.study}'; {REMEDY}")
     return freeze
@@ -104,6 +114,19 @@ def committed_freeze(results: Path) -> Freeze | None:
             return read_freeze(results, path)
         except InputError:
             return None
+
+
+def unlike_committed(results: Path, freeze: Freeze | None) -> tuple[Word, str] | None:
+    """Compare a freeze with that of git's HEAD; None if they are one, or HEAD has none."""
+    committed = committed_freeze(results)
+    if committed is None or (freeze is not None and freeze.digest == committed.digest):
+        return None
+    if freeze is None:
+        return "missing", "committed, but not there; restore it from git"
+    says = f"not the freeze of {committed.frozen[:10]} that was committed"
+    if freeze.records == 0 and freeze.frozen > committed.frozen:
+        return "stale", f"{says}; commit it"  # by its own account made again before any record
+    return "tampered", says
 
 
 def values_of(study: Study, published: Published, recipes: Recipes) -> dict[str, Any]:

@@ -78,9 +78,9 @@ def code_state(root: Path) -> tuple[dict[str, Any], str | None]:
         package is installed from a wheel (`commit` alone is None before the first one, `dirty` if
         git cannot compare), and the text of the differences to keep with the record, None without
         any. If git cannot read the repository, a line on standard error has the reason. The digest
-        is that of the whole text; the text itself is truncated at 1 MB. New files that git does not
-        ignore count by name and digest. Results and dvc.lock do not count: the workflow writes
-        them.
+        is that of the whole text; the text itself is truncated at 1 MB. Bytes that are not UTF-8
+        are surrogates in it. New files that git does not ignore count by name and digest. Results
+        and dvc.lock do not count: the workflow writes them.
     """
     unknown = {"commit": None, "dirty": None, "dirty_diff_sha256": None}
     if IS_WHEEL:
@@ -103,7 +103,7 @@ def code_state(root: Path) -> tuple[dict[str, Any], str | None]:
     if commit is not None and not diff:
         return {"commit": commit, "dirty": False, "dirty_diff_sha256": None}, None
     digest = hashlib.sha256(diff).hexdigest()
-    text = diff[:DIFF_CAP_BYTES].decode("utf-8", errors="replace")
+    text = diff[:DIFF_CAP_BYTES].decode("utf-8", "surrogateescape")
     if len(diff) > DIFF_CAP_BYTES:
         text += f"\n[cut here: {len(diff)} bytes in all, sha256 {digest}]\n"
     return {"commit": commit, "dirty": True, "dirty_diff_sha256": digest}, text

@@ -13,12 +13,18 @@ PATTERN = "record-*.failed.json"
 # Jobs that read all other records; no number rests on theirs, and they do not read each other's.
 READERS = ("report", "track")
 
+_DEPTH = 3  # of a job's folder: stage, run and evaluation
+
 
 def record_paths(results: Path) -> list[Path]:
     """List the records of finished jobs of one study, sorted; without those of `READERS`."""
-    found = results.glob("*/**/record.json")
+    found = _below(results, "record.json")
     others = {WORK, *READERS}
-    return sorted(path for path in found if path.relative_to(results).parts[0] not in others)
+    return sorted(
+        path
+        for path in found
+        if path.parent != results and path.relative_to(results).parts[0] not in others
+    )
 
 
 def reader_paths(results: Path) -> list[Path]:
@@ -36,7 +42,7 @@ def failed_paths(results: Path, place: Path | None = None) -> list[Path]:
     failed = results / FAILED
     if place is not None:
         return sorted(failed.glob(f"{place.as_posix()}/{PATTERN}"))
-    found = failed.glob(f"**/{PATTERN}")
+    found = _below(failed, PATTERN)
     return sorted(path for path in found if path.relative_to(failed).parts[0] not in READERS)
 
 
@@ -52,6 +58,16 @@ def failed_folder(work: Path, fields: dict[str, Any]) -> Path:
 def work_folder(failed: Path, fields: dict[str, Any]) -> Path:
     """Return the folder of growing state of the job whose failure is recorded in `failed`."""
     return _swapped(failed, fields, FAILED, WORK)
+
+
+def _below(folder: Path, pattern: str) -> set[Path]:
+    """Find files at any depth, and in folders of jobs that are links to folders elsewhere."""
+    found = set(folder.glob(f"**/{pattern}"))
+    # `**` enters no link, `*` does. A link into the folder itself leads to what is found already.
+    depths = range(1, _DEPTH + 1)
+    linked = {path for depth in depths for path in folder.glob("*/" * depth + pattern)} - found
+    here = folder.resolve()
+    return found | {path for path in linked if not path.resolve().is_relative_to(here)}
 
 
 def _swapped(folder: Path, fields: dict[str, Any], old: str, new: str) -> Path:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from folk.evidence.results.cells import Cell
 
-_HEAD = r"""% The numbers of a study. In the preamble of a paper: \input{numbers}; in its text:
+HEAD = r"""% The numbers of a study. In the preamble of a paper: \input{numbers}; in its text:
 % \folk{few/folk/avg}. With the numbers of several studies: \folk{demo/few/folk/avg}; a cell without
 % a study is of the one that is read first, or of \renewcommand\folkstudy{demo}.
 \ifdefined\folkstudy\else
@@ -29,7 +29,7 @@ def render_macros(study: str, cells: Iterable[Cell]) -> str:
     does a number typed by hand.
     """
     lines = [_line(f"{study}/{cell.id}", cell) for cell in cells if not cell.quoted]
-    return "".join([_HEAD.replace("STUDY", study), *lines])
+    return "".join([HEAD.replace("STUDY", study), *lines])
 
 
 def _line(name: str, cell: Cell) -> str:

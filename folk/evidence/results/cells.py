@@ -70,6 +70,16 @@ class Cell:
         return self.value is None and not self.quoted
 
     @property
+    def is_whole(self) -> bool:
+        """True if its id is that of its place, and lists that belong together are of one length."""
+        return (
+            self.id == f"{self.table}/{self.row}/{self.column}"
+            and len(self.parents) == len(self.parent_ids)
+            and len(self.seeds) == len(self.seed_values) == len(self.printed_seeds)
+            and len(self.finetune_seeds) in (0, len(self.seeds))
+        )
+
+    @property
     def run_values(self) -> list[float]:
         """Value of each run: the mean over its fine-tuning seeds, if it has any."""
         if not self.finetune_seeds:
@@ -119,9 +129,13 @@ def read_cells(path: Path) -> list[Cell]:
     """Read cells.parquet.
 
     Raises:
-        InputError: the file is missing, unreadable or has other columns.
+        InputError: the file is missing, unreadable, has other columns, or a row of it is no cell.
     """
-    return cells_of(read_rows(path, SCHEMA, "cells"))
+    cells = cells_of(read_rows(path, Cell, "cells"))
+    for cell in cells:
+        if not cell.is_whole:
+            raise InputError(f"{path}: '{cell.id}': its values do not fit; run `report` again")
+    return cells
 
 
 def cells_of(table: pa.Table) -> list[Cell]:

@@ -94,9 +94,9 @@ def read_claims(path: Path) -> list[JudgedClaim]:
     """Read claims.parquet.
 
     Raises:
-        InputError: the file is missing, unreadable or has other columns.
+        InputError: the file is missing, unreadable, has other columns, or a row of it is no claim.
     """
-    rows = read_rows(path, SCHEMA, "claims").to_pylist()
+    rows = read_rows(path, JudgedClaim, "claims").to_pylist()
     return [JudgedClaim(**{**r, "steps": [ClaimStep(**s) for s in r["steps"]]}) for r in rows]
 
 

@@ -1,6 +1,7 @@
 """Parquet tables that the report writes and reads back, so that it shows its files' content."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -43,15 +44,16 @@ def write_rows(table: pa.Table, path: Path) -> None:
         pq.write_table(table, temp)
 
 
-def read_rows(path: Path, schema: pa.Schema, what: str) -> pa.Table:
+def read_rows(path: Path, row: type, what: str) -> pa.Table:
     """Read a table of `write_rows`.
 
     Args:
+        row: the dataclass of its rows.
         what: the word for its rows, for the error.
 
     Raises:
-        InputError: the file is missing, unreadable or has two rows of one id;
-            `OtherColumnsError` if it has other columns.
+        InputError: the file is missing, unreadable, has two rows of one id or no value where each
+            row has one; `OtherColumnsError` if it has other columns.
     """
     try:
         table = pq.ParquetFile(path).read()  # `read_table` imports pandas: a second
@@ -59,9 +61,25 @@ def read_rows(path: Path, schema: pa.Schema, what: str) -> pa.Table:
     except (OSError, ValueError, pa.ArrowException) as error:
         line = f"{path}: invalid {what}: {brief(error)}; run `report` again"
         raise InputError(line) from error
-    if not table.schema.equals(schema):
+    if not table.schema.equals(schema_of(row)):
         raise OtherColumnsError(f"{path}: columns of another version; run `report` again")
     for id_, count in Counter(table["id"].to_pylist()).items():
         if count > 1:
             raise InputError(f"{path}: {count} rows for '{id_}'; run `report` again")
+    for name, kind in get_type_hints(row).items():
+        for empty in _with_nulls(name, kind, table[name].combine_chunks()):
+            raise InputError(f"{path}: {what} without a value in '{empty}'; run `report` again")
     return table
+
+
+def _with_nulls(name: str, kind: Any, values: pa.Array) -> Iterator[str]:
+    """Yield the names of columns and nested ones that lack a value, and may not."""
+    if get_origin(kind) is UnionType:  # with None
+        return
+    if values.null_count:
+        yield name
+    elif get_origin(kind) is list:
+        yield from _with_nulls(name, get_args(kind)[0], values.flatten())
+    elif kind not in _TYPES:
+        for key, inner in get_type_hints(kind).items():
+            yield from _with_nulls(f"{name}.{key}", inner, values.field(key))

@@ -20,10 +20,11 @@ def measured_files(results: Path, stages: Stages) -> dict[str, dict[str, Path]]:
     for name in sorted(stages):
         if not stages[name].tells_quality:
             continue
-        for path in sorted((results / name).glob("**/metrics.json")):
-            run, *evaluation = path.parent.relative_to(results / name).parts or ("",)
-            if run:
-                runs.setdefault(run, {})["/".join(evaluation) or name] = path
+        folder = results / name
+        found = [*folder.glob("*/metrics.json"), *folder.glob("*/*/metrics.json")]
+        for path in sorted(found):
+            run, *evaluation = path.parent.relative_to(folder).parts
+            runs.setdefault(run, {})["/".join(evaluation) or name] = path
     return runs
 
 

@@ -7,7 +7,9 @@ from typing import Any
 from folk.evidence.audit.checks.cells import Derived
 from folk.evidence.audit.checks.files import FilesRead
 from folk.evidence.audit.findings import Finding, Word
+from folk.evidence.audit.stale import shown_values
 from folk.evidence.audit.subject import Subject
+from folk.evidence.core.digest import sha256_of_json
 from folk.evidence.core.errors import InputError
 from folk.evidence.core.numbers import alike
 from folk.evidence.results.claims import JudgedClaim, judge_claims, read_claims
@@ -38,6 +40,14 @@ def check_claims(
     except InputError as error:
         yield Finding("tampered", path.as_posix(), str(error))
         return
+    for name in sorted(stored.keys() - subject.study.claims.keys()):
+        # A report of today's study has no claim that the study has not.
+        if edited or _reports_today(subject):
+            says = f"it has a claim '{name}', the study has none"
+            yield Finding("tampered", path.as_posix(), says)
+        else:
+            says = f"{path} has a claim '{name}', the study has none"
+            yield Finding("stale", subject.study_path.as_posix(), says)
     accused = accused | {cell for finding in derived.findings for cell in finding.cells}
     study = subject.study
     sound = {
@@ -61,6 +71,12 @@ def check_claims(
             says = f"{claim.id}: {key} is stored as {was!r}, derived again as {now!r}"
             not_ours = key in ("says", "kind", "cells") or key.startswith(("margin", "published"))
             yield Finding(of_others if not_ours else "tampered", path.as_posix(), says, cells)
+
+
+def _reports_today(subject: Subject) -> bool:
+    report = subject.readers.get(subject.results / "report/record.json")
+    today = sha256_of_json(shown_values(subject.study))
+    return report is not None and report.record["recipe_digest"] == today
 
 
 def differences(stored: JudgedClaim, again: JudgedClaim) -> Iterator[tuple[str, Any, Any]]:

@@ -11,6 +11,7 @@ import yaml
 from folk.evidence.audit.findings import Finding
 from folk.evidence.audit.subject import Subject
 from folk.evidence.core.digest import digest_tree
+from folk.evidence.core.errors import brief_with_type
 
 LOCK = Path("dvc.lock")
 CACHE = Path(".dvc/cache/files/md5")
@@ -20,8 +21,10 @@ def check_dvc(subject: Subject) -> Iterator[Finding]:
     """Compare the md5 of each recorded output, also of the report, with dvc.lock."""
     try:
         known = _locked(subject)
-    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError) as error:
-        yield Finding("tampered", LOCK.as_posix(), f"invalid dvc.lock: {error}")
+    except (
+        OSError, yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError
+    ) as error:  # fmt: skip
+        yield Finding("tampered", LOCK.as_posix(), f"invalid dvc.lock: {brief_with_type(error)}")
         return
     for job in [*subject.planned.values(), *subject.readers.values()]:
         for output in job.outputs:

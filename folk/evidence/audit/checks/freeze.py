@@ -5,7 +5,7 @@ from pathlib import Path
 
 from folk.evidence.audit.checks.seal import check_signed
 from folk.evidence.audit.findings import Finding, Word
-from folk.evidence.audit.freeze import committed_freeze, freeze_path, since_freeze
+from folk.evidence.audit.freeze import freeze_path, since_freeze, unlike_committed
 from folk.evidence.audit.subject import Subject
 from folk.evidence.core.errors import InputError
 from folk.evidence.record.failures import READERS
@@ -19,22 +19,17 @@ def check_freeze(subject: Subject, published: Published, signers: Path | None) -
     """
     yield from check_signed(subject, freeze_path(subject.results), signers)
     place = freeze_path(subject.results).as_posix()
-    committed = committed_freeze(subject.results)
     try:
         since = since_freeze(subject.study, subject.results, published, subject.recipes)
     except InputError as error:
         yield Finding("tampered", place, str(error).removeprefix(f"{place}: "))
         return
+    other = unlike_committed(subject.results, None if since is None else since.freeze)
+    if other is not None:
+        yield Finding(other[0], place, other[1])
     if since is None:
-        if committed is not None:
-            yield Finding("missing", place, "committed, but not there; restore it from git")
         return
     frozen, records = since.freeze.frozen, since.freeze.records
-    if committed is not None and committed.digest != since.freeze.digest:
-        # By its own account it was made again, before the first record.
-        again = records == 0 and frozen > committed.frozen
-        says = f"not the freeze of {committed.frozen[:10]} that was committed"
-        yield Finding("stale" if again else "tampered", place, says + "; commit it" * again)
     jobs = [*subject.finished.values(), *subject.failed.values()]
     measured = [job.record for job in jobs if job.record["stage"] not in READERS]
     earlier = sum((record["ended"] or record["started"]) < frozen for record in measured)
