@@ -438,14 +438,23 @@ def test_external_weights_are_those_of_every_seed(study):
     here = digest_file(Path("images.tar"))
     entry = {"name": "checkpoint", "path": "images.tar", "size": here.size, "md5": here.md5,
              "sha256": here.sha256, "record": None}  # fmt: skip
-    for run in ("r0-s0", "r0-s1"):
-        edit(
-            RESULTS / f"pretrain/{run}/record.json",
-            lambda record: record["inputs"].append(entry),
-        )
+    records = [RESULTS / f"pretrain/r0-s{seed}/record.json" for seed in (0, 1)]
+    for path in records:
+        edit(path, lambda record: record["inputs"].append(entry))
     rewrite(RESULTS / "pretrain/r0-s1/encoder.safetensors", ENCODER.read_bytes())
 
+    # An input of that name is not enough.
+    assert wrong() == {("tampered", "pretrain/r0-s1/record.json"): {CELL}}
+
+    for path in records:
+        edit(path, lambda record: record["recipe"]["encoder"].update(checkpoint={"path": "a"}))
+    forge(MEASURED, lambda record: None)
+    report_anew()
+
     assert wrong() == {}
+    # Of a third run, which is untrained and has the seed of the first alone, they are not.
+    rewrite(RESULTS / "pretrain/r1-s0/encoder.safetensors", ENCODER.read_bytes())
+    assert wrong() == {("tampered", "pretrain/r1-s0/record.json"): {CELL, "main/r1/full"}}
 
 
 def test_an_untrained_encoder_that_is_a_trained_one_is_a_copy(study):
@@ -519,19 +528,46 @@ def test_validation_images_that_are_training_images_too_are_a_remark(study):
         (lambda rows: [*rows[1:], rows[1]], "20 predictions of 20 images: some are left out"),
         (lambda rows: [*rows[1:], rows[0] | {"key": "none"}], "are of no image of the data set"),
         (lambda rows: [*rows[1:], rows[0] | {"label": 2}], "1 of 20 labels are not those"),
+        (
+            lambda rows: [rows[0] | {"key": "train/t", "label": 1, "top5": [0, 1]}],
+            "1 of 1 predictions are of no image of the data set that is measured",
+        ),
     ],
 )
-def test_predictions_of_other_images_or_labels_than_the_manifest_has_are_named(study, lie, says):
+@pytest.mark.parametrize("has_variants", [False, True])
+def test_predictions_of_other_images_or_labels_than_the_manifest_has_are_named(
+    study, lie, says, has_variants
+):
     add_manifest()
     path = MEASURED.with_name("predictions.parquet")
     table = pq.read_table(path)
-    pq.write_table(pa.Table.from_pylist(lie(table.to_pylist()), schema=table.schema), "lie")
+    rows = table.to_pylist()
+    if has_variants:
+        path = path.with_name("predictions-knn.parquet")
+        rows = [{key: row[key] for key in ("key", "label")} for row in rows]
+        rows = [row | {"variant": "10"} for row in rows] + lie(
+            [row | {"variant": "20"} for row in rows]
+        )
+        pq.write_table(pa.Table.from_pylist(rows), "lie")
+        entry = {"name": path.name, "path": path.as_posix(), "size": 0, "sha256": "", "md5": ""}
+        edit(MEASURED, lambda record: record["outputs"].append(entry))
+    else:
+        pq.write_table(pa.Table.from_pylist(lie(rows), schema=table.schema), "lie")
     rewrite(path, Path("lie").read_bytes())
 
     (finding,) = [f for f in audit().findings if f.place == path.as_posix()]
 
     assert (finding.word, finding.cells) == ("tampered", (CELL,))
     assert says in finding.says
+
+
+def test_a_damaged_column_of_predictions_is_one_finding_and_ends_no_audit(study):
+    add_manifest()
+    path = MEASURED.with_name("predictions.parquet")
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(0, "key", pa.array(range(20))), path)
+
+    assert wrong() == {("tampered", "finetune/r0-s0/full/predictions.parquet"): {CELL}}
 
 
 @pytest.fixture

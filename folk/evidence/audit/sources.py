@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from folk.evidence.core.digest import sha256_of_all, sha256_of_json
+from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import write_text
 
 NOTE_NAME = "sources.stamp"  # in the work folder, for time stamps are those of one copy
@@ -71,13 +72,12 @@ def _as_read(
     }
     if archives:
         return archives
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from folk.evidence.results.metrics.columns import read_columns
 
+    names = ["key", "bytes", "sha256"]
     try:
-        manifest = pq.ParquetFile(folder / "manifest.parquet")
-        columns = manifest.read(["key", "bytes", "sha256"]).to_pydict()
-    except (OSError, pa.ArrowException):
+        columns = read_columns(folder / "manifest.parquet", names, what="manifest").to_pydict()
+    except InputError:
         return None  # the manifest's own digest says so
     read = zip(columns["bytes"], columns["sha256"], strict=True)
     return dict(zip(columns["key"], read, strict=True))

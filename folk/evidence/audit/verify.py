@@ -104,7 +104,9 @@ def verify(
         *check_encoders(subject),
         *check_order(subject),
         *check_replaced(subject),
-        *check_manifests(subject, {finding.place for finding in files.findings}),
+        *check_manifests(
+            subject, {finding.place for finding in files.findings}, cells.broken.values()
+        ),
         *check_dvc(subject),
         *check_adopted(subject),
         *check_attestations(subject, cells, signers),

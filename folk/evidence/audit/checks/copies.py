@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import combinations
 
 from folk.evidence.audit.chain import Job
 from folk.evidence.audit.findings import Finding
@@ -25,11 +26,9 @@ def check_encoders(subject: Subject) -> Iterator[Finding]:
     Legitimate twins: the same recipe, seed and inputs; untrained encoders of one seed; external
     weights.
     """
-    for first, *others in _alike(subject, ENCODER):
-        for job in others:
-            if _origin(first) == _origin(job) or "checkpoint" in {
-                entry["name"] for entry in (*first.inputs, *job.inputs)
-            }:
+    for alike in _alike(subject, ENCODER):
+        for first, job in combinations(alike, 2):
+            if _origin(first) == _origin(job) or (_is_external(first) and _is_external(job)):
                 continue
             cells = subject.plan.cells(first.path, job.path)
             trained = [_output(each, HISTORY) is not None for each in (first, job)]
@@ -83,6 +82,12 @@ def _output(job: Job, name: str) -> str | None:
     path = (job.path.parent / name).as_posix()
     found = (o["sha256"] for o in job.outputs if o["path"] == path and o["size"])
     return next(found, None)
+
+
+def _is_external(job: Job) -> bool:
+    """Return True if the recipe asks for weights that others trained."""
+    encoder = job.record["recipe"].get("encoder")
+    return isinstance(encoder, dict) and encoder.get("checkpoint") is not None
 
 
 def _origin(job: Job) -> tuple[object, ...]:

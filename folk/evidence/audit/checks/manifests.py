@@ -6,55 +6,65 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from folk.evidence.audit.chain import Job
 from folk.evidence.audit.findings import Finding
 from folk.evidence.audit.subject import Subject
+from folk.evidence.core.errors import InputError
+from folk.evidence.results.metrics.columns import read_columns
 
 LEARNED = ("train", "unlabeled")  # splits that are trained on
-# With one row for each image, and the labels of the data set.
-PREDICTIONS = ("predictions.parquet", "predictions-linear.parquet")
+MEASURED = "val"  # the split that is measured, and that is the clean one of a robustness
 
 
-def check_manifests(subject: Subject, accused: Collection[str]) -> Iterator[Finding]:
+def check_manifests(
+    subject: Subject, accused: Collection[str], broken: Collection[str]
+) -> Iterator[Finding]:
     """Compare keys and labels of predictions with the manifest, and its splits with each other.
 
     Args:
         subject: the study.
         accused: files that are not as recorded, of which findings would be consequences.
+        broken: why cells could not be derived; a file that they name is not reported again.
     """
-    manifests: dict[Path, Any] = {}
+    measured: dict[Path, dict[str, Any]] = {}  # images of each split, by folder of the data set
     for path, job in subject.planned.items():
-        if job.record["stage"] == "prepare":
-            manifests[path.parent] = _read(subject, path.with_name("manifest.parquet"), accused)
-            yield from _shared(subject, job, manifests[path.parent])
+        if job.record["stage"] != "prepare":
+            continue
+        place = path.with_name("manifest.parquet")
+        if place.as_posix() in accused:
+            continue
+        try:
+            names = ["key", "label", "split", "sha256"]
+            manifest = read_columns(place, names, what="manifest").combine_chunks()
+        except InputError as error:
+            subject.not_checked.append(f"{error}; no predictions were compared to it")
+            continue
+        yield from _shared(subject, job, manifest)
+        splits = set(pc.unique(manifest["split"]).to_pylist()) - set(LEARNED) | {MEASURED}
+        measured[path.parent] = {
+            split: manifest.filter(pc.equal(manifest["split"], split)) for split in splits
+        }
     for job in subject.planned.values():
-        folder = next((Path(e["path"]).parent for e in job.inputs if e["name"] == "dataset"), None)
-        manifest = manifests.get(folder) if folder else None
-        for output in job.outputs if manifest is not None else ():
+        sets = [Path(e["path"]).parent for e in job.inputs if e["name"].split("/")[0] == "dataset"]
+        if not sets or not measured.keys() >= {*sets}:
+            continue
+        images = _by_variant({folder.name: measured[folder] for folder in sets})
+        for output in job.outputs:
             path = Path(output["path"])
-            if path.name not in PREDICTIONS or path.as_posix() in accused:
+            if not path.match("predictions*.parquet") or path.as_posix() in accused:
                 continue
-            if (says := _differs(path, manifest)) is not None:
+            try:
+                says = _differs(path, images, measured[sets[0]][MEASURED])
+            except InputError as error:
+                named = any(path.as_posix() in line for line in broken)
+                says = None if named else str(error)
+            if says is not None:
                 yield Finding("tampered", path.as_posix(), says, subject.plan.cells(path))
-
-
-def _read(subject: Subject, path: Path, accused: Collection[str]) -> Any:
-    if path.as_posix() in accused:
-        return None
-    try:
-        columns = ["key", "label", "split", "sha256"]
-        return pq.ParquetFile(path).read(columns).select(columns).combine_chunks()
-    except (OSError, ValueError, KeyError, pa.ArrowException):
-        subject.not_checked.append(f"{path}: not a manifest, so no predictions were compared to it")
-        return None
 
 
 def _shared(subject: Subject, job: Job, manifest: Any) -> Iterator[Finding]:
     """Remark on evaluation images that are training images too; a user may have reasons."""
-    if manifest is None:
-        return
     is_learned = pc.is_in(manifest["split"], value_set=pa.array(LEARNED))
     known = manifest.filter(is_learned)["sha256"].combine_chunks()
     others = manifest.filter(pc.invert(is_learned))
@@ -67,22 +77,48 @@ def _shared(subject: Subject, job: Job, manifest: Any) -> Iterator[Finding]:
         yield Finding("ok", place, says, subject.plan.cells(job.path), remark=True)
 
 
-def _differs(path: Path, manifest: Any) -> str | None:
-    """Return how predictions differ from the images of their data set; None if they do not."""
-    try:
-        table = pq.ParquetFile(path).read()
-    except (OSError, ValueError, pa.ArrowException):
-        return None  # reported for the cells that are derived from them
-    if not {"key", "label"} <= set(table.column_names):
-        return None  # of pixels
-    keys = manifest["key"].combine_chunks()
-    places = pc.index_in(table["key"].combine_chunks(), value_set=keys)
+def _by_variant(sets: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the images of the variants that name a data set, or a split of it.
+
+    All other variants, such as `fgsm`, are of the clean images.
+    """
+    found: dict[str, Any] = {}
+    for name, splits in sets.items():
+        for split, images in splits.items():
+            names = [name] if split == MEASURED else [f"{name}-{split}", f"{name}/{split}"]
+            found |= dict.fromkeys(names, images)
+    return found
+
+
+def _differs(path: Path, images: dict[str, Any], clean: Any) -> str | None:
+    """Return how predictions differ from the images that were to be measured; None if they do not.
+
+    Raises:
+        InputError: an invalid file.
+    """
+    # Those of pixels have no label, and those of one variant do not name it.
+    # Without k-shot, its file has no rows.
+    table = read_columns(path, ["key"], optional=["label", "variant"], may_be_empty=True)
+    if "variant" not in table.column_names:
+        return _differs_from(clean, table)
+    for variant in pc.unique(table["variant"]).to_pylist():
+        part = table.filter(pc.equal(table["variant"], variant))
+        if (says := _differs_from(images.get(variant, clean), part)) is not None:
+            return f"{variant}: {says}"
+    return None
+
+
+def _differs_from(images: Any, table: Any) -> str | None:
+    places = pc.index_in(table["key"].combine_chunks(), value_set=images["key"].combine_chunks())
     if unknown := places.null_count:
-        return f"{unknown} of {len(places)} predictions are of no image of the data set"
-    found = manifest.take(places)
-    if wrong := pc.sum(pc.not_equal(found["label"], table["label"])).as_py():
-        return f"{wrong} of {len(places)} labels are not those of the data set's manifest"
-    asked = pc.sum(pc.is_in(manifest["split"], value_set=pc.unique(found["split"]))).as_py()
-    if not asked == len(places) == pc.count_distinct(found["key"]).as_py():
-        return f"{len(places)} predictions of {asked} images: some are left out, or there twice"
+        says = "predictions are of no image of the data set that is measured"
+        return f"{unknown} of {len(places)} {says}"
+    if "label" in table.column_names:
+        labels = images["label"].take(places)
+        if wrong := pc.sum(pc.not_equal(labels, table["label"])).as_py():
+            return f"{wrong} of {len(places)} labels are not those of the data set's manifest"
+    if not len(images) == len(places) == pc.count_distinct(places).as_py():
+        return (
+            f"{len(places)} predictions of {len(images)} images: some are left out, or there twice"
+        )
     return None

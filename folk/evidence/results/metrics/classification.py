@@ -8,14 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float, Integer
 
-from folk.evidence.core.errors import InputError, brief
+from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import COMPACT, atomic_write
-from folk.evidence.results.metrics.columns import numbers, texts
-from folk.evidence.results.metrics.image_scores import (
-    ImageScores,
-    ordered_scores,
-    read_columns,
-)
+from folk.evidence.results.metrics.columns import numbers, read_columns, texts
+from folk.evidence.results.metrics.image_scores import ImageScores, ordered_scores
 
 NUM_KEPT = 5
 
@@ -89,20 +85,11 @@ def read_predictions(path: Path) -> tuple[Integer[np.ndarray, "n"], Integer[np.n
     Raises:
         InputError: missing or invalid file, or a non-finite score.
     """
-    try:
-        # Not `read_table`: it imports pandas, which costs every job more than a second.
-        table = pq.ParquetFile(path).read(["label", "top5", "probability"])
-        finite = bool(np.isfinite(numbers(table["probability"].combine_chunks().flatten())).all())
-        labels = numbers(table["label"])
-        top = table["top5"].combine_chunks()
-        classes = numbers(top.flatten()).astype(np.int32).reshape(len(labels), -1)
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise InputError(f"{path}: invalid predictions: {brief(error)}") from error
-    if len(labels) == 0:
-        raise InputError(f"{path}: no predictions; make it again")
-    if not finite:
+    table = read_columns(path, ["label", "top5", "probability"])
+    if not np.isfinite(_flat(table["probability"])).all():
         raise InputError(f"{path}: non-finite scores; make it again")
-    return labels, classes
+    labels = numbers(table["label"])
+    return labels, _flat(table["top5"]).astype(np.int32).reshape(len(labels), -1)
 
 
 def hits(
@@ -143,7 +130,7 @@ def top_k_of_images(path: Path, metric: str) -> ImageScores:
     """1 for an image whose class is among the k best, else 0; k as in `top_k_by_name`."""
     table = read_columns(path, ["key", "label", "top5"])
     labels = numbers(table["label"])
-    ranked = numbers(table["top5"].combine_chunks().flatten()).reshape(len(labels), -1)
+    ranked = _flat(table["top5"]).reshape(len(labels), -1)
     right = hits(labels, ranked, _k_of(metric))[:, None].astype(np.uint8)
     return ordered_scores(texts(table["key"]), right)
 
@@ -157,6 +144,10 @@ def _k_of(metric: str) -> int:
 def _first_not_finite(logits: Float[np.ndarray, "n c"]) -> int | None:
     finite = np.isfinite(logits)
     return None if finite.all() else int(np.flatnonzero(~finite.all(axis=1))[0])
+
+
+def _flat(lists: pa.ChunkedArray) -> np.ndarray:
+    return numbers(lists.combine_chunks().flatten())
 
 
 def _lists(values: np.ndarray) -> pa.Array:

@@ -3,14 +3,9 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float, Num
-
-from folk.evidence.core.errors import InputError, brief
 
 Value = Callable[[Float[np.ndarray, "r d"]], Float[np.ndarray, "r"]]
 
@@ -39,16 +34,3 @@ def ordered_scores(
     order = np.argsort(keys, kind="stable")
     names = hashlib.sha256("\0".join(keys[order]).encode()).hexdigest()
     return ImageScores(names, terms[order], value)
-
-
-def read_columns(path: Path, columns: list[str]) -> pa.Table:
-    """Read some columns of stored predictions."""
-    try:
-        # Not `read_table`: it imports pandas, which costs more than a second.
-        table = pq.ParquetFile(path).read(columns)
-        if table.num_rows == 0 or table.num_columns < len(columns):
-            raise ValueError(f"expected rows with the columns {', '.join(columns)}")
-        table.validate(full=True)
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise InputError(f"{path}: invalid predictions: {brief(error)}") from error
-    return table

@@ -10,12 +10,8 @@ from jaxtyping import Float, Integer
 
 from folk.evidence.core.errors import InputError, brief
 from folk.evidence.core.files import atomic_write
-from folk.evidence.results.metrics.columns import numbers, texts
-from folk.evidence.results.metrics.image_scores import (
-    ImageScores,
-    ordered_scores,
-    read_columns,
-)
+from folk.evidence.results.metrics.columns import numbers, read_columns, texts
+from folk.evidence.results.metrics.image_scores import ImageScores, ordered_scores
 
 IGNORE = 255
 
@@ -93,15 +89,13 @@ def write_confusions(path: Path, keys: list[str], confusions: Integer[np.ndarray
 
 def read_confusions(path: Path) -> Integer[np.ndarray, "n c c"]:
     """Read the matrices of `write_confusions`, in the order of the file."""
+    table = read_columns(path, ["confusion"])
     try:
-        table = pq.ParquetFile(path).read(["confusion"])
         num_classes = int(table.schema.metadata[b"num_classes"])
         flat = numbers(table["confusion"].combine_chunks().flatten())
         matrices = flat.reshape(table.num_rows, num_classes, num_classes)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise InputError(f"{path}: invalid confusion matrices: {brief(error)}") from error
-    if len(matrices) == 0:
-        raise InputError(f"{path}: no confusion matrix; make it again")
     return np.asarray(matrices, dtype=np.int64)
 
 

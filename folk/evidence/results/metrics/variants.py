@@ -14,16 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float, Integer
 
-from folk.evidence.core.errors import InputError, brief
+from folk.evidence.core.errors import InputError
 from folk.evidence.core.files import COMPACT, atomic_write
 from folk.evidence.results.metrics.classification import check_predictions, ranked
-from folk.evidence.results.metrics.columns import numbers, texts
-from folk.evidence.results.metrics.image_scores import (
-    ImageScores,
-    first_mean,
-    ordered_scores,
-    read_columns,
-)
+from folk.evidence.results.metrics.columns import numbers, read_batches, read_columns, texts
+from folk.evidence.results.metrics.image_scores import ImageScores, first_mean, ordered_scores
 
 _SCHEMA = pa.schema(
     [
@@ -82,18 +77,13 @@ def accuracy_of_variants(path: Path) -> dict[str, float]:
     """Compute the top-1 accuracy of each variant in [0, 1], in the order of the file."""
     right: dict[str, int] = {}
     total: dict[str, int] = {}
-    try:
-        with pq.ParquetFile(path) as file:
-            # In batches: ImageNet-C alone has 3.75 million images.
-            for batch in file.iter_batches(columns=["variant", "label", "predicted"]):
-                hit = numbers(batch.column("predicted")) == numbers(batch.column("label"))
-                names = texts(batch.column("variant"))
-                for name in dict.fromkeys(names):
-                    of_name = names == name
-                    right[name] = right.get(name, 0) + int(hit[of_name].sum())
-                    total[name] = total.get(name, 0) + int(of_name.sum())
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise InputError(f"{path}: invalid predictions of variants: {brief(error)}") from error
+    for batch in read_batches(path, ["variant", "label", "predicted"]):
+        hit = numbers(batch.column("predicted")) == numbers(batch.column("label"))
+        names = texts(batch.column("variant"))
+        for name in dict.fromkeys(names):
+            of_name = names == name
+            right[name] = right.get(name, 0) + int(hit[of_name].sum())
+            total[name] = total.get(name, 0) + int(of_name.sum())
     return {name: right[name] / total[name] for name in total}
 
 
