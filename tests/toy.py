@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -14,9 +15,12 @@ import pytest
 import yaml
 from PIL import Image
 
+from folk.evidence.audit.job_differences import PROSE
+from folk.evidence.core.digest import sha256_of_json
 from folk.evidence.record.record import Record, open_record
 from folk.evidence.record.schema import record_id
 from folk.evidence.results.published import PublishedNumber, numbers_file, papers_file
+from folk.stages.table import STAGES
 
 RESULTS = Path("results/demo")
 OF_ARCHIVES = (  # studies of config/ that read official archives
@@ -75,12 +79,39 @@ def opened(
 ) -> AbstractContextManager[Record]:
     """Open the record of a job; keywords change what it says of itself."""
     fields = {
-        "study": "demo", "stage": stage, "run": run, "evaluation": evaluation, "argv": [stage],
-        "recipe": {"a": 1}, "recipe_digest": "d", "seed": 0, "inputs": {}, "code": "c" * 64,
-        "scale": "demo",
+        "study": "demo", "stage": stage, "run": run, "evaluation": evaluation,
+        "recipe": {"a": 1}, "seed": 0, "inputs": {}, "code": "c" * 64, "scale": "demo",
     } | changes  # fmt: skip
+    fields.setdefault("recipe_digest", digest_of(fields["recipe"]))
+    seeds = fields["seed"], fields.get("finetune_seed")
+    fields.setdefault("argv", command(stage, run, evaluation, seeds, fields["inputs"]))
     results = Path("results", fields["study"])
     return open_record(work or results / "work" / stage / run / (evaluation or ""), **fields)
+
+
+def digest_of(recipe: Mapping[str, Any]) -> str:
+    """Digest a recipe without prose and runtime, as its record does."""
+    return sha256_of_json({key: value for key, value in recipe.items() if key not in PROSE})
+
+
+def command(
+    stage: str,
+    run: str | None,
+    evaluation: str | None,
+    seeds: tuple[int | None, int | None],
+    inputs: Mapping[str, Path],
+) -> list[str]:
+    """Make the command line of a job of a stage, with its seed and that of a fine-tuning."""
+    told = {"name": run, "evaluation": evaluation, "seed": seeds[0], "finetune-seed": seeds[1]}
+    words = ["python", "-m", "folk", stage]
+    for option, value in told.items():
+        words += [] if value is None else [f"--{option}", str(value)]
+    for kind in STAGES[stage].inputs if stage in STAGES else ():
+        for name, path in inputs.items():
+            if re.split("[ /]", name)[0] == kind.name:
+                key = f"{name.partition(' ')[2]}=" if kind.named else ""
+                words += [f"--{kind.name}", f"{key}{path.as_posix()}"]
+    return words
 
 
 def do(

@@ -117,7 +117,7 @@ def do(
     place = Path(stage, run, evaluation or "")
     code = code_fingerprint(f"folk.stages.{stage}", Path())
     with opened(
-        stage, run, evaluation, study="toy", argv=["python", stage], recipe=recipe, seed=seed,
+        stage, run, evaluation, study="toy", recipe=recipe, seed=seed,
         inputs=inputs, code=code, finetune_seed=finetune_seed,
     ) as record:  # fmt: skip
         work = record.work

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from folk.evidence.audit.findings import Verification
 from folk.evidence.audit.seal import write_seal
 from folk.evidence.audit.today import RecipeToday
 from folk.evidence.audit.verify import verify
-from folk.evidence.core.digest import digest_file, sha256_of_json
+from folk.evidence.core.digest import digest_file
 from folk.evidence.record.failures import READERS, record_paths
 from folk.evidence.record.fingerprint import code_fingerprint
 from folk.evidence.record.record import open_record
@@ -28,9 +29,11 @@ from tests.audit.conftest import (
     pretrain,
     scaffold,
 )
+from tests.toy import digest_of
 
 STUDY_PATH = Path("config/toy.yaml")
 FIRST = "r0-s0"
+ENCODER = {"encoder": {"checkpoint": None}}  # figures ask for it
 
 
 def fill(rows: int, seeds: int, images: int = 20) -> None:
@@ -63,7 +66,7 @@ def report() -> None:
     for stage in READERS:
         with open_record(
             RESULTS / "work" / stage, study="toy", stage=stage, run=None, evaluation=None, argv=[],
-            recipe={}, recipe_digest="d", seed=None, inputs=inputs, scale="demo",
+            recipe={}, recipe_digest=digest_of({}), seed=None, inputs=inputs, scale="demo",
             code=code_fingerprint("folk.cli.report", Path()),
         ) as record:  # fmt: skip
             if stage == "report":
@@ -83,9 +86,20 @@ def audit(**options: Any) -> Verification:
 
 
 def recipes(study: Study) -> dict[tuple[str, str], RecipeToday]:
-    """Today's recipe of each entry, which are all alike."""
-    of_all = RecipeToday("a.yaml", TOLD, TOLD, None, None, {})
-    return {(stage, name): of_all for stage, name, _ in study.entries()}
+    """Today's recipe of each entry, which are all alike but for the archive."""
+    archive = {"files": {"images": {"file": "images.tar", "md5": md5(b"images").hexdigest()}}}
+    told = TOLD | ENCODER
+    return {
+        (stage, name): RecipeToday(
+            "a.yaml",
+            told | ({"archive": archive} if stage == "prepare" else {}),
+            told,
+            None,
+            None,
+            {},
+        )
+        for stage, name, _ in study.entries()
+    }
 
 
 def _study(rows: int, seeds: int) -> str:
@@ -129,10 +143,11 @@ def _write(record: dict[str, Any], ids: Mapping[str, str], seed: int) -> str:
         if entry in record["inputs"] and entry["record"]:
             entry["record"] = ids[Path(entry["path"]).parent.as_posix()]
     record["parents"] = sorted({entry["record"] for entry in record["inputs"] if entry["record"]})
-    record["recipe_digest"] = sha256_of_json(TOLD)
-    record["recipe"] |= {"encoder": {"checkpoint": None}}  # figures ask for it
+    record["recipe"] |= ENCODER
+    record["recipe_digest"] = digest_of(record["recipe"])
     if record["stage"] != "prepare":
         record["seed"] = seed
+        record["argv"][record["argv"].index("--seed") + 1] = str(seed)
     record["id"] = record_id(record)
     place = Path(record["outputs"][0]["path"]).parent
     (place / "record.json").write_text(json.dumps(record, indent=2))

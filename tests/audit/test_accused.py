@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from folk.evidence.adapters.dvc_stage import write_metrics_summary
-from folk.evidence.core.digest import sha256_of_json
 from folk.stages.table import STAGES
 from tests.audit import conftest
-from tests.audit.conftest import RESULTS, TOLD, finetune, pretrain
-from tests.audit.many_runs import audit, fill, report
+from tests.audit.conftest import RESULTS, finetune, pretrain
+from tests.audit.many_runs import ENCODER, audit, fill, report
 from tests.faults.table import fault
 from tests.toy import edit, replace_in
 
@@ -47,8 +46,7 @@ def study(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = conftest.opened
 
     def by_recipe_of_today(*place, recipe, **fields):
-        recipe = {**recipe, "encoder": {"checkpoint": None}}
-        return real(*place, recipe=recipe, recipe_digest=sha256_of_json(TOLD), **fields)
+        return real(*place, recipe={**recipe, **ENCODER}, **fields)
 
     monkeypatch.setattr(conftest, "opened", by_recipe_of_today)
 

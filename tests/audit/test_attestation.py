@@ -59,7 +59,7 @@ class Machine:
     def __init__(self):
         self.more, self.ran, self.fails, self.capability = 0, [], "", "AVX2"
 
-    def rerun(self, job, paths, *, moved=None, **options):
+    def rerun(self, job, _stage, paths, *, moved=None, **options):
         """As `again.rerun`."""
         self.ran.append(job.name)
         if job.name == self.fails:

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from folk.cli.verify import _show
+from folk.evidence.audit import seal as seals
 from folk.evidence.audit.chain import Chain
 from folk.evidence.audit.checks.dvc import CACHE, _listing
 from folk.evidence.audit.explain import Explainer
 from folk.evidence.audit.findings import Checked, Finding, Verification
-from folk.evidence.audit.seal import digest_of, write_seal
 from folk.evidence.audit.signature import sign
 from folk.evidence.audit.stale import shown_values
 from folk.evidence.audit.today import RecipeToday, Today
@@ -32,9 +32,10 @@ from folk.evidence.results.published import load_published
 from folk.evidence.study.study import Claim, Study, load_study
 from folk.stages.table import STAGES
 from tests.audit.conftest import CELLS, CLAIMS, PUBLISHED, RESULTS, TOLD, finetune
+from tests.audit.many_runs import ENCODER as OF_ENCODER
 from tests.audit.many_runs import STUDY_PATH, audit, report
 from tests.faults.table import fault
-from tests.toy import edit, git
+from tests.toy import digest_of, edit, git
 
 ENCODER = RESULTS / "pretrain/r0-s0/encoder.safetensors"
 MEASURED = RESULTS / "finetune/r0-s0/full/record.json"
@@ -45,6 +46,11 @@ LINE = '{"step": 1, "epoch": 0.5, "time": 1.5, "loss": 0.7}\n'
 def wrong() -> dict[tuple[str, str], set[str]]:
     return {(f.word, f.place.removeprefix("results/toy/")): set(f.cells) for f in audit().findings
             if f.wrong}  # fmt: skip
+
+
+def by_recipe_of_today(record: Any) -> None:
+    record["recipe"] |= OF_ENCODER
+    record["recipe_digest"] = digest_of(record["recipe"])
 
 
 def contradicted() -> list[str]:
@@ -286,7 +292,7 @@ def test_a_seal_that_was_deleted_after_its_commit_is_missing(committed):
 
 def test_an_evaluation_that_was_honestly_made_again_after_the_commit_is_a_remark(committed):
     finetune("r0-s0", "full", 0, 11)
-    edit(MEASURED, lambda record: record.update(recipe_digest=sha256_of_json(TOLD)), new_id=True)
+    edit(MEASURED, by_recipe_of_today, new_id=True)
     report()
 
     found = audit()
@@ -345,7 +351,7 @@ def test_a_table_that_was_edited_with_the_reports_record_and_seal_is_named(study
         entry |= {"size": found.size, "sha256": found.sha256, "md5": found.md5}
 
     edit(RESULTS / "report/record.json", change, new_id=True)
-    write_seal(load_study(STUDY_PATH, STAGES), STUDY_PATH, RESULTS)
+    seals.write_seal(load_study(STUDY_PATH, STAGES), STUDY_PATH, RESULTS)
 
     assert wrong() == {("tampered", "report/record.json"): set()}
 
@@ -354,7 +360,7 @@ def test_a_file_that_only_the_seal_names_is_foreign(study):
     (RESULTS / "secret.csv").write_text("1")
     seal = json.loads((RESULTS / "seal.json").read_text())
     seal["files"][f"{RESULTS}/secret.csv"] = digest_file(RESULTS / "secret.csv").sha256
-    seal["digest"] = digest_of(seal)
+    seal["digest"] = seals.digest_of(seal)
     (RESULTS / "seal.json").write_text(json.dumps(seal))
 
     assert wrong() == {("foreign", "secret.csv"): set()}
@@ -697,3 +703,48 @@ def _lie(record: dict[str, Any], rng: random.Random) -> None:
     ]
     rng.choice(lies)()
     json.dumps(record)
+
+
+SEVEN = ["--seed", "7"]
+OTHER = ["--encoder", "results/toy/pretrain/r0-s1/encoder.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda r: r["argv"].extend(SEVEN), "its command has --seed 7, its record 0"),
+        (lambda r: r["argv"].extend(OTHER), f"its command has {' '.join(OTHER)}, its record has"),
+        (lambda r: r.update(argv=["true"]), "its command is not `python -m folk finetune ...`"),
+        (lambda r: r["argv"].remove("--encoder"), "which is no option"),
+        (lambda r: r.update(argv=r["argv"][:-4]), "its record has the input"),
+        (lambda r: r["recipe"]["optim"].update(epochs=500), "its recipe is not that of"),
+        (lambda r: r.update(parents=[]), "its parents are not the records"),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_tampered(study, change, says):
+    edit(MEASURED, change, new_id=True)
+
+    found = [f for f in audit().findings if f.place == MEASURED.as_posix() and f.wrong]
+
+    assert ("tampered", True) in {(f.word, says in f.says) for f in found}
+
+
+def test_an_input_of_another_job_without_digests_breaks_the_chain(study):
+    def cut(record: Any) -> None:
+        for entry in record["inputs"]:
+            entry |= {"size": None, "sha256": None, "md5": None, "record": None}
+        record["parents"] = []
+
+    edit(MEASURED, cut, new_id=True)
+
+    assert wrong()["tampered", "finetune/r0-s0/full/record.json"] == {CELL}
+
+
+def test_a_record_that_names_its_own_result_or_an_input_without_a_name_is_one_finding(study):
+    def loop(record: Any) -> None:
+        own = {key: record["outputs"][0][key] for key in ("path", "size", "sha256", "md5")}
+        record["inputs"].append({"name": "", "record": None, **own})
+
+    edit(MEASURED, loop, new_id=True)
+
+    assert "stale" in {word for word, _ in wrong()}

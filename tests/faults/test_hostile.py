@@ -32,7 +32,7 @@ from folk.models.external import load_external
 from folk.stages.table import STAGES
 from folk.training.checkpoint import load_checkpoint
 from tests.faults.table import fault
-from tests.toy import RESULTS, do, edit, git, opened
+from tests.toy import RESULTS, command, do, edit, git, opened
 
 ROOT = Path(__file__).parents[2]
 STUDY = Path("config/demo.yaml")
@@ -232,6 +232,15 @@ def test_a_commit_is_never_an_option(finished):
     assert not Path("stolen").exists()
 
 
+FINETUNE = command(  # that of the study that `finished` makes
+    "finetune", "folk-s0", "full", (0, None),
+    {
+        "encoder": RESULTS / "pretrain/folk-s0/encoder.safetensors",
+        "dataset": RESULTS / "prepare/scenes/dataset.json",
+    },
+)  # fmt: skip
+
+
 @fault(
     "Hostile input",
     "`verify --deep` of a record with another command, or with variables such as LD_PRELOAD",
@@ -243,26 +252,26 @@ def test_a_commit_is_never_an_option(finished):
         ["python", "-c", "open('sprung', 'w')", "--out", "x", "--work", "y"],
         ["python", "-m", "evil", "--out", "x", "--work", "y"],
         ["python", "-m", "folk", "adopt", "--out", "x", "--work", "y"],
-        ["python", "-m", "folk", "finetune", "--out"],
+        [*FINETUNE, "--out"],
     ],
 )
 def test_a_command_of_a_record_is_not_obeyed(finished, argv):
     path = RESULTS / "finetune/folk-s0/full/record.json"
     edit(path, lambda record: record.update(argv=argv), new_id=True)
 
-    problem = again.rerun(Chain(RESULTS).at(path), {"--out": Path("out"), "--work": Path("work")})
+    paths = {"--out": Path("out"), "--work": Path("work")}
+    problem = again.rerun(Chain(RESULTS).at(path), STAGES["finetune"], paths)
 
-    assert problem is not None
     assert problem in {
         "not run: its command is not `python -m folk finetune ...`",
-        "its command lacks --out, so it was not run",
+        "its command lacks --work, so it was not run",
     }
     assert not Path("sprung").exists()
 
 
 def test_variables_of_a_record_are_not_obeyed(finished, monkeypatch):
     path = RESULTS / "finetune/folk-s0/full/record.json"
-    argv = ["python", "-m", "folk", "finetune", "--out", "x", "--work", "y"]
+    argv = [*FINETUNE, "--out", "x", "--work", "y"]
     told = {"LD_PRELOAD": "evil.so", "PYTHONPATH": "evil", "OMP_NUM_THREADS": "3"}
 
     def change(record):
@@ -280,7 +289,8 @@ def test_variables_of_a_record_are_not_obeyed(finished, monkeypatch):
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.setattr("folk.evidence.audit.again.subprocess.run", run)
 
-    again.rerun(Chain(RESULTS).at(path), {"--out": Path("out"), "--work": Path("work")})
+    paths = {"--out": Path("out"), "--work": Path("work")}
+    again.rerun(Chain(RESULTS).at(path), STAGES["finetune"], paths)
 
     assert given["OMP_NUM_THREADS"] == "3"
     assert not {"LD_PRELOAD", "PYTHONPATH"} & given.keys()

@@ -19,6 +19,7 @@ from folk.evidence.record.record import open_record
 from folk.evidence.results.published import published_files
 from folk.stages.recipes import recipe_digest
 from folk.stages.table import STAGES
+from tests.toy import command
 
 # Every kind of stage once; the images are those that `give_sources` writes.
 STUDY = """
@@ -73,13 +74,14 @@ def _make(jobs: Jobs, job: Planned) -> None:
         for place in given.places(jobs.study, job.run, entry):
             inputs |= given.recorded(f"{jobs.results}/{place}")
     place = job.folder.relative_to(jobs.results)
+    evaluation = job.entry if stage.is_evaluation else None
     with open_record(
         jobs.results / "work" / place,
         study=jobs.study.name,
         stage=job.stage,
         run=job.run,
-        evaluation=job.entry if stage.is_evaluation else None,
-        argv=["python", "-m", "folk", job.stage],
+        evaluation=evaluation,
+        argv=command(job.stage, job.run, evaluation, (job.seed, job.finetune_seed), inputs),
         recipe=recipe.model_dump(mode="json"),
         recipe_digest=recipe_digest(recipe),
         seed=job.seed,

@@ -14,6 +14,7 @@ from typing import Literal
 
 from folk.evidence.audit.chain import Job
 from folk.evidence.audit.checks.cells import Derived
+from folk.evidence.audit.command import options_of
 from folk.evidence.audit.file_states import FileStates
 from folk.evidence.audit.findings import Finding, Word
 from folk.evidence.audit.plan import Plan, Start
@@ -26,6 +27,7 @@ from folk.evidence.record.lineage import is_by_value
 from folk.evidence.results.cells import Cell, derive_cell
 from folk.evidence.results.evidence import Evidence
 from folk.evidence.results.metrics.cost import OF_ONE_MACHINE
+from folk.evidence.study.stage import Stage
 
 Closeness = Literal["bitwise", "allclose", "other"]
 
@@ -45,6 +47,7 @@ class Scratch:
 
     def __init__(self, plan: Plan, folder: Path, jobs: Iterable[Job]) -> None:
         self.folder, self._results = folder, plan.results
+        self._stages = plan.study.stages
         again = {job.path.parent for job in jobs}
         for place in plan.jobs:
             if place not in again and place.is_dir():
@@ -64,6 +67,7 @@ class Scratch:
         paths = {"--out": self.folder / place, "--work": self.folder / WORK / place}
         return rerun(
             job,
+            self._stages[job.record["stage"]],
             paths | {"--recipe": recipe},
             without=("--set",),
             threads=threads,
@@ -179,6 +183,7 @@ def check_again(
 
 def rerun(
     job: Job,
+    stage: Stage,
     paths: Mapping[str, Path],
     *,
     without: Sequence[str] = (),
@@ -190,7 +195,8 @@ def rerun(
     """Run the command of a record in a separate process; return the problem, if any.
 
     Args:
-        job: whose command is run.
+        job: whose command is run, with the inputs of its record.
+        stage: its stage.
         paths: options and their new values, such as `--out`; the command must have them.
         without: options to leave out, with their values.
         processes: started by torchrun where there are several.
@@ -198,25 +204,19 @@ def rerun(
         moved: a folder, and the one that holds its files now, in all other options.
         elsewhere: another machine than the record's: variables set here count, not the record's.
     """
-    arguments = list(job.record["argv"][1:])
-    # A record is not trusted: only a command of one of our stages is run.
-    if arguments[:3] != ["-m", "folk", job.record["stage"]]:
-        return f"not run: its command is not `python -m folk {job.record['stage']} ...`"
-    for option in without:
-        while option in arguments[:-1]:
-            at = arguments.index(option)
-            del arguments[at : at + 2]
-    if moved is not None:
-        old, new = (f"{folder.as_posix()}/" for folder in moved)
-        parts = (argument.rpartition("=") for argument in arguments)
-        arguments = [
-            f"{name}{equals}{new}{path.removeprefix(old)}" if path.startswith(old) else argument
-            for argument, (name, equals, path) in zip(arguments, parts, strict=True)
-        ]
-    for option, path in paths.items():
-        if option not in arguments[:-1]:
+    try:
+        options = options_of(job, stage)  # a record is not trusted
+    except InputError as error:
+        return f"not run: {error}"
+    for option in paths:
+        if option not in dict(options):
             return f"its command lacks {option}, so it was not run"
-        arguments[arguments.index(option) + 1] = str(path)
+    arguments = ["-m", "folk", stage.name]
+    for option, value in options:
+        if option in paths:
+            arguments += [option, str(paths[option])]
+        elif option not in without:
+            arguments += [option, value if moved is None else _moved(value, *moved)]
     if threads is not None:
         arguments += ["--threads", str(threads)]  # of two, the last one counts
     if processes > 1:
@@ -236,6 +236,13 @@ def rerun(
     )
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     return None if done.returncode == 0 else (lines[-1] if lines else f"status {done.returncode}")
+
+
+def _moved(value: str, old: Path, new: Path) -> str:
+    """Replace the folder at the start of an option's path."""
+    name, equals, path = value.rpartition("=")
+    inside = path.startswith(f"{old.as_posix()}/")
+    return f"{name}{equals}{new / path.removeprefix(f'{old.as_posix()}/')}" if inside else value
 
 
 def closeness(job: Job, out: Path) -> Closeness:

@@ -152,10 +152,12 @@ class Chain:
     def behind(self, jobs: Iterable[Job]) -> list[Job]:
         """Return the given jobs and their transitive dependencies, in dependency order."""
         order: dict[Path, Job] = {}
+        seen: set[Path] = set()  # a forged record may name its own result as an input
 
         def visit(job: Job) -> None:
-            if job.path in order:
+            if job.path in seen:
                 return
+            seen.add(job.path)
             for link in self.links(job):
                 if link.maker is not None:
                     visit(link.maker)
@@ -176,7 +178,7 @@ class Chain:
 
     def _link(self, entry: dict[str, Any]) -> Link:
         wanted, path = entry["record"], Path(entry["path"])
-        if wanted is None and (entry["sha256"] is None or self.results not in path.parents):
+        if wanted is None and self.results not in path.parents:
             return Link(entry, None, None)
         for folder in (path.parent, path.parent.parent):
             record = folder / RECORD_NAME

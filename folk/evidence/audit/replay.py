@@ -35,6 +35,7 @@ from folk.evidence.core.replay_log import (
     read_log,
     state_name,
 )
+from folk.evidence.study.stage import Stage
 
 # Of the distance that the weights move in a segment, where sums have other last bits, which
 # training amplifies. An unrelated state is at 1 and more; one that skipped a share of the updates
@@ -171,9 +172,10 @@ def check_replayed(
             continue
         cadence = _cadence(job)
         assert cadence is not None
+        stage = subject.study.stages[job.record["stage"]]
         segments = cadence.segments(lines[-1]["step"])
         for number, segment in enumerate(drawn := draw.of(segments), start=1):
-            found = _replayed(job, lines, segment)
+            found = _replayed(job, stage, lines, segment)
             word, says = judged(lines, segment, found, moved or _changed_meanwhile(job))
             share = f"{number} of {len(drawn)} drawn of {len(segments)}, --seed {draw.seed}"
             says = f"updates {segment[0] + 1} to {segment[1]} replayed ({share}): {says}"
@@ -230,7 +232,9 @@ def _machines(lines: Sequence[Line], segment: Segment) -> list[dict[str, Any]]:
     return list(made_on.values())
 
 
-def _replayed(job: Job, lines: Sequence[Line], segment: Segment) -> dict[str, Any] | str:
+def _replayed(
+    job: Job, stage: Stage, lines: Sequence[Line], segment: Segment
+) -> dict[str, Any] | str:
     """Replay a segment in a separate process; return its answer, or a problem."""
     on = _machines(lines, segment)[0]
     with tempfile.TemporaryDirectory(prefix="folk-replay-") as folder:
@@ -241,7 +245,7 @@ def _replayed(job: Job, lines: Sequence[Line], segment: Segment) -> dict[str, An
         write_json(work / REQUEST, {"states": states, "stretch": segment, "steps": steps})
         paths = {"--out": Path(folder, "out"), "--work": work, "--recipe": recipe}
         problem = rerun(
-            job, paths, without=("--set",), processes=on["processes"], threads=on["threads"]
+            job, stage, paths, without=("--set",), processes=on["processes"], threads=on["threads"]
         )
         return f"it failed: {problem}" if problem else read_keys(work / ANSWER, "try again")
 

@@ -20,7 +20,7 @@ def is_by_value(name: str) -> bool:
 
     A comment in a recipe or study changes the file and no result, and a record has its id.
     """
-    return name.split()[0] in ("pretrain-recipe", "record", "study", "published")
+    return name.partition(" ")[0] in ("pretrain-recipe", "record", "study", "published")
 
 
 def describe_inputs(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:

@@ -2,11 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from folk.evidence.audit.chain import Job, Link
+from folk.evidence.audit.command import options_of
 from folk.evidence.audit.findings import Finding
+from folk.evidence.audit.job_differences import PROSE
 from folk.evidence.audit.plan import folder_of
 from folk.evidence.audit.subject import Subject
+from folk.evidence.core.digest import sha256_of_json
+from folk.evidence.core.errors import InputError
 from folk.evidence.record.failures import READERS
 
 
@@ -68,6 +73,8 @@ def _alone(subject: Subject, job: Job) -> Iterator[Finding]:
         return
     if folder != job.path.parent:
         yield Finding("tampered", place, f"a record of another folder: {folder}", cells)
+    elif (problem := _contradiction(record)) is not None:
+        yield Finding("tampered", place, problem, cells)
     elif job.path in subject.readers:
         return
     elif folder not in subject.plan.jobs:
@@ -80,6 +87,21 @@ def _alone(subject: Subject, job: Job) -> Iterator[Finding]:
         found, asked = record.get("finetune_seed"), subject.plan.jobs[folder].finetune_seed
         says = f"expected the fine-tuning seed {_or_none(asked)}, got {_or_none(found)}"
         yield Finding("tampered", place, says, cells)
+    else:
+        try:
+            options_of(job, subject.study.stages[record["stage"]])
+        except InputError as error:
+            yield Finding("tampered", place, str(error), cells)
+
+
+def _contradiction(record: dict[str, Any]) -> str | None:
+    """Return in what a record contradicts itself, or None."""
+    recipe = {key: value for key, value in record["recipe"].items() if key not in PROSE}
+    if sha256_of_json(recipe) != record["recipe_digest"]:
+        return "its recipe is not that of its recipe_digest"
+    if record["parents"] != sorted({e["record"] for e in record["inputs"] if e["record"]}):
+        return "its parents are not the records that its inputs name"
+    return None
 
 
 def _or_none(seed: int | None) -> str:
