@@ -218,9 +218,9 @@ def test_a_claim_that_the_study_does_not_have_is_named(study):
     report_as_it_is(CLAIMS)  # of another study, as far as its record tells
     assert wrong() == {("stale", STUDY_PATH.as_posix()): set()}
 
-    asked = sha256_of_json(shown_values(now))
-    record = RESULTS / "report/record.json"
-    edit(record, lambda r: r.update(recipe_digest=asked), new_id=True)
+    shown = shown_values(now)
+    asked = {"recipe": shown, "recipe_digest": sha256_of_json(shown)}
+    edit(RESULTS / "report/record.json", lambda record: record.update(asked), new_id=True)
     assert wrong() == {("tampered", "claims.parquet"): set()}
 
 
