@@ -452,15 +452,22 @@ def test_external_weights_are_those_of_every_seed(study):
     # An input of that name is not enough.
     assert wrong() == {("tampered", "pretrain/r0-s1/record.json"): {CELL}}
 
+    def ask(record: dict[str, Any]) -> None:
+        record["recipe"]["encoder"].update(checkpoint={"path": "a"})
+        record["recipe_digest"] = digest_of(record["recipe"])
+
     for path in records:
-        edit(path, lambda record: record["recipe"]["encoder"].update(checkpoint={"path": "a"}))
+        edit(path, ask)
     forge(MEASURED, lambda record: None)
     report_anew()
 
-    assert wrong() == {}
+    # Today's recipe asks for none.
+    stale = {("stale", f"pretrain/r0-s{seed}/record.json"): {CELL} for seed in (0, 1)}
+    assert wrong() == stale
     # Of a third run, which is untrained and has the seed of the first alone, they are not.
     rewrite(RESULTS / "pretrain/r1-s0/encoder.safetensors", ENCODER.read_bytes())
-    assert wrong() == {("tampered", "pretrain/r1-s0/record.json"): {CELL, "main/r1/full"}}
+    copied = {("tampered", "pretrain/r1-s0/record.json"): {CELL, "main/r1/full"}}
+    assert wrong() == stale | copied
 
 
 def test_an_untrained_encoder_that_is_a_trained_one_is_a_copy(study):

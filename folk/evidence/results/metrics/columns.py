@@ -18,7 +18,7 @@ from jaxtyping import Num, Shaped
 from folk.evidence.core.errors import InputError, brief
 
 _is_text, _is_count = pa.types.is_string, pa.types.is_signed_integer
-# Checks of the types that the columns of predictions and manifests have.
+# Checks of the types that the columns of predictions and manifests have; others are numbers.
 _TYPES: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("key", "variant", "split", "sha256"), _is_text),
     **dict.fromkeys(("label", "predicted", "bytes"), _is_count),
@@ -99,7 +99,7 @@ def _opened(
             for name in names:
                 if (count := schema.names.count(name)) != 1:
                     raise ValueError(f"expected one column '{name}', got {count}")
-                if not _TYPES[name](kind := schema.field(name).type):
+                if not _TYPES.get(name, pa.types.is_primitive)(kind := schema.field(name).type):
                     raise ValueError(f"column '{name}' has another type, {kind}")
             yield file, names
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
