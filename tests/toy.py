@@ -15,7 +15,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from folk.evidence.audit.job_differences import PROSE
+from folk.evidence.audit.job_differences import without_prose
 from folk.evidence.core.digest import sha256_of_json
 from folk.evidence.record.record import Record, open_record
 from folk.evidence.record.schema import record_id
@@ -91,7 +91,7 @@ def opened(
 
 def digest_of(recipe: Mapping[str, Any]) -> str:
     """Digest a recipe without prose and runtime, as its record does."""
-    return sha256_of_json({key: value for key, value in recipe.items() if key not in PROSE})
+    return sha256_of_json(without_prose(recipe))
 
 
 def command(

@@ -65,7 +65,12 @@ def _compared(
 
 
 def _values(record: Record) -> dict[str, Any]:
-    return flattened({key: each for key, each in record["recipe"].items() if key not in PROSE})
+    return flattened(without_prose(record["recipe"]))
+
+
+def without_prose(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a recipe is in its digest."""
+    return {key: value for key, value in recipe.items() if key not in PROSE}
 
 
 def _packages(record: Record) -> dict[str, Any]:

@@ -93,3 +93,8 @@ class Subject:
         """The finished records of jobs that read all others, by path."""
         places = [self.results / stage for stage in READERS]
         return {p: job for p, job in self.finished.items() if p.parent in places}
+
+    @cached_property
+    def printed(self) -> set[str]:
+        """Paths of the tables, figures and pages that these jobs made; no cell rests on them."""
+        return {output["path"] for job in self.readers.values() for output in job.outputs}

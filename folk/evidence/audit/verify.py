@@ -82,9 +82,8 @@ def verify(
         *check_kept_study(subject),
     ]
     edited = {finding.place for finding in sources if finding.word == "tampered"}
-    # No cell rests on a table or the page, so these excuse no cell.
-    printed = {output["path"] for job in subject.readers.values() for output in job.outputs}
-    causes = [finding for finding in sources if finding.wrong and finding.place not in printed]
+    # What is printed excuses no cell.
+    causes = [f for f in sources if f.wrong and f.place not in subject.printed]
     accused = {cell for finding in causes for cell in finding.cells}
     cells = check_cells(subject, accused, files)
     code = list(check_code(subject))

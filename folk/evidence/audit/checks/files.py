@@ -54,11 +54,10 @@ def check_files(subject: Subject, sample: Sample | None) -> FilesRead:
     to_read: dict[Path, int] = {}
     elsewhere: dict[str, str] = {}
     is_elsewhere = held_elsewhere(subject.results)
-    # A study in git leaves out large files of its jobs, not what those say who read all of them.
-    small = {Path(o["path"]) for job in subject.readers.values() for o in job.outputs}
     for path, recorded in expected.items():
         if not path.is_file():
-            if is_elsewhere(path) and path not in small:
+            # A study in git leaves out large files of its jobs, nothing that is printed.
+            if is_elsewhere(path) and path.as_posix() not in subject.printed:
                 elsewhere[path.as_posix()] = recorded.sha256
             else:
                 findings.append(_missing(path, recorded))

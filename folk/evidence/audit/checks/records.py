@@ -7,7 +7,7 @@ from typing import Any
 from folk.evidence.audit.chain import Job, Link
 from folk.evidence.audit.command import options_of
 from folk.evidence.audit.findings import Finding
-from folk.evidence.audit.job_differences import PROSE
+from folk.evidence.audit.job_differences import without_prose
 from folk.evidence.audit.plan import folder_of
 from folk.evidence.audit.subject import Subject
 from folk.evidence.core.digest import sha256_of_json
@@ -96,8 +96,7 @@ def _alone(subject: Subject, job: Job) -> Iterator[Finding]:
 
 def _contradiction(record: dict[str, Any]) -> str | None:
     """Return in what a record contradicts itself, or None."""
-    recipe = {key: value for key, value in record["recipe"].items() if key not in PROSE}
-    if sha256_of_json(recipe) != record["recipe_digest"]:
+    if sha256_of_json(without_prose(record["recipe"])) != record["recipe_digest"]:
         return "its recipe is not that of its recipe_digest"
     if record["parents"] != sorted({e["record"] for e in record["inputs"] if e["record"]}):
         return "its parents are not the records that its inputs name"

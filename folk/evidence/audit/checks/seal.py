@@ -1,6 +1,5 @@
 """Check of the records and small results against the seal."""
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from folk.evidence.audit.subject import Subject
 from folk.evidence.core.digest import sha256_or_none
 from folk.evidence.core.errors import InputError
 from folk.evidence.record.failures import READERS
+from folk.evidence.record.schema import read_record
 
 
 def check_seal(subject: Subject, signers: Path | None) -> Iterator[Finding]:
@@ -129,13 +129,20 @@ def _made_since_commit(job: Job, same: Sequence[Job]) -> bool | None:
     Returns:
         None if there is neither.
     """
-    if same and not made_since(job, same):
-        return False
+    earlier = [*same, *_former(job)]
+    return made_since(job, earlier) if earlier else None
+
+
+def _former(job: Job) -> list[Job]:
+    """Return the job whose record git's HEAD has in the place of this one; none without a record.
+
+    A committed file that is no record shows nothing.
+    """
     with committed_copy(job.path) as copy:
-        if not copy.is_file():
-            return True if same else None
-        former = json.loads(copy.read_bytes())
-    return bool(job.record["started"] > (former["ended"] or former["started"]))
+        try:
+            return [Job(job.path, read_record(copy))]
+        except InputError:
+            return []
 
 
 def _no_later_run(subject: Subject, job: Job, wanted: str) -> Finding:
